@@ -1,0 +1,72 @@
+package query
+
+import "math/bits"
+
+// ChunkBits is the number of low bits of an ordinal that give its position in its chunk.
+const ChunkBits = 16
+
+// ChunkSize is the number of ordinals of a chunk, the unit of evaluation.
+const ChunkSize = 1 << ChunkBits
+
+// Bits is a set of positions of one chunk: 1,024 words that stay in cache.
+type Bits [ChunkSize / 64]uint64
+
+// Set adds position i.
+func (b *Bits) Set(i uint16) { b[i>>6] |= 1 << (i & 63) }
+
+// Clear removes position i.
+func (b *Bits) Clear(i uint16) { b[i>>6] &^= 1 << (i & 63) }
+
+// Has tells whether position i is in b.
+func (b *Bits) Has(i uint16) bool { return b[i>>6]>>(i&63)&1 != 0 }
+
+// And keeps what c has too.
+func (b *Bits) And(c *Bits) {
+	for i := range b {
+		b[i] &= c[i]
+	}
+}
+
+// AndNot removes what c has.
+func (b *Bits) AndNot(c *Bits) {
+	for i := range b {
+		b[i] &^= c[i]
+	}
+}
+
+// Or adds what c has.
+func (b *Bits) Or(c *Bits) {
+	for i := range b {
+		b[i] |= c[i]
+	}
+}
+
+// Any tells whether b has a position.
+func (b *Bits) Any() bool {
+	for i := range b {
+		if b[i] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Count returns the number of positions.
+func (b *Bits) Count() int {
+	n := 0
+	for i := range b {
+		n += bits.OnesCount64(b[i])
+	}
+	return n
+}
+
+// All yields the positions in ascending order.
+func (b *Bits) All(yield func(uint16) bool) {
+	for i := range b {
+		for w := b[i]; w != 0; w &= w - 1 {
+			if !yield(uint16(i<<6 | bits.TrailingZeros64(w))) {
+				return
+			}
+		}
+	}
+}

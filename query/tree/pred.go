@@ -1,0 +1,336 @@
+package tree
+
+// Span is where a node stands in the text: byte offset and length. Trees made otherwise have zero
+// Spans; a Span never takes part in equality, format or JSON.
+type Span struct{ Offset, Length int }
+
+// Pred is true or false for every profile: one of the pointer types below. Inside `where (…)` of an
+// event it is true or false for every event: then names are the event's properties and only And, Or,
+// Not, Truth, Compare, In, Between, IsSet, Text, Has, InWindow and Anniversary stand in it.
+type Pred interface{ pred() }
+
+// Expr yields a value, or the missing one, for every profile (or event): *Name, *Literal, *Arith, *Measure.
+type Expr interface{ expr() }
+
+// And, Or, Not combine predicates. Args has at least two items; And never holds an And directly,
+// nor Or an Or (the parser flattens them). Not is the exact complement.
+type (
+	And struct{ Args []Pred }
+	Or  struct{ Args []Pred }
+	Not struct{ Arg Pred }
+)
+
+// Everyone is `everyone`.
+type Everyone struct{ At Span }
+
+// Truth is a bare boolean attribute or property: `is_subscriber`.
+type Truth struct{ X *Name }
+
+// Op is a comparison or arithmetic operator.
+type Op uint8
+
+// The operators. `x != y` is exactly `not x = y`.
+const (
+	Eq Op = iota
+	Ne
+	Lt
+	Le
+	Gt
+	Ge
+	AddOp
+	SubOp
+	MulOp
+	DivOp
+)
+
+var opText = [...]string{"=", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/"}
+
+// String returns the operator as written.
+func (o Op) String() string { return opText[o] }
+
+// Compare is `L op R`; either side may be any Expr. A date literal compared with a time is the whole
+// day: see Literal.
+type Compare struct {
+	Op   Op
+	L, R Expr
+	At   Span
+}
+
+// In is `X in (…)`; `not in` is Not of it. Values are *Literal.
+type In struct {
+	X      Expr
+	Values []*Literal
+	At     Span
+}
+
+// Range is `X between Lo and Hi`, both ends included.
+type Range struct {
+	X      Expr
+	Lo, Hi Expr
+	At     Span
+}
+
+// IsSet is `X is set`; `is not set` is Not of it.
+type IsSet struct {
+	X  Expr
+	At Span
+}
+
+// TextOp is a form for strings.
+type TextOp uint8
+
+// The text forms.
+const (
+	Contains TextOp = iota
+	StartsWith
+	EndsWith
+	Matches
+)
+
+// Text is `X contains "…"` and its relatives. Fold is `ignoring case`.
+type Text struct {
+	X       Expr
+	Op      TextOp
+	Pattern string
+	Fold    bool
+	At      Span
+}
+
+// Quantifier tells `has` from `has any` and `has all`.
+type Quantifier uint8
+
+// The quantifiers of Has.
+const (
+	HasOne Quantifier = iota
+	HasAny
+	HasAll
+)
+
+// Has asks a list for items.
+type Has struct {
+	X      Expr
+	Which  Quantifier
+	Values []*Literal
+	At     Span
+}
+
+// InWindow is a time attribute (or time property, or time measure) followed by a window.
+type InWindow struct {
+	X      Expr
+	Window Window
+	At     Span
+}
+
+func (*Anniversary) pred() {}
+
+// Step is an event with an optional `where (…)` (nil without).
+type Step struct {
+	Event string
+	Where Pred
+	At    Span
+}
+
+// Count is a condition on how often: Lo <= n <= Hi, Hi < 0 for no upper bound. Written keeps the form
+// for format: Exactly, AtLeast, AtMost, MoreThan, FewerThan, BetweenTimes. `once` is Exactly 1. Lo
+// and Hi hold the numbers as written; use Bounds for the meaning.
+type Count struct {
+	Form   CountForm
+	Lo, Hi int64
+}
+
+// CountForm is how a Count was written.
+type CountForm uint8
+
+// The forms: N stands in Lo, M of BetweenTimes in Hi.
+const (
+	Exactly CountForm = iota
+	AtLeast
+	AtMost
+	MoreThan
+	FewerThan
+	BetweenTimes
+)
+
+// Bounds returns the counts c admits: lo <= n <= hi, hi < 0 for no upper bound. `fewer than 0` admits none: lo > hi >= 0.
+func (c Count) Bounds() (lo, hi int64) {
+	switch c.Form {
+	case Exactly:
+		return c.Lo, c.Lo
+	case AtLeast:
+		return c.Lo, -1
+	case AtMost:
+		return 0, c.Lo
+	case MoreThan:
+		return c.Lo + 1, -1
+	case FewerThan:
+		if c.Lo == 0 {
+			return 1, 0
+		}
+		return 0, c.Lo - 1
+	}
+	return c.Lo, c.Hi
+}
+
+// Did is `did Event [where (…)] [count] [window]`; Count nil means at least once. `did not` is Not of it.
+type Did struct {
+	Step   Step
+	Count  *Count
+	Window Window
+	At     Span
+}
+
+// Edge is `first did …` or `last did …`: the first (or latest up to now) event that satisfies Step lies in Window.
+type Edge struct {
+	Last   bool
+	Step   Step
+	Window Window
+	At     Span
+}
+
+// SeqStep is a further step of a Sequence. Within nil means no bound; Absent is `then not`, which needs one.
+type SeqStep struct {
+	Step   Step
+	Absent bool
+	Within *Duration
+}
+
+// Sequence is `did First then …`; Window bounds the first step only.
+type Sequence struct {
+	First  Step
+	Steps  []SeqStep
+	Window Window
+	At     Span
+}
+
+// InSegment is `in segment "X"`. Def is filled by the checker: the segment's own predicate, checked.
+type InSegment struct {
+	Name string
+	Def  *Segment
+	At   Span
+}
+
+// Segment is a saved predicate with the zone it was created in ("" is UTC).
+type Segment struct {
+	Name      string
+	Described string
+	Refresh   Duration // zero without `refresh every`
+	Zone      string
+	Pred      Pred
+}
+
+// WasIn is `was in segment "X" at T`.
+type WasIn struct {
+	Name string
+	At   When
+	Pos  Span
+}
+
+// InList is `in list "X"`.
+type InList struct {
+	Name string
+	At   Span
+}
+
+// InSample is `in sample "X" From% to To%`, in percent, From included and To excluded.
+type InSample struct {
+	Name     string
+	From, To Number
+	At       Span
+}
+
+// Rank is `in top N[%] by X`; Bottom turns it round.
+type Rank struct {
+	Bottom  bool
+	N       Number
+	Percent bool
+	By      Expr
+	At      Span
+}
+
+func (*And) pred()       {}
+func (*Or) pred()        {}
+func (*Not) pred()       {}
+func (*Everyone) pred()  {}
+func (*Truth) pred()     {}
+func (*Compare) pred()   {}
+func (*In) pred()        {}
+func (*Range) pred()     {}
+func (*IsSet) pred()     {}
+func (*Text) pred()      {}
+func (*Has) pred()       {}
+func (*InWindow) pred()  {}
+func (*Did) pred()       {}
+func (*Edge) pred()      {}
+func (*Sequence) pred()  {}
+func (*InSegment) pred() {}
+func (*WasIn) pred()     {}
+func (*InList) pred()    {}
+func (*InSample) pred()  {}
+func (*Rank) pred()      {}
+
+// Name is an attribute, or inside `where (…)` and the argument of an event measure a property.
+// Previous is `previous.p`.
+type Name struct {
+	Name     string
+	Previous bool
+	At       Span
+}
+
+// Literal is a value as written. A date or time has When set and Value missing; its meaning depends
+// on the zone. Beside a time, a date is the whole day: `=` is inside the day, `<` before its first
+// instant, `<=` before the next day's first, and so on. The checker turns a quoted date or time
+// beside a time into the same.
+type Literal struct {
+	Value Value
+	When  *When
+	At    Span
+}
+
+// Arith is `L op R` with AddOp, SubOp, MulOp or DivOp, on numbers.
+type Arith struct {
+	Op   Op
+	L, R Expr
+	At   Span
+}
+
+// Fn is what a Measure computes.
+type Fn uint8
+
+// The measures. Median and Percentile are for `stats` only.
+const (
+	CountFn Fn = iota
+	SumFn
+	AvgFn
+	MinFn
+	MaxFn
+	DistinctFn
+	DaysFn
+	FirstFn
+	LastFn
+	FavoriteFn
+	MedianFn
+	PercentileFn
+)
+
+var fnNames = [...]string{"count", "sum", "avg", "min", "max", "distinct", "days", "first", "last", "favorite", "median", "percentile"}
+
+// String returns the function's keyword.
+func (f Fn) String() string { return fnNames[f] }
+
+// Measure is a number or value drawn from events: `sum(Arg) of Event where (…) Window`; Arg is nil for
+// count and days. With Event "" it is a measure of `stats` over attributes of the members. Percent is
+// that of percentile.
+type Measure struct {
+	Fn      Fn
+	Arg     Expr
+	Percent Number
+	Event   string
+	Where   Pred
+	Window  Window
+	At      Span
+}
+
+func (*Name) expr()    {}
+func (*Literal) expr() {}
+func (*Arith) expr()   {}
+func (*Measure) expr() {}

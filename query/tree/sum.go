@@ -1,0 +1,107 @@
+package tree
+
+import (
+	"math"
+	"math/big"
+	"math/bits"
+)
+
+// Sum adds numbers exactly: each is rounded to nine decimals (half away from zero) and added as a
+// 128-bit integer of billionths, so that the result depends neither on the order nor on how the
+// numbers were split over shards. The zero Sum is 0. Equal Sums are ==.
+type Sum struct {
+	Hi int64
+	Lo uint64
+}
+
+// sumLimit is the magnitude beyond which a value counts as missing.
+const sumLimit = 1e18
+
+// Billionths returns the Sum of n alone; ok is false beyond ±10^18, where n counts as missing.
+func Billionths(n Number) (s Sum, ok bool) {
+	if n.IsFloat() {
+		return floatBillionths(n.Float64())
+	}
+	magnitude, negative := uint64(n.Coef), n.Coef < 0
+	if negative {
+		magnitude = -magnitude
+	}
+	var hi, lo uint64
+	if n.Scale <= 9 {
+		if n.Scale == 0 && magnitude > sumLimit {
+			return Sum{}, false
+		}
+		hi, lo = bits.Mul64(magnitude, pow10[9-n.Scale])
+	} else {
+		unit := pow10[n.Scale-9]
+		lo = magnitude / unit
+		if magnitude%unit >= unit/2 {
+			lo++
+		}
+	}
+	s = Sum{int64(hi), lo}
+	if negative {
+		s = s.Neg()
+	}
+	return s, true
+}
+
+func floatBillionths(f float64) (Sum, bool) {
+	if math.Abs(f) > sumLimit {
+		return Sum{}, false
+	}
+	if math.Abs(f) < 1e-10 {
+		return Sum{}, true
+	}
+	r, _ := new(big.Rat).SetString(Number{Coef: int64(math.Float64bits(f)), Scale: FloatScale}.String())
+	r.Mul(r, big.NewRat(1e9, 1))
+	q, m := new(big.Int).QuoRem(new(big.Int).Abs(r.Num()), r.Denom(), new(big.Int))
+	if m.Lsh(m, 1).Cmp(r.Denom()) >= 0 {
+		q.Add(q, big.NewInt(1))
+	}
+	s := Sum{new(big.Int).Rsh(q, 64).Int64(), new(big.Int).And(q, new(big.Int).SetUint64(math.MaxUint64)).Uint64()}
+	if f < 0 {
+		s = s.Neg()
+	}
+	return s, true
+}
+
+// Add returns s + t.
+func (s Sum) Add(t Sum) Sum {
+	lo, carry := bits.Add64(s.Lo, t.Lo, 0)
+	return Sum{s.Hi + t.Hi + int64(carry), lo}
+}
+
+// AddInt returns s plus i billionths.
+func (s Sum) AddInt(i int64) Sum { return s.Add(Sum{i >> 63, uint64(i)}) }
+
+// Neg returns -s.
+func (s Sum) Neg() Sum {
+	lo, borrow := bits.Sub64(0, s.Lo, 0)
+	return Sum{-s.Hi - int64(borrow), lo}
+}
+
+// Float64 returns the float64 nearest to s billionths.
+func (s Sum) Float64() float64 {
+	if i := int64(s.Lo); s.Hi == i>>63 && i > -1<<53 && i < 1<<53 {
+		return float64(i) / 1e9
+	}
+	b := new(big.Int).Lsh(big.NewInt(s.Hi), 64)
+	b.Add(b, new(big.Int).SetUint64(s.Lo))
+	f, _ := new(big.Rat).SetFrac(b, big.NewInt(1e9)).Float64()
+	return f
+}
+
+// Number returns the sum as the Number of its float64.
+func (s Sum) Number() Number {
+	n, _ := FromFloat(s.Float64())
+	return n
+}
+
+// Average returns the Number of s.Float64() / float64(count); ok is false when count is 0.
+func (s Sum) Average(count int64) (Number, bool) {
+	if count == 0 {
+		return Number{}, false
+	}
+	return FromFloat(s.Float64() / float64(count))
+}

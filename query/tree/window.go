@@ -1,0 +1,83 @@
+package tree
+
+// Unit is a unit of durations, calendar windows and buckets.
+type Unit uint8
+
+// The units. Months, quarters and years are calendar units, days and weeks 24 h and 7 × 24 h in durations.
+const (
+	NoUnit Unit = iota
+	Second
+	Minute
+	Hour
+	Day
+	Week
+	Month
+	Quarter
+	Year
+)
+
+var unitNames = [...]string{"", "second", "minute", "hour", "day", "week", "month", "quarter", "year"}
+
+// String returns the singular name of u.
+func (u Unit) String() string { return unitNames[u] }
+
+// Duration is a whole number of units, `30 days` or `90d`.
+type Duration struct {
+	N    int64
+	Unit Unit
+}
+
+var unitMillis = [...]int64{0, 1000, 60_000, 3_600_000, 86_400_000, 7 * 86_400_000}
+
+// Millis returns the length of d; ok is false for months, quarters and years, which have none.
+func (d Duration) Millis() (ms int64, ok bool) {
+	if int(d.Unit) >= len(unitMillis) {
+		return 0, false
+	}
+	return d.N * unitMillis[d.Unit], true
+}
+
+// When is a date (the whole day in the statement's zone) or an instant.
+type When struct {
+	Date    bool
+	Y, M, D int   // of a date
+	Millis  int64 // of an instant, Unix milliseconds
+}
+
+// WindowKind names the forms of windows.
+type WindowKind uint8
+
+// The windows. N and M stand for Window.Last and Window.Other, U for Window.Unit, X and Y for From and To.
+const (
+	Ever        WindowKind = iota
+	InLast                 // in last N: (now − N, now]
+	MoreThanAgo            // more than N ago: (−∞, now − N]
+	BetweenAgo             // between N and M ago: (now − larger, now − smaller]
+	InNext                 // in next N: (now, now + N], time attributes only
+	Today
+	Yesterday
+	This     // this U
+	LastUnit // last U
+	On       // on X, a date
+	Between  // between X and Y: both days included; an end given as a time is excluded
+	Since    // since X: [X, ∞)
+	Before   // before X: (−∞, X)
+)
+
+// Window is a stretch of time, resolved against a statement's now and zone. The zero Window is ever.
+type Window struct {
+	Kind     WindowKind
+	Last     Duration
+	Other    Duration
+	Unit     Unit
+	From, To When
+	At       Span
+}
+
+// Anniversary is the day window of `birthday is anniversary …`: Kind is Today, Yesterday, On, This
+// (Unit Week or Month), InNext or InLast (Last in whole days).
+type Anniversary struct {
+	X      Expr
+	Window Window
+	At     Span
+}
