@@ -1,0 +1,93 @@
+package engine
+
+import "github.com/musterdb/muster/query/tree"
+
+// Kind is the kind of a message.
+type Kind uint8
+
+// The kinds, as Segment names them. Profile is a row of a profile import; it sets attributes like
+// Identify, but stands for no call of a person.
+const (
+	Identify Kind = iota + 1
+	Track
+	Page
+	Screen
+	Group
+	Alias
+	Profile
+)
+
+var kindNames = [...]string{"", "identify", "track", "page", "screen", "group", "alias", "profile"}
+
+// String returns the kind's name on the wire.
+func (k Kind) String() string { return kindNames[k] }
+
+// Incoming is one message as it was received: names, not ids. Either MessageID or Source and Line say
+// what makes it a duplicate. Event is set for Track, Page ("Page Viewed") and Screen ("Screen
+// Viewed"). Fields are properties for these three, attributes for Identify, Group and Profile; nested
+// objects have become dotted names, missing values never appear. Times are Unix milliseconds.
+type Incoming struct {
+	Kind        Kind
+	MessageID   string
+	Source      string
+	Line        uint64
+	UserID      string
+	AnonymousID string
+	PreviousID  string // Alias
+	GroupID     string // Group
+	Time        int64
+	ReceivedAt  int64
+	Event       string
+	Fields      []NamedField
+	Context     []byte // the rest of the message as received, opaque; kept in history only
+}
+
+// NamedField is one attribute or property by name.
+type NamedField struct {
+	Name  string
+	Value tree.Value
+}
+
+// Message is an Incoming whose names the catalog has resolved: ids, and values of the catalog's types.
+// A value of another type has been dropped from Fields, counted in Mismatched, and stays in Context.
+type Message struct {
+	Kind        Kind
+	MessageID   string
+	Source      string
+	Line        uint64
+	UserID      string
+	AnonymousID string
+	PreviousID  string
+	Time        int64
+	ReceivedAt  int64
+	Event       uint32
+	Fields      []Field
+	Mismatched  uint16
+	Context     []byte
+}
+
+// Field is one attribute or property by id.
+type Field struct {
+	ID    uint32
+	Value tree.Value
+}
+
+// Outcome is what became of one message.
+type Outcome struct {
+	Status Status
+	Reason string // of Refused
+	MoveTo string // of Moved: the user id whose shard has the profile now
+}
+
+// Status is the class of an Outcome.
+type Status uint8
+
+// The statuses. Only Accepted and Duplicate are final successes; Moved is for routers and never seen
+// outside; Busy means the profile is moving: send again.
+const (
+	Accepted Status = iota + 1
+	Duplicate
+	Refused
+	Moved
+	Busy
+)
