@@ -1,0 +1,101 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// Node is what the server needs of a running node. Errors it returns may carry a Code (see Coded)
+// and a RetryAfter (see Retryable); a *tree.Diagnostic is the asker's mistake; anything else is
+// "internal" and goes to the log only. Every call ends when its ctx does.
+type Node interface {
+	// Ingest makes the messages durable and applied. Outcomes[i] belongs to msgs[i]; on an error
+	// nothing is known of any of them and all may be sent again. It keeps no reference to msgs.
+	Ingest(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error)
+
+	// Query runs one statement of any kind.
+	Query(ctx context.Context, ask Ask) (*query.Answer, error)
+	// Schema is the newest catalog this node knows.
+	Schema() query.Schema
+	// Names describes attributes, events or segments with what memory holds of them.
+	Names(ctx context.Context, kind query.NameKind) ([]engine.NameInfo, error)
+
+	// About finds a profile by a user id or an anonymous id; ErrNoProfile if there is none.
+	About(ctx context.Context, id string) (*engine.About, error)
+	// Timeline returns the messages received for a profile, newest first, below the position before
+	// ("" from the newest); next is "" at the end.
+	Timeline(ctx context.Context, id, before string, limit int) (messages []engine.Received, next string, err error)
+
+	// PutSegment saves a segment from the text of its predicate; DropSegment removes one.
+	PutSegment(ctx context.Context, segment SegmentText, replace, allowUnknown bool) ([]tree.Diagnostic, error)
+	DropSegment(ctx context.Context, name string) error
+	// Segments lists the saved segments in ascending order of name.
+	Segments(ctx context.Context) ([]SegmentText, error)
+	// Members calls fn with the canonical id of every member in storage order (shard, ordinal), after
+	// the position `after` ("" from the start), until fn returns false or limit is reached (0: no limit).
+	Members(ctx context.Context, predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error)
+	// MemberOf tells whether a profile is in a segment.
+	MemberOf(ctx context.Context, segment, id string) (bool, error)
+
+	// ListEdit adds and removes ids of a static list, creating it if needed.
+	ListEdit(ctx context.Context, list string, add, remove []string) error
+
+	// Status tells how the node is.
+	Status(ctx context.Context) Status
+}
+
+// Ask is one statement with its wishes.
+type Ask struct {
+	Text        string
+	Consistency string // leader (default), linearizable, stale
+	MaxRows     int    // 0: the default
+}
+
+// SegmentText is a saved segment as text.
+type SegmentText struct {
+	Name      string
+	Predicate string // canonical MQL
+	Described string
+	Zone      string
+	Refresh   time.Duration
+	Version   uint64 // of the catalog that last changed it
+}
+
+// Status is the health of a node.
+type Status struct {
+	Ready    bool
+	Reason   string // why not ready, or what is degraded
+	Degraded bool   // serving, but e.g. refusing writes
+	Profiles int64
+	Events   int64
+	Shards   []ShardStatus
+	Memory   []engine.MemoryLine
+	DiskFree int64
+	Counters map[string]int64 // monotonic, for metrics; keys like "duplicates"
+}
+
+// ShardStatus is the state of one replica.
+type ShardStatus struct {
+	query.ShardStat
+	Leader   bool
+	Profiles int64
+	Events   int64
+	LogBytes int64
+	Hash     string // hex of the state hash
+}
+
+// Coded is an error with a code of the table in interfaces.
+type Coded interface {
+	error
+	Code() string // overloaded, disk_full, memory_full, not_ready, no_profile, no_segment, segment_exists, too_large, refused, timeout …
+}
+
+// Retryable is an error that goes away: the server answers 429 (or 503 for reads) with Retry-After.
+type Retryable interface {
+	error
+	RetryAfter() time.Duration
+}
