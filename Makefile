@@ -1,0 +1,61 @@
+# Everything a developer does here. `make` alone builds.
+GO      ?= go
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME ?= 60s
+
+.PHONY: build demo test race check fmt vet staticcheck lint generated fuzz conformance test-sdks test-crash clean
+
+build:
+	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/muster ./cmd/muster
+
+demo: build
+	./bin/muster demo
+
+test:
+	$(GO) test ./...
+
+race:
+	$(GO) test -race ./...
+
+# What a machine can see of the house style. CI runs this and `make test`.
+check: fmt vet staticcheck lint generated
+
+fmt:
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$bad" ]; then echo "not formatted (run gofmt -w):"; echo "$$bad"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+staticcheck:
+	$(GO) tool staticcheck ./...
+
+lint:
+	$(GO) test -count=1 ./internal/lint
+
+# Runs the generators and fails if a generated file was not what they make.
+generated:
+	@dirs=$$(git grep -l '^//go:generate' -- '*.go' | xargs -r -n1 dirname | sort -u); \
+	for d in $$dirs; do (cd $$d && $(GO) generate .) && git diff --exit-code --stat -- $$d || exit 1; done
+
+# Every fuzzer for FUZZTIME each.
+fuzz:
+	@for f in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \
+		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$f); do \
+			echo "== $$name in $$(dirname $$f)"; \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$f) || exit 1; \
+		done; done
+
+# Answers computed by other databases on real data, if the data lies beside the repository.
+conformance: build
+	../shared/conformance/run --muster ./bin/muster --crash
+
+# The unmodified npm SDKs against a node that throttles and is killed (needs Node 20 and npm).
+test-sdks: build
+	cd test/sdks && npm ci --silent --no-audit --no-fund && npm test
+
+# kill -9 in the middle of an import, import again, exact counts.
+test-crash: build
+	MUSTER_CRASH_ROUNDS=10 $(GO) test -count=1 -v -timeout 20m -run Crash ./internal/systest
+
+clean:
+	rm -rf bin

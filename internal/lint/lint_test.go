@@ -1,0 +1,92 @@
+package lint
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestHouse holds this module against the house rules.
+func TestHouse(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(root, "go.mod")); err != nil {
+		t.Fatalf("find the module: %v", err)
+	}
+	files, err := Load(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Fatal("no Go files found")
+	}
+	for _, f := range Check(files) {
+		t.Error(f)
+	}
+}
+
+// TestRulesFind shows each rule a file that breaks it and one that does not.
+func TestRulesFind(t *testing.T) {
+	long := strings.Repeat("\t_ = 1\n", maxFunctionLines)
+	cases := []struct {
+		name, path, source string
+		want               string // part of the finding; "" for none
+	}{
+		{"engine may use query", "engine/a.go", `import _ "github.com/musterdb/muster/query/tree"`, ""},
+		{"engine may not use persist", "engine/a.go", `import _ "github.com/musterdb/muster/persist"`, "engine imports persist"},
+		{"query never looks back", "query/eval/a.go", `import _ "github.com/musterdb/muster/engine"`, "query imports engine"},
+		{"cluster may not use server", "cluster/a.go", `import _ "github.com/musterdb/muster/server"`, "cluster imports server"},
+		{"cmd may use all", "cmd/muster/a.go", `import _ "github.com/musterdb/muster/persist"`, ""},
+		{"no raft in server", "server/a.go", `import _ "github.com/hashicorp/raft"`, "server imports github.com/hashicorp/raft"},
+		{"raft-wal is not raft", "persist/a.go", `import _ "github.com/hashicorp/raft-wal"`, ""},
+		{"no JSON in engine", "engine/a.go", `import _ "encoding/json"`, "engine imports encoding/json"},
+		{"no clock in engine", "engine/a.go", "import \"time\"\nvar _ = time.Now", "uses time.Now"},
+		{"durations in engine", "engine/a.go", "import \"time\"\nvar _ = time.Second", ""},
+		{"no goroutine in engine", "engine/a.go", "func f() { go f() }", "starts a goroutine"},
+		{"no sleep in tests", "api/a_test.go", "import \"time\"\nfunc f() { time.Sleep(1) }", "uses time.Sleep"},
+		{"no exit in a library", "cmd/muster/a.go", "import \"os\"\nfunc f() { os.Exit(1) }", "uses os.Exit"},
+		{"no printing in a library", "server/a.go", "import \"fmt\"\nfunc f() { fmt.Println() }", "uses fmt.Println"},
+		{"a renamed import is seen", "server/a.go", "import f \"fmt\"\nfunc g() { f.Println() }", "uses f.Println"},
+		{"no init", "server/a.go", "func init() {}", "init function"},
+		{"a method called init is none", "server/a.go", "type t int\nfunc (t) init() {}", ""},
+		{"long function", "server/a.go", "func f() {\n" + long + "}", "function f has 72 lines"},
+		{"long file", "server/a.go", strings.Repeat("\n", maxFileLines+1), "lines, more than 600"},
+		{"name that says nothing", "server/helpers_test.go", "", "says nothing"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			file, err := Parse(c.path, []byte("package p\n"+c.source+"\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var found []string
+			for _, rule := range Rules() {
+				for _, f := range rule(file) {
+					found = append(found, f.String())
+				}
+			}
+			got := strings.Join(found, "\n")
+			if (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
+				t.Errorf("found %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestDocsFind(t *testing.T) {
+	bare, err := Parse("a/a.go", []byte("package a\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := Parse("b/doc.go", []byte("// Package b is documented.\npackage b\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := Docs([]*File{bare, doc})
+	if len(found) != 1 || found[0].Where != "a" {
+		t.Errorf("found %v, want one finding in a", found)
+	}
+}
