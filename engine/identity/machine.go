@@ -1,0 +1,249 @@
+package identity
+
+import "slices"
+
+// Store is the state of one shard as the protocol sees it. Its methods are called inside Apply, in
+// log order, and must be deterministic.
+type Store interface {
+	// Home tells what this shard knows of an id that lives here; SetHome records it.
+	Home(id Ref) Home
+	SetHome(id Ref, h Home)
+	// Linked tells whether id is attached to the owner's profile already.
+	Linked(owner, id Ref) bool
+	// Facts returns the facts of a frozen profile in parts of at most PartBytes, the same ones each
+	// time it is asked; none for an id without a profile.
+	Facts(target Ref) [][]byte
+	// Absorb adds the facts of a target to the owner's profile, creating it if needed, and attaches
+	// the target's id and its own further ids. The owner's attributes win, the target's fill gaps.
+	Absorb(owner, target Ref, parts [][]byte)
+	// Remove drops the facts of a target that has moved; it is called once.
+	Remove(target Ref)
+}
+
+// PartBytes is the largest part of a profile's facts in one absorb command.
+const PartBytes = 1 << 20
+
+// Stage is how far a Merge has come.
+type Stage uint8
+
+// The stages.
+const (
+	Wanted   Stage = iota // to be claimed, or being absorbed
+	Absorbed              // to be released
+)
+
+// Merge is an entry of an outbox: Owner wants Target. Alias tells that it came from an alias call,
+// which follows a target that has moved elsewhere; a mere link does not (it is a conflict then).
+type Merge struct {
+	Owner, Target Ref
+	Alias         bool
+	Stage         Stage
+	Parts         [][]byte // received so far
+}
+
+// Machine is the deterministic part of the protocol in one shard.
+type Machine struct {
+	store     Store
+	outbox    map[Ref][]*Merge // by owner; in order of arrival
+	conflicts map[Ref][]Ref    // owner → ids that belong to somebody else, each once
+}
+
+// NewMachine returns an empty Machine over a shard's store.
+func NewMachine(store Store) *Machine {
+	return &Machine{store: store, outbox: map[Ref][]*Merge{}, conflicts: map[Ref][]Ref{}}
+}
+
+// Want records that the owner, a live profile of this shard, is the same person as target. It
+// returns true if a Merge was put in the outbox.
+func (m *Machine) Want(owner, target Ref, alias bool) bool {
+	if owner == target || m.store.Linked(owner, target) {
+		return false
+	}
+	if merge := m.find(owner, target); merge != nil {
+		merge.Alias = merge.Alias || alias
+		return false
+	}
+	if !alias && slices.Contains(m.conflicts[owner], target) {
+		return false
+	}
+	m.outbox[owner] = append(m.outbox[owner], &Merge{Owner: owner, Target: target, Alias: alias})
+	return true
+}
+
+// Verdict is the answer of a target to a claim.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Granted   Verdict = iota + 1 // frozen for this owner; its facts may be read
+	Elsewhere                    // it belongs to To
+	Turned                       // the target outranks the owner and wants it instead
+	Busy                         // the target has merges of its own to finish: ask again
+	Gone                         // erased
+)
+
+// Answer is what a claim says. Parts is the number of parts of the target's facts.
+type Answer struct {
+	Verdict Verdict
+	To      Ref
+	Parts   int
+}
+
+// Claim asks the target, whose home is this shard, to join the owner. Asked again it answers the
+// same. An id nobody has used is granted at once whatever its rank: it never becomes an owner.
+func (m *Machine) Claim(owner, target Ref, alias bool) Answer {
+	home := m.store.Home(target)
+	switch home.State {
+	case Erased:
+		return Answer{Verdict: Gone}
+	case Moving, Moved:
+		if home.To != owner {
+			return Answer{Verdict: Elsewhere, To: home.To}
+		}
+		if home.State == Moved {
+			return Answer{Verdict: Granted}
+		}
+		return Answer{Verdict: Granted, Parts: len(m.store.Facts(target))}
+	case Live:
+		if target.Before(owner) {
+			m.Want(target, owner, alias)
+			return Answer{Verdict: Turned}
+		}
+	}
+	if len(m.outbox[target]) > 0 {
+		return Answer{Verdict: Busy}
+	}
+	m.store.SetHome(target, Home{State: Moving, To: owner})
+	return Answer{Verdict: Granted, Parts: len(m.store.Facts(target))}
+}
+
+// Part returns one part of a frozen target's facts. It changes nothing; ok is false when the target
+// is not frozen for this owner.
+func (m *Machine) Part(owner, target Ref, part int) (data []byte, ok bool) {
+	if home := m.store.Home(target); home.State != Moving || home.To != owner {
+		return nil, false
+	}
+	parts := m.store.Facts(target)
+	if part < 0 || part >= len(parts) {
+		return nil, false
+	}
+	return parts[part], true
+}
+
+// Absorb takes part number `part` of `parts`; the last one adds the facts. Parts that have come
+// already, or come too early, are ignored. parts 0 attaches the id alone. It returns whether the
+// owner has all of the target's facts: only then may the target be released.
+func (m *Machine) Absorb(owner, target Ref, part, parts int, data []byte) bool {
+	merge := m.find(owner, target)
+	if merge == nil {
+		return m.store.Linked(owner, target)
+	}
+	if merge.Stage != Wanted || part != len(merge.Parts) {
+		return merge.Stage == Absorbed
+	}
+	if parts > 0 {
+		merge.Parts = append(merge.Parts, slices.Clone(data))
+	}
+	if len(merge.Parts) < parts {
+		return false
+	}
+	m.store.Absorb(owner, target, merge.Parts)
+	merge.Parts, merge.Stage = nil, Absorbed
+	return true
+}
+
+// Release lets a claimed target go: it has moved. It returns true the first time.
+func (m *Machine) Release(owner, target Ref) bool {
+	home := m.store.Home(target)
+	if home.State != Moving || home.To != owner {
+		return false
+	}
+	m.store.Remove(target)
+	m.store.SetHome(target, Home{State: Moved, To: owner})
+	return true
+}
+
+// Outcome is how a Merge ends.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Done     Outcome = iota + 1 // absorbed and released
+	Conflict                    // the target belongs to another user: counted, not joined
+	Dropped                     // turned round, gone, or already the same person
+	Retarget                    // alias: goes on with another target
+)
+
+// Settle takes a Merge out of the outbox. With Retarget, next is wanted instead.
+func (m *Machine) Settle(owner, target Ref, outcome Outcome, next Ref) {
+	merge := m.find(owner, target)
+	if merge == nil || outcome == Done && merge.Stage != Absorbed || outcome != Done && merge.Stage == Absorbed {
+		return
+	}
+	if outcome == Conflict && merge.Alias {
+		return // an alias call came meanwhile: it follows the target
+	}
+	list := m.outbox[owner]
+	list = slices.DeleteFunc(slices.Clone(list), func(x *Merge) bool { return x == merge })
+	if len(list) == 0 {
+		delete(m.outbox, owner)
+	} else {
+		m.outbox[owner] = list
+	}
+	switch outcome {
+	case Conflict:
+		if !slices.Contains(m.conflicts[owner], target) {
+			m.conflicts[owner] = append(m.conflicts[owner], target)
+		}
+	case Retarget:
+		m.Want(owner, next, true)
+	}
+}
+
+func (m *Machine) find(owner, target Ref) *Merge {
+	for _, merge := range m.outbox[owner] {
+		if merge.Target == target {
+			return merge
+		}
+	}
+	return nil
+}
+
+// Outbox returns copies of all pending Merges, without their parts, ordered by owner, then arrival.
+func (m *Machine) Outbox() []Merge {
+	var all []Merge
+	for _, owner := range sortedRefs(m.outbox) {
+		for _, merge := range m.outbox[owner] {
+			all = append(all, Merge{Owner: merge.Owner, Target: merge.Target, Alias: merge.Alias, Stage: merge.Stage, Parts: make([][]byte, len(merge.Parts))})
+		}
+	}
+	return all
+}
+
+// Pending returns the pending Merge of the pair; ok is false when there is none.
+func (m *Machine) Pending(owner, target Ref) (merge Merge, ok bool) {
+	if found := m.find(owner, target); found != nil {
+		return *found, true
+	}
+	return Merge{}, false
+}
+
+// Conflicts returns the ids that were linked to owner but belong to another user.
+func (m *Machine) Conflicts(owner Ref) []Ref { return slices.Clone(m.conflicts[owner]) }
+
+func sortedRefs[V any](of map[Ref]V) []Ref {
+	refs := make([]Ref, 0, len(of))
+	for r := range of {
+		refs = append(refs, r)
+	}
+	slices.SortFunc(refs, func(a, b Ref) int {
+		switch {
+		case a == b:
+			return 0
+		case a.Before(b):
+			return -1
+		}
+		return 1
+	})
+	return refs
+}
