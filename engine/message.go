@@ -42,10 +42,12 @@ type Incoming struct {
 	Context     []byte // the rest of the message as received, opaque; kept in history only
 }
 
-// NamedField is one attribute or property by name.
+// NamedField is one attribute or property by name. Exact tells that a string is one also when it looks
+// like a date: its sender knows the column's type.
 type NamedField struct {
 	Name  string
 	Value tree.Value
+	Exact bool
 }
 
 // Message is an Incoming whose names the catalog has resolved: ids, and values of the catalog's types.

@@ -1,0 +1,9 @@
+// Package api is the public contract of a Muster server: the JSON types of its requests and answers,
+// the table of error codes, and a client.
+//
+// Its nouns: Problem and Code (what went wrong), Answer (what a statement answers), Profile, Segment,
+// Catalog, IngestResult (what became of messages), Client (asks a server over HTTP).
+//
+// It is a leaf: it must not know the engine, the language or the server, so that anybody can import
+// it alone. Start reading at client.go; the server's side of every type is in package server.
+package api

@@ -1,0 +1,161 @@
+package api
+
+import "encoding/json"
+
+// Profile is what is known of one profile.
+type Profile struct {
+	ID           string         `json:"id" doc:"The canonical id: the user id, else the first anonymous id"`
+	UserID       string         `json:"user_id,omitempty"`
+	AnonymousIDs []string       `json:"anonymous_ids"`
+	Attributes   map[string]any `json:"attributes"`
+	Events       []EventCount   `json:"events"`
+	FirstSeen    string         `json:"first_seen,omitempty"`
+	LastSeen     string         `json:"last_seen,omitempty"`
+	Segments     []string       `json:"segments" doc:"The saved segments the profile is in; empty when segments=false was asked"`
+	Shard        int            `json:"shard"`
+	Seq          uint64         `json:"seq"`
+}
+
+// EventCount tells how often a profile did an event, and when first and last.
+type EventCount struct {
+	Name  string `json:"name"`
+	Count int64  `json:"count"`
+	First string `json:"first"`
+	Last  string `json:"last"`
+}
+
+// Timeline is a page of the messages received for a profile, newest first. Next goes into ?before=;
+// it is empty at the end.
+type Timeline struct {
+	Events []Message `json:"events"`
+	Next   string    `json:"next,omitempty"`
+}
+
+// Message is one message as the history keeps it. Properties and traits have dotted names; Rest
+// holds what else the sender said (context, integrations, values that are no columns).
+type Message struct {
+	Type        string          `json:"type"`
+	MessageID   string          `json:"messageId,omitempty"`
+	Source      string          `json:"source,omitempty" doc:"The imported file it comes from"`
+	Line        uint64          `json:"line,omitempty"`
+	UserID      string          `json:"userId,omitempty"`
+	AnonymousID string          `json:"anonymousId,omitempty"`
+	PreviousID  string          `json:"previousId,omitempty"`
+	GroupID     string          `json:"groupId,omitempty"`
+	Event       string          `json:"event,omitempty"`
+	Timestamp   string          `json:"timestamp"`
+	ReceivedAt  string          `json:"receivedAt"`
+	Properties  map[string]any  `json:"properties,omitempty"`
+	Traits      map[string]any  `json:"traits,omitempty"`
+	Rest        json.RawMessage `json:"rest,omitempty"`
+}
+
+// Segment is a saved segment. Refresh is a Go duration such as "10m0s"; empty without one.
+type Segment struct {
+	Name      string       `json:"name"`
+	Predicate string       `json:"predicate" doc:"Canonical MQL"`
+	Described string       `json:"described,omitempty"`
+	Zone      string       `json:"zone,omitempty" doc:"IANA time zone"`
+	Refresh   string       `json:"refresh,omitempty"`
+	Version   uint64       `json:"version" doc:"The catalog version that last changed it"`
+	Warnings  []Diagnostic `json:"warnings,omitempty" doc:"Only when it has just been saved"`
+}
+
+// SegmentRequest is the body of PUT /v1/segments/{name}.
+type SegmentRequest struct {
+	Predicate    string `json:"predicate" doc:"MQL, what would stand behind where"`
+	Described    string `json:"described,omitempty"`
+	Zone         string `json:"zone,omitempty"`
+	Refresh      string `json:"refresh,omitempty" doc:"A duration such as 10m"`
+	AllowUnknown bool   `json:"allow_unknown,omitempty" doc:"Take names the catalog does not know"`
+}
+
+// Segments is the answer of GET /v1/segments, in ascending order of name.
+type Segments struct {
+	Segments []Segment `json:"segments"`
+}
+
+// Members is a page of the members of a segment in storage order; Next goes into ?after=.
+type Members struct {
+	Members []string `json:"members"`
+	Next    string   `json:"next,omitempty"`
+	Stats   Stats    `json:"stats"`
+}
+
+// Membership tells whether one profile is in a segment.
+type Membership struct {
+	Segment string `json:"segment"`
+	ID      string `json:"id"`
+	Member  bool   `json:"member"`
+}
+
+// ListRequest is the body of PUT /v1/lists/{name}: ids to add and to remove. Ids is another name of
+// Add. The list is created if there is none.
+type ListRequest struct {
+	IDs    []string `json:"ids,omitempty"`
+	Add    []string `json:"add,omitempty"`
+	Remove []string `json:"remove,omitempty"`
+}
+
+// ListEdited is the answer of PUT /v1/lists/{name}.
+type ListEdited struct {
+	List    string `json:"list"`
+	Added   int    `json:"added" doc:"Ids sent to be added, also those in it already"`
+	Removed int    `json:"removed"`
+}
+
+// Lists is the answer of GET /v1/lists.
+type Lists struct {
+	Lists []string `json:"lists"`
+}
+
+// Catalog is everything that has a name.
+type Catalog struct {
+	Attributes []Name       `json:"attributes"`
+	Events     []Name       `json:"events"`
+	Segments   []Name       `json:"segments"`
+	Memory     []MemoryLine `json:"memory"`
+}
+
+// Name describes an attribute, an event with its properties, or a segment. Cardinality is -1 where
+// it is not known.
+type Name struct {
+	Name        string `json:"name"`
+	Type        string `json:"type,omitempty"`
+	Count       int64  `json:"count"`
+	Cardinality int64  `json:"cardinality"`
+	Examples    []any  `json:"examples,omitempty"`
+	FirstSeen   string `json:"first_seen,omitempty"`
+	LastSeen    string `json:"last_seen,omitempty"`
+	MemoryBytes int64  `json:"memory_bytes"`
+	Overflowed  bool   `json:"overflowed,omitempty" doc:"Not all values are held in memory"`
+	Mismatched  int64  `json:"mismatched,omitempty" doc:"Values left out because they had another type"`
+	Properties  []Name `json:"properties,omitempty"`
+}
+
+// MemoryLine is the memory of one structure.
+type MemoryLine struct {
+	Name  string `json:"name"`
+	Bytes int64  `json:"bytes"`
+}
+
+// Health is the answer of GET /healthz and GET /readyz.
+type Health struct {
+	Ready    bool          `json:"ready"`
+	Degraded bool          `json:"degraded,omitempty" doc:"Serving, but refusing writes"`
+	Reason   string        `json:"reason,omitempty"`
+	Profiles int64         `json:"profiles"`
+	Events   int64         `json:"events"`
+	DiskFree int64         `json:"disk_free,omitempty"`
+	Shards   []ShardHealth `json:"shards,omitempty"`
+}
+
+// ShardHealth is the state of one replica.
+type ShardHealth struct {
+	ShardStat
+	Leader   bool   `json:"leader"`
+	Profiles int64  `json:"profiles"`
+	Events   int64  `json:"events"`
+	LogBytes int64  `json:"log_bytes"`
+	Hash     string `json:"hash,omitempty" doc:"Hex of the state hash"`
+}
