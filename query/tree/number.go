@@ -47,7 +47,7 @@ func FromFloat(f float64) (n Number, ok bool) {
 	if f == math.Trunc(f) && math.Abs(f) < 1<<53 {
 		return Number{Coef: int64(f)}, true
 	}
-	if a := math.Abs(f); a < 1e-19 || a >= 1e18 {
+	if a := math.Abs(f); a < 1e-19 || a >= 1e19 {
 		return floatNumber(f), true
 	}
 	var buf [32]byte
