@@ -1,0 +1,68 @@
+package catalog
+
+import "maps"
+
+// The two structures that let a State of thousands of names have a successor in microseconds. Both
+// are persistent: an old value never sees what was added to a newer one.
+
+const vectorPage = 128
+
+// vector is a list that only grows; adding copies its last page.
+type vector[T any] struct {
+	pages [][]T
+	n     int
+}
+
+func (v vector[T]) at(i uint32) T { return v.pages[i/vectorPage][i%vectorPage] }
+
+func (v vector[T]) with(x T) vector[T] {
+	return v.put(uint32(v.n), x)
+}
+
+// put returns v with x at i. REQUIRES: i <= v.n.
+func (v vector[T]) put(i uint32, x T) vector[T] {
+	pages := make([][]T, (max(v.n, int(i)+1)+vectorPage-1)/vectorPage)
+	copy(pages, v.pages)
+	page := append(make([]T, 0, vectorPage), pages[i/vectorPage]...)
+	if int(i%vectorPage) == len(page) {
+		page = append(page, x)
+	} else {
+		page[i%vectorPage] = x
+	}
+	pages[i/vectorPage] = page
+	return vector[T]{pages, max(v.n, int(i)+1)}
+}
+
+// recentLimit is how many names gather in the small map before the large one is copied.
+const recentLimit = 256
+
+// layered maps names to ids: a large map that is rarely copied under a small one that is copied at
+// every change.
+type layered struct {
+	base, recent map[string]uint32
+}
+
+func (l layered) get(name string) (uint32, bool) {
+	if id, ok := l.recent[name]; ok {
+		return id, true
+	}
+	id, ok := l.base[name]
+	return id, ok
+}
+
+func (l layered) with(added map[string]uint32) layered {
+	if len(added) == 0 {
+		return l
+	}
+	if len(l.recent)+len(added) <= recentLimit {
+		recent := make(map[string]uint32, len(l.recent)+len(added))
+		maps.Copy(recent, l.recent)
+		maps.Copy(recent, added)
+		return layered{l.base, recent}
+	}
+	base := make(map[string]uint32, len(l.base)+len(l.recent)+len(added))
+	maps.Copy(base, l.base)
+	maps.Copy(base, l.recent)
+	maps.Copy(base, added)
+	return layered{base, nil}
+}

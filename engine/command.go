@@ -1,0 +1,281 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/engine/wire"
+)
+
+// CommandKind is a kind of log entry.
+type CommandKind uint8
+
+// The kinds.
+const (
+	MessagesCommand CommandKind = iota + 1
+	TickCommand
+	CatalogCommand
+	ListCommand
+	IdentityCommand
+)
+
+// commandFormat is the format version that stands first in every entry.
+const commandFormat = 1
+
+// MaxMessages is the largest number of messages of one entry.
+const MaxMessages = 1 << 16
+
+// ErrCommand is the cause of every refusal to decode an entry.
+var ErrCommand = errors.New("log entry cannot be decoded")
+
+// Command is a decoded log entry. Strings and Context alias the entry.
+type Command struct {
+	Kind     CommandKind
+	Now      int64
+	Catalog  uint64         // MessagesCommand: the catalog version its ids need
+	Messages []Message      // MessagesCommand
+	Change   catalog.Change // CatalogCommand
+	List     ListUpdate     // ListCommand
+	Identity IdentityStep   // IdentityCommand
+}
+
+// ListUpdate adds and removes profile ids of a static list, in this order.
+type ListUpdate struct {
+	List   uint32
+	Add    []string
+	Remove []string
+}
+
+// The bits that say which parts of a message are written.
+const (
+	hasMessageID = 1 << iota
+	hasSource
+	hasUserID
+	hasAnonymousID
+	hasPreviousID
+	hasMismatched
+	hasContext
+	hasFields
+)
+
+func appendHeader(b []byte, kind CommandKind, now int64) []byte {
+	b = append(b, commandFormat, byte(kind))
+	return binary.AppendVarint(b, now)
+}
+
+// EncodeMessages returns the entry that applies msgs, in order, at time now (Unix ms). It needs
+// catalogVersion, the version whose ids the messages use. Fields out of order are put in order.
+//
+// REQUIRES: len(msgs) <= MaxMessages.
+func EncodeMessages(catalogVersion uint64, now int64, msgs []Message) []byte {
+	b := appendHeader(nil, MessagesCommand, now)
+	b = binary.AppendUvarint(b, catalogVersion)
+	b = binary.AppendUvarint(b, uint64(len(msgs)))
+	for i := range msgs {
+		b = appendMessage(b, &msgs[i], now)
+	}
+	return b
+}
+
+func appendMessage(b []byte, m *Message, now int64) []byte {
+	fields := sortFields(m.Fields)
+	b = append(b, byte(m.Kind), messageParts(m))
+	b = binary.AppendVarint(b, m.Time-now)
+	b = binary.AppendVarint(b, m.ReceivedAt-now)
+	if m.MessageID != "" {
+		b = wire.AppendString(b, m.MessageID)
+	}
+	if m.Source != "" {
+		b = wire.AppendString(b, m.Source)
+		b = binary.AppendUvarint(b, m.Line)
+	}
+	if m.UserID != "" {
+		b = wire.AppendString(b, m.UserID)
+	}
+	if m.AnonymousID != "" {
+		b = wire.AppendString(b, m.AnonymousID)
+	}
+	if m.PreviousID != "" {
+		b = wire.AppendString(b, m.PreviousID)
+	}
+	if m.Kind.HasEvent() {
+		b = binary.AppendUvarint(b, uint64(m.Event))
+	}
+	if m.Mismatched > 0 {
+		b = binary.AppendUvarint(b, uint64(m.Mismatched))
+	}
+	if len(fields) > 0 {
+		b = binary.AppendUvarint(b, uint64(len(fields)))
+		for i := range fields {
+			b = binary.AppendUvarint(b, uint64(fields[i].ID))
+			b = wire.AppendValue(b, fields[i].Value)
+		}
+	}
+	if len(m.Context) > 0 {
+		b = wire.AppendBytes(b, m.Context)
+	}
+	return b
+}
+
+func messageParts(m *Message) (parts byte) {
+	set := func(bit byte, on bool) {
+		if on {
+			parts |= bit
+		}
+	}
+	set(hasMessageID, m.MessageID != "")
+	set(hasSource, m.Source != "")
+	set(hasUserID, m.UserID != "")
+	set(hasAnonymousID, m.AnonymousID != "")
+	set(hasPreviousID, m.PreviousID != "")
+	set(hasMismatched, m.Mismatched > 0)
+	set(hasContext, len(m.Context) > 0)
+	set(hasFields, len(m.Fields) > 0)
+	return parts
+}
+
+// EncodeTick returns the entry that moves time to now (Unix ms).
+func EncodeTick(now int64) []byte { return appendHeader(nil, TickCommand, now) }
+
+// EncodeCatalog returns the entry that applies a change of the catalog.
+func EncodeCatalog(now int64, change catalog.Change) []byte {
+	return change.Append(appendHeader(nil, CatalogCommand, now))
+}
+
+// EncodeListUpdate returns the entry that adds ids to a static list, then removes others.
+func EncodeListUpdate(now int64, update ListUpdate) []byte {
+	b := appendHeader(nil, ListCommand, now)
+	b = binary.AppendUvarint(b, uint64(update.List))
+	for _, ids := range [][]string{update.Add, update.Remove} {
+		b = binary.AppendUvarint(b, uint64(len(ids)))
+		for _, id := range ids {
+			b = wire.AppendString(b, id)
+		}
+	}
+	return b
+}
+
+// Decoder decodes entries, reusing the memory of one for the next: a Command and what it holds are
+// good until the next call. The zero Decoder is ready.
+type Decoder struct {
+	messages []Message
+	fields   []Field
+}
+
+// DecodeCommand decodes one entry. What it returns aliases entry.
+func DecodeCommand(entry []byte) (Command, error) {
+	var d Decoder
+	return d.Decode(entry)
+}
+
+// Decode decodes one entry. Hostile bytes give an error, and memory in proportion to their length.
+func (d *Decoder) Decode(entry []byte) (Command, error) {
+	r := wire.NewReader(entry)
+	if r.Byte() != commandFormat {
+		r.Fail("format")
+	}
+	c := Command{Kind: CommandKind(r.Byte()), Now: r.Varint()}
+	switch c.Kind {
+	case MessagesCommand:
+		d.decodeMessages(r, &c)
+	case TickCommand:
+	case CatalogCommand:
+		change, err := catalog.DecodeChange(r.Take(r.Len()))
+		if err != nil {
+			return Command{}, fmt.Errorf("%w: %w", ErrCommand, err)
+		}
+		c.Change = change
+	case ListCommand:
+		c.List.List = r.Uint32()
+		c.List.Add = readStrings(r)
+		c.List.Remove = readStrings(r)
+	case IdentityCommand:
+		c.Identity = readIdentityStep(r)
+	default:
+		r.Fail("kind")
+	}
+	if err := r.Done(); err != nil {
+		return Command{}, fmt.Errorf("%w: %w", ErrCommand, err)
+	}
+	return c, nil
+}
+
+func (d *Decoder) decodeMessages(r *wire.Reader, c *Command) {
+	c.Catalog = r.Uvarint()
+	n := r.Count(4)
+	if n > MaxMessages {
+		r.Fail("too many messages")
+		return
+	}
+	d.messages, d.fields = d.messages[:0], d.fields[:0]
+	for range n {
+		if r.Err() != nil {
+			return
+		}
+		d.messages = append(d.messages, d.decodeMessage(r, c.Now))
+	}
+	c.Messages = d.messages
+}
+
+func (d *Decoder) decodeMessage(r *wire.Reader, now int64) Message {
+	m := Message{Kind: Kind(r.Byte())}
+	parts := r.Byte()
+	if m.Kind < Identify || m.Kind > Profile {
+		r.Fail("kind of a message")
+	}
+	m.Time = now + r.Varint()
+	m.ReceivedAt = now + r.Varint()
+	if parts&hasMessageID != 0 {
+		m.MessageID = r.String()
+	}
+	if parts&hasSource != 0 {
+		m.Source, m.Line = r.String(), r.Uvarint()
+	}
+	if parts&hasUserID != 0 {
+		m.UserID = r.String()
+	}
+	if parts&hasAnonymousID != 0 {
+		m.AnonymousID = r.String()
+	}
+	if parts&hasPreviousID != 0 {
+		m.PreviousID = r.String()
+	}
+	if m.Kind.HasEvent() {
+		m.Event = r.Uint32()
+	}
+	if parts&hasMismatched != 0 {
+		m.Mismatched = uint16(min(r.Uvarint(), 1<<16-1))
+	}
+	if parts&hasFields != 0 {
+		d.decodeFields(r, &m)
+	}
+	if parts&hasContext != 0 {
+		m.Context = r.Bytes()
+	}
+	return m
+}
+
+func (d *Decoder) decodeFields(r *wire.Reader, m *Message) {
+	from := len(d.fields)
+	for range r.Count(3) {
+		f := Field{ID: r.Uint32(), Value: r.Value()}
+		if len(d.fields) > from && d.fields[len(d.fields)-1].ID >= f.ID {
+			r.Fail("order of fields")
+		}
+		if r.Err() != nil {
+			return
+		}
+		d.fields = append(d.fields, f)
+	}
+	m.Fields = d.fields[from:len(d.fields):len(d.fields)]
+}
+
+func readStrings(r *wire.Reader) []string {
+	list := make([]string, 0, min(r.Len(), 1<<10))
+	for range r.Count(1) {
+		list = append(list, r.String())
+	}
+	return list
+}

@@ -1,0 +1,202 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// GroupIDAttribute is the attribute that holds the id of the group a profile belongs to, and
+// GroupPrefix stands before the names of the group's traits.
+const (
+	GroupIDAttribute = "group_id"
+	GroupPrefix      = "group."
+)
+
+// NoEvent is the Event of a message whose event name the catalog lacks.
+const NoEvent = 1<<32 - 1
+
+// ErrIncoming is the cause of every refusal of a message by Resolve.
+var ErrIncoming = errors.New("message cannot be taken")
+
+// Resolve turns the names of in into ids of catalog c and its values into the catalog's types. missing
+// lists the names that c lacks, each with the type its value asks for: define them and resolve again.
+// Where that is refused msg is good as it is, without those fields (they count as mismatched), unless
+// its Event is NoEvent. msg shares strings and Context with in.
+func Resolve(c *catalog.State, in *Incoming) (msg Message, missing []catalog.Name, err error) {
+	if err := checkIncoming(in); err != nil {
+		return Message{}, nil, err
+	}
+	msg = Message{
+		Kind: in.Kind, MessageID: in.MessageID, Source: in.Source, Line: in.Line, UserID: in.UserID,
+		AnonymousID: in.AnonymousID, PreviousID: in.PreviousID, Time: in.Time, ReceivedAt: in.ReceivedAt,
+		Context: in.Context,
+	}
+	if in.Kind.HasEvent() {
+		missing = resolveProperties(c, in, &msg)
+	} else {
+		missing = resolveAttributes(c, in, &msg)
+	}
+	msg.Fields = sortFields(msg.Fields)
+	return msg, missing, nil
+}
+
+// HasEvent tells whether messages of the kind append an event.
+func (k Kind) HasEvent() bool { return k == Track || k == Page || k == Screen }
+
+// MaxIDBytes is the length of the longest id of a profile, a message or a source.
+const MaxIDBytes = 1 << 10
+
+func checkIncoming(in *Incoming) error {
+	for _, id := range [...]string{in.UserID, in.AnonymousID, in.PreviousID, in.MessageID, in.Source} {
+		if len(id) > MaxIDBytes {
+			return fmt.Errorf("resolve message: an id is longer than %d bytes: %w", MaxIDBytes, ErrIncoming)
+		}
+	}
+	switch {
+	case in.Kind < Identify || in.Kind > Profile:
+		return fmt.Errorf("resolve message: kind %d: %w", in.Kind, ErrIncoming)
+	case in.UserID == "" && in.AnonymousID == "":
+		return fmt.Errorf("resolve %s: no userId and no anonymousId: %w", in.Kind, ErrIncoming)
+	case in.Kind == Alias && (in.PreviousID == "" || in.UserID == ""):
+		return fmt.Errorf("resolve alias: previousId and userId are both needed: %w", ErrIncoming)
+	case in.Kind.HasEvent() && (in.Event == "" || len(in.Event) > catalog.MaxNameBytes):
+		return fmt.Errorf("resolve %s: the event name is empty or longer than %d bytes: %w", in.Kind, catalog.MaxNameBytes, ErrIncoming)
+	}
+	return nil
+}
+
+func resolveProperties(c *catalog.State, in *Incoming, msg *Message) (missing []catalog.Name) {
+	event, known := c.Event(in.Event)
+	msg.Event = event
+	if !known {
+		msg.Event = NoEvent
+		missing = append(missing, catalog.Name{Kind: query.EventName, Name: in.Event})
+	}
+	msg.Fields = make([]Field, 0, len(in.Fields))
+	for i := range in.Fields {
+		f := &in.Fields[i]
+		var id uint32
+		var t tree.Type
+		ok := false
+		if known {
+			id, t, ok = c.Property(event, f.Name)
+		}
+		if !ok {
+			msg.Mismatched++
+			missing = appendMissing(missing, catalog.Name{Kind: query.PropertyName, Event: in.Event, Name: f.Name}, f)
+			continue
+		}
+		msg.add(id, t, f)
+	}
+	return missing
+}
+
+func resolveAttributes(c *catalog.State, in *Incoming, msg *Message) (missing []catalog.Name) {
+	fields := in.Fields
+	prefix := ""
+	if in.Kind == Group {
+		prefix = GroupPrefix
+		if in.GroupID != "" {
+			group := NamedField{Name: GroupIDAttribute, Value: tree.Str(in.GroupID), Exact: true}
+			missing = resolveAttribute(c, GroupIDAttribute, &group, msg, missing)
+		}
+	}
+	for i := range fields {
+		missing = resolveAttribute(c, prefix+fields[i].Name, &fields[i], msg, missing)
+	}
+	return missing
+}
+
+func resolveAttribute(c *catalog.State, name string, f *NamedField, msg *Message, missing []catalog.Name) []catalog.Name {
+	id, t, ok := c.Attribute(name)
+	switch {
+	case !ok:
+		msg.Mismatched++
+		return appendMissing(missing, catalog.Name{Kind: query.AttributeName, Name: name}, f)
+	case id < query.FirstAttribute:
+		msg.Mismatched++ // the built-in names cannot be set
+	default:
+		msg.add(id, t, f)
+	}
+	return missing
+}
+
+func appendMissing(missing []catalog.Name, name catalog.Name, f *NamedField) []catalog.Name {
+	if name.Name == "" || len(name.Name) > catalog.MaxNameBytes || f.Value.Missing() {
+		return missing
+	}
+	name.Type = f.Value.Type
+	if name.Type == tree.StringType && !f.Exact {
+		if _, ok := ParseTime(f.Value.Str); ok {
+			name.Type = tree.TimeType
+		}
+	}
+	return append(missing, name)
+}
+
+func (m *Message) add(id uint32, t tree.Type, f *NamedField) {
+	v, ok := Coerce(f.Value, t)
+	if !ok {
+		m.Mismatched++
+		return
+	}
+	m.Fields = append(m.Fields, Field{id, v})
+}
+
+// Coerce returns v as a value of type t; ok is false where it is none. Only strings are converted,
+// to times.
+func Coerce(v tree.Value, t tree.Type) (tree.Value, bool) {
+	if v.Type == t {
+		return v, t != tree.NoType
+	}
+	if t == tree.TimeType && v.Type == tree.StringType {
+		if ms, ok := ParseTime(v.Str); ok {
+			return tree.Time(ms), true
+		}
+	}
+	return tree.Value{}, false
+}
+
+// ParseTime reads a full RFC 3339 date-time, cut to the millisecond, or a date YYYY-MM-DD, which is
+// its first instant in UTC.
+func ParseTime(s string) (ms int64, ok bool) {
+	if len(s) < 10 || len(s) > 40 || s[4] != '-' || s[7] != '-' || s[0] < '0' || s[0] > '9' {
+		return 0, false
+	}
+	layout := time.RFC3339
+	if len(s) == 10 {
+		layout = time.DateOnly
+	}
+	t, err := time.Parse(layout, s)
+	if err != nil {
+		return 0, false
+	}
+	return t.UnixMilli(), true
+}
+
+// sortFields orders fields by id; of several with one id the last stands.
+func sortFields(fields []Field) []Field {
+	ascending := true
+	for i := 1; i < len(fields); i++ {
+		ascending = ascending && fields[i-1].ID < fields[i].ID
+	}
+	if ascending {
+		return fields
+	}
+	fields = slices.Clone(fields)
+	slices.SortStableFunc(fields, func(a, b Field) int { return int(int64(a.ID) - int64(b.ID)) })
+	kept := fields[:0]
+	for i, f := range fields {
+		if i+1 < len(fields) && fields[i+1].ID == f.ID {
+			continue
+		}
+		kept = append(kept, f)
+	}
+	return kept
+}
