@@ -1,0 +1,89 @@
+package persist
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"github.com/hashicorp/raft-wal/metadb"
+	"github.com/hashicorp/raft-wal/types"
+	"go.etcd.io/bbolt"
+)
+
+// checkLog does what OpenLog and Verify do to the log in dir, without changing a byte of it.
+func checkLog(ctx context.Context, dir string) error {
+	mark, err := readMark(dir)
+	if errors.Is(err, errNoMark) || errors.Is(err, fs.ErrNotExist) {
+		return &DamageError{Where: "high-water mark", Reason: "missing or unreadable", Cause: err}
+	}
+	if err != nil {
+		return err
+	}
+	state, found, err := readMeta(dir)
+	if err != nil {
+		return err
+	}
+	if !found {
+		if mark.floor > 0 {
+			return &DamageError{Where: "log", Index: mark.floor, Reason: metadb.FileName + " is missing"}
+		}
+		return nil
+	}
+	tail, last, err := inspectTail(dir, mark.id, state)
+	if err != nil {
+		return err
+	}
+	if err := mark.check(state, tail.claim, last); err != nil {
+		return err
+	}
+	v := chainVerifier{id: mark.id, mark: mark}
+	return v.segments(ctx, dir, state)
+}
+
+// readMeta reads raft-wal's metadata and the stable store from a bbolt file opened for reading.
+func readMeta(dir string) (state types.PersistentState, found bool, err error) {
+	damage := func(cause error) error {
+		return &DamageError{Where: metadb.FileName, Reason: "unreadable", Cause: cause}
+	}
+	path := filepath.Join(dir, metadb.FileName)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return state, false, nil
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = damage(fmt.Errorf("%v", p))
+		}
+	}()
+	db, err := bbolt.Open(path, 0o644, &bbolt.Options{ReadOnly: true, Timeout: 2 * time.Second})
+	if errors.Is(err, bbolt.ErrTimeout) {
+		return state, false, fmt.Errorf("read %s: somebody has it open", path)
+	}
+	if err != nil {
+		return state, false, damage(err)
+	}
+	defer db.Close()
+	err = db.View(func(tx *bbolt.Tx) error {
+		meta, stable := tx.Bucket([]byte(metadb.MetaBucket)), tx.Bucket([]byte(metadb.StableBucket))
+		if meta == nil || stable == nil {
+			return damage(errors.New("bucket missing"))
+		}
+		if b := meta.Get([]byte(metadb.MetaKey)); b != nil {
+			if err := json.Unmarshal(b, &state); err != nil {
+				return damage(err)
+			}
+			found = true
+		}
+		return stable.ForEach(func(k, v []byte) error {
+			_, err := decodeStable(k, v)
+			return err
+		})
+	})
+	return state, found, err
+}

@@ -1,0 +1,58 @@
+package persist
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrDiskFull says that a write was refused because the disk has less free space than its
+	// floor. Nothing was written; the caller may try again when space has been freed.
+	ErrDiskFull = errors.New("disk full")
+
+	// ErrUnverified says that a Log was used before Verify had passed.
+	ErrUnverified = errors.New("log not verified")
+
+	// ErrTooLarge says that a value, page or record exceeds what the format allows.
+	ErrTooLarge = errors.New("too large")
+
+	// ErrClosed says that a store was used after Close.
+	ErrClosed = errors.New("closed")
+)
+
+// DamageError reports that something acknowledged is no longer on disk as it was written. The
+// replica that gets one must not vote or serve: it is to be wiped and rejoin under a new id.
+type DamageError struct {
+	Where  string // what was being read: a file, a snapshot, a blob
+	Index  uint64 // the log index or seq concerned, 0 if none
+	Reason string
+	Cause  error // may be nil
+}
+
+func (e *DamageError) Error() string {
+	s := fmt.Sprintf("damaged %s", e.Where)
+	if e.Index != 0 {
+		s += fmt.Sprintf(" at %d", e.Index)
+	}
+	s += ": " + e.Reason
+	if e.Cause != nil {
+		s += ": " + e.Cause.Error()
+	}
+	return s
+}
+
+func (e *DamageError) Unwrap() error { return e.Cause }
+
+// FullError carries the numbers behind ErrDiskFull.
+type FullError struct {
+	Dir   string
+	Free  uint64 // bytes free when asked
+	Needs uint64 // bytes that would have to be free: the floor and what was to be written
+}
+
+func (e *FullError) Error() string {
+	return fmt.Sprintf("disk full: %s has %d bytes free and needs %d", e.Dir, e.Free, e.Needs)
+}
+
+// Is makes errors.Is(err, ErrDiskFull) true.
+func (e *FullError) Is(target error) bool { return target == ErrDiskFull }

@@ -1,0 +1,181 @@
+package persist
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+)
+
+// The high-water mark says which entries must be in the log: [floor, last], the newest with this
+// chain hash. It is only ever written after the entries it names are durable, so whatever version
+// of it survives a crash is true; one that lags behind merely proves less.
+const (
+	markName   = "high-water"
+	markMagic  = 0x4d57_484d // "MHWM"
+	markFormat = 1
+	markSlot   = 4096 // slots lie in different pages and sectors, so one torn write spares the other
+	markLen    = 64
+)
+
+type markState struct {
+	generation uint64
+	id         uint64 // random, made with the log; seeds the checksum of its entries
+	floor      uint64 // entries below were truncated on purpose
+	last       uint64 // newest entry known to be durable; below floor when none is
+	chain      chainHash
+}
+
+type markFile struct {
+	f     *os.File
+	state markState
+	dirty bool // written since the last fsync
+}
+
+var errNoMark = errors.New("no valid high-water mark")
+
+func encodeMark(s markState) []byte {
+	b := make([]byte, 0, markLen)
+	le := binary.LittleEndian
+	b = le.AppendUint32(b, markMagic)
+	b = le.AppendUint16(b, markFormat)
+	b = le.AppendUint16(b, markLen)
+	b = le.AppendUint64(b, s.generation)
+	b = le.AppendUint64(b, s.floor)
+	b = le.AppendUint64(b, s.last)
+	b = append(b, s.chain[:]...)
+	b = le.AppendUint64(b, s.id)
+	b = le.AppendUint32(b, 0)
+	return le.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+func decodeMark(b []byte) (markState, bool) {
+	le := binary.LittleEndian
+	if len(b) < markLen || le.Uint32(b) != markMagic || le.Uint16(b[4:]) != markFormat ||
+		le.Uint16(b[6:]) != markLen || crc32.Checksum(b[:60], castagnoli) != le.Uint32(b[60:]) {
+		return markState{}, false
+	}
+	s := markState{generation: le.Uint64(b[8:]), floor: le.Uint64(b[16:]), last: le.Uint64(b[24:])}
+	copy(s.chain[:], b[32:48])
+	s.id = le.Uint64(b[48:])
+	return s, true
+}
+
+// readMark returns the newer valid slot of dir's mark, fs.ErrNotExist without a file and errNoMark
+// without a valid slot.
+func readMark(dir string) (markState, error) {
+	b, err := os.ReadFile(filepath.Join(dir, markName))
+	if err != nil {
+		return markState{}, fmt.Errorf("read high-water mark: %w", err)
+	}
+	var best markState
+	found := false
+	for off := 0; off < len(b); off += markSlot {
+		if s, ok := decodeMark(b[off:]); ok && (!found || s.generation > best.generation) {
+			best, found = s, true
+		}
+	}
+	if !found {
+		return markState{}, errNoMark
+	}
+	return best, nil
+}
+
+// openMark opens dir's mark, making an empty one if there is none. Its file appears whole, through
+// a rename: a crash cannot leave half a mark.
+func openMark(dir string) (*markFile, error) {
+	path := filepath.Join(dir, markName)
+	state, err := readMark(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		state = markState{generation: 1, id: rand.Uint64()}
+		b := make([]byte, markSlot+markLen)
+		copy(b, encodeMark(state))
+		copy(b[markSlot:], encodeMark(state))
+		if err := writeFileDurably(path, b); err != nil {
+			return nil, fmt.Errorf("create high-water mark: %w", err)
+		}
+	} else if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("open high-water mark: %w", err)
+	}
+	return &markFile{f: f, state: state}, nil
+}
+
+// advance records that the entries up to last are durable. It does not fsync: see DESIGN.md for what
+// that detects.
+func (m *markFile) advance(last uint64, chain chainHash) error {
+	m.state.last, m.state.chain = last, chain
+	return m.writeSlot()
+}
+
+// retreat writes a mark that promises less, before entries are removed. Both slots are overwritten
+// and fsynced, since an old slot that survived would promise what is about to go.
+func (m *markFile) retreat(s markState) error {
+	s.generation, s.id = m.state.generation, m.state.id
+	m.state = s
+	for range 2 {
+		if err := m.writeSlot(); err != nil {
+			return err
+		}
+	}
+	return m.sync()
+}
+
+func (m *markFile) writeSlot() error {
+	m.state.generation++
+	off := int64(m.state.generation%2) * markSlot
+	if _, err := m.f.WriteAt(encodeMark(m.state), off); err != nil {
+		return fmt.Errorf("write high-water mark: %w", err)
+	}
+	m.dirty = true
+	return nil
+}
+
+func (m *markFile) sync() error {
+	if !m.dirty {
+		return nil
+	}
+	if err := m.f.Sync(); err != nil {
+		return fmt.Errorf("sync high-water mark: %w", err)
+	}
+	m.dirty = false
+	return nil
+}
+
+func (m *markFile) close() error { return errors.Join(m.sync(), m.f.Close()) }
+
+// writeFileDurably makes path hold b or stay as it was.
+func writeFileDurably(path string, b []byte) error {
+	tmp := path + ".tmp"
+	f, err := os.Create(tmp)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(b); err != nil {
+		f.Close()
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes the names in dir durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
