@@ -1,0 +1,240 @@
+package decode
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// The names of the events that pages and screens become.
+const (
+	PageEvent   = "Page Viewed"
+	ScreenEvent = "Screen Viewed"
+)
+
+// KindOf returns the kind of a message's type; ok is false for other words.
+func KindOf(word string) (k engine.Kind, ok bool) {
+	for k := engine.Identify; k <= engine.Profile; k++ {
+		if k.String() == word {
+			return k, true
+		}
+	}
+	return 0, false
+}
+
+// assemble makes the message of the parts read.
+func (d *Decoder) assemble() (m engine.Incoming, err error) {
+	p := &d.seen
+	if m.Kind, err = d.kind(); err != nil {
+		return m, err
+	}
+	m.UserID, m.AnonymousID, m.ReceivedAt = p.user, p.anon, d.env.ReceivedAt
+	if m.Time, err = d.when(); err != nil {
+		return m, err
+	}
+	if err := d.identity(&m); err != nil {
+		return m, err
+	}
+	if err := d.body(&m); err != nil {
+		return m, err
+	}
+	m.Context = d.remainder()
+	return m, nil
+}
+
+func (d *Decoder) kind() (engine.Kind, error) {
+	if d.env.Kind != 0 {
+		return d.env.Kind, nil
+	}
+	if d.seen.kind == "" {
+		return 0, refuse("no_type", "the message has no type")
+	}
+	k, ok := KindOf(d.seen.kind)
+	if !ok || k == engine.Profile && !d.env.Import {
+		return 0, refuse("bad_type", "%q is not a type: identify, track, page, screen, group or alias", d.seen.kind)
+	}
+	return k, nil
+}
+
+// identity checks that the message says whom it is about, and what makes it a duplicate.
+func (d *Decoder) identity(m *engine.Incoming) error {
+	p := &d.seen
+	switch {
+	case m.Kind == engine.Alias:
+		if p.prev == "" || p.user == "" {
+			return refuse("no_id", "alias needs previousId and userId")
+		}
+		m.PreviousID = p.prev
+	case m.Kind == engine.Profile && p.user == "":
+		return refuse("no_id", "a profile row needs userId")
+	case p.user == "" && p.anon == "":
+		return refuse("no_id", "the message has neither userId nor anonymousId")
+	}
+	if d.env.Source != "" {
+		if !p.hasLine {
+			return refuse("bad_line", "a line of an import needs its number in _line")
+		}
+		m.Source, m.Line = d.env.Source, p.line
+		return nil
+	}
+	if m.MessageID = p.message; m.MessageID == "" {
+		m.MessageID = d.env.NewID()
+	}
+	return nil
+}
+
+// body fills in the event and the fields, and keeps what is neither.
+func (d *Decoder) body(m *engine.Incoming) error {
+	p, used := &d.seen, &d.traits
+	switch m.Kind {
+	case engine.Track:
+		if p.event == "" {
+			return refuse("no_event", "track needs an event")
+		}
+		m.Event, used = d.intern([]byte(p.event)), &d.properties
+	case engine.Page, engine.Screen:
+		m.Event, used = PageEvent, &d.properties
+		if m.Kind == engine.Screen {
+			m.Event = ScreenEvent
+		}
+		for _, label := range [2]engine.NamedField{{Name: "name", Value: tree.Str(p.name)}, {Name: "category", Value: tree.Str(p.category)}} {
+			if label.Value.Str != "" && used.find(label.Name) < 0 {
+				used.put(label)
+			}
+		}
+	case engine.Group:
+		if p.group == "" {
+			return refuse("no_id", "group needs groupId")
+		}
+		m.GroupID = p.group
+	case engine.Identify:
+		if err := d.inherit(); err != nil {
+			return err
+		}
+	}
+	m.Fields = d.own(used.fields)
+	name, other, raw := "traits", "properties", p.properties
+	if used == &d.properties {
+		name, other, raw = other, name, p.traitsRaw
+	}
+	d.keep(other, raw)
+	if len(used.rest) > 0 {
+		p.rest = append(p.rest, `,"`+name+`":{`...)
+		p.rest = append(append(p.rest, used.rest[1:]...), '}')
+	} else if whole := d.unread(name); whole != "" {
+		d.keep(name, whole)
+	}
+	if m.Kind != engine.Page && m.Kind != engine.Screen {
+		d.keepString("name", p.name)
+		d.keepString("category", p.category)
+	}
+	if m.Kind != engine.Group {
+		d.keepString("groupId", p.group)
+	}
+	if m.Kind != engine.Track {
+		d.keepString("event", p.event)
+	}
+	return nil
+}
+
+// unread returns traits or properties that were no object, so that nothing was read of them.
+func (d *Decoder) unread(name string) string {
+	raw := d.seen.traitsRaw
+	if name == "properties" {
+		raw = d.seen.properties
+	}
+	if strings.HasPrefix(raw, "{") {
+		return ""
+	}
+	return raw
+}
+
+func (d *Decoder) keepString(name, s string) {
+	if s != "" {
+		quoted, _ := jsontext.AppendQuote(nil, s) // s came from valid JSON
+		d.keep(name, string(quoted))
+	}
+}
+
+// own returns fields as a slice that stays valid, cut from a slab shared by many messages.
+func (d *Decoder) own(fields []engine.NamedField) []engine.NamedField {
+	if len(fields) == 0 {
+		return nil
+	}
+	if len(d.slab)+len(fields) > cap(d.slab) {
+		d.slab = make([]engine.NamedField, 0, max(512, len(fields)))
+	}
+	start := len(d.slab)
+	d.slab = append(d.slab, fields...)
+	return slices.Clip(d.slab[start:])
+}
+
+// inherit adds the context.traits of an identify call that its own traits do not say.
+func (d *Decoder) inherit() error {
+	if !strings.Contains(d.seen.context, `"traits"`) {
+		return nil
+	}
+	d.inherited.reset()
+	text := d.seen.context
+	d.open([]byte(text), text)
+	if d.json.PeekKind() != '{' {
+		return nil
+	}
+	err := d.object(func(name []byte) error {
+		if string(name) == "traits" {
+			_, err := d.fields(&d.inherited)
+			return err
+		}
+		_, err := d.raw()
+		return err
+	})
+	for _, f := range d.inherited.fields {
+		if len(d.traits.fields) < d.limits.Fields && d.traits.find(f.Name) < 0 {
+			d.traits.put(f)
+		}
+	}
+	return err
+}
+
+// remainder returns the members that have no place in the message as one compact object, nil when
+// there are none.
+func (d *Decoder) remainder() []byte {
+	p := &d.seen
+	d.keep("context", mergeContext(p.context, d.env.Context))
+	if len(p.rest) == 0 {
+		return nil
+	}
+	rest := make(jsontext.Value, 0, len(p.rest)+2)
+	rest = append(append(rest, '{'), p.rest[1:]...)
+	rest = append(rest, '}')
+	if text := string(rest); strings.Contains(text, "\n") || strings.Contains(text, `": `) {
+		_ = rest.Compact(jsontext.AllowDuplicateNames(true)) // made of valid members
+	}
+	return rest
+}
+
+// mergeContext returns the message's own context with those members of the request's that it lacks.
+func mergeContext(own string, shared []byte) string {
+	if len(shared) == 0 || !strings.HasPrefix(own, "{") && own != "" && own != "null" {
+		return own
+	}
+	if own == "" || own == "null" || own == "{}" {
+		return string(shared)
+	}
+	has := make(map[string]bool)
+	eachMember([]byte(own), func(name string, _ []byte) { has[name] = true })
+	if len(has) == 0 {
+		return string(shared)
+	}
+	merged := []byte(own[:len(own)-1])
+	eachMember(shared, func(name string, value []byte) {
+		if !has[name] {
+			merged = appendMember(merged, name, string(value))
+		}
+	})
+	return string(append(merged, '}'))
+}

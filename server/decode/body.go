@@ -1,0 +1,123 @@
+package decode
+
+import (
+	"bytes"
+	"errors"
+	"io"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Body is a request body in Segment's form: one message, or a batch with what holds for all of it.
+type Body struct {
+	Items    []Span
+	Batch    bool
+	SentAt   int64  // Unix ms, 0 when it does not say
+	Context  []byte // an object, nil without one
+	WriteKey string
+}
+
+// Span is a stretch of the body.
+type Span struct{ Start, End int }
+
+// Split cuts a body into its messages. The error is a *Refusal: the body as a whole is not JSON, or
+// not an object. REQUIRES: nothing of d's last message is needed any more.
+func (d *Decoder) Split(body []byte) (Body, error) {
+	var b Body
+	d.open(body, string(body))
+	switch d.json.PeekKind() {
+	case '[':
+		b.Batch = true
+		if err := d.items(&b); err != nil {
+			return b, err
+		}
+	case '{':
+		if err := d.object(func(name []byte) error { return d.envelope(&b, name) }); err != nil {
+			return b, err
+		}
+	default:
+		if _, err := d.json.ReadValue(); err != nil {
+			return b, syntax(err)
+		}
+		return b, refuse("bad_json", "the body is neither a JSON object nor an array")
+	}
+	if _, err := d.json.ReadToken(); !errors.Is(err, io.EOF) {
+		return b, refuse("bad_json", "there is something behind the end of the body")
+	}
+	if !b.Batch {
+		b.Items = append(b.Items, Span{0, len(body)})
+	}
+	return b, nil
+}
+
+func (d *Decoder) envelope(b *Body, name []byte) error {
+	switch string(name) {
+	case "batch":
+		if d.json.PeekKind() == '[' {
+			b.Batch = true
+			return d.items(b)
+		}
+	case "sentAt":
+		at, err := d.instant()
+		if err == nil && at.set && at.text == "" {
+			b.SentAt = at.ms
+		}
+		return err
+	case "context":
+		v, err := d.json.ReadValue()
+		if err == nil && v.Kind() == '{' && !tooDeep(v, d.limits.Depth) {
+			b.Context = bytes.Clone(v)
+		}
+		return syntax(err)
+	case "writeKey":
+		if d.json.PeekKind() == '"' {
+			v, err := d.json.ReadValue()
+			if err == nil {
+				b.WriteKey = d.cut(v)
+			}
+			return syntax(err)
+		}
+	}
+	_, err := d.json.ReadValue()
+	return syntax(err)
+}
+
+func (d *Decoder) items(b *Body) error {
+	if _, err := d.json.ReadToken(); err != nil {
+		return syntax(err)
+	}
+	b.Items = b.Items[:0] // of two members of the name, the last counts
+	for d.json.PeekKind() != ']' {
+		v, err := d.json.ReadValue()
+		if err != nil {
+			return syntax(err)
+		}
+		end := d.offset()
+		b.Items = append(b.Items, Span{end - len(v), end})
+	}
+	_, err := d.json.ReadToken()
+	return syntax(err)
+}
+
+// eachMember calls fn for the members of an object. REQUIRES: object is valid JSON.
+func eachMember(object []byte, fn func(name string, value []byte)) {
+	r := jsontext.NewDecoder(bytes.NewBuffer(object), jsontext.AllowDuplicateNames(true))
+	if r.PeekKind() != '{' {
+		return
+	}
+	if _, err := r.ReadToken(); err != nil {
+		return
+	}
+	for r.PeekKind() != '}' {
+		name, err := r.ReadToken()
+		if err != nil {
+			return
+		}
+		text := name.String()
+		value, err := r.ReadValue()
+		if err != nil {
+			return
+		}
+		fn(text, value)
+	}
+}

@@ -1,0 +1,276 @@
+package decode
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// fieldSet collects the columns of one object: nested objects as dotted names, the last of equal
+// names winning. rest has the members that are not wholly columns, as they came.
+type fieldSet struct {
+	fields  []engine.NamedField
+	index   map[string]int // only beyond smallSet fields
+	rest    []byte
+	partial bool // the member being read is not wholly a column
+}
+
+// smallSet is the number of fields up to which looking through them beats a map.
+const smallSet = 24
+
+func (s *fieldSet) reset() {
+	s.fields, s.rest, s.partial = s.fields[:0], s.rest[:0], false
+	clear(s.index)
+}
+
+func (s *fieldSet) find(name string) int {
+	if len(s.fields) <= smallSet {
+		for i := range s.fields {
+			if s.fields[i].Name == name {
+				return i
+			}
+		}
+		return -1
+	}
+	if len(s.index) != len(s.fields) {
+		if s.index == nil {
+			s.index = make(map[string]int)
+		}
+		clear(s.index)
+		for i := range s.fields {
+			s.index[s.fields[i].Name] = i
+		}
+	}
+	if i, ok := s.index[name]; ok {
+		return i
+	}
+	return -1
+}
+
+// put adds or replaces a field; a missing value takes it away.
+func (s *fieldSet) put(f engine.NamedField) {
+	i := s.find(f.Name)
+	switch {
+	case f.Value.Missing() && i < 0:
+	case f.Value.Missing():
+		last := len(s.fields) - 1
+		s.fields[i] = s.fields[last]
+		s.fields = s.fields[:last]
+		clear(s.index)
+	case i >= 0:
+		s.fields[i] = f
+	default:
+		s.fields = append(s.fields, f)
+		if len(s.fields) > smallSet+1 {
+			s.index[f.Name] = len(s.fields) - 1
+		}
+	}
+}
+
+// fields reads an object of traits or properties into set and returns its raw text. Null is none;
+// anything else is kept as it came, outside the columns.
+func (d *Decoder) fields(set *fieldSet) (string, error) {
+	set.reset()
+	if d.json.PeekKind() != '{' {
+		return d.raw()
+	}
+	start := d.offset()
+	err := d.object(func(name []byte) error {
+		d.path = append(d.path[:0], name...)
+		if len(name) == 0 {
+			d.lose(set, "empty_name", "a name is empty")
+		}
+		from := d.offset()
+		if err := d.value(set, 2); err != nil {
+			return err
+		}
+		if set.partial { // d.path is the member's name again
+			set.rest = appendMember(set.rest, string(d.path), d.since(from))
+			set.partial = false
+		}
+		return nil
+	})
+	return d.since(start), err
+}
+
+// since returns the text of the value read since the offset behind its name.
+func (d *Decoder) since(offset int) string {
+	return strings.TrimLeft(d.text[offset:d.offset()], ": \t\r\n")
+}
+
+func (d *Decoder) offset() int { return int(d.json.InputOffset()) }
+
+// value reads the value at d.path, depth levels down, into set. It leaves d.path as it found it.
+func (d *Decoder) value(set *fieldSet, depth int) error {
+	if depth > d.limits.Depth {
+		return d.deep()
+	}
+	switch d.json.PeekKind() {
+	case '{':
+		return d.nested(set, depth)
+	case '[':
+		v, whole, err := d.list(depth)
+		if err != nil {
+			return err
+		}
+		set.partial = set.partial || !whole
+		d.add(set, v, false)
+		return nil
+	}
+	v, err := d.scalar(set)
+	if err != nil {
+		return err
+	}
+	d.add(set, v, false)
+	return nil
+}
+
+// nested reads an object below d.path. An import writes {"$time": ms} and {"$string": "…"} for values
+// whose type its columns fix.
+func (d *Decoder) nested(set *fieldSet, depth int) error {
+	length := len(d.path)
+	defer func() { d.path = d.path[:length] }()
+	return d.object(func(name []byte) error {
+		if d.env.Import && len(name) > 0 && name[0] == '$' {
+			switch string(name) {
+			case "$time":
+				v, err := d.importTime()
+				d.add(set, v, true)
+				return err
+			case "$string":
+				v, err := d.scalar(set)
+				d.add(set, v, true)
+				return err
+			}
+		}
+		d.path = append(append(d.path[:length], '.'), name...)
+		err := d.value(set, depth+1)
+		d.path = d.path[:length]
+		return err
+	})
+}
+
+// importTime reads the Unix ms of a $time value.
+func (d *Decoder) importTime() (tree.Value, error) {
+	v, err := d.json.ReadValue()
+	if err != nil {
+		return tree.Value{}, syntax(err)
+	}
+	if n, ok := tree.ParseNumber(d.here(v)); ok && v.Kind() == '0' {
+		if ms, ok := n.Int64(); ok && ms >= minTime && ms <= maxTime {
+			return tree.Time(ms), nil
+		}
+	}
+	return tree.Value{}, refuse("bad_time", "$time at %s is not a time in Unix milliseconds", d.path)
+}
+
+// scalar reads a value that is neither an object nor an array; what cannot be a column is missing.
+func (d *Decoder) scalar(set *fieldSet) (tree.Value, error) {
+	v, err := d.json.ReadValue()
+	if err != nil {
+		return tree.Value{}, syntax(err)
+	}
+	switch v.Kind() {
+	case 't':
+		return tree.Bool(true), nil
+	case 'f':
+		return tree.Bool(false), nil
+	case '0':
+		n, ok := tree.ParseNumber(d.here(v))
+		if !ok {
+			d.lose(set, "bad_number", "the number at %s is out of range", d.path)
+			return tree.Value{}, nil
+		}
+		return tree.Num(n), nil
+	case '"':
+		s := d.cut(v)
+		if len(s) > d.limits.String {
+			d.lose(set, "value_too_long", "the string at %s is %d bytes long: only up to %d can be a column", d.path, len(s), d.limits.String)
+			return tree.Value{}, nil
+		}
+		return tree.Str(s), nil
+	}
+	return tree.Value{}, nil
+}
+
+// list reads an array. whole is false when it is no column: it holds objects or arrays, or is too long.
+func (d *Decoder) list(depth int) (v tree.Value, whole bool, err error) {
+	start := d.offset()
+	if _, err := d.json.ReadToken(); err != nil {
+		return v, false, syntax(err)
+	}
+	var items []tree.Value
+	whole = true
+	none := &fieldSet{}
+	for d.json.PeekKind() != ']' {
+		if k := d.json.PeekKind(); k == '{' || k == '[' {
+			raw, err := d.raw()
+			if err != nil {
+				return v, false, err
+			}
+			if tooDeep([]byte(raw), d.limits.Depth-depth) {
+				return v, false, d.deep()
+			}
+			whole = false
+			continue
+		}
+		item, err := d.scalar(none)
+		if err != nil {
+			return v, false, err
+		}
+		if whole = whole && !none.partial; whole && !item.Missing() {
+			items = append(items, item)
+		}
+	}
+	if _, err := d.json.ReadToken(); err != nil {
+		return v, false, syntax(err)
+	}
+	if size := d.offset() - start; whole && size > d.limits.String {
+		d.note("value_too_long", "the list at %s is %d bytes long: only up to %d can be a column", d.path, size, d.limits.String)
+		whole = false
+	}
+	if !whole {
+		return tree.Value{}, false, nil
+	}
+	return tree.ListOf(items...), true, nil
+}
+
+// add puts a value under d.path, if it may be a column.
+func (d *Decoder) add(set *fieldSet, v tree.Value, exact bool) {
+	switch {
+	case len(d.path) == 0:
+	case len(d.path) > d.limits.Name:
+		d.lose(set, "name_too_long", "the name %.40s… is %d bytes long: at most %d", d.path, len(d.path), d.limits.Name)
+	case set != &d.properties && reserved(d.path):
+		d.lose(set, "reserved_name", "%s is built in and cannot be set", d.path)
+	case len(set.fields) >= d.limits.Fields && set.find(string(d.path)) < 0:
+		if !v.Missing() {
+			d.lose(set, "too_many_fields", "only the first %d values can be columns", d.limits.Fields)
+		}
+	default:
+		set.put(engine.NamedField{Name: d.intern(d.path), Value: v, Exact: exact})
+	}
+}
+
+// reserved tells whether name is one of the built-in attributes.
+func reserved(name []byte) bool {
+	switch string(name) {
+	case "user_id", "anonymous_id", "first_seen", "last_seen":
+		return true
+	}
+	return false
+}
+
+// lose notes that the value at d.path cannot be a column; its member goes to the rest as it came.
+func (d *Decoder) lose(set *fieldSet, code, format string, args ...any) {
+	set.partial = true
+	d.note(code, format, args...)
+}
+
+func (d *Decoder) note(code, format string, args ...any) {
+	if len(d.notes) < maxNotes && (len(d.notes) == 0 || d.notes[len(d.notes)-1].Code != code || code != "too_many_fields") {
+		d.notes = append(d.notes, Note{Code: code, Reason: fmt.Sprintf(format, args...)})
+	}
+}

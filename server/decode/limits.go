@@ -1,0 +1,65 @@
+package decode
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Limits bounds what one message may hold. Zero values mean the defaults.
+type Limits struct {
+	ID     int // bytes of a user, anonymous, group or message id; 512
+	Name   int // bytes of an event, attribute or property name, dots included; 256
+	String int // bytes of a string value or a whole list; 64 KiB
+	Fields int // attributes or properties of a message; 512
+	Depth  int // nested objects and arrays; 64
+}
+
+// WithDefaults returns l with its zero values replaced.
+func (l Limits) WithDefaults() Limits {
+	for _, d := range []struct {
+		at    *int
+		value int
+	}{{&l.ID, 512}, {&l.Name, 256}, {&l.String, 64 << 10}, {&l.Fields, 512}, {&l.Depth, 64}} {
+		if *d.at == 0 {
+			*d.at = d.value
+		}
+	}
+	return l
+}
+
+// Validate reports every limit that makes no sense.
+func (l Limits) Validate() error {
+	var faults []error
+	for _, f := range []struct {
+		name         string
+		value, least int
+		most         int
+	}{{"id", l.ID, 1, 64 << 10}, {"name", l.Name, 1, 64 << 10}, {"string", l.String, 1, 16 << 20}, {"fields", l.Fields, 1, 1 << 16}, {"depth", l.Depth, 1, 1000}} {
+		if f.value < f.least || f.value > f.most {
+			faults = append(faults, fmt.Errorf("message limit %s is %d: must be %d to %d", f.name, f.value, f.least, f.most))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// Refusal is why a message cannot be taken: it can never succeed as it is.
+type Refusal struct {
+	Code   string // bad_json, no_id, no_event, …
+	Reason string
+}
+
+// Error returns the reason.
+func (r *Refusal) Error() string { return r.Reason }
+
+func refuse(code, format string, args ...any) error {
+	return &Refusal{Code: code, Reason: fmt.Sprintf(format, args...)}
+}
+
+// Note says that a value of an accepted message is kept in history only, and why.
+type Note struct {
+	Code   string // reserved_name, name_too_long, value_too_long, too_many_fields, bad_number, empty_name
+	Reason string
+}
+
+// maxNotes bounds the notes of one message: the first few say enough.
+const maxNotes = 8

@@ -1,0 +1,334 @@
+package decode
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/musterdb/muster/engine"
+)
+
+// Envelope is what a request says about all its messages.
+type Envelope struct {
+	Kind       engine.Kind // of the path; 0 when each message has its type
+	ReceivedAt int64       // Unix ms
+	SentAt     int64       // Unix ms; 0 when the request does not say
+	Context    []byte      // an object merged under each message's own context; nil without one
+	Import     bool        // the message may be a profile row and hold $time and $string values
+	Source     string      // the identity of an imported file: messages are known by their _line
+	NewID      func() string
+}
+
+// Decoder reads messages one after another. It is for one goroutine; what it returned stays valid.
+type Decoder struct {
+	limits Limits
+	json   *jsontext.Decoder
+	input  bytes.Buffer
+	text   string            // of what json reads: values are cut out of it without a copy each
+	names  map[string]string // interned names: the same few come with every message
+	slab   []engine.NamedField
+	path   []byte
+	quoted []byte
+	notes  []Note
+	env    *Envelope
+
+	traits, properties, inherited fieldSet
+	seen                          parts
+}
+
+// maxNames bounds the interned names, so that a storm of names does not stay in memory.
+const maxNames = 8192
+
+// NewDecoder returns a Decoder with limits.
+func NewDecoder(limits Limits) *Decoder {
+	d := &Decoder{limits: limits.WithDefaults(), names: make(map[string]string)}
+	d.json = jsontext.NewDecoder(&d.input)
+	return d
+}
+
+// Notes returns what the last message lost as columns. It is valid until the next message.
+func (d *Decoder) Notes() []Note { return d.notes }
+
+// parts are the top-level members of one message.
+type parts struct {
+	kind                           string
+	message, user, anon, prev      string
+	group, event, name, category   string
+	timestamp, original, sent      instant
+	line                           uint64
+	hasLine                        bool
+	context, traitsRaw, properties string // as received
+	rest                           []byte // further members, each behind a comma
+}
+
+// Message decodes one message. The error is a *Refusal. The message shares no memory with raw.
+func (d *Decoder) Message(raw []byte, env *Envelope) (engine.Incoming, error) {
+	d.env, d.notes, d.seen = env, d.notes[:0], parts{rest: d.seen.rest[:0]}
+	d.traits.reset()
+	d.properties.reset()
+	d.open(raw, string(raw))
+	if d.json.PeekKind() != '{' {
+		if _, err := d.json.ReadValue(); err != nil {
+			return engine.Incoming{}, syntax(err)
+		}
+		return engine.Incoming{}, refuse("bad_json", "a message is a JSON object")
+	}
+	if err := d.object(d.member); err != nil {
+		return engine.Incoming{}, err
+	}
+	if _, err := d.json.ReadToken(); !errors.Is(err, io.EOF) {
+		return engine.Incoming{}, refuse("bad_json", "there is something behind the end of the message")
+	}
+	return d.assemble()
+}
+
+// open makes d read raw, of which text is the copy that values are cut from.
+func (d *Decoder) open(raw []byte, text string) {
+	d.input = *bytes.NewBuffer(raw)
+	d.json.Reset(&d.input, jsontext.AllowDuplicateNames(true))
+	d.text = text
+}
+
+// object reads an object and calls member for each name; name is valid until the next read.
+func (d *Decoder) object(member func(name []byte) error) error {
+	if _, err := d.json.ReadToken(); err != nil {
+		return syntax(err)
+	}
+	for d.json.PeekKind() != '}' {
+		key, err := d.json.ReadValue()
+		if err != nil {
+			return syntax(err)
+		}
+		if err := member(d.unquoted(key)); err != nil {
+			return err
+		}
+	}
+	_, err := d.json.ReadToken()
+	return syntax(err)
+}
+
+// member reads one top-level member of a message.
+func (d *Decoder) member(name []byte) (err error) {
+	p := &d.seen
+	switch string(name) {
+	case "type":
+		p.kind, err = d.string("type", d.limits.Name)
+	case "event":
+		p.event, err = d.string("event", d.limits.Name)
+	case "messageId":
+		p.message, err = d.id("messageId")
+	case "userId":
+		p.user, err = d.id("userId")
+	case "anonymousId":
+		p.anon, err = d.id("anonymousId")
+	case "previousId":
+		p.prev, err = d.id("previousId")
+	case "groupId":
+		p.group, err = d.id("groupId")
+	case "timestamp":
+		p.timestamp, err = d.instant()
+	case "originalTimestamp":
+		p.original, err = d.instant()
+	case "sentAt":
+		p.sent, err = d.instant()
+	case "traits":
+		p.traitsRaw, err = d.fields(&d.traits)
+	case "properties":
+		p.properties, err = d.fields(&d.properties)
+	case "context":
+		p.context, err = d.raw()
+	case "_line":
+		p.line, p.hasLine, err = d.lineNumber()
+	case "name":
+		p.name, err = d.label("name")
+	case "category":
+		p.category, err = d.label("category")
+	case "writeKey", "receivedAt": // a secret, and what only the server can say
+		_, err = d.raw()
+	default:
+		err = d.further(string(name))
+	}
+	return err
+}
+
+// label reads the name or category of a page: a string is one, anything else is kept as it came.
+func (d *Decoder) label(name string) (string, error) {
+	if d.json.PeekKind() == '"' {
+		return d.string(name, d.limits.String)
+	}
+	return "", d.further(name)
+}
+
+// further keeps a member that Muster gives no meaning to.
+func (d *Decoder) further(name string) error {
+	raw, err := d.raw()
+	if err != nil {
+		return err
+	}
+	d.keep(name, raw)
+	return nil
+}
+
+// keep adds a member to the rest of the message; empty ones say nothing.
+func (d *Decoder) keep(name, raw string) {
+	switch raw {
+	case "", "null", "{}", "[]":
+		return
+	}
+	d.seen.rest = appendMember(d.seen.rest, name, raw)
+}
+
+func appendMember(b []byte, name, raw string) []byte {
+	b = append(b, ',')
+	b, _ = jsontext.AppendQuote(b, name) // names came from valid JSON
+	b = append(b, ':')
+	return append(b, raw...)
+}
+
+// raw reads a value of any kind, unparsed. Nesting is bounded here too, since it is parsed later.
+func (d *Decoder) raw() (string, error) {
+	v, err := d.json.ReadValue()
+	if err != nil {
+		return "", syntax(err)
+	}
+	if tooDeep(v, d.limits.Depth) {
+		return "", d.deep()
+	}
+	return d.here(v), nil
+}
+
+func (d *Decoder) deep() error {
+	return refuse("too_deep", "the message is nested deeper than %d levels", d.limits.Depth)
+}
+
+// tooDeep tells whether v has more than limit brackets open at once. REQUIRES: v is valid JSON.
+func tooDeep(v []byte, limit int) bool {
+	if len(v) <= 2*limit || bytes.Count(v, []byte{'{'})+bytes.Count(v, []byte{'['}) <= limit {
+		return false
+	}
+	depth, inString := 0, false
+	for i := 0; i < len(v); i++ {
+		switch c := v[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > limit {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
+}
+
+// string reads a string; null is "".
+func (d *Decoder) string(name string, limit int) (string, error) {
+	v, err := d.json.ReadValue()
+	if err != nil {
+		return "", syntax(err)
+	}
+	switch v.Kind() {
+	case 'n':
+		return "", nil
+	case '"':
+		s := d.cut(v)
+		if len(s) > limit {
+			return "", refuse("too_long", "%s is %d bytes long: at most %d", name, len(s), limit)
+		}
+		return s, nil
+	}
+	if strings.HasSuffix(name, "Id") {
+		return "", refuse("bad_id", "%s is neither a string nor a number", name)
+	}
+	return "", refuse("bad_"+name, "%s is not a string", name)
+}
+
+// id reads an id; a whole number is taken as its text, since many senders number their users.
+func (d *Decoder) id(name string) (string, error) {
+	if d.json.PeekKind() != '0' {
+		return d.string(name, d.limits.ID)
+	}
+	v, err := d.json.ReadValue()
+	if err != nil {
+		return "", syntax(err)
+	}
+	if bytes.ContainsAny(v, ".eE") || len(v) > d.limits.ID {
+		return "", refuse("bad_id", "%s is a number with decimals: send ids as strings", name)
+	}
+	return d.here(v), nil
+}
+
+func (d *Decoder) lineNumber() (uint64, bool, error) {
+	v, err := d.json.ReadValue()
+	if err != nil {
+		return 0, false, syntax(err)
+	}
+	n, ok := uint64(0), len(v) > 0 && len(v) < 19
+	for _, c := range v {
+		ok = ok && c >= '0' && c <= '9'
+		n = n*10 + uint64(c-'0')
+	}
+	if !ok {
+		return 0, false, refuse("bad_line", "_line is not a line number")
+	}
+	return n, true, nil
+}
+
+// here returns the text of v, the value just read, without copying.
+func (d *Decoder) here(v jsontext.Value) string {
+	end := int(d.json.InputOffset())
+	return d.text[end-len(v) : end]
+}
+
+// cut returns the string that v, the value just read, holds.
+func (d *Decoder) cut(v jsontext.Value) string {
+	if bytes.IndexByte(v, '\\') < 0 {
+		s := d.here(v)
+		return s[1 : len(s)-1]
+	}
+	return string(d.unquoted(v))
+}
+
+// unquoted returns the bytes of the string v, valid until the next call.
+func (d *Decoder) unquoted(v jsontext.Value) []byte {
+	if bytes.IndexByte(v, '\\') < 0 {
+		return v[1 : len(v)-1]
+	}
+	d.quoted, _ = jsontext.AppendUnquote(d.quoted[:0], v) // v has been read, so it is valid
+	return d.quoted
+}
+
+// intern returns name as a string that is made once.
+func (d *Decoder) intern(name []byte) string {
+	if s, ok := d.names[string(name)]; ok {
+		return s
+	}
+	if len(d.names) >= maxNames {
+		clear(d.names)
+	}
+	s := string(name)
+	d.names[s] = s
+	return s
+}
+
+// syntax makes a Refusal of an error of the JSON reader; nil stays nil.
+func syntax(err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return refuse("bad_json", "not valid JSON: it ends in the middle")
+	}
+	text := strings.TrimPrefix(err.Error(), "jsontext: ")
+	if strings.Contains(text, "invalid UTF-8") {
+		return refuse("bad_utf8", "not valid UTF-8")
+	}
+	return refuse("bad_json", "not valid JSON: %s", text)
+}
