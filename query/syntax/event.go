@@ -1,0 +1,524 @@
+package syntax
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/participle/v2/lexer"
+
+	"github.com/musterdb/muster/query/tree"
+)
+
+// eventName reads an event: a string, a name, or any word but `not`.
+func (p *parser) eventName() (string, *mistake) {
+	t := p.peek(0)
+	switch {
+	case isWord(t, "not"):
+		return "", p.wrong("an event is expected, not  not", "an event of that name stands in quotes: \"not\"")
+	case t.Type == wordToken:
+		p.next()
+		return t.Value, nil
+	case t.Type == quotedToken && t.Value[0] == '`':
+		p.next()
+		return unbacktick(t.Value), nil
+	case t.Type == stringToken && len(t.Value) > 2:
+		p.next()
+		return unquote(t.Value), nil
+	case t.Type == stringToken:
+		return "", p.wrong("the name of the event is empty", "")
+	case isOp(t, "("):
+		return "", p.wrong("an event is expected here, not a parenthesis", "repeat  did  for every event:  did \"A\" or did \"B\"")
+	}
+	return "", p.expected("an event", "write its name in quotes, for example  did \"Order Completed\"")
+}
+
+// step reads an event with its `where (…)`.
+func (p *parser) step(scope scope) (s tree.Step, m *mistake) {
+	from := p.peek(0).Pos.Offset
+	if s.Event, m = p.eventName(); m != nil {
+		return s, m
+	}
+	if isWord(p.peek(0), "where") && isOp(p.peek(1), "(") {
+		p.next()
+		if s.Where, m = p.eventCondition(scope); m != nil {
+			return s, m
+		}
+	}
+	s.At = p.since(from)
+	return s, nil
+}
+
+// eventCondition reads the parenthesis of `where (…)`.
+func (p *parser) eventCondition(scope scope) (tree.Pred, *mistake) {
+	open := p.next()
+	outer := p.scope
+	p.scope = scope
+	defer func() { p.scope = outer }()
+	where, m := p.predicate()
+	if m != nil {
+		return nil, m
+	}
+	if p.acceptOp(")") {
+		return where, nil
+	}
+	if m := p.misplacedHere(); m != nil {
+		return nil, m
+	}
+	if p.peek(0).EOF() {
+		return nil, wrong(spanOf(open), "this parenthesis is not closed", "").fixed(tree.Span{Offset: p.peek(0).Pos.Offset}, ")")
+	}
+	return nil, p.misplacedNext(")")
+}
+
+// did reads `did …`: an event condition or a sequence.
+func (p *parser) did() (tree.Pred, *mistake) {
+	from := p.next().Pos.Offset
+	negative := p.accept("not")
+	if isWord(p.peek(0), "did") && p.peek(1).Type == stringToken {
+		return nil, p.wrong("did  stands here twice", "").fixed(spanOf(p.peek(0)), "")
+	}
+	first, m := p.step(ofEvent)
+	if m != nil {
+		return nil, m
+	}
+	var pred tree.Pred
+	if isWord(p.peek(0), "then") {
+		pred, m = p.sequence(from, first)
+	} else {
+		d := &tree.Did{Step: first}
+		if d.Count, m = p.count(); m != nil {
+			return nil, m
+		}
+		if d.Window, m = p.eventWindow(); m != nil {
+			return nil, m
+		}
+		d.At = p.since(from)
+		pred, m = d, p.outOfOrder(d)
+	}
+	if m == nil && negative {
+		pred = &tree.Not{Arg: pred}
+	}
+	return pred, m
+}
+
+// outOfOrder refuses what may not stand behind the event condition d: a part that came too late, a
+// second one, or a step.
+func (p *parser) outOfOrder(d *tree.Did) *mistake {
+	t := p.peek(0)
+	rest := p.since(d.Step.At.Offset + d.Step.At.Length)
+	tail := func() string { return formatTail(d) }
+	switch {
+	case isWord(t, "where"):
+		if m := p.unparenthesized(); m != nil {
+			return m
+		}
+		if d.Step.Where != nil {
+			return p.wrong("the event has its  where  already", "join the conditions with  and  inside one pair of parentheses")
+		}
+		text := textAt(p.tokens(0, p.closing(1)+1))
+		return p.wrong("where (…)  stands right after the event", "write  "+text+" "+tail()).fixed(tree.Span{Offset: rest.Offset, Length: p.endOf(p.closing(1)) - rest.Offset}, " "+text+" "+tail())
+	case p.atCount():
+		if d.Count != nil {
+			return p.wrong("the event has its count already", "leave one of the two out")
+		}
+		c, m := p.count()
+		if m != nil {
+			return m
+		}
+		moved := *d
+		moved.Count = c
+		return wrong(spanOf(t), "the count stands before the window", "").fixed(tree.Span{Offset: rest.Offset, Length: p.since(rest.Offset).Length}, " "+formatTail(&moved))
+	case isWord(t, "then"):
+		if d.Count != nil {
+			return p.wrong("a step takes no count", "leave the count out, or ask for it on its own with  and did …")
+		}
+		return p.wrong("the window of a sequence stands at its end", "write  did \"A\" then \"B\" within 1 hour in last 7 days")
+	case isWord(t, "within"):
+		return p.wrong("within  bounds the gap to a step after  then", "write  in last 7 days  for a window")
+	case p.atWindow():
+		return p.wrong("the event has its window already", "leave one of the two out, or ask twice, joined by  and")
+	}
+	return nil
+}
+
+// unparenthesized is the mistake of `where amount > 50` after an event. Where the condition ends is
+// tried out, for the hint.
+func (p *parser) unparenthesized() *mistake {
+	if !isWord(p.peek(0), "where") || isOp(p.peek(1), "(") {
+		return nil
+	}
+	start := p.lex.MakeCheckpoint()
+	p.next()
+	first := p.peek(0)
+	at := spanOf(first)
+	message := "event conditions need parentheses"
+	outer := p.scope
+	p.scope = ofLaterStep
+	n, m := p.comparison()
+	p.scope = outer
+	if m != nil || first.EOF() {
+		p.lex.LoadCheckpoint(start)
+		return wrong(at, message, "write  where (amount > 50)")
+	}
+	span := p.since(n.at.Offset)
+	var tokens []lexer.Token
+	for i := p.lex.RawCursor() - 1; i >= 0; i-- {
+		if t := p.lex.Range(i, i+1)[0]; t.Pos.Offset == span.Offset {
+			tokens = p.lex.Range(i, p.lex.RawCursor())
+			break
+		}
+	}
+	p.lex.LoadCheckpoint(start)
+	text := textAt(tokens)
+	return wrong(at, message, "write  where ("+text+")").fixed(span, "("+text+")")
+}
+
+// closing returns how many places on the parenthesis that opens n places on is closed, or the end.
+func (p *parser) closing(n int) int {
+	depth := 0
+	for ; ; n++ {
+		t := p.peek(n)
+		switch {
+		case t.EOF():
+			return n
+		case isOp(t, "("):
+			depth++
+		case isOp(t, ")"):
+			if depth--; depth == 0 {
+				return n
+			}
+		}
+	}
+}
+
+// endOf returns the offset behind the token n places on.
+func (p *parser) endOf(n int) int {
+	t := p.peek(n)
+	return t.Pos.Offset + len(t.Value)
+}
+
+// sequence reads what follows the first step.
+func (p *parser) sequence(from int, first tree.Step) (tree.Pred, *mistake) {
+	s := &tree.Sequence{First: first}
+	for isWord(p.peek(0), "then") {
+		then := p.next()
+		next, m := p.seqStep(then)
+		if m != nil {
+			return nil, m
+		}
+		if len(s.Steps) > 0 && (next.Within == nil) != (s.Steps[0].Within == nil) {
+			return nil, wrong(p.since(then.Pos.Offset), "either every step has a  within  or none has", "give every step its own, for example  within 1 day")
+		}
+		s.Steps = append(s.Steps, next)
+	}
+	var m *mistake
+	if s.Window, m = p.eventWindow(); m != nil {
+		return nil, m
+	}
+	s.At = p.since(from)
+	switch t := p.peek(0); {
+	case isWord(t, "where"):
+		if m := p.unparenthesized(); m != nil {
+			return nil, m
+		}
+		return nil, p.wrong("where (…)  stands right after its event", "write  then \"B\" where (…) within 1 day")
+	case p.atCount():
+		return nil, p.wrong("a sequence takes no count", "it is true or false: did they, in this order")
+	case isWord(t, "then"), isWord(t, "within"):
+		return nil, p.wrong("the window of a sequence stands at its end", "write  then \"B\" within 1 hour in last 7 days")
+	case p.atWindow():
+		return nil, p.wrong("the sequence has its window already", "leave one of the two out")
+	}
+	return s, nil
+}
+
+// seqStep reads one step behind its `then`.
+func (p *parser) seqStep(then *lexer.Token) (tree.SeqStep, *mistake) {
+	s := tree.SeqStep{Absent: p.accept("not")}
+	if isWord(p.peek(0), "did") && p.peek(1).Type == stringToken {
+		return s, p.wrong("after  then  the event stands alone", "").fixed(spanOf(p.peek(0)), "")
+	}
+	var m *mistake
+	if s.Step, m = p.step(ofLaterStep); m != nil {
+		return s, m
+	}
+	if p.atCount() {
+		return s, p.wrong("a step takes no count", "leave the count out, or ask for it on its own with  and did …")
+	}
+	if isWord(p.peek(0), "where") {
+		if m := p.unparenthesized(); m != nil {
+			return s, m
+		}
+	}
+	if p.accept("within") {
+		d, m := p.fixedDuration()
+		if m != nil {
+			return s, m
+		}
+		s.Within = &d
+	} else if s.Absent {
+		at := p.since(then.Pos.Offset)
+		return s, wrong(at, "then not  needs a bound: by when should they have done it?", "").fixed(tree.Span{Offset: at.Offset + at.Length}, " within 1 day")
+	}
+	return s, nil
+}
+
+// edge reads `first did …` and `last did …`.
+func (p *parser) edge() (tree.Pred, *mistake) {
+	t := p.next()
+	word := strings.ToLower(t.Value)
+	e := &tree.Edge{Last: word == "last"}
+	p.next()
+	if isWord(p.peek(0), "not") {
+		at := p.since(t.Pos.Offset)
+		return nil, wrong(across(p.tokens(0, 1)), "not stands before  "+word+" did", "").fixed(tree.Span{Offset: at.Offset, Length: p.endOf(0) - at.Offset}, "not "+word+" did")
+	}
+	var m *mistake
+	if e.Step, m = p.step(ofEvent); m != nil {
+		return nil, m
+	}
+	if isWord(p.peek(0), "where") {
+		if m := p.unparenthesized(); m != nil {
+			return nil, m
+		}
+	}
+	if p.atCount() {
+		return nil, p.wrong(fmt.Sprintf("%s did  is one event and takes no count", word), "leave the count out, or ask  did … "+called(p.peek(0))+" …  without  "+word)
+	}
+	if isWord(p.peek(0), "then") {
+		return nil, p.wrong(fmt.Sprintf("%s did  takes no sequence", word), "ask for the sequence on its own:  did \"A\" then \"B\"")
+	}
+	if e.Window, m = p.eventWindow(); m != nil {
+		return nil, m
+	}
+	e.At = p.since(t.Pos.Offset)
+	return e, p.outOfOrder(&tree.Did{Step: e.Step, Window: e.Window})
+}
+
+// atCount tells whether a count stands next, also a mistaken one: `3 times`.
+func (p *parser) atCount() bool {
+	t := p.peek(0)
+	switch {
+	case isAny(t, "once", "twice", "exactly"):
+		return true
+	case isWord(t, "at"):
+		return isAny(p.peek(1), "least", "most")
+	case isAny(t, "more", "fewer", "less"):
+		return isWord(p.peek(1), "than") && p.atDuration(2) == 0
+	case isWord(t, "between"):
+		return p.peek(1).Type == numberToken && isWord(p.peek(2), "and") && p.peek(3).Type == numberToken && isAny(p.peek(4), "times", "time")
+	case t.Type == numberToken:
+		return true
+	}
+	return false
+}
+
+// count reads a count, nil if none stands here.
+func (p *parser) count() (*tree.Count, *mistake) {
+	if !p.atCount() {
+		return nil, nil
+	}
+	t := p.peek(0)
+	c := &tree.Count{}
+	switch {
+	case p.accept("once"):
+		c.Lo = 1
+		return c, nil
+	case p.words("twice"):
+		return nil, p.wrong("twice is not a count here", "").fixed(spanOf(t), "exactly 2 times")
+	case t.Type == numberToken:
+		return nil, p.looseCount()
+	case p.accept("exactly"):
+		c.Form = tree.Exactly
+	case p.accept("at", "least"):
+		c.Form = tree.AtLeast
+	case p.accept("at", "most"):
+		c.Form = tree.AtMost
+	case p.accept("more", "than"):
+		c.Form = tree.MoreThan
+	case p.accept("fewer", "than"):
+		c.Form = tree.FewerThan
+	case p.accept("between"):
+		return p.countBetween(t)
+	default:
+		return nil, p.wrong("less than is for amounts", "").fixed(across(p.tokens(0, 2)), "fewer than")
+	}
+	if p.words("once") || p.words("twice") {
+		text := map[bool]string{true: "1 time", false: "2 times"}[p.words("once")]
+		return nil, p.wrong("a count is a number of times", "").fixed(spanOf(p.peek(0)), text)
+	}
+	var m *mistake
+	if c.Lo, m = p.wholeNumber("a whole number of times"); m != nil {
+		return nil, m
+	}
+	if !p.accept("times") && !p.accept("time") {
+		at := p.since(t.Pos.Offset)
+		return nil, wrong(at, "the count lacks  times", "").fixed(at, formatCount(c))
+	}
+	return c, nil
+}
+
+func (p *parser) countBetween(between *lexer.Token) (*tree.Count, *mistake) {
+	c := &tree.Count{Form: tree.BetweenTimes}
+	var m *mistake
+	if c.Lo, m = p.wholeNumber("a whole number of times"); m != nil {
+		return nil, m
+	}
+	p.next()
+	if c.Hi, m = p.wholeNumber("a whole number of times"); m != nil {
+		return nil, m
+	}
+	p.next()
+	if c.Hi < c.Lo {
+		at := p.since(between.Pos.Offset)
+		return nil, wrong(at, "between takes its lower end first", "").fixed(at, formatCount(&tree.Count{Form: c.Form, Lo: c.Hi, Hi: c.Lo}))
+	}
+	return c, nil
+}
+
+// looseCount is the mistake of `did X 3 times` and `did X 3`.
+func (p *parser) looseCount() *mistake {
+	stretch := p.tokens(0, 1)
+	if isAny(p.peek(1), "times", "time", "x") {
+		stretch = p.tokens(0, 2)
+	}
+	n := stretch[0].Value
+	if n == "1" {
+		return wrong(across(stretch), "a count says how its number is meant", "write  exactly 1 time  or  at least 1 time").fixed(across(stretch), "exactly 1 time")
+	}
+	return wrong(across(stretch), "a count says how its number is meant", fmt.Sprintf("write  exactly %s times  or  at least %s times", n, n)).fixed(across(stretch), "exactly "+n+" times")
+}
+
+// wasIn reads `was in segment "VIP" at 2026-11-01`.
+func (p *parser) wasIn() (tree.Pred, *mistake) {
+	from := p.next().Pos.Offset
+	if isWord(p.peek(0), "not") {
+		at := across(p.tokens(0, 1))
+		return nil, wrong(at, "not stands before  was", "write  not was in segment \"…\" at …")
+	}
+	if !p.accept("in", "segment") {
+		return nil, p.expected("in segment", "write  was in segment \"VIP\" at 2026-11-01")
+	}
+	s := &tree.WasIn{}
+	var m *mistake
+	if s.Name, m = p.quotedText("the name of the segment"); m != nil {
+		return nil, m
+	}
+	if !p.accept("at") {
+		if isWord(p.peek(0), "on") {
+			return nil, p.wrong("the day stands after  at", "").fixed(spanOf(p.peek(0)), "at")
+		}
+		return nil, p.expected("at", "write  was in segment \"VIP\" at 2026-11-01")
+	}
+	s.At, m = p.when()
+	s.Pos = p.since(from)
+	return s, m
+}
+
+// membership reads the conditions that begin with `in`.
+func (p *parser) membership() (tree.Pred, *mistake) {
+	in := p.next()
+	kind := p.peek(0)
+	from := in.Pos.Offset
+	var m *mistake
+	switch {
+	case p.accept("segment"):
+		s := &tree.InSegment{}
+		s.Name, m = p.quotedText("the name of the segment")
+		s.At = p.since(from)
+		return s, m
+	case p.accept("list"):
+		l := &tree.InList{}
+		l.Name, m = p.quotedText("the name of the list")
+		l.At = p.since(from)
+		return l, m
+	case p.accept("sample"):
+		return p.sample(from)
+	case p.accept("top"), p.accept("bottom"):
+		return p.rank(from, isWord(kind, "bottom"))
+	case kind.Type == stringToken:
+		return nil, p.wrong("in  needs to know what: a segment or a list?", "").fixed(tree.Span{Offset: kind.Pos.Offset}, "segment ")
+	}
+	if m := knownMistake(p.lex.Range(in0(p), in0(p)+lexer.RawCursor(len(p.tokens(0, 6)))+1)); m != nil {
+		return nil, m
+	}
+	return nil, p.expected("segment, list, sample, top or bottom", "after a name  in (…)  asks for values, and after an event  in last 30 days  is its window")
+}
+
+// in0 is the place of the token before the next one.
+func in0(p *parser) lexer.RawCursor { return p.lex.RawCursor() - 1 }
+
+// sample reads `in sample "exp-7" 0% to 10%` behind `sample`.
+func (p *parser) sample(from int) (tree.Pred, *mistake) {
+	s := &tree.InSample{}
+	var m *mistake
+	if s.Name, m = p.quotedText("the name of the sample"); m != nil {
+		return nil, m
+	}
+	if isWord(p.peek(0), "from") {
+		return nil, p.wrong("the share follows the name", "").fixed(spanOf(p.peek(0)), "")
+	}
+	at := p.peek(0).Pos.Offset
+	if s.From, m = p.percent(); m != nil {
+		return nil, m
+	}
+	if !p.accept("to") {
+		return nil, p.expected("to", "write  in sample \"exp-7\" 0% to 10%")
+	}
+	if s.To, m = p.percent(); m != nil {
+		return nil, m
+	}
+	if s.To.Compare(s.From) < 0 {
+		span := p.since(at)
+		return nil, wrong(span, "the share ends before it begins", "").fixed(span, s.To.String()+"% to "+s.From.String()+"%")
+	}
+	s.At = p.since(from)
+	return s, nil
+}
+
+func (p *parser) percent() (tree.Number, *mistake) {
+	from := p.peek(0).Pos.Offset
+	n, m := p.number()
+	if m != nil {
+		return n, m
+	}
+	if !p.acceptOp("%") {
+		at := p.since(from)
+		return n, wrong(at, "a share is written with its percent sign", "").fixed(at, n.String()+"%")
+	}
+	if n.Compare(tree.Number{}) < 0 || n.Compare(tree.Int(100)) > 0 {
+		return n, wrong(p.since(from), "a share lies between 0% and 100%", "")
+	}
+	return n, nil
+}
+
+// rank reads `in top 10% by …` behind `top`.
+func (p *parser) rank(from int, bottom bool) (tree.Pred, *mistake) {
+	r := &tree.Rank{Bottom: bottom}
+	at := p.peek(0).Pos.Offset
+	var m *mistake
+	if r.N, m = p.number(); m != nil {
+		return nil, m
+	}
+	if r.Percent = p.acceptOp("%"); r.Percent && r.N.Compare(tree.Int(100)) > 0 {
+		return nil, wrong(p.since(at), "a share lies between 0% and 100%", "")
+	}
+	if isWord(p.peek(0), "percent") {
+		return nil, p.wrong("percent is written with its sign", "").fixed(p.since(at), r.N.String()+"%").including(p.peek(0))
+	}
+	if _, whole := r.N.Int64(); r.N.Compare(tree.Number{}) < 0 || !r.Percent && !whole {
+		return nil, wrong(p.since(at), "a whole number of profiles is needed, or a share such as 10%", "")
+	}
+	if !p.accept("by") {
+		return nil, p.expected("by", "say what ranks them:  in top 10% by sum(amount) of \"Order Completed\"")
+	}
+	r.By, m = p.expression()
+	r.At = p.since(from)
+	return r, m
+}
+
+// including stretches the edit of m over t.
+func (m *mistake) including(t *lexer.Token) *mistake {
+	m.mend.at.Length = t.Pos.Offset + len(t.Value) - m.mend.at.Offset
+	return m
+}

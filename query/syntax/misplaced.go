@@ -1,0 +1,340 @@
+package syntax
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/participle/v2/lexer"
+
+	"github.com/musterdb/muster/query/tree"
+)
+
+// end is what lies behind the tokens of a pattern.
+var end = lexer.EOFToken(lexer.Position{})
+
+// look returns the token i places on, an end behind the last.
+func look(tokens []lexer.Token, i int) *lexer.Token {
+	if i < len(tokens) {
+		return &tokens[i]
+	}
+	return &end
+}
+
+// knownMistakeOr returns the mistake known by its look, else m.
+func knownMistakeOr(tokens []lexer.Token, m *mistake) *mistake {
+	if known := knownMistake(tokens); known != nil {
+		return known
+	}
+	return m
+}
+
+// knownMistake recognizes what people write from other languages by the first tokens at a place
+// where the grammar has no use for them, nil if it is nothing known.
+func knownMistake(tokens []lexer.Token) *mistake {
+	t := look(tokens, 0)
+	if t.Type == wordToken {
+		return knownWord(t, tokens)
+	}
+	switch after := look(tokens, 1); {
+	case t.EOF():
+	case t.Type == numberToken && unitAt(after) != tree.NoUnit && isWord(look(tokens, 2), "ago"):
+		at := across(tokens[:3])
+		return wrong(at, "a stretch of time is a window, not a value", "write  more than "+t.Value+" "+after.Value+" ago  or  in last "+t.Value+" "+after.Value).fixed(at, "more than "+textAt(tokens[:3]))
+	case isOp(t, ",") && after.Type == numberToken && thousands(after.Value) && t.Pos.Offset+1 == after.Pos.Offset:
+		return wrong(spanOf(t), "a comma does not group the digits of a number", "").fixed(spanOf(t), "_")
+	}
+	return nil
+}
+
+func thousands(digits string) bool { return len(digits) == 3 && !strings.Contains(digits, ".") }
+
+// knownWord recognizes mistakes by their first word.
+func knownWord(t *lexer.Token, tokens []lexer.Token) *mistake {
+	after := look(tokens, 1)
+	replaced := func(message, text string) *mistake { return wrong(spanOf(t), message, "").fixed(spanOf(t), text) }
+	switch strings.ToLower(t.Value) {
+	case "like", "ilike", "rlike", "regexp":
+		return likeMistake(t, after, tokens)
+	case "equals", "eq", "equal":
+		return replaced("values are compared with  =", "=")
+	case "includes", "include", "containing":
+		return replaced(t.Value+" is not a condition", "contains")
+	case "startswith", "beginswith":
+		return replaced(t.Value+" is written in two words", "starts with")
+	case "endswith":
+		return replaced(t.Value+" is written in two words", "ends with")
+	case "begins":
+		return replaced("begins is not a condition", "starts")
+	case "exists":
+		return replaced("whether there is a value is asked with  is set", "is set")
+	case "group":
+		if isWord(after, "by") {
+			at := across(tokens[:2])
+			return wrong(at, "group by  is written  by", "").fixed(at, "by")
+		}
+	case "sort", "sorted":
+		if isWord(after, "by") {
+			return replaced("sort by  is written  order by", "order")
+		}
+	case "filter", "having", "when", "if":
+		return replaced(t.Value+" is not a clause", "where")
+	case "xor":
+		return wrong(spanOf(t), "there is no xor", "write  a and not b or b and not a")
+	case "between":
+		return nil
+	}
+	return nil
+}
+
+// likeMistake turns SQL's patterns into the text form that means the same.
+func likeMistake(t, pattern *lexer.Token, tokens []lexer.Token) *mistake {
+	m := wrong(spanOf(t), t.Value+" is not a condition", "write  contains, starts with, ends with  or  matches")
+	if pattern.Type != stringToken {
+		return m
+	}
+	inner := unquote(pattern.Value)
+	form, body := "contains", strings.Trim(inner, "%")
+	switch {
+	case strings.EqualFold(t.Value, "rlike") || strings.EqualFold(t.Value, "regexp"):
+		form, body = "matches", inner
+	case strings.ContainsAny(body, "%_"):
+		return m
+	case strings.HasPrefix(inner, "%") && !strings.HasSuffix(inner, "%"):
+		form = "ends with"
+	case strings.HasSuffix(inner, "%") && !strings.HasPrefix(inner, "%"):
+		form = "starts with"
+	}
+	text := form + " " + quote(body)
+	if strings.EqualFold(t.Value, "ilike") {
+		text += " ignoring case"
+	}
+	m.hint = ""
+	return m.fixed(across(tokens[:2]), text)
+}
+
+// misplaced is the mistake of token i where the grammar has no place for it: what stands before it
+// is complete, or something else has to follow.
+func misplaced(tokens []lexer.Token, i int) *mistake {
+	t := &tokens[i]
+	if m := knownMistake(tokens[i:]); m != nil {
+		return m
+	}
+	m := wrong(spanOf(t), fmt.Sprintf("%s has no place here", called(t)), "")
+	if t.EOF() {
+		m.message = "the statement ends too early"
+	}
+	if i == 0 {
+		return firstWord(t, m)
+	}
+	before := &tokens[i-1]
+	switch {
+	case t.EOF():
+		m.hint = afterEnd(before)
+	case isOp(t, ")"):
+		m.hint = "no parenthesis is open here"
+		m.message = "this parenthesis closes nothing"
+		return m.fixed(spanOf(t), "")
+	case (t.Type == stringToken || isOp(t, "(")) && isAny(before, "and", "or"):
+		m.hint = "repeat  did"
+	case t.Type == stringToken && t.Value[0] == '"' && before.Type == stringToken:
+		m.hint = "join two conditions with  and  or  or"
+	case isAny(t, "where", "by", "order", "limit"):
+		return clauseOrder(tokens, i, m)
+	case isWord(t, "as") && isWord(look(tokens, i+1), "of"):
+		m.hint = "as of  stands at the end of the statement"
+	case isAny(t, "did", "first", "last", "in", "not", "was", "everyone") && conditionBefore(before):
+		m.hint = "conditions are joined by  and  or  or"
+		return m.fixed(tree.Span{Offset: t.Pos.Offset}, "and ")
+	case isAny(t, "and", "or") && (isAny(before, "where", "and", "or", "not") || isOp(before, "(")):
+		m.hint = "a condition is missing before it"
+	case t.Type == opToken && comparisons[t.Value] != 0 || isOp(t, "="):
+		m.hint = "a comparison stands inside  where"
+	case t.Type == wordToken && conditionBefore(before):
+		if near := nearest(t.Value, clauseWords(tokens)); near != "" {
+			return m.fixed(spanOf(t), near)
+		}
+		m.hint = "conditions are joined by  and  or  or; a value that is text stands in quotes"
+	}
+	return m
+}
+
+func conditionBefore(t *lexer.Token) bool {
+	return t.Type != opToken || isOp(t, ")") || isOp(t, "%")
+}
+
+// afterEnd says what is missing behind the last token.
+func afterEnd(before *lexer.Token) string {
+	switch {
+	case isAny(before, "where", "and", "or", "not", "as", "against", "among"):
+		return "a condition is missing, for example  country = \"BR\""
+	case isAny(before, "did", "then", "of", "trend", "funnel", "retention"):
+		return "an event is missing, for example  \"Order Completed\""
+	case isWord(before, "by"):
+		return "say by what, for example  by country"
+	case before.Type == opToken:
+		return "a value is missing after  " + before.Value
+	}
+	return ""
+}
+
+// statements are the words a statement begins with, in the order of the documentation.
+func statements() []string {
+	return []string{"count", "list", "stats", "trend", "funnel", "retention", "overlap", "insights", "lookalike", "rfm", "explain", "why", "create", "drop", "show", "describe"}
+}
+
+// firstWord is the mistake of a text that does not begin as a statement does.
+func firstWord(t *lexer.Token, m *mistake) *mistake {
+	m.message = "a statement begins with count, list, stats, trend or another of its words"
+	if t.Type == wordToken {
+		similar := map[string]string{"select": "list", "find": "list", "get": "list", "export": "list", "how": "count", "number": "count", "delete": "drop", "remove": "drop", "alter": "create or replace", "update": "create or replace", "timeline": "trend", "cohort": "retention", "cohorts": "retention", "sum": "stats sum", "avg": "stats avg", "users": "count", "profiles": "count"}
+		if s := similar[strings.ToLower(t.Value)]; s != "" {
+			return m.fixed(spanOf(t), s)
+		}
+		if near := nearest(t.Value, statements()); near != "" {
+			return m.fixed(spanOf(t), near)
+		}
+		if isAny(t, "where", "did", "not", "in", "first", "last", "everyone") {
+			if !isWord(t, "where") {
+				return m.fixed(tree.Span{Offset: t.Pos.Offset}, "count where ")
+			}
+			return m.fixed(tree.Span{Offset: t.Pos.Offset}, "count ")
+		}
+	}
+	m.hint = "for example  count where country = \"BR\""
+	return m
+}
+
+// clauseWords are the words a clause of the statement may begin with.
+func clauseWords(tokens []lexer.Token) []string {
+	words := []string{"where", "by", "order by", "limit", "and", "or", "as of", "in timezone"}
+	switch {
+	case isWord(&tokens[0], "lookalike"):
+		words = append(words, "top", "among")
+	case isWord(&tokens[0], "insights"):
+		words = append(words, "against")
+	}
+	return words
+}
+
+// clauseOrder is the mistake of a clause that stands too late or does not belong to the statement.
+func clauseOrder(tokens []lexer.Token, i int, m *mistake) *mistake {
+	t := &tokens[i]
+	order := map[string]string{
+		"count": "where …, by …, order by …, limit …", "list": "columns, where …, order by …, limit …", "stats": "measures, where …, by …, order by …, limit …",
+		"trend": "event, window, by day, of …, where …, by …", "funnel": "steps, within …, window, where …, by …", "retention": "steps, window, by week, where …",
+		"rfm": "of event, window, by amount, where …",
+	}
+	first := 0
+	for first < 2 && isAny(&tokens[first], "explain", "analyze") {
+		first++
+	}
+	s := strings.ToLower(tokens[first].Value)
+	for _, earlier := range tokens[first+1 : i] {
+		if isWord(&earlier, t.Value) && isAny(t, "limit", "order") {
+			m.message = fmt.Sprintf("%s stands here twice", t.Value)
+			m.hint = "leave one of the two out"
+			return m
+		}
+	}
+	if parts := order[s]; parts != "" {
+		m.message = fmt.Sprintf("%s stands in the wrong place", t.Value)
+		m.hint = fmt.Sprintf("the parts of %s follow in this order: %s", s, parts)
+		if isWord(t, "where") && isOp(&tokens[i-1], ")") {
+			m.hint = "join the conditions with  and; " + m.hint
+		}
+		return m
+	}
+	m.message = fmt.Sprintf("%s takes no %s", s, t.Value)
+	return m
+}
+
+// wrongWindow is the mistake of a window that is none. REQUIRES: atWindow.
+func (p *parser) wrongWindow() *mistake {
+	tokens := p.tokens(0, 8)
+	n := 0
+	for n < 3 && isAny(look(tokens, n), "in", "during", "the", "within", "over") {
+		n++
+	}
+	word, after := look(tokens, n), look(tokens, n+1)
+	fix := func(count int, message, text string) *mistake {
+		at := across(tokens[:min(count, len(tokens))])
+		return wrong(at, message, "").fixed(at, text)
+	}
+	unit := unitAt(after).String()
+	switch {
+	case isAny(word, "last", "past", "previous", "next", "coming") && p.atDuration(n+1) > 0:
+		direction := "last"
+		if isAny(word, "next", "coming") {
+			direction = "next"
+		}
+		size := p.atDuration(n + 1)
+		return fix(n+1+size, "a rolling window is written  in "+direction+" …", "in "+direction+" "+textAt(tokens[n+1:n+1+size]))
+	case isAny(word, "last", "past", "previous", "next") && after.Type == numberToken:
+		return fix(n+2, "the window lacks its unit", "in last "+after.Value+" days")
+	case isAny(word, "this", "current") && isAny(after, "week", "month", "quarter", "year"):
+		return fix(n+2, "a calendar window stands without  in", "this "+unit)
+	case isAny(word, "this", "current") && isWord(after, "day"):
+		return fix(n+2, "the day has a word of its own", "today")
+	case isAny(word, "last", "past", "previous") && isAny(after, "week", "month", "quarter", "year"):
+		m := fix(n+2, "the window can be meant in two ways", "last "+unit)
+		return m.withHint(fmt.Sprintf("write  last %s  for the calendar %s, or  in last 1 %s", unit, unit, unit))
+	case isAny(word, "last", "past") && unit != "":
+		return fix(n+2, "the window lacks its number", "in last 1 "+unit)
+	case isWord(word, "next") && unit != "":
+		return fix(n+2, "the window lacks its number", "in next 1 "+unit)
+	case isAny(word, "today", "yesterday", "on", "since", "before", "between", "ever") && n > 0:
+		return fix(n+1, "this window stands without  in", strings.ToLower(word.Value))
+	case n > 0 && p.atDuration(n) > 0:
+		size := p.atDuration(n)
+		return fix(n+size, "a rolling window is written  in last …", "in last "+textAt(tokens[n:n+size]))
+	case word.Type == dateToken:
+		return fix(n+1, "a day stands after  on", "on "+word.Value)
+	case word.Type == numberToken && len(word.Value) == 4 && n > 0:
+		return fix(n+1, "a year is written with its days", "between "+word.Value+"-01-01 and "+word.Value+"-12-31")
+	case isAny(word, "after", "from", "starting"):
+		return fix(n+1, "a window without an end begins with  since", "since")
+	case isWord(word, "until"):
+		return fix(n+1, "a window without a beginning ends with  before", "before")
+	}
+	return p.wrong("this is not a window", "a window is  in last 30 days, more than 30 days ago, today, this month, on, since, before, between 2026-01-01 and 2026-01-31, or  ever")
+}
+
+// nearest returns the word of those given that is at most two letters off, "" if none is.
+func nearest(word string, words []string) string {
+	best, distance := "", 3
+	for _, w := range words {
+		if d := editDistance(strings.ToLower(word), w); d < distance && d < len(w) && len(word) > 2 {
+			best, distance = w, d
+		}
+	}
+	return best
+}
+
+// editDistance counts the letters to insert, delete, replace or swap to turn a into b.
+func editDistance(a, b string) int {
+	x, y := []rune(a), []rune(b)
+	if len(x) > 64 || len(y) > 64 {
+		return 64
+	}
+	rows := make([][]int, len(x)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(y)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(x); i++ {
+		for j := 1; j <= len(y); j++ {
+			cost := 1
+			if x[i-1] == y[j-1] {
+				cost = 0
+			}
+			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
+			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
+		}
+	}
+	return rows[len(x)][len(y)]
+}

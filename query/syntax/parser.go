@@ -1,0 +1,425 @@
+package syntax
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/participle/v2"
+	"github.com/alecthomas/participle/v2/lexer"
+
+	"github.com/musterdb/muster/query/tree"
+)
+
+// scope says whose names an expression's names are.
+type scope uint8
+
+const (
+	ofProfile   scope = iota // attributes
+	ofMembers                // attributes, and bare measures over them: the columns of stats
+	ofEvent                  // the properties of an event
+	ofLaterStep              // the same, and previous.p
+)
+
+// parser is the state of one hand-written production: participle's tokens and the scope of names.
+type parser struct {
+	lex   *lexer.PeekingLexer
+	scope scope
+}
+
+// peek returns the token n places on, EOF at and behind the end.
+func (p *parser) peek(n int) *lexer.Token {
+	at := p.lex.RawCursor()
+	for {
+		t := &p.lex.Range(at, at+1)[0]
+		if n == 0 || t.EOF() {
+			return t
+		}
+		at, n = at+1, n-1
+	}
+}
+
+func (p *parser) next() *lexer.Token { return p.lex.Next() }
+
+func isWord(t *lexer.Token, word string) bool {
+	return t.Type == wordToken && strings.EqualFold(t.Value, word)
+}
+
+func isAny(t *lexer.Token, words ...string) bool {
+	for _, word := range words {
+		if isWord(t, word) {
+			return true
+		}
+	}
+	return false
+}
+
+func isOp(t *lexer.Token, op string) bool { return t.Type == opToken && t.Value == op }
+
+// words tells whether the next tokens are these words.
+func (p *parser) words(words ...string) bool {
+	for i, word := range words {
+		if !isWord(p.peek(i), word) {
+			return false
+		}
+	}
+	return true
+}
+
+// accept takes the words if they are next.
+func (p *parser) accept(words ...string) bool {
+	if !p.words(words...) {
+		return false
+	}
+	for range words {
+		p.next()
+	}
+	return true
+}
+
+// acceptOp takes the operator if it is next.
+func (p *parser) acceptOp(op string) bool {
+	if !isOp(p.peek(0), op) {
+		return false
+	}
+	p.next()
+	return true
+}
+
+// wrong returns a mistake at the next token.
+func (p *parser) wrong(message, hint string) *mistake {
+	return wrong(spanOf(p.peek(0)), message, hint)
+}
+
+// expected returns the mistake of a token where something else has to stand.
+func (p *parser) expected(what, hint string) *mistake {
+	if m := p.misplacedHere(); m != nil {
+		return m
+	}
+	return wrong(spanOf(p.peek(0)), fmt.Sprintf("%s is expected, not %s", what, called(p.peek(0))), hint)
+}
+
+// misplacedHere returns the mistake if the next tokens are one that is known by its own look.
+func (p *parser) misplacedHere() *mistake {
+	return knownMistake(p.tokens(0, 8))
+}
+
+// tokens returns the tokens from to to places on, as far as there are any, and EOF if it is reached.
+func (p *parser) tokens(from, to int) []lexer.Token {
+	start := p.lex.RawCursor() + lexer.RawCursor(from)
+	end := start
+	for range to - from {
+		end++
+		if p.lex.Range(end-1, end)[0].EOF() {
+			break
+		}
+	}
+	return p.lex.Range(start, end)
+}
+
+// called says what a token is, for messages.
+func called(t *lexer.Token) string {
+	switch {
+	case t.EOF():
+		return "the end"
+	case len(t.Value) > 40:
+		return strings.ToValidUTF8(t.Value[:37], "") + "…"
+	}
+	return t.Value
+}
+
+// textAt returns the tokens as written, a space where there was room between them.
+func textAt(tokens []lexer.Token) string {
+	var b strings.Builder
+	for i, t := range tokens {
+		if i > 0 && tokens[i-1].Pos.Offset+len(tokens[i-1].Value) < t.Pos.Offset {
+			b.WriteByte(' ')
+		}
+		b.WriteString(t.Value)
+	}
+	return b.String()
+}
+
+// across returns the span from the first token to the end of the last.
+func across(tokens []lexer.Token) tree.Span {
+	last := &tokens[len(tokens)-1]
+	from := tokens[0].Pos.Offset
+	return tree.Span{Offset: from, Length: last.Pos.Offset + len(last.Value) - from}
+}
+
+// since returns the span from offset to the end of the token before the next one.
+func (p *parser) since(offset int) tree.Span {
+	at := p.lex.RawCursor()
+	if at == 0 {
+		return tree.Span{Offset: offset}
+	}
+	last := &p.lex.Range(at-1, at)[0]
+	return tree.Span{Offset: offset, Length: max(last.Pos.Offset+len(last.Value)-offset, 0)}
+}
+
+// fail returns m as an error, keeping nil nil: a nil *mistake in an error is not nil.
+func fail(m *mistake) error {
+	if m == nil {
+		return nil
+	}
+	return m
+}
+
+// reserved are the words that are never bare names.
+func isReserved(word string) bool {
+	switch strings.ToLower(word) {
+	case "and", "or", "not", "where", "by", "order", "limit", "as", "of", "in", "is", "has", "between", "then", "within", "did", "was", "everyone", "true", "false":
+		return true
+	}
+	return false
+}
+
+// The productions that participle's structs are made of.
+
+type predicate struct {
+	pred tree.Pred
+	at   tree.Span
+}
+
+// Parse implements participle.Parseable, as do all Parse methods below.
+func (d *predicate) Parse(lex *lexer.PeekingLexer) (err error) {
+	p := &parser{lex: lex}
+	d.at = spanOf(p.peek(0))
+	pred, m := p.predicate()
+	d.pred = pred
+	return fail(m)
+}
+
+type text struct {
+	value string
+	at    tree.Span
+}
+
+func (d *text) Parse(lex *lexer.PeekingLexer) error {
+	p := &parser{lex: lex}
+	d.at = spanOf(p.peek(0))
+	value, m := p.quotedText("a string")
+	d.value = value
+	return fail(m)
+}
+
+type whole struct{ n int64 }
+
+func (d *whole) Parse(lex *lexer.PeekingLexer) error {
+	p := &parser{lex: lex}
+	n, m := p.wholeNumber("a whole number")
+	d.n = n
+	return fail(m)
+}
+
+type name struct {
+	value string
+	at    tree.Span
+}
+
+func (d *name) Parse(lex *lexer.PeekingLexer) error {
+	p := &parser{lex: lex}
+	d.at = spanOf(p.peek(0))
+	value, m := p.bareName()
+	d.value = value
+	return fail(m)
+}
+
+type event struct {
+	value string
+	at    tree.Span
+}
+
+func (d *event) Parse(lex *lexer.PeekingLexer) error {
+	p := &parser{lex: lex}
+	d.at = spanOf(p.peek(0))
+	value, m := p.eventName()
+	d.value = value
+	return fail(m)
+}
+
+type instant struct{ when tree.When }
+
+func (d *instant) Parse(lex *lexer.PeekingLexer) error {
+	p := &parser{lex: lex}
+	when, m := p.when()
+	d.when = when
+	return fail(m)
+}
+
+type within struct{ duration tree.Duration }
+
+func (d *within) Parse(lex *lexer.PeekingLexer) error {
+	p := &parser{lex: lex}
+	duration, m := p.fixedDuration()
+	d.duration = duration
+	return fail(m)
+}
+
+type step struct{ step tree.Step }
+
+func (d *step) Parse(lex *lexer.PeekingLexer) error {
+	p := &parser{lex: lex}
+	s, m := p.step(ofEvent)
+	d.step = s
+	return fail(m)
+}
+
+// eventWindow is an event, its condition, and a window.
+type eventWindow struct {
+	step   tree.Step
+	window tree.Window
+}
+
+func (d *eventWindow) Parse(lex *lexer.PeekingLexer) error {
+	p := &parser{lex: lex}
+	var m *mistake
+	if d.step, m = p.step(ofEvent); m != nil {
+		return m
+	}
+	d.window, m = p.eventWindow()
+	return fail(m)
+}
+
+type optionalWindow struct{ window tree.Window }
+
+func (d *optionalWindow) Parse(lex *lexer.PeekingLexer) error {
+	p := &parser{lex: lex}
+	if !p.atWindow() {
+		return participle.NextMatch
+	}
+	window, m := p.eventWindow()
+	d.window = window
+	return fail(m)
+}
+
+type expression struct{ x tree.Expr }
+
+func (d *expression) Parse(lex *lexer.PeekingLexer) error {
+	p := &parser{lex: lex}
+	x, m := p.expression()
+	d.x = x
+	return fail(m)
+}
+
+type statsExpr struct{ x tree.Expr }
+
+func (d *statsExpr) Parse(lex *lexer.PeekingLexer) error {
+	p := &parser{lex: lex, scope: ofMembers}
+	x, m := p.expression()
+	d.x = x
+	return fail(m)
+}
+
+type propertyExpr struct{ x tree.Expr }
+
+func (d *propertyExpr) Parse(lex *lexer.PeekingLexer) error {
+	p := &parser{lex: lex, scope: ofEvent}
+	x, m := p.expression()
+	d.x = x
+	return fail(m)
+}
+
+// column is one of list, statsColumn one of stats.
+type (
+	column      struct{ tree.Column }
+	statsColumn struct{ tree.Column }
+)
+
+func (d *column) Parse(lex *lexer.PeekingLexer) error {
+	p := &parser{lex: lex}
+	if t := p.peek(0); t.EOF() || isAny(t, "where", "order", "limit", "as", "in") {
+		return participle.NextMatch
+	}
+	c, m := p.column()
+	d.Column = c
+	return fail(m)
+}
+
+func (d *statsColumn) Parse(lex *lexer.PeekingLexer) error {
+	p := &parser{lex: lex, scope: ofMembers}
+	c, m := p.column()
+	if m == nil {
+		m = onlyMeasures(c.X)
+	}
+	d.Column = c
+	return fail(m)
+}
+
+func (p *parser) column() (c tree.Column, m *mistake) {
+	from := p.peek(0).Pos.Offset
+	if c.X, m = p.expression(); m != nil {
+		return c, m
+	}
+	if isWord(p.peek(0), "as") && !isWord(p.peek(1), "of") {
+		p.next()
+		if t := p.peek(0); t.Type == stringToken {
+			return c, wrong(spanOf(t), "the name of a column is a name, not a string", "").fixed(spanOf(t), spelled(unquote(t.Value)))
+		}
+		if c.As, m = p.bareName(); m != nil {
+			return c, m
+		}
+	}
+	c.At = p.since(from)
+	return c, nil
+}
+
+// onlyMeasures refuses a column of stats that is not made of measures.
+func onlyMeasures(x tree.Expr) *mistake {
+	switch x := x.(type) {
+	case *tree.Arith:
+		if m := onlyMeasures(x.L); m != nil {
+			return m
+		}
+		return onlyMeasures(x.R)
+	case *tree.Name:
+		n := FormatExpr(x)
+		return wrong(x.At, "stats computes measures, and "+n+" is none", fmt.Sprintf("write  avg(%s)  or another of count, sum, avg, median, percentile, min, max, distinct", n)).fixed(x.At, "avg("+n+")")
+	}
+	return nil
+}
+
+// dimension is one `by D`.
+type dimension struct{ tree.Dimension }
+
+func (d *dimension) Parse(lex *lexer.PeekingLexer) error {
+	p := &parser{lex: lex}
+	dim, m := p.dimension()
+	d.Dimension = dim
+	return fail(m)
+}
+
+// bucket is the unit of a trend, cohortBucket that of a retention.
+type (
+	bucket       struct{ unit tree.Unit }
+	cohortBucket struct{ unit tree.Unit }
+)
+
+func (d *bucket) Parse(lex *lexer.PeekingLexer) error {
+	p := &parser{lex: lex}
+	u, m := p.bucketUnit("hour", "day", "week", "month", "quarter", "year")
+	d.unit = u
+	return fail(m)
+}
+
+func (d *cohortBucket) Parse(lex *lexer.PeekingLexer) error {
+	p := &parser{lex: lex}
+	u, m := p.bucketUnit("day", "week", "month")
+	d.unit = u
+	return fail(m)
+}
+
+// trendOf is what a trend counts.
+type trendOf struct {
+	users   bool
+	measure *tree.Measure
+}
+
+func (d *trendOf) Parse(lex *lexer.PeekingLexer) error {
+	p := &parser{lex: lex, scope: ofEvent}
+	if d.users = p.accept("users"); d.users || p.accept("count") {
+		return nil
+	}
+	measure, m := p.trendMeasure()
+	d.measure = measure
+	return fail(m)
+}
