@@ -1,0 +1,94 @@
+package exec
+
+import (
+	"fmt"
+	"sort"
+	"time"
+
+	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// maxBuckets is the most rows a statement over time gives.
+const maxBuckets = 100_000
+
+// bucket is a stretch of the calendar, [from, to) in Unix ms.
+type bucket struct{ from, to int64 }
+
+// calendarOf cuts time into buckets of a unit and remembers those it has met.
+type calendarOf struct {
+	unit  tree.Unit
+	zone  *time.Location
+	known []bucket // ascending
+	last  bucket
+}
+
+// at returns the bucket that holds an instant.
+func (c *calendarOf) at(ms int64) bucket {
+	if ms >= c.last.from && ms < c.last.to {
+		return c.last
+	}
+	i := sort.Search(len(c.known), func(i int) bool { return c.known[i].to > ms })
+	if i == len(c.known) || c.known[i].from > ms {
+		c.known = append(c.known, bucket{})
+		copy(c.known[i+1:], c.known[i:])
+		c.known[i] = c.compute(ms)
+	}
+	c.last = c.known[i]
+	return c.last
+}
+
+func (c *calendarOf) compute(ms int64) bucket {
+	if c.unit == tree.Hour {
+		return hourOf(ms, c.zone)
+	}
+	first := calendar.UnitStart(c.unit, calendar.DayOf(ms, c.zone))
+	return bucket{calendar.DayStart(first, c.zone), calendar.DayStart(calendar.UnitStep(c.unit, first, 1), c.zone)}
+}
+
+// hourOf returns the hour on the clocks of a zone. Where they change within an hour, it is cut there.
+func hourOf(ms int64, zone *time.Location) bucket {
+	const hour = 3_600_000
+	t := time.UnixMilli(ms).In(zone)
+	_, offset := t.Zone()
+	local := ms + int64(offset)*1000
+	from := ms - ((local%hour)+hour)%hour
+	b := bucket{from, from + hour}
+	start, end := t.ZoneBounds()
+	if !start.IsZero() {
+		b.from = max(b.from, start.UnixMilli())
+	}
+	if !end.IsZero() {
+		b.to = min(b.to, end.UnixMilli())
+	}
+	return b
+}
+
+// name is what answers call the bucket that begins at an instant.
+func (c *calendarOf) name(from int64) tree.Value {
+	if c.unit == tree.Hour {
+		return tree.Str(time.UnixMilli(from).In(c.zone).Format(time.RFC3339))
+	}
+	return dateValue(calendar.DayOf(from, c.zone))
+}
+
+// through returns the buckets from the one that holds first to the one that holds last.
+func (c *calendarOf) through(first, last int64) ([]bucket, error) {
+	var all []bucket
+	for at := first; at <= last; {
+		b := c.compute(at)
+		if all = append(all, b); len(all) > maxBuckets {
+			return nil, tooManyRows(c.unit)
+		}
+		at = b.to
+	}
+	return all, nil
+}
+
+func tooManyRows(unit tree.Unit) error {
+	return &tree.Diagnostic{
+		Code:    "statement_too_large",
+		Message: fmt.Sprintf("by %s the statement has more than %d rows", unit, maxBuckets),
+		Hint:    "use a shorter window or a longer unit",
+	}
+}

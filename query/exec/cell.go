@@ -1,0 +1,131 @@
+package exec
+
+import (
+	"math/big"
+	"slices"
+
+	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// add takes one value into the cell of a measure; the missing one stands for an event or member
+// without argument (count, days bring their day as value). It returns the bytes it grew by.
+func (c *Cell) add(fn tree.Fn, v tree.Value) int {
+	switch fn {
+	case tree.CountFn:
+		c.N++
+		return 0
+	case tree.SumFn, tree.AvgFn:
+		if v.Type != tree.NumberType {
+			return 0
+		}
+		if s, ok := tree.Billionths(v.Number()); ok {
+			c.N++
+			c.Sum = c.Sum.Add(s)
+		}
+		return 0
+	}
+	if v.Missing() {
+		return 0
+	}
+	c.N++
+	switch fn {
+	case tree.MinFn:
+		if c.N == 1 || v.Compare(c.Best) < 0 {
+			c.Best = v
+		}
+	case tree.MaxFn:
+		if c.N == 1 || v.Compare(c.Best) > 0 {
+			c.Best = v
+		}
+	case tree.MedianFn, tree.PercentileFn:
+		c.Values = append(c.Values, v.Number())
+		return 16
+	case tree.DistinctFn, tree.DaysFn:
+		key := eval.KeyOf(v)
+		if _, known := c.Set[key]; !known {
+			if c.Set == nil {
+				c.Set = map[eval.Key]struct{}{}
+			}
+			c.Set[key] = struct{}{}
+			return 96 + len(key.Str)
+		}
+	}
+	return 0
+}
+
+// merge adds what another partial found.
+func (c *Cell) merge(fn tree.Fn, d *Cell) {
+	if !d.Best.Missing() {
+		o := d.Best.Compare(c.Best)
+		if c.Best.Missing() || fn == tree.MinFn && o < 0 || fn == tree.MaxFn && o > 0 {
+			c.Best = d.Best
+		}
+	}
+	c.N += d.N
+	c.Sum = c.Sum.Add(d.Sum)
+	c.Values = append(c.Values, d.Values...)
+	if c.Set == nil {
+		c.Set = d.Set
+		return
+	}
+	for key := range d.Set {
+		c.Set[key] = struct{}{}
+	}
+}
+
+// result is the value of a measure.
+func (c *Cell) result(fn tree.Fn, percent tree.Number) tree.Value {
+	switch fn {
+	case tree.CountFn:
+		return tree.NumInt(c.N)
+	case tree.DistinctFn, tree.DaysFn:
+		return tree.NumInt(int64(len(c.Set)))
+	case tree.SumFn:
+		return tree.Num(c.Sum.Number())
+	case tree.AvgFn:
+		if n, ok := c.Sum.Average(c.N); ok {
+			return tree.Num(n)
+		}
+	case tree.MinFn, tree.MaxFn:
+		return c.Best
+	case tree.MedianFn:
+		return c.percentile(tree.Int(50))
+	case tree.PercentileFn:
+		return c.percentile(percent)
+	}
+	return tree.Value{}
+}
+
+// percentile interpolates linearly at rank p × (n − 1), exactly, and rounds once to a float64.
+func (c *Cell) percentile(percent tree.Number) tree.Value {
+	if len(c.Values) == 0 {
+		return tree.Value{}
+	}
+	slices.SortFunc(c.Values, tree.Number.Compare)
+	rank := exactly(percent)
+	rank.Mul(rank, big.NewRat(int64(len(c.Values)-1), 100))
+	below, rest := new(big.Int).QuoRem(rank.Num(), rank.Denom(), new(big.Int))
+	lo := c.Values[below.Int64()]
+	if rest.Sign() == 0 {
+		return tree.Num(lo)
+	}
+	hi := c.Values[below.Int64()+1]
+	at := new(big.Rat).Sub(exactly(hi), exactly(lo))
+	at.Mul(at, new(big.Rat).SetFrac(rest, rank.Denom())).Add(at, exactly(lo))
+	f, _ := at.Float64()
+	n, ok := tree.FromFloat(f)
+	if !ok {
+		return tree.Value{}
+	}
+	return tree.Num(n)
+}
+
+// exactly returns n as a fraction; a float by its shortest decimal form, as everywhere in sums.
+func exactly(n tree.Number) *big.Rat {
+	if !n.IsFloat() {
+		return new(big.Rat).SetFrac64(n.Coef, tree.Pow10(n.Scale))
+	}
+	r, _ := new(big.Rat).SetString(n.String())
+	return r
+}

@@ -1,0 +1,164 @@
+package exec
+
+import (
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// dimension is one `by D` bound to a source: for every position of a chunk its value, or several.
+type dimension struct {
+	of      tree.Dimension
+	zone    *time.Location
+	expr    *eval.ExprEvaluator
+	segment *eval.Evaluator
+
+	values eval.Vector
+	inside query.Bits
+	starts map[int64]tree.Value // names of days
+
+	dict  query.Dict // whose codes the cache knows
+	cache [][]int32  // groups by code
+}
+
+// ordered tells whether rows by d as first dimension come in its order and not by size.
+func ordered(d tree.Dimension) bool { return d.Step != nil || d.Unit != tree.NoUnit }
+
+// dimensionColumn names the column of a dimension, with the type of its values.
+func dimensionColumn(d tree.Dimension, env *eval.Env) (query.Column, error) {
+	c := query.Column{Name: dimensionTitle(d)}
+	var x tree.Expr = d.Name
+	switch {
+	case d.Segment != nil:
+		c.Type = tree.BoolType.String()
+		return c, nil
+	case d.Unit != tree.NoUnit:
+		c.Type = "date"
+		return c, nil
+	case d.Measure != nil:
+		x = d.Measure
+	}
+	compiled, err := eval.CompileExpr(env, x)
+	if err != nil {
+		return c, fmt.Errorf("prepare %s: %w", c.Name, err)
+	}
+	c.Type = columnType(compiled.Type())
+	if compiled.Type() == tree.ListType {
+		c.Type = tree.StringType.String() // a row per item
+	}
+	return c, nil
+}
+
+func columnType(t tree.Type) string {
+	if t == tree.NoType {
+		return tree.StringType.String()
+	}
+	return t.String()
+}
+
+func (w *worker) newDimension(d tree.Dimension) (*dimension, error) {
+	bound := &dimension{of: d, zone: w.env.Zone, starts: map[int64]tree.Value{}}
+	if d.Segment != nil {
+		p, err := eval.Compile(w.env, d.Segment)
+		if err != nil {
+			return nil, err
+		}
+		bound.segment = p.On(w.src)
+		return bound, nil
+	}
+	var x tree.Expr = d.Name
+	if d.Measure != nil {
+		x = d.Measure
+	}
+	compiled, err := eval.CompileExpr(w.env, x)
+	if err != nil {
+		return nil, err
+	}
+	bound.expr = compiled.On(w.src)
+	return bound, nil
+}
+
+func (d *dimension) load(w *worker, members *query.Bits) {
+	if d.segment != nil {
+		d.segment.Chunk(w.chunk, members, &d.inside)
+		return
+	}
+	d.expr.Chunk(w.chunk, members, &d.values)
+	if d.values.Dict != d.dict {
+		d.dict, d.cache = d.values.Dict, nil
+		if d.dict != nil {
+			d.cache = make([][]int32, d.dict.Len())
+		}
+	}
+}
+
+// coded tells whether the groups of a position follow from its dictionary code alone.
+func (d *dimension) coded(pos int) bool {
+	return d.segment == nil && d.dict != nil && !ordered(d.of) && d.values.Present(pos) && int(d.values.Codes[pos]) < len(d.cache)
+}
+
+func (d *dimension) cached(pos int) ([]int32, bool) {
+	if !d.coded(pos) {
+		return nil, false
+	}
+	known := d.cache[d.values.Codes[pos]]
+	return known, known != nil
+}
+
+func (d *dimension) remember(pos int, groups []int32) {
+	if d.coded(pos) {
+		d.cache[d.values.Codes[pos]] = append([]int32{}, groups...)
+	}
+}
+
+// value returns what position pos is grouped by; a list stands for each of its items.
+func (d *dimension) value(pos int) tree.Value {
+	if d.segment != nil {
+		return tree.Bool(d.inside.Has(uint16(pos)))
+	}
+	v := d.values.Value(pos)
+	switch {
+	case v.Missing():
+		return v
+	case d.of.Step != nil:
+		return lowerEnd(v.Number(), *d.of.Step)
+	case d.of.Unit != tree.NoUnit:
+		day := calendar.UnitStart(d.of.Unit, calendar.DayOf(v.Int, d.zone))
+		if _, known := d.starts[day]; !known {
+			d.starts[day] = dateValue(day)
+		}
+		return d.starts[day]
+	}
+	return v
+}
+
+// dateValue names a civil day.
+func dateValue(day int64) tree.Value {
+	return tree.Str(time.Unix(day*86_400, 0).UTC().Format(time.DateOnly))
+}
+
+// lowerEnd is ⌊x ÷ step⌋ × step, exactly. REQUIRES: step is positive.
+func lowerEnd(x, step tree.Number) tree.Value {
+	if x.Scale == 0 && step.Scale == 0 {
+		q := x.Coef / step.Coef
+		if x.Coef%step.Coef < 0 {
+			q--
+		}
+		if low := q * step.Coef; low <= x.Coef {
+			return tree.NumInt(low)
+		}
+	}
+	quotient := new(big.Rat).Quo(exactly(x), exactly(step))
+	whole := new(big.Int).Div(quotient.Num(), quotient.Denom())
+	low := new(big.Rat).Mul(new(big.Rat).SetInt(whole), exactly(step))
+	n, ok := tree.ParseNumber(low.FloatString(tree.MaxScale))
+	if !ok {
+		return tree.Value{}
+	}
+	return tree.Num(n)
+}

@@ -1,0 +1,50 @@
+package exec
+
+import (
+	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// Partial is what a stretch of chunks of one source contributes to one round. It is plain data.
+type Partial struct {
+	Round    int
+	Profiles int64 // looked at
+	Scanned  int64 // rows of events read
+	Members  int64 // profiles that satisfy where; inside, for insights
+	Others   int64 // outside, for insights
+	Ranks    []eval.RankPart
+	Groups   []Group
+	Rows     []Row
+	Spenders []Spender
+	Skipped  []string // attributes with too many values to compare
+	Clauses  []Clause // of explain analyze
+}
+
+// Group is one row of a breakdown while it is being added up.
+type Group struct {
+	Key   []tree.Value
+	Cells []Cell
+}
+
+// Cell is one number of a group. What is used of it depends on what is computed.
+type Cell struct {
+	N      int64                 // values that took part
+	Sum    tree.Sum              // of sum and avg
+	Best   tree.Value            // of min and max
+	Set    map[eval.Key]struct{} // of distinct, and of days as whole numbers
+	Values []tree.Number         // of median and percentile
+}
+
+// Spender is one profile of `rfm`.
+type Spender struct {
+	Latest int64 // Unix ms
+	Count  int64
+	Sum    tree.Sum
+}
+
+// Row is one profile: of a list, the values of its columns; Keys are what it is ordered by.
+type Row struct {
+	ID     string
+	Keys   []tree.Value
+	Values []tree.Value
+}

@@ -1,0 +1,196 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// ErrNotHere is returned for statements that need the catalog: create, drop, show and describe.
+var ErrNotHere = errors.New("the statement needs the catalog")
+
+// Options are what a statement does not say itself.
+type Options struct {
+	Now     int64 // Unix ms; `as of` overrides it
+	MaxRows int64 // bounds the rows of `list`; 0 means no bound
+	Budget  int64 // bytes a statement may hold; 0 means 256 MiB
+}
+
+const (
+	defaultBudget = 256 << 20
+	defaultBy     = 10_000  // rows a breakdown gives without limit
+	mostBy        = 100_000 // and with one
+)
+
+// Plan is one prepared statement. Partial may be called by several goroutines at once; Merge and
+// Answer by one, when no Partial of the round is under way.
+type Plan struct {
+	stmt   statement
+	schema query.Schema
+	env    eval.Env // without Cuts and Scanned
+	opts   Options
+	budget budget
+	ranks  *ranks
+	state  State
+
+	profiles, scanned int64
+	warnings          []tree.Diagnostic
+}
+
+// State is what a plan has settled after some rounds. A node that joins in a later round prepares
+// the same query and resumes with it.
+type State struct {
+	Round int
+	Cuts  []eval.Cut // in the order in which ranks stand in the statement
+	Stmt  *Partial   // what the statement itself shares between its rounds
+}
+
+// statement is one kind of statement, compiled from its tree.
+type statement interface {
+	// preds returns the predicates ranks may stand in.
+	preds() []tree.Pred
+	// partial computes what the worker's chunks contribute to a round, counted from 0 after the ranks.
+	partial(ctx context.Context, w *worker, round int) error
+	// merge takes the partials of a round; done is true after the last one.
+	merge(round int, parts []*Partial) (done bool, err error)
+	// answer returns columns and rows.
+	answer() (*query.Answer, error)
+}
+
+// Prepare compiles a checked query. Errors the user can mend are *tree.Diagnostic.
+func Prepare(q *tree.Query, s query.Schema, opts Options) (*Plan, error) {
+	if opts.Budget == 0 {
+		opts.Budget = defaultBudget
+	}
+	name := q.Zone
+	if name == "" {
+		name = s.Zone()
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, &tree.Diagnostic{Code: "unknown_zone", Message: fmt.Sprintf("unknown time zone %q", name), Hint: `use an IANA name such as "Europe/Berlin"`}
+	}
+	p := &Plan{schema: s, opts: opts, env: eval.Env{Schema: s, Now: opts.Now, Zone: zone}}
+	p.budget.limit = opts.Budget
+	if q.AsOf != nil {
+		p.env.Now, _ = calendar.Span(*q.AsOf, zone)
+	}
+	if p.stmt, err = p.compile(q.Stmt); err != nil {
+		return nil, err
+	}
+	if p.ranks, err = newRanks(&p.env, p.stmt.preds()); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *Plan) compile(stmt tree.Stmt) (statement, error) {
+	switch s := stmt.(type) {
+	case *tree.CountStmt:
+		return newCount(p, s)
+	case *tree.ListStmt:
+		return newList(p, s)
+	case *tree.StatsStmt:
+		return newStats(p, s)
+	case *tree.TrendStmt:
+		return newTrend(p, s)
+	case *tree.OverlapStmt:
+		return newOverlap(p, s)
+	case *tree.CreateStmt, *tree.DropStmt, *tree.ShowStmt, *tree.DescribeStmt:
+		return nil, ErrNotHere
+	}
+	return nil, fmt.Errorf("prepare %T: %w", stmt, errors.ErrUnsupported)
+}
+
+// Now is the instant the statement is asked at, Unix ms.
+func (p *Plan) Now() int64 { return p.env.Now }
+
+// Round is the round that comes next, from 0.
+func (p *Plan) Round() int { return p.state.Round }
+
+// State returns what other nodes need to take part in the next round.
+func (p *Plan) State() State { return p.state }
+
+// Resume sets the plan to a state another node's plan of the same query has reached.
+func (p *Plan) Resume(s State) { p.state = s }
+
+// Partial computes what chunks [from, to) of a source contribute to the round that comes next.
+func (p *Plan) Partial(ctx context.Context, src query.Source, from, to int) (*Partial, error) {
+	w := p.newWorker(src, from, to)
+	var err error
+	if p.state.Round < p.ranks.rounds() {
+		err = p.ranks.partial(ctx, w)
+	} else {
+		w.env.Cuts = p.ranks.cuts(p.state)
+		err = p.stmt.partial(ctx, w, p.state.Round-p.ranks.rounds())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("evaluate statement: %w", err)
+	}
+	w.part.Round, w.part.Scanned = p.state.Round, w.scanned.Load()
+	return w.part, nil
+}
+
+// Merge ends a round with the partials of all sources, in any order but for lists beyond 100,000
+// rows, whose rows come in the order of the partials. done tells that Answer is ready.
+func (p *Plan) Merge(parts []*Partial) (done bool, err error) {
+	for _, part := range parts {
+		if part.Round != p.state.Round {
+			return false, fmt.Errorf("merge round %d: partial of round %d", p.state.Round, part.Round)
+		}
+		p.scanned += part.Scanned
+	}
+	if p.state.Round < p.ranks.rounds() {
+		p.ranks.merge(&p.state, parts)
+	} else {
+		p.profiles = 0
+		for _, part := range parts {
+			p.profiles += part.Profiles
+		}
+		done, err = p.stmt.merge(p.state.Round-p.ranks.rounds(), parts)
+	}
+	p.state.Round++
+	if err != nil {
+		return false, fmt.Errorf("merge statement: %w", err)
+	}
+	return done, nil
+}
+
+// Answer returns the rows. REQUIRES: Merge returned done.
+func (p *Plan) Answer() (*query.Answer, error) {
+	a, err := p.stmt.answer()
+	if err != nil {
+		return nil, fmt.Errorf("answer statement: %w", err)
+	}
+	a.Warnings = append(a.Warnings, p.warnings...)
+	a.Stats.Profiles, a.Stats.EventsScanned, a.Stats.Now = p.profiles, p.scanned, p.env.Now
+	return a, nil
+}
+
+// Run answers a statement over sources of this process, one after the other: for tests and tools.
+// Servers scatter Partial themselves.
+func (p *Plan) Run(ctx context.Context, sources []query.Source) (*query.Answer, error) {
+	for {
+		parts := make([]*Partial, 0, len(sources))
+		for _, src := range sources {
+			part, err := p.Partial(ctx, src, 0, src.Chunks())
+			if err != nil {
+				return nil, err
+			}
+			parts = append(parts, part)
+		}
+		done, err := p.Merge(parts)
+		if err != nil {
+			return nil, err
+		}
+		if done {
+			return p.Answer()
+		}
+	}
+}

@@ -1,0 +1,191 @@
+package exec
+
+import (
+	"context"
+	"slices"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/syntax"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// trend is `trend "Event" <window> by unit [of …] [where P] [by D]`. The keys of its groups are the
+// start of the bucket as a time and then the dimensions.
+type trend struct {
+	breakdown
+	stmt     *tree.TrendStmt
+	fn       tree.Fn
+	calendar calendarOf
+	from, to int64 // of the window, cut at now
+}
+
+func newTrend(p *Plan, s *tree.TrendStmt) (statement, error) {
+	b, err := p.newBreakdown(s.By)
+	if err != nil {
+		return nil, err
+	}
+	t := &trend{breakdown: b, stmt: s, fn: tree.CountFn, calendar: calendarOf{unit: s.Bucket, zone: p.env.Zone}}
+	value := query.Column{Name: "count", Type: "number"}
+	if s.Users {
+		value.Name = "users"
+	} else if s.Of != nil {
+		t.fn = s.Of.Fn
+		value.Name = syntax.FormatExpr(s.Of)
+	}
+	rows, err := t.compile(&p.env)
+	if err != nil {
+		return nil, err
+	}
+	if t.fn == tree.MinFn || t.fn == tree.MaxFn {
+		value.Type = columnType(rows.Type(0))
+	}
+	t.from, t.to = rows.Stretch()
+	t.columns = append([]query.Column{{Name: s.Bucket.String(), Type: "date"}}, append(t.columns, value)...)
+	t.groups = newGroups(&p.budget, t.fn)
+	return t, nil
+}
+
+func (t *trend) compile(env *eval.Env) (*eval.Events, error) {
+	if t.stmt.Of == nil || t.stmt.Of.Arg == nil {
+		return eval.CompileEvents(env, t.stmt.Step, t.stmt.Window)
+	}
+	return eval.CompileEvents(env, t.stmt.Step, t.stmt.Window, t.stmt.Of.Arg)
+}
+
+func (t *trend) preds() []tree.Pred { return t.predsWith(t.stmt.Where) }
+
+// bucketCells are the cells of one group of dimensions, by the start of the bucket.
+type bucketCells struct {
+	cells map[int64]*Cell
+	seen  map[visit]struct{} // of users: who was counted in the chunk
+}
+
+// visit is a profile of a chunk in a bucket.
+type visit struct {
+	start int64
+	pos   uint16
+}
+
+func (t *trend) partial(ctx context.Context, w *worker, _ int) error {
+	if err := w.by(t.by); err != nil {
+		return err
+	}
+	compiled, err := t.compile(w.env)
+	if err != nil {
+		return err
+	}
+	scan := compiled.On(w.src)
+	calendar := calendarOf{unit: t.stmt.Bucket, zone: w.env.Zone}
+	arg := t.stmt.Of != nil && t.stmt.Of.Arg != nil
+	keys := newGroups(&w.plan.budget)
+	var buckets []bucketCells
+	err = w.members(ctx, t.stmt.Where, func(members *query.Bits) error {
+		a, err := w.assign(members, keys)
+		if err != nil {
+			return err
+		}
+		for len(buckets) < len(keys.all) {
+			buckets = append(buckets, bucketCells{cells: map[int64]*Cell{}})
+		}
+		for i := range buckets {
+			clear(buckets[i].seen)
+		}
+		grown := 0
+		scan.Each(w.chunk, members, func(b *query.Block, row int) {
+			var v tree.Value
+			if arg {
+				v = scan.Arg(0, row)
+			}
+			start := calendar.at(b.Time(row)).from
+			for _, i := range a.of(int(b.Pos[row])) {
+				grown += t.add(&buckets[i], start, b.Pos[row], v, arg)
+			}
+		})
+		return w.plan.budget.charge(grown)
+	})
+	w.part.Groups = bucketGroups(keys, buckets)
+	return err
+}
+
+// add takes one row in and returns the bytes the bucket grew by.
+func (t *trend) add(to *bucketCells, start int64, pos uint16, v tree.Value, arg bool) int {
+	grown := 0
+	cell := to.cells[start]
+	if cell == nil {
+		cell = &Cell{}
+		to.cells[start] = cell
+		grown += groupBytes + cellBytes
+	}
+	if t.stmt.Users {
+		if to.seen == nil {
+			to.seen = map[visit]struct{}{}
+		}
+		if _, counted := to.seen[visit{start, pos}]; counted {
+			return grown
+		}
+		to.seen[visit{start, pos}] = struct{}{}
+	} else if arg && v.Missing() {
+		return grown
+	}
+	return grown + cell.add(t.fn, v)
+}
+
+func bucketGroups(keys *groups, buckets []bucketCells) []Group {
+	var all []Group
+	for i, b := range buckets {
+		for start, cell := range b.cells {
+			key := append([]tree.Value{tree.Time(start)}, keys.all[i].Key...)
+			all = append(all, Group{Key: key, Cells: []Cell{*cell}})
+		}
+	}
+	sortGroups(all)
+	return all
+}
+
+func (t *trend) merge(_ int, parts []*Partial) (bool, error) {
+	return true, t.mergeGroups(parts)
+}
+
+func (t *trend) answer() (*query.Answer, error) {
+	a := &query.Answer{Columns: t.columns}
+	first := t.from
+	if first == calendar.Never {
+		first = t.to // nothing to show before the first event
+		for _, g := range t.groups.all {
+			first = min(first, g.Key[0].Int)
+		}
+	}
+	starts, err := t.calendar.through(first, t.to-1)
+	if err != nil {
+		return nil, err
+	}
+	keys := newGroups(t.groups.budget)
+	if len(t.by) == 0 {
+		if _, err := keys.at(nil); err != nil {
+			return nil, err
+		}
+	}
+	for _, g := range t.groups.all {
+		if _, err := keys.at(g.Key[1:]); err != nil {
+			return nil, err
+		}
+	}
+	sortGroups(keys.all)
+	if len(keys.all)*len(starts) > maxBuckets {
+		return nil, tooManyRows(t.stmt.Bucket)
+	}
+	for _, b := range starts {
+		for _, k := range keys.all {
+			cell := &Cell{}
+			key := append([]tree.Value{tree.Time(b.from)}, k.Key...)
+			if i, known := t.groups.find(key); known {
+				cell = &t.groups.all[i].Cells[0]
+			}
+			row := append([]tree.Value{t.calendar.name(b.from)}, k.Key...)
+			a.Rows = append(a.Rows, append(slices.Clip(row), cell.result(t.fn, tree.Number{})))
+		}
+	}
+	return a, nil
+}
