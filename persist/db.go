@@ -1,0 +1,225 @@
+package persist
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+)
+
+// DBConfig says where the node's database lies and how much it may take. Dir is required.
+type DBConfig struct {
+	Dir string
+
+	// MemTableSize is Badger's, in bytes, 32 MiB by default and at least 8 MiB.
+	MemTableSize int64
+
+	// Floor is the free space in bytes below which writes are refused: by default 256 MiB or 1 % of
+	// the disk up to 2 GiB, whichever is more. Badger flushes and compacts on its own account, so
+	// the floor has to cover a few memtables.
+	Floor uint64
+
+	// Ballast is the size in bytes of the file that is given up when the disk runs dry: 64 MiB by
+	// default, none if negative.
+	Ballast int64
+
+	Stat   StatFunc     // Statfs by default
+	Logger *slog.Logger // discarded by default
+}
+
+const minMemTable = 8 << 20
+
+func (c DBConfig) withDefaults() DBConfig {
+	if c.MemTableSize == 0 {
+		c.MemTableSize = 32 << 20
+	}
+	if c.Ballast == 0 {
+		c.Ballast = 64 << 20
+	}
+	if c.Stat == nil {
+		c.Stat = Statfs
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate reports everything that is wrong with c.
+func (c DBConfig) Validate() error {
+	var errs []error
+	if c.Dir == "" {
+		errs = append(errs, errors.New("db config: Dir is empty"))
+	}
+	if c.MemTableSize != 0 && (c.MemTableSize < minMemTable || c.MemTableSize > 1<<30) {
+		errs = append(errs, fmt.Errorf("db config: MemTableSize %d is not within 8 MiB and 1 GiB", c.MemTableSize))
+	}
+	return errors.Join(errs...)
+}
+
+// DB is the node's one Badger database. Every value carries its own checksum, since Badger serves
+// flipped bytes; and no write begins below the floor, since Badger writes through mmap, where a full
+// disk is SIGBUS. Writes are durable after Sync only.
+//
+// Its methods may be called from any goroutine.
+type DB struct {
+	cfg     DBConfig
+	guard   guard
+	ballast *ballast
+	b       *badger.DB
+
+	gc sync.Mutex // one collection of the value log at a time
+}
+
+// OpenDB opens the database in cfg.Dir, making an empty one if there is none. It returns
+// ErrDiskFull when there is too little room to recover in, and a *DamageError when Badger refuses.
+func OpenDB(cfg DBConfig) (*DB, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	if cfg.Floor == 0 {
+		s, err := cfg.Stat(cfg.Dir)
+		if err != nil {
+			return nil, fmt.Errorf("open database: measure free space: %w", err)
+		}
+		cfg.Floor = max(256<<20, min(s.Total/100, 2<<30))
+	}
+	db := &DB{cfg: cfg, guard: guard{dir: cfg.Dir, floor: cfg.Floor, stat: cfg.Stat},
+		ballast: openBallast(cfg.Dir, uint64(max(cfg.Ballast, 0)))}
+	if _, err := db.Space(); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	// Recovery writes at least one memtable out.
+	recovery := guard{dir: cfg.Dir, floor: min(cfg.Floor/4, uint64(cfg.MemTableSize)), stat: cfg.Stat}
+	if err := recovery.room(0); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	b, err := openBadger(badgerOptions(cfg))
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", cfg.Dir, err)
+	}
+	db.b = b
+	return db, nil
+}
+
+func badgerOptions(cfg DBConfig) badger.Options {
+	return badger.DefaultOptions(cfg.Dir).
+		WithMemTableSize(cfg.MemTableSize).
+		WithNumMemtables(2).
+		WithValueThreshold(4 << 10).
+		WithValueLogFileSize(64 << 20). // a file is reclaimed as a whole, so a small one sooner
+		WithSyncWrites(false).
+		WithDetectConflicts(false).
+		WithNumVersionsToKeep(1).
+		WithNumCompactors(2).
+		WithCompression(options.None). // large values lie in the value log, and compressed already
+		WithBlockCacheSize(0).
+		WithIndexCacheSize(16 << 20).
+		WithMetricsEnabled(false).
+		WithLogger(badgerLogger{cfg.Logger})
+}
+
+// openBadger turns what Badger makes of damaged files, errors and panics alike, into damage.
+func openBadger(opt badger.Options) (b *badger.DB, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &DamageError{Where: "database", Reason: fmt.Sprint(p)}
+		}
+	}()
+	b, err = badger.Open(opt)
+	switch {
+	case err == nil:
+		return b, nil
+	case strings.Contains(err.Error(), "directory lock"):
+		return nil, fmt.Errorf("somebody else has it open: %w", err)
+	default:
+		return nil, &DamageError{Where: "database", Reason: "Badger refuses it", Cause: err}
+	}
+}
+
+// Space measures the disk and takes or gives up the ballast accordingly. The node polls it (about
+// once a second) and stops taking proposals while Low.
+func (db *DB) Space() (Space, error) {
+	s, err := db.guard.space()
+	if err != nil {
+		return s, err
+	}
+	if err := db.ballast.adjust(s); err != nil {
+		return s, err
+	}
+	return s, nil
+}
+
+// Sync makes everything written so far durable.
+//
+// badger.DB.Sync covers the memtable and the value log file in use only. One that has just been
+// rotated out and not been flushed yet would be missed, so every log of a memtable is synced here; a
+// value log file is synced by Badger when it is full.
+func (db *DB) Sync() error {
+	if err := db.b.Sync(); err != nil {
+		return fmt.Errorf("sync database: %w", err)
+	}
+	logs, err := filepath.Glob(filepath.Join(db.cfg.Dir, "*.mem"))
+	if err != nil {
+		return fmt.Errorf("sync database: %w", err)
+	}
+	for _, path := range logs {
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // flushed meanwhile, into a table that Badger has synced
+		}
+		if err != nil {
+			return fmt.Errorf("sync database: %w", err)
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return fmt.Errorf("sync database: %w", err)
+		}
+	}
+	if err := syncDir(db.cfg.Dir); err != nil {
+		return fmt.Errorf("sync database: %w", err)
+	}
+	return nil
+}
+
+// Close flushes and releases everything. Snapshots and History must have been closed before.
+func (db *DB) Close() error {
+	if err := db.b.Close(); err != nil {
+		return fmt.Errorf("close database: %w", err)
+	}
+	return nil
+}
+
+// collect gives space of deleted values back to the file system, as far as Badger knows of it: it
+// learns of deletions when it compacts. It does nothing while another collection runs or the disk is
+// too full to rewrite a value log file.
+func (db *DB) collect() error {
+	if !db.gc.TryLock() {
+		return nil
+	}
+	defer db.gc.Unlock()
+	for {
+		if err := db.guard.room(64 << 20); err != nil {
+			return nil
+		}
+		err := db.b.RunValueLogGC(0.4)
+		switch {
+		case err == nil:
+			continue
+		case errors.Is(err, badger.ErrNoRewrite), errors.Is(err, badger.ErrRejected), errors.Is(err, badger.ErrDBClosed):
+			return nil
+		default:
+			return fmt.Errorf("collect value log: %w", err)
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package persist
+
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
+// snapshotReader puts a stream together again, one page at a time.
+type snapshotReader struct {
+	store *Snapshots
+	m     manifest
+
+	list  []byte // entries of the current list not yet read
+	lists uint64 // read
+	pages uint64
+	size  uint64
+	ready []byte // of the stream
+	buf   []byte
+	ended bool
+	err   error
+	done  bool
+}
+
+func (r *snapshotReader) Read(b []byte) (int, error) {
+	for len(r.ready) == 0 {
+		if r.err != nil {
+			return 0, r.err
+		}
+		if err := r.next(); err != nil {
+			r.err = err
+			return 0, err
+		}
+	}
+	n := copy(b, r.ready)
+	r.ready = r.ready[n:]
+	return n, nil
+}
+
+// next makes the next frame ready.
+func (r *snapshotReader) next() error {
+	if r.done {
+		return fmt.Errorf("read snapshot %s: %w", r.m.id, ErrClosed)
+	}
+	if r.ended {
+		return io.EOF
+	}
+	for len(r.list) == 0 {
+		if r.lists == r.m.lists {
+			return r.end()
+		}
+		var err error
+		if r.list, err = r.store.list(r.m, r.lists); err != nil {
+			return fmt.Errorf("read snapshot %s: %w", r.m.id, err)
+		}
+		r.lists++
+	}
+	e, rest, err := nextListEntry(r.list)
+	if err != nil {
+		return r.damage(err.Error())
+	}
+	r.list = rest
+	data, err := r.page(e)
+	if err != nil {
+		return err
+	}
+	r.buf = append(appendPageHead(sized(r.buf, 0), e.kind, e.key, len(data), e.hash), data...)
+	r.ready = r.buf
+	r.pages++
+	r.size += uint64(len(r.buf))
+	return nil
+}
+
+// page reads and verifies a page. One that is not as it was is remembered, or every later snapshot
+// would count on it.
+func (r *snapshotReader) page(e listEntry) ([]byte, error) {
+	data, err := r.store.db.get(pageKey(r.store.group, e.hash))
+	if err == nil && len(data) == e.dataLen && hashPage(data) == e.hash {
+		return data, nil
+	}
+	var d *DamageError
+	if err != nil && !errors.Is(err, errNoValue) && !errors.As(err, &d) {
+		return nil, fmt.Errorf("read snapshot %s: %w", r.m.id, err)
+	}
+	r.store.mu.Lock()
+	r.store.mu.suspect[e.hash] = true
+	r.store.mu.Unlock()
+	return nil, &DamageError{Where: "snapshot " + r.m.id.String(), Index: r.m.id.index,
+		Reason: fmt.Sprintf("page %d", r.pages), Cause: err}
+}
+
+func (r *snapshotReader) end() error {
+	if r.pages != r.m.pages {
+		return r.damage(fmt.Sprintf("its lists name %d pages, its manifest %d", r.pages, r.m.pages))
+	}
+	data := endData(r.pages, r.size)
+	r.buf = append(appendPageHead(r.buf[:0], pageEnd, nil, len(data), hashPage(data)), data...)
+	if size := int64(r.size) + int64(len(r.buf)); size != r.m.size {
+		return r.damage(fmt.Sprintf("it is %d bytes long, its manifest says %d", size, r.m.size))
+	}
+	r.ready, r.ended = r.buf, true
+	return nil
+}
+
+func (r *snapshotReader) damage(reason string) error {
+	return &DamageError{Where: "snapshot " + r.m.id.String(), Index: r.m.id.index, Reason: reason}
+}
+
+// Close lets the snapshot be collected again.
+func (r *snapshotReader) Close() error {
+	if !r.done {
+		r.done = true
+		r.ready, r.buf, r.list = nil, nil, nil
+		r.store.unpin(r.m.id)
+	}
+	return nil
+}

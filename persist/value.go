@@ -1,0 +1,290 @@
+package persist
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Keys are a kind, the group's name with its length, and whatever orders values within; then the
+// number of the part. docs/format/values.md draws keys and values.
+const (
+	kindPage     = 'p' // content hash → page
+	kindIndex    = 'i' // snapshot, n → part of the list of its pages
+	kindSnapshot = 's' // snapshot → manifest
+	kindBlob     = 'b' // seq, n → messages
+	kindRunPart  = 'r' // run, n → locators
+	kindRun      = 'R' // run → what its parts are
+	kindHistory  = 'h' // → how far the history is durable
+)
+
+const (
+	valueMagic   = 0x564d // "MV"
+	valueFormat  = 1
+	valueHeader  = 16
+	partSize     = 900 << 10 // Badger's limit for a value is 1 MiB
+	partSuffix   = 2
+	maxValue     = 64 << 20
+	maxGroupName = 255
+)
+
+var errNoValue = errors.New("no such value")
+
+// keyOf returns the key of a value without its part number.
+func keyOf(kind byte, group string, rest ...uint64) []byte {
+	k := make([]byte, 0, 2+len(group)+8*len(rest)+partSuffix)
+	k = append(k, kind, byte(len(group)))
+	k = append(k, group...)
+	for _, r := range rest {
+		k = binary.BigEndian.AppendUint64(k, r)
+	}
+	return k
+}
+
+// keyNumbers returns the numbers at the end of a key made by keyOf.
+func keyNumbers(key []byte, group string) []uint64 {
+	rest := key[2+len(group):]
+	numbers := make([]uint64, len(rest)/8)
+	for i := range numbers {
+		numbers[i] = binary.BigEndian.Uint64(rest[8*i:])
+	}
+	return numbers
+}
+
+func encodeValue(key []byte, part, parts int, data []byte) []byte {
+	le := binary.LittleEndian
+	b := make([]byte, valueHeader, valueHeader+len(data))
+	le.PutUint16(b, valueMagic)
+	b[2], b[3] = valueFormat, key[0]
+	le.PutUint16(b[4:], uint16(part))
+	le.PutUint16(b[6:], uint16(parts))
+	le.PutUint32(b[8:], uint32(len(data)))
+	le.PutUint32(b[12:], valueChecksum(key, b, data))
+	return append(b, data...)
+}
+
+func valueChecksum(key, header, data []byte) uint32 {
+	c := crc32.Checksum(key, castagnoli)
+	c = crc32.Update(c, castagnoli, header[:12])
+	return crc32.Update(c, castagnoli, data)
+}
+
+// decodeValue returns a part's data, which aliases b, and how many parts the value has.
+func decodeValue(key []byte, part int, b []byte) (data []byte, parts int, err error) {
+	le := binary.LittleEndian
+	switch {
+	case len(b) < valueHeader || le.Uint16(b) != valueMagic:
+		return nil, 0, errors.New("not a value")
+	case b[2] != valueFormat:
+		return nil, 0, fmt.Errorf("value format %d is unknown", b[2])
+	}
+	data = b[valueHeader:]
+	parts = int(le.Uint16(b[6:]))
+	switch {
+	case uint64(len(data)) != uint64(le.Uint32(b[8:])):
+		return nil, 0, errors.New("value length disagrees")
+	case valueChecksum(key, b, data) != le.Uint32(b[12:]):
+		return nil, 0, errors.New("value checksum disagrees")
+	case b[3] != key[0] || int(le.Uint16(b[4:])) != part || part >= parts:
+		return nil, 0, errors.New("value is another one")
+	}
+	return data, parts, nil
+}
+
+func partKey(key []byte, part int) []byte {
+	return binary.BigEndian.AppendUint16(append(make([]byte, 0, len(key)+partSuffix), key...), uint16(part))
+}
+
+// get returns a copy of the value under key, errNoValue, or a *DamageError.
+func (db *DB) get(key []byte) ([]byte, error) {
+	var out []byte
+	err := db.view(func(txn *badger.Txn) error {
+		for part, parts := 0, 1; part < parts; part++ {
+			item, err := txn.Get(partKey(key, part))
+			if errors.Is(err, badger.ErrKeyNotFound) {
+				if part == 0 {
+					return errNoValue
+				}
+				return &DamageError{Where: describeKey(key), Reason: fmt.Sprintf("part %d is missing", part)}
+			}
+			if err != nil {
+				return err
+			}
+			err = item.Value(func(b []byte) error {
+				data, n, err := decodeValue(key, part, b)
+				if err != nil {
+					return &DamageError{Where: describeKey(key), Reason: err.Error()}
+				}
+				parts = n
+				out = append(out, data...)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// has reports whether the value is there, without reading it.
+func (db *DB) has(key []byte) (found bool, err error) {
+	err = db.view(func(txn *badger.Txn) error {
+		_, err := txn.Get(partKey(key, 0))
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil
+		}
+		found = err == nil
+		return err
+	})
+	return found, err
+}
+
+// keys calls fn with the key of each value with prefix, beginning at from (at the prefix's end if
+// from is nil), upwards or downwards, until fn returns false. fn must not keep key.
+func (db *DB) keys(prefix, from []byte, down bool, fn func(key []byte) (bool, error)) error {
+	return db.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Reverse: down, Prefix: prefix})
+		defer it.Close()
+		switch {
+		case from != nil && down:
+			it.Seek(partKey(from, 0xffff))
+		case from != nil:
+			it.Seek(from)
+		case down:
+			it.Seek(append(append([]byte(nil), prefix...), 0xff))
+		default:
+			it.Rewind()
+		}
+		for ; it.ValidForPrefix(prefix); it.Next() {
+			k := it.Item().Key()
+			if binary.BigEndian.Uint16(k[len(k)-partSuffix:]) != 0 {
+				continue
+			}
+			if more, err := fn(k[:len(k)-partSuffix]); err != nil || !more {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// view runs fn in a read transaction. Badger panics on some damaged tables.
+func (db *DB) view(fn func(txn *badger.Txn) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &DamageError{Where: "database", Reason: fmt.Sprint(p)}
+		}
+	}()
+	err = db.b.View(fn)
+	if errors.Is(err, badger.ErrDBClosed) {
+		return ErrClosed
+	}
+	return err
+}
+
+func describeKey(key []byte) string {
+	names := map[byte]string{kindPage: "page", kindIndex: "page list", kindSnapshot: "manifest",
+		kindBlob: "history blob", kindRunPart: "locators", kindRun: "locator run", kindHistory: "history state"}
+	n := 2 + int(key[1])
+	return fmt.Sprintf("%s of %s %x", names[key[0]], key[2:n], key[n:])
+}
+
+// writer collects puts and deletes. They reach Badger in order, not atomically, and the disk with
+// DB.Sync: whatever makes other values count is written after a flush and a Sync.
+type writer struct {
+	db      *DB
+	wb      *badger.WriteBatch
+	unasked uint64 // bytes written since the free space was last measured
+}
+
+// spaceStep is how many bytes may be written between two looks at the free space.
+const spaceStep = 1 << 20
+
+func (db *DB) newWriter() *writer {
+	w := &writer{db: db, wb: db.b.NewWriteBatch(), unasked: spaceStep}
+	w.wb.SetMaxPendingTxns(2) // each holds up to 15 % of a memtable
+	return w
+}
+
+// put writes a value, in parts if need be. data may be reused afterwards.
+func (w *writer) put(key, data []byte) error {
+	if len(data) > maxValue {
+		return fmt.Errorf("write %s of %d bytes: %w", describeKey(key), len(data), ErrTooLarge)
+	}
+	parts := max(1, (len(data)+partSize-1)/partSize)
+	w.unasked += uint64(len(data))
+	if w.unasked >= spaceStep {
+		// Twice: once in the value log, once more for what compaction and flushes may add.
+		if err := w.db.guard.room(2*uint64(len(data)) + spaceStep); err != nil {
+			return fmt.Errorf("write %s: %w", describeKey(key), err)
+		}
+		w.unasked = 0
+	}
+	for part := range parts {
+		piece := data[part*partSize : min(len(data), (part+1)*partSize)]
+		if err := w.wb.Set(partKey(key, part), encodeValue(key, part, parts, piece)); err != nil {
+			return fmt.Errorf("write %s: %w", describeKey(key), err)
+		}
+	}
+	return nil
+}
+
+// delete removes a value of a known number of parts. It goes on below the floor, since deleting is
+// what gives space back, but not down to the last block.
+func (w *writer) delete(key []byte, parts int) error {
+	if w.unasked += 128; w.unasked >= spaceStep {
+		g := w.db.guard
+		g.floor /= 4
+		if err := g.room(spaceStep); err != nil {
+			return fmt.Errorf("delete %s: %w", describeKey(key), err)
+		}
+		w.unasked = 0
+	}
+	for part := range parts {
+		if err := w.wb.Delete(partKey(key, part)); err != nil {
+			return fmt.Errorf("delete %s: %w", describeKey(key), err)
+		}
+	}
+	return nil
+}
+
+func (w *writer) flush() error {
+	if err := w.wb.Flush(); err != nil {
+		return fmt.Errorf("write database: %w", err)
+	}
+	return nil
+}
+
+// cancel may follow flush.
+func (w *writer) cancel() { w.wb.Cancel() }
+
+// deletePrefix removes all values whose key begins with prefix, as long as keep does not want them.
+// It stops early, without an error, when stop returns true.
+func (db *DB) deletePrefix(prefix []byte, keep func(key []byte) bool, stop func() bool) (deleted int, err error) {
+	w := db.newWriter()
+	defer w.cancel()
+	err = db.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+		defer it.Close()
+		for it.Rewind(); it.ValidForPrefix(prefix) && !stop(); it.Next() {
+			k := it.Item().KeyCopy(nil) // the batch keeps it
+			if keep(k[:len(k)-partSuffix]) {
+				continue
+			}
+			if err := w.wb.Delete(k); err != nil {
+				return fmt.Errorf("delete: %w", err)
+			}
+			deleted++
+		}
+		return nil
+	})
+	return deleted, errors.Join(err, w.flush())
+}
