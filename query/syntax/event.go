@@ -25,11 +25,36 @@ func (p *parser) eventName() (string, *mistake) {
 		p.next()
 		return unquote(t.Value), nil
 	case t.Type == stringToken:
-		return "", p.wrong("the name of the event is empty", "")
+		return "", p.wrong("the name of the event is empty", "write it between the quotes")
 	case isOp(t, "("):
-		return "", p.wrong("an event is expected here, not a parenthesis", "repeat  did  for every event:  did \"A\" or did \"B\"")
+		return "", p.eventsInParenthesis()
 	}
 	return "", p.expected("an event", "write its name in quotes, for example  did \"Order Completed\"")
+}
+
+// eventsInParenthesis is the mistake of `did ("A" or "B")`.
+func (p *parser) eventsInParenthesis() *mistake {
+	m := p.wrong("an event is expected here, not a parenthesis", "repeat  did  for every event:  did \"A\" or did \"B\"")
+	inside := p.enclosed()
+	if p.lex.RawCursor() == 0 || !isWord(&p.lex.Range(in0(p), in0(p)+1)[0], "did") {
+		return m
+	}
+	did := p.lex.Range(in0(p), in0(p)+1)[0]
+	text := ""
+	for i, t := range inside[1 : len(inside)-1] {
+		switch {
+		case i%2 == 0 && t.Type == stringToken:
+			text += "did " + t.Value
+		case i%2 == 1 && (isAny(&t, "or", "and") || isOp(&t, ",")):
+			text += map[bool]string{true: " and ", false: " or "}[isWord(&t, "and")]
+		default:
+			return m
+		}
+	}
+	if text == "" || strings.HasSuffix(text, " ") {
+		return m
+	}
+	return m.fixed(across(append([]lexer.Token{did}, inside...)), "("+text+")")
 }
 
 // step reads an event with its `where (…)`.
@@ -106,7 +131,6 @@ func (p *parser) did() (tree.Pred, *mistake) {
 func (p *parser) outOfOrder(d *tree.Did) *mistake {
 	t := p.peek(0)
 	rest := p.since(d.Step.At.Offset + d.Step.At.Length)
-	tail := func() string { return formatTail(d) }
 	switch {
 	case isWord(t, "where"):
 		if m := p.unparenthesized(); m != nil {
@@ -115,8 +139,10 @@ func (p *parser) outOfOrder(d *tree.Did) *mistake {
 		if d.Step.Where != nil {
 			return p.wrong("the event has its  where  already", "join the conditions with  and  inside one pair of parentheses")
 		}
-		text := textAt(p.tokens(0, p.closing(1)+1))
-		return p.wrong("where (…)  stands right after the event", "write  "+text+" "+tail()).fixed(tree.Span{Offset: rest.Offset, Length: p.endOf(p.closing(1)) - rest.Offset}, " "+text+" "+tail())
+		clause := p.enclosed()
+		text := textAt(clause) + " " + formatTail(d)
+		at := across(clause)
+		return p.wrong("where (…)  stands right after the event", "").fixed(tree.Span{Offset: rest.Offset, Length: at.Offset + at.Length - rest.Offset}, " "+text)
 	case p.atCount():
 		if d.Count != nil {
 			return p.wrong("the event has its count already", "leave one of the two out")
@@ -135,6 +161,8 @@ func (p *parser) outOfOrder(d *tree.Did) *mistake {
 		return p.wrong("the window of a sequence stands at its end", "write  did \"A\" then \"B\" within 1 hour in last 7 days")
 	case isWord(t, "within"):
 		return p.wrong("within  bounds the gap to a step after  then", "write  in last 7 days  for a window")
+	case t.Type == dateToken:
+		return p.wrong("a day stands after  on", "").fixed(spanOf(t), "on "+t.Value)
 	case p.atWindow():
 		return p.wrong("the event has its window already", "leave one of the two out, or ask twice, joined by  and")
 	}
@@ -155,6 +183,14 @@ func (p *parser) unparenthesized() *mistake {
 	outer := p.scope
 	p.scope = ofLaterStep
 	n, m := p.comparison()
+	if second := p.lex.MakeCheckpoint(); m == nil && isAny(p.peek(0), "and", "or") {
+		p.lex.LoadCheckpoint(start)
+		p.next()
+		all, bad := p.or() // all of it, if the event goes on behind it; else the rest is the profile's
+		if n.at.Length = all.at.Offset + all.at.Length - n.at.Offset; bad != nil || !p.atCount() && !p.atWindow() && !isAny(p.peek(0), "within", "then") {
+			p.lex.LoadCheckpoint(second)
+		}
+	}
 	p.scope = outer
 	if m != nil || first.EOF() {
 		p.lex.LoadCheckpoint(start)
@@ -173,28 +209,23 @@ func (p *parser) unparenthesized() *mistake {
 	return wrong(at, message, "write  where ("+text+")").fixed(span, "("+text+")")
 }
 
-// closing returns how many places on the parenthesis that opens n places on is closed, or the end.
-func (p *parser) closing(n int) int {
+// enclosed returns the tokens from the next one to the parenthesis that closes the first one opened.
+func (p *parser) enclosed() []lexer.Token {
+	tokens := p.tokens(0, manyTokens)
 	depth := 0
-	for ; ; n++ {
-		t := p.peek(n)
-		switch {
+	for i := range tokens {
+		switch t := &tokens[i]; {
 		case t.EOF():
-			return n
+			return tokens[:i]
 		case isOp(t, "("):
 			depth++
 		case isOp(t, ")"):
 			if depth--; depth == 0 {
-				return n
+				return tokens[:i+1]
 			}
 		}
 	}
-}
-
-// endOf returns the offset behind the token n places on.
-func (p *parser) endOf(n int) int {
-	t := p.peek(n)
-	return t.Pos.Offset + len(t.Value)
+	return tokens
 }
 
 // sequence reads what follows the first step.
@@ -271,7 +302,7 @@ func (p *parser) edge() (tree.Pred, *mistake) {
 	p.next()
 	if isWord(p.peek(0), "not") {
 		at := p.since(t.Pos.Offset)
-		return nil, wrong(across(p.tokens(0, 1)), "not stands before  "+word+" did", "").fixed(tree.Span{Offset: at.Offset, Length: p.endOf(0) - at.Offset}, "not "+word+" did")
+		return nil, wrong(across(p.tokens(0, 1)), "not stands before  "+word+" did", "").fixed(tree.Span{Offset: at.Offset, Length: p.peek(0).Pos.Offset + len(p.peek(0).Value) - at.Offset}, "not "+word+" did")
 	}
 	var m *mistake
 	if e.Step, m = p.step(ofEvent); m != nil {
@@ -283,7 +314,7 @@ func (p *parser) edge() (tree.Pred, *mistake) {
 		}
 	}
 	if p.atCount() {
-		return nil, p.wrong(fmt.Sprintf("%s did  is one event and takes no count", word), "leave the count out, or ask  did … "+called(p.peek(0))+" …  without  "+word)
+		return nil, p.wrong(fmt.Sprintf("%s did  is one event and takes no count", word), "leave the count out, or write  did  without  "+word)
 	}
 	if isWord(p.peek(0), "then") {
 		return nil, p.wrong(fmt.Sprintf("%s did  takes no sequence", word), "ask for the sequence on its own:  did \"A\" then \"B\"")
@@ -459,6 +490,10 @@ func (p *parser) sample(from int) (tree.Pred, *mistake) {
 		return nil, p.wrong("the share follows the name", "").fixed(spanOf(p.peek(0)), "")
 	}
 	at := p.peek(0).Pos.Offset
+	if to := p.peek(2); p.peek(0).Type == numberToken && isWord(p.peek(1), "to") && to.Type == numberToken && !isOp(p.peek(3), "%") {
+		stretch := across(p.tokens(0, 3))
+		return nil, wrong(stretch, "a share is written with its percent signs", "").fixed(stretch, p.peek(0).Value+"% to "+to.Value+"%")
+	}
 	if s.From, m = p.percent(); m != nil {
 		return nil, m
 	}
@@ -487,7 +522,7 @@ func (p *parser) percent() (tree.Number, *mistake) {
 		return n, wrong(at, "a share is written with its percent sign", "").fixed(at, n.String()+"%")
 	}
 	if n.Compare(tree.Number{}) < 0 || n.Compare(tree.Int(100)) > 0 {
-		return n, wrong(p.since(from), "a share lies between 0% and 100%", "")
+		return n, wrong(p.since(from), "a share lies between 0% and 100%", "write  10%")
 	}
 	return n, nil
 }
@@ -501,13 +536,13 @@ func (p *parser) rank(from int, bottom bool) (tree.Pred, *mistake) {
 		return nil, m
 	}
 	if r.Percent = p.acceptOp("%"); r.Percent && r.N.Compare(tree.Int(100)) > 0 {
-		return nil, wrong(p.since(at), "a share lies between 0% and 100%", "")
+		return nil, wrong(p.since(at), "a share lies between 0% and 100%", "write  10%")
 	}
 	if isWord(p.peek(0), "percent") {
 		return nil, p.wrong("percent is written with its sign", "").fixed(p.since(at), r.N.String()+"%").including(p.peek(0))
 	}
 	if _, whole := r.N.Int64(); r.N.Compare(tree.Number{}) < 0 || !r.Percent && !whole {
-		return nil, wrong(p.since(at), "a whole number of profiles is needed, or a share such as 10%", "")
+		return nil, wrong(p.since(at), "a whole number of profiles is needed, or a share", "write  in top 1000 by ltv  or  in top 10% by ltv")
 	}
 	if !p.accept("by") {
 		return nil, p.expected("by", "say what ranks them:  in top 10% by sum(amount) of \"Order Completed\"")

@@ -29,7 +29,7 @@ type node struct {
 // value returns the node as a value.
 func (n node) value() (tree.Expr, *mistake) {
 	if n.pred != nil {
-		return nil, wrong(n.at, "a value is expected here, not a condition", "")
+		return nil, wrong(n.at, "a value is expected here, not a condition", "leave the comparison out, or close the parenthesis before it")
 	}
 	return n.expr, nil
 }
@@ -183,6 +183,9 @@ func (p *parser) reservedName(t, after *lexer.Token) *mistake {
 	if after.Type == opToken && strings.Contains("=!=<=>=", after.Value) || isAny(after, "is", "in", "between", "contains", "has") {
 		return wrong(spanOf(t), fmt.Sprintf("%s is a reserved word", t.Value), "").fixed(spanOf(t), "`"+t.Value+"`")
 	}
+	if isAny(t, "and", "or") {
+		return wrong(spanOf(t), fmt.Sprintf("a condition is missing before %s", t.Value), "write it, or leave the word out")
+	}
 	return wrong(spanOf(t), fmt.Sprintf("a condition or a value is expected, not %s", t.Value), "a name that is a reserved word stands in backticks: `"+t.Value+"`")
 }
 
@@ -251,7 +254,7 @@ func (p *parser) nameNode() (node, *mistake) {
 			"it stands in  where (…)  after  then; an attribute of that name is written in backticks: "+backticks("previous."+n.Name))
 	}
 	if n.Name == "" {
-		return node{}, wrong(spanOf(t), "the name is empty", "")
+		return node{}, wrong(spanOf(t), "the name is empty", "write it between the backticks")
 	}
 	if isOp(p.peek(0), "(") {
 		return node{}, p.unknownFunction(t)
@@ -303,7 +306,7 @@ func (p *parser) quotedText(what string) (string, *mistake) {
 	t := p.peek(0)
 	switch {
 	case t.Type == stringToken && len(t.Value) == 2:
-		return "", p.wrong("the string is empty", "")
+		return "", p.wrong("the string is empty", "write a name between the quotes")
 	case t.Type == stringToken:
 		p.next()
 		return unquote(t.Value), nil
@@ -333,10 +336,7 @@ func (p *parser) wholeNumber(what string) (int64, *mistake) {
 	if !ok || i < 0 {
 		at := p.since(from)
 		m := wrong(at, what+" is needed, 0 or more", "")
-		if f := n.Float64(); f > 0 && f < 1e15 {
-			return 0, m.fixed(at, fmt.Sprint(int64(f)))
-		}
-		return 0, m
+		return 0, m.fixed(at, fmt.Sprint(int64(min(max(n.Float64(), 0), 1e15))))
 	}
 	return i, nil
 }

@@ -62,6 +62,10 @@ func (p *parser) measure(fn tree.Fn) (*tree.Measure, *mistake) {
 		return x, m
 	}
 	x.Event, x.Where = s.Event, s.Where
+	if isWord(p.peek(0), "between") && p.peek(1).Type == numberToken && isWord(p.peek(2), "and") && p.peek(3).Type == numberToken && p.atDuration(3) == 0 {
+		at := across(p.tokens(0, 4))
+		return x, wrong(at, "between after an event is its window, and these are numbers", "").fixed(at, "ever "+textAt(p.tokens(0, 4)))
+	}
 	x.Window, m = p.eventWindow()
 	x.At = p.since(word.Pos.Offset)
 	return x, m
@@ -110,7 +114,7 @@ func (p *parser) measureArgument(x *tree.Measure) *mistake {
 			return m
 		}
 		if x.Percent.Compare(tree.Number{}) < 0 || x.Percent.Compare(tree.Int(100)) > 0 {
-			return wrong(p.since(at), "a percentile lies between 0 and 100", "")
+			return wrong(p.since(at), "a percentile lies between 0 and 100", "write  percentile(ltv, 95)")
 		}
 	}
 	if !p.acceptOp(")") {
@@ -188,7 +192,7 @@ func (p *parser) dimension() (d tree.Dimension, m *mistake) {
 		at := p.peek(0).Pos.Offset
 		n, m := p.number()
 		if m == nil && n.Compare(tree.Number{}) <= 0 {
-			m = wrong(p.since(at), "a step is greater than 0", "")
+			m = wrong(p.since(at), "a step is greater than 0", "write  in steps of 10")
 		}
 		d.Step = &n
 		return d, m

@@ -78,10 +78,10 @@ func knownWord(t *lexer.Token, tokens []lexer.Token) *mistake {
 		}
 	case "filter", "having", "when", "if":
 		return replaced(t.Value+" is not a clause", "where")
+	case "descending", "ascending":
+		return replaced(t.Value+" is written "+strings.TrimSuffix(strings.ToLower(t.Value), "ending"), strings.TrimSuffix(strings.ToLower(t.Value), "ending"))
 	case "xor":
 		return wrong(spanOf(t), "there is no xor", "write  a and not b or b and not a")
-	case "between":
-		return nil
 	}
 	return nil
 }
@@ -117,6 +117,10 @@ func likeMistake(t, pattern *lexer.Token, tokens []lexer.Token) *mistake {
 func misplaced(tokens []lexer.Token, i int) *mistake {
 	t := &tokens[i]
 	if m := knownMistake(tokens[i:]); m != nil {
+		if isOp(t, ",") && i > 0 && tokens[i-1].Type == numberToken {
+			at := across(tokens[i-1 : i+2])
+			return wrong(at, m.message, "").fixed(at, tokens[i-1].Value+"_"+tokens[i+1].Value)
+		}
 		return m
 	}
 	m := wrong(spanOf(t), fmt.Sprintf("%s has no place here", called(t)), "")
@@ -129,7 +133,9 @@ func misplaced(tokens []lexer.Token, i int) *mistake {
 	before := &tokens[i-1]
 	switch {
 	case t.EOF():
-		m.hint = afterEnd(before)
+		if m.hint = afterEnd(before); m.hint == "" || usage(tokens) != "" && i < 4 {
+			m.hint = usage(tokens)
+		}
 	case isOp(t, ")"):
 		m.hint = "no parenthesis is open here"
 		m.message = "this parenthesis closes nothing"
@@ -142,6 +148,11 @@ func misplaced(tokens []lexer.Token, i int) *mistake {
 		return clauseOrder(tokens, i, m)
 	case isWord(t, "as") && isWord(look(tokens, i+1), "of"):
 		m.hint = "as of  stands at the end of the statement"
+	case isWord(t, "of") && before.Type == wordToken && isMeasured(before.Value):
+		m.message = fmt.Sprintf("%s needs what it measures", before.Value)
+		m.hint = fmt.Sprintf("write  %s(amount) of …", before.Value)
+	case usage(tokens) != "" && (t.Type != wordToken || nearest(t.Value, clauseWords(tokens)) == ""):
+		m.hint = usage(tokens)
 	case isAny(t, "did", "first", "last", "in", "not", "was", "everyone") && conditionBefore(before):
 		m.hint = "conditions are joined by  and  or  or"
 		return m.fixed(tree.Span{Offset: t.Pos.Offset}, "and ")
@@ -156,6 +167,27 @@ func misplaced(tokens []lexer.Token, i int) *mistake {
 		m.hint = "conditions are joined by  and  or  or; a value that is text stands in quotes"
 	}
 	return m
+}
+
+// usage is how a statement of one fixed form is written, "" for the others.
+func usage(tokens []lexer.Token) string {
+	forms := map[string]string{
+		"stats": "write  stats count, avg(age) where … by plan", "trend": "write  trend \"Order Completed\" in last 30 days by day",
+		"funnel":    "write  funnel \"A\" then \"B\" within 7 days in last 30 days",
+		"retention": "write  retention \"A\" then \"B\" in last 90 days by week", "overlap": "write  overlap in segment \"A\", in segment \"B\"",
+		"insights": "write  insights where plan = \"pro\"", "lookalike": "write  lookalike of in segment \"VIP\" top 1000",
+		"rfm":    "write  rfm of \"Order Completed\" in last 365 days by amount",
+		"why":    "write  why profile \"user-1\" in segment \"VIP\"  or  why profile \"user-1\" where …",
+		"create": "write  create segment \"VIP\" as ltv > 1000", "drop": "write  drop segment \"VIP\"",
+		"show": "write  show segments, show events  or  show attributes", "describe": "write  describe segment \"VIP\", describe event \"Order Completed\"  or  describe attribute plan",
+		"explain": "write  explain  before a statement that is not itself  explain",
+	}
+	return forms[strings.ToLower(tokens[0].Value)]
+}
+
+func isMeasured(word string) bool {
+	_, ok := fnOf(word)
+	return ok
 }
 
 func conditionBefore(t *lexer.Token) bool {
@@ -186,7 +218,11 @@ func statements() []string {
 func firstWord(t *lexer.Token, m *mistake) *mistake {
 	m.message = "a statement begins with count, list, stats, trend or another of its words"
 	if t.Type == wordToken {
-		similar := map[string]string{"select": "list", "find": "list", "get": "list", "export": "list", "how": "count", "number": "count", "delete": "drop", "remove": "drop", "alter": "create or replace", "update": "create or replace", "timeline": "trend", "cohort": "retention", "cohorts": "retention", "sum": "stats sum", "avg": "stats avg", "users": "count", "profiles": "count"}
+		similar := map[string]string{"find": "list", "get": "list", "export": "list", "how": "count", "number": "count", "delete": "drop", "remove": "drop", "alter": "create or replace", "update": "create or replace", "timeline": "trend", "cohort": "retention", "cohorts": "retention", "sum": "stats sum", "avg": "stats avg", "users": "count", "profiles": "count"}
+		if isWord(t, "select") {
+			m.hint = "write  list email, plan where …  for members,  stats …  or  count by …  for numbers"
+			return m
+		}
 		if s := similar[strings.ToLower(t.Value)]; s != "" {
 			return m.fixed(spanOf(t), s)
 		}
@@ -245,6 +281,7 @@ func clauseOrder(tokens []lexer.Token, i int, m *mistake) *mistake {
 		return m
 	}
 	m.message = fmt.Sprintf("%s takes no %s", s, t.Value)
+	m.hint = usage(tokens)
 	return m
 }
 

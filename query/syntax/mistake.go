@@ -36,7 +36,9 @@ func wrong(at tree.Span, message, hint string) *mistake {
 func (m *mistake) fixed(at tree.Span, text string) *mistake {
 	m.mend = &edit{at, text}
 	if m.hint == "" {
-		m.hint = "write  " + strings.TrimSpace(text)
+		if m.hint = "write  " + strings.TrimSpace(text); strings.TrimSpace(text) == "" {
+			m.hint = "leave it out"
+		}
 	}
 	return m
 }
@@ -79,7 +81,7 @@ func Render(d *tree.Diagnostic, text string) string {
 	if d.Hint != "" {
 		fmt.Fprintf(&b, "  hint: %s\n", d.Hint)
 	}
-	if len(d.Suggestions) > 0 && !strings.Contains(d.Hint, d.Suggestions[0]) {
+	if len(d.Suggestions) > 0 && !strings.Contains(d.Hint, strings.TrimSpace(d.Suggestions[0])) {
 		fmt.Fprintf(&b, "  did you mean: %s?\n", strings.Join(d.Suggestions, ", "))
 	}
 	return b.String()

@@ -95,6 +95,14 @@ func (p *parser) expected(what, hint string) *mistake {
 	if m := p.misplacedHere(); m != nil {
 		return m
 	}
+	if hint == "" {
+		hint = "for example  country = \"BR\"  or  did \"Order Completed\""
+		if at := p.lex.RawCursor(); at > 0 {
+			if missing := afterEnd(&p.lex.Range(at-1, at)[0]); missing != "" {
+				hint = missing
+			}
+		}
+	}
 	return wrong(spanOf(p.peek(0)), fmt.Sprintf("%s is expected, not %s", what, called(p.peek(0))), hint)
 }
 
@@ -102,6 +110,9 @@ func (p *parser) expected(what, hint string) *mistake {
 func (p *parser) misplacedHere() *mistake {
 	return knownMistake(p.tokens(0, 8))
 }
+
+// manyTokens is more than any text within the limits has between two places worth looking at.
+const manyTokens = 1 << 20
 
 // tokens returns the tokens from to to places on, as far as there are any, and EOF if it is reached.
 func (p *parser) tokens(from, to int) []lexer.Token {
@@ -197,7 +208,7 @@ type text struct {
 func (d *text) Parse(lex *lexer.PeekingLexer) error {
 	p := &parser{lex: lex}
 	d.at = spanOf(p.peek(0))
-	value, m := p.quotedText("a string")
+	value, m := p.quotedText("this text")
 	d.value = value
 	return fail(m)
 }

@@ -38,7 +38,23 @@ func (p *parser) truth(n node) (tree.Pred, *mistake) {
 	if m := p.misplacedHere(); m != nil {
 		return nil, m
 	}
-	return nil, wrong(n.at, "this is a value, and a condition is needed", "compare it, for example with  = …  or  > …")
+	m := wrong(n.at, "this is a value, and a condition is needed", "compare it, for example with  = …  or  > …")
+	if x, ok := n.expr.(*tree.Literal); ok && x.Value.Type == tree.StringType && p.afterDid(n.at.Offset) {
+		m.message, m.hint = "every event needs its own  did", ""
+		return nil, m.fixed(tree.Span{Offset: n.at.Offset}, "did ")
+	}
+	return nil, m
+}
+
+// afterDid tells whether the condition before offset began with `did`: `did "A" or "B"`.
+func (p *parser) afterDid(offset int) bool {
+	before := p.lex.Range(0, p.lex.RawCursor())
+	for i := len(before) - 1; i > 0; i-- {
+		if t := &before[i]; t.Pos.Offset < offset && !isAny(t, "and", "or") && t.Type != stringToken {
+			return isWord(t, "did")
+		}
+	}
+	return false
 }
 
 // or and and read their operands in a loop and flatten what stood in parentheses.
@@ -227,14 +243,19 @@ func (p *parser) suffix(left node) (tree.Pred, *mistake) {
 func (p *parser) bareIn() *mistake {
 	t := p.peek(1)
 	if t.Type == stringToken || t.Type == numberToken && p.atDuration(1) == 0 {
-		end := 2
-		for isOp(p.peek(end), ",") && p.peek(end+1).Type == t.Type {
-			end += 2
-		}
-		stretch := p.tokens(1, end)
+		stretch := alike(p.tokens(1, manyTokens))
 		return wrong(across(stretch), "the values after in stand in parentheses", "").fixed(across(stretch), "("+textAt(stretch)+")")
 	}
 	return nil
+}
+
+// alike returns the values of one kind, joined by commas, that tokens begin with.
+func alike(tokens []lexer.Token) []lexer.Token {
+	n := 1
+	for isOp(look(tokens, n), ",") && look(tokens, n+1).Type == tokens[0].Type {
+		n += 2
+	}
+	return tokens[:n]
 }
 
 func (p *parser) strayNot(left node) *mistake {
@@ -243,14 +264,14 @@ func (p *parser) strayNot(left node) *mistake {
 		at := across(p.tokens(0, 2))
 		return wrong(at, "is  is missing here", "").fixed(at, "is not set")
 	}
-	return knownMistakeOr(p.tokens(0, 8), p.wrong("not stands before a condition, or before in, between, contains, starts, ends, matches, has", ""))
+	return knownMistakeOr(p.tokens(1, 8), p.wrong("not stands before a condition, or before in, between, contains, starts, ends, matches, has", "write  not  in front of the whole condition"))
 }
 
 // values reads `("a", "b")`.
 func (p *parser) values() ([]*tree.Literal, *mistake) {
 	open := p.next()
 	if isOp(p.peek(0), ")") {
-		return nil, p.wrong("the list of values is empty", "")
+		return nil, p.wrong("the list of values is empty", "write at least one value:  in (\"a\", \"b\")")
 	}
 	var values []*tree.Literal
 	for {
@@ -420,11 +441,7 @@ func (p *parser) hasForm(left node) (tree.Pred, *mistake) {
 // bareValues is the mistake of values without their parentheses.
 func (p *parser) bareValues(what string) *mistake {
 	if t := p.peek(0); t.Type == stringToken || t.Type == numberToken {
-		end := 1
-		for isOp(p.peek(end), ",") && p.peek(end+1).Type == t.Type {
-			end += 2
-		}
-		stretch := p.tokens(0, end)
+		stretch := alike(p.tokens(0, manyTokens))
 		return wrong(across(stretch), what+" stand in parentheses", "").fixed(across(stretch), "("+textAt(stretch)+")")
 	}
 	return nil

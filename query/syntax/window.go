@@ -83,7 +83,7 @@ func (p *parser) durationUnit(number, unit *lexer.Token) *mistake {
 			return wrong(spanOf(unit), fmt.Sprintf("%s is not a unit of time", unit.Value), "").fixed(spanOf(unit), full)
 		}
 	}
-	return wrong(spanOf(number), "a duration needs its unit", "").fixed(spanOf(number), number.Value+" days")
+	return wrong(spanOf(number), "a duration needs its unit", "").fixed(spanOf(number), strings.TrimSuffix(number.Value+" days", map[bool]string{true: "s"}[number.Value == "1"]))
 }
 
 func durationOf(number string, unit tree.Unit, at tree.Span) (tree.Duration, *mistake) {
@@ -351,8 +351,8 @@ func (p *parser) numbersForWindow(from int) *mistake {
 	}
 	at := p.since(from)
 	m := wrong(at, "after an event between is a window or a count, and these are numbers",
-		fmt.Sprintf("write  between %s and %s times  for a count,  between %s and %s days ago  for a window, or  >= %s  for a measure", lo, hi, lo, hi, lo))
-	return m.fixed(at, fmt.Sprintf("between %s and %s days ago", lo, hi))
+		fmt.Sprintf("write  between %s and %s times  for a count,  between %s and %s days ago  for a window", lo, hi, lo, hi))
+	return m.fixed(at, fmt.Sprintf("between %s and %s times", lo, hi))
 }
 
 // before tells whether a lies before b, as far as that does not depend on a zone.

@@ -1,0 +1,72 @@
+package syntax
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/musterdb/muster/query/tree"
+)
+
+func BenchmarkParse(b *testing.B) {
+	text := `count where did "Order Completed" where (amount > 50 and category in ("shoes", "hats")) at least 2 times in last 30 days ` +
+		`and country != "BR" and not in segment "VIP" and sum(amount) of "Order Completed" in last 90 days > 200 by plan order by count desc limit 10 as of 2026-01-31`
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Parse(text, Limits{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// TestLimits throws at the parser what would overflow its stack or cost it seconds.
+func TestLimits(t *testing.T) {
+	cases := map[string]string{
+		"parentheses":        "count where " + strings.Repeat("(", 300_000) + "a" + strings.Repeat(")", 300_000),
+		"some parentheses":   "count where " + strings.Repeat("(", 30_000) + "a" + strings.Repeat(")", 30_000),
+		"open parentheses":   "count where " + strings.Repeat("(", 65),
+		"nots":               "count where " + strings.Repeat("not ", 15_000) + "a",
+		"nots and brackets":  "count where " + strings.Repeat("not (", 33) + "a" + strings.Repeat(")", 33),
+		"clauses":            "count where a" + strings.Repeat(" or a", 10_000),
+		"short clauses":      "count where a" + strings.Repeat(" or a", 1_000),
+		"betweens":           "count where a" + strings.Repeat(" and a between 1 and 2", 1_000),
+		"sum":                "count where a" + strings.Repeat("+a", 30_000) + " > 1",
+		"sums in brackets":   "count where " + strings.Repeat("1+(", 33) + "a" + strings.Repeat(")", 33) + " > 1",
+		"long text":          "count where a = \"" + strings.Repeat("x", 1<<20) + "\"",
+		"minus signs":        "count where a > " + strings.Repeat("- ", 30_000) + "1",
+		"sum inside event":   "count where did a where (b" + strings.Repeat("*b", 100) + " > 1)",
+		"brackets in in":     "count where a in (" + strings.Repeat("(", 100),
+		"event in brackets ": "count where " + strings.Repeat("did a where (", 100) + "b",
+	}
+	for name, text := range cases {
+		start := time.Now()
+		_, err := Parse(text, Limits{})
+		took := time.Since(start)
+		d, ok := err.(*tree.Diagnostic)
+		if !ok || d.Code != "limit" || d.Hint == "" {
+			t.Errorf("%s: error %v, want one of a limit, with a hint", name, err)
+		}
+		if took > 50*time.Millisecond && !testing.Short() {
+			t.Errorf("%s took %s", name, took)
+		}
+	}
+	for name, text := range map[string]string{
+		"brackets": "count where " + strings.Repeat("(", 64) + "a" + strings.Repeat(")", 64),
+		"nots":     "count where " + strings.Repeat("not ", 64) + "a",
+		"clauses":  "count where a" + strings.Repeat(" or a", 999),
+		"betweens": "count where a" + strings.Repeat(" and a between 1 and 2", 999),
+		"sum":      "count where a" + strings.Repeat("+a", 64) + " > 1",
+		"values":   "count where a in (1" + strings.Repeat(",-1", 20_000) + ")",
+		"columns":  "list a" + strings.Repeat(",a", 20_000),
+	} {
+		if _, err := Parse(text, Limits{}); err != nil {
+			t.Errorf("%s at the limit: %v", name, err)
+		}
+	}
+	if _, err := Parse("count where (a)", Limits{Nesting: 1}); err != nil {
+		t.Error(err)
+	}
+	if _, err := Parse("count where ((a))", Limits{Nesting: 1}); err == nil {
+		t.Error("a limit of the caller was not observed")
+	}
+}
