@@ -166,7 +166,7 @@ func following(d date, unit tree.Unit) date {
 
 // anniversary tells whether the month and day of v fall on one of the days of w.
 func (o *Oracle) anniversary(w tree.Window, v int64) bool {
-	born := o.day(v)
+	born := dateOf(time.UnixMilli(v).In(o.Zone)) // as the clocks showed it
 	if time.UnixMilli(v).UTC().Truncate(24*time.Hour).UnixMilli() == v {
 		born = dateOf(time.UnixMilli(v).UTC())
 	}

@@ -111,28 +111,39 @@ func (s *Source) place(rng *rand.Rand) uint32 {
 func (s *Source) fillAttribute(id uint32, t tree.Type, rng *rand.Rand, value func(*Profile) tree.Value) {
 	s.attrs[id] = make([][]query.Vec, s.chunks)
 	for chunk := range s.chunks {
-		values := make([]tree.Value, query.ChunkSize)
-		end := 0
+		pages := make([][]tree.Value, query.ChunkSize/query.PageRows)
+		end := 0 // pages in use
 		for i := range s.profiles[chunk].All {
 			v := value(s.at[uint32(chunk)<<query.ChunkBits|uint32(i)])
-			values[i] = v
-			if v.Type == t {
-				end = int(i) + 1
+			if v.Type != t {
+				continue
 			}
+			page := &pages[i/query.PageRows]
+			if *page == nil {
+				*page = make([]tree.Value, query.PageRows)
+			}
+			(*page)[i%query.PageRows], end = v, int(i/query.PageRows)+1
 		}
 		shared, own := newDict(), rng.IntN(4) == 0
-		for from := 0; from < end; from += query.PageRows {
-			to := from + query.PageRows
-			if to > end && rng.IntN(2) == 0 {
-				to = end // a page shorter than PageRows
-			}
+		for _, values := range pages[:end] {
 			d := shared
 			if own {
 				d = newDict()
 			}
-			s.attrs[id][chunk] = append(s.attrs[id][chunk], encode(values[from:to], t, d, rng))
+			s.attrs[id][chunk] = append(s.attrs[id][chunk], encode(shorten(values, rng), t, d, rng))
 		}
 	}
+}
+
+// shorten cuts what is missing off the end of a page, half the time. A page without values is nil.
+func shorten(values []tree.Value, rng *rand.Rand) []tree.Value {
+	if rng.IntN(2) == 0 {
+		return values
+	}
+	for len(values) > 0 && values[len(values)-1].Missing() {
+		values = values[:len(values)-1]
+	}
+	return values
 }
 
 type row struct {
