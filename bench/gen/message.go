@@ -1,0 +1,96 @@
+package gen
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// UserID returns the id of the customer with a number.
+func UserID(number int) string { return "user-" + strconv.Itoa(number) }
+
+func email(number int) string { return "user" + strconv.Itoa(number) + "@example.com" }
+
+// AppendMessage appends the profile as one line of NDJSON, as POST /v1/events takes it.
+func (p *Profile) AppendMessage(dst []byte) []byte {
+	dst = append(dst, `{"type":"profile","userId":"user-`...)
+	dst = strconv.AppendInt(dst, int64(p.Number), 10)
+	dst = append(dst, `","traits":{"country":"`...)
+	dst = append(dst, p.Country...)
+	dst = append(dst, `","plan":"`...)
+	dst = append(dst, p.Plan...)
+	if p.Age > 0 {
+		dst = append(dst, `","age":`...)
+		dst = strconv.AppendInt(dst, int64(p.Age), 10)
+		dst = append(dst, `,"ltv":`...)
+	} else {
+		dst = append(dst, `","ltv":`...)
+	}
+	dst = appendCents(dst, p.LTVCents)
+	dst = append(dst, `,"signed_up_at":"`...)
+	dst = time.UnixMilli(p.SignedUpAt).UTC().AppendFormat(dst, "2006-01-02T15:04:05.000Z")
+	dst = append(dst, `","opt_in":`...)
+	dst = strconv.AppendBool(dst, p.OptIn)
+	dst = append(dst, `,"platform":"`...)
+	dst = append(dst, p.Platform...)
+	dst = append(dst, `","email":"`...)
+	dst = append(dst, email(p.Number)...)
+	return append(dst, "\"}}\n"...)
+}
+
+// AppendMessage appends the event as one line of NDJSON, as POST /v1/events takes it.
+func (e *Event) AppendMessage(dst []byte) []byte {
+	dst = append(dst, `{"type":"track","userId":"user-`...)
+	dst = strconv.AppendInt(dst, int64(e.User), 10)
+	dst = append(dst, `","event":"`...)
+	dst = append(dst, e.Name...)
+	dst = append(dst, `","timestamp":`...)
+	dst = strconv.AppendInt(dst, e.Time, 10)
+	if e.Category != "" {
+		dst = append(dst, `,"properties":{"amount":`...)
+		dst = appendCents(dst, e.AmountCents)
+		dst = append(dst, `,"category":"`...)
+		dst = append(dst, e.Category...)
+		dst = append(dst, `"}`...)
+	}
+	return append(dst, "}\n"...)
+}
+
+// appendCents writes hundredths as a decimal.
+func appendCents(dst []byte, cents int64) []byte {
+	dst = strconv.AppendInt(dst, cents/100, 10)
+	return append(dst, '.', byte('0'+cents/10%10), byte('0'+cents%10))
+}
+
+// Incoming returns the profile as the engine receives it. source and line make it known.
+func (p *Profile) Incoming(source string, line uint64, receivedAt int64) engine.Incoming {
+	fields := []engine.NamedField{
+		{Name: "country", Value: tree.Str(p.Country)},
+		{Name: "plan", Value: tree.Str(p.Plan)},
+		{Name: "ltv", Value: tree.Num(tree.Number{Coef: p.LTVCents, Scale: 2})},
+		{Name: "signed_up_at", Value: tree.Time(p.SignedUpAt)},
+		{Name: "opt_in", Value: tree.Bool(p.OptIn)},
+		{Name: "platform", Value: tree.Str(p.Platform)},
+		{Name: "email", Value: tree.Str(email(p.Number))},
+	}
+	if p.Age > 0 {
+		fields = append(fields, engine.NamedField{Name: "age", Value: tree.NumInt(int64(p.Age))})
+	}
+	return engine.Incoming{Kind: engine.Profile, Source: source, Line: line, UserID: UserID(p.Number),
+		Time: receivedAt, ReceivedAt: receivedAt, Fields: fields}
+}
+
+// Incoming returns the event as the engine receives it. source and line make it known.
+func (e *Event) Incoming(source string, line uint64, receivedAt int64) engine.Incoming {
+	m := engine.Incoming{Kind: engine.Track, Source: source, Line: line, UserID: UserID(e.User),
+		Event: e.Name, Time: e.Time, ReceivedAt: receivedAt}
+	if e.Category != "" {
+		m.Fields = []engine.NamedField{
+			{Name: "amount", Value: tree.Num(tree.Number{Coef: e.AmountCents, Scale: 2})},
+			{Name: "category", Value: tree.Str(e.Category)},
+		}
+	}
+	return m
+}
