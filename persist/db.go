@@ -74,6 +74,7 @@ type DB struct {
 	guard   guard
 	ballast *ballast
 	b       *badger.DB
+	codec   blobCodec
 
 	gc sync.Mutex // one collection of the value log at a time
 }
@@ -110,6 +111,9 @@ func OpenDB(cfg DBConfig) (*DB, error) {
 		return nil, fmt.Errorf("open database %s: %w", cfg.Dir, err)
 	}
 	db.b = b
+	if db.codec, err = newBlobCodec(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database: %w", err), b.Close())
+	}
 	return db, nil
 }
 

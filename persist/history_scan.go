@@ -1,0 +1,200 @@
+package persist
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Scan returns up to limit records of key before a position, newest first, those that are only in
+// memory included; the zero Position means from the newest. next is where to go on, the zero
+// Position when there are no more.
+func (h *History) Scan(ctx context.Context, key uint64, before Position, limit int) (entries []Entry, next Position, err error) {
+	if before == (Position{}) {
+		before = Position{Seq: ^uint64(0), N: ^uint32(0)}
+	}
+	if limit <= 0 {
+		return nil, Position{}, nil
+	}
+	found, err := h.locate(ctx, key, before, limit)
+	if err != nil {
+		return nil, Position{}, fmt.Errorf("scan history: %w", err)
+	}
+	reader := blobReader{h: h}
+	for _, at := range found {
+		if err := ctx.Err(); err != nil {
+			return nil, Position{}, fmt.Errorf("scan history: %w", err)
+		}
+		e, err := reader.entry(at)
+		if err != nil {
+			return nil, Position{}, fmt.Errorf("scan history: %w", err)
+		}
+		if e.Key != key {
+			return nil, Position{}, fmt.Errorf("scan history: %w", &DamageError{Where: "history", Index: at.Seq, Reason: "record is of another key"})
+		}
+		entries = append(entries, e)
+	}
+	if len(found) == limit {
+		next = found[limit-1]
+	}
+	return entries, next, nil
+}
+
+// locate returns up to limit positions, newest first. A run that is merged away while it is read
+// makes it begin again, with the run that holds its locators now.
+func (h *History) locate(ctx context.Context, key uint64, before Position, limit int) ([]Position, error) {
+	for {
+		found, runs, err := h.locateBuffered(key, before, limit)
+		if err != nil {
+			return nil, err
+		}
+		// Newest runs first, so that those which cannot add anything need not be read.
+		slices.SortFunc(runs, func(a, b run) int { return cmp.Compare(b.maxSeq, a.maxSeq) })
+		for _, r := range runs {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			if r.minSeq > before.Seq || len(found) == limit && r.maxSeq < found[limit-1].Seq {
+				continue
+			}
+			var more []Position
+			if more, err = h.find(r, key, before, limit); err != nil {
+				break
+			}
+			found = append(found, more...)
+			slices.SortFunc(found, func(a, b Position) int {
+				return compareLocators(locator{at: b}, locator{at: a})
+			})
+			found = found[:min(len(found), limit)]
+		}
+		if errors.Is(err, errNoValue) {
+			if !h.isMergedAway(runs) {
+				return nil, &DamageError{Where: "locator run", Reason: "a part is missing"}
+			}
+			continue
+		}
+		return found, err
+	}
+}
+
+// isMergedAway reports whether one of runs is no longer among the history's.
+func (h *History) isMergedAway(runs []run) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range runs {
+		if !slices.ContainsFunc(h.mu.runs, func(x run) bool { return x.id == r.id }) {
+			return true
+		}
+	}
+	return false
+}
+
+// locateBuffered looks through the locators that are in no run yet and returns the runs there are.
+func (h *History) locateBuffered(key uint64, before Position, limit int) ([]Position, []run, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.mu.closed {
+		return nil, nil, ErrClosed
+	}
+	var found []Position
+	for i := len(h.mu.locators) - 1; i >= 0 && len(found) < limit; i-- {
+		if l := h.mu.locators[i]; l.key == key && l.at.less(before) {
+			found = append(found, l.at)
+		}
+	}
+	return found, slices.Clone(h.mu.runs), nil
+}
+
+// blobReader fetches records by position and keeps the last blob, which often has the next one too.
+type blobReader struct {
+	h    *History
+	blob blob
+}
+
+func (r *blobReader) entry(at Position) (Entry, error) {
+	if r.blob.records == 0 || at.less(r.blob.first) || r.blob.last.less(at) {
+		if err := r.load(at); err != nil {
+			return Entry{}, err
+		}
+	}
+	var found *Entry
+	err := r.blob.each(func(e Entry) bool {
+		if e.Position == at {
+			e.Data = bytes.Clone(e.Data)
+			found = &e
+		}
+		return found == nil
+	})
+	if err != nil || found == nil {
+		return Entry{}, &DamageError{Where: "history", Index: at.Seq, Reason: "a located record is missing", Cause: err}
+	}
+	return *found, nil
+}
+
+// load makes r.blob the one that holds at: the buffered one, or the last that begins before.
+func (r *blobReader) load(at Position) error {
+	h := r.h
+	h.mu.Lock()
+	if b := &h.mu.blob; b.records > 0 && !at.less(b.first) {
+		r.blob = blob{first: b.first, last: b.last, records: b.records, raw: bytes.Clone(b.raw)}
+		h.mu.Unlock()
+		return nil
+	}
+	h.mu.Unlock()
+	var key []byte
+	prefix := keyOf(kindBlob, h.cfg.Group)
+	err := h.db.keys(prefix, h.blobKey(at), true, func(k []byte) (bool, error) {
+		key = bytes.Clone(k)
+		return false, nil
+	})
+	if err != nil {
+		return err
+	}
+	if key == nil {
+		return &DamageError{Where: "history", Index: at.Seq, Reason: "no blob has it"}
+	}
+	r.blob, err = h.readBlob(key)
+	return err
+}
+
+func (h *History) readBlob(key []byte) (blob, error) {
+	b, err := h.db.get(key)
+	if err != nil {
+		return blob{}, err
+	}
+	out, err := decodeBlob(h.db.codec, b)
+	first := keyNumbers(key, h.cfg.Group)
+	if err == nil && (out.first.Seq != first[0] || uint64(out.first.N) != first[1]) {
+		err = errBlob
+	}
+	if err != nil {
+		return blob{}, &DamageError{Where: "history blob", Index: first[0], Reason: "unreadable", Cause: err}
+	}
+	return out, nil
+}
+
+// All calls fn with every record that is durable, in the order of the log. The entry's data are
+// valid during the call only.
+func (h *History) All(ctx context.Context, fn func(Entry) error) error {
+	synced := h.Synced()
+	return h.db.keys(keyOf(kindBlob, h.cfg.Group), nil, false, func(key []byte) (bool, error) {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		if keyNumbers(key, h.cfg.Group)[0] > synced {
+			return false, nil
+		}
+		b, err := h.readBlob(key)
+		if err != nil {
+			return false, err
+		}
+		var failed error
+		if err := b.each(func(e Entry) bool { failed = fn(e); return failed == nil }); err != nil {
+			return false, &DamageError{Where: "history blob", Index: b.first.Seq, Reason: err.Error()}
+		}
+		return failed == nil, failed
+	})
+}
