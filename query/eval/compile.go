@@ -1,0 +1,308 @@
+package eval
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/eval/values"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// compiler turns a checked tree into plans. What the tree cannot mean (a text form on a number) is
+// the checker's to refuse; here it is simply true for nobody.
+type compiler struct {
+	env  *Env
+	zone *time.Location
+	// event is the event whose properties names stand for, nil for attributes of profiles.
+	event *eventScope
+	// ranked measures are missing where no event was counted.
+	ranked bool
+}
+
+// eventScope is the event inside whose `where (…)` or argument names are resolved.
+type eventScope struct {
+	id    uint32
+	known bool
+}
+
+func (c *compiler) pred(p tree.Pred) (plan, error) {
+	switch p := p.(type) {
+	case *tree.And:
+		return c.chain(p.Args, false)
+	case *tree.Or:
+		return c.chain(p.Args, true)
+	case *tree.Not:
+		arg, err := c.pred(p.Arg)
+		return notPlan{arg}, err
+	case *tree.Everyone:
+		return all{}, nil
+	case *tree.Did:
+		st, err := c.step(p.Step, p.Window)
+		lo, hi := int64(1), int64(-1)
+		if p.Count != nil {
+			lo, hi = p.Count.Bounds()
+		}
+		return newDid(st, lo, hi), err
+	case *tree.Edge:
+		return c.edge(p)
+	case *tree.Sequence:
+		return c.sequence(p)
+	case *tree.InSegment:
+		return c.segment(p)
+	case *tree.InList:
+		id, ok := c.env.Schema.List(p.Name)
+		if !ok {
+			return nil, fmt.Errorf("list %q is unknown", p.Name)
+		}
+		return inList{id}, nil
+	case *tree.InSample:
+		return inSample{values.NewShare(p.Name, p.From, p.To)}, nil
+	case *tree.Rank:
+		return c.rank(p)
+	case *tree.WasIn:
+		return nil, fmt.Errorf("was in segment %q: past memberships cannot be asked yet", p.Name)
+	}
+	return c.leaf(p)
+}
+
+func (c *compiler) chain(args []tree.Pred, or bool) (plan, error) {
+	ch := chain{or: or, args: make([]plan, len(args))}
+	for i, arg := range args {
+		p, err := c.pred(arg)
+		if err != nil {
+			return nil, err
+		}
+		ch.args[i] = p
+	}
+	return ch, nil
+}
+
+// leaf compiles the predicates that ask one expression for a set of values.
+func (c *compiler) leaf(p tree.Pred) (plan, error) {
+	switch p := p.(type) {
+	case *tree.Compare:
+		return c.compare(p)
+	case *tree.Truth:
+		return c.asks(p.X, func(t tree.Type) (*test, error) {
+			return compareTest(t, tree.Eq, literal{typ: tree.BoolType, first: 1, last: 1}), nil
+		})
+	case *tree.In:
+		return c.asks(p.X, func(t tree.Type) (*test, error) { return inTest(t, c.literals(p.Values)), nil })
+	case *tree.Range:
+		lo, okLo := p.Lo.(*tree.Literal)
+		hi, okHi := p.Hi.(*tree.Literal)
+		if !okLo || !okHi {
+			return c.chain([]tree.Pred{
+				&tree.Compare{Op: tree.Ge, L: p.X, R: p.Lo}, &tree.Compare{Op: tree.Le, L: p.X, R: p.Hi},
+			}, false)
+		}
+		return c.asks(p.X, func(t tree.Type) (*test, error) {
+			return rangeTest(t, c.literal(lo), c.literal(hi)), nil
+		})
+	case *tree.IsSet:
+		return c.asks(p.X, func(t tree.Type) (*test, error) { return &test{typ: t, present: true}, nil })
+	case *tree.Text:
+		return c.asks(p.X, func(t tree.Type) (*test, error) {
+			if t != tree.StringType {
+				return &test{}, nil
+			}
+			match, err := values.NewMatcher(p.Op, p.Pattern, p.Fold)
+			return &test{typ: t, holds: func(v tree.Value) bool { return match(v.Str) }}, err
+		})
+	case *tree.Has:
+		return c.asks(p.X, func(t tree.Type) (*test, error) { return hasTest(p.Which, c.literals(p.Values)), nil })
+	case *tree.InWindow:
+		return c.asks(p.X, func(t tree.Type) (*test, error) {
+			return windowTest(calendar.Resolve(p.Window, c.env.Now, c.zone)), nil
+		})
+	case *tree.Anniversary:
+		return c.asks(p.X, func(t tree.Type) (*test, error) {
+			days := calendar.NewAnniversaries(p.Window, c.env.Now, c.zone)
+			return &test{typ: tree.TimeType, holds: func(v tree.Value) bool { return days.Has(v.Int) }}, nil
+		})
+	}
+	return nil, fmt.Errorf("predicate %T cannot be evaluated", p)
+}
+
+// asks compiles a test of one expression, on the encoded column where it is one.
+func (c *compiler) asks(x tree.Expr, make func(tree.Type) (*test, error)) (plan, error) {
+	o, err := c.expr(x)
+	if err != nil {
+		return nil, err
+	}
+	t, err := make(o.typ())
+	if err != nil {
+		return nil, err
+	}
+	if t.typ == tree.NoType || t.typ != o.typ() {
+		return none{}, nil
+	}
+	switch o := o.(type) {
+	case column:
+		return columnTest{column: o, test: t}, nil
+	case identifier:
+		if !o.anonymous && t.holds == nil && !t.present {
+			return userIs{t.keys}, nil
+		}
+	}
+	return valueTest{x: o, test: t}, nil
+}
+
+func (c *compiler) compare(p *tree.Compare) (plan, error) {
+	if p.Op == tree.Ne {
+		eq, err := c.compare(&tree.Compare{Op: tree.Eq, L: p.L, R: p.R, At: p.At})
+		return notPlan{eq}, err
+	}
+	l, r, op := p.L, p.R, p.Op
+	if _, ok := l.(*tree.Literal); ok {
+		l, r, op = r, l, flipped(op)
+	}
+	lit, ok := r.(*tree.Literal)
+	if !ok {
+		left, err := c.expr(l)
+		if err != nil {
+			return nil, err
+		}
+		right, err := c.expr(r)
+		return comparison{op: op, l: left, r: right}, err
+	}
+	if m, ok := l.(*tree.Measure); ok && m.Fn == tree.CountFn && !c.ranked && lit.Value.Type == tree.NumberType {
+		if lo, hi, ok := countBounds(op, lit.Value.Number()); ok {
+			st, err := c.step(tree.Step{Event: m.Event, Where: m.Where}, m.Window)
+			return newDid(st, lo, hi), err
+		}
+	}
+	return c.asks(l, func(t tree.Type) (*test, error) { return compareTest(t, op, c.literal(lit)), nil })
+}
+
+// flipped turns `a op b` into `b flipped(op) a`.
+func flipped(op tree.Op) tree.Op {
+	switch op {
+	case tree.Lt:
+		return tree.Gt
+	case tree.Le:
+		return tree.Ge
+	case tree.Gt:
+		return tree.Lt
+	case tree.Ge:
+		return tree.Le
+	}
+	return op
+}
+
+func (c *compiler) literals(ls []*tree.Literal) []literal {
+	lits := make([]literal, len(ls))
+	for i, l := range ls {
+		lits[i] = c.literal(l)
+	}
+	return lits
+}
+
+func (c *compiler) expr(x tree.Expr) (operand, error) {
+	switch x := x.(type) {
+	case *tree.Name:
+		return c.name(x)
+	case *tree.Literal:
+		lit := c.literal(x)
+		if x.When != nil {
+			return constant{tree.Time(lit.first)}, nil
+		}
+		return constant{lit.value}, nil
+	case *tree.Arith:
+		l, err := c.expr(x.L)
+		if err != nil {
+			return nil, err
+		}
+		r, err := c.expr(x.R)
+		return arith{op: x.Op, l: l, r: r}, err
+	case *tree.Measure:
+		return c.measure(x)
+	}
+	return nil, fmt.Errorf("expression %T cannot be evaluated", x)
+}
+
+func (c *compiler) name(n *tree.Name) (operand, error) {
+	if n.Previous {
+		return nil, fmt.Errorf("previous.%s stands outside a sequence", n.Name)
+	}
+	if c.event != nil {
+		if !c.event.known {
+			return missing{}, nil
+		}
+		if id, t, ok := c.env.Schema.Property(c.event.id, n.Name); ok {
+			return column{id: id, property: true, t: t}, nil
+		}
+		return missing{}, nil
+	}
+	id, t, ok := c.env.Schema.Attribute(n.Name)
+	if !ok {
+		return missing{}, nil
+	}
+	switch id {
+	case query.AttrUserID, query.AttrAnonymousID:
+		return identifier{anonymous: id == query.AttrAnonymousID}, nil
+	case query.AttrFirstSeen, query.AttrLastSeen:
+		return seen{last: id == query.AttrLastSeen}, nil
+	}
+	return column{id: id, t: t}, nil
+}
+
+// step compiles an event, its condition and its window, which is cut at now.
+func (c *compiler) step(s tree.Step, w tree.Window) (step, error) {
+	var st step
+	st.event, st.known = c.env.Schema.Event(s.Event)
+	st.from, st.to = calendar.Resolve(w, c.env.Now, c.zone)
+	st.to = min(st.to, c.env.end())
+	if s.Where == nil {
+		return st, nil
+	}
+	inner := compiler{env: c.env, zone: c.zone, event: &eventScope{st.event, st.known}}
+	where, err := inner.pred(s.Where)
+	st.where = where
+	return st, err
+}
+
+// edge compiles `first did` and `last did`: a row in the window and none before, or after it up to now.
+func (c *compiler) edge(p *tree.Edge) (plan, error) {
+	in, err := c.step(p.Step, p.Window)
+	if err != nil {
+		return nil, err
+	}
+	if in.from >= in.to {
+		return none{}, nil
+	}
+	out := in
+	if p.Last {
+		out.from, out.to = in.to, c.env.end()
+	} else {
+		out.from, out.to = calendar.Never, in.from
+	}
+	return chain{args: []plan{newDid(in, 1, -1), notPlan{newDid(out, 1, -1)}}}, nil
+}
+
+// segment compiles the segment's own predicate in its own zone.
+func (c *compiler) segment(p *tree.InSegment) (plan, error) {
+	if p.Def == nil {
+		return nil, fmt.Errorf("segment %q is not expanded", p.Name)
+	}
+	zone, err := segmentZone(c.env, p.Def)
+	if err != nil {
+		return nil, err
+	}
+	inner := compiler{env: c.env, zone: zone}
+	return inner.pred(p.Def.Pred)
+}
+
+// segmentZone loads the zone a segment keeps; most often it is the statement's.
+func segmentZone(env *Env, s *tree.Segment) (*time.Location, error) {
+	if s.Zone == env.zone().String() {
+		return env.zone(), nil
+	}
+	zone, err := time.LoadLocation(s.Zone)
+	if err != nil {
+		return nil, fmt.Errorf("load the zone of segment %q: %w", s.Name, err)
+	}
+	return zone, nil
+}

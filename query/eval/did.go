@@ -1,0 +1,161 @@
+package eval
+
+import (
+	"math"
+	"math/bits"
+
+	"github.com/musterdb/muster/query"
+)
+
+// did asks how often profiles have a row of a step: lo <= n <= hi, hi < 0 for no upper bound, with
+// 1 <= lo or 0 <= hi (what admits everybody or nobody is no did).
+type did struct {
+	step   step
+	lo, hi int64
+}
+
+// newDid returns the plan of a count; an event the catalog does not know is one nobody did.
+func newDid(st step, lo, hi int64) plan {
+	switch {
+	case hi >= 0 && lo > hi:
+		return none{}
+	case lo <= 0 && hi < 0:
+		return all{}
+	case lo <= 0: // at most hi times: not more than hi times
+		return notPlan{newDid(st, hi+1, -1)}
+	case !st.known:
+		return none{}
+	}
+	return did{step: st, lo: lo, hi: hi}
+}
+
+type didRunner struct {
+	did
+	scan *scan
+	n8   []uint8
+	n16  []uint16
+	n32  []uint32
+}
+
+func (p did) bind(r *run) runner { return &didRunner{did: p, scan: p.step.bind(r)} }
+
+func (d *didRunner) cost(s *scope) float64 {
+	if d.lo == 1 && d.hi < 0 && d.scan.where == nil {
+		series := d.scan.series(s.chunk)
+		if series.Ever != nil && d.scan.covers(&series) {
+			return 200
+		}
+	}
+	cost := d.scan.cost(s.chunk)
+	if d.lo != 1 || d.hi >= 0 {
+		cost *= 1.5
+	}
+	return cost
+}
+
+func (d *didRunner) eval(s *scope, cand, out []uint64) {
+	clear(out)
+	series := d.scan.series(s.chunk)
+	if series.Rows == 0 {
+		return
+	}
+	if d.lo == 1 && d.hi < 0 {
+		d.once(s.chunk, &series, cand, out)
+		return
+	}
+	if int64(series.Rows) < d.lo {
+		return
+	}
+	// One more than the largest bound tells all counts apart that matter.
+	switch top := max(d.lo, d.hi+1); {
+	case top <= 127:
+		d.n8 = sized(d.n8, query.ChunkSize)
+		counts(d, s.chunk, cand, out, d.n8, uint8(top))
+	case top <= math.MaxUint16:
+		d.n16 = sized(d.n16, query.ChunkSize)
+		counts(d, s.chunk, cand, out, d.n16, uint16(top))
+	default:
+		d.n32 = sized(d.n32, query.ChunkSize)
+		counts(d, s.chunk, cand, out, d.n32, uint32(min(top, math.MaxUint32)))
+	}
+}
+
+// once sets out to the candidates with any row.
+func (d *didRunner) once(chunk int, series *query.Series, cand, out []uint64) {
+	if series.Ever != nil && d.scan.where == nil && d.scan.covers(series) {
+		for w := range out {
+			out[w] = cand[w] & series.Ever[w]
+		}
+		return
+	}
+	d.scan.each(chunk, cand, func(b *query.Block, rows []uint64) {
+		if rows == nil {
+			for _, p := range b.Pos[:b.Rows] {
+				out[p>>6] |= 1 << (p & 63)
+			}
+			return
+		}
+		eachBit(rows, func(i int) {
+			p := b.Pos[i]
+			out[p>>6] |= 1 << (p & 63)
+		})
+	})
+	for w := range out {
+		out[w] &= cand[w]
+	}
+}
+
+// counts fills the saturating counters n of one chunk and sets out to the candidates within bounds.
+//
+// REQUIRES: top <= 127 for counters of one byte.
+func counts[T uint8 | uint16 | uint32](d *didRunner, chunk int, cand, out []uint64, n []T, top T) {
+	clear(n)
+	d.scan.each(chunk, cand, func(b *query.Block, rows []uint64) {
+		if rows == nil {
+			for _, p := range b.Pos[:b.Rows] {
+				if n[p] < top {
+					n[p]++
+				}
+			}
+			return
+		}
+		eachBit(rows, func(i int) {
+			if p := b.Pos[i]; n[p] < top {
+				n[p]++
+			}
+		})
+	})
+	lo := T(min(d.lo, int64(top)))
+	if d.lo > int64(top) { // more than counters can hold, and more than there are rows
+		return
+	}
+	hi := top
+	if d.hi >= 0 {
+		hi = T(d.hi)
+	}
+	width := hi - lo
+	for w, c := range cand {
+		if c == 0 {
+			continue
+		}
+		lanes := n[w*64 : w*64+64]
+		var m uint64
+		if bits.OnesCount64(c) >= denseRows {
+			for i, x := range lanes {
+				var b uint64
+				if x-lo <= width {
+					b = 1
+				}
+				m |= b << (i & 63)
+			}
+			out[w] = m & c
+			continue
+		}
+		for ; c != 0; c &= c - 1 {
+			if i := bits.TrailingZeros64(c); lanes[i]-lo <= width {
+				m |= 1 << i
+			}
+		}
+		out[w] = m
+	}
+}

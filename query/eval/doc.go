@@ -1,0 +1,11 @@
+// Package eval answers predicates, expressions and event measures for whole sets of profiles, chunk
+// by chunk over bitsets that stay in cache.
+//
+// Its nouns: Env (now, zone and catalog of a statement), Pred and Expr (compiled once per statement),
+// Evaluator (one Pred bound to one Source, for one goroutine), Vector (a value for every position of
+// a chunk), EventScan (the rows of one step), RankQuery and Cut (who is in the top N).
+//
+// It must not know statements (query/exec) nor how text is parsed, and it shares no algorithm with
+// query/match, which answers the same predicates for one profile. Start reading at eval.go, then
+// plan.go for how a predicate is evaluated and scan.go for how events are read.
+package eval

@@ -1,0 +1,133 @@
+package eval
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// Events is a compiled step with its window and expressions over its properties: how statements like
+// trend and funnel read events.
+type Events struct {
+	env  *Env
+	step step
+	args []argument
+}
+
+// CompileEvents prepares a checked step; args are expressions over the event's properties.
+func CompileEvents(env *Env, s tree.Step, w tree.Window, args ...tree.Expr) (*Events, error) {
+	c := compiler{env: env, zone: env.zone()}
+	st, err := c.step(s, w)
+	if err != nil {
+		return nil, fmt.Errorf("compile step: %w", err)
+	}
+	e := &Events{env: env, step: st}
+	inner := compiler{env: env, zone: env.zone(), event: &eventScope{st.event, st.known}}
+	for _, x := range args {
+		o, err := inner.expr(x)
+		if err != nil {
+			return nil, fmt.Errorf("compile argument: %w", err)
+		}
+		e.args = append(e.args, newArgument(o))
+	}
+	return e, nil
+}
+
+// Stretch returns the window in Unix ms, [from, to), cut at now.
+func (e *Events) Stretch() (from, to int64) { return e.step.from, e.step.to }
+
+// Type returns the type of argument k.
+func (e *Events) Type(k int) tree.Type { return e.args[k].x.typ() }
+
+// On binds e to a source, for one goroutine.
+func (e *Events) On(src query.Source) *EventScan {
+	run := newRun(src, e.env)
+	s := &EventScan{scan: e.step.bind(run)}
+	for _, a := range e.args {
+		s.args = append(s.args, a.bind(run))
+	}
+	s.live = make([]bool, len(s.args))
+	return s
+}
+
+// EventScan reads the rows of one step over one source.
+type EventScan struct {
+	scan *scan
+	args []*argLoader
+	live []bool // per argument: the current block has values
+
+	rows  []moment // of one chunk, for Timelines
+	times []int64
+}
+
+// Each calls fn with every row of the candidates in a chunk that satisfies the step, in no promised
+// order. Arg may be asked from within fn.
+func (e *EventScan) Each(chunk int, cand *query.Bits, fn func(b *query.Block, row int)) {
+	e.scan.each(chunk, cand[:], func(b *query.Block, rows []uint64) {
+		for k, a := range e.args {
+			e.live[k] = a.load(chunk, b, rows)
+		}
+		eachSelected(b, rows, func(i int) {
+			if cand.Has(b.Pos[i]) {
+				fn(b, i)
+			}
+		})
+	})
+}
+
+// Arg returns the value of argument k in the row Each is at.
+func (e *EventScan) Arg(k, row int) tree.Value {
+	if !e.live[k] {
+		return tree.Value{}
+	}
+	return e.args[k].value(row)
+}
+
+// moment is a row of a profile, by time.
+type moment struct {
+	time int64
+	pos  uint16
+}
+
+// Timelines calls fn, by position, with the times of the rows each candidate has in each of the
+// scans, ascending. Profiles without a row in the first scan are left out. The slices are valid until
+// fn returns.
+func Timelines(scans []*EventScan, chunk int, cand *query.Bits, fn func(pos uint16, times [][]int64)) {
+	wanted := *cand
+	for k, s := range scans {
+		s.rows = s.rows[:0]
+		var met query.Bits
+		s.Each(chunk, &wanted, func(b *query.Block, i int) {
+			s.rows = append(s.rows, moment{b.Time(i), b.Pos[i]})
+			met.Set(b.Pos[i])
+		})
+		if k == 0 {
+			wanted = met
+		}
+		slices.SortFunc(s.rows, func(a, b moment) int {
+			switch {
+			case a.pos != b.pos:
+				return int(a.pos) - int(b.pos)
+			case a.time < b.time:
+				return -1
+			case a.time > b.time:
+				return 1
+			}
+			return 0
+		})
+	}
+	at := make([]int, len(scans))
+	times := make([][]int64, len(scans))
+	for pos := range wanted.All {
+		for k, s := range scans {
+			s.times = s.times[:0]
+			for ; at[k] < len(s.rows) && s.rows[at[k]].pos == pos; at[k]++ {
+				s.times = append(s.times, s.rows[at[k]].time)
+			}
+			times[k] = s.times
+		}
+		fn(pos, times)
+	}
+}

@@ -1,0 +1,320 @@
+package eval
+
+import (
+	"math"
+	"math/bits"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// vecTest applies a test to the encoded integers of Vecs: a constant is turned into raw integers
+// once per scale, a text form is decided once per dictionary code. It is for one goroutine.
+type vecTest struct {
+	*test
+	byScale [tree.MaxScale + 1][]span
+	dict    query.Dict
+	codes   *codeTable
+	tables  map[query.Dict]*codeTable
+}
+
+// codeTable remembers what was decided about the codes of one dictionary.
+type codeTable struct {
+	spans   []span  // of keys
+	decided []uint8 // 0 not yet, 1 false, 2 true
+}
+
+var everything = []span{{math.MinInt64, math.MaxInt64}}
+
+func newVecTest(t *test) *vecTest { return &vecTest{test: t} }
+
+// eval sets out to the rows of cand whose value is in the set. REQUIRES: len(out) = len(cand).
+func (t *vecTest) eval(v *query.Vec, cand, out []uint64) {
+	if v.Type != t.typ || t.typ == tree.NoType {
+		clear(out)
+		return
+	}
+	if n := wordsFor(v.Rows); n < len(out) {
+		clear(out[n:])
+		cand, out = cand[:n], out[:n]
+	}
+	switch {
+	case t.present:
+		spansEval(v, everything, cand, out)
+	case t.typ == tree.StringType || t.typ == tree.ListType:
+		table := t.table(v.Dict)
+		if t.holds != nil {
+			t.codesEval(v, table, cand, out)
+		} else {
+			spansEval(v, table.spans, cand, out)
+		}
+	case t.holds != nil:
+		eachRow(v, cand, out, func(raw int64) bool { return t.holds(tree.Time(raw)) })
+	case t.typ == tree.NumberType && v.Scales != nil:
+		clear(out)
+		eachBit(cand, func(i int) {
+			if i >= v.Rows { // a page may end within a word
+				return
+			}
+			if x := v.Value(i); !x.Missing() && t.number(x.Number()) {
+				set(out, i)
+			}
+		})
+	case t.typ == tree.NumberType:
+		spansEval(v, t.scaled(v.Scale), cand, out)
+	default:
+		spansEval(v, t.ints, cand, out)
+	}
+}
+
+// table returns what is known about a dictionary's codes.
+func (t *vecTest) table(d query.Dict) *codeTable {
+	if t.codes != nil && t.dict == d {
+		return t.codes
+	}
+	table := t.tables[d]
+	if table == nil {
+		table = &codeTable{}
+		for _, k := range t.keys {
+			if code, ok := d.Find(k); ok {
+				table.spans = append(table.spans, span{int64(code), int64(code)})
+			}
+		}
+		if t.holds != nil {
+			table.decided = make([]uint8, d.Len())
+		}
+		if t.tables == nil {
+			t.tables = map[query.Dict]*codeTable{}
+		}
+		t.tables[d] = table
+	}
+	t.dict, t.codes = d, table
+	return table
+}
+
+// codesEval decides each code when it is first met.
+func (t *vecTest) codesEval(v *query.Vec, table *codeTable, cand, out []uint64) {
+	eachRow(v, cand, out, func(raw int64) bool {
+		for raw >= int64(len(table.decided)) {
+			table.decided = append(table.decided, 0)
+		}
+		d := &table.decided[raw]
+		if *d == 0 {
+			*d = 1
+			if t.holds(v.Dict.Value(uint32(raw))) {
+				*d = 2
+			}
+		}
+		return *d == 2
+	})
+}
+
+// scaled returns the coefficients of scale decimals whose numbers are in the set.
+func (t *vecTest) scaled(scale int8) []span {
+	if t.byScale[scale] == nil {
+		spans := []span{}
+		for _, s := range t.nums {
+			raw := span{math.MinInt64, math.MaxInt64}
+			if !s.loInf {
+				raw.lo = firstCoef(scale, s.lo, s.loOpen)
+			}
+			if !s.hiInf {
+				raw.hi = lastCoef(scale, s.hi, s.hiOpen)
+			}
+			if !raw.empty() && (s.loInf || s.has(tree.Decimal(raw.lo, scale))) && (s.hiInf || s.has(tree.Decimal(raw.hi, scale))) {
+				spans = append(spans, raw)
+			}
+		}
+		t.byScale[scale] = spans
+	}
+	return t.byScale[scale]
+}
+
+// firstCoef returns the least coefficient whose number is at (or, if open, above) n, MaxInt64 if none
+// is: the caller checks. Comparing is monotonic in the coefficient, also with a float, so a search by
+// halves needs no arithmetic that could round.
+func firstCoef(scale int8, n tree.Number, open bool) int64 {
+	lo, hi := int64(math.MinInt64+1), int64(math.MaxInt64)
+	for lo < hi {
+		mid := lo + int64((uint64(hi)-uint64(lo))/2)
+		if c := tree.Decimal(mid, scale).Compare(n); c > 0 || c == 0 && !open {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	return lo
+}
+
+// lastCoef returns the greatest coefficient whose number is at (or, if open, below) n.
+func lastCoef(scale int8, n tree.Number, open bool) int64 {
+	lo, hi := int64(math.MinInt64+1), int64(math.MaxInt64)
+	for lo < hi {
+		mid := hi - int64((uint64(hi)-uint64(lo))/2)
+		if c := tree.Decimal(mid, scale).Compare(n); c < 0 || c == 0 && !open {
+			lo = mid
+		} else {
+			hi = mid - 1
+		}
+	}
+	return lo
+}
+
+// spansEval sets out to the rows of cand whose raw integer lies in one of the spans.
+func spansEval(v *query.Vec, spans []span, cand, out []uint64) {
+	clear(out)
+	if len(spans) > 4 {
+		eachRow(v, cand, out, func(raw int64) bool {
+			for _, s := range spans {
+				if s.lo <= raw && raw <= s.hi {
+					return true
+				}
+			}
+			return false
+		})
+		return
+	}
+	for _, s := range spans {
+		spanEval(v, s, cand, out)
+	}
+}
+
+// spanEval adds to out the rows of cand whose raw integer lies in s.
+func spanEval(v *query.Vec, s span, cand, out []uint64) {
+	if v.Bounded {
+		if s.hi < v.Lo || s.lo > v.Hi {
+			return
+		}
+		if s.lo <= v.Lo && v.Hi <= s.hi {
+			s = everything[0]
+		}
+	}
+	switch {
+	case v.Const:
+		if s.lo <= v.Base && v.Base <= s.hi {
+			orRows(cand, out, v.Rows)
+		}
+	case v.U8 != nil:
+		if lo, hi, ok := offsets(s, v.Base, math.MaxUint8); ok {
+			narrowEval(v.U8[:v.Rows], uint8(lo), uint8(hi), cand, out)
+		}
+	case v.U16 != nil:
+		if lo, hi, ok := offsets(s, v.Base, math.MaxUint16); ok {
+			narrowEval(v.U16[:v.Rows], uint16(lo), uint16(hi), cand, out)
+		}
+	case v.U32 != nil:
+		if lo, hi, ok := offsets(s, v.Base, math.MaxUint32); ok {
+			narrowEval(v.U32[:v.Rows], uint32(lo), uint32(hi), cand, out)
+		}
+	case v.Scales != nil: // only `is set` comes here: a float may have any bits
+		eachBit(cand, func(i int) {
+			if i >= v.Rows {
+				return
+			}
+			if _, ok := v.Raw(i); ok {
+				set(out, i)
+			}
+		})
+	case v.I64 != nil:
+		s.lo = max(s.lo, query.VecMissing+1)
+		if !s.empty() {
+			wideEval(v.I64[:v.Rows], s, cand, out)
+		}
+	}
+}
+
+// offsets turns a span of raw integers into one of stored values 1 to limit.
+func offsets(s span, base, limit int64) (lo, hi int64, ok bool) {
+	first, last := base+1, base+limit
+	if last < base {
+		last = math.MaxInt64
+	}
+	if s.hi < first || s.lo > last {
+		return 0, 0, false
+	}
+	return max(s.lo, first) - base, min(s.hi, last) - base, !s.empty()
+}
+
+// denseRows is the number of candidates among 64 rows from which all rows are compared without a
+// branch.
+const denseRows = 12
+
+func narrowEval[T uint8 | uint16 | uint32](vals []T, lo, hi T, cand, out []uint64) {
+	width := hi - lo
+	for w, c := range cand {
+		if c == 0 {
+			continue
+		}
+		rows := vals[min(w*64, len(vals)):min(w*64+64, len(vals))]
+		var m uint64
+		if bits.OnesCount64(c) >= denseRows {
+			for i, x := range rows {
+				var b uint64
+				if x-lo <= width {
+					b = 1
+				}
+				m |= b << (i & 63)
+			}
+			out[w] |= m & c
+			continue
+		}
+		for ; c != 0; c &= c - 1 {
+			if i := bits.TrailingZeros64(c); i < len(rows) && rows[i]-lo <= width {
+				m |= 1 << i
+			}
+		}
+		out[w] |= m
+	}
+}
+
+func wideEval(vals []int64, s span, cand, out []uint64) {
+	width := uint64(s.hi) - uint64(s.lo)
+	for w, c := range cand {
+		if c == 0 {
+			continue
+		}
+		rows := vals[min(w*64, len(vals)):min(w*64+64, len(vals))]
+		var m uint64
+		for ; c != 0; c &= c - 1 {
+			if i := bits.TrailingZeros64(c); i < len(rows) && uint64(rows[i])-uint64(s.lo) <= width {
+				m |= 1 << i
+			}
+		}
+		out[w] |= m
+	}
+}
+
+// eachRow sets out to the rows of cand that have a value keep accepts.
+func eachRow(v *query.Vec, cand, out []uint64, keep func(raw int64) bool) {
+	clear(out)
+	eachBit(cand, func(i int) {
+		if i >= v.Rows {
+			return
+		}
+		if raw, ok := v.Raw(i); ok && keep(raw) {
+			set(out, i)
+		}
+	})
+}
+
+// orRows adds the elements of cand below rows to out.
+func orRows(cand, out []uint64, rows int) {
+	for w := range out {
+		c := cand[w]
+		if left := rows - w*64; left < 64 {
+			if left <= 0 {
+				return
+			}
+			c &= 1<<left - 1
+		}
+		out[w] |= c
+	}
+}
+
+func eachBit(words []uint64, yield func(i int)) {
+	for w, x := range words {
+		for ; x != 0; x &= x - 1 {
+			yield(w<<6 | bits.TrailingZeros64(x))
+		}
+	}
+}

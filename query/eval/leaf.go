@@ -1,0 +1,137 @@
+package eval
+
+import (
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// columnTest asks one attribute or property for a set of values: the fast path of most clauses.
+type columnTest struct {
+	column
+	test *test
+}
+
+type columnRunner struct {
+	column
+	run  *run
+	test *vecTest
+}
+
+func (p columnTest) bind(r *run) runner {
+	return &columnRunner{column: p.column, run: r, test: newVecTest(p.test)}
+}
+
+func (c *columnRunner) cost(s *scope) float64 {
+	each := 0.5
+	if c.test.holds != nil {
+		each = 2
+	}
+	return each * float64(s.rows())
+}
+
+func (c *columnRunner) eval(s *scope, cand, out []uint64) {
+	if c.property {
+		if v := s.block.Col(c.id); v != nil {
+			c.test.eval(v, cand, out)
+		} else {
+			clear(out)
+		}
+		return
+	}
+	const words = query.PageRows / 64
+	pages := c.run.src.Attribute(c.id, s.chunk)
+	for i := range pages {
+		from, to := i*words, (i+1)*words
+		if anyBit(cand[from:to]) {
+			c.test.eval(&pages[i], cand[from:to], out[from:to])
+		} else {
+			clear(out[from:to])
+		}
+	}
+	clear(out[len(pages)*words:])
+}
+
+// valueTest asks the values of any expression for a set of values.
+type valueTest struct {
+	x    operand
+	test *test
+}
+
+type valueRunner struct {
+	loader
+	test   *test
+	values Vector
+}
+
+func (p valueTest) bind(r *run) runner { return &valueRunner{loader: p.x.bind(r), test: p.test} }
+
+func (v *valueRunner) cost(s *scope) float64 { return v.loader.cost(s) + 5*float64(s.rows()) }
+
+func (v *valueRunner) eval(s *scope, cand, out []uint64) {
+	v.load(s, cand, &v.values)
+	v.values.test(v.test, cand, out)
+}
+
+// comparison compares two expressions, neither of them a literal.
+type comparison struct {
+	op   tree.Op
+	l, r operand
+}
+
+type comparisonRunner struct {
+	op          tree.Op
+	l, r        loader
+	left, right Vector
+}
+
+func (p comparison) bind(r *run) runner {
+	return &comparisonRunner{op: p.op, l: p.l.bind(r), r: p.r.bind(r)}
+}
+
+func (c *comparisonRunner) cost(s *scope) float64 {
+	return c.l.cost(s) + c.r.cost(s) + 10*float64(s.rows())
+}
+
+func (c *comparisonRunner) eval(s *scope, cand, out []uint64) {
+	clear(out)
+	c.l.load(s, cand, &c.left)
+	c.r.load(s, cand, &c.right)
+	if c.left.Type != c.right.Type || c.left.Type == tree.NoType {
+		return
+	}
+	for w := range out {
+		out[w] = cand[w] & c.left.Has[w] & c.right.Has[w]
+	}
+	eachBit(out, func(i int) {
+		if !ordered(c.op, c.left.compare(&c.right, i)) {
+			out[i>>6] &^= 1 << (i & 63)
+		}
+	})
+}
+
+// userIs finds the one profile of each user id asked for.
+type userIs struct{ ids []tree.Value }
+
+type userRunner struct {
+	userIs
+	src query.Source
+}
+
+func (p userIs) bind(r *run) runner { return userRunner{p, r.src} }
+
+func (userRunner) cost(*scope) float64 { return 100 }
+
+func (u userRunner) eval(s *scope, cand, out []uint64) {
+	clear(out)
+	for _, id := range u.ids {
+		ordinal, ok := u.src.Find(id.Str)
+		if !ok || int(ordinal>>query.ChunkBits) != s.chunk {
+			continue
+		}
+		if own, ok := u.src.UserID(ordinal); ok && own == id.Str {
+			if i := int(ordinal & (query.ChunkSize - 1)); has(cand, i) {
+				set(out, i)
+			}
+		}
+	}
+}

@@ -1,0 +1,285 @@
+package eval
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// measure draws one value per profile from the rows of a step.
+type measure struct {
+	fn     tree.Fn
+	step   step
+	arg    argument
+	t      tree.Type
+	zone   *time.Location
+	ranked bool // missing, not 0, where no row took part
+}
+
+func (c *compiler) measure(m *tree.Measure) (operand, error) {
+	st, err := c.step(tree.Step{Event: m.Event, Where: m.Where}, m.Window)
+	if err != nil {
+		return nil, err
+	}
+	out := measure{fn: m.Fn, step: st, zone: c.zone, ranked: c.ranked, t: tree.NumberType}
+	var arg operand = missing{}
+	if m.Arg != nil {
+		inner := compiler{env: c.env, zone: c.zone, event: &eventScope{st.event, st.known}}
+		if arg, err = inner.expr(m.Arg); err != nil {
+			return nil, err
+		}
+	}
+	switch m.Fn {
+	case tree.SumFn, tree.AvgFn:
+		if arg.typ() != tree.NumberType {
+			arg = missing{}
+		}
+	case tree.MinFn, tree.MaxFn, tree.FirstFn, tree.LastFn, tree.FavoriteFn:
+		out.t = arg.typ()
+	}
+	out.arg = newArgument(arg)
+	return out, nil
+}
+
+func (m measure) typ() tree.Type { return m.t }
+
+func (m measure) bind(r *run) loader {
+	return &measureLoader{measure: m, scan: m.step.bind(r), arg: m.arg.bind(r), days: calendar.NewDays(m.zone)}
+}
+
+// measureLoader holds one number or best row per position, and the (position, value) pairs of the
+// measures that have to look at values together.
+type measureLoader struct {
+	measure
+	scan  *scan
+	arg   *argLoader
+	days  *calendar.Days
+	n     []uint32
+	sums  []tree.Sum
+	times []int64
+	pairs []uint64
+	seen  []sighting
+	names interner
+}
+
+func (m *measureLoader) cost(s *scope) float64 {
+	cost := 3*m.scan.cost(s.chunk) + 20_000
+	if m.fn == tree.DistinctFn || m.fn == tree.FavoriteFn || m.fn == tree.DaysFn {
+		cost *= 10
+	}
+	return cost
+}
+
+func (m *measureLoader) load(s *scope, cand []uint64, out *Vector) {
+	out.reset(m.t, query.ChunkSize)
+	switch m.fn {
+	case tree.CountFn:
+		m.count(s.chunk, cand, out)
+	case tree.SumFn, tree.AvgFn:
+		m.sum(s.chunk, cand, out)
+	case tree.MinFn, tree.MaxFn:
+		m.extreme(s.chunk, cand, out)
+	case tree.FirstFn, tree.LastFn:
+		m.edge(s.chunk, cand, out)
+	case tree.DistinctFn:
+		m.distinct(s.chunk, cand, out)
+	case tree.DaysFn:
+		m.activeDays(s.chunk, cand, out)
+	case tree.FavoriteFn:
+		m.favorite(s.chunk, cand, out)
+	}
+	for w := range out.Has {
+		out.Has[w] &= cand[w]
+	}
+}
+
+// tally stores the whole numbers of m.n: 0 is a value, except in a rank.
+func (m *measureLoader) tally(cand []uint64, out *Vector) {
+	eachBit(cand, func(i int) {
+		if m.n[i] == 0 && m.ranked {
+			return
+		}
+		out.Nums[i] = tree.Int(int64(m.n[i]))
+		set(out.Has, i)
+	})
+}
+
+func (m *measureLoader) clearCounts() {
+	m.n = sized(m.n, query.ChunkSize)
+	clear(m.n)
+}
+
+func (m *measureLoader) count(chunk int, cand []uint64, out *Vector) {
+	m.clearCounts()
+	m.scan.each(chunk, cand, func(b *query.Block, rows []uint64) {
+		eachSelected(b, rows, func(i int) { m.n[b.Pos[i]]++ })
+	})
+	m.tally(cand, out)
+}
+
+// rows calls fn with the rows that have a value of the argument, of candidates only.
+func (m *measureLoader) rows(chunk int, cand []uint64, fn func(b *query.Block, i int, pos int)) {
+	m.scan.each(chunk, cand, func(b *query.Block, rows []uint64) {
+		if !m.arg.load(chunk, b, rows) {
+			return
+		}
+		eachSelected(b, rows, func(i int) {
+			if pos := int(b.Pos[i]); has(cand, pos) {
+				fn(b, i, pos)
+			}
+		})
+	})
+}
+
+func (m *measureLoader) sum(chunk int, cand []uint64, out *Vector) {
+	m.clearCounts()
+	m.sums = sized(m.sums, query.ChunkSize)
+	clear(m.sums)
+	m.rows(chunk, cand, func(_ *query.Block, i, pos int) {
+		n, ok := m.arg.number(i)
+		if !ok {
+			return
+		}
+		if s, ok := tree.Billionths(n); ok {
+			m.sums[pos] = m.sums[pos].Add(s)
+			m.n[pos]++
+		}
+	})
+	eachBit(cand, func(i int) {
+		n := m.n[i]
+		switch {
+		case n == 0 && (m.ranked || m.fn == tree.AvgFn):
+			return
+		case m.fn == tree.AvgFn:
+			out.Nums[i], _ = m.sums[i].Average(int64(n))
+		case n == 0:
+			out.Nums[i] = tree.Number{}
+		default:
+			out.Nums[i] = m.sums[i].Number()
+		}
+		set(out.Has, i)
+	})
+}
+
+func (m *measureLoader) extreme(chunk int, cand []uint64, out *Vector) {
+	m.rows(chunk, cand, func(_ *query.Block, i, pos int) {
+		v := m.arg.value(i)
+		if v.Missing() {
+			return
+		}
+		if !has(out.Has, pos) || (v.Compare(out.Value(pos)) < 0) == (m.fn == tree.MinFn) {
+			out.put(pos, v)
+		}
+	})
+}
+
+// edge keeps the value of the earliest or latest row that has one; at the same millisecond the
+// smaller value counts as earlier.
+func (m *measureLoader) edge(chunk int, cand []uint64, out *Vector) {
+	m.times = sized(m.times, query.ChunkSize)
+	m.rows(chunk, cand, func(b *query.Block, i, pos int) {
+		t := b.Time(i)
+		if m.fn == tree.LastFn {
+			t = -t
+		}
+		if has(out.Has, pos) && t > m.times[pos] {
+			return
+		}
+		v := m.arg.value(i)
+		if v.Missing() {
+			return
+		}
+		if has(out.Has, pos) && t == m.times[pos] && (v.Compare(out.Value(pos)) < 0) == (m.fn == tree.LastFn) {
+			return
+		}
+		m.times[pos] = t
+		out.put(pos, v)
+	})
+}
+
+func (m *measureLoader) distinct(chunk int, cand []uint64, out *Vector) {
+	m.pairs = m.pairs[:0]
+	m.names.trim()
+	m.rows(chunk, cand, func(_ *query.Block, i, pos int) {
+		if id, ok := m.names.row(m.arg, i); ok {
+			m.pairs = append(m.pairs, uint64(pos)<<32|uint64(id))
+		}
+	})
+	m.distinctPairs(cand, out)
+}
+
+// dayBias makes days unsigned.
+const dayBias = 1 << 31
+
+func (m *measureLoader) activeDays(chunk int, cand []uint64, out *Vector) {
+	m.pairs = m.pairs[:0]
+	m.scan.each(chunk, cand, func(b *query.Block, rows []uint64) {
+		eachSelected(b, rows, func(i int) {
+			if pos := int(b.Pos[i]); has(cand, pos) {
+				day := min(max(m.days.Of(b.Time(i))+dayBias, 0), math.MaxUint32)
+				m.pairs = append(m.pairs, uint64(pos)<<32|uint64(day))
+			}
+		})
+	})
+	m.distinctPairs(cand, out)
+}
+
+// distinctPairs counts the different pairs of each position.
+func (m *measureLoader) distinctPairs(cand []uint64, out *Vector) {
+	slices.Sort(m.pairs)
+	m.clearCounts()
+	for i, p := range m.pairs {
+		if i == 0 || p != m.pairs[i-1] {
+			m.n[p>>32]++
+		}
+	}
+	m.tally(cand, out)
+}
+
+// sighting is one row's value, by the number the interner gave it.
+type sighting struct {
+	pair uint64 // position << 32 | value
+	time int64
+}
+
+// favorite picks the most frequent value, then the one seen latest, then the larger.
+func (m *measureLoader) favorite(chunk int, cand []uint64, out *Vector) {
+	m.seen = m.seen[:0]
+	m.names.trim()
+	m.rows(chunk, cand, func(b *query.Block, i, pos int) {
+		if id, ok := m.names.row(m.arg, i); ok {
+			m.seen = append(m.seen, sighting{uint64(pos)<<32 | uint64(id), b.Time(i)})
+		}
+	})
+	slices.SortFunc(m.seen, func(a, b sighting) int {
+		switch {
+		case a.pair < b.pair:
+			return -1
+		case a.pair > b.pair:
+			return 1
+		case a.time < b.time:
+			return -1
+		case a.time > b.time:
+			return 1
+		}
+		return 0
+	})
+	best, often, latest := -1, 0, int64(0) // row in seen of the best value of the current position
+	for i := 0; i < len(m.seen); {
+		end := i
+		for end < len(m.seen) && m.seen[end].pair == m.seen[i].pair {
+			end++
+		}
+		last, n := m.seen[end-1], end-i
+		if best < 0 || m.seen[best].pair>>32 != last.pair>>32 || n > often || n == often && (last.time > latest ||
+			last.time == latest && m.names.values[uint32(last.pair)].Compare(m.names.values[uint32(m.seen[best].pair)]) > 0) {
+			best, often, latest = end-1, n, last.time
+			out.put(int(last.pair>>32), m.names.values[uint32(last.pair)])
+		}
+		i = end
+	}
+}

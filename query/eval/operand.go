@@ -1,0 +1,221 @@
+package eval
+
+import (
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// operand is a compiled expression, over profiles or over the rows of one event.
+type operand interface {
+	typ() tree.Type
+	bind(r *run) loader
+}
+
+// loader computes an operand over one source.
+type loader interface {
+	cost(s *scope) float64
+	// load sets out to the values of the elements in cand.
+	load(s *scope, cand []uint64, out *Vector)
+}
+
+// missing has no value anywhere: a name the catalog does not know.
+type missing struct{}
+
+func (missing) typ() tree.Type                       { return tree.NoType }
+func (missing) bind(*run) loader                     { return missing{} }
+func (missing) cost(*scope) float64                  { return 0 }
+func (missing) load(s *scope, _ []uint64, o *Vector) { o.reset(tree.NoType, s.rows()) }
+
+// constant is a literal; a date stands for its first instant.
+type constant struct{ value tree.Value }
+
+func (c constant) typ() tree.Type      { return c.value.Type }
+func (c constant) bind(*run) loader    { return c }
+func (c constant) cost(*scope) float64 { return 0 }
+
+func (c constant) load(s *scope, cand []uint64, out *Vector) {
+	out.reset(c.value.Type, s.rows())
+	eachBit(cand, func(i int) { out.put(i, c.value) })
+}
+
+// column is an attribute of profiles or, with property, a property of an event.
+type column struct {
+	id       uint32
+	property bool
+	t        tree.Type
+}
+
+func (c column) typ() tree.Type { return c.t }
+
+func (c column) bind(r *run) loader { return &columnLoader{column: c, run: r} }
+
+type columnLoader struct {
+	column
+	run *run
+}
+
+func (c *columnLoader) cost(s *scope) float64 { return float64(s.rows()) }
+
+func (c *columnLoader) load(s *scope, cand []uint64, out *Vector) {
+	out.reset(c.t, s.rows())
+	if c.property {
+		if v := s.block.Col(c.id); v != nil {
+			out.fill(v, 0, cand)
+		}
+		return
+	}
+	pages := c.run.src.Attribute(c.id, s.chunk)
+	for i := range pages {
+		const words = query.PageRows / 64
+		if part := cand[i*words : (i+1)*words]; anyBit(part) {
+			out.fill(&pages[i], i*query.PageRows, part)
+		}
+	}
+}
+
+// identifier is user_id or anonymous_id.
+type identifier struct{ anonymous bool }
+
+func (identifier) typ() tree.Type { return tree.StringType }
+
+func (x identifier) bind(r *run) loader { return &identifierLoader{x, r} }
+
+type identifierLoader struct {
+	identifier
+	run *run
+}
+
+func (x *identifierLoader) cost(s *scope) float64 { return 20 * float64(s.rows()) }
+
+func (x *identifierLoader) load(s *scope, cand []uint64, out *Vector) {
+	out.reset(tree.StringType, s.rows())
+	get := x.run.src.UserID
+	if x.anonymous {
+		get = x.run.src.AnonymousID
+	}
+	eachBit(cand, func(i int) {
+		if id, ok := get(uint32(s.chunk)<<query.ChunkBits | uint32(i)); ok {
+			out.Strs[i] = id
+			set(out.Has, i)
+		}
+	})
+}
+
+// seen is first_seen or last_seen: the earliest or latest event of any name up to now.
+type seen struct{ last bool }
+
+func (seen) typ() tree.Type { return tree.TimeType }
+
+func (x seen) bind(r *run) loader {
+	id := query.AttrFirstSeen
+	if x.last {
+		id = query.AttrLastSeen
+	}
+	return &seenLoader{last: x.last, run: r, all: columnLoader{column{id: id, t: tree.TimeType}, r}}
+}
+
+type seenLoader struct {
+	last bool
+	run  *run
+	all  columnLoader // over all events, also later ones
+}
+
+func (x *seenLoader) cost(s *scope) float64 { return x.all.cost(s) }
+
+func (x *seenLoader) load(s *scope, cand []uint64, out *Vector) {
+	x.all.load(s, cand, out)
+	later := x.run.words(len(cand))
+	clear(later)
+	eachBit(out.Has, func(i int) {
+		if out.Ints[i] > x.run.now {
+			set(later, i)
+		}
+	})
+	if anyBit(later) {
+		for w := range later {
+			out.Has[w] &^= later[w]
+		}
+		if x.last { // the first of those is later than now, so there is none up to now
+			x.latest(s.chunk, later, out)
+		}
+	}
+	x.run.give(later)
+}
+
+// latest finds the latest event up to now of profiles that have later ones.
+func (x *seenLoader) latest(chunk int, cand []uint64, out *Vector) {
+	for _, event := range x.run.src.Events(chunk) {
+		series := x.run.src.Series(event, chunk)
+		for _, b := range series.Blocks {
+			if b.Min > x.run.now {
+				continue
+			}
+			x.run.scan(b.Rows)
+			for i, p := range b.Pos[:b.Rows] {
+				if pos := int(p); has(cand, pos) {
+					if t := b.Time(i); t <= x.run.now && (!has(out.Has, pos) || t > out.Ints[pos]) {
+						out.Ints[pos] = t
+						set(out.Has, pos)
+					}
+				}
+			}
+		}
+	}
+}
+
+// arith computes with two numbers; missing where one is, or where the result is none.
+type arith struct {
+	op   tree.Op
+	l, r operand
+}
+
+func (arith) typ() tree.Type { return tree.NumberType }
+
+func (a arith) bind(r *run) loader {
+	return &arithLoader{op: a.op, l: a.l.bind(r), r: a.r.bind(r)}
+}
+
+type arithLoader struct {
+	op   tree.Op
+	l, r loader
+	rest Vector
+}
+
+func (a *arithLoader) cost(s *scope) float64 {
+	return a.l.cost(s) + a.r.cost(s) + 5*float64(s.rows())
+}
+
+func (a *arithLoader) load(s *scope, cand []uint64, out *Vector) {
+	a.l.load(s, cand, out)
+	if out.Type != tree.NumberType {
+		out.reset(tree.NumberType, s.rows())
+		return
+	}
+	a.r.load(s, cand, &a.rest)
+	if a.rest.Type != tree.NumberType {
+		out.reset(tree.NumberType, s.rows())
+		return
+	}
+	for w := range out.Has {
+		out.Has[w] &= a.rest.Has[w]
+	}
+	eachBit(out.Has, func(i int) {
+		n, ok := calculate(a.op, out.Nums[i], a.rest.Nums[i])
+		out.Nums[i] = n
+		if !ok {
+			out.Has[i>>6] &^= 1 << (i & 63)
+		}
+	})
+}
+
+func calculate(op tree.Op, l, r tree.Number) (tree.Number, bool) {
+	switch op {
+	case tree.AddOp:
+		return l.Add(r)
+	case tree.SubOp:
+		return l.Sub(r)
+	case tree.MulOp:
+		return l.Mul(r)
+	}
+	return l.Div(r)
+}

@@ -1,0 +1,173 @@
+package eval
+
+import (
+	"math"
+	"slices"
+
+	"github.com/musterdb/muster/query/tree"
+)
+
+// all and none admit every candidate or nobody.
+type (
+	all  struct{}
+	none struct{}
+)
+
+func (all) bind(*run) runner                  { return all{} }
+func (all) cost(*scope) float64               { return 0 }
+func (all) eval(_ *scope, cand, out []uint64) { copy(out, cand) }
+
+func (none) bind(*run) runner               { return none{} }
+func (none) cost(*scope) float64            { return 0 }
+func (none) eval(_ *scope, _, out []uint64) { clear(out) }
+
+// notPlan is the exact complement within the candidates.
+type notPlan struct{ arg plan }
+
+type notRunner struct{ arg runner }
+
+func (p notPlan) bind(r *run) runner { return notRunner{p.arg.bind(r)} }
+
+func (n notRunner) cost(s *scope) float64 { return n.arg.cost(s) }
+
+func (n notRunner) eval(s *scope, cand, out []uint64) {
+	n.arg.eval(s, cand, out)
+	for i := range out {
+		out[i] = cand[i] &^ out[i]
+	}
+}
+
+// chain is a conjunction or, with or set, a disjunction. Cheap and decisive clauses go first, each
+// is handed only the candidates that are still open, and it stops when none are.
+type chain struct {
+	args []plan
+	or   bool
+}
+
+type chainRunner struct {
+	run    *run
+	or     bool
+	args   []clause
+	orders []int
+}
+
+// clause is a runner with what was seen of its selectivity.
+type clause struct {
+	runner
+	in, passed float64
+	rank       float64
+}
+
+func (p chain) bind(r *run) runner {
+	c := &chainRunner{run: r, or: p.or, args: make([]clause, len(p.args)), orders: make([]int, len(p.args))}
+	for i, arg := range p.args {
+		c.args[i] = clause{runner: arg.bind(r), in: 2, passed: 1}
+		c.orders[i] = i
+	}
+	return c
+}
+
+func (c *chainRunner) cost(s *scope) float64 {
+	sum := 0.0
+	for i := range c.args {
+		sum += c.args[i].cost(s)
+	}
+	return sum
+}
+
+// order sorts the clauses by cost per candidate settled: a conjunction settles those that fail, a
+// disjunction those that pass.
+func (c *chainRunner) order(s *scope) {
+	for i := range c.args {
+		a := &c.args[i]
+		settled := a.passed / a.in
+		if !c.or {
+			settled = 1 - settled
+		}
+		a.rank = (a.cost(s) + 50) / max(settled, 0.001)
+	}
+	slices.SortStableFunc(c.orders, func(i, j int) int {
+		switch d := c.args[i].rank - c.args[j].rank; {
+		case d < 0:
+			return -1
+		case d > 0:
+			return 1
+		}
+		return 0
+	})
+}
+
+func (c *chainRunner) eval(s *scope, cand, out []uint64) {
+	c.order(s)
+	open, found := c.run.words(len(cand)), c.run.words(len(cand))
+	copy(open, cand)
+	clear(out)
+	left := countBits(open)
+	for k, i := range c.orders {
+		if left == 0 {
+			break
+		}
+		a := &c.args[i]
+		a.eval(s, open, found)
+		passed := countBits(found)
+		a.in, a.passed = a.in+float64(left), a.passed+float64(passed)
+		if c.or {
+			for w := range out {
+				out[w] |= found[w]
+				open[w] &^= found[w]
+			}
+			left -= passed
+			continue
+		}
+		open, found = found, open
+		left = passed
+		if k == len(c.orders)-1 {
+			copy(out, open)
+		}
+	}
+	c.run.give(open)
+	c.run.give(found)
+}
+
+// countBounds turns `n op c` for whole n >= 0 into lo <= n <= hi (hi < 0: no bound). ok is false for
+// what is no such interval (!=) or for a float c. An empty interval has lo > hi >= 0.
+func countBounds(op tree.Op, c tree.Number) (lo, hi int64, ok bool) {
+	if c.IsFloat() {
+		return 0, 0, false
+	}
+	unit := tree.Pow10(c.Scale)
+	floor := c.Coef / unit
+	if c.Coef%unit < 0 {
+		floor--
+	}
+	whole := c.Coef%unit == 0
+	ceil := floor
+	if !whole {
+		ceil++
+	}
+	if floor == math.MaxInt64 {
+		return 0, 0, false
+	}
+	lo, hi = 0, -1
+	switch op {
+	case tree.Eq:
+		if !whole || floor < 0 {
+			return 1, 0, true
+		}
+		return floor, floor, true
+	case tree.Lt:
+		hi = ceil - 1
+	case tree.Le:
+		hi = floor
+	case tree.Gt:
+		return max(floor+1, 0), -1, true
+	case tree.Ge:
+		return max(ceil, 0), -1, true
+	default:
+		return 0, 0, false
+	}
+	if hi < 0 {
+		return 1, 0, true
+	}
+	return lo, hi, true
+}

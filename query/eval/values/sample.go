@@ -1,0 +1,60 @@
+package values
+
+import (
+	"math/big"
+
+	"github.com/musterdb/muster/query/tree"
+	"github.com/zeebo/xxh3"
+)
+
+// Share is a stretch of the hash space of one sample: the ids whose xxh3_64(name, 0x00, id) × 100 ÷
+// 2^64 lies in [from, to), decided in exact arithmetic.
+type Share struct {
+	prefix   []byte
+	lo       uint64 // least hash within
+	hi       uint64 // greatest hash within
+	nonEmpty bool
+}
+
+// NewShare returns the share of `in sample "name" from% to to%`.
+func NewShare(name string, from, to tree.Number) Share {
+	lo, hi := threshold(from), threshold(to)
+	s := Share{prefix: append([]byte(name), 0)}
+	if lo.Cmp(hi) >= 0 {
+		return s
+	}
+	s.nonEmpty = true
+	s.lo, s.hi = lo.Uint64(), hi.Sub(hi, big.NewInt(1)).Uint64()
+	return s
+}
+
+// Has tells whether an id falls into the share.
+func (s Share) Has(id string) bool {
+	if !s.nonEmpty {
+		return false
+	}
+	var buf [128]byte
+	h := xxh3.Hash(append(append(buf[:0], s.prefix...), id...))
+	return s.lo <= h && h <= s.hi
+}
+
+// threshold is the least hash at or above percent, ⌈percent ÷ 100 × 2^64⌉, within [0, 2^64].
+func threshold(percent tree.Number) *big.Int {
+	r, ok := new(big.Rat).SetString(percent.String())
+	if !ok {
+		return new(big.Int)
+	}
+	space := new(big.Int).Lsh(big.NewInt(1), 64)
+	r.Mul(r, new(big.Rat).SetFrac(space, big.NewInt(100)))
+	q, m := new(big.Int).DivMod(r.Num(), r.Denom(), new(big.Int))
+	if m.Sign() > 0 {
+		q.Add(q, big.NewInt(1))
+	}
+	if q.Sign() < 0 {
+		return new(big.Int)
+	}
+	if q.Cmp(space) > 0 {
+		return space
+	}
+	return q
+}

@@ -1,0 +1,221 @@
+package eval
+
+import (
+	"strings"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// Vector is the values of one expression for the positions of a chunk (or the rows of a block). It is
+// filled by ExprEvaluator.Chunk and reused from chunk to chunk. Which array holds the values follows
+// from Type; entries whose bit in Has is not set mean nothing.
+type Vector struct {
+	Type  tree.Type
+	Has   []uint64      // bit i: position i has a value
+	Nums  []tree.Number // NumberType
+	Ints  []int64       // BoolType, TimeType
+	Strs  []string      // StringType without Dict
+	Lists []tree.Value  // ListType without Dict
+	// Dict, if not nil, says that strings or lists are Codes of it.
+	Dict  query.Dict
+	Codes []uint32
+}
+
+// reset makes v an empty vector of n elements.
+func (v *Vector) reset(t tree.Type, n int) {
+	v.Type, v.Dict = t, nil
+	v.Has = sized(v.Has, wordsFor(n))
+	clear(v.Has)
+	switch t {
+	case tree.NumberType:
+		v.Nums = sized(v.Nums, n)
+	case tree.BoolType, tree.TimeType:
+		v.Ints = sized(v.Ints, n)
+	case tree.StringType:
+		v.Strs = sized(v.Strs, n)
+	case tree.ListType:
+		v.Lists = sized(v.Lists, n)
+	}
+}
+
+func sized[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
+
+// Present tells whether position i has a value.
+func (v *Vector) Present(i int) bool { return has(v.Has, i) }
+
+// Str returns the string at i. REQUIRES: Type is StringType and i is present.
+func (v *Vector) Str(i int) string {
+	if v.Dict != nil {
+		return v.Dict.Value(v.Codes[i]).Str
+	}
+	return v.Strs[i]
+}
+
+// Value returns the value at i, the missing one where there is none.
+func (v *Vector) Value(i int) tree.Value {
+	if !has(v.Has, i) {
+		return tree.Value{}
+	}
+	switch v.Type {
+	case tree.NumberType:
+		return tree.Num(v.Nums[i])
+	case tree.StringType:
+		if v.Dict == nil {
+			return tree.Str(v.Strs[i])
+		}
+		return v.Dict.Value(v.Codes[i])
+	case tree.ListType:
+		if v.Dict == nil {
+			return v.Lists[i]
+		}
+		return v.Dict.Value(v.Codes[i])
+	}
+	return tree.Value{Type: v.Type, Int: v.Ints[i]}
+}
+
+// put stores a value at i; the missing one, and one of another type, clears it.
+func (v *Vector) put(i int, x tree.Value) {
+	if x.Type != v.Type || x.Missing() {
+		v.Has[i>>6] &^= 1 << (i & 63)
+		return
+	}
+	set(v.Has, i)
+	switch v.Type {
+	case tree.NumberType:
+		v.Nums[i] = x.Number()
+	case tree.StringType:
+		v.plain()
+		v.Strs[i] = x.Str
+	case tree.ListType:
+		v.plain()
+		v.Lists[i] = x
+	default:
+		v.Ints[i] = x.Int
+	}
+}
+
+// plain turns codes into strings or lists: what follows comes from another dictionary.
+func (v *Vector) plain() {
+	if v.Dict == nil {
+		return
+	}
+	d := v.Dict
+	eachBit(v.Has, func(i int) {
+		if int(i) >= len(v.Codes) {
+			return
+		}
+		if x := d.Value(v.Codes[i]); v.Type == tree.StringType {
+			v.Strs[i] = x.Str
+		} else {
+			v.Lists[i] = x
+		}
+	})
+	v.Dict = nil
+}
+
+// compare orders the values at i of v and w, both present and of one type.
+func (v *Vector) compare(w *Vector, i int) int {
+	switch v.Type {
+	case tree.NumberType:
+		return v.Nums[i].Compare(w.Nums[i])
+	case tree.StringType:
+		return strings.Compare(v.Str(i), w.Str(i))
+	case tree.ListType:
+		return v.Value(i).Compare(w.Value(i))
+	}
+	switch a, b := v.Ints[i], w.Ints[i]; {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// fill stores the rows of vec that cand asks for at base + row. cand begins at row 0.
+func (v *Vector) fill(vec *query.Vec, base int, cand []uint64) {
+	if vec.Type != v.Type {
+		return
+	}
+	coded := v.Type == tree.StringType || v.Type == tree.ListType
+	if coded {
+		v.useDict(vec.Dict)
+	}
+	eachBit(cand, func(i int) {
+		if i >= vec.Rows {
+			return
+		}
+		raw, ok := vec.Raw(i)
+		if !ok {
+			return
+		}
+		at := base + i
+		switch {
+		case v.Type == tree.NumberType:
+			v.Nums[at] = vec.Value(i).Number()
+		case coded && v.Dict != nil:
+			v.Codes[at] = uint32(raw)
+		case v.Type == tree.StringType:
+			v.Strs[at] = vec.Dict.Value(uint32(raw)).Str
+		case v.Type == tree.ListType:
+			v.Lists[at] = vec.Dict.Value(uint32(raw))
+		default:
+			v.Ints[at] = raw
+		}
+		set(v.Has, at)
+	})
+}
+
+// useDict goes on with codes as long as there is one dictionary.
+func (v *Vector) useDict(d query.Dict) {
+	switch {
+	case v.Dict == d:
+	case v.Dict == nil && !anyBit(v.Has):
+		v.Dict = d
+		v.Codes = sized(v.Codes, max(len(v.Strs)*b2i(v.Type == tree.StringType), len(v.Lists)*b2i(v.Type == tree.ListType)))
+	default:
+		v.plain()
+	}
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// test sets out to the elements of cand whose value is in the set of t.
+func (v *Vector) test(t *test, cand, out []uint64) {
+	clear(out)
+	if v.Type != t.typ || t.typ == tree.NoType {
+		return
+	}
+	for w := range out {
+		out[w] = cand[w] & v.Has[w]
+	}
+	if t.present {
+		return
+	}
+	drop := func(i int) { out[i>>6] &^= 1 << (i & 63) }
+	eachBit(out, func(i int) {
+		keep := false
+		switch {
+		case v.Type == tree.NumberType:
+			keep = t.number(v.Nums[i])
+		case t.holds == nil && (v.Type == tree.BoolType || v.Type == tree.TimeType):
+			keep = t.integer(v.Ints[i])
+		default:
+			keep = t.value(v.Value(i))
+		}
+		if !keep {
+			drop(i)
+		}
+	})
+}
