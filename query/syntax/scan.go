@@ -148,7 +148,7 @@ func (s *scanner) backticks(from int) (lexer.TokenType, *mistake) {
 			s.at++
 			continue
 		}
-		if s.peek(1) == '`' && s.at > open+1 {
+		if s.peek(1) == '`' {
 			s.at += 2
 			continue
 		}
