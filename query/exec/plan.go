@@ -102,6 +102,14 @@ func (p *Plan) compile(stmt tree.Stmt) (statement, error) {
 		return newTrend(p, s)
 	case *tree.OverlapStmt:
 		return newOverlap(p, s)
+	case *tree.FunnelStmt:
+		return newFunnel(p, s)
+	case *tree.RetentionStmt:
+		return newRetention(p, s)
+	case *tree.RFMStmt:
+		return newRFM(p, s)
+	case *tree.InsightsStmt:
+		return newInsights(p, s)
 	case *tree.CreateStmt, *tree.DropStmt, *tree.ShowStmt, *tree.DescribeStmt:
 		return nil, ErrNotHere
 	}

@@ -1,0 +1,142 @@
+package exec
+
+import (
+	"context"
+	"math"
+	"sort"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// funnel is `funnel "A" then "B" … within D <window> [where P] [by D]`: a cell per step.
+type funnel struct {
+	breakdown
+	stmt *tree.FunnelStmt
+}
+
+func newFunnel(p *Plan, s *tree.FunnelStmt) (statement, error) {
+	b, err := p.newBreakdown(s.By)
+	if err != nil {
+		return nil, err
+	}
+	f := &funnel{breakdown: b, stmt: s}
+	f.columns = append(f.columns, query.Column{Name: "step", Type: "number"}, query.Column{Name: "event", Type: "string"},
+		query.Column{Name: "profiles", Type: "number"}, query.Column{Name: "conversion", Type: "number"})
+	f.groups = newGroups(&p.budget, make([]tree.Fn, len(s.Steps))...)
+	_, err = f.scans(&p.env)
+	return f, err
+}
+
+// scans compiles the steps: the window bounds the first one.
+func (f *funnel) scans(env *eval.Env) ([]*eval.Events, error) {
+	scans := make([]*eval.Events, len(f.stmt.Steps))
+	for i, step := range f.stmt.Steps {
+		w := tree.Window{}
+		if i == 0 {
+			w = f.stmt.Window
+		}
+		var err error
+		if scans[i], err = eval.CompileEvents(env, step, w); err != nil {
+			return nil, err
+		}
+	}
+	return scans, nil
+}
+
+func (f *funnel) preds() []tree.Pred { return f.predsWith(f.stmt.Where) }
+
+// gap is the longest time from the first step to the last, without `within` no bound.
+func (f *funnel) gap() int64 {
+	if ms, ok := f.stmt.Within.Millis(); ok && f.stmt.Within.N > 0 {
+		return ms
+	}
+	return math.MaxInt64
+}
+
+func (f *funnel) partial(ctx context.Context, w *worker, _ int) error {
+	if err := w.by(f.by); err != nil {
+		return err
+	}
+	compiled, err := f.scans(w.env)
+	if err != nil {
+		return err
+	}
+	scans := bindScans(compiled, w.src)
+	g := newGroups(&w.plan.budget, make([]tree.Fn, len(scans))...)
+	gap := f.gap()
+	err = w.members(ctx, f.stmt.Where, func(members *query.Bits) error {
+		a, err := w.assign(members, g)
+		if err != nil {
+			return err
+		}
+		eval.Timelines(scans, w.chunk, members, func(pos uint16, times [][]int64) {
+			for k := range bestAttempt(times, gap) {
+				for _, i := range a.of(int(pos)) {
+					g.all[i].Cells[k].N++
+				}
+			}
+		})
+		return nil
+	})
+	w.part.Groups = g.all
+	return err
+}
+
+func bindScans(compiled []*eval.Events, src query.Source) []*eval.EventScan {
+	scans := make([]*eval.EventScan, len(compiled))
+	for i, c := range compiled {
+		scans[i] = c.On(src)
+	}
+	return scans
+}
+
+// bestAttempt returns how many steps the best attempt reaches. From a given first event the earliest
+// next one is never worse than a later one.
+func bestAttempt(times [][]int64, gap int64) int {
+	best := 0
+	for _, first := range times[0] {
+		until := first + gap
+		if until < first {
+			until = math.MaxInt64
+		}
+		reached, at := 1, first
+		for reached < len(times) {
+			next := times[reached]
+			i := sort.Search(len(next), func(i int) bool { return next[i] > at })
+			if i == len(next) || next[i] > until {
+				break
+			}
+			at = next[i]
+			reached++
+		}
+		if best = max(best, reached); best == len(times) {
+			break
+		}
+	}
+	return best
+}
+
+func (f *funnel) merge(_ int, parts []*Partial) (bool, error) {
+	if len(f.by) == 0 {
+		if _, err := f.groups.at(nil); err != nil {
+			return false, err
+		}
+	}
+	return true, f.mergeGroups(parts)
+}
+
+func (f *funnel) answer() (*query.Answer, error) {
+	sortGroups(f.groups.all)
+	a := &query.Answer{Columns: f.columns}
+	for _, g := range f.groups.all {
+		for k, step := range f.stmt.Steps {
+			n := g.Cells[k].N
+			row := append([]tree.Value(nil), g.Key...)
+			a.Rows = append(a.Rows, append(row, tree.NumInt(int64(k+1)), tree.Str(step.Event), tree.NumInt(n), share(n, g.Cells[0].N)))
+		}
+	}
+	a.Rows = cutRows(a.Rows, defaultBy)
+	return a, nil
+}

@@ -1,0 +1,242 @@
+package exec
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sort"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/tree"
+)
+
+const (
+	insightRows = 100
+	// insightValues is the number of values of one attribute above which it is left out: it names
+	// profiles rather than what they share.
+	insightValues = 100_000
+)
+
+// insights is `insights where P [against P]`. The keys of its groups are kind, name and value, the
+// cells how many inside and outside have it.
+type insights struct {
+	stmt            *tree.InsightsStmt
+	groups          *groups
+	inside, outside int64
+	skipped         map[string]bool
+}
+
+func newInsights(p *Plan, s *tree.InsightsStmt) (statement, error) {
+	return &insights{stmt: s, groups: newGroups(&p.budget, tree.CountFn, tree.CountFn), skipped: map[string]bool{}}, nil
+}
+
+func (in *insights) preds() []tree.Pred { return []tree.Pred{in.stmt.Where, in.stmt.Against} }
+
+func (in *insights) partial(ctx context.Context, w *worker, _ int) error {
+	where, err := w.bind(in.stmt.Where)
+	if err != nil {
+		return err
+	}
+	var against *eval.Evaluator
+	if in.stmt.Against != nil {
+		if against, err = w.bind(in.stmt.Against); err != nil {
+			return err
+		}
+	}
+	facts, err := w.newFacts()
+	if err != nil {
+		return err
+	}
+	var inside, outside query.Bits
+	err = w.profiles(ctx, func(all *query.Bits) error {
+		where.Chunk(w.chunk, all, &inside)
+		if against != nil {
+			against.Chunk(w.chunk, all, &outside)
+		} else {
+			outside = *all
+			outside.AndNot(&inside)
+		}
+		w.part.Members += int64(inside.Count())
+		w.part.Others += int64(outside.Count())
+		return facts.count(w, &inside, &outside)
+	})
+	w.part.Groups, w.part.Skipped = facts.groups()
+	return err
+}
+
+// facts counts what profiles have: strings, booleans, list items, and events ever done.
+type facts struct {
+	attributes []*attributeFacts
+	events     []*eventFacts
+}
+
+type attributeFacts struct {
+	name    string
+	dim     *dimension
+	groups  *groups
+	skipped bool
+}
+
+type eventFacts struct {
+	name  string
+	did   *eval.Evaluator
+	cells [2]Cell
+}
+
+func (w *worker) newFacts() (*facts, error) {
+	f := &facts{}
+	var err error
+	w.plan.schema.Names(query.AttributeName, "", func(name string, t tree.Type) bool {
+		id, _, ok := w.plan.schema.Attribute(name)
+		if !ok || id < query.FirstAttribute || t != tree.StringType && t != tree.BoolType && t != tree.ListType {
+			return true
+		}
+		a := &attributeFacts{name: name, groups: newGroups(&w.plan.budget, tree.CountFn, tree.CountFn)}
+		a.dim, err = w.newDimension(tree.Dimension{Name: &tree.Name{Name: name}})
+		f.attributes = append(f.attributes, a)
+		return err == nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	w.plan.schema.Names(query.EventName, "", func(name string, _ tree.Type) bool {
+		e := &eventFacts{name: name}
+		e.did, err = w.bind(&tree.Did{Step: tree.Step{Event: name}})
+		f.events = append(f.events, e)
+		return err == nil
+	})
+	return f, err
+}
+
+// count adds the profiles of a chunk; inside and outside may overlap.
+func (f *facts) count(w *worker, inside, outside *query.Bits) error {
+	either := *inside
+	either.Or(outside)
+	if !either.Any() {
+		return nil
+	}
+	for _, a := range f.attributes {
+		if a.skipped {
+			continue
+		}
+		w.dims = []*dimension{a.dim}
+		assigned, err := w.assign(&either, a.groups)
+		if err != nil {
+			return err
+		}
+		for pos := range either.All {
+			for _, i := range assigned.of(int(pos)) {
+				a.groups.all[i].count(inside.Has(pos), outside.Has(pos))
+			}
+		}
+		a.skipped = len(a.groups.all) > insightValues
+	}
+	var did query.Bits
+	for _, e := range f.events {
+		e.did.Chunk(w.chunk, &either, &did)
+		both := did
+		both.And(inside)
+		e.cells[0].N += int64(both.Count())
+		did.And(outside)
+		e.cells[1].N += int64(did.Count())
+	}
+	return nil
+}
+
+func (g *Group) count(inside, outside bool) {
+	if inside {
+		g.Cells[0].N++
+	}
+	if outside {
+		g.Cells[1].N++
+	}
+}
+
+// groups returns what was counted, and the attributes with too many values.
+func (f *facts) groups() (all []Group, skipped []string) {
+	for _, a := range f.attributes {
+		if a.skipped {
+			skipped = append(skipped, a.name)
+			continue
+		}
+		for _, g := range a.groups.all {
+			if !g.Key[0].Missing() {
+				all = append(all, Group{Key: []tree.Value{tree.Str("attribute"), tree.Str(a.name), g.Key[0]}, Cells: g.Cells})
+			}
+		}
+	}
+	for _, e := range f.events {
+		if e.cells[0].N+e.cells[1].N > 0 {
+			all = append(all, Group{Key: []tree.Value{tree.Str("event"), tree.Str(e.name), {}}, Cells: e.cells[:]})
+		}
+	}
+	return all, skipped
+}
+
+func (in *insights) merge(_ int, parts []*Partial) (bool, error) {
+	for _, part := range parts {
+		in.inside += part.Members
+		in.outside += part.Others
+		for _, name := range part.Skipped {
+			in.skipped[name] = true
+		}
+		if err := in.groups.add(part.Groups); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func (in *insights) answer() (*query.Answer, error) {
+	a := &query.Answer{Columns: []query.Column{{Name: "kind", Type: "string"}, {Name: "name", Type: "string"}, {Name: "value", Type: "string"},
+		{Name: "inside", Type: "number"}, {Name: "outside", Type: "number"}, {Name: "lift", Type: "number"}}}
+	type scored struct {
+		row []tree.Value
+		gap float64
+	}
+	var all []scored
+	for _, g := range in.groups.all {
+		if in.skipped[g.Key[1].Str] && g.Key[0].Str == "attribute" {
+			continue
+		}
+		inside := float64(g.Cells[0].N) / float64(max(in.inside, 1))
+		outside := float64(g.Cells[1].N) / float64(max(in.outside, 1))
+		lift := tree.Value{}
+		if outside > 0 {
+			lift = float(inside / outside)
+		}
+		all = append(all, scored{append(g.Key, float(inside), float(outside), lift), math.Abs(inside - outside)})
+	}
+	sort.Slice(all, func(i, j int) bool {
+		if all[i].gap != all[j].gap {
+			return all[i].gap > all[j].gap
+		}
+		return compareRows(all[i].row[:3], all[j].row[:3]) < 0
+	})
+	for _, s := range all[:min(len(all), insightRows)] {
+		a.Rows = append(a.Rows, s.row)
+	}
+	a.Warnings = skippedWarnings(in.skipped)
+	return a, nil
+}
+
+func skippedWarnings(skipped map[string]bool) []tree.Diagnostic {
+	var names []string
+	for name := range skipped {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	var warnings []tree.Diagnostic
+	for _, name := range names {
+		warnings = append(warnings, tree.Diagnostic{Code: "attribute_left_out",
+			Message: fmt.Sprintf("attribute %s has more than %d values and was left out", name, insightValues)})
+	}
+	return warnings
+}
+
+// float returns a finite float64 as a number.
+func float(f float64) tree.Value {
+	n, _ := tree.FromFloat(f)
+	return tree.Num(n)
+}

@@ -1,0 +1,147 @@
+package exec
+
+import (
+	"context"
+	"fmt"
+	"sort"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// retention is `retention "A" then "B" <window> by unit [where P]`. The keys of its groups are the
+// starts of the cohort's bucket and of the bucket of a B, the latter missing for the cohort's size.
+type retention struct {
+	stmt     *tree.RetentionStmt
+	calendar calendarOf
+	from, to int64
+	now      int64
+	groups   *groups
+}
+
+func newRetention(p *Plan, s *tree.RetentionStmt) (statement, error) {
+	r := &retention{stmt: s, now: p.env.Now, calendar: calendarOf{unit: s.Bucket, zone: p.env.Zone}}
+	compiled, err := r.scans(&p.env)
+	if err != nil {
+		return nil, err
+	}
+	r.from, r.to = compiled[0].Stretch()
+	r.groups = newGroups(&p.budget, tree.CountFn)
+	return r, nil
+}
+
+func (r *retention) scans(env *eval.Env) ([]*eval.Events, error) {
+	first, err := eval.CompileEvents(env, r.stmt.First, r.stmt.Window)
+	if err != nil {
+		return nil, err
+	}
+	then, err := eval.CompileEvents(env, r.stmt.Then, tree.Window{})
+	return []*eval.Events{first, then}, err
+}
+
+func (r *retention) preds() []tree.Pred { return []tree.Pred{r.stmt.Where} }
+
+func (r *retention) partial(ctx context.Context, w *worker, _ int) error {
+	compiled, err := r.scans(w.env)
+	if err != nil {
+		return err
+	}
+	scans := bindScans(compiled, w.src)
+	periods := calendarOf{unit: r.stmt.Bucket, zone: w.env.Zone}
+	g := newGroups(&w.plan.budget, tree.CountFn)
+	key := make([]tree.Value, 2)
+	err = w.members(ctx, r.stmt.Where, func(members *query.Bits) error {
+		var failed error
+		count := func() {
+			i, err := g.at(key)
+			if err != nil {
+				failed = err
+				return
+			}
+			g.all[i].Cells[0].N++
+		}
+		eval.Timelines(scans, w.chunk, members, func(_ uint16, times [][]int64) {
+			if failed != nil {
+				return
+			}
+			first, then := times[0][0], times[1]
+			key[0], key[1] = tree.Time(periods.at(first).from), tree.Value{}
+			count()
+			i := sort.Search(len(then), func(i int) bool { return then[i] >= first })
+			for i < len(then) && failed == nil {
+				b := periods.at(then[i])
+				key[1] = tree.Time(b.from)
+				count()
+				for i < len(then) && then[i] < b.to {
+					i++
+				}
+			}
+		})
+		return failed
+	})
+	w.part.Groups = g.all
+	return err
+}
+
+func (r *retention) merge(_ int, parts []*Partial) (bool, error) {
+	for _, part := range parts {
+		if err := r.groups.add(part.Groups); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func (r *retention) count(cohort int64, period tree.Value) int64 {
+	i, known := r.groups.find([]tree.Value{tree.Time(cohort), period})
+	if !known {
+		return 0
+	}
+	return r.groups.all[i].Cells[0].N
+}
+
+func (r *retention) answer() (*query.Answer, error) {
+	first := r.from
+	if first == calendar.Never {
+		first = r.to
+		for _, g := range r.groups.all {
+			first = min(first, g.Key[0].Int)
+		}
+	}
+	cohorts, err := r.calendar.through(first, r.to-1)
+	if err != nil {
+		return nil, err
+	}
+	if len(cohorts) > 1000 {
+		return nil, tooManyRows(r.stmt.Bucket)
+	}
+	a := &query.Answer{Columns: []query.Column{{Name: "cohort", Type: "date"}, {Name: "size", Type: "number"}}}
+	for k := range cohorts {
+		a.Columns = append(a.Columns, query.Column{Name: fmt.Sprintf("period_%d", k), Type: "number"})
+	}
+	for _, c := range cohorts {
+		size := r.count(c.from, tree.Value{})
+		if size == 0 {
+			continue
+		}
+		row := []tree.Value{r.calendar.name(c.from), tree.NumInt(size)}
+		a.Rows = append(a.Rows, r.periods(row, c, len(cohorts)))
+	}
+	return a, nil
+}
+
+// periods appends to a row how many of a cohort came back in each of the n buckets from its own.
+func (r *retention) periods(row []tree.Value, cohort bucket, n int) []tree.Value {
+	b := cohort
+	for range n {
+		var v tree.Value
+		if b.from <= r.now {
+			v = tree.NumInt(r.count(cohort.from, tree.Time(b.from)))
+		}
+		row = append(row, v)
+		b = r.calendar.compute(b.to)
+	}
+	return row
+}
