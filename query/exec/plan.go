@@ -63,6 +63,9 @@ type statement interface {
 	answer() (*query.Answer, error)
 }
 
+// sharer is a statement whose later rounds need what the earlier ones found.
+type sharer interface{ shared() *Partial }
+
 // Prepare compiles a checked query. Errors the user can mend are *tree.Diagnostic.
 func Prepare(q *tree.Query, s query.Schema, opts Options) (*Plan, error) {
 	if opts.Budget == 0 {
@@ -110,6 +113,10 @@ func (p *Plan) compile(stmt tree.Stmt) (statement, error) {
 		return newRFM(p, s)
 	case *tree.InsightsStmt:
 		return newInsights(p, s)
+	case *tree.LookalikeStmt:
+		return newLookalike(p, s)
+	case *tree.ExplainStmt:
+		return newExplain(p, s)
 	case *tree.CreateStmt, *tree.DropStmt, *tree.ShowStmt, *tree.DescribeStmt:
 		return nil, ErrNotHere
 	}
@@ -162,6 +169,9 @@ func (p *Plan) Merge(parts []*Partial) (done bool, err error) {
 			p.profiles += part.Profiles
 		}
 		done, err = p.stmt.merge(p.state.Round-p.ranks.rounds(), parts)
+	}
+	if s, ok := p.stmt.(sharer); ok && !done {
+		p.state.Stmt = s.shared()
 	}
 	p.state.Round++
 	if err != nil {
