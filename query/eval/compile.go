@@ -79,65 +79,32 @@ func (c *compiler) chain(args []tree.Pred, or bool) (plan, error) {
 	return ch, nil
 }
 
-// leaf compiles the predicates that ask one expression for a set of values.
+// leaf compiles the predicates that stand over one or two expressions.
 func (c *compiler) leaf(p tree.Pred) (plan, error) {
 	switch p := p.(type) {
 	case *tree.Compare:
 		return c.compare(p)
-	case *tree.Truth:
-		return c.asks(p.X, func(t tree.Type) (*test, error) {
-			return compareTest(t, tree.Eq, literal{typ: tree.BoolType, first: 1, last: 1}), nil
-		})
-	case *tree.In:
-		return c.asks(p.X, func(t tree.Type) (*test, error) { return inTest(t, c.literals(p.Values)), nil })
 	case *tree.Range:
-		lo, okLo := p.Lo.(*tree.Literal)
-		hi, okHi := p.Hi.(*tree.Literal)
-		if !okLo || !okHi {
-			return c.chain([]tree.Pred{
-				&tree.Compare{Op: tree.Ge, L: p.X, R: p.Lo}, &tree.Compare{Op: tree.Le, L: p.X, R: p.Hi},
-			}, false)
+		if !literalEnds(p) {
+			return c.pred(bounds(p))
 		}
-		return c.asks(p.X, func(t tree.Type) (*test, error) {
-			return rangeTest(t, c.literal(lo), c.literal(hi)), nil
-		})
-	case *tree.IsSet:
-		return c.asks(p.X, func(t tree.Type) (*test, error) { return &test{typ: t, present: true}, nil })
-	case *tree.Text:
-		return c.asks(p.X, func(t tree.Type) (*test, error) {
-			if t != tree.StringType {
-				return &test{}, nil
-			}
-			match, err := values.NewMatcher(p.Op, p.Pattern, p.Fold)
-			return &test{typ: t, holds: func(v tree.Value) bool { return match(v.Str) }}, err
-		})
-	case *tree.Has:
-		return c.asks(p.X, func(t tree.Type) (*test, error) { return hasTest(p.Which, c.literals(p.Values)), nil })
-	case *tree.InWindow:
-		return c.asks(p.X, func(t tree.Type) (*test, error) {
-			return windowTest(calendar.Resolve(p.Window, c.env.Now, c.zone)), nil
-		})
-	case *tree.Anniversary:
-		return c.asks(p.X, func(t tree.Type) (*test, error) {
-			days := calendar.NewAnniversaries(p.Window, c.env.Now, c.zone)
-			return &test{typ: tree.TimeType, holds: func(v tree.Value) bool { return days.Has(v.Int) }}, nil
-		})
 	}
-	return nil, fmt.Errorf("predicate %T cannot be evaluated", p)
+	q, ok := c.question(p)
+	if !ok {
+		return nil, fmt.Errorf("predicate %T cannot be evaluated", p)
+	}
+	return c.asked(q)
 }
 
-// asks compiles a test of one expression, on the encoded column where it is one.
-func (c *compiler) asks(x tree.Expr, make func(tree.Type) (*test, error)) (plan, error) {
-	o, err := c.expr(x)
+// asked compiles a question, on the encoded column where its expression is one.
+func (c *compiler) asked(q question) (plan, error) {
+	o, err := c.expr(q.x)
 	if err != nil {
 		return nil, err
 	}
-	t, err := make(o.typ())
-	if err != nil {
-		return nil, err
-	}
-	if t.typ == tree.NoType || t.typ != o.typ() {
-		return none{}, nil
+	t, err := q.test(o.typ())
+	if err != nil || t.typ == tree.NoType || t.typ != o.typ() {
+		return none{}, err
 	}
 	switch o := o.(type) {
 	case column:
@@ -150,31 +117,102 @@ func (c *compiler) asks(x tree.Expr, make func(tree.Type) (*test, error)) (plan,
 	return valueTest{x: o, test: t}, nil
 }
 
+// question is a predicate that asks one expression for a set of values, once its type is known.
+type question struct {
+	x    tree.Expr
+	test func(tree.Type) (*test, error)
+}
+
+// question reads p as a question; ok is false for what is none.
+func (c *compiler) question(p tree.Pred) (q question, ok bool) {
+	ask := func(x tree.Expr, make func(tree.Type) *test) (question, bool) {
+		return question{x, func(t tree.Type) (*test, error) { return make(t), nil }}, true
+	}
+	switch p := p.(type) {
+	case *tree.Compare:
+		l, lit, op, ok := literalSide(p)
+		if !ok || op == tree.Ne {
+			return question{}, false
+		}
+		return ask(l, func(t tree.Type) *test { return compareTest(t, op, c.literal(lit)) })
+	case *tree.Truth:
+		yes := literal{typ: tree.BoolType, first: 1, last: 1}
+		return ask(p.X, func(t tree.Type) *test { return compareTest(t, tree.Eq, yes) })
+	case *tree.In:
+		return ask(p.X, func(t tree.Type) *test { return inTest(t, c.literals(p.Values)) })
+	case *tree.Range:
+		if !literalEnds(p) {
+			return question{}, false
+		}
+		lo, hi := c.literal(p.Lo.(*tree.Literal)), c.literal(p.Hi.(*tree.Literal))
+		return ask(p.X, func(t tree.Type) *test { return rangeTest(t, lo, hi) })
+	case *tree.IsSet:
+		return ask(p.X, func(t tree.Type) *test { return &test{typ: t, present: true} })
+	case *tree.Text:
+		return question{p.X, func(t tree.Type) (*test, error) {
+			if t != tree.StringType {
+				return &test{}, nil
+			}
+			match, err := values.NewMatcher(p.Op, p.Pattern, p.Fold)
+			return &test{typ: t, holds: func(v tree.Value) bool { return match(v.Str) }}, err
+		}}, true
+	case *tree.Has:
+		return ask(p.X, func(tree.Type) *test { return hasTest(p.Which, c.literals(p.Values)) })
+	case *tree.InWindow:
+		return ask(p.X, func(tree.Type) *test { return windowTest(calendar.Resolve(p.Window, c.env.Now, c.zone)) })
+	case *tree.Anniversary:
+		days := calendar.NewAnniversaries(p.Window, c.env.Now, c.zone)
+		return ask(p.X, func(tree.Type) *test {
+			return &test{typ: tree.TimeType, holds: func(v tree.Value) bool { return days.Has(v.Int) }}
+		})
+	}
+	return question{}, false
+}
+
+func literalEnds(p *tree.Range) bool {
+	_, lo := p.Lo.(*tree.Literal)
+	_, hi := p.Hi.(*tree.Literal)
+	return lo && hi
+}
+
+// bounds writes a range with computed ends as two comparisons.
+func bounds(p *tree.Range) tree.Pred {
+	return &tree.And{Args: []tree.Pred{
+		&tree.Compare{Op: tree.Ge, L: p.X, R: p.Lo}, &tree.Compare{Op: tree.Le, L: p.X, R: p.Hi},
+	}}
+}
+
+// literalSide brings a comparison with a literal into the form `x op literal`.
+func literalSide(p *tree.Compare) (x tree.Expr, lit *tree.Literal, op tree.Op, ok bool) {
+	if lit, ok := p.R.(*tree.Literal); ok {
+		return p.L, lit, p.Op, true
+	}
+	lit, ok = p.L.(*tree.Literal)
+	return p.R, lit, flipped(p.Op), ok
+}
+
 func (c *compiler) compare(p *tree.Compare) (plan, error) {
 	if p.Op == tree.Ne {
-		eq, err := c.compare(&tree.Compare{Op: tree.Eq, L: p.L, R: p.R, At: p.At})
+		eq, err := c.pred(&tree.Compare{Op: tree.Eq, L: p.L, R: p.R, At: p.At})
 		return notPlan{eq}, err
 	}
-	l, r, op := p.L, p.R, p.Op
-	if _, ok := l.(*tree.Literal); ok {
-		l, r, op = r, l, flipped(op)
-	}
-	lit, ok := r.(*tree.Literal)
+	x, lit, op, ok := literalSide(p)
 	if !ok {
-		left, err := c.expr(l)
+		l, err := c.expr(p.L)
 		if err != nil {
 			return nil, err
 		}
-		right, err := c.expr(r)
-		return comparison{op: op, l: left, r: right}, err
+		r, err := c.expr(p.R)
+		return comparison{op: p.Op, l: l, r: r}, err
 	}
-	if m, ok := l.(*tree.Measure); ok && m.Fn == tree.CountFn && !c.ranked && lit.Value.Type == tree.NumberType {
+	if m, ok := x.(*tree.Measure); ok && m.Fn == tree.CountFn && lit.Value.Type == tree.NumberType {
 		if lo, hi, ok := countBounds(op, lit.Value.Number()); ok {
 			st, err := c.step(tree.Step{Event: m.Event, Where: m.Where}, m.Window)
 			return newDid(st, lo, hi), err
 		}
 	}
-	return c.asks(l, func(t tree.Type) (*test, error) { return compareTest(t, op, c.literal(lit)), nil })
+	q, _ := c.question(p)
+	return c.asked(q)
 }
 
 // flipped turns `a op b` into `b flipped(op) a`.

@@ -1,0 +1,199 @@
+package eval
+
+import (
+	"fmt"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// pair is a row and the row chosen for the step before it: what a condition with `previous.` looks at.
+type pair struct {
+	row, previous rowAt
+}
+
+type rowAt struct {
+	block *query.Block
+	row   int
+}
+
+// pairPred and pairExpr are conditions and expressions over pairs, one pair at a time.
+type (
+	pairPred func(*pair) bool
+	pairExpr func(*pair) tree.Value
+)
+
+// pairs compiles conditions of a sequence's step: current is its event, previous that of the last
+// step that was not `not`.
+type pairs struct {
+	current, previous compiler
+}
+
+func (c *pairs) pred(p tree.Pred) (pairPred, error) {
+	switch p := p.(type) {
+	case *tree.And:
+		return c.chain(p.Args, false)
+	case *tree.Or:
+		return c.chain(p.Args, true)
+	case *tree.Not:
+		arg, err := c.pred(p.Arg)
+		return func(x *pair) bool { return !arg(x) }, err
+	case *tree.Compare:
+		if p.Op == tree.Ne {
+			return c.pred(&tree.Not{Arg: &tree.Compare{Op: tree.Eq, L: p.L, R: p.R}})
+		}
+		if _, _, _, ok := literalSide(p); !ok {
+			return c.compare(p)
+		}
+	case *tree.Range:
+		if !literalEnds(p) {
+			return c.pred(bounds(p))
+		}
+	}
+	q, ok := c.current.question(p)
+	if !ok {
+		return nil, fmt.Errorf("predicate %T cannot stand in a step", p)
+	}
+	x, typ, err := c.expr(q.x)
+	if err != nil {
+		return nil, err
+	}
+	t, err := q.test(typ)
+	return func(at *pair) bool { return t.value(x(at)) }, err
+}
+
+func (c *pairs) chain(args []tree.Pred, or bool) (pairPred, error) {
+	preds := make([]pairPred, len(args))
+	for i, arg := range args {
+		p, err := c.pred(arg)
+		if err != nil {
+			return nil, err
+		}
+		preds[i] = p
+	}
+	return func(x *pair) bool {
+		for _, p := range preds {
+			if p(x) == or {
+				return or
+			}
+		}
+		return !or
+	}, nil
+}
+
+func (c *pairs) compare(p *tree.Compare) (pairPred, error) {
+	l, _, err := c.expr(p.L)
+	if err != nil {
+		return nil, err
+	}
+	r, _, err := c.expr(p.R)
+	return func(x *pair) bool {
+		a, b := l(x), r(x)
+		return !a.Missing() && a.Type == b.Type && ordered(p.Op, a.Compare(b))
+	}, err
+}
+
+func (c *pairs) expr(x tree.Expr) (pairExpr, tree.Type, error) {
+	switch x := x.(type) {
+	case *tree.Name:
+		scope := &c.current
+		if x.Previous {
+			scope = &c.previous
+		}
+		o, err := scope.name(&tree.Name{Name: x.Name})
+		if err != nil {
+			return nil, tree.NoType, err
+		}
+		col, ok := o.(column)
+		if !ok {
+			return func(*pair) tree.Value { return tree.Value{} }, tree.NoType, nil
+		}
+		if x.Previous {
+			return func(at *pair) tree.Value { return col.value(at.previous) }, col.t, nil
+		}
+		return func(at *pair) tree.Value { return col.value(at.row) }, col.t, nil
+	case *tree.Arith:
+		l, _, err := c.expr(x.L)
+		if err != nil {
+			return nil, tree.NoType, err
+		}
+		r, _, err := c.expr(x.R)
+		return func(at *pair) tree.Value {
+			a, b := l(at), r(at)
+			if a.Type != tree.NumberType || b.Type != tree.NumberType {
+				return tree.Value{}
+			}
+			n, ok := calculate(x.Op, a.Number(), b.Number())
+			if !ok {
+				return tree.Value{}
+			}
+			return tree.Num(n)
+		}, tree.NumberType, err
+	case *tree.Literal:
+		o, err := c.current.expr(x)
+		if err != nil {
+			return nil, tree.NoType, err
+		}
+		v := o.(constant).value
+		return func(*pair) tree.Value { return v }, v.Type, nil
+	}
+	return nil, tree.NoType, fmt.Errorf("expression %T cannot stand in a step", x)
+}
+
+// value reads the property in a row.
+func (c column) value(at rowAt) tree.Value {
+	v := at.block.Col(c.id)
+	if v == nil || v.Type != c.t {
+		return tree.Value{}
+	}
+	return v.Value(at.row)
+}
+
+// asksPrevious tells whether a condition of a step mentions `previous.`.
+func asksPrevious(p tree.Pred) bool {
+	any := func(args []tree.Pred) bool {
+		for _, arg := range args {
+			if asksPrevious(arg) {
+				return true
+			}
+		}
+		return false
+	}
+	switch p := p.(type) {
+	case *tree.And:
+		return any(p.Args)
+	case *tree.Or:
+		return any(p.Args)
+	case *tree.Not:
+		return asksPrevious(p.Arg)
+	case *tree.Truth:
+		return p.X.Previous
+	case *tree.Compare:
+		return hasPrevious(p.L) || hasPrevious(p.R)
+	case *tree.In:
+		return hasPrevious(p.X)
+	case *tree.Range:
+		return hasPrevious(p.X) || hasPrevious(p.Lo) || hasPrevious(p.Hi)
+	case *tree.IsSet:
+		return hasPrevious(p.X)
+	case *tree.Text:
+		return hasPrevious(p.X)
+	case *tree.Has:
+		return hasPrevious(p.X)
+	case *tree.InWindow:
+		return hasPrevious(p.X)
+	case *tree.Anniversary:
+		return hasPrevious(p.X)
+	}
+	return false
+}
+
+func hasPrevious(x tree.Expr) bool {
+	switch x := x.(type) {
+	case *tree.Name:
+		return x.Previous
+	case *tree.Arith:
+		return hasPrevious(x.L) || hasPrevious(x.R)
+	}
+	return false
+}
