@@ -19,7 +19,8 @@ type MessageProblem struct {
 
 // Success is the answer of the Segment-compatible paths.
 type Success struct {
-	Success bool `json:"success"`
+	Success  bool   `json:"success"`
+	Rejected uint64 `json:"rejected,omitempty" doc:"Messages that went to GET /v1/rejects"`
 }
 
 // Reject is one entry of GET /v1/rejects: a message that was refused, or (dropped) one that was

@@ -52,6 +52,22 @@ func NewDecoder(limits Limits) *Decoder {
 // Notes returns what the last message lost as columns. It is valid until the next message.
 func (d *Decoder) Notes() []Note { return d.notes }
 
+// Line returns the _line that a message gives itself, also if it was refused; 0 if it gives none.
+func Line(raw []byte) (n uint64) {
+	const name = `"_line":`
+	at := bytes.LastIndex(raw, []byte(name))
+	if at < 0 {
+		return 0
+	}
+	for _, c := range bytes.TrimLeft(raw[at+len(name):], " ") {
+		if c < '0' || c > '9' || n > 1<<59 {
+			break
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	return n
+}
+
 // parts are the top-level members of one message.
 type parts struct {
 	kind                           string

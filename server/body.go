@@ -1,0 +1,179 @@
+package server
+
+import (
+	"bufio"
+	"compress/flate"
+	"compress/zlib"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/musterdb/muster/api"
+)
+
+// budget bounds the bytes of all bodies held at once. It never waits: refusing is cheap, and the
+// senders know how to wait.
+type budget struct {
+	limit int64
+	used  atomic.Int64
+}
+
+func (b *budget) take(n int64) bool {
+	if b.used.Add(n) > b.limit {
+		b.used.Add(-n)
+		return false
+	}
+	return true
+}
+
+func (b *budget) give(n int64) { b.used.Add(-n) }
+
+func (s *Server) bodiesFull() error {
+	return busy(api.CodeOverloaded, "too many bodies are being read at once", time.Second)
+}
+
+// patientBody reads a request's body with a deadline: one for the whole, or, for streams, a new one
+// at each read. After the end it lets the connection live on without one: the deadline would end
+// the request's context while the node works.
+type patientBody struct {
+	body    io.Reader
+	control *http.ResponseController
+	timeout time.Duration
+	rolling bool
+	begun   bool
+}
+
+func (p *patientBody) Read(b []byte) (int, error) {
+	if p.rolling || !p.begun {
+		p.begun = true
+		// Writers without deadlines (tests with a recorder) are read without them.
+		if err := p.control.SetReadDeadline(time.Now().Add(p.timeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return 0, err
+		}
+	}
+	n, err := p.body.Read(b)
+	if err != nil {
+		_ = p.control.SetReadDeadline(time.Time{}) // a connection that is gone needs none
+	}
+	return n, err
+}
+
+// open returns the body of a request, inflated. close gives back what the inflating holds.
+func (s *Server) open(w http.ResponseWriter, r *http.Request, rolling bool) (body io.Reader, closeBody func(), err error) {
+	raw := &patientBody{body: r.Body, control: http.NewResponseController(w), timeout: s.cfg.BodyTimeout, rolling: rolling}
+	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
+	case "", "identity":
+		return raw, func() {}, nil
+	case "gzip", "x-gzip":
+		z, _ := s.gzips.Get().(*gzip.Reader)
+		if z == nil {
+			z = new(gzip.Reader)
+		}
+		if err := z.Reset(raw); err != nil {
+			return nil, nil, badEncoding(encoding, err)
+		}
+		return encoded{z, encoding}, func() { s.gzips.Put(z) }, nil
+	case "deflate":
+		z, err := inflate(raw)
+		if err != nil {
+			return nil, nil, badEncoding(encoding, err)
+		}
+		return encoded{z, encoding}, func() {}, nil
+	case "zstd":
+		z, err := zstd.NewReader(raw, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
+		if err != nil {
+			return nil, nil, badEncoding(encoding, err)
+		}
+		return encoded{z, encoding}, z.Close, nil
+	default:
+		return nil, nil, problem(api.CodeEncoding, fmt.Sprintf("the Content-Encoding %.40q is none of gzip, deflate and zstd", encoding))
+	}
+}
+
+// inflate reads deflate as it is (zlib), or as some senders think it is (without zlib's header).
+func inflate(raw io.Reader) (io.Reader, error) {
+	buffered := bufio.NewReader(raw)
+	head, err := buffered.Peek(2)
+	if err != nil {
+		return nil, err
+	}
+	if head[0]&0x0f == 8 && (int(head[0])<<8|int(head[1]))%31 == 0 {
+		return zlib.NewReader(buffered)
+	}
+	return flate.NewReader(buffered), nil
+}
+
+// encoded names the encoding in errors of its data, which are the sender's mistakes.
+type encoded struct {
+	io.Reader
+	encoding string
+}
+
+func (e encoded) Read(b []byte) (int, error) {
+	n, err := e.Reader.Read(b)
+	if err != nil && err != io.EOF {
+		err = badEncoding(e.encoding, err)
+	}
+	return n, err
+}
+
+func badEncoding(encoding string, err error) error {
+	if isTransport(err) {
+		return err
+	}
+	return problem(api.CodeBadRequest, fmt.Sprintf("the body is not valid %s: %v", encoding, err))
+}
+
+// isTransport tells an error of the connection from one of the data.
+func isTransport(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout)
+}
+
+// readBody reads a whole body into memory, counted against the bytes in flight until release.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, limit int64) (body []byte, release func(), err error) {
+	if r.ContentLength > limit {
+		return nil, nil, &http.MaxBytesError{Limit: limit}
+	}
+	held := max(4096, min(r.ContentLength+1, limit))
+	if !s.inFlight.take(held) {
+		return nil, nil, s.bodiesFull()
+	}
+	release = func() { s.inFlight.give(held) }
+	stream, closeBody, err := s.open(w, r, false)
+	if err != nil {
+		release()
+		return nil, nil, err
+	}
+	defer closeBody()
+	body = make([]byte, 0, held)
+	for {
+		n, err := stream.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		if err == io.EOF {
+			return body, release, nil
+		}
+		if err == nil && int64(len(body)) > limit {
+			err = &http.MaxBytesError{Limit: limit}
+		}
+		if err == nil && len(body) == cap(body) {
+			if more := held; s.inFlight.take(more) {
+				held += more
+				body = append(make([]byte, 0, held), body...)
+			} else {
+				err = s.bodiesFull()
+			}
+		}
+		if err != nil {
+			release()
+			return nil, nil, err
+		}
+	}
+}

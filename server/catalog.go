@@ -1,0 +1,102 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+	"github.com/musterdb/muster/server/render"
+)
+
+func (s *Server) getCatalog(w *answer, r *http.Request) error {
+	ctx, cancel := s.queryContext(r)
+	defer cancel()
+	out := api.Catalog{Memory: []api.MemoryLine{}}
+	for _, part := range []struct {
+		kind query.NameKind
+		into *[]api.Name
+	}{{query.AttributeName, &out.Attributes}, {query.EventName, &out.Events}, {query.SegmentName, &out.Segments}} {
+		infos, err := s.node().Names(ctx, part.kind)
+		if err != nil {
+			return err
+		}
+		*part.into = names(infos)
+	}
+	sums := make(map[string]int64)
+	for _, line := range s.node().Status(ctx).Memory {
+		sums[line.Name] += line.Bytes
+	}
+	for name, bytes := range sums {
+		out.Memory = append(out.Memory, api.MemoryLine{Name: name, Bytes: bytes})
+	}
+	slices.SortFunc(out.Memory, func(a, b api.MemoryLine) int {
+		if a.Bytes != b.Bytes {
+			return int(min(1, max(-1, b.Bytes-a.Bytes)))
+		}
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	return writeJSON(w, http.StatusOK, out)
+}
+
+func names(infos []engine.NameInfo) []api.Name {
+	out := make([]api.Name, 0, len(infos))
+	for _, n := range infos {
+		name := api.Name{Name: n.Name, Count: n.Count, Cardinality: n.Cardinality, MemoryBytes: n.MemoryBytes, Overflowed: n.Overflowed, Mismatched: n.Mismatched}
+		if n.Type != tree.NoType {
+			name.Type = n.Type.String()
+		}
+		for _, v := range n.Examples {
+			name.Examples = append(name.Examples, value(v))
+		}
+		if n.FirstSeen != 0 || n.LastSeen != 0 {
+			name.FirstSeen, name.LastSeen = render.Time(n.FirstSeen), render.Time(n.LastSeen)
+		}
+		if len(n.Properties) > 0 {
+			name.Properties = names(n.Properties)
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
+func (s *Server) getLists(w *answer, r *http.Request) error {
+	out := api.Lists{Lists: []string{}}
+	schema := s.node().Schema()
+	if schema == nil {
+		return opening{}.no()
+	}
+	schema.Names(query.ListName, "", func(name string, _ tree.Type) bool {
+		out.Lists = append(out.Lists, name)
+		return true
+	})
+	return writeJSON(w, http.StatusOK, out)
+}
+
+func (s *Server) putList(w *answer, r *http.Request) error {
+	var request api.ListRequest
+	if err := s.readJSON(w, r, &request); err != nil {
+		return err
+	}
+	add := append(request.IDs, request.Add...)
+	for _, ids := range [][]string{add, request.Remove} {
+		for _, id := range ids {
+			if id == "" || len(id) > s.cfg.Message.ID {
+				return problem(api.CodeBadRequest, "an id is empty or too long")
+			}
+		}
+	}
+	name := r.PathValue("name")
+	if len(name) > s.cfg.Message.Name {
+		return problem(api.CodeBadRequest, "the list's name is too long")
+	}
+	if err := s.node().ListEdit(r.Context(), name, add, request.Remove); err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, api.ListEdited{List: name, Added: len(add), Removed: len(request.Remove)})
+}

@@ -1,0 +1,100 @@
+package decode
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/musterdb/muster/engine"
+)
+
+// CloudEvent decodes an event of CloudEvents 1.0 in its structured form: the subject did type, with
+// the members of data as properties. The error is a *Refusal. Source: CloudEvents 1.0.2, JSON format.
+func (d *Decoder) CloudEvent(raw []byte, env *Envelope) (engine.Incoming, error) {
+	d.env, d.notes, d.seen = env, d.notes[:0], parts{rest: d.seen.rest[:0]}
+	d.traits.reset()
+	d.properties.reset()
+	d.open(raw, string(raw))
+	if d.json.PeekKind() != '{' {
+		return engine.Incoming{}, refuse("bad_json", "a CloudEvent is a JSON object")
+	}
+	version := ""
+	err := d.object(func(name []byte) (err error) {
+		p := &d.seen
+		switch string(name) {
+		case "specversion":
+			version, err = d.string("specversion", d.limits.Name)
+		case "id":
+			p.message, err = d.string("id", d.limits.ID)
+		case "type":
+			p.event, err = d.string("type", d.limits.Name)
+		case "subject":
+			p.user, err = d.string("subject", d.limits.ID)
+		case "time":
+			p.timestamp, err = d.instant()
+		case "data":
+			p.properties, err = d.fields(&d.properties)
+		default:
+			err = d.further(string(name))
+		}
+		return err
+	})
+	if err != nil {
+		return engine.Incoming{}, err
+	}
+	if _, err := d.json.ReadToken(); !errors.Is(err, io.EOF) {
+		return engine.Incoming{}, refuse("bad_json", "there is something behind the end of the event")
+	}
+	switch {
+	case version != "1.0":
+		return engine.Incoming{}, refuse("bad_version", "specversion is %q: only 1.0 is known", version)
+	case d.seen.user == "":
+		return engine.Incoming{}, refuse("no_id", "the CloudEvent has no subject to be the userId")
+	case d.seen.message == "":
+		return engine.Incoming{}, refuse("no_id", "the CloudEvent has no id")
+	}
+	return d.assemble()
+}
+
+// StructuredCloudEvent makes the structured form of a binary one: attributes from ce- headers, data
+// from the body. What the headers lack, CloudEvent refuses.
+func StructuredCloudEvent(header http.Header, body []byte) []byte {
+	event := []byte{'{'}
+	member := func(name string, value []byte) {
+		if len(event) > 1 {
+			event = append(event, ',')
+		}
+		event, _ = jsontext.AppendQuote(event, strings.ToValidUTF8(name, "\uFFFD"))
+		event = append(append(event, ':'), value...)
+	}
+	quoted := func(text string) []byte {
+		q, _ := jsontext.AppendQuote(nil, strings.ToValidUTF8(text, "\uFFFD")) // valid UTF-8 always quotes
+		return q
+	}
+	for name, values := range header {
+		if attribute, ok := strings.CutPrefix(strings.ToLower(name), "ce-"); ok && len(values) > 0 {
+			text, err := url.PathUnescape(values[0]) // the HTTP binding percent-encodes
+			if err != nil {
+				text = values[0]
+			}
+			member(attribute, quoted(text))
+		}
+	}
+	body = bytes.TrimSpace(body)
+	media := header.Get("Content-Type")
+	switch {
+	case len(body) == 0:
+	case media == "" || strings.Contains(media, "json"):
+		member("data", body) // where it is not JSON, the whole event is not
+	default:
+		member("datacontenttype", quoted(media))
+		member("data_base64", quoted(base64.StdEncoding.EncodeToString(body)))
+	}
+	return append(event, '}')
+}

@@ -1,0 +1,206 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// at is the time of all tests.
+var at = time.Date(2026, 11, 5, 12, 0, 0, 0, time.UTC)
+
+// fakeNode is a Node of functions. Without one of its own, Ingest keeps what it is given, once.
+type fakeNode struct {
+	Node // calls that no test expects panic
+
+	ingest   func(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error)
+	query    func(ctx context.Context, ask Ask) (*query.Answer, error)
+	members  func(predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error)
+	segments []SegmentText
+	status   Status
+
+	mu struct {
+		sync.Mutex
+		got  []engine.Incoming
+		seen map[string]bool
+	}
+}
+
+func (f *fakeNode) Ingest(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error) {
+	if f.ingest != nil {
+		return f.ingest(ctx, msgs)
+	}
+	return f.keep(msgs), nil
+}
+
+func (f *fakeNode) keep(msgs []engine.Incoming) []engine.Outcome {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mu.seen == nil {
+		f.mu.seen = make(map[string]bool)
+	}
+	out := make([]engine.Outcome, len(msgs))
+	for i, m := range msgs {
+		key := m.MessageID
+		if m.Source != "" {
+			key = m.Source + "\x00" + string(rune(m.Line))
+		}
+		out[i].Status = engine.Accepted
+		if f.mu.seen[key] {
+			out[i].Status = engine.Duplicate
+			continue
+		}
+		f.mu.seen[key] = true
+		f.mu.got = append(f.mu.got, m)
+	}
+	return out
+}
+
+func (f *fakeNode) got() []engine.Incoming {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mu.got
+}
+
+func (f *fakeNode) Query(ctx context.Context, ask Ask) (*query.Answer, error) {
+	return f.query(ctx, ask)
+}
+func (f *fakeNode) Schema() query.Schema { return fakeSchema{} }
+func (f *fakeNode) Names(_ context.Context, kind query.NameKind) ([]engine.NameInfo, error) {
+	switch kind {
+	case query.AttributeName:
+		return []engine.NameInfo{{Name: "plan", Type: tree.StringType, Cardinality: 2, Count: 7, Examples: []tree.Value{tree.Str("free"), tree.Str("pro")}, MemoryBytes: 64}}, nil
+	case query.EventName:
+		return []engine.NameInfo{{Name: "Order Completed", Count: 3, FirstSeen: at.UnixMilli(), LastSeen: at.UnixMilli(), Properties: []engine.NameInfo{{Name: "amount", Type: tree.NumberType, Cardinality: -1, Examples: []tree.Value{num("12.5")}}}}}, nil
+	}
+	return []engine.NameInfo{{Name: "VIP", Count: 1}}, nil
+}
+func (f *fakeNode) About(_ context.Context, id string) (*engine.About, error) {
+	if id != "u1" && id != "a/1" {
+		return nil, fakeError{code: "no_profile", text: "no profile has this id"}
+	}
+	return &engine.About{ID: "u1", UserID: "u1", AnonymousIDs: []string{"a/1"}, Attributes: []engine.NamedField{{Name: "plan", Value: tree.Str("pro")}, {Name: "ltv", Value: num("10.50")}, {Name: "tags", Value: tree.ListOf(tree.Str("x"), tree.NumInt(2))}},
+		Events: []engine.EventCount{{Name: "Order Completed", Count: 3, First: at.UnixMilli() - 5, Last: at.UnixMilli()}}, FirstSeen: at.UnixMilli() - 5, LastSeen: at.UnixMilli(), Shard: 3, Seq: 99}, nil
+}
+func (f *fakeNode) Timeline(_ context.Context, id, before string, limit int) ([]engine.Received, string, error) {
+	m := engine.Incoming{Kind: engine.Track, MessageID: "m1", UserID: "u1", Event: "E", Time: at.UnixMilli(), ReceivedAt: at.UnixMilli(), Fields: []engine.NamedField{{Name: "a.b", Value: num("1.5")}}, Context: []byte(`{"context":{"ip":"::1"}}`)}
+	return []engine.Received{{Incoming: m, Shard: 1, Seq: 7}}, "older-than-" + before, nil
+}
+func (f *fakeNode) PutSegment(_ context.Context, t SegmentText, replace, allowUnknown bool) ([]tree.Diagnostic, error) {
+	for i := range f.segments {
+		if f.segments[i].Name == t.Name {
+			if !replace {
+				return nil, fakeError{code: "segment_exists", text: "there is a segment of this name"}
+			}
+			f.segments[i] = t
+			return []tree.Diagnostic{{Code: "unknown_attribute", Message: "no attribute is called x", Line: 1, Column: 2, Length: 1}}, nil
+		}
+	}
+	f.segments = append(f.segments, t)
+	return nil, nil
+}
+func (f *fakeNode) DropSegment(context.Context, string) error { return nil }
+func (f *fakeNode) Segments(context.Context) ([]SegmentText, error) {
+	return f.segments, nil
+}
+func (f *fakeNode) Members(_ context.Context, predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error) {
+	return f.members(predicate, after, limit, fn)
+}
+func (f *fakeNode) MemberOf(_ context.Context, segment, id string) (bool, error) {
+	return segment == "VIP", nil
+}
+func (f *fakeNode) ListEdit(context.Context, string, []string, []string) error { return nil }
+func (f *fakeNode) Status(context.Context) Status                              { return f.status }
+
+type fakeSchema struct{ query.Schema }
+
+func (fakeSchema) Names(kind query.NameKind, event string, yield func(string, tree.Type) bool) {
+	if kind == query.ListName {
+		yield("newsletter", tree.NoType)
+	}
+	if kind == query.AttributeName {
+		yield("country", tree.StringType)
+	}
+}
+
+// fakeError is an error of a node with a code and a time to try again.
+type fakeError struct {
+	code, text string
+	after      time.Duration
+}
+
+func (e fakeError) Error() string             { return e.text }
+func (e fakeError) Code() string              { return e.code }
+func (e fakeError) RetryAfter() time.Duration { return e.after }
+
+func num(text string) tree.Value {
+	n, ok := tree.ParseNumber(text)
+	if !ok {
+		panic(text)
+	}
+	return tree.Num(n)
+}
+
+func newTestServer(t testing.TB, node Node, change func(*Config)) *Server {
+	t.Helper()
+	cfg := Config{Now: func() time.Time { return at }}
+	if change != nil {
+		change(&cfg)
+	}
+	s, err := New(cfg, node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// ask sends a request to a handler. headers are name, value, name, value.
+func ask(s http.Handler, method, path string, body io.Reader, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, body)
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w
+}
+
+// problemOf reads the problem an answer must be.
+func problemOf(t testing.TB, w *httptest.ResponseRecorder, status int, code string) api.Problem {
+	t.Helper()
+	var p api.Problem
+	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
+		t.Fatalf("not a problem: %v: %s", err, w.Body)
+	}
+	if got := w.Header().Get("Content-Type"); got != api.ProblemType {
+		t.Errorf("a problem of type %q", got)
+	}
+	if w.Code != status || p.Status != status || p.Code != code {
+		t.Fatalf("got %d %s (%s), want %d %s", w.Code, p.Code, p.Detail, status, code)
+	}
+	return p
+}
+
+func text(s string) io.Reader { return strings.NewReader(s) }
+
+// resultOf reads the answer of POST /v1/events.
+func resultOf(t testing.TB, w *httptest.ResponseRecorder) api.IngestResult {
+	t.Helper()
+	var r api.IngestResult
+	if err := json.NewDecoder(bytes.NewReader(w.Body.Bytes())).Decode(&r); err != nil || w.Code != http.StatusOK {
+		t.Fatalf("%d %s (%v)", w.Code, w.Body, err)
+	}
+	return r
+}

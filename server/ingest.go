@@ -1,0 +1,94 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/server/decode"
+)
+
+// ingest serves the paths of Segment and those who speak like it: one message, or a batch. kind is
+// that of the path, 0 where each message says its own. The answer is a success as soon as the
+// messages that can be taken are durable: what cannot be taken would fail for ever, and the SDKs
+// would send the whole batch again, so it goes to the rejects.
+func (s *Server) ingest(kind engine.Kind) handler {
+	return func(w *answer, r *http.Request) error {
+		body, release, err := s.readBody(w, r, s.cfg.MaxBody)
+		if err != nil {
+			return err
+		}
+		defer release()
+		in := s.newIntake(r.URL.Path, decode.Envelope{Kind: kind})
+		defer in.close()
+		split, err := in.decoder.Split(body)
+		if err != nil {
+			in.rejectBody(body, err)
+			return err
+		}
+		if len(split.Items) > s.cfg.MaxItems {
+			return problem(api.CodeTooLarge, fmt.Sprintf("the batch has %d messages: at most %d", len(split.Items), s.cfg.MaxItems))
+		}
+		if split.Batch {
+			in.env.Kind = 0
+		}
+		in.env.SentAt, in.env.Context = split.SentAt, split.Context
+		if !split.Batch { // both are the message's own
+			in.env.SentAt, in.env.Context = 0, nil
+		}
+		parcel := &parcel{messages: make([]engine.Incoming, 0, len(split.Items)), origins: make([]origin, 0, len(split.Items))}
+		for i, span := range split.Items {
+			in.add(parcel, uint64(i+1), body[span.Start:span.End], in.decoder.Message)
+		}
+		if err := in.send(r.Context(), parcel); err != nil {
+			return err
+		}
+		return writeJSON(w, http.StatusOK, api.Success{Success: true, Rejected: in.result.Rejected})
+	}
+}
+
+// rejectBody shows a body that is no JSON among the rejects: its sender drops it and sees nothing.
+func (in *intake) rejectBody(body []byte, err error) {
+	p, _ := asProblem(err)
+	in.report(&rejected{origin: origin{1, body}, code: p.Code, reason: p.Detail})
+}
+
+// metricsDropped takes what @segment/analytics-next tells about itself, and forgets it.
+func (s *Server) metricsDropped(w *answer, r *http.Request) error {
+	return writeJSON(w, http.StatusOK, api.Success{Success: true})
+}
+
+// settings answers what Segment's browser and mobile SDKs ask before they send: come here, please.
+func (s *Server) settings(w *answer, r *http.Request) error {
+	protocol := "http"
+	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
+		protocol = "https"
+	}
+	return writeJSON(w, http.StatusOK, map[string]any{
+		"integrations": map[string]any{"Segment.io": map[string]any{
+			"apiKey": r.PathValue("key"), "apiHost": r.Host + "/v1", "protocol": protocol,
+			"bundlingStatus": nil, "unbundledIntegrations": []string{}, "addBundledMetadata": false,
+		}},
+		"plan":               map[string]any{"track": map[string]any{"__default": map[string]any{"enabled": true, "integrations": map[string]any{}}}},
+		"edgeFunction":       map[string]any{},
+		"enabledMiddleware":  map[string]any{},
+		"metrics":            map[string]any{"sampleRate": 0},
+		"middlewareSettings": map[string]any{},
+		"remotePlugins":      []any{},
+	})
+}
+
+// sourceConfig answers what RudderStack's browser SDK asks before it sends.
+func (s *Server) sourceConfig(w *answer, r *http.Request) error {
+	key := r.URL.Query().Get("writeKey")
+	off := map[string]any{"enabled": false}
+	return writeJSON(w, http.StatusOK, map[string]any{
+		"source": map[string]any{
+			"id": "muster", "name": "muster", "writeKey": key, "enabled": true, "workspaceId": "muster",
+			"config":      map[string]any{"statsCollection": map[string]any{"errors": off, "metrics": off}},
+			"connections": []any{}, "destinations": []any{}, "dataplanes": map[string]any{},
+		},
+		"updatedAt": "2026-01-01T00:00:00.000Z",
+	})
+}

@@ -1,0 +1,95 @@
+package server
+
+import (
+	"encoding/json"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/musterdb/muster/api"
+)
+
+// document writes the OpenAPI 3.1 document of the route table, with schemas of the types of package
+// api. It cannot say of a route what the table does not.
+func (s *Server) document() ([]byte, error) {
+	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	doc := &huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info: &huma.Info{Title: "Muster", Version: s.cfg.Version,
+			Description: "Real-time customer segmentation. Errors are application/problem+json with a code."},
+		Paths:      make(map[string]*huma.PathItem),
+		Components: &huma.Components{Schemas: registry},
+	}
+	problemSchema := registry.Schema(reflect.TypeFor[api.Problem](), true, "Problem")
+	for i := range s.routes {
+		r := &s.routes[i]
+		path := strings.TrimSuffix(r.pattern, "{$}")
+		item := doc.Paths[path]
+		if item == nil {
+			item = &huma.PathItem{}
+			doc.Paths[path] = item
+		}
+		op := r.operation.document(registry, path, r.body)
+		op.Responses["default"] = &huma.Response{Description: "A problem", Content: map[string]*huma.MediaType{api.ProblemType: {Schema: problemSchema}}}
+		switch r.method {
+		case "GET":
+			item.Get = op
+		case "POST":
+			item.Post = op
+		case "PUT":
+			item.Put = op
+		case "DELETE":
+			item.Delete = op
+		}
+	}
+	return json.Marshal(doc)
+}
+
+// document makes the OpenAPI operation.
+func (o operation) document(registry huma.Registry, path string, body any) *huma.Operation {
+	op := &huma.Operation{OperationID: o.id, Summary: o.summary, Responses: make(map[string]*huma.Response)}
+	for _, part := range strings.Split(path, "/") {
+		if name, ok := strings.CutPrefix(part, "{"); ok {
+			op.Parameters = append(op.Parameters, &huma.Param{Name: strings.TrimSuffix(name, "}"), In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}})
+		}
+	}
+	for _, p := range o.query {
+		op.Parameters = append(op.Parameters, &huma.Param{Name: p.name, In: "query", Description: p.what, Schema: schemaOf(registry, p.kind)})
+	}
+	if body != nil {
+		media := o.bodyMedia
+		if media == nil {
+			media = []string{"application/json"}
+		}
+		op.RequestBody = &huma.RequestBody{Required: true, Content: content(media, schemaOf(registry, body))}
+	}
+	response := &huma.Response{Description: o.summary, Content: content(o.media, nil)}
+	if o.answer != nil {
+		response.Content["application/json"] = &huma.MediaType{Schema: schemaOf(registry, o.answer)}
+	}
+	status := o.status
+	if status == 0 {
+		status = 200
+	}
+	op.Responses[strconv.Itoa(status)] = response
+	return op
+}
+
+func content(media []string, schema *huma.Schema) map[string]*huma.MediaType {
+	out := make(map[string]*huma.MediaType)
+	for _, m := range media {
+		out[m] = &huma.MediaType{Schema: schema}
+	}
+	return out
+}
+
+// schemaOf returns the schema of a value's type; a map stands for any object.
+func schemaOf(registry huma.Registry, v any) *huma.Schema {
+	if _, any := v.(map[string]any); any {
+		return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}
+	}
+	t := reflect.TypeOf(v)
+	return registry.Schema(t, true, t.Name())
+}

@@ -1,0 +1,44 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// opening is the Node there is before the real one: it is not ready, whatever it is asked.
+type opening struct{}
+
+var _ Node = opening{}
+
+func (opening) no() error {
+	return busy(api.CodeNotReady, "the node is opening: it reads its snapshot and log", time.Second)
+}
+
+func (o opening) Ingest(context.Context, []engine.Incoming) ([]engine.Outcome, error) {
+	return nil, o.no()
+}
+func (o opening) Query(context.Context, Ask) (*query.Answer, error) { return nil, o.no() }
+func (o opening) Schema() query.Schema                              { return nil }
+func (o opening) Names(context.Context, query.NameKind) ([]engine.NameInfo, error) {
+	return nil, o.no()
+}
+func (o opening) About(context.Context, string) (*engine.About, error) { return nil, o.no() }
+func (o opening) Timeline(context.Context, string, string, int) ([]engine.Received, string, error) {
+	return nil, "", o.no()
+}
+func (o opening) PutSegment(context.Context, SegmentText, bool, bool) ([]tree.Diagnostic, error) {
+	return nil, o.no()
+}
+func (o opening) DropSegment(context.Context, string) error              { return o.no() }
+func (o opening) Segments(context.Context) ([]SegmentText, error)        { return nil, o.no() }
+func (o opening) MemberOf(context.Context, string, string) (bool, error) { return false, o.no() }
+func (o opening) Members(context.Context, string, string, int, func(string, string) bool) (query.Stats, error) {
+	return query.Stats{}, o.no()
+}
+func (o opening) ListEdit(context.Context, string, []string, []string) error { return o.no() }
+func (o opening) Status(context.Context) Status                              { return Status{Reason: "opening"} }

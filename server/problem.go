@@ -1,0 +1,142 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/query/tree"
+	"github.com/musterdb/muster/server/decode"
+)
+
+// problem makes an error with a code of the table.
+func problem(code, detail string) *api.Problem {
+	row, ok := api.LookupCode(code)
+	if !ok {
+		row, _ = api.LookupCode(api.CodeInternal)
+	}
+	return &api.Problem{Title: row.Title, Status: row.Status, Code: row.Name, Detail: detail}
+}
+
+// busy is a problem that goes away by itself.
+func busy(code, detail string, after time.Duration) *api.Problem {
+	p := problem(code, detail)
+	p.RetryAfter = after
+	return p
+}
+
+// asProblem tells what an error is to the outside. known is false when it is nobody's business but
+// the log's.
+func asProblem(err error) (p *api.Problem, known bool) {
+	var (
+		diagnostic *tree.Diagnostic
+		refusal    *decode.Refusal
+		tooLarge   *http.MaxBytesError
+		coded      Coded
+		retry      Retryable
+	)
+	switch {
+	case errors.As(err, &p):
+		return p, true
+	case errors.As(err, &diagnostic):
+		return ofDiagnostic(diagnostic), true
+	case errors.As(err, &refusal):
+		p := problem(api.CodeBadRequest, refusal.Reason)
+		p.Code = refusal.Code
+		return p, true
+	case errors.As(err, &tooLarge):
+		return problem(api.CodeTooLarge, "the body is larger than "+strconv.FormatInt(tooLarge.Limit, 10)+" bytes"), true
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return problem(api.CodeBodyTimeout, "the body did not come in time"), true
+	}
+	var after time.Duration
+	if errors.As(err, &retry) {
+		after = retry.RetryAfter()
+	}
+	if errors.As(err, &coded) {
+		if row, ok := api.LookupCode(coded.Code()); ok {
+			p = &api.Problem{Title: row.Title, Status: row.Status, Code: row.Name, Detail: err.Error()}
+		}
+	}
+	switch {
+	case p != nil && p.Status == http.StatusInternalServerError:
+		return problem(api.CodeInternal, "the log of the server says more"), false
+	case p != nil:
+	case after > 0:
+		p = problem(api.CodeOverloaded, err.Error())
+	case errors.Is(err, context.Canceled):
+		return problem(api.CodeCanceled, ""), true
+	case errors.Is(err, context.DeadlineExceeded):
+		return problem(api.CodeTimeout, "it took longer than the time limit"), true
+	default:
+		return problem(api.CodeInternal, "the log of the server says more"), false
+	}
+	if p.RetryAfter = after; after == 0 && p.Temporary() {
+		p.RetryAfter = time.Second
+	}
+	return p, true
+}
+
+func ofDiagnostic(d *tree.Diagnostic) *api.Problem {
+	p := problem(api.CodeBadRequest, d.Message)
+	p.Title, p.Code = "The statement has a mistake", d.Code
+	if p.Code == "" {
+		p.Code = "syntax"
+	}
+	p.Line, p.Column, p.Length, p.Hint, p.Suggestions = d.Line, d.Column, d.Length, d.Hint, d.Suggestions
+	return p
+}
+
+// diagnostics makes the JSON form of warnings and mistakes; never nil.
+func diagnostics(list []tree.Diagnostic) []api.Diagnostic {
+	out := make([]api.Diagnostic, 0, len(list))
+	for _, d := range list {
+		out = append(out, api.Diagnostic{Code: d.Code, Message: d.Message, Line: d.Line, Column: d.Column, Length: d.Length, Hint: d.Hint, Suggestions: d.Suggestions})
+	}
+	return out
+}
+
+// fail answers a request that went wrong. Where the answer has begun already, the connection is cut,
+// so that nobody takes half an answer for a whole one.
+func (s *Server) fail(w *answer, r *http.Request, err error) {
+	p, known := asProblem(err)
+	if !known {
+		s.cfg.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	if w.status != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	// Reads come from clients that know 503; the SDKs that write know only 429.
+	if p.Status == http.StatusTooManyRequests && w.route != nil && w.route.reads {
+		copied := *p
+		copied.Status, p = http.StatusServiceUnavailable, &copied
+	}
+	if p.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(p.RetryAfter.Seconds())))))
+	}
+	w.Header().Set("Content-Type", api.ProblemType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(p.Status)
+	if err := json.NewEncoder(w).Encode(p); err != nil {
+		s.cfg.Log.Debug("answer not written", "path", r.URL.Path, "error", err)
+	}
+}
+
+// writeJSON answers with a value of package api.
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
+	w.WriteHeader(status)
+	_, err = w.Write(append(body, '\n'))
+	return err
+}

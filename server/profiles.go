@@ -1,0 +1,127 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+
+	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/query/tree"
+	"github.com/musterdb/muster/server/render"
+)
+
+// value is a tree.Value that writes itself as JSON.
+type value tree.Value
+
+// MarshalJSON writes the value as answers do.
+func (v value) MarshalJSON() ([]byte, error) { return render.AppendValue(nil, tree.Value(v)), nil }
+
+func (s *Server) getProfile(w *answer, r *http.Request) error {
+	ctx, cancel := s.queryContext(r)
+	defer cancel()
+	about, err := s.node().About(ctx, r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	out := api.Profile{
+		ID: about.ID, UserID: about.UserID, AnonymousIDs: about.AnonymousIDs, Shard: about.Shard, Seq: about.Seq,
+		Attributes: fieldMap(about.Attributes), Events: make([]api.EventCount, 0, len(about.Events)), Segments: []string{},
+	}
+	if out.AnonymousIDs == nil {
+		out.AnonymousIDs = []string{}
+	}
+	for _, e := range about.Events {
+		out.Events = append(out.Events, api.EventCount{Name: e.Name, Count: e.Count, First: render.Time(e.First), Last: render.Time(e.Last)})
+	}
+	if len(about.Events) > 0 {
+		out.FirstSeen, out.LastSeen = render.Time(about.FirstSeen), render.Time(about.LastSeen)
+	}
+	if r.URL.Query().Get("segments") != "false" {
+		if out.Segments, err = s.segmentsOf(ctx, about.ID); err != nil {
+			return err
+		}
+	}
+	return writeJSON(w, http.StatusOK, out)
+}
+
+// segmentAskers bounds how many segments one profile request asks about at once.
+const segmentAskers = 4
+
+// segmentsOf returns the names of the saved segments a profile is in.
+func (s *Server) segmentsOf(ctx context.Context, id string) ([]string, error) {
+	node := s.node()
+	segments, err := node.Segments(ctx)
+	if err != nil {
+		return nil, err
+	}
+	in, failures := make([]bool, len(segments)), make([]error, len(segments))
+	slots := make(chan struct{}, segmentAskers)
+	var wait sync.WaitGroup
+	for i := range segments {
+		slots <- struct{}{}
+		wait.Go(func() {
+			in[i], failures[i] = node.MemberOf(ctx, segments[i].Name, id)
+			<-slots
+		})
+	}
+	wait.Wait()
+	names := []string{}
+	for i, segment := range segments {
+		if failures[i] != nil {
+			if p, _ := asProblem(failures[i]); p.Code == api.CodeNoSegment { // dropped since it was listed
+				continue
+			}
+			return nil, failures[i]
+		}
+		if in[i] {
+			names = append(names, segment.Name)
+		}
+	}
+	return names, nil
+}
+
+func fieldMap(fields []engine.NamedField) map[string]any {
+	out := make(map[string]any, len(fields))
+	for _, f := range fields {
+		out[f.Name] = value(f.Value)
+	}
+	return out
+}
+
+func (s *Server) getTimeline(w *answer, r *http.Request) error {
+	limit, err := intParam(r, "limit", 100, 1, 1000)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.queryContext(r)
+	defer cancel()
+	messages, next, err := s.node().Timeline(ctx, r.PathValue("id"), r.URL.Query().Get("before"), limit)
+	if err != nil {
+		return err
+	}
+	out := api.Timeline{Events: make([]api.Message, 0, len(messages)), Next: next}
+	for i := range messages {
+		out.Events = append(out.Events, message(&messages[i].Incoming))
+	}
+	return writeJSON(w, http.StatusOK, out)
+}
+
+// message writes a message of the history much as it was received.
+func message(m *engine.Incoming) api.Message {
+	out := api.Message{
+		Type: m.Kind.String(), MessageID: m.MessageID, Source: m.Source, Line: m.Line, UserID: m.UserID, AnonymousID: m.AnonymousID,
+		PreviousID: m.PreviousID, GroupID: m.GroupID, Event: m.Event, Timestamp: render.Time(m.Time), ReceivedAt: render.Time(m.ReceivedAt),
+	}
+	switch m.Kind {
+	case engine.Track, engine.Page, engine.Screen:
+		out.Properties = fieldMap(m.Fields)
+	default:
+		out.Traits = fieldMap(m.Fields)
+	}
+	if json.Valid(m.Context) {
+		out.Rest = m.Context
+	}
+	return out
+}

@@ -1,0 +1,183 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/syntax"
+	"github.com/musterdb/muster/query/tree"
+	"github.com/musterdb/muster/server/render"
+)
+
+// maxControlBody bounds the bodies of requests that are not ingest; a text beyond the language's own
+// limit still comes through, to be refused by it with a better message.
+const maxControlBody = 4 << 20
+
+// readJSON reads the body of a control request. Its Content-Type does not matter; unknown members are
+// refused, since they are misspelt ones.
+func (s *Server) readJSON(w *answer, r *http.Request, into any) error {
+	body, release, err := s.readBody(w, r, min(maxControlBody, s.cfg.MaxBody))
+	if err != nil {
+		return err
+	}
+	defer release()
+	decoder := json.NewDecoder(strings.NewReader(string(body)))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		if errors.Is(err, io.EOF) {
+			return problem(api.CodeBadJSON, "the body is empty")
+		}
+		return problem(api.CodeBadJSON, strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if decoder.More() {
+		return problem(api.CodeBadJSON, "there is something behind the end of the body")
+	}
+	return nil
+}
+
+func (s *Server) postQuery(w *answer, r *http.Request) error {
+	var request api.QueryRequest
+	if err := s.readJSON(w, r, &request); err != nil {
+		return err
+	}
+	return s.answerQuery(w, r, Ask{Text: request.Query, Consistency: request.Consistency, MaxRows: request.MaxRows})
+}
+
+// getQuery answers reads only: a link must change nothing.
+func (s *Server) getQuery(w *answer, r *http.Request) error {
+	rows, err := intParam(r, "max_rows", 0, 0, 1<<30)
+	if err != nil {
+		return err
+	}
+	q := r.URL.Query()
+	ask := Ask{Text: q.Get("q"), Consistency: q.Get("consistency"), MaxRows: rows}
+	parsed, err := syntax.Parse(ask.Text, syntax.Limits{})
+	if err != nil {
+		return err
+	}
+	switch parsed.Stmt.(type) {
+	case *tree.CreateStmt, *tree.DropStmt:
+		return problem(api.CodeBadRequest, "a GET changes nothing: use POST /v1/query")
+	}
+	return s.answerQuery(w, r, ask)
+}
+
+// answerQuery asks the node and writes the answer in the format the client takes.
+func (s *Server) answerQuery(w *answer, r *http.Request, ask Ask) error {
+	switch ask.Consistency {
+	case "", "leader", "linearizable", "stale":
+	default:
+		return problem(api.CodeBadRequest, fmt.Sprintf("consistency %.40q is none of leader, linearizable and stale", ask.Consistency))
+	}
+	if ask.MaxRows < 0 {
+		return problem(api.CodeBadRequest, "max_rows is negative")
+	}
+	format, err := acceptable(r)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.queryContext(r)
+	defer cancel()
+	got, err := s.node().Query(ctx, ask)
+	if err != nil {
+		if ctx.Err() != nil && r.Context().Err() == nil {
+			return problem(api.CodeTimeout, fmt.Sprintf("the statement took longer than %s", s.cfg.QueryTimeout))
+		}
+		return err
+	}
+	if format == render.JSON {
+		body := render.AppendAnswer(nil, got)
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		_, err := w.Write(body)
+		return unsent(err)
+	}
+	tableHeader(w, format)
+	w.Header().Set("Muster-Now", render.Time(got.Stats.Now))
+	w.Header().Set("Muster-Warnings", strconv.Itoa(len(got.Warnings)))
+	return unsent(render.Table(w, format, got.Columns, render.AllRows(got)))
+}
+
+// unsent names an error of writing an answer; nil stays nil.
+func unsent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("write answer: %w", err)
+}
+
+// mediaTypes are the formats by their media types; JSON is first, since it is the default.
+var mediaTypes = []struct {
+	media  string
+	format render.Format
+}{
+	{"application/json", render.JSON},
+	{"text/csv", render.CSV},
+	{"application/x-ndjson", render.NDJSON},
+	{"application/ndjson", render.NDJSON},
+	{"application/vnd.apache.parquet", render.Parquet},
+}
+
+func tableHeader(w http.ResponseWriter, format render.Format) {
+	for _, m := range mediaTypes {
+		if m.format == format {
+			if format == render.CSV {
+				m.media += "; charset=utf-8; header=present"
+			}
+			w.Header().Set("Content-Type", m.media)
+			return
+		}
+	}
+}
+
+// acceptable finds the format the client likes best; without a wish it is JSON.
+func acceptable(r *http.Request) (render.Format, error) {
+	best, format := -1.0, render.JSON
+	wishes := strings.Join(r.Header.Values("Accept"), ",")
+	if strings.TrimSpace(wishes) == "" {
+		return render.JSON, nil
+	}
+	for _, wish := range strings.Split(wishes, ",") {
+		media, params, err := mime.ParseMediaType(wish)
+		if err != nil {
+			continue
+		}
+		weight := 1.0
+		if q, err := strconv.ParseFloat(params["q"], 64); err == nil {
+			weight = q
+		}
+		if media == "*/*" || media == "application/*" {
+			weight -= 1e-6 // any named one of the same weight is liked better
+		}
+		for _, m := range mediaTypes {
+			if weight > best && weight > 0 && (m.media == media || media == "*/*" || media == "application/*" || media == "text/*" && m.format == render.CSV) {
+				best, format = weight, m.format
+			}
+		}
+	}
+	if best < 0 {
+		return 0, problem(api.CodeNotAcceptable, "answers are application/json, text/csv, application/x-ndjson or application/vnd.apache.parquet")
+	}
+	return format, nil
+}
+
+// apiStats makes the JSON form of what an answer stands on.
+func apiStats(st *query.Stats) api.Stats {
+	out := api.Stats{ElapsedMillis: st.ElapsedMillis, Profiles: st.Profiles, EventsScanned: st.EventsScanned, Now: render.Time(st.Now), Shards: []api.ShardStat{}}
+	for _, shard := range st.Shards {
+		out.Shards = append(out.Shards, shardStat(shard))
+	}
+	return out
+}
+
+func shardStat(st query.ShardStat) api.ShardStat {
+	return api.ShardStat{Shard: st.Shard, Seq: st.Seq, Time: render.Time(st.Time), SettledTo: render.Time(st.SettledTo)}
+}

@@ -1,0 +1,137 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/engine"
+)
+
+// class says which slots a request takes.
+type class uint8
+
+const (
+	controlClass class = iota
+	ingestClass
+	healthClass // takes none: it must answer when nothing else does
+)
+
+// route is one line of the table that both serves and documents.
+type route struct {
+	method, pattern string
+	class           class
+	reads           bool // changes nothing: a busy server says 503 and not 429
+	open            bool // pages of any site may use it
+	handle          handler
+	operation
+}
+
+// operation is what the OpenAPI document says of a route. Path parameters stand in the pattern.
+type operation struct {
+	id, summary string
+	query       []parameter
+	body        any      // a value of the body's JSON type; nil without a body
+	bodyMedia   []string // application/json by default
+	answer      any      // a value of the answer's JSON type; nil for an answer without one
+	status      int      // 200 by default
+	media       []string // further media types of the answer; the only ones if answer is nil
+}
+
+// parameter is one of the query string; its type is that of kind.
+type parameter struct {
+	name string
+	kind any
+	what string
+}
+
+var (
+	tableMedia = []string{"text/csv", "application/x-ndjson", "application/vnd.apache.parquet"}
+	anyMedia   = []string{"application/json", "text/plain", "application/x-www-form-urlencoded"}
+)
+
+// table returns every route there is.
+func (s *Server) table() []route {
+	routes := []route{
+		{method: "GET", pattern: "/{$}", class: healthClass, reads: true, handle: s.front, operation: operation{id: "front", summary: "What this is", media: []string{"text/html"}}},
+		{method: "GET", pattern: "/openapi.json", class: healthClass, reads: true, handle: s.getOpenAPI, operation: operation{id: "openapi", summary: "This document", answer: map[string]any{}}},
+		{method: "GET", pattern: "/healthz", class: healthClass, reads: true, handle: s.healthz, operation: operation{id: "healthz", summary: "Whether the process lives", answer: api.Health{}}},
+		{method: "GET", pattern: "/readyz", class: healthClass, reads: true, handle: s.readyz, operation: operation{id: "readyz", summary: "Whether the node serves; 503 with the same body while it does not", answer: api.Health{}}},
+		{method: "GET", pattern: "/metrics", class: healthClass, reads: true, handle: s.getMetrics, operation: operation{id: "metrics", summary: "Metrics for Prometheus", media: []string{"text/plain"}}},
+	}
+	routes = append(routes, s.queryRoutes()...)
+	routes = append(routes, s.recordRoutes()...)
+	return append(routes, s.ingestRoutes()...)
+}
+
+func (s *Server) queryRoutes() []route {
+	return []route{
+		{method: "POST", pattern: "/v1/query", reads: true, handle: s.postQuery, operation: operation{id: "query", summary: "Answer a statement",
+			body: api.QueryRequest{}, answer: api.Answer{}, media: tableMedia}},
+		{method: "GET", pattern: "/v1/query", reads: true, handle: s.getQuery, operation: operation{id: "queryRead", summary: "Answer a statement that changes nothing",
+			query: []parameter{{"q", "", "The statement"}, {"consistency", "", "leader, linearizable or stale"}, {"max_rows", 0, "The most rows to answer"}}, answer: api.Answer{}, media: tableMedia}},
+		{method: "POST", pattern: "/v1/parse", reads: true, handle: s.parse, operation: operation{id: "parse", summary: "Tree, canonical text, mistakes and tokens of a text",
+			body: api.ParseRequest{}, answer: api.Parsed{}}},
+		{method: "POST", pattern: "/v1/format", reads: true, handle: s.format, operation: operation{id: "format", summary: "Canonical text of a tree",
+			body: api.FormatRequest{}, answer: api.Formatted{}}},
+	}
+}
+
+func (s *Server) recordRoutes() []route {
+	limit, before := parameter{"limit", 0, "The most entries of a page"}, parameter{"before", "", "The next of the page before"}
+	return []route{
+		{method: "GET", pattern: "/v1/profiles/{id}", reads: true, handle: s.getProfile, operation: operation{id: "profile", summary: "What is known of a profile, found by any of its ids",
+			query: []parameter{{"segments", true, "Whether to say which segments it is in; true by default"}}, answer: api.Profile{}}},
+		{method: "GET", pattern: "/v1/profiles/{id}/events", reads: true, handle: s.getTimeline, operation: operation{id: "profileEvents", summary: "The messages received for a profile, newest first",
+			query: []parameter{limit, before}, answer: api.Timeline{}}},
+		{method: "GET", pattern: "/v1/segments", reads: true, handle: s.getSegments, operation: operation{id: "segments", summary: "All saved segments", answer: api.Segments{}}},
+		{method: "GET", pattern: "/v1/segments/{name}", reads: true, handle: s.getSegment, operation: operation{id: "segment", summary: "One saved segment", answer: api.Segment{}}},
+		{method: "PUT", pattern: "/v1/segments/{name}", handle: s.putSegment, operation: operation{id: "putSegment", summary: "Save a segment",
+			query: []parameter{{"replace", true, "Whether it may exist already; true by default"}}, body: api.SegmentRequest{}, answer: api.Segment{}}},
+		{method: "DELETE", pattern: "/v1/segments/{name}", handle: s.deleteSegment, operation: operation{id: "deleteSegment", summary: "Drop a segment", status: http.StatusNoContent}},
+		{method: "GET", pattern: "/v1/segments/{name}/members", reads: true, handle: s.getMembers, operation: operation{id: "members", summary: "The members of a segment: pages as JSON, all of them as CSV, NDJSON or Parquet",
+			query: []parameter{limit, {"after", "", "The next of the page before"}}, answer: api.Members{}, media: tableMedia}},
+		{method: "GET", pattern: "/v1/segments/{name}/members/{id}", reads: true, handle: s.getMembership, operation: operation{id: "membership", summary: "Whether a profile is in a segment", answer: api.Membership{}}},
+		{method: "GET", pattern: "/v1/lists", reads: true, handle: s.getLists, operation: operation{id: "lists", summary: "The static lists", answer: api.Lists{}}},
+		{method: "PUT", pattern: "/v1/lists/{name}", handle: s.putList, operation: operation{id: "editList", summary: "Add ids to a static list and remove others", body: api.ListRequest{}, answer: api.ListEdited{}}},
+		{method: "GET", pattern: "/v1/catalog", reads: true, handle: s.getCatalog, operation: operation{id: "catalog", summary: "Everything that has a name, and its memory", answer: api.Catalog{}}},
+		{method: "GET", pattern: "/v1/rejects", reads: true, handle: s.getRejects, operation: operation{id: "rejects", summary: "The latest messages that could not be taken, newest first",
+			query: []parameter{limit, before}, answer: api.Rejects{}}},
+	}
+}
+
+// ingestRoutes are the paths of Segment, its short ones, RudderStack's and Jitsu's.
+func (s *Server) ingestRoutes() []route {
+	message := map[string]any{}
+	post := func(pattern, id, summary string, handle handler) route {
+		return route{method: "POST", pattern: pattern, class: ingestClass, open: true, handle: handle,
+			operation: operation{id: id, summary: summary, body: message, bodyMedia: anyMedia, answer: api.Success{}}}
+	}
+	get := func(pattern, id, summary string, handle handler) route {
+		return route{method: "GET", pattern: pattern, class: healthClass, reads: true, open: true, handle: handle,
+			operation: operation{id: id, summary: summary, answer: message}}
+	}
+	routes := []route{
+		{method: "POST", pattern: "/v1/events", class: ingestClass, open: true, handle: s.events, operation: operation{id: "events",
+			summary: "Messages as NDJSON or a JSON array, of any length, or CloudEvents",
+			query:   []parameter{{"source", "", "Identity of an imported file: its lines are known by their _line"}},
+			body:    message, bodyMedia: []string{"application/x-ndjson", "application/json", "application/cloudevents+json", "application/cloudevents-batch+json"}, answer: api.IngestResult{}}},
+		post("/v1/batch", "batch", "Many messages, each with its type", s.ingest(0)),
+		post("/v1/import", "import", "Many messages, each with its type", s.ingest(0)),
+		post("/v1/b", "batchShort", "Many messages, each with its type", s.ingest(0)),
+		post("/b", "batchShortest", "Many messages, each with its type", s.ingest(0)),
+		post("/beacon/v1/batch", "beacon", "Many messages, from RudderStack's browser SDK", s.ingest(0)),
+		post("/v1/m", "sdkMetrics", "What SDKs tell about themselves: dropped", s.metricsDropped),
+		get("/v1/projects/{key}/settings", "settings", "What Segment's browser SDK asks first", s.settings),
+		get("/projects/{key}/settings", "settingsShort", "What Segment's mobile SDKs ask first", s.settings),
+		get("/sourceConfig", "sourceConfig", "What RudderStack's browser SDK asks first", s.sourceConfig),
+	}
+	for kind := engine.Identify; kind <= engine.Alias; kind++ {
+		name := kind.String()
+		routes = append(routes,
+			post("/v1/"+name, name, "One "+name+" message", s.ingest(kind)),
+			post("/v1/"+name[:1], name+"Short", "One "+name+" message", s.ingest(kind)),
+			post("/api/s/"+name, name+"Jitsu", "One "+name+" message, from Jitsu's browser SDK", s.ingest(kind)),
+			post("/api/s/s2s/"+name, name+"JitsuServer", "One "+name+" message, from Jitsu's server SDK", s.ingest(kind)))
+	}
+	return routes
+}

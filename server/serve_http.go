@@ -1,0 +1,247 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/musterdb/muster/api"
+)
+
+// handler answers one request; an error it returns is answered as a problem.
+type handler func(w *answer, r *http.Request) error
+
+// routed makes a route known to the mux, which only has to find it: it tells a capture.
+type routed struct{ *route }
+
+// ServeHTTP tells the capture which route was found.
+func (f routed) ServeHTTP(w http.ResponseWriter, _ *http.Request) { w.(*capture).route = f.route }
+
+// capture is the ResponseWriter the mux gets: what it would answer by itself (not found, wrong method,
+// redirects) is answered by us as a problem.
+type capture struct{ route *route }
+
+// Header returns a header nobody reads.
+func (*capture) Header() http.Header { return http.Header{} }
+
+// Write drops b.
+func (*capture) Write(b []byte) (int, error) { return len(b), nil }
+
+// WriteHeader does nothing.
+func (*capture) WriteHeader(int) {}
+
+// answer is a ResponseWriter that knows what has been sent, and lets no write wait for ever.
+type answer struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	timeout time.Duration
+	route   *route
+	status  int
+	bytes   int64
+}
+
+// WriteHeader remembers the status.
+func (w *answer) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write gives each write a deadline of its own.
+func (w *answer) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	if err := w.control.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, fmt.Errorf("set write deadline: %w", err)
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (w *answer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// ServeHTTP finds the route, guards it and answers.
+func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	started := time.Now()
+	w := &answer{ResponseWriter: rw, control: http.NewResponseController(rw), timeout: s.cfg.WriteTimeout}
+	defer func() {
+		cause := recover()
+		if cause != nil && cause != http.ErrAbortHandler {
+			s.cfg.Log.Error("handler panicked", "method", r.Method, "path", r.URL.Path, "cause", cause, "stack", string(debug.Stack()))
+			s.metrics.panics.Inc()
+			if w.status == 0 {
+				s.fail(w, r, problem(api.CodeInternal, "the log of the server says more"))
+				cause = nil
+			}
+		}
+		s.observe(w, r, time.Since(started))
+		if cause != nil {
+			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+		}
+	}()
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	plainPath(r)
+	handle, release, err := s.admit(w, r)
+	if err == nil {
+		defer release()
+		err = handle(w, r)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+	}
+}
+
+func (s *Server) observe(w *answer, r *http.Request, took time.Duration) {
+	pattern := "none"
+	if w.route != nil {
+		pattern = w.route.pattern
+	}
+	s.metrics.requests.WithLabelValues(pattern, strconv.Itoa(w.status)).Inc()
+	s.metrics.durations.WithLabelValues(pattern).Observe(took.Seconds())
+	s.cfg.Log.Debug("request", "method", r.Method, "path", r.URL.Path, "status", w.status, "bytes", w.bytes, "ms", float64(took.Microseconds())/1000)
+}
+
+// plainPath takes double and trailing slashes out of the path: SDKs are given hosts with and without
+// a slash at the end, and a redirect counts as delivered for some of them.
+func plainPath(r *http.Request) {
+	clean := func(path string) string {
+		for strings.Contains(path, "//") {
+			path = strings.ReplaceAll(path, "//", "/")
+		}
+		if len(path) > 1 {
+			path = strings.TrimSuffix(path, "/")
+		}
+		return path
+	}
+	r.URL.Path = clean(r.URL.Path)
+	if r.URL.RawPath != "" {
+		r.URL.RawPath = clean(r.URL.RawPath)
+	}
+}
+
+// admit finds the route of a request and decides whether it may go on. release ends its stay.
+func (s *Server) admit(w *answer, r *http.Request) (handle handler, release func(), err error) {
+	release = func() {}
+	w.route = s.find(r)
+	if w.route == nil {
+		handle, err := s.unrouted(w, r)
+		return handle, release, err
+	}
+	if w.route.open {
+		allowOrigin(w)
+	} else if err := s.guard(r); err != nil {
+		return nil, nil, err
+	}
+	slots := s.requests
+	switch w.route.class {
+	case healthClass:
+		return w.route.handle, release, nil
+	case ingestClass:
+		slots = s.ingests
+	}
+	select {
+	case slots <- struct{}{}:
+		return w.route.handle, func() { <-slots }, nil
+	default:
+		return nil, nil, busy(api.CodeOverloaded, "too many requests at once", time.Second)
+	}
+}
+
+// find returns the route of a request, nil if there is none.
+func (s *Server) find(r *http.Request) *route {
+	for _, part := range strings.Split(r.URL.EscapedPath(), "/") {
+		if part == "." || part == ".." { // the mux would redirect
+			return nil
+		}
+	}
+	found := &capture{}
+	s.mux.ServeHTTP(found, r) // sets the path values
+	return found.route
+}
+
+// unrouted answers preflights, and says whether the path or the method is unknown.
+func (s *Server) unrouted(w *answer, r *http.Request) (handler, error) {
+	var methods []string
+	open := false
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if route := s.find(other); route != nil {
+			methods, open = append(methods, method), open || route.open
+		}
+	}
+	if len(methods) == 0 {
+		return nil, problem(api.CodeNotFound, "there is nothing at "+r.URL.Path)
+	}
+	allow := strings.Join(append(methods, http.MethodOptions), ", ")
+	w.Header().Set("Allow", allow)
+	if r.Method != http.MethodOptions {
+		return nil, problem(api.CodeMethod, r.Method+" is not among "+allow)
+	}
+	return func(w *answer, r *http.Request) error {
+		if open {
+			allowOrigin(w)
+			w.Header().Set("Access-Control-Allow-Methods", allow)
+			w.Header().Set("Access-Control-Allow-Headers", "Authorization, AnonymousId, Content-Type, Content-Encoding, X-Retry-Count, X-Write-Key, X-Enable-Debug")
+			w.Header().Set("Access-Control-Max-Age", "86400")
+			if r.Header.Get("Access-Control-Request-Private-Network") != "" {
+				w.Header().Set("Access-Control-Allow-Private-Network", "true")
+			}
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}, nil
+}
+
+// allowOrigin lets pages of any site send, and read when to try again.
+func allowOrigin(w http.ResponseWriter) {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	w.Header().Set("Access-Control-Expose-Headers", "Retry-After")
+}
+
+// guard keeps pages of other sites from using the browser of somebody who may connect: requests that
+// change something must not come across origins, and a name that was made to point here is unknown.
+func (s *Server) guard(r *http.Request) error {
+	if err := s.foreign.Check(r); err != nil {
+		return problem(api.CodeForbidden, err.Error())
+	}
+	if !s.cfg.LocalOnly {
+		return nil
+	}
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.Trim(host, "[]")
+	if host == "" || net.ParseIP(host) != nil || loopback(host) {
+		return nil
+	}
+	for _, name := range s.cfg.Hosts {
+		if strings.EqualFold(name, host) {
+			return nil
+		}
+	}
+	return problem(api.CodeForbidden, fmt.Sprintf("the host name %.100q is not one this server was given", host))
+}
+
+// queryContext bounds the time of a statement.
+func (s *Server) queryContext(r *http.Request) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(r.Context(), s.cfg.QueryTimeout)
+}
+
+// slogLines gives net/http's own lines to the log: broken connections, mostly.
+func slogLines(to *slog.Logger) *log.Logger {
+	return slog.NewLogLogger(to.Handler(), slog.LevelDebug)
+}

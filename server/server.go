@@ -1,0 +1,118 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Server answers HTTP requests for a node. It is an http.Handler; Serve runs it with the right
+// timeouts.
+type Server struct {
+	cfg      Config
+	attached atomic.Pointer[Node]
+	rejects  *rejectLog
+	metrics  *metrics
+	mux      *http.ServeMux
+	routes   []route
+	foreign  *http.CrossOriginProtection
+	openapi  []byte
+
+	inFlight  budget
+	ingests   chan struct{} // slots
+	requests  chan struct{}
+	decoders  sync.Pool // of *decode.Decoder
+	gzips     sync.Pool // of *gzip.Reader
+	idPrefix  string
+	idCounter atomic.Uint64
+}
+
+// New returns a Server of a node. node may be nil: until Attach everything that needs it answers 503
+// not_ready, so that the listener can be up while a node opens.
+func New(cfg Config, node Node) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	s := &Server{
+		cfg:      cfg,
+		rejects:  newRejectLog(cfg.RejectCount, cfg.RejectBytes),
+		foreign:  http.NewCrossOriginProtection(),
+		inFlight: budget{limit: cfg.MaxInFlight},
+		ingests:  make(chan struct{}, cfg.MaxIngests),
+		requests: make(chan struct{}, cfg.MaxRequests),
+	}
+	var random [8]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return nil, fmt.Errorf("make message ids: %w", err)
+	}
+	s.idPrefix = "muster-" + hex.EncodeToString(random[:]) + "-"
+	var err error
+	if s.metrics, err = newMetrics(cfg.Registry, s); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	s.routes = s.table()
+	s.mux = http.NewServeMux()
+	for i := range s.routes {
+		s.mux.Handle(s.routes[i].method+" "+s.routes[i].pattern, routed{&s.routes[i]})
+	}
+	if s.openapi, err = s.document(); err != nil {
+		return nil, fmt.Errorf("write the OpenAPI document: %w", err)
+	}
+	if node != nil {
+		s.Attach(node)
+	}
+	return s, nil
+}
+
+// Attach gives the server its node, once that is open.
+func (s *Server) Attach(node Node) { s.attached.Store(&node) }
+
+// node returns the node. While there is none it returns one that is not ready.
+func (s *Server) node() Node {
+	if n := s.attached.Load(); n != nil {
+		return *n
+	}
+	return opening{}
+}
+
+// newID makes the id of a message that came without one: every such message is a fact of its own.
+func (s *Server) newID() string {
+	return s.idPrefix + strconv.FormatUint(s.idCounter.Add(1), 36)
+}
+
+// Serve answers on listener until ctx ends; then it lets requests finish for at most grace.
+func (s *Server) Serve(ctx context.Context, listener net.Listener, grace time.Duration) error {
+	server := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: s.cfg.HeaderTimeout,
+		IdleTimeout:       s.cfg.IdleTimeout,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slogLines(s.cfg.Log),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
+	case <-ctx.Done():
+	}
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	err := server.Shutdown(patience)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("shut down %s: %w", listener.Addr(), err), server.Close())
+	}
+	if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
