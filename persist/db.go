@@ -134,8 +134,31 @@ func badgerOptions(cfg DBConfig) badger.Options {
 		WithLogger(badgerLogger{cfg.Logger})
 }
 
+// removeUnborn removes log files of no length. Badger creates a file, and then gives it its size; killed
+// in between, v4.9.6 takes the empty file for a failure when it opens next, and refuses for ever.
+func removeUnborn(dir string) error {
+	for _, pattern := range []string{"*.vlog", "*.mem"} {
+		paths, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return err
+		}
+		for _, path := range paths {
+			if fi, err := os.Stat(path); err != nil || fi.Size() > 0 {
+				continue
+			}
+			if err := os.Remove(path); err != nil {
+				return fmt.Errorf("remove empty log: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
 // openBadger turns what Badger makes of damaged files, errors and panics alike, into damage.
 func openBadger(opt badger.Options) (b *badger.DB, err error) {
+	if err := removeUnborn(opt.Dir); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			err = &DamageError{Where: "database", Reason: fmt.Sprint(p)}

@@ -377,6 +377,26 @@ func TestDBSurvivesKill(t *testing.T) {
 	wantSnapshot(t, openTestSnapshots(t, openTestDB(t, smallDB(kill)), 2), id, pages)
 }
 
+func TestDBOpensAfterKillBetweenCreateAndSize(t *testing.T) {
+	dir := t.TempDir()
+	db := openTestDB(t, smallDB(dir))
+	s := openTestSnapshots(t, db, 2)
+	id := takeSnapshot(t, s, 1, somePages)
+	if err := errors.Join(s.Close(), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"000077.vlog", "00077.mem"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		db := openTestDB(t, smallDB(dir))
+		wantSnapshot(t, openTestSnapshots(t, db, 2), id, somePages)
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestDBRefusesWhenDiskIsLow(t *testing.T) {
 	free := uint64(1 << 40)
 	cfg := smallDB(t.TempDir())
