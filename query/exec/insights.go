@@ -3,7 +3,6 @@ package exec
 import (
 	"context"
 	"fmt"
-	"math"
 	"sort"
 
 	"github.com/musterdb/muster/query"
@@ -193,7 +192,7 @@ func (in *insights) answer() (*query.Answer, error) {
 		{Name: "inside", Type: "number"}, {Name: "outside", Type: "number"}, {Name: "lift", Type: "number"}}}
 	type scored struct {
 		row []tree.Value
-		gap float64
+		gap int64 // |inside − outside| × both numbers of profiles, so that equal gaps are equal
 	}
 	var all []scored
 	for _, g := range in.groups.all {
@@ -206,7 +205,7 @@ func (in *insights) answer() (*query.Answer, error) {
 		if outside > 0 {
 			lift = float(inside / outside)
 		}
-		all = append(all, scored{append(g.Key, float(inside), float(outside), lift), math.Abs(inside - outside)})
+		all = append(all, scored{append(g.Key, float(inside), float(outside), lift), abs(g.Cells[0].N*max(in.outside, 1) - g.Cells[1].N*max(in.inside, 1))})
 	}
 	sort.Slice(all, func(i, j int) bool {
 		if all[i].gap != all[j].gap {
@@ -233,6 +232,13 @@ func skippedWarnings(skipped map[string]bool) []tree.Diagnostic {
 			Message: fmt.Sprintf("attribute %s has more than %d values and was left out", name, insightValues)})
 	}
 	return warnings
+}
+
+func abs(i int64) int64 {
+	if i < 0 {
+		return -i
+	}
+	return i
 }
 
 // float returns a finite float64 as a number.

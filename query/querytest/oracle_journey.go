@@ -2,6 +2,7 @@ package querytest
 
 import (
 	"fmt"
+	"math/big"
 	"sort"
 
 	"github.com/musterdb/muster/query/tree"
@@ -196,7 +197,7 @@ func (o *Oracle) insightsRows(s *tree.InsightsStmt) [][]tree.Value {
 		}
 	}
 	var rows [][]tree.Value
-	var gaps []float64
+	var gaps []*big.Rat
 	for _, key := range sortedKeys(facts) {
 		f := facts[key]
 		if f.in+f.outside == 0 {
@@ -207,7 +208,8 @@ func (o *Oracle) insightsRows(s *tree.InsightsStmt) [][]tree.Value {
 		if b > 0 {
 			lift = number(a / b)
 		}
-		gaps = append(gaps, max(a-b, b-a))
+		gap := new(big.Rat).Sub(big.NewRat(int64(f.in), int64(max(inside, 1))), big.NewRat(int64(f.outside), int64(max(outside, 1))))
+		gaps = append(gaps, gap.Abs(gap))
 		rows = append(rows, append(f.row, number(a), number(b), lift))
 	}
 	order := make([]int, len(rows))
@@ -216,8 +218,8 @@ func (o *Oracle) insightsRows(s *tree.InsightsStmt) [][]tree.Value {
 	}
 	sort.SliceStable(order, func(i, j int) bool {
 		a, b := order[i], order[j]
-		if gaps[a] != gaps[b] {
-			return gaps[a] > gaps[b]
+		if c := gaps[a].Cmp(gaps[b]); c != 0 {
+			return c > 0
 		}
 		return lessRow(rows[a][:3], rows[b][:3])
 	})

@@ -1,0 +1,203 @@
+package querytest
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/syntax"
+	"github.com/musterdb/muster/query/tree"
+)
+
+var (
+	predicates = flag.Int("predicates", 2000, "random predicates to compare")
+	firstSeed  = flag.Uint64("seed", 1, "seed of the first random history")
+)
+
+// perHistory is the number of predicates asked of one history.
+const perHistory = 20
+
+// Sets = oracle, for random predicates over random histories in random encodings.
+func TestPredicatesAgree(t *testing.T) {
+	failures := 0
+	for i := 0; i < *predicates && failures < 5; i += perHistory {
+		seed := *firstSeed + uint64(i/perHistory)
+		c := drawCase(seed)
+		for k, p := range c.preds {
+			if err := c.disagreement(p); err != nil {
+				failures++
+				small, why := c.shrink(p, err)
+				t.Errorf("seed %d, predicate %d:\n  %s\n%v", seed, k, syntax.FormatPred(small), why)
+			}
+		}
+	}
+}
+
+// testCase is what one seed draws.
+type testCase struct {
+	gen     *Gen
+	schema  *Schema
+	sources []*Source
+	preds   []tree.Pred
+	oracle  *Oracle
+}
+
+func drawCase(seed uint64) *testCase {
+	rng := rand.New(rand.NewPCG(seed, 3))
+	size := 6
+	if seed%4 == 0 {
+		size = 60
+	}
+	c := &testCase{gen: NewGen(rng, size)}
+	for range perHistory {
+		c.preds = append(c.preds, c.gen.Pred(rng.IntN(3)))
+		resolve(c.gen.History, c.preds[len(c.preds)-1])
+	}
+	c.schema = NewSchema(c.gen.History)
+	c.sources = NewSources(c.gen.History, c.schema, 1+rng.IntN(3), rng)
+	oracle, err := NewOracle(c.gen.History, c.gen.Now, c.gen.Zone)
+	if err != nil {
+		panic(err)
+	}
+	c.oracle = oracle
+	return c
+}
+
+// resolve fills in the definitions of segments.
+func resolve(h *History, p tree.Pred) {
+	if in, ok := p.(*tree.InSegment); ok {
+		for _, s := range h.Segments {
+			if s.Name == in.Name {
+				in.Def = s
+			}
+		}
+		return
+	}
+	for _, part := range parts(p) {
+		resolve(h, part)
+	}
+}
+
+// disagreement tells where the evaluators differ about p.
+func (c *testCase) disagreement(p tree.Pred) error {
+	want := map[string]bool{}
+	for _, who := range c.oracle.Members(p) {
+		want[who.ID()] = true
+	}
+	got, err := c.sets(p)
+	if err != nil {
+		return err
+	}
+	for i := range c.gen.History.Profiles {
+		who := &c.gen.History.Profiles[i]
+		if got[who.ID()] != want[who.ID()] {
+			return fmt.Errorf("%s at %d in %s: sets say %t, oracle %t\nprofile: %s", who.ID(), c.gen.Now, c.gen.Zone,
+				got[who.ID()], want[who.ID()], describe(who))
+		}
+	}
+	return nil
+}
+
+func describe(p *Profile) string {
+	text := fmt.Sprintf("%s %q\n", p.UserID, p.Anonymous)
+	for _, name := range sortedKeys(p.Attrs) {
+		text += fmt.Sprintf("  %s = %v\n", name, show(p.Attrs[name]))
+	}
+	for _, e := range p.Events {
+		text += fmt.Sprintf("  %d %s", e.Time, e.Name)
+		for _, name := range sortedKeys(e.Props) {
+			text += fmt.Sprintf(" %s=%v", name, show(e.Props[name]))
+		}
+		text += "\n"
+	}
+	return text
+}
+
+func show(v tree.Value) string {
+	switch v.Type {
+	case tree.NumberType:
+		return v.Number().String()
+	case tree.StringType:
+		return fmt.Sprintf("%q", v.Str)
+	case tree.ListType:
+		return fmt.Sprint(v.List)
+	}
+	return fmt.Sprint(v.Int)
+}
+
+// sets evaluates p over all sources with query/eval.
+func (c *testCase) sets(p tree.Pred) (map[string]bool, error) {
+	env := &eval.Env{Schema: c.schema, Now: c.gen.Now, Zone: c.oracle.Zone, Cuts: map[*tree.Rank]eval.Cut{}}
+	if err := c.cuts(env, p); err != nil {
+		return nil, err
+	}
+	compiled, err := eval.Compile(env, p)
+	if err != nil {
+		return nil, err
+	}
+	members := map[string]bool{}
+	for _, src := range c.sources {
+		e := compiled.On(src)
+		var all, in query.Bits
+		for chunk := range src.Chunks() {
+			src.Profiles(chunk, &all)
+			e.Chunk(chunk, &all, &in)
+			for pos := range in.All {
+				if !all.Has(pos) {
+					return nil, fmt.Errorf("position %d of chunk %d is no candidate", pos, chunk)
+				}
+				members[src.ID(uint32(chunk)<<query.ChunkBits|uint32(pos))] = true
+			}
+		}
+	}
+	return members, nil
+}
+
+func (c *testCase) cuts(env *eval.Env, p tree.Pred) error {
+	queries, err := eval.Ranks(env, p)
+	if err != nil {
+		return err
+	}
+	for _, q := range queries {
+		var total eval.RankPart
+		for _, src := range c.sources {
+			scan := q.On(src)
+			var part eval.RankPart
+			var all query.Bits
+			for chunk := range src.Chunks() {
+				src.Profiles(chunk, &all)
+				scan.Chunk(chunk, &all, &part)
+			}
+			q.Merge(&total, &part)
+		}
+		env.Cuts[q.Node] = q.Cut(&total)
+	}
+	return nil
+}
+
+// shrink looks for the smallest part of p that still disagrees.
+func (c *testCase) shrink(p tree.Pred, err error) (tree.Pred, error) {
+	for _, part := range parts(p) {
+		if smaller := c.disagreement(part); smaller != nil {
+			return c.shrink(part, smaller)
+		}
+	}
+	return p, err
+}
+
+func parts(p tree.Pred) []tree.Pred {
+	switch p := p.(type) {
+	case *tree.And:
+		return p.Args
+	case *tree.Or:
+		return p.Args
+	case *tree.Not:
+		return []tree.Pred{p.Arg}
+	case *tree.InSegment:
+		return []tree.Pred{p.Def.Pred}
+	}
+	return nil
+}

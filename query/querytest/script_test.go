@@ -1,0 +1,83 @@
+package querytest
+
+import (
+	"flag"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/syntax"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write the answers of the acceptance scripts anew")
+
+// local answers with the evaluators of this repository over Sources of three shards.
+type local struct {
+	schema  *Schema
+	sources []*Source
+}
+
+func (l *local) Load(h History) error {
+	l.schema = NewSchema(&h)
+	l.sources = NewSources(&h, l.schema, 3, rand.New(rand.NewPCG(7, 7)))
+	return nil
+}
+
+func (l *local) Query(text string) (*query.Answer, error) {
+	q, err := syntax.Parse(text, syntax.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	resolveStmt(l.schema.history, q.Stmt)
+	return answer(q, l.schema, time.Now().UnixMilli(), l.sources)
+}
+
+func TestAcceptance(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			script, err := ParseScript(string(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := script.Run(&local{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if *rewrite {
+				if err := os.WriteFile(file, []byte(script.Rewritten(got)), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			for i, c := range script.Cases {
+				if !c.Holds(got[i]) {
+					t.Errorf("%s\ngot:\n%s\nwant:\n%s", c.Statement, got[i], c.Want)
+				}
+			}
+		})
+	}
+}
+
+// A case has to fail when its answer is another one.
+func TestCaseHolds(t *testing.T) {
+	c := Case{Want: "error unknown attribute"}
+	if !c.Holds("error 1:13: unknown attribute \"countri\"") || c.Holds("error unknown event") {
+		t.Error("an error is judged by what its message contains")
+	}
+	c.Want = "count\n2"
+	if !c.Holds("count\n2") || c.Holds("count\n3") || c.Holds(strings.Repeat("count\n2", 2)) {
+		t.Error("an answer is judged by all of it")
+	}
+}

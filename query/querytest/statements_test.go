@@ -1,0 +1,140 @@
+package querytest
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/exec"
+	"github.com/musterdb/muster/query/syntax"
+	"github.com/musterdb/muster/query/tree"
+)
+
+var statements = flag.Int("statements", 300, "random statements to compare")
+
+// Statements over 1, 3 and 8 shards, in whole sources and in single chunks, answer as the oracle does.
+func TestStatementsAgree(t *testing.T) {
+	failures := 0
+	const perHistory = 5
+	for i := 0; i < *statements && failures < 4; i += perHistory {
+		seed := *firstSeed + uint64(i/perHistory)
+		rng := rand.New(rand.NewPCG(seed, 4))
+		g := NewGen(rng, 6+int(seed%3)*20)
+		schema := NewSchema(g.History)
+		oracle, err := NewOracle(g.History, g.Now, g.Zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sources := map[int][]*Source{}
+		for _, shards := range []int{1, 3, 8} {
+			sources[shards] = NewSources(g.History, schema, shards, rng)
+		}
+		for range perHistory {
+			stmt := g.Stmt()
+			resolveStmt(g.History, stmt)
+			want := oracle.Rows(stmt)
+			for _, shards := range []int{1, 3, 8} {
+				q := &tree.Query{Stmt: stmt, Zone: g.Zone}
+				got, err := answer(q, schema, g.Now, sources[shards])
+				if err == nil {
+					err = sameRows(got.Rows, want)
+				}
+				if err != nil {
+					failures++
+					t.Errorf("seed %d, %d shards:\n  %s\n%v", seed, shards, syntax.Format(q), err)
+					break
+				}
+			}
+		}
+	}
+}
+
+// answer runs a statement chunk by chunk, so that partials of one source are merged too.
+func answer(q *tree.Query, s query.Schema, now int64, sources []*Source) (*query.Answer, error) {
+	p, err := exec.Prepare(q, s, exec.Options{Now: now})
+	if err != nil {
+		return nil, err
+	}
+	for {
+		var parts []*exec.Partial
+		for _, src := range sources {
+			for chunk := range src.Chunks() {
+				part, err := p.Partial(context.Background(), src, chunk, chunk+1)
+				if err != nil {
+					return nil, err
+				}
+				parts = append(parts, part)
+			}
+		}
+		done, err := p.Merge(parts)
+		if err != nil {
+			return nil, err
+		}
+		if done {
+			return p.Answer()
+		}
+	}
+}
+
+func sameRows(got, want [][]tree.Value) error {
+	for i := range max(len(got), len(want)) {
+		switch {
+		case i >= len(got):
+			return fmt.Errorf("%d rows, want %d; row %d is missing: %s", len(got), len(want), i, showRow(want[i]))
+		case i >= len(want):
+			return fmt.Errorf("%d rows, want %d; row %d is too much: %s", len(got), len(want), i, showRow(got[i]))
+		case !slices.EqualFunc(got[i], want[i], tree.Value.Equal):
+			return fmt.Errorf("row %d: %s, want %s", i, showRow(got[i]), showRow(want[i]))
+		}
+	}
+	return nil
+}
+
+func showRow(row []tree.Value) string {
+	text := ""
+	for _, v := range row {
+		if v.Missing() {
+			text += "null | "
+			continue
+		}
+		text += show(v) + " | "
+	}
+	return text
+}
+
+func resolveStmt(h *History, stmt tree.Stmt) {
+	var by []tree.Dimension
+	var preds []tree.Pred
+	switch s := stmt.(type) {
+	case *tree.CountStmt:
+		by, preds = s.By, []tree.Pred{s.Where}
+	case *tree.ListStmt:
+		preds = []tree.Pred{s.Where}
+	case *tree.StatsStmt:
+		by, preds = s.By, []tree.Pred{s.Where}
+	case *tree.TrendStmt:
+		by, preds = s.By, []tree.Pred{s.Where}
+	case *tree.FunnelStmt:
+		by, preds = s.By, []tree.Pred{s.Where}
+	case *tree.RetentionStmt:
+		preds = []tree.Pred{s.Where}
+	case *tree.RFMStmt:
+		preds = []tree.Pred{s.Where}
+	case *tree.OverlapStmt:
+		preds = s.Preds
+	case *tree.InsightsStmt:
+		preds = []tree.Pred{s.Where, s.Against}
+	}
+	for _, d := range by {
+		if d.Segment != nil {
+			preds = append(preds, d.Segment)
+		}
+	}
+	for _, p := range preds {
+		resolve(h, p)
+	}
+}
