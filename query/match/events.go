@@ -1,0 +1,182 @@
+package match
+
+import (
+	"sort"
+
+	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// holds tells whether an event satisfies a step's `where (…)`, nil being always.
+func (s *scope) holds(where tree.Pred, r, prev *row) Verdict {
+	if where == nil {
+		return always(true)
+	}
+	return s.inside(r, prev).pred(where)
+}
+
+// chosen returns the events up to now that satisfy the step and lie in the window, in the order of
+// time, and the next instant at which that may change.
+func (s *scope) chosen(step tree.Step, w tree.Window) (rows []row, until int64) {
+	from, to := calendar.Resolve(w, s.now, s.zone)
+	until = calendar.Forever
+	all := s.p.rows(step.Event)
+	for i := range all {
+		r := &all[i]
+		v := s.holds(step.Where, r, nil)
+		until = min(until, v.Until)
+		if !v.True {
+			continue
+		}
+		until = min(s.sooner(until, r.at), s.edgeOf(w, r.at))
+		if r.at <= s.now && from <= r.at && r.at < to {
+			rows = append(rows, *r)
+		}
+	}
+	return rows, until
+}
+
+func (s *scope) did(p *tree.Did) Verdict {
+	rows, until := s.chosen(p.Step, p.Window)
+	lo, hi := int64(1), int64(-1)
+	if p.Count != nil {
+		lo, hi = p.Count.Bounds()
+	}
+	n := int64(len(rows))
+	return Verdict{n >= lo && (hi < 0 || n <= hi), until}
+}
+
+// edge is `first did` and `last did`: their first or latest such event up to now lies in the window.
+func (s *scope) edge(p *tree.Edge) Verdict {
+	rows, until := s.chosen(p.Step, tree.Window{})
+	if len(rows) == 0 {
+		return Verdict{false, until}
+	}
+	at := rows[0].at
+	if p.Last {
+		at = rows[len(rows)-1].at
+	}
+	from, to := calendar.Resolve(p.Window, s.now, s.zone)
+	return Verdict{from <= at && at < to, min(until, s.edgeOf(p.Window, at))}
+}
+
+// sequence finds, step by step, the events that can have been chosen; it is true if one is left.
+func (s *scope) sequence(p *tree.Sequence) Verdict {
+	reached, until := s.chosen(p.First, p.Window)
+	for _, step := range p.Steps {
+		gap := calendar.Forever
+		if step.Within != nil {
+			gap = calendar.Shift(0, *step.Within, +1, s.zone)
+		}
+		var stepUntil int64
+		if step.Absent {
+			reached, stepUntil = s.without(reached, step.Step, gap)
+		} else {
+			reached, stepUntil = s.following(reached, step.Step, gap)
+		}
+		until = min(until, stepUntil)
+	}
+	return Verdict{len(reached) > 0, until}
+}
+
+// following returns the events of a step that lie in (t, t + gap] of one reached before.
+func (s *scope) following(reached []row, step tree.Step, gap int64) (next []row, until int64) {
+	until = calendar.Forever
+	all := s.p.rows(step.Event)
+	for i := range all {
+		r := &all[i]
+		until = s.sooner(until, r.at)
+		if r.at > s.now {
+			continue
+		}
+		for j := lastBefore(reached, r.at); j >= 0 && r.at <= calendar.Add(reached[j].at, gap); j-- {
+			v := s.holds(step.Where, r, &reached[j])
+			until = min(until, v.Until)
+			if v.True {
+				next = append(next, *r)
+				break
+			}
+			if !mentionsPrevious(step.Where) {
+				break
+			}
+		}
+	}
+	return next, until
+}
+
+// lastBefore returns the index of the last row earlier than t, -1 without one.
+func lastBefore(rows []row, t int64) int {
+	return sort.Search(len(rows), func(i int) bool { return rows[i].at >= t }) - 1
+}
+
+// without keeps the reached events at t in whose (t, t + gap] no event of the step lies, once that
+// time is over.
+func (s *scope) without(reached []row, step tree.Step, gap int64) (kept []row, until int64) {
+	until = calendar.Forever
+	all := s.p.rows(step.Event)
+	for i := range reached {
+		a := &reached[i]
+		end := calendar.Add(a.at, gap)
+		until = s.sooner(until, end)
+		found := false
+		for j := lastBefore(all, a.at+1) + 1; j < len(all) && all[j].at <= end; j++ {
+			v := s.holds(step.Where, &all[j], a)
+			until = min(until, v.Until)
+			found = found || v.True
+		}
+		if !found && end <= s.now {
+			kept = append(kept, *a)
+		}
+	}
+	return kept, until
+}
+
+// mentionsPrevious tells whether a condition looks at the event of the step before.
+func mentionsPrevious(p tree.Pred) bool {
+	switch p := p.(type) {
+	case *tree.And:
+		return anyPrevious(p.Args)
+	case *tree.Or:
+		return anyPrevious(p.Args)
+	case *tree.Not:
+		return mentionsPrevious(p.Arg)
+	case *tree.Truth:
+		return p.X.Previous
+	case *tree.Compare:
+		return exprPrevious(p.L) || exprPrevious(p.R)
+	case *tree.Range:
+		return exprPrevious(p.X) || exprPrevious(p.Lo) || exprPrevious(p.Hi)
+	case *tree.In:
+		return exprPrevious(p.X)
+	case *tree.IsSet:
+		return exprPrevious(p.X)
+	case *tree.Text:
+		return exprPrevious(p.X)
+	case *tree.Has:
+		return exprPrevious(p.X)
+	case *tree.InWindow:
+		return exprPrevious(p.X)
+	case *tree.Anniversary:
+		return exprPrevious(p.X)
+	}
+	return false
+}
+
+func anyPrevious(preds []tree.Pred) bool {
+	for _, p := range preds {
+		if mentionsPrevious(p) {
+			return true
+		}
+	}
+	return false
+}
+
+func exprPrevious(x tree.Expr) bool {
+	switch x := x.(type) {
+	case *tree.Name:
+		return x.Previous
+	case *tree.Arith:
+		return exprPrevious(x.L) || exprPrevious(x.R)
+	}
+	return false
+}

@@ -1,0 +1,128 @@
+package match
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// Profile reads one profile of a source: its attributes, and its events in the order of time, each
+// gathered when first asked for. It is for one goroutine.
+type Profile struct {
+	src     query.Source
+	schema  query.Schema
+	ordinal uint32
+	events  map[uint32][]row
+}
+
+// row is one event of the profile.
+type row struct {
+	at    int64
+	block *query.Block
+	i     int
+	event uint32
+}
+
+// NewProfile returns the reader of one profile.
+func NewProfile(src query.Source, schema query.Schema, ordinal uint32) *Profile {
+	return &Profile{src: src, schema: schema, ordinal: ordinal, events: map[uint32][]row{}}
+}
+
+func (p *Profile) chunk() int       { return int(p.ordinal >> query.ChunkBits) }
+func (p *Profile) position() uint16 { return uint16(p.ordinal & (query.ChunkSize - 1)) }
+
+// attribute returns the value of an attribute, the missing one if the name is not known.
+func (p *Profile) attribute(name string) tree.Value {
+	id, _, ok := p.schema.Attribute(name)
+	if !ok {
+		return tree.Value{}
+	}
+	switch id {
+	case query.AttrUserID:
+		if user, ok := p.src.UserID(p.ordinal); ok {
+			return tree.Str(user)
+		}
+		return tree.Value{}
+	case query.AttrAnonymousID:
+		if anonymous, ok := p.src.AnonymousID(p.ordinal); ok {
+			return tree.Str(anonymous)
+		}
+		return tree.Value{}
+	}
+	pages := p.src.Attribute(id, p.chunk())
+	page, i := int(p.position())/query.PageRows, int(p.position())%query.PageRows
+	if page >= len(pages) || i >= pages[page].Rows {
+		return tree.Value{}
+	}
+	return pages[page].Value(i)
+}
+
+// rows returns the profile's events of one name in the order of time.
+func (p *Profile) rows(name string) []row {
+	event, ok := p.schema.Event(name)
+	if !ok {
+		return nil
+	}
+	return p.rowsOf(event)
+}
+
+func (p *Profile) rowsOf(event uint32) []row {
+	rows, ok := p.events[event]
+	if ok {
+		return rows
+	}
+	pos := p.position()
+	for _, b := range p.src.Series(event, p.chunk()).Blocks {
+		from, to := 0, b.Rows
+		if b.Sorted {
+			from = sort.Search(b.Rows, func(i int) bool { return b.Pos[i] >= pos })
+			to = sort.Search(b.Rows, func(i int) bool { return b.Pos[i] > pos })
+		}
+		for i := from; i < to; i++ {
+			if b.Pos[i] == pos {
+				rows = append(rows, row{at: b.Time(i), block: b, i: i, event: event})
+			}
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(a.at, b.at) })
+	p.events[event] = rows
+	return rows
+}
+
+// allTimes returns the times of all events of any name, unordered.
+func (p *Profile) allTimes() []int64 {
+	var times []int64
+	for _, event := range p.src.Events(p.chunk()) {
+		for _, r := range p.rowsOf(event) {
+			times = append(times, r.at)
+		}
+	}
+	return times
+}
+
+// property returns a property of a row, the missing value if the name is not known.
+func (p *Profile) property(r row, name string) tree.Value {
+	id, _, ok := p.schema.Property(r.event, name)
+	if !ok {
+		return tree.Value{}
+	}
+	col := r.block.Col(id)
+	if col == nil {
+		return tree.Value{}
+	}
+	return col.Value(r.i)
+}
+
+// inList tells whether the profile is in a static list.
+func (p *Profile) inList(name string) bool {
+	id, ok := p.schema.List(name)
+	if !ok {
+		return false
+	}
+	var members query.Bits
+	p.src.InList(id, p.chunk(), &members)
+	return members.Has(p.position())
+}

@@ -1,0 +1,62 @@
+package match
+
+import (
+	"time"
+
+	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// edgeOf returns the next instant after now at which a time `at` may cross an edge of the window,
+// Forever if there is none.
+func (s *scope) edgeOf(w tree.Window, at int64) int64 {
+	switch w.Kind {
+	case tree.InLast:
+		return min(s.passes(w.Last, -1, at), s.sooner(calendar.Forever, at))
+	case tree.MoreThanAgo:
+		return s.passes(w.Last, -1, at)
+	case tree.BetweenAgo:
+		return min(s.passes(w.Last, -1, at), s.passes(w.Other, -1, at))
+	case tree.InNext:
+		return min(s.passes(w.Last, +1, at), s.sooner(calendar.Forever, at))
+	case tree.Today, tree.Yesterday:
+		_, next := calendar.Resolve(tree.Window{Kind: tree.Today}, s.now, s.zone)
+		return s.sooner(calendar.Forever, next)
+	case tree.This, tree.LastUnit:
+		_, next := calendar.Resolve(tree.Window{Kind: tree.This, Unit: w.Unit}, s.now, s.zone)
+		return s.sooner(calendar.Forever, next)
+	}
+	return calendar.Forever
+}
+
+// passes returns the next instant after now at which the moving edge now + sign × d may pass `at`.
+// Durations of fixed length pass once. By months the edge follows the local clock: it moves evenly
+// until the next local day or change of offset, and is looked at again then.
+func (s *scope) passes(d tree.Duration, sign int, at int64) int64 {
+	if _, fixed := d.Millis(); fixed {
+		return s.sooner(calendar.Forever, calendar.Shift(at, d, -sign, s.zone))
+	}
+	edge := calendar.Shift(s.now, d, sign, s.zone)
+	if edge == calendar.Never || edge == calendar.Forever {
+		return calendar.Forever
+	}
+	until := s.sooner(calendar.Forever, calendar.Add(s.now, at-edge))
+	until = s.sooner(until, calendar.DayStart(calendar.DayOf(s.now, s.zone)+1, s.zone))
+	until = s.sooner(until, offsetEnd(s.now, s.zone))
+	if end := offsetEnd(edge, s.zone); end != calendar.Forever {
+		until = s.sooner(until, calendar.Add(s.now, end-edge))
+	}
+	return until
+}
+
+// offsetEnd returns the instant until which a zone keeps its offset to UTC.
+func offsetEnd(ms int64, zone *time.Location) int64 {
+	_, end := time.UnixMilli(ms).In(zone).ZoneBounds()
+	if end.IsZero() {
+		return calendar.Forever
+	}
+	if next := end.UnixMilli(); next > ms {
+		return next
+	}
+	return ms + 3_600_000
+}
