@@ -60,6 +60,9 @@ const (
 	hasFields
 )
 
+// isRedirected is a bit of a message's kind: its To is written.
+const isRedirected = 1 << 7
+
 func appendHeader(b []byte, kind CommandKind, now int64) []byte {
 	b = append(b, commandFormat, byte(kind))
 	return binary.AppendVarint(b, now)
@@ -81,9 +84,16 @@ func EncodeMessages(catalogVersion uint64, now int64, msgs []Message) []byte {
 
 func appendMessage(b []byte, m *Message, now int64) []byte {
 	fields := sortFields(m.Fields)
-	b = append(b, byte(m.Kind), messageParts(m))
+	kind := byte(m.Kind)
+	if m.To != "" {
+		kind |= isRedirected
+	}
+	b = append(b, kind, messageParts(m))
 	b = binary.AppendVarint(b, m.Time-now)
 	b = binary.AppendVarint(b, m.ReceivedAt-now)
+	if m.To != "" {
+		b = wire.AppendString(b, m.To)
+	}
 	if m.MessageID != "" {
 		b = wire.AppendString(b, m.MessageID)
 	}
@@ -220,13 +230,17 @@ func (d *Decoder) decodeMessages(r *wire.Reader, c *Command) {
 }
 
 func (d *Decoder) decodeMessage(r *wire.Reader, now int64) Message {
-	m := Message{Kind: Kind(r.Byte())}
+	kind := r.Byte()
+	m := Message{Kind: Kind(kind &^ isRedirected)}
 	parts := r.Byte()
 	if m.Kind < Identify || m.Kind > Profile {
 		r.Fail("kind of a message")
 	}
 	m.Time = now + r.Varint()
 	m.ReceivedAt = now + r.Varint()
+	if kind&isRedirected != 0 {
+		m.To = r.String()
+	}
 	if parts&hasMessageID != 0 {
 		m.MessageID = r.String()
 	}

@@ -86,9 +86,9 @@ func appendBool(b []byte, v bool) []byte {
 	return append(b, 0)
 }
 
-// IdentityAnswer is what a step of a merge answered: to ClaimProfile the Answer, to ReleaseProfile
-// whether it was the first one.
+// IdentityAnswer is what a step of a merge answered: to ClaimProfile the Answer.
 type IdentityAnswer struct {
 	identity.Answer
-	Released bool
+	Released bool // to ReleaseProfile: whether it was the first one
+	Absorbed bool // to AbsorbPart: whether the owner has all of the target's facts
 }

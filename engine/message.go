@@ -65,6 +65,9 @@ type Message struct {
 	Event       uint32
 	Fields      []Field
 	Mismatched  uint16
+	// To is the MoveTo of the Moved outcome that a router follows: the message is applied to this
+	// user's profile, whatever ids it names. "" at first.
+	To string
 	Context     []byte
 }
 

@@ -3,8 +3,12 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/engine/identity"
+	"github.com/musterdb/muster/query/tree"
 )
 
 // Config says how a shard is made. The same values must be given on every replica and after every
@@ -53,15 +57,144 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Result is what an entry did. Outcomes has one per message of a messages entry, in their order; it
-// is good until the next Apply.
-type Result struct {
-	Kind       CommandKind
-	Now        int64 // the shard's time after the entry
-	Outcomes   []Outcome
-	Accepted   int
-	Duplicates int
-	Refused    int
-	// Identity is the answer to an identity entry.
-	Identity IdentityAnswer
+// The columns that every shard has; those of attributes follow. UserOf, AnonymousOf, FirstSeen and
+// LastSeen are by ordinal, the others by the code of an id.
+const (
+	columnUserOf        = iota // code of the profile's user id
+	columnAnonymousOf          // code of its first anonymous id
+	columnUserOwner            // ordinal of the profile with this user id
+	columnAnonOwner            // ordinal of the profile with this anonymous id
+	columnUserNext             // code of the next user id of the same profile
+	columnAnonNext             // the same for anonymous ids
+	columnUserHome             // state of the user id whose home is here, see homes.go
+	columnAnonHome             // the same for anonymous ids
+	columnFirstSeen            // least time of the profile's events, Unix ms
+	columnLastSeen             // greatest time
+	columnsOfEveryShard        // attributes from here on
+)
+
+// root is the whole state at one seq. It is a node like the others: frozen by a view, copied before
+// the next entry is applied. The slices belong to it; what they point to has epochs of its own.
+type root struct {
+	epoch    uint64
+	seq      uint64
+	time     int64
+	hash     factSum
+	catalog  *catalog.State
+	ordinals uint32 // given so far
+	// users and anons give ids their codes. An id may have a code without having a profile.
+	users, anons         *Dictionary
+	userCodes, anonCodes uint32 // their lengths as of this version
+	profiles             []*posSet
+	columns              []*column
+	events               []*eventTable
+	lists                []*list
+	dedup                *dedup
+	imports              []*importSource
+	merges               []byte // encoded state of the merge protocol
+	mismatched           int64  // values dropped because they had another type
+}
+
+// Shard is the state of one shard. Its methods may be called from any goroutine: it has its own lock,
+// which readers hold only to take a view.
+type Shard struct {
+	config Config
+	epochs epochs
+
+	maintaining sync.Mutex // one Maintain at a time; taken before mu
+
+	mu          sync.Mutex // guards all below
+	root        *root
+	due         []seriesKey // series that wait for Maintain, each once
+	cuts        uint64      // counts removals of rows, which make running maintenance void
+	dedupIndex  [dedupParts]dedupIndex
+	importIndex map[string]int
+	machine     *identity.Machine
+	facts       heldFacts
+	merged      bool // the machine changed since root.merges was made
+	decoder     Decoder
+	outcomes    []Outcome
+}
+
+// New returns an empty shard.
+func New(c Config) (*Shard, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("open shard %d: %w", c.Number, err)
+	}
+	s := &Shard{config: c.withDefaults(), importIndex: map[string]int{}}
+	s.root = &root{
+		catalog: catalog.New(c.Parse),
+		users:   newDictionary(tree.StringType), anons: newDictionary(tree.StringType),
+		dedup: &dedup{},
+	}
+	for i := range columnsOfEveryShard {
+		t := tree.NumberType
+		if i == columnFirstSeen || i == columnLastSeen {
+			t = tree.TimeType
+		}
+		s.root.columns = append(s.root.columns, &column{t: t})
+	}
+	s.machine = identity.NewMachine(homes{s})
+	return s, nil
+}
+
+// own makes the root writable. REQUIRES: the lock is held.
+func (s *Shard) own() {
+	if !s.epochs.isFrozen(s.root.epoch) {
+		return
+	}
+	copied := *s.root
+	copied.epoch = s.epochs.current
+	copied.profiles = slices.Clone(copied.profiles)
+	copied.columns = slices.Clone(copied.columns)
+	copied.events = slices.Clone(copied.events)
+	copied.lists = slices.Clone(copied.lists)
+	copied.imports = slices.Clone(copied.imports)
+	s.root = &copied
+}
+
+// column returns a column for writing. REQUIRES: the root is owned.
+func (s *Shard) column(i int) *column {
+	c := s.root.columns[i].own(&s.epochs)
+	s.root.columns[i] = c
+	return c
+}
+
+// Seq returns the seq of the last entry applied.
+func (s *Shard) Seq() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.root.seq
+}
+
+// Time returns the shard's replicated time, Unix ms.
+func (s *Shard) Time() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.root.time
+}
+
+// Catalog returns the catalog as far as this shard's log has carried it.
+func (s *Shard) Catalog() *catalog.State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.root.catalog
+}
+
+// Hash returns the state hash: equal for equal logs, whatever was read, maintained or restored.
+func (s *Shard) Hash() [16]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.root.hash.bytes()
+}
+
+// DedupHorizon returns the time from which on messageIds are remembered, Unix ms; 0 while there are
+// none.
+func (s *Shard) DedupHorizon() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if gens := s.root.dedup.gens; len(gens) > 0 {
+		return gens[0].start
+	}
+	return 0
 }

@@ -134,8 +134,8 @@ func (r *Reader) String() string {
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
-// Value reads a value. Only what AppendValue writes for a valid value is accepted: canonical numbers,
-// lists of scalars.
+// Value reads a value. Only what AppendValue writes for a valid value is accepted: canonical
+// decimals, lists of scalars.
 func (r *Reader) Value() tree.Value { return r.value(true) }
 
 func (r *Reader) value(lists bool) tree.Value {
@@ -175,8 +175,8 @@ func (r *Reader) number(v *tree.Value) {
 	v.Scale = int8(r.Byte())
 	if v.Scale == tree.FloatScale {
 		v.Int = int64(r.Fixed64())
-		if n, ok := tree.FromFloat(v.Number().Float64()); !ok || n != v.Number() {
-			r.Fail("float is not canonical")
+		if _, ok := tree.FromFloat(v.Number().Float64()); !ok {
+			r.Fail("float is not a number")
 		}
 		return
 	}

@@ -1,0 +1,218 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/engine/identity"
+	"github.com/musterdb/muster/query"
+)
+
+// ErrSeq is the cause of Apply's refusal of an entry that does not follow the last one.
+var ErrSeq = errors.New("entry is not after the last one applied")
+
+// Result is what an entry did. Outcomes has one per message of a messages entry, in their order; it
+// is good until the next Apply.
+type Result struct {
+	Kind       CommandKind
+	Now        int64 // the shard's time after the entry
+	Outcomes   []Outcome
+	Accepted   int
+	Duplicates int
+	Refused    int
+	// Reason says why an entry that is not about messages changed nothing; then Refused is 1.
+	Reason string
+	// Identity is the answer to an identity entry.
+	Identity IdentityAnswer
+	// Merges tells that the outbox of the merge protocol may have something to do.
+	Merges bool
+}
+
+// The reasons of refusals, as the rejects show them.
+const (
+	ReasonCatalog = "the entry needs a later catalog version"
+	ReasonNames   = "the message uses an id the catalog does not have"
+	ReasonTime    = "the time is out of range"
+	ReasonID      = "an id is missing or too long"
+	ReasonErased  = "the profile was erased"
+)
+
+// maxTime bounds times, so that sums and differences of two never overflow.
+const maxTime = 1 << 53
+
+// Apply applies the entry at seq of the shard's log. It is deterministic: equal shards and equal
+// entries give equal results and equal hashes. An error means that nothing was changed: the entry
+// cannot be decoded (ErrCommand), or does not follow the last one (ErrSeq).
+func (s *Shard) Apply(seq uint64, entry []byte) (Result, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if seq <= s.root.seq {
+		return Result{}, fmt.Errorf("apply entry %d to a shard at %d: %w", seq, s.root.seq, ErrSeq)
+	}
+	c, err := s.decoder.Decode(entry)
+	if err == nil && (c.Now > maxTime || c.Now < -maxTime) {
+		err = fmt.Errorf("%w: its time is out of range", ErrCommand)
+	}
+	if err != nil {
+		return Result{}, fmt.Errorf("apply entry %d: %w", seq, err)
+	}
+	s.own()
+	s.root.seq = seq
+	s.root.time = max(s.root.time, c.Now)
+	result := Result{Kind: c.Kind, Now: s.root.time}
+	switch c.Kind {
+	case MessagesCommand:
+		s.applyMessages(&c, &result)
+	case CatalogCommand:
+		s.applyCatalog(c.Change, &result)
+	case ListCommand:
+		s.applyList(c.List, &result)
+	case IdentityCommand:
+		s.applyIdentity(c.Identity, &result)
+	}
+	result.Merges = s.merged
+	return result, nil
+}
+
+func (s *Shard) applyCatalog(change catalog.Change, result *Result) {
+	next, err := s.root.catalog.Apply(change)
+	if err != nil {
+		result.Refused, result.Reason = 1, err.Error()
+		return
+	}
+	if change.Kind == catalog.DropList {
+		if id, ok := s.root.catalog.List(change.Name); ok {
+			s.dropList(id)
+		}
+	}
+	s.root.catalog = next
+	s.defineColumns()
+}
+
+// defineColumns makes room for what the catalog defines. REQUIRES: the root is owned.
+func (s *Shard) defineColumns() {
+	c := s.root.catalog
+	for len(s.root.columns) < columnsOfEveryShard+c.Attributes() {
+		a, _ := c.AttributeByID(query.FirstAttribute + uint32(len(s.root.columns)-columnsOfEveryShard))
+		s.root.columns = append(s.root.columns, newAttributeColumn(s.epochs.current, a.Type))
+	}
+	for len(s.root.events) < c.Events() {
+		s.root.events = append(s.root.events, &eventTable{epoch: s.epochs.current})
+	}
+}
+
+func (s *Shard) applyMessages(c *Command, result *Result) {
+	s.outcomes = s.outcomes[:0]
+	for i := range c.Messages {
+		outcome := Outcome{Status: Refused, Reason: ReasonCatalog}
+		if c.Catalog <= s.root.catalog.Version() {
+			outcome = s.applyMessage(&c.Messages[i])
+		}
+		switch outcome.Status {
+		case Accepted:
+			result.Accepted++
+		case Duplicate:
+			result.Duplicates++
+		case Refused:
+			result.Refused++
+		}
+		s.outcomes = append(s.outcomes, outcome)
+	}
+	result.Outcomes = s.outcomes
+}
+
+// applyMessage takes one message. A duplicate is known before anything else is looked at: a shard on
+// the way of a redirect refuses what it has applied.
+func (s *Shard) applyMessage(m *Message) Outcome {
+	if reason := s.checkMessage(m); reason != "" {
+		return Outcome{Status: Refused, Reason: reason}
+	}
+	imported := m.MessageID == "" && m.Source != ""
+	var hash uint64
+	if imported {
+		if s.seenLine(m.Source, m.Line) {
+			return Outcome{Status: Duplicate}
+		}
+	} else if m.MessageID != "" {
+		hash = s.messageHash(m.MessageID)
+		if s.seenMessage(hash) {
+			return Outcome{Status: Duplicate}
+		}
+	}
+	ref := canonicalRef(m)
+	if home := s.home(ref); home.State >= identity.Moving {
+		return redirect(home)
+	}
+	s.applyFacts(m, ref)
+	if imported {
+		s.rememberLine(m.Source, m.Line)
+	} else if m.MessageID != "" {
+		s.rememberMessage(hash)
+	}
+	return Outcome{Status: Accepted}
+}
+
+// canonicalRef is the id that names the message's profile.
+func canonicalRef(m *Message) identity.Ref {
+	if m.To != "" {
+		return identity.User(m.To)
+	}
+	if m.UserID != "" {
+		return identity.User(m.UserID)
+	}
+	return identity.Anon(m.AnonymousID)
+}
+
+// redirect says where the profile of an id has gone. Messages for a profile that is moving go to its
+// new owner already.
+func redirect(home identity.Home) Outcome {
+	if home.State == identity.Erased {
+		return Outcome{Status: Refused, Reason: ReasonErased}
+	}
+	return Outcome{Status: Moved, MoveTo: home.To.ID}
+}
+
+func (s *Shard) checkMessage(m *Message) string {
+	if m.UserID == "" && m.AnonymousID == "" || m.Kind == Alias && (m.UserID == "" || m.PreviousID == "") {
+		return ReasonID
+	}
+	if max(len(m.UserID), len(m.AnonymousID), len(m.PreviousID), len(m.To)) > MaxIDBytes {
+		return ReasonID
+	}
+	if m.Time > maxTime || m.Time < -maxTime {
+		return ReasonTime
+	}
+	if !m.Kind.HasEvent() {
+		for i := range m.Fields {
+			if _, ok := s.root.catalog.AttributeByID(m.Fields[i].ID); !ok {
+				return ReasonNames
+			}
+		}
+		return ""
+	}
+	event := s.root.catalog.EventByID(m.Event)
+	if event == nil || len(m.Fields) > 0 && int(m.Fields[len(m.Fields)-1].ID) >= len(event.Properties()) {
+		return ReasonNames
+	}
+	return ""
+}
+
+func (s *Shard) applyFacts(m *Message, ref identity.Ref) {
+	ordinal := s.profileOf(ref)
+	s.root.mismatched += int64(m.Mismatched)
+	switch {
+	case m.Kind.HasEvent():
+		s.appendEvent(ordinal, m.Event, m.Time, m.Fields)
+	default:
+		for i := range m.Fields {
+			s.setAttribute(ordinal, m.Fields[i].ID, m.Fields[i].Value)
+		}
+	}
+	if m.UserID != "" && m.AnonymousID != "" {
+		s.want(ref, identity.Anon(m.AnonymousID), false)
+	}
+	if m.Kind == Alias {
+		s.alias(ref, m.PreviousID)
+	}
+}

@@ -1,0 +1,178 @@
+package engine
+
+import (
+	"math/bits"
+	"sort"
+
+	"github.com/zeebo/xxh3"
+)
+
+const (
+	dedupParts = 256
+	// dedupSpan is the time after which a new generation begins, ms.
+	dedupSpan = 600_000
+	// dedupShare: a generation also ends at a 16th of the cap, so that reaching the cap forgets no
+	// more than that at once.
+	dedupShare = 16
+)
+
+// dedup remembers the hashes of messageIds, in the order they came, cut into generations that are
+// forgotten as a whole: when all of one is older than the window, or when there are more than the
+// cap. Which generations count is part of the state; when memory is given back is not.
+type dedup struct {
+	epoch uint64
+	gens  []generation // those that count, oldest first
+	first uint64       // number of gens[0]
+	total int          // hashes in gens
+	parts [dedupParts]dedupPart
+}
+
+// generation is a stretch of time.
+type generation struct {
+	start int64 // Unix ms
+	n     int
+}
+
+// dedupPart is 1/256 of the hash space: hashes in order of arrival, and where each generation begins.
+type dedupPart struct {
+	hashes []uint64   // append-only
+	starts []genStart // append-only
+}
+
+type genStart struct {
+	gen uint64
+	at  int // index in hashes
+}
+
+// dedupIndex finds hashes in one part. It is derived, and only the writer's.
+type dedupIndex struct {
+	slots []uint32 // index in hashes + 1
+	used  int
+}
+
+func (d *dedup) own(e *epochs) *dedup {
+	if !e.isFrozen(d.epoch) {
+		return d
+	}
+	copied := *d
+	copied.epoch = e.current
+	copied.gens = append([]generation(nil), d.gens...)
+	return &copied
+}
+
+func (s *Shard) messageHash(id string) uint64 { return xxh3.HashStringSeed(id, s.config.Key) }
+
+// seenMessage tells whether a messageId was applied within the window.
+func (s *Shard) seenMessage(hash uint64) bool {
+	x := &s.dedupIndex[hash>>56]
+	if x.used == 0 {
+		return false
+	}
+	part := &s.root.dedup.parts[hash>>56]
+	for i := x.start(hash); x.slots[i] != 0; {
+		at := int(x.slots[i] - 1)
+		if part.hashes[at] == hash && part.genOf(at) >= s.root.dedup.first {
+			return true
+		}
+		if i++; i == len(x.slots) {
+			i = 0
+		}
+	}
+	return false
+}
+
+// genOf returns the generation of the hash at an index.
+func (p *dedupPart) genOf(at int) uint64 {
+	i := sort.Search(len(p.starts), func(i int) bool { return p.starts[i].at > at })
+	return p.starts[i-1].gen
+}
+
+// rememberMessage adds a hash that is not there. REQUIRES: the root is owned.
+func (s *Shard) rememberMessage(hash uint64) {
+	d := s.root.dedup.own(&s.epochs)
+	s.root.dedup = d
+	if n := len(d.gens); n == 0 || s.root.time-d.gens[n-1].start >= dedupSpan || d.gens[n-1].n >= max(s.config.DedupCap/dedupShare, 1) {
+		d.gens = append(d.gens, generation{start: s.root.time})
+	}
+	d.gens[len(d.gens)-1].n++
+	d.total++
+	gen := d.first + uint64(len(d.gens)-1)
+	s.forgetMessages(d)
+	part := &d.parts[hash>>56]
+	if len(part.starts) > 0 && part.starts[0].gen < d.first {
+		s.trimPart(d, int(hash>>56))
+	}
+	if n := len(part.starts); n == 0 || part.starts[n-1].gen != gen {
+		part.starts = append(part.starts, genStart{gen, len(part.hashes)})
+	}
+	part.hashes = append(part.hashes, hash)
+	s.dedupIndex[hash>>56].put(part.hashes)
+}
+
+// forgetMessages moves the first generation that counts.
+func (s *Shard) forgetMessages(d *dedup) {
+	for len(d.gens) > 1 && (d.total > s.config.DedupCap || d.gens[1].start <= s.root.time-s.config.DedupWindow) {
+		d.total -= d.gens[0].n
+		d.gens = d.gens[1:]
+		d.first++
+	}
+}
+
+// trimPart gives the memory of forgotten generations back once they are an eighth of the part.
+func (s *Shard) trimPart(d *dedup, i int) {
+	part := &d.parts[i]
+	kept := sort.Search(len(part.starts), func(i int) bool { return part.starts[i].gen >= d.first })
+	drop := len(part.hashes)
+	if kept < len(part.starts) {
+		drop = part.starts[kept].at
+	}
+	if drop*8 < len(part.hashes) {
+		return
+	}
+	part.hashes = append(make([]uint64, 0, len(part.hashes)-drop+64), part.hashes[drop:]...)
+	starts := append([]genStart(nil), part.starts[kept:]...)
+	for i := range starts {
+		starts[i].at -= drop
+	}
+	part.starts = starts
+	s.dedupIndex[i].rebuild(part.hashes)
+}
+
+func (x *dedupIndex) start(hash uint64) int {
+	hi, _ := bits.Mul64(hash<<8, uint64(len(x.slots)))
+	return int(hi)
+}
+
+// put enters the last of hashes.
+func (x *dedupIndex) put(hashes []uint64) {
+	if (x.used+1)*4 > len(x.slots)*3 {
+		x.rebuild(hashes)
+		return
+	}
+	at := len(hashes) - 1
+	i := x.start(hashes[at])
+	for x.slots[i] != 0 {
+		if i++; i == len(x.slots) {
+			i = 0
+		}
+	}
+	x.slots[i] = uint32(at + 1)
+	x.used++
+}
+
+// rebuild enters all hashes into new memory with room for a quarter more.
+func (x *dedupIndex) rebuild(hashes []uint64) {
+	x.slots = make([]uint32, len(hashes)*5/3+16)
+	x.used = 0
+	for n := range hashes {
+		x.put(hashes[:n+1])
+	}
+}
+
+func (d *dedup) memory(index *[dedupParts]dedupIndex) int64 {
+	bytes := int64(0)
+	for i := range d.parts {
+		bytes += int64(8*cap(d.parts[i].hashes)+16*cap(d.parts[i].starts)) + int64(4*cap(index[i].slots))
+	}
+	return bytes
+}

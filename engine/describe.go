@@ -1,0 +1,240 @@
+package engine
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// exampleCount is the number of example values of a name.
+const exampleCount = 5
+
+// About tells all that is known of the profile that answers to id; ok is false when there is none.
+func (v *View) About(id string) (about *About, ok bool) {
+	ordinal, ok := v.Find(id)
+	if !ok {
+		return nil, false
+	}
+	r := v.root
+	about = &About{ID: v.ID(ordinal), Shard: v.shard.config.Number, Seq: r.seq}
+	about.UserID, _ = v.UserID(ordinal)
+	for _, ref := range r.refs(ordinal) {
+		if ref.Anonymous {
+			about.AnonymousIDs = append(about.AnonymousIDs, ref.ID)
+		}
+	}
+	for i, c := range r.columns[columnsOfEveryShard:] {
+		if value := c.value(ordinal); !value.Missing() {
+			a, _ := r.catalog.AttributeByID(query.FirstAttribute + uint32(i))
+			about.Attributes = append(about.Attributes, NamedField{Name: a.Name, Value: value, Exact: true})
+		}
+	}
+	slices.SortFunc(about.Attributes, func(a, b NamedField) int { return cmp.Compare(a.Name, b.Name) })
+	for event := range r.events {
+		count := EventCount{First: math.MaxInt64, Last: math.MinInt64}
+		r.eachEvent(uint32(event), ordinal, func(b *query.Block, row int) {
+			count.Count++
+			count.First, count.Last = min(count.First, b.Time(row)), max(count.Last, b.Time(row))
+		})
+		if count.Count > 0 {
+			count.Name = r.catalog.EventByID(uint32(event)).Name
+			about.Events = append(about.Events, count)
+		}
+	}
+	slices.SortFunc(about.Events, func(a, b EventCount) int { return cmp.Compare(a.Name, b.Name) })
+	about.FirstSeen, _ = r.columns[columnFirstSeen].raw(ordinal)
+	about.LastSeen, _ = r.columns[columnLastSeen].raw(ordinal)
+	return about, true
+}
+
+// NameInfo describes all attributes, or all events with their properties, in order of id. Of other
+// kinds the shard knows nothing beyond the catalog.
+func (v *View) NameInfo(kind query.NameKind) []NameInfo {
+	var infos []NameInfo
+	switch kind {
+	case query.AttributeName:
+		for i, c := range v.root.columns[columnsOfEveryShard:] {
+			a, _ := v.root.catalog.AttributeByID(query.FirstAttribute + uint32(i))
+			info := NameInfo{Name: a.Name, Type: a.Type, Cardinality: -1, Count: c.count, MemoryBytes: c.memory()}
+			if c.dict != nil {
+				info.Cardinality = int64(c.codes)
+				info.MemoryBytes += c.dict.memory()
+				info.Examples = c.dict.examples(c.codes)
+			} else {
+				info.Examples = c.examples()
+			}
+			infos = append(infos, info)
+		}
+	case query.EventName:
+		for event, table := range v.root.events {
+			infos = append(infos, table.info(v.root.catalog.EventByID(uint32(event))))
+		}
+	}
+	return infos
+}
+
+func (d *Dictionary) examples(codes int) (values []tree.Value) {
+	for code := range min(codes, exampleCount) {
+		values = append(values, d.Value(uint32(code)))
+	}
+	return values
+}
+
+// examples returns the first values of the column, each once.
+func (c *column) examples() (values []tree.Value) {
+	for chunk := range c.chunks {
+		for _, vec := range c.vecs(chunk) {
+			for row := range vec.Rows {
+				value := vec.Value(row)
+				if value.Missing() || slices.ContainsFunc(values, value.Equal) {
+					continue
+				}
+				if values = append(values, value); len(values) == exampleCount {
+					return values
+				}
+			}
+		}
+		if chunk > 0 {
+			break // enough has been looked at
+		}
+	}
+	return values
+}
+
+// info describes an event name. The numbers of its properties are counted row by row.
+func (t *eventTable) info(e *catalog.Event) NameInfo {
+	info := NameInfo{Name: e.Name, Cardinality: -1, Count: t.rows, FirstSeen: math.MaxInt64, LastSeen: math.MinInt64}
+	for _, p := range e.Properties() {
+		info.Properties = append(info.Properties, NameInfo{Name: p.Name, Type: p.Type, Cardinality: -1})
+	}
+	for _, s := range t.chunks {
+		if s == nil || s.rows == 0 {
+			continue
+		}
+		info.FirstSeen, info.LastSeen = min(info.FirstSeen, s.min), max(info.LastSeen, s.max)
+		info.MemoryBytes += s.memory()
+		for _, b := range s.blocks() {
+			for id, vec := range b.Cols {
+				if vec != nil {
+					info.Properties[id].add(vec)
+				}
+			}
+		}
+	}
+	if t.rows == 0 {
+		info.FirstSeen, info.LastSeen = 0, 0
+	}
+	for id, p := range t.props {
+		if p.dict == nil {
+			continue
+		}
+		property := &info.Properties[id]
+		property.Cardinality = int64(p.codes)
+		property.Overflowed = p.overflowed
+		property.Examples = p.dict.examples(p.codes)
+		property.MemoryBytes += p.dict.memory()
+	}
+	return info
+}
+
+// add counts a block's column, and takes examples from its first rows.
+func (info *NameInfo) add(v *query.Vec) {
+	if v.Const {
+		info.Count += int64(v.Rows)
+		return
+	}
+	bytes := len(v.U8) + 2*len(v.U16) + 4*len(v.U32) + 8*len(v.I64) + len(v.Scales)
+	info.MemoryBytes += int64(bytes)
+	for row := range v.Rows {
+		if _, ok := v.Raw(row); ok {
+			info.Count++
+		}
+		if row < 64 && v.Dict == nil && len(info.Examples) < exampleCount {
+			if value := v.Value(row); !value.Missing() && !slices.ContainsFunc(info.Examples, value.Equal) {
+				info.Examples = append(info.Examples, value)
+			}
+		}
+	}
+}
+
+// Memory returns the bytes of each structure of the shard.
+func (s *Shard) Memory() []MemoryLine {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.root
+	lines := []MemoryLine{
+		{Name: "ids", Bytes: r.users.memory() + r.anons.memory()},
+		{Name: "deduplication", Bytes: r.dedup.memory(&s.dedupIndex)},
+	}
+	add := func(name string, bytes int64) {
+		for i := range lines {
+			if lines[i].Name == name {
+				lines[i].Bytes += bytes
+				return
+			}
+		}
+		lines = append(lines, MemoryLine{Name: name, Bytes: bytes})
+	}
+	for i, c := range r.columns {
+		switch {
+		case i == columnFirstSeen || i == columnLastSeen:
+			add("seen", c.memory())
+		case i < columnsOfEveryShard:
+			add("ids", c.memory())
+		default:
+			add("attributes", c.memory())
+			if c.dict != nil {
+				add("attribute dictionaries", c.dict.memory())
+			}
+		}
+	}
+	for _, p := range r.profiles {
+		add("profiles", p.memory())
+	}
+	for _, table := range r.events {
+		for _, p := range table.props {
+			if p.dict != nil {
+				add("property dictionaries", p.dict.memory())
+			}
+		}
+		for _, x := range table.chunks {
+			if x != nil {
+				add("series", x.ever.memory()+200)
+				add("tails", x.main.memory()+x.late.memory())
+				add("leaves", x.leafMemory())
+			}
+		}
+	}
+	for _, x := range r.imports {
+		add("imported lines", x.memory())
+	}
+	for _, l := range r.lists {
+		if l != nil {
+			add("lists", l.memory())
+		}
+	}
+	return lines
+}
+
+func (s *series) leafMemory() (bytes int64) {
+	for _, l := range s.leaves {
+		bytes += l.bytes
+	}
+	return bytes
+}
+
+func (s *series) memory() int64 {
+	return 200 + s.ever.memory() + s.main.memory() + s.late.memory() + s.leafMemory()
+}
+
+func (l *list) memory() int64 {
+	bytes := l.ids.memory() + l.listed.memory()
+	for _, m := range l.members {
+		bytes += m.memory()
+	}
+	return bytes
+}

@@ -1,0 +1,185 @@
+package engine
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/musterdb/muster/engine/wire"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+	"github.com/zeebo/xxh3"
+)
+
+// dictBlock is the number of codes whose values lie together.
+const dictBlockCodes = 1024
+
+// MaxValueBytes is the length of the longest string or list a column holds; longer ones are missing.
+const MaxValueBytes = 1 << 16
+
+// dictBlock is the values of up to 1,024 codes: value i of the block is bytes[ends[i-1]:ends[i]].
+type dictBlock struct {
+	ends  []uint32
+	bytes []byte
+}
+
+// Dictionary gives strings or lists dense codes in order of first appearance. It only grows. One
+// goroutine adds while others read: what a reader may ask for (codes it met in a view) was complete
+// before the view was taken, and memory that is replaced stays as it was.
+type Dictionary struct {
+	t       tree.Type
+	n       atomic.Uint32
+	blocks  atomic.Pointer[[]*dictBlock]
+	index   codeIndex
+	scratch []byte // of the writer
+}
+
+var _ query.Dict = (*Dictionary)(nil)
+
+func newDictionary(t tree.Type) *Dictionary {
+	d := &Dictionary{t: t}
+	d.blocks.Store(&[]*dictBlock{})
+	return d
+}
+
+// Len implements query.Dict.
+func (d *Dictionary) Len() int { return int(d.n.Load()) }
+
+// bytes returns the stored form of a code. REQUIRES: code < Len().
+func (d *Dictionary) bytes(code uint32) []byte {
+	b := (*d.blocks.Load())[code/dictBlockCodes]
+	i := code % dictBlockCodes
+	from := uint32(0)
+	if i > 0 {
+		from = b.ends[i-1]
+	}
+	return b.bytes[from:b.ends[i]:b.ends[i]]
+}
+
+// text returns a code's stored form as a string. REQUIRES: code < Len().
+func (d *Dictionary) text(code uint32) string {
+	b := d.bytes(code)
+	return unsafe.String(unsafe.SliceData(b), len(b))
+}
+
+// Value implements query.Dict.
+func (d *Dictionary) Value(code uint32) tree.Value {
+	if d.t == tree.StringType {
+		return tree.Str(d.text(code))
+	}
+	list, _ := decodeList(d.bytes(code))
+	return list
+}
+
+// Find implements query.Dict.
+func (d *Dictionary) Find(v tree.Value) (code uint32, ok bool) {
+	if v.Type != d.t {
+		return 0, false
+	}
+	if v.Type == tree.StringType {
+		return d.find(v.Str, xxh3.HashString(v.Str))
+	}
+	text := string(encodeList(nil, v))
+	return d.find(text, xxh3.HashString(text))
+}
+
+// find returns the code of a stored form with its hash.
+func (d *Dictionary) find(text string, hash uint64) (code uint32, ok bool) {
+	return d.index.find(hash, func(code uint32) bool { return d.text(code) == text })
+}
+
+// add gives a stored form that find does not know the next code.
+func (d *Dictionary) add(text string, hash uint64) uint32 {
+	code := d.n.Load()
+	b := d.room(code, len(text))
+	i := code % dictBlockCodes
+	from := uint32(0)
+	if i > 0 {
+		from = b.ends[i-1]
+	}
+	copy(b.bytes[from:], text)
+	b.ends[i] = from + uint32(len(text))
+	d.n.Store(code + 1)
+	d.index.add(hash, code, func(code uint32) uint64 { return xxh3.Hash(d.bytes(code)) })
+	return code
+}
+
+// room returns the block of the next code with room for a value of n bytes, replacing the block when
+// it has none.
+func (d *Dictionary) room(code uint32, n int) *dictBlock {
+	blocks := *d.blocks.Load()
+	i := int(code % dictBlockCodes)
+	last := int(code / dictBlockCodes)
+	if last == len(blocks) {
+		if last > 0 {
+			d.replace(blocks, last-1, dictBlockCodes, int(blocks[last-1].ends[dictBlockCodes-1]))
+			blocks = *d.blocks.Load()
+		}
+		ends, size := dictBlockCodes, 0
+		if last == 0 {
+			ends = 8
+		} else {
+			size = len(blocks[last-1].bytes) + 64 // about what the block before it needed
+		}
+		grown := append(append(make([]*dictBlock, 0, last+1), blocks...), &dictBlock{make([]uint32, ends), make([]byte, max(size, n, 64))})
+		d.blocks.Store(&grown)
+		return grown[last]
+	}
+	b := blocks[last]
+	used := 0
+	if i > 0 {
+		used = int(b.ends[i-1])
+	}
+	if i < len(b.ends) && used+n <= len(b.bytes) {
+		return b
+	}
+	ends, size := len(b.ends), len(b.bytes)
+	if i == ends {
+		ends = min(2*ends, dictBlockCodes)
+	}
+	if used+n > size {
+		size = max(used+n, size+size/2)
+	}
+	return d.replace(blocks, last, ends, size)
+}
+
+// replace publishes a copy of a block with other room.
+func (d *Dictionary) replace(blocks []*dictBlock, i, ends, size int) *dictBlock {
+	b := &dictBlock{make([]uint32, ends), make([]byte, size)}
+	copy(b.ends, blocks[i].ends)
+	copy(b.bytes, blocks[i].bytes)
+	replaced := append([]*dictBlock(nil), blocks...)
+	replaced[i] = b
+	d.blocks.Store(&replaced)
+	return b
+}
+
+func (d *Dictionary) memory() int64 {
+	bytes := d.index.memory()
+	for _, b := range *d.blocks.Load() {
+		bytes += int64(56 + 4*cap(b.ends) + cap(b.bytes))
+	}
+	return bytes
+}
+
+func encodeList(b []byte, v tree.Value) []byte {
+	for _, item := range v.List {
+		b = wire.AppendValue(b, item)
+	}
+	return b
+}
+
+func decodeList(data []byte) (tree.Value, error) {
+	r := wire.NewReader(data)
+	var items []tree.Value
+	for r.Len() > 0 {
+		v := r.Value()
+		if v.Type == tree.ListType {
+			r.Fail("list in a list")
+		}
+		items = append(items, v)
+	}
+	if err := r.Err(); err != nil {
+		return tree.Value{}, err
+	}
+	return tree.ListOf(items...), nil
+}

@@ -1,0 +1,166 @@
+package engine
+
+import (
+	"github.com/musterdb/muster/engine/identity"
+	"github.com/zeebo/xxh3"
+)
+
+// homes is the shard as the merge protocol sees it. The state of an id in its home shard is a column
+// by the id's code: code of the owner + 1, a bit for its kind, the state. What is Live or Unknown is
+// not written there; it follows from the owner columns.
+type homes struct{ *Shard }
+
+var _ identity.Store = homes{}
+
+const (
+	homeStateBits = 3
+	homeAnonymous = 1 << homeStateBits
+	homeCodeShift = homeStateBits + 1
+)
+
+// home returns the state of an id whose home is this shard.
+func (s *Shard) home(id identity.Ref) identity.Home { return s.root.home(id, s.space(id.Anonymous)) }
+
+func (r *root) home(id identity.Ref, x idSpace) identity.Home {
+	code, ok := x.find(id.ID)
+	if !ok {
+		return identity.Home{}
+	}
+	if raw, ok := r.columns[x.home].raw(code); ok {
+		return r.decodeHome(raw)
+	}
+	ordinal, ok := r.columns[x.owner].raw(code)
+	if !ok {
+		return identity.Home{}
+	}
+	if canonical, _ := r.canonical(uint32(ordinal)); canonical != id {
+		return identity.Home{} // a further id of somebody; its own home is elsewhere
+	}
+	return identity.Home{State: identity.Live}
+}
+
+func (r *root) decodeHome(raw int64) identity.Home {
+	home := identity.Home{State: identity.State(raw & (1<<homeStateBits - 1))}
+	code := uint32(raw >> homeCodeShift)
+	switch {
+	case code == 0:
+	case raw&homeAnonymous != 0:
+		home.To = identity.Anon(r.anons.text(code - 1))
+	default:
+		home.To = identity.User(r.users.text(code - 1))
+	}
+	return home
+}
+
+// Home implements identity.Store.
+func (h homes) Home(id identity.Ref) identity.Home { return h.home(id) }
+
+// SetHome implements identity.Store.
+func (h homes) SetHome(id identity.Ref, home identity.Home) {
+	x := h.space(id.Anonymous)
+	code := x.intern(id.ID)
+	if old, ok := h.root.columns[x.home].raw(code); ok {
+		h.root.hash = h.root.hash.sub(homeFact(id, h.root.decodeHome(old)))
+	}
+	h.forgetFacts(id)
+	if home.State <= identity.Live {
+		h.column(x.home).clear(&h.epochs, code)
+		return
+	}
+	raw := int64(home.State)
+	if home.To != (identity.Ref{}) {
+		raw |= int64(h.space(home.To.Anonymous).intern(home.To.ID)+1) << homeCodeShift
+		if home.To.Anonymous {
+			raw |= homeAnonymous
+		}
+	}
+	h.column(x.home).set(&h.epochs, code, raw)
+	h.root.hash = h.root.hash.add(homeFact(id, home))
+}
+
+func homeFact(id identity.Ref, home identity.Home) factSum {
+	return fact(factHome, hashRef(id), hashRef(home.To), uint64(home.State))
+}
+
+func hashRef(ref identity.Ref) uint64 {
+	hash := xxh3.HashString(ref.ID)
+	if ref.Anonymous {
+		return mix(hash, mixC)
+	}
+	return hash
+}
+
+// Linked implements identity.Store.
+func (h homes) Linked(owner, id identity.Ref) bool {
+	of, ok := h.ordinal(owner)
+	if !ok {
+		return false
+	}
+	with, ok := h.ordinal(id)
+	return ok && of == with
+}
+
+// want asks the protocol to join target to owner.
+func (s *Shard) want(owner, target identity.Ref, alias bool) {
+	owner.ID, target.ID = textOf(owner.ID), textOf(target.ID)
+	if s.machine.Want(owner, target, alias) {
+		s.merged = true
+	}
+}
+
+// alias joins the profile that previous names to the user. The message does not say of which kind
+// previous is, so both are asked for; an id that nobody has used is only a redirect from then on.
+func (s *Shard) alias(owner identity.Ref, previous string) {
+	s.want(owner, identity.Anon(previous), true)
+	if previous != owner.ID {
+		s.want(owner, identity.User(previous), true)
+	}
+}
+
+// applyIdentity takes one step of a merge.
+func (s *Shard) applyIdentity(step IdentityStep, result *Result) {
+	owner, target, next := cloneRef(step.Owner), cloneRef(step.Target), cloneRef(step.Next)
+	switch step.Action {
+	case ClaimProfile:
+		result.Identity.Answer = s.machine.Claim(owner, target, step.Alias)
+	case AbsorbPart:
+		result.Identity.Absorbed = s.machine.Absorb(owner, target, step.Part, step.Parts, step.Data)
+	case ReleaseProfile:
+		result.Identity.Released = s.machine.Release(owner, target)
+	case SettleMerge:
+		s.machine.Settle(owner, target, step.Outcome, next)
+	}
+	s.merged = true
+}
+
+func cloneRef(ref identity.Ref) identity.Ref {
+	return identity.Ref{Anonymous: ref.Anonymous, ID: textOf(ref.ID)}
+}
+
+// Outbox returns the merges this shard drives, in order.
+func (s *Shard) Outbox() []identity.Merge {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.machine.Outbox()
+}
+
+// Part returns one part of the facts of a profile frozen for owner; ok is false when there is none.
+func (s *Shard) Part(owner, target identity.Ref, part int) (data []byte, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.machine.Part(owner, target, part)
+}
+
+// Home returns the state of an id whose home is this shard.
+func (s *Shard) Home(id identity.Ref) identity.Home {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.home(id)
+}
+
+// Conflicts returns the ids that were linked to owner but belong to another user.
+func (s *Shard) Conflicts(owner identity.Ref) []identity.Ref {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.machine.Conflicts(owner)
+}

@@ -1,0 +1,191 @@
+package engine
+
+import (
+	"github.com/musterdb/muster/engine/identity"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+	"github.com/zeebo/xxh3"
+)
+
+// list is a static list: the ids it was given, and the profiles that answer to them. Ids without a
+// profile wait for one.
+type list struct {
+	epoch   uint64
+	ids     *Dictionary
+	codes   int     // of ids, as of this version
+	listed  *column // 1 for the codes that are on the list
+	members []*posSet
+}
+
+func (l *list) own(e *epochs) *list {
+	if !e.isFrozen(l.epoch) {
+		return l
+	}
+	copied := *l
+	copied.epoch = e.current
+	copied.members = append([]*posSet(nil), l.members...)
+	return &copied
+}
+
+// has tells whether an id is on the list.
+func (l *list) has(id string) bool {
+	code, ok := l.ids.find(id, xxh3.HashString(id))
+	if !ok {
+		return false
+	}
+	_, ok = l.listed.raw(code)
+	return ok
+}
+
+// list returns a list for writing. REQUIRES: the root is owned.
+func (s *Shard) list(id uint32) *list {
+	for len(s.root.lists) <= int(id) {
+		s.root.lists = append(s.root.lists, nil)
+	}
+	l := s.root.lists[id]
+	if l == nil {
+		l = &list{epoch: s.epochs.current, ids: newDictionary(tree.StringType), listed: &column{epoch: s.epochs.current, t: tree.NumberType}}
+	}
+	l = l.own(&s.epochs)
+	l.listed = l.listed.own(&s.epochs)
+	s.root.lists[id] = l
+	return l
+}
+
+func (s *Shard) applyList(update ListUpdate, result *Result) {
+	if !s.knownList(update.List) {
+		result.Refused, result.Reason = 1, ReasonNames
+		return
+	}
+	l := s.list(update.List)
+	for _, id := range update.Add {
+		if id == "" || len(id) > MaxIDBytes || l.has(id) {
+			continue
+		}
+		hash := xxh3.HashString(id)
+		code, ok := l.ids.find(id, hash)
+		if !ok {
+			code = l.ids.add(id, hash)
+			l.codes = int(code) + 1
+		}
+		l.listed.set(&s.epochs, code, 1)
+		s.root.hash = s.root.hash.add(fact(factListed, uint64(update.List), hash, 0))
+		if ordinal, ok := s.root.findLiteral(id); ok {
+			l.put(&s.epochs, ordinal, true)
+		}
+	}
+	for _, id := range update.Remove {
+		if !l.has(id) {
+			continue
+		}
+		hash := xxh3.HashString(id)
+		code, _ := l.ids.find(id, hash)
+		l.listed.clear(&s.epochs, code)
+		s.root.hash = s.root.hash.sub(fact(factListed, uint64(update.List), hash, 0))
+		if ordinal, ok := s.root.findLiteral(id); ok {
+			l.put(&s.epochs, ordinal, s.root.onList(l, ordinal))
+		}
+	}
+}
+
+// knownList tells whether the catalog has a list with the id.
+func (s *Shard) knownList(id uint32) bool {
+	for _, l := range s.root.catalog.Lists() {
+		if l.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Shard) dropList(id uint32) {
+	if int(id) >= len(s.root.lists) || s.root.lists[id] == nil {
+		return
+	}
+	l := s.root.lists[id]
+	for code := range l.codes {
+		if _, ok := l.listed.raw(uint32(code)); ok {
+			s.root.hash = s.root.hash.sub(fact(factListed, uint64(id), xxh3.Hash(l.ids.bytes(uint32(code))), 0))
+		}
+	}
+	s.root.lists[id] = nil
+}
+
+// put sets whether a profile is a member. REQUIRES: l is owned.
+func (l *list) put(e *epochs, ordinal uint32, member bool) {
+	chunk := int(ordinal >> query.ChunkBits)
+	for len(l.members) <= chunk {
+		l.members = append(l.members, nil)
+	}
+	if member {
+		l.members[chunk], _ = l.members[chunk].add(e, uint16(ordinal))
+	} else {
+		l.members[chunk], _ = l.members[chunk].remove(e, uint16(ordinal))
+	}
+}
+
+// findLiteral returns the profile that answers to an id: a user id first, else an anonymous one.
+func (r *root) findLiteral(id string) (uint32, bool) {
+	hash := xxh3.HashString(id)
+	if code, ok := r.users.find(id, hash); ok && code < r.userCodes {
+		if raw, ok := r.columns[columnUserOwner].raw(code); ok {
+			return uint32(raw), true
+		}
+	}
+	if code, ok := r.anons.find(id, hash); ok && code < r.anonCodes {
+		if raw, ok := r.columns[columnAnonOwner].raw(code); ok {
+			return uint32(raw), true
+		}
+	}
+	return 0, false
+}
+
+// onList tells whether one of a profile's ids, by which it is found, is on the list.
+func (r *root) onList(l *list, ordinal uint32) bool {
+	for _, ref := range r.refs(ordinal) {
+		if found, ok := r.findLiteral(ref.ID); ok && found == ordinal && l.has(ref.ID) {
+			return true
+		}
+	}
+	return false
+}
+
+// listAttached puts a profile on the lists that wait for an id it was just given.
+func (s *Shard) listAttached(id string, ordinal uint32) {
+	for i, l := range s.root.lists {
+		if l != nil && l.has(id) {
+			if found, ok := s.root.findLiteral(id); ok && found == ordinal {
+				s.list(uint32(i)).put(&s.epochs, ordinal, true)
+			}
+		}
+	}
+}
+
+// relist looks again whether a profile, one of whose ids now means somebody else, is on each list.
+func (s *Shard) relist(ordinal uint32) {
+	for i, l := range s.root.lists {
+		if l != nil {
+			s.list(uint32(i)).put(&s.epochs, ordinal, s.root.onList(l, ordinal))
+		}
+	}
+}
+
+// unlist takes a profile that goes off all lists; its ids stay on them, waiting.
+func (s *Shard) unlist(ordinal uint32) {
+	for i, l := range s.root.lists {
+		if l != nil {
+			s.list(uint32(i)).put(&s.epochs, ordinal, false)
+		}
+	}
+}
+
+// hiddenBy returns the anonymous profiles that the user ids of a profile hide: they have the same
+// text, and a literal id means the user first.
+func (s *Shard) hiddenBy(ordinal uint32) (hidden []uint32) {
+	for _, ref := range s.root.refs(ordinal) {
+		if other, ok := s.ordinal(identity.Anon(ref.ID)); ok && !ref.Anonymous && other != ordinal {
+			hidden = append(hidden, other)
+		}
+	}
+	return hidden
+}

@@ -1,0 +1,210 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/musterdb/muster/query"
+)
+
+// seriesKey names a series.
+type seriesKey struct {
+	event uint32
+	chunk int
+}
+
+// Maintain makes leaves of tails that have outgrown their bound, until about budget rows have been
+// handled; more tells that there is more to do. It changes no answer, code or hash, and how often it
+// is called makes no difference to them. It builds outside the lock, beside Apply.
+func (s *Shard) Maintain(budget int) (more bool) {
+	s.maintaining.Lock()
+	defer s.maintaining.Unlock()
+	for budget > 0 {
+		work, ok := s.nextMaintenance()
+		if !ok {
+			return false
+		}
+		work.build()
+		s.finishMaintenance(work)
+		budget -= max(work.handled, 1)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.due) > 0
+}
+
+// maintenance is the work on one series: what was there when it began, and the leaves to replace it.
+type maintenance struct {
+	key      seriesKey
+	cut      uint64 // the shard's cuts when it began
+	now      int64
+	leaves   []*leaf
+	main     *tail // nil: not due
+	late     *tail
+	replaced []*leaf
+	handled  int // rows
+}
+
+func (s *Shard) nextMaintenance() (*maintenance, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.due) == 0 {
+		return nil, false
+	}
+	key := s.due[0]
+	s.due = s.due[1:]
+	current := s.root.events[key.event].chunks[key.chunk]
+	work := &maintenance{key: key, cut: s.cuts, now: s.root.time, leaves: current.leaves}
+	bound := current.tailBound()
+	if current.main != nil && current.main.n >= bound {
+		work.main = current.main.header()
+	}
+	if current.late != nil && current.late.n >= bound {
+		work.late = current.late.header()
+	}
+	return work, true
+}
+
+// build makes the leaves: first the late rows go into the leaves of their time, then the main tail
+// follows behind.
+func (w *maintenance) build() {
+	w.replaced = w.leaves
+	if w.late != nil {
+		w.mergeLate(w.late.block())
+	}
+	if w.main != nil {
+		w.appendMain(w.main.block())
+	}
+}
+
+func (w *maintenance) mergeLate(late *query.Block) {
+	settled := len(w.replaced)
+	for settled > 0 && w.replaced[settled-1].ahead {
+		settled--
+	}
+	leaves := w.replaced[:settled]
+	rows := make([][]uint32, max(settled, 1)) // of the late rows, by the leaf they belong to
+	for row := range late.Rows {
+		i, _ := slices.BinarySearchFunc(leaves, late.Time(row), func(l *leaf, t int64) int {
+			return cmp.Compare(l.block.Min, t+1) // the last leaf whose least time is at most t
+		})
+		rows[max(i-1, 0)] = append(rows[max(i-1, 0)], uint32(row))
+	}
+	var out []*leaf
+	for i := range rows {
+		if len(rows[i]) == 0 {
+			out = append(out, leaves[i])
+			continue
+		}
+		parts := []*query.Block{w.late.pick(late, rows[i]).block()}
+		if i < settled {
+			parts = append(parts, &leaves[i].block)
+		}
+		b := newLeafBuilder(parts)
+		order := b.byTime(nil)
+		out = append(out, b.build(order, false)...)
+		w.handled += len(order)
+	}
+	w.replaced = append(out, w.replaced[settled:]...)
+}
+
+// appendMain makes leaves of the main tail, together with the last leaf while that is small. Rows of
+// the future get leaves of their own at the end.
+func (w *maintenance) appendMain(tail *query.Block) {
+	settled := len(w.replaced)
+	for settled > 0 && w.replaced[settled-1].ahead {
+		settled--
+	}
+	parts := []*query.Block{tail}
+	for _, l := range w.replaced[settled:] {
+		parts = append(parts, &l.block)
+	}
+	kept := settled
+	if kept > 0 && w.replaced[kept-1].block.Rows < leafRows/2 {
+		kept--
+		parts = append(parts, &w.replaced[kept].block)
+	}
+	b := newLeafBuilder(parts)
+	order := b.byTime(nil)
+	past, _ := slices.BinarySearchFunc(order, w.now, func(row uint32, now int64) int {
+		return cmp.Compare(b.times[row], now+1)
+	})
+	out := append([]*leaf(nil), w.replaced[:kept]...)
+	out = append(out, b.build(order[:past], false)...)
+	w.replaced = append(out, b.build(order[past:], true)...)
+	w.handled += len(order)
+}
+
+// finishMaintenance swaps the leaves in, unless rows have been taken out of series meanwhile.
+func (s *Shard) finishMaintenance(w *maintenance) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.own()
+	table := s.root.events[w.key.event].own(&s.epochs)
+	s.root.events[w.key.event] = table
+	current := table.series(&s.epochs, w.key.chunk)
+	current.due = false
+	if w.cut == s.cuts {
+		current.leaves = w.replaced
+		current.main = current.main.after(w.main)
+		current.late = current.late.after(w.late)
+		current.setLeafMax()
+	}
+	s.markDue(w.key, current)
+}
+
+// after returns the rows of t that follow those of an older state of it; t itself when old is nil.
+func (t *tail) after(old *tail) *tail {
+	if old == nil {
+		return t
+	}
+	if t.n == old.n {
+		return nil
+	}
+	b := t.block()
+	rest := newTail(b.Time(old.n))
+	for row := old.n; row < t.n; row++ {
+		rest.copyRow(t, b, row)
+	}
+	return rest
+}
+
+// pick returns some rows of t, whose block is b.
+func (t *tail) pick(b *query.Block, rows []uint32) *tail {
+	picked := newTail(b.Time(int(rows[0])))
+	for _, row := range rows {
+		picked.copyRow(t, b, int(row))
+	}
+	return picked
+}
+
+// copyRow appends a row of another tail.
+func (t *tail) copyRow(from *tail, b *query.Block, row int) {
+	at := t.append(b.Pos[row], b.Time(row))
+	for i := range from.cols {
+		c := &from.cols[i]
+		t.column(c.property, c.t, c.dict).copyCell(&c.cells, row, at, t.room)
+	}
+}
+
+// copyCell sets a row to the value of a row of other cells, if there is one.
+func (c *tailColumn) copyCell(from *cells, row, at, room int) {
+	if from.scales != nil || c.scales != nil || from.scale != c.scale && c.width > 0 {
+		if n, ok := from.number(row); ok {
+			c.setNumber(at, n, room)
+		}
+		return
+	}
+	if raw, ok := from.raw(row); ok {
+		c.scale = from.scale
+		c.set(at, raw, room)
+	}
+}
+
+// markDue queues a series that has outgrown a bound, once.
+func (s *Shard) markDue(key seriesKey, x *series) {
+	if !x.due && x.wantsMaintenance() {
+		x.due = true
+		s.due = append(s.due, key)
+	}
+}

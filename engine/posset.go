@@ -1,0 +1,126 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/musterdb/muster/query"
+)
+
+// posSetList is the largest number of positions kept as a list; more are kept as bits.
+const posSetList = 1024
+
+// posSet is a set of positions of one chunk: a sorted list while it is sparse, bits after that.
+type posSet struct {
+	epoch uint64
+	n     int
+	list  []uint16
+	bits  *query.Bits
+}
+
+func (p *posSet) has(pos uint16) bool {
+	if p == nil {
+		return false
+	}
+	if p.bits != nil {
+		return p.bits.Has(pos)
+	}
+	_, ok := slices.BinarySearch(p.list, pos)
+	return ok
+}
+
+// add returns the set with pos; it is p itself where that may be written. added is false when pos
+// was there.
+func (p *posSet) add(e *epochs, pos uint16) (with *posSet, added bool) {
+	if p == nil {
+		return &posSet{epoch: e.current, n: 1, list: []uint16{pos}}, true
+	}
+	if p.has(pos) {
+		return p, false
+	}
+	p = p.own(e)
+	p.n++
+	if p.bits == nil && len(p.list) < posSetList {
+		i, _ := slices.BinarySearch(p.list, pos)
+		p.list = slices.Insert(p.list, i, pos)
+		return p, true
+	}
+	if p.bits == nil {
+		p.bits = new(query.Bits)
+		for _, x := range p.list {
+			p.bits.Set(x)
+		}
+		p.list = nil
+	}
+	p.bits.Set(pos)
+	return p, true
+}
+
+// remove returns the set without pos.
+func (p *posSet) remove(e *epochs, pos uint16) (without *posSet, removed bool) {
+	if !p.has(pos) {
+		return p, false
+	}
+	p = p.own(e)
+	p.n--
+	if p.bits != nil {
+		p.bits.Clear(pos)
+		return p, true
+	}
+	i, _ := slices.BinarySearch(p.list, pos)
+	p.list = slices.Delete(p.list, i, i+1)
+	return p, true
+}
+
+func (p *posSet) own(e *epochs) *posSet {
+	if !e.isFrozen(p.epoch) {
+		return p
+	}
+	copied := &posSet{epoch: e.current, n: p.n, list: slices.Clone(p.list)}
+	if p.bits != nil {
+		bits := *p.bits
+		copied.bits = &bits
+	}
+	return copied
+}
+
+// fill sets out to exactly the positions of p.
+func (p *posSet) fill(out *query.Bits) {
+	if p != nil && p.bits != nil {
+		*out = *p.bits
+		return
+	}
+	*out = query.Bits{}
+	if p == nil {
+		return
+	}
+	for _, pos := range p.list {
+		out.Set(pos)
+	}
+}
+
+// each calls yield for every position, ascending.
+func (p *posSet) each(yield func(uint16) bool) {
+	if p == nil {
+		return
+	}
+	if p.bits != nil {
+		p.bits.All(yield)
+		return
+	}
+	for _, pos := range p.list {
+		if !yield(pos) {
+			return
+		}
+	}
+}
+
+func (p *posSet) memory() int64 {
+	if p == nil {
+		return 0
+	}
+	bytes := int64(56 + 2*cap(p.list))
+	if p.bits != nil {
+		bytes += query.ChunkSize / 8
+	}
+	return bytes
+}

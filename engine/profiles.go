@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/musterdb/muster/engine/identity"
+	"github.com/musterdb/muster/query"
+	"github.com/zeebo/xxh3"
+)
+
+// idSpace is one of the two kinds of ids with the columns that belong to it.
+type idSpace struct {
+	dict  *Dictionary
+	codes *uint32
+	owner int // column: ordinal by code
+	of    int // column: code by ordinal
+	next  int // column: code of the profile's next id by code
+	home  int // column: state by code
+	kind  uint64
+}
+
+func (s *Shard) space(anonymous bool) idSpace {
+	r := s.root
+	if anonymous {
+		return idSpace{r.anons, &r.anonCodes, columnAnonOwner, columnAnonymousOf, columnAnonNext, columnAnonHome, factAnonymousID}
+	}
+	return idSpace{r.users, &r.userCodes, columnUserOwner, columnUserOf, columnUserNext, columnUserHome, factUserID}
+}
+
+// intern returns the code of an id, giving it one if need be. REQUIRES: the root is owned.
+func (x idSpace) intern(id string) uint32 {
+	hash := xxh3.HashString(id)
+	if code, ok := x.dict.find(id, hash); ok {
+		return code
+	}
+	code := x.dict.add(id, hash)
+	*x.codes = code + 1
+	return code
+}
+
+// find returns the code of an id as of the root.
+func (x idSpace) find(id string) (uint32, bool) {
+	code, ok := x.dict.find(id, xxh3.HashString(id))
+	return code, ok && code < *x.codes
+}
+
+// ordinal returns the profile with the literal id.
+func (s *Shard) ordinal(ref identity.Ref) (uint32, bool) {
+	x := s.space(ref.Anonymous)
+	code, ok := x.find(ref.ID)
+	if !ok {
+		return 0, false
+	}
+	raw, ok := s.root.columns[x.owner].raw(code)
+	return uint32(raw), ok
+}
+
+// profileOf returns the profile with the literal id, made if need be. REQUIRES: the root is owned.
+func (s *Shard) profileOf(ref identity.Ref) uint32 {
+	x := s.space(ref.Anonymous)
+	code := x.intern(ref.ID)
+	if raw, ok := s.root.columns[x.owner].raw(code); ok {
+		return uint32(raw)
+	}
+	ordinal := s.root.ordinals
+	s.root.ordinals++
+	chunk := int(ordinal >> query.ChunkBits)
+	for len(s.root.profiles) <= chunk {
+		s.root.profiles = append(s.root.profiles, nil)
+	}
+	s.root.profiles[chunk], _ = s.root.profiles[chunk].add(&s.epochs, uint16(ordinal))
+	s.attach(ref, ordinal)
+	return ordinal
+}
+
+// attach makes an id that has no profile one of a profile's ids. REQUIRES: the root is owned.
+func (s *Shard) attach(ref identity.Ref, ordinal uint32) {
+	x := s.space(ref.Anonymous)
+	code := x.intern(ref.ID)
+	shadowed, isShadowed := uint32(0), false
+	if !ref.Anonymous {
+		shadowed, isShadowed = s.ordinal(identity.Anon(ref.ID))
+	}
+	s.column(x.owner).set(&s.epochs, code, int64(ordinal))
+	if first, has := s.root.columns[x.of].raw(ordinal); has {
+		// The list of further ids hangs behind the first one, which stays first.
+		next := s.column(x.next)
+		if second, ok := next.raw(uint32(first)); ok {
+			next.set(&s.epochs, code, second)
+		}
+		next.set(&s.epochs, uint32(first), int64(code))
+	} else {
+		s.column(x.of).set(&s.epochs, ordinal, int64(code))
+	}
+	s.root.hash = s.root.hash.add(idFact(x.kind, ref.ID, ordinal))
+	s.listAttached(ref.ID, ordinal)
+	if isShadowed && shadowed != ordinal {
+		s.relist(shadowed)
+	}
+}
+
+// detach takes all ids from a profile. REQUIRES: the root is owned.
+func (s *Shard) detach(ordinal uint32) {
+	for _, ref := range s.root.refs(ordinal) {
+		x := s.space(ref.Anonymous)
+		code, _ := x.find(ref.ID)
+		s.column(x.owner).clear(&s.epochs, code)
+		s.column(x.next).clear(&s.epochs, code)
+		s.column(x.of).clear(&s.epochs, ordinal)
+		s.root.hash = s.root.hash.sub(idFact(x.kind, ref.ID, ordinal))
+	}
+}
+
+// refs returns the ids of a profile: user ids, then anonymous ones; of each kind the first one
+// attached is first, the others follow in the order in which they were attached.
+func (r *root) refs(ordinal uint32) []identity.Ref {
+	refs := r.chain(nil, r.users, columnUserOf, columnUserNext, ordinal, false)
+	return r.chain(refs, r.anons, columnAnonymousOf, columnAnonNext, ordinal, true)
+}
+
+func (r *root) chain(refs []identity.Ref, dict *Dictionary, of, next int, ordinal uint32, anonymous bool) []identity.Ref {
+	code, ok := r.columns[of].raw(ordinal)
+	later := len(refs) + 1
+	for ok {
+		refs = append(refs, identity.Ref{Anonymous: anonymous, ID: dict.text(uint32(code))})
+		code, ok = r.columns[next].raw(uint32(code))
+	}
+	if later < len(refs) {
+		slices.Reverse(refs[later:])
+	}
+	return refs
+}
+
+// canonical returns the id that names a profile: its user id, or its first anonymous one.
+func (r *root) canonical(ordinal uint32) (ref identity.Ref, ok bool) {
+	if code, ok := r.columns[columnUserOf].raw(ordinal); ok {
+		return identity.User(r.users.text(uint32(code))), true
+	}
+	if code, ok := r.columns[columnAnonymousOf].raw(ordinal); ok {
+		return identity.Anon(r.anons.text(uint32(code))), true
+	}
+	return identity.Ref{}, false
+}

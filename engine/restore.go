@@ -1,0 +1,401 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/engine/wire"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+	"github.com/zeebo/xxh3"
+)
+
+// ErrSnapshot is the cause of every refusal to restore a snapshot.
+var ErrSnapshot = errors.New("snapshot cannot be read")
+
+// restorer fills a new shard from pages. Every page is checked against what came before it, so that
+// whatever the bytes are, the shard either is sound or is not handed out.
+type restorer struct {
+	s       *Shard
+	r       *root
+	kind    uint8
+	userN   uint32 // what the header says
+	anonN   uint32
+	total   int // of the de-duplication generations
+	ended   bool
+	pending []byte // of a page that goes on
+	pendKey []byte
+	listed  map[uint64][]byte
+}
+
+// Restore rebuilds a shard from the pages of a snapshot. Hostile pages give an error.
+func Restore(c Config, source PageSource) (*Shard, error) {
+	s, err := New(c)
+	if err != nil {
+		return nil, err
+	}
+	x := &restorer{s: s, r: s.root, listed: map[uint64][]byte{}}
+	for {
+		kind, key, data, err := source.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("restore shard %d: %w", c.Number, err)
+		}
+		if err := x.take(kind, key, data); err != nil {
+			return nil, fmt.Errorf("restore shard %d: page of kind %d: %w: %w", c.Number, kind, ErrSnapshot, err)
+		}
+	}
+	if err := x.finish(); err != nil {
+		return nil, fmt.Errorf("restore shard %d: %w: %w", c.Number, ErrSnapshot, err)
+	}
+	return s, nil
+}
+
+var errPage = errors.New("page is damaged or out of place")
+
+// take joins what a page was cut into, then reads it.
+func (x *restorer) take(kind uint8, key, data []byte) error {
+	if len(data) < 2 || data[0] != snapshotFormat || data[1] > 1 || len(key)%8 != 0 || len(key) > 32 || x.ended {
+		return errPage
+	}
+	if x.pending != nil && (kind != x.kind || string(key) != string(x.pendKey)) || rankOfPage(kind) < rankOfPage(x.kind) {
+		return errPage
+	}
+	if x.kind < pageCatalog && kind > x.kind+1 {
+		return errPage // the header and the catalog come first
+	}
+	x.kind = kind
+	goesOn := data[1] == 1
+	data = data[2:]
+	if x.pending != nil || goesOn {
+		x.pending = append(x.pending, data...)
+		x.pendKey = append(x.pendKey[:0], key...)
+		if goesOn {
+			return nil
+		}
+		data, x.pending = x.pending, nil
+	}
+	var k [4]uint64
+	for i := range len(key) / 8 {
+		k[i] = binary.BigEndian.Uint64(key[8*i:])
+	}
+	return x.read(kind, k, data)
+}
+
+// rankOfPage orders the kinds; those of events come mixed, event by event.
+func rankOfPage(kind uint8) uint8 {
+	if kind == pageLeaf || kind == pageTail {
+		return pageProperties
+	}
+	return kind
+}
+
+func (x *restorer) read(kind uint8, key [4]uint64, data []byte) error {
+	r := wire.NewReader(data)
+	switch kind {
+	case pageHeader:
+		x.header(r)
+	case pageCatalog:
+		return x.catalog(data)
+	case pageDictionary:
+		x.dictionary(r, key)
+	case pageProfiles:
+		x.profiles(r, key[0])
+	case pageColumn:
+		x.column(r, key)
+	case pageProperties:
+		x.properties(r, key[0])
+	case pageLeaf, pageTail:
+		x.rows(r, kind, key)
+	case pageDedup:
+		x.dedup(r, key)
+	case pageImport:
+		x.imports(r, key[0])
+	case pageList:
+		x.list(r, key[0])
+	case pageMerges:
+		if len(data) > 0 {
+			if err := x.s.machine.RestoreState(append([]byte(nil), data...)); err != nil {
+				return err
+			}
+		}
+		x.r.merges = append([]byte(nil), data...)
+		return nil
+	case pageEnd:
+		x.ended = true
+	default:
+		return errPage
+	}
+	return r.Done()
+}
+
+func (x *restorer) header(r *wire.Reader) {
+	x.r.seq, x.r.time = r.Uvarint(), r.Varint()
+	x.r.hash = factSum{hi: r.Fixed64()}
+	x.r.hash.lo = r.Fixed64()
+	x.r.ordinals, x.userN, x.anonN = r.Uint32(), r.Uint32(), r.Uint32()
+	x.r.mismatched = int64(r.Uvarint())
+	d := x.r.dedup
+	d.first = r.Uvarint()
+	for range r.Count(2) {
+		gen := generation{start: r.Varint(), n: int(r.Uint32())}
+		d.gens = append(d.gens, gen)
+		d.total += gen.n
+	}
+}
+
+func (x *restorer) catalog(data []byte) error {
+	c, err := catalog.Decode(data, x.s.config.Parse)
+	if err != nil {
+		return err
+	}
+	if x.r.catalog.Version() > 0 || len(x.r.events) > 0 {
+		return errPage
+	}
+	x.r.catalog = c
+	x.s.defineColumns()
+	return nil
+}
+
+// newDict returns the dictionary that a key names, which must be complete up to the group of codes.
+func (x *restorer) dict(key [4]uint64) *Dictionary {
+	switch key[0] {
+	case dictUsers:
+		return x.r.users
+	case dictAnons:
+		return x.r.anons
+	case dictAttribute:
+		if key[1] >= columnsOfEveryShard && key[1] < uint64(len(x.r.columns)) {
+			return x.r.columns[key[1]].dict
+		}
+	case dictProperty:
+		if key[1] < uint64(len(x.r.events)) {
+			if props := x.r.catalog.EventByID(uint32(key[1])).Properties(); key[2] < uint64(len(props)) {
+				return x.r.events[key[1]].property(uint32(key[2]), props[key[2]].Type).dict
+			}
+		}
+	case dictList:
+		if x.s.knownList(uint32(key[1])) && key[1] < 1<<32 {
+			return x.s.list(uint32(key[1])).ids
+		}
+	}
+	return nil
+}
+
+func (x *restorer) dictionary(r *wire.Reader, key [4]uint64) {
+	d := x.dict(key)
+	if d == nil || uint64(d.Len()) != key[3]*dictGroupBlocks*dictBlockCodes {
+		r.Fail("dictionary")
+		return
+	}
+	for range r.Count(1) {
+		text := r.String()
+		if d.t == tree.ListType && r.Err() == nil {
+			if v, err := decodeList([]byte(text)); err != nil || v.Missing() {
+				r.Fail("list of a dictionary")
+			}
+		}
+		hash := xxh3.HashString(text)
+		if _, double := d.find(text, hash); double {
+			r.Fail("value twice in a dictionary")
+		}
+		if r.Err() != nil {
+			return
+		}
+		d.add(text, hash)
+	}
+	switch key[0] {
+	case dictUsers:
+		x.r.userCodes = uint32(d.Len())
+	case dictAnons:
+		x.r.anonCodes = uint32(d.Len())
+	case dictAttribute:
+		x.r.columns[key[1]].codes = d.Len()
+	case dictProperty:
+		x.r.events[key[1]].props[key[2]].codes = d.Len()
+	case dictList:
+		x.r.lists[key[1]].codes = d.Len()
+	}
+}
+
+func (x *restorer) profiles(r *wire.Reader, chunk uint64) {
+	set := readPosSet(r)
+	if chunk != uint64(len(x.r.profiles)) || chunk<<query.ChunkBits >= uint64(x.r.ordinals) {
+		r.Fail("chunk of profiles")
+		return
+	}
+	set.each(func(pos uint16) bool {
+		if chunk<<query.ChunkBits+uint64(pos) >= uint64(x.r.ordinals) {
+			r.Fail("ordinal of a profile")
+		}
+		return true
+	})
+	x.r.profiles = append(x.r.profiles, set)
+}
+
+func readPosSet(r *wire.Reader) *posSet {
+	p := &posSet{}
+	if r.Byte() == 1 {
+		p.bits = new(query.Bits)
+		copy(bytesOf(p.bits[:]), r.Take(query.ChunkSize/8))
+		p.n = p.bits.Count()
+		return p
+	}
+	n := r.Count(2)
+	if n > posSetList {
+		r.Fail("list of positions")
+		return p
+	}
+	p.list = make([]uint16, n)
+	copy(bytesOf(p.list), r.Take(2*n))
+	for i := 1; i < n; i++ {
+		if p.list[i-1] >= p.list[i] {
+			r.Fail("order of positions")
+		}
+	}
+	p.n = n
+	return p
+}
+
+// column reads 16 pages of a column, and counts and bounds their values.
+func (x *restorer) column(r *wire.Reader, key [4]uint64) {
+	rows := x.columnRows(key[0])
+	if key[0] >= uint64(len(x.r.columns)) || key[1] >= query.ChunkSize || key[2] >= pagesPerChunk/columnGroupPages || key[1]<<query.ChunkBits >= rows {
+		r.Fail("place of a column")
+		return
+	}
+	c := x.r.columns[key[0]]
+	for len(c.chunks) <= int(key[1]) {
+		c.chunks = append(c.chunks, nil)
+	}
+	table := c.chunks[key[1]]
+	if table == nil {
+		table = &pageTable{}
+		c.chunks[key[1]] = table
+	}
+	from := int(key[2]) * columnGroupPages
+	if len(table.pages) > from {
+		r.Fail("column twice")
+		return
+	}
+	for len(table.pages) < from {
+		table.pages = append(table.pages, nil)
+	}
+	for r.Len() > 0 && len(table.pages) < from+columnGroupPages {
+		p := &page{}
+		p.cells = readCells(r, query.PageRows)
+		if !p.check(c.t, c.codes, query.PageRows) {
+			r.Fail("page of a column")
+		}
+		if p.width == 0 {
+			p = nil
+		}
+		table.pages = append(table.pages, p)
+		if p == nil {
+			continue
+		}
+		first := key[1]<<query.ChunkBits + uint64(len(table.pages)-1)*query.PageRows
+		for row := range query.PageRows {
+			if _, ok := p.raw(row); ok {
+				c.count++
+				if first+uint64(row) >= rows {
+					r.Fail("row beyond the end of a column")
+				}
+			}
+		}
+	}
+}
+
+// columnRows is the number of rows a column may have.
+func (x *restorer) columnRows(i uint64) uint64 {
+	switch i {
+	case columnUserOwner, columnUserNext, columnUserHome:
+		return uint64(x.userN)
+	case columnAnonOwner, columnAnonNext, columnAnonHome:
+		return uint64(x.anonN)
+	}
+	return uint64(x.r.ordinals)
+}
+
+func readCells(r *wire.Reader, rows int) cells {
+	c := cells{width: r.Byte()}
+	switch c.width {
+	case 0:
+		return c
+	case 1, 2, 4, 8:
+	default:
+		r.Fail("width")
+		return cells{}
+	}
+	if r.Byte() == 1 {
+		c.words = wordsOf(r.Take(8 * rows))
+		c.scales = make([]int8, rows)
+		copy(bytesOf(c.scales), r.Take(rows))
+	} else {
+		c.scale, c.base = int8(r.Byte()), r.Varint()
+		c.words = wordsOf(r.Take(rows * int(c.width)))
+	}
+	if r.Err() != nil || c.scales != nil && c.width != 8 {
+		r.Fail("cells")
+		return cells{}
+	}
+	return c
+}
+
+// check tells whether cells hold values of type t, codes below codes, and sets their bounds.
+func (c *cells) check(t tree.Type, codes, rows int) bool {
+	if c.width == 0 {
+		return true
+	}
+	if t != tree.NumberType && (c.scales != nil || c.scale != 0) || c.scale < 0 || c.scale > tree.MaxScale {
+		return false
+	}
+	first := true
+	for row := range rows {
+		raw, ok := c.raw(row)
+		if !ok {
+			continue
+		}
+		if c.scales != nil {
+			if s := c.scales[row]; s != tree.FloatScale && (s < 0 || s > tree.MaxScale) {
+				return false
+			}
+		}
+		if first {
+			c.lo, c.hi, first = raw, raw, false
+		}
+		c.lo, c.hi = min(c.lo, raw), max(c.hi, raw)
+	}
+	switch {
+	case first:
+		return true
+	case c.lo == query.VecMissing || c.width < 8 && (c.lo <= c.base || uint64(c.hi)-uint64(c.base) >= 1<<(8*c.width)):
+		return false
+	case t == tree.BoolType:
+		return c.lo >= 0 && c.hi <= 1
+	case t == tree.StringType || t == tree.ListType:
+		return c.lo >= 0 && c.hi < int64(codes)
+	}
+	return true
+}
+
+func (x *restorer) properties(r *wire.Reader, event uint64) {
+	if event >= uint64(len(x.r.events)) {
+		r.Fail("event")
+		return
+	}
+	props := x.r.catalog.EventByID(uint32(event)).Properties()
+	n := r.Count(1)
+	if n > len(props) {
+		r.Fail("properties of an event")
+		return
+	}
+	for id := range n {
+		x.r.events[event].property(uint32(id), props[id].Type).overflowed = r.Byte() != 0
+	}
+}

@@ -1,0 +1,274 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/engine/wire"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// rows reads a leaf or a tail.
+func (x *restorer) rows(r *wire.Reader, kind uint8, key [4]uint64) {
+	event, chunk := key[0], key[1]
+	if event >= uint64(len(x.r.events)) || chunk >= uint64(len(x.r.profiles)) {
+		r.Fail("place of events")
+		return
+	}
+	ahead := kind == pageLeaf && r.Byte() != 0
+	table := x.r.events[event]
+	b := x.block(r, table, x.r.catalog.EventByID(uint32(event)).Properties())
+	if r.Err() != nil || b.Rows == 0 {
+		r.Fail("rows")
+		return
+	}
+	s := table.series(&x.s.epochs, int(chunk))
+	for _, pos := range b.Pos {
+		if !x.r.profiles[chunk].has(pos) {
+			r.Fail("event of no profile")
+			return
+		}
+		s.ever, _ = s.ever.add(&x.s.epochs, pos)
+	}
+	table.rows += int64(b.Rows)
+	if kind == pageLeaf {
+		x.leaf(r, s, b, ahead)
+		return
+	}
+	place := &s.main
+	if key[2] == 1 {
+		place = &s.late
+	}
+	if *place != nil || key[2] > 1 {
+		r.Fail("tail twice")
+		return
+	}
+	*place = tailOf(b)
+}
+
+func (x *restorer) leaf(r *wire.Reader, s *series, b *query.Block, ahead bool) {
+	for i := 1; i < b.Rows; i++ {
+		if b.Pos[i] < b.Pos[i-1] || b.Pos[i] == b.Pos[i-1] && b.Time(i) < b.Time(i-1) {
+			r.Fail("order of a leaf")
+			return
+		}
+	}
+	if b.Rows > leafRows || s.main != nil || s.late != nil {
+		r.Fail("place of a leaf")
+		return
+	}
+	// Building it again gives it its one allocation.
+	builder := newLeafBuilder([]*query.Block{b})
+	s.leaves = append(s.leaves, builder.build(builder.byTime(nil), ahead)...)
+}
+
+// block reads rows into memory of their own.
+func (x *restorer) block(r *wire.Reader, table *eventTable, props []catalog.Property) *query.Block {
+	n := r.Count(6)
+	b := &query.Block{Rows: n, Pos: make([]uint16, n)}
+	copy(bytesOf(b.Pos), r.Take(2*n))
+	b.Base = r.Varint()
+	if r.Byte() == 4 {
+		b.Off = make([]uint32, n)
+		copy(bytesOf(b.Off), r.Take(4*n))
+	} else if data := r.Take(8 * n); data != nil {
+		b.Times = make([]int64, n)
+		copy(bytesOf(b.Times), data)
+	}
+	if r.Err() != nil || n == 0 || b.Base > 2*maxTime || b.Base < -2*maxTime {
+		r.Fail("times")
+		return b
+	}
+	b.Min, b.Max = b.Time(0), b.Time(0)
+	for i := range n {
+		b.Min, b.Max = min(b.Min, b.Time(i)), max(b.Max, b.Time(i))
+	}
+	if b.Min < -maxTime || b.Max > maxTime {
+		r.Fail("times")
+	}
+	for range r.Count(4) {
+		id := r.Uint32()
+		if int(id) >= len(props) || int(id) < len(b.Cols) || r.Err() != nil {
+			r.Fail("property")
+			return b
+		}
+		p := table.property(id, props[id].Type)
+		c := readVec(r, n)
+		if r.Err() != nil || !c.check(props[id].Type, p.codes, n) {
+			r.Fail("column of a property")
+			return b
+		}
+		for len(b.Cols) <= int(id) {
+			b.Cols = append(b.Cols, nil)
+		}
+		v := c.vec(props[id].Type, dictOrNil(p.dict), n)
+		b.Cols[id] = &v
+	}
+	return b
+}
+
+// readVec reads a column as appendVec wrote it.
+func readVec(r *wire.Reader, rows int) cells {
+	width, scale, base := r.Byte(), int8(r.Byte()), r.Varint()
+	c := cells{width: width, scale: scale, base: base}
+	switch width {
+	case vecConst:
+		// Constant columns become cells of one byte; making the leaf finds them constant again.
+		if base == query.VecMissing {
+			r.Fail("constant")
+			return cells{}
+		}
+		c.width, c.base = 1, base-1
+		c.words = make([]uint64, wordsFor(rows, 1))
+		for i := range rows {
+			view8(c.words, rows)[i] = 1
+		}
+	case 1, 2, 4, 8:
+		c.words = wordsOf(r.Take(rows * int(width)))
+	case vecScales:
+		c.width = 8
+		c.words = wordsOf(r.Take(8 * rows))
+		c.scales = make([]int8, rows)
+		copy(bytesOf(c.scales), r.Take(rows))
+	default:
+		r.Fail("encoding of a column")
+	}
+	if r.Err() != nil {
+		return cells{}
+	}
+	return c
+}
+
+// tailOf makes a tail of rows.
+func tailOf(b *query.Block) *tail {
+	t := newTail(b.Time(0))
+	for row := range b.Rows {
+		at := t.append(b.Pos[row], b.Time(row))
+		for id, v := range b.Cols {
+			if v == nil {
+				continue
+			}
+			value := v.Value(row)
+			if raw, ok := v.Raw(row); ok {
+				dict, _ := v.Dict.(*Dictionary)
+				c := t.column(uint32(id), v.Type, dict)
+				if v.Type == tree.NumberType {
+					c.setNumber(at, value.Number(), t.room)
+				} else {
+					c.set(at, raw, t.room)
+				}
+			}
+		}
+	}
+	return t
+}
+
+func (x *restorer) dedup(r *wire.Reader, key [4]uint64) {
+	d := x.r.dedup
+	if key[0] < d.first || key[0]-d.first >= uint64(len(d.gens)) || key[1] >= dedupParts/dedupGroupParts {
+		r.Fail("generation")
+		return
+	}
+	for i := range dedupGroupParts {
+		at := int(key[1])*dedupGroupParts + i
+		part := &d.parts[at]
+		n := r.Count(8)
+		data := r.Take(8 * n)
+		if n == 0 {
+			continue
+		}
+		if last := len(part.starts); last > 0 && part.starts[last-1].gen >= key[0] {
+			r.Fail("order of generations")
+			return
+		}
+		part.starts = append(part.starts, genStart{key[0], len(part.hashes)})
+		hashes := make([]uint64, n)
+		copy(bytesOf(hashes), data)
+		for _, hash := range hashes {
+			if int(hash>>56) != at {
+				r.Fail("hash in another's part")
+				return
+			}
+			part.hashes = append(part.hashes, hash)
+			x.s.dedupIndex[at].put(part.hashes)
+		}
+		x.total += n
+	}
+}
+
+func (x *restorer) imports(r *wire.Reader, number uint64) {
+	name := textOf(r.String())
+	if number == uint64(len(x.r.imports)) {
+		if _, double := x.s.importIndex[name]; double {
+			r.Fail("source twice")
+			return
+		}
+		x.s.importIndex[name] = len(x.r.imports)
+		x.r.imports = append(x.r.imports, &importSource{name: name})
+	}
+	if number >= uint64(len(x.r.imports)) || x.r.imports[number].name != name {
+		r.Fail("source")
+		return
+	}
+	source := x.r.imports[number]
+	for range r.Count(3) {
+		set := lineSet{number: r.Uvarint()}
+		set.lines = readPosSet(r)
+		if n := len(source.sets); r.Err() != nil || n > 0 && source.sets[n-1].number >= set.number {
+			r.Fail("lines of a source")
+			return
+		}
+		source.sets = append(source.sets, set)
+	}
+}
+
+func (x *restorer) list(r *wire.Reader, id uint64) {
+	if id >= 1<<32 || !x.s.knownList(uint32(id)) {
+		r.Fail("list")
+		return
+	}
+	x.listed[id] = slices.Clone(r.Take(r.Len()))
+	x.s.list(uint32(id))
+}
+
+// finish rebuilds what is derived and checks what holds across pages.
+func (x *restorer) finish() error {
+	if !x.ended {
+		return errPage
+	}
+	if x.r.userCodes != x.userN || x.r.anonCodes != x.anonN || x.total != x.r.dedup.total {
+		return errPage
+	}
+	if len(x.r.profiles) != int((uint64(x.r.ordinals)+query.ChunkSize-1)>>query.ChunkBits) {
+		return errPage
+	}
+	if err := x.r.checkIDs(); err != nil {
+		return err
+	}
+	for event, table := range x.r.events {
+		for chunk, s := range table.chunks {
+			if s != nil {
+				s.measure()
+				x.s.markDue(seriesKey{uint32(event), chunk}, s)
+			}
+		}
+	}
+	for id := range x.listed {
+		l := x.r.lists[id]
+		bits := x.listed[id]
+		if len(bits) != (l.codes+7)/8 {
+			return errPage
+		}
+		for code := range l.codes {
+			if bits[code/8]>>(code%8)&1 == 0 {
+				continue
+			}
+			l.listed.set(&x.s.epochs, uint32(code), 1)
+			if ordinal, ok := x.r.findLiteral(l.ids.text(uint32(code))); ok {
+				l.put(&x.s.epochs, ordinal, true)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,147 @@
+package engine
+
+import (
+	"math"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// tailColumn is one property of a tail.
+type tailColumn struct {
+	property uint32
+	t        tree.Type
+	dict     *Dictionary
+	cells
+}
+
+// tail is rows of one series in order of arrival, column by column, append-only: whoever holds a copy
+// of the struct goes on reading its first n rows while later ones are written behind them.
+type tail struct {
+	n, room  int
+	pos      []uint16
+	base     int64
+	off      []uint32 // times from base; nil when they do not fit
+	times    []int64
+	min, max int64
+	cols     []tailColumn
+}
+
+const (
+	tailFirstRoom = 8
+	// tailEarly is how much earlier than its first row a tail's base lies: rows come roughly in
+	// order, but not exactly.
+	tailEarly = 1 << 30
+)
+
+func newTail(time int64) *tail {
+	t := &tail{room: tailFirstRoom, pos: make([]uint16, tailFirstRoom), min: math.MaxInt64, max: math.MinInt64}
+	if time > math.MinInt64+tailEarly {
+		t.base, t.off = time-tailEarly, make([]uint32, tailFirstRoom)
+	} else {
+		t.times = make([]int64, tailFirstRoom)
+	}
+	return t
+}
+
+// header copies what views share with the writer, not the memory behind it.
+func (t *tail) header() *tail {
+	if t == nil {
+		return nil
+	}
+	copied := *t
+	copied.cols = append([]tailColumn(nil), t.cols...)
+	return &copied
+}
+
+// append adds a row and returns its number; its columns are missing until set.
+func (t *tail) append(pos uint16, time int64) (row int) {
+	if t.n == t.room {
+		t.grow()
+	}
+	row = t.n
+	t.pos[row] = pos
+	if t.off != nil && (time < t.base || uint64(time)-uint64(t.base) > math.MaxUint32) {
+		times := make([]int64, t.room)
+		for i := range t.n {
+			times[i] = t.base + int64(t.off[i])
+		}
+		t.off, t.times = nil, times
+	}
+	if t.off != nil {
+		t.off[row] = uint32(time - t.base)
+	} else {
+		t.times[row] = time
+	}
+	t.min, t.max = min(t.min, time), max(t.max, time)
+	t.n++
+	return row
+}
+
+func (t *tail) grow() {
+	room := 2 * t.room
+	if room > 1024 {
+		room = t.room + t.room/4
+	}
+	t.pos = append(make([]uint16, 0, room), t.pos...)[:room]
+	if t.off != nil {
+		t.off = append(make([]uint32, 0, room), t.off...)[:room]
+	} else {
+		t.times = append(make([]int64, 0, room), t.times...)[:room]
+	}
+	for i := range t.cols {
+		t.cols[i].grow(room)
+	}
+	t.room = room
+}
+
+// column returns the column of a property, made if need be.
+func (t *tail) column(property uint32, typ tree.Type, dict *Dictionary) *tailColumn {
+	for i := range t.cols {
+		if t.cols[i].property == property {
+			return &t.cols[i]
+		}
+	}
+	t.cols = append(t.cols, tailColumn{property: property, t: typ, dict: dict})
+	return &t.cols[len(t.cols)-1]
+}
+
+// block returns the rows as the language reads them.
+func (t *tail) block() *query.Block {
+	b := &query.Block{Rows: t.n, Pos: t.pos[:t.n], Base: t.base, Min: t.min, Max: t.max}
+	if t.off != nil {
+		b.Off = t.off[:t.n]
+	} else {
+		b.Times = t.times[:t.n]
+	}
+	for i := range t.cols {
+		c := &t.cols[i]
+		for len(b.Cols) <= int(c.property) {
+			b.Cols = append(b.Cols, nil)
+		}
+		v := c.vec(c.t, dictOrNil(c.dict), t.n)
+		if v.Rows > 0 {
+			b.Cols[c.property] = &v
+		}
+	}
+	return b
+}
+
+// dictOrNil avoids an interface that holds a nil pointer.
+func dictOrNil(d *Dictionary) query.Dict {
+	if d == nil {
+		return nil
+	}
+	return d
+}
+
+func (t *tail) memory() int64 {
+	if t == nil {
+		return 0
+	}
+	bytes := int64(160 + 2*cap(t.pos) + 4*cap(t.off) + 8*cap(t.times))
+	for i := range t.cols {
+		bytes += 120 + t.cols[i].cells.memory()
+	}
+	return bytes
+}

@@ -1,0 +1,185 @@
+package engine
+
+import (
+	"sync/atomic"
+
+	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/engine/identity"
+	"github.com/musterdb/muster/query"
+	"github.com/zeebo/xxh3"
+)
+
+// View is a shard at one seq, immutable. Several goroutines may read it. Once released it must not be
+// read any more: what it shares with the shard may be written again.
+type View struct {
+	shard    *Shard
+	root     *root
+	epoch    uint64
+	released atomic.Bool
+}
+
+var _ query.Source = (*View)(nil)
+
+// View returns the state as of now, in microseconds. It must be released; while it lives, pages that
+// are written are copied first.
+func (s *Shard) View() *View {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.merged {
+		s.root.merges = s.machine.AppendState(nil)
+		s.merged = false
+	}
+	return &View{shard: s, root: s.root, epoch: s.epochs.freeze()}
+}
+
+// Release lets the view go. Releasing it again does nothing.
+func (v *View) Release() {
+	if !v.released.Swap(true) {
+		v.shard.epochs.release(v.epoch)
+	}
+}
+
+// Seq returns the seq of the last entry in the view.
+func (v *View) Seq() uint64 { return v.root.seq }
+
+// Time returns the shard's replicated time, Unix ms.
+func (v *View) Time() int64 { return v.root.time }
+
+// Catalog returns the catalog of the view.
+func (v *View) Catalog() *catalog.State { return v.root.catalog }
+
+// Hash returns the state hash of the view.
+func (v *View) Hash() [16]byte { return v.root.hash.bytes() }
+
+// Chunks implements query.Source.
+func (v *View) Chunks() int { return len(v.root.profiles) }
+
+// Profiles implements query.Source.
+func (v *View) Profiles(chunk int, out *query.Bits) {
+	if chunk >= len(v.root.profiles) {
+		*out = query.Bits{}
+		return
+	}
+	v.root.profiles[chunk].fill(out)
+}
+
+// Attribute implements query.Source.
+func (v *View) Attribute(id uint32, chunk int) []query.Vec {
+	i := columnsOfEveryShard + int(id) - int(query.FirstAttribute)
+	switch {
+	case id == query.AttrFirstSeen:
+		i = columnFirstSeen
+	case id == query.AttrLastSeen:
+		i = columnLastSeen
+	case id < query.FirstAttribute || i >= len(v.root.columns):
+		return nil
+	}
+	return v.root.columns[i].vecs(chunk)
+}
+
+// Series implements query.Source.
+func (v *View) Series(event uint32, chunk int) query.Series {
+	s := v.root.series(event, chunk)
+	if s == nil {
+		return query.Series{}
+	}
+	return s.read()
+}
+
+// series returns a series that has rows, else nil.
+func (r *root) series(event uint32, chunk int) *series {
+	if int(event) >= len(r.events) || chunk >= len(r.events[event].chunks) {
+		return nil
+	}
+	s := r.events[event].chunks[chunk]
+	if s == nil || s.rows == 0 {
+		return nil
+	}
+	return s
+}
+
+// Events implements query.Source.
+func (v *View) Events(chunk int) []uint32 {
+	var events []uint32
+	for event := range v.root.events {
+		if v.root.series(uint32(event), chunk) != nil {
+			events = append(events, uint32(event))
+		}
+	}
+	return events
+}
+
+// ID implements query.Source.
+func (v *View) ID(ordinal uint32) string {
+	ref, _ := v.root.canonical(ordinal)
+	return ref.ID
+}
+
+// UserID implements query.Source.
+func (v *View) UserID(ordinal uint32) (id string, ok bool) {
+	code, ok := v.root.columns[columnUserOf].raw(ordinal)
+	if !ok {
+		return "", false
+	}
+	return v.root.users.text(uint32(code)), true
+}
+
+// AnonymousID implements query.Source.
+func (v *View) AnonymousID(ordinal uint32) (id string, ok bool) {
+	code, ok := v.root.columns[columnAnonymousOf].raw(ordinal)
+	if !ok {
+		return "", false
+	}
+	return v.root.anons.text(uint32(code)), true
+}
+
+// Find implements query.Source.
+func (v *View) Find(id string) (ordinal uint32, ok bool) { return v.root.findLiteral(id) }
+
+// Refs returns all ids of a profile: user ids, then anonymous ones, the canonical one first.
+func (v *View) Refs(ordinal uint32) []identity.Ref { return v.root.refs(ordinal) }
+
+// InList implements query.Source.
+func (v *View) InList(id uint32, chunk int, out *query.Bits) {
+	*out = query.Bits{}
+	if int(id) < len(v.root.lists) && v.root.lists[id] != nil && chunk < len(v.root.lists[id].members) {
+		v.root.lists[id].members[chunk].fill(out)
+	}
+}
+
+// ListIDs returns the ids of a static list, with or without a profile, in the order in which they
+// were first added.
+func (v *View) ListIDs(id uint32) []string {
+	if int(id) >= len(v.root.lists) || v.root.lists[id] == nil {
+		return nil
+	}
+	l := v.root.lists[id]
+	var ids []string
+	for code := range l.codes {
+		if _, ok := l.listed.raw(uint32(code)); ok {
+			ids = append(ids, l.ids.text(uint32(code)))
+		}
+	}
+	return ids
+}
+
+// OnList tells whether an id is on a static list, with or without a profile.
+func (v *View) OnList(list uint32, id string) bool {
+	if int(list) >= len(v.root.lists) || v.root.lists[list] == nil {
+		return false
+	}
+	l := v.root.lists[list]
+	code, ok := l.ids.find(id, xxh3.HashString(id))
+	if !ok || int(code) >= l.codes {
+		return false
+	}
+	_, ok = l.listed.raw(code)
+	return ok
+}
+
+// Overflowed tells whether a property has more values than are held in memory, so that a question
+// about it cannot be answered.
+func (v *View) Overflowed(event, property uint32) bool {
+	return int(event) < len(v.root.events) && int(property) < len(v.root.events[event].props) &&
+		v.root.events[event].props[property].overflowed
+}
