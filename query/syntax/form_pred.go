@@ -317,7 +317,7 @@ func (f *form) window(key string, w *tree.Window) {
 			f.when("from", &w.From)
 			f.when("to", &w.To)
 		case tree.Before:
-			f.when("to", &w.To)
+			f.when("to", &w.From)
 		}
 	})
 }

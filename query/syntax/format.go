@@ -464,7 +464,7 @@ func windowText(w tree.Window) string {
 	case tree.Since:
 		return "since " + whenText(w.From)
 	case tree.Before:
-		return "before " + whenText(w.To)
+		return "before " + whenText(w.From)
 	}
 	return "ever"
 }

@@ -77,7 +77,7 @@ func (g generator) window(next bool) tree.Window {
 	case tree.Since:
 		w.From = g.when()
 	case tree.Before:
-		w.To = g.when()
+		w.From = g.when()
 	case tree.Between:
 		if w.From, w.To = g.when(), g.when(); before(w.To, w.From) {
 			w.From, w.To = w.To, w.From

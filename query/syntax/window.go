@@ -226,7 +226,7 @@ func (p *parser) window() (w tree.Window, m *mistake) {
 		w.From, m = p.when()
 	case p.accept("before"):
 		w.Kind = tree.Before
-		w.To, m = p.when()
+		w.From, m = p.when()
 	case p.words("between"):
 		w, m = p.betweenWindow()
 	case calendar(p.peek(0), p.peek(1)):
