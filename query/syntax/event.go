@@ -36,7 +36,7 @@ func (p *parser) eventName() (string, *mistake) {
 func (p *parser) eventsInParenthesis() *mistake {
 	m := p.wrong("an event is expected here, not a parenthesis", "repeat  did  for every event:  did \"A\" or did \"B\"")
 	inside := p.enclosed()
-	if p.lex.RawCursor() == 0 || !isWord(&p.lex.Range(in0(p), in0(p)+1)[0], "did") {
+	if len(inside) < 3 || !isOp(&inside[len(inside)-1], ")") || p.lex.RawCursor() == 0 || !isWord(&p.lex.Range(in0(p), in0(p)+1)[0], "did") {
 		return m
 	}
 	did := p.lex.Range(in0(p), in0(p)+1)[0]
