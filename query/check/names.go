@@ -1,0 +1,164 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// place says what a name stands for: an attribute, or a property of event; previous is the event of
+// the last step that was not `not`, in the later steps of a sequence.
+type place struct {
+	event    *eventRef
+	previous *eventRef
+}
+
+type eventRef struct {
+	name  string
+	id    uint32
+	known bool
+}
+
+// event resolves an event name.
+func (c *checker) event(name string, at tree.Span) *eventRef {
+	e := &eventRef{name: name}
+	if e.id, e.known = c.schema.Event(name); !e.known {
+		c.unknown(tree.Diagnostic{
+			Code: "unknown_event", Message: fmt.Sprintf("no event %q has been received", name), At: at,
+			Suggestions: c.suggest(query.EventName, "", name),
+		})
+	}
+	return e
+}
+
+// name resolves an attribute or property; NoType when it is not known.
+func (c *checker) name(n *tree.Name, in place) (*tree.Name, tree.Type) {
+	t, problem := c.lookup(n, in)
+	if problem != nil {
+		c.unknown(*problem)
+	}
+	out := *n
+	return &out, t
+}
+
+// lookup is name without reporting what is unknown.
+func (c *checker) lookup(n *tree.Name, in place) (tree.Type, *tree.Diagnostic) {
+	event := in.event
+	if n.Previous {
+		if event = in.previous; event == nil {
+			c.errorf("bad_previous", n.At, "compare with the step before:  did A then B where (p = previous.p)",
+				"previous.%s stands only in the later steps of a sequence", n.Name)
+			return tree.NoType, nil
+		}
+	}
+	if event == nil {
+		if _, t, ok := c.schema.Attribute(n.Name); ok {
+			return t, nil
+		}
+		return tree.NoType, &tree.Diagnostic{
+			Code: "unknown_attribute", Message: fmt.Sprintf("no profile has an attribute %s", n.Name), At: n.At,
+			Suggestions: c.suggest(query.AttributeName, "", n.Name),
+		}
+	}
+	if !event.known { // reported with the event
+		return tree.NoType, nil
+	}
+	if _, t, ok := c.schema.Property(event.id, n.Name); ok {
+		return t, nil
+	}
+	return tree.NoType, &tree.Diagnostic{
+		Code: "unknown_property", Message: fmt.Sprintf("event %q has no property %s", event.name, n.Name), At: n.At,
+		Suggestions: c.suggest(query.PropertyName, event.name, n.Name),
+	}
+}
+
+// rightSide refuses unknown bare names right of a comparison: they are strings without quotes.
+func (c *checker) rightSide(x tree.Expr, in place) {
+	switch x := x.(type) {
+	case *tree.Arith:
+		c.rightSide(x.L, in)
+		c.rightSide(x.R, in)
+	case *tree.Name:
+		if x.Previous {
+			return
+		}
+		known := in.event == nil || in.event.known
+		if _, problem := c.lookup(x, in); problem != nil || !known {
+			d := tree.Diagnostic{Code: "unknown_name", Message: fmt.Sprintf("%s is not a name the catalog knows", x.Name),
+				At: x.At, Hint: fmt.Sprintf("a string stands in quotes:  %q", x.Name)}
+			if problem != nil {
+				d.Suggestions = problem.Suggestions
+			}
+			c.fail(d)
+		}
+	}
+}
+
+// farthest is the edit distance up to which a name is suggested, and mostSuggestions how many are.
+const (
+	farthest        = 3
+	mostSuggestions = 3
+)
+
+// suggest returns the known names nearest to name.
+func (c *checker) suggest(kind query.NameKind, event, name string) []string {
+	type near struct {
+		name     string
+		distance int
+	}
+	var found []near
+	want := []rune(strings.ToLower(name))
+	c.schema.Names(kind, event, func(known string, _ tree.Type) bool {
+		limit := min(farthest, len(want)-1)
+		if d := distance(want, []rune(strings.ToLower(known)), max(limit, 0)); d <= max(limit, 0) {
+			found = append(found, near{known, d})
+		}
+		return true
+	})
+	slices.SortStableFunc(found, func(a, b near) int {
+		if a.distance != b.distance {
+			return a.distance - b.distance
+		}
+		return strings.Compare(a.name, b.name)
+	})
+	var names []string
+	for _, n := range found[:min(len(found), mostSuggestions)] {
+		names = append(names, n.name)
+	}
+	return names
+}
+
+// distance is the number of insertions, deletions, replacements and swaps of neighbours between a and
+// b, or more than limit when it is larger (optimal string alignment).
+func distance(a, b []rune, limit int) int {
+	if len(a)-len(b) > limit || len(b)-len(a) > limit {
+		return limit + 1
+	}
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		least := i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+			least = min(least, row[j])
+		}
+		if least > limit+1 {
+			return limit + 1
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}
