@@ -82,7 +82,7 @@ func (g *Gen) membership() tree.Pred {
 		return &tree.Everyone{}
 	}
 	cut := pick(g, "0", "10", "33.3", "50", "75", "99.999999")
-	s := &tree.InSample{Name: pick(g, "exp-7", ""), To: num(cut).Number()}
+	s := &tree.InSample{Name: pick(g, "exp-7", "Ω"), To: num(cut).Number()}
 	if g.rng.IntN(2) == 0 {
 		s.From, s.To = s.To, num("100").Number()
 	}

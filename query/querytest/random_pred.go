@@ -10,6 +10,7 @@ import (
 // event (and of previous, in a later step of a sequence).
 type place struct {
 	event, previous string
+	unmeasured      bool // attributes only, no event measures
 }
 
 // Pred draws a predicate over profiles of the given depth.
@@ -72,7 +73,11 @@ func (g *Gen) plain(at place) tree.Pred {
 		return g.textForm(at)
 	case 3:
 		if name := g.name(at, tree.ListType); name != nil {
-			return &tree.Has{X: name, Which: pick(g, tree.HasOne, tree.HasAny, tree.HasAll), Values: g.literals(name.Name)}
+			has := &tree.Has{X: name, Which: pick(g, tree.HasOne, tree.HasAny, tree.HasAll), Values: g.literals(name.Name)}
+			if has.Which == tree.HasOne {
+				has.Values = has.Values[:1]
+			}
+			return has
 		}
 	case 4:
 		if x := g.timeExpr(at); x != nil {
@@ -147,7 +152,7 @@ func (g *Gen) ofType(at place, t tree.Type) tree.Expr {
 	switch {
 	case t == tree.NumberType && g.rng.IntN(4) == 0:
 		return g.arith(at)
-	case at.event == "" && t != tree.BoolType && g.rng.IntN(3) == 0:
+	case at.event == "" && !at.unmeasured && t != tree.BoolType && g.rng.IntN(3) == 0:
 		return g.measure(t)
 	}
 	if name := g.name(at, t); name != nil {

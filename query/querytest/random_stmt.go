@@ -115,7 +115,7 @@ func (g *Gen) overMembers() *tree.Measure {
 	case tree.PercentileFn:
 		m.Percent = num(pick(g, "0", "5", "33.3", "95", "100")).Number()
 	}
-	m.Arg = g.ofType(place{}, tree.NumberType)
+	m.Arg = g.ofType(place{unmeasured: true}, tree.NumberType)
 	return m
 }
 
@@ -123,7 +123,9 @@ func (g *Gen) trend() *tree.TrendStmt {
 	s := &tree.TrendStmt{Step: g.step(""), Window: g.window(false), Where: g.where(), By: g.by(1)}
 	s.Bucket = pick(g, tree.Day, tree.Week, tree.Month)
 	if g.rng.IntN(3) == 0 {
-		s.Bucket, s.Window = tree.Hour, tree.Window{Kind: pick(g, tree.Today, tree.Yesterday, tree.InLast), Last: tree.Duration{N: 25, Unit: tree.Hour}}
+		s.Bucket = tree.Hour
+		s.Window = pick(g, tree.Window{Kind: tree.Today}, tree.Window{Kind: tree.Yesterday},
+			tree.Window{Kind: tree.InLast, Last: tree.Duration{N: 25, Unit: tree.Hour}})
 	}
 	switch g.rng.IntN(3) {
 	case 0:

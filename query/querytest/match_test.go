@@ -1,0 +1,90 @@
+package querytest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/match"
+	"github.com/musterdb/muster/query/syntax"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// Single profile = oracle, for the same random predicates, and nothing changes before the instant
+// that the single-profile evaluation promises.
+func TestMatchAgrees(t *testing.T) {
+	failures := 0
+	for i := 0; i < *predicates && failures < 5; i += perHistory {
+		seed := *firstSeed + uint64(i/perHistory)
+		c := drawCase(seed)
+		rng := rand.New(rand.NewPCG(seed, 4))
+		for k, p := range c.preds {
+			if err := c.matchDisagreement(p, rng); err != nil {
+				failures++
+				t.Errorf("seed %d, predicate %d:\n  %s\n%v", seed, k, syntax.FormatPred(p), err)
+			}
+		}
+	}
+}
+
+func (c *testCase) matchDisagreement(p tree.Pred, rng *rand.Rand) error {
+	env := &eval.Env{Schema: c.schema, Now: c.gen.Now, Zone: c.oracle.Zone, Cuts: map[*tree.Rank]eval.Cut{}}
+	if err := c.cuts(env, p); err != nil {
+		return err
+	}
+	m, err := match.Compile(match.Env{Schema: c.schema, Zone: env.Zone, Cuts: env.Cuts}, p)
+	if err != nil {
+		return err
+	}
+	for i := range c.gen.History.Profiles {
+		who := &c.gen.History.Profiles[i]
+		profile, err := c.find(who)
+		if err != nil {
+			return err
+		}
+		v := m.Match(profile, c.gen.Now)
+		if want := c.oracle.Holds(p, who); v.True != want {
+			return fmt.Errorf("%s at %d in %s: single profile says %t, oracle %t\nprofile: %s",
+				who.ID(), c.gen.Now, c.gen.Zone, v.True, want, describe(who))
+		}
+		if v.Until <= c.gen.Now {
+			return fmt.Errorf("%s: the promise %d is not after now %d", who.ID(), v.Until, c.gen.Now)
+		}
+		if len(env.Cuts) > 0 { // a cut is of now
+			continue
+		}
+		if err := c.promised(p, who, v, rng); err != nil {
+			return err
+		}
+		if m.Explain(profile, c.gen.Now).True != v.True {
+			return fmt.Errorf("%s: the explanation says otherwise", who.ID())
+		}
+	}
+	return nil
+}
+
+// promised asks the oracle at random instants before the promised one, and at the last of them.
+func (c *testCase) promised(p tree.Pred, who *Profile, v match.Verdict, rng *rand.Rand) error {
+	end := min(v.Until-1, calendar.Add(c.gen.Now, 400*86_400_000))
+	for _, at := range []int64{end, c.gen.Now + rng.Int64N(end-c.gen.Now+1), c.gen.Now + min(end-c.gen.Now, rng.Int64N(100_000_000))} {
+		later, err := NewOracle(c.gen.History, at, c.gen.Zone)
+		if err != nil {
+			return err
+		}
+		if later.Holds(p, who) != v.True {
+			return fmt.Errorf("%s: %t at %d, promised until %d, but not at %d\nprofile: %s", who.ID(), v.True, c.gen.Now, v.Until, at, describe(who))
+		}
+	}
+	return nil
+}
+
+func (c *testCase) find(who *Profile) (*match.Profile, error) {
+	for _, src := range c.sources {
+		if ordinal, ok := src.Find(who.ID()); ok {
+			return match.NewProfile(src, c.schema, ordinal), nil
+		}
+	}
+	return nil, fmt.Errorf("%s is in no source", who.ID())
+}
