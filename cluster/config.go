@@ -1,0 +1,111 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+)
+
+// MaxShards is the largest number of shards a cluster can be made with.
+const MaxShards = 64
+
+// Config is how a node runs. Zero values stand for the defaults.
+type Config struct {
+	Dir     string  // where cluster.meta lies
+	Storage Storage // required; closed by the node
+	Shards  int     // of a new cluster, default 8; 0 takes what an existing one has
+	Log     *slog.Logger
+	Clock   func() time.Time // default time.Now
+
+	TickEvery       time.Duration // default 250 ms; negative: no ticks
+	BatchBytes      int           // of messages in an entry, default 256 KiB
+	BatchWait       time.Duration // default 10 ms
+	FlightEntries   int           // proposed and not yet applied, per shard, default 4
+	FlightBytes     int           // default 1 MiB
+	QueueBytes      int           // waiting in front of a shard, default 8 MiB
+	HistoryBytes    int           // waiting for the history of a shard, default 8 MiB
+	SnapshotBytes   int64         // of log since the last snapshot, default 64 MiB
+	SnapshotAge     time.Duration // default 6 h
+	TrailingLogs    uint64        // entries kept behind a snapshot, default 256 (one node has no follower to catch up)
+	MemoryLimit     int64         // bytes of the process beyond which ingest is refused; 0: none
+	Evaluations     int           // at once, default GOMAXPROCS
+	StatementTime   time.Duration // default 30 s
+	StatementBytes  int64         // default 256 MiB
+	DefaultRefresh  time.Duration // of segments with a rank, default 10 min
+	DedupBytes      int64         // of a new cluster, default 512 MiB; fixed when it is made
+	WatchEvery      time.Duration // how often disk and memory are looked at, default 200 ms
+	MaintainBudget  int           // of one step of maintenance, in rows, default 32,768
+	ElectionTimeout time.Duration // default 50 ms; one node elects itself
+}
+
+func (c Config) withDefaults() Config {
+	def := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	wait := func(v *time.Duration, d time.Duration) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	def(&c.BatchBytes, 256<<10)
+	def(&c.FlightEntries, 4)
+	def(&c.FlightBytes, 1<<20)
+	def(&c.QueueBytes, 8<<20)
+	def(&c.HistoryBytes, 8<<20)
+	def(&c.Evaluations, runtime.GOMAXPROCS(0))
+	def(&c.MaintainBudget, 32<<10)
+	wait(&c.TickEvery, 250*time.Millisecond)
+	wait(&c.BatchWait, 10*time.Millisecond)
+	wait(&c.SnapshotAge, 6*time.Hour)
+	wait(&c.StatementTime, 30*time.Second)
+	wait(&c.DefaultRefresh, 10*time.Minute)
+	wait(&c.WatchEvery, 200*time.Millisecond)
+	wait(&c.ElectionTimeout, 50*time.Millisecond)
+	if c.SnapshotBytes == 0 {
+		c.SnapshotBytes = 64 << 20
+	}
+	if c.StatementBytes == 0 {
+		c.StatementBytes = 256 << 20
+	}
+	if c.DedupBytes == 0 {
+		c.DedupBytes = 512 << 20
+	}
+	if c.TrailingLogs == 0 {
+		c.TrailingLogs = 256
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	return c
+}
+
+// Validate reports all that is wrong with c at once.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(is bool, format string, args ...any) {
+		if is {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	bad(c.Dir == "", "config: Dir is missing")
+	bad(c.Storage == nil, "config: Storage is missing")
+	bad(c.Shards < 0 || c.Shards > MaxShards, "config: Shards is %d, want 1 to %d", c.Shards, MaxShards)
+	bad(c.BatchBytes < 0 || c.BatchBytes > 4<<20, "config: BatchBytes is %d, want up to 4 MiB", c.BatchBytes)
+	bad(c.FlightEntries < 0 || c.FlightBytes < 0, "config: FlightEntries and FlightBytes must be positive")
+	bad(c.QueueBytes < 0 || c.HistoryBytes < 0, "config: QueueBytes and HistoryBytes must be positive")
+	bad(c.BatchWait < 0, "config: BatchWait is %v, want a positive time", c.BatchWait)
+	bad(c.SnapshotBytes < 0 || c.SnapshotAge < 0, "config: SnapshotBytes and SnapshotAge must be positive")
+	bad(c.MemoryLimit < 0, "config: MemoryLimit is %d, want 0 or more", c.MemoryLimit)
+	bad(c.Evaluations < 0, "config: Evaluations is %d, want 1 or more", c.Evaluations)
+	bad(c.StatementTime < 0 || c.StatementBytes < 0, "config: StatementTime and StatementBytes must be positive")
+	bad(c.ElectionTimeout < 0 || c.ElectionTimeout > 0 && c.ElectionTimeout < 10*time.Millisecond,
+		"config: ElectionTimeout is %v, want 10 ms or more", c.ElectionTimeout)
+	return errors.Join(errs...)
+}

@@ -1,0 +1,114 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// bound is a checked predicate compiled for a set of views, with the cuts of its ranks.
+type bound struct {
+	asker *asker
+	views *views
+	pred  *eval.Pred
+}
+
+// bind compiles a checked predicate at the views' now. REQUIRES: the caller has a slot.
+func (a *asker) bind(ctx context.Context, p tree.Pred, schema query.Schema, v *views) (*bound, error) {
+	zone, err := time.LoadLocation(schema.Zone())
+	if err != nil {
+		return nil, fmt.Errorf("load zone of the workspace: %w", err)
+	}
+	env := &eval.Env{Schema: schema, Now: v.now, Zone: zone}
+	ranks, err := eval.Ranks(env, p)
+	if err != nil {
+		return nil, err
+	}
+	env.Cuts = map[*tree.Rank]eval.Cut{}
+	for _, rank := range ranks {
+		if env.Cuts[rank.Node], err = a.cut(ctx, rank, v); err != nil {
+			return nil, err
+		}
+	}
+	compiled, err := eval.Compile(env, p)
+	if err != nil {
+		return nil, err
+	}
+	return &bound{asker: a, views: v, pred: compiled}, nil
+}
+
+// cut computes the cut of a rank over all profiles.
+func (a *asker) cut(ctx context.Context, rank *eval.RankQuery, v *views) (eval.Cut, error) {
+	pieces := v.stretches(stretchChunks)
+	parts := make([]eval.RankPart, len(pieces))
+	err := a.slots.scatter(ctx, pieces, func(ctx context.Context, i int, piece stretch) error {
+		scan := rank.On(v.source(piece.shard))
+		var profiles query.Bits
+		for chunk := piece.from; chunk < piece.to; chunk++ {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			v.all[piece.shard].Profiles(chunk, &profiles)
+			scan.Chunk(chunk, &profiles, &parts[i])
+		}
+		return nil
+	})
+	if err != nil {
+		return eval.Cut{}, err
+	}
+	var all eval.RankPart
+	for i := range parts {
+		rank.Merge(&all, &parts[i])
+	}
+	return rank.Cut(&all), nil
+}
+
+// over evaluates the predicate over some stretches. The result is one set a chunk, in their order.
+func (b *bound) over(ctx context.Context, pieces []stretch) ([][]query.Bits, error) {
+	sets := make([][]query.Bits, len(pieces))
+	err := b.asker.slots.scatter(ctx, pieces, func(ctx context.Context, i int, piece stretch) error {
+		evaluator := b.pred.On(b.views.source(piece.shard))
+		sets[i] = make([]query.Bits, piece.to-piece.from)
+		var profiles query.Bits
+		for chunk := piece.from; chunk < piece.to; chunk++ {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			b.views.all[piece.shard].Profiles(chunk, &profiles)
+			evaluator.Chunk(chunk, &profiles, &sets[i][chunk-piece.from])
+		}
+		return nil
+	})
+	return sets, err
+}
+
+// evaluate returns the members of a checked predicate, per shard and chunk.
+func (a *asker) evaluate(ctx context.Context, p tree.Pred, schema query.Schema, v *views) ([][]query.Bits, error) {
+	b, err := a.bind(ctx, p, schema, v)
+	if err != nil {
+		return nil, err
+	}
+	pieces := v.stretches(stretchChunks)
+	sets, err := b.over(ctx, pieces)
+	if err != nil {
+		return nil, err
+	}
+	shards := make([][]query.Bits, len(v.all))
+	for i, piece := range pieces {
+		shards[piece.shard] = append(shards[piece.shard], sets[i]...)
+	}
+	return shards, nil
+}
+
+// has tells whether one profile satisfies the predicate.
+func (b *bound) has(shard int, ordinal uint32) bool {
+	var candidate, out query.Bits
+	position := uint16(ordinal & (query.ChunkSize - 1))
+	candidate.Set(position)
+	b.pred.On(b.views.source(shard)).Chunk(int(ordinal>>query.ChunkBits), &candidate, &out)
+	return out.Has(position)
+}

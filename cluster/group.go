@@ -1,0 +1,142 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+)
+
+// group is one raft group of this node.
+type group struct {
+	name      string
+	raft      *raft.Raft
+	log       Log
+	transport *raft.InmemTransport
+}
+
+// openGroup opens a group's log and snapshots, restores its state machine and becomes its leader.
+// The log is verified first: raft panics on entries it cannot read.
+func openGroup(ctx context.Context, c Config, node, name string, fsm raft.FSM) (*group, error) {
+	log, err := c.Storage.Log(name)
+	if err != nil {
+		return nil, fmt.Errorf("open log of %s: %w", name, err)
+	}
+	g := &group{name: name, log: log}
+	if err := g.start(ctx, c, node, fsm); err != nil {
+		return nil, errors.Join(err, g.close())
+	}
+	return g, nil
+}
+
+func (g *group) start(ctx context.Context, c Config, node string, fsm raft.FSM) error {
+	if err := g.log.Verify(ctx); err != nil {
+		return fmt.Errorf("verify log of %s: %w", g.name, err)
+	}
+	snapshots, err := c.Storage.Snapshots(g.name)
+	if err != nil {
+		return fmt.Errorf("open snapshots of %s: %w", g.name, err)
+	}
+	var addr raft.ServerAddress
+	addr, g.transport = raft.NewInmemTransport(raft.ServerAddress(g.name))
+	rc := raftConfig(c, node, g.name)
+	known, err := raft.HasExistingState(g.log, g.log, snapshots)
+	if err != nil {
+		return fmt.Errorf("look for state of %s: %w", g.name, err)
+	}
+	if !known {
+		alone := raft.Configuration{Servers: []raft.Server{{ID: rc.LocalID, Address: addr}}}
+		if err := raft.BootstrapCluster(rc, g.log, g.log, snapshots, g.transport, alone); err != nil {
+			return fmt.Errorf("bootstrap %s: %w", g.name, err)
+		}
+	}
+	g.raft, err = raft.NewRaft(rc, fsm, g.log, g.log, snapshots, g.transport)
+	if err != nil {
+		return fmt.Errorf("start raft of %s: %w", g.name, err)
+	}
+	return g.awaitReady(ctx)
+}
+
+// raftConfig is the timing of a group whose only voter is this node. Snapshots are asked for by
+// the snapshotter alone, by bytes and age, which raft does not know.
+func raftConfig(c Config, node, name string) *raft.Config {
+	rc := raft.DefaultConfig()
+	rc.LocalID = raft.ServerID(node)
+	rc.HeartbeatTimeout = c.ElectionTimeout
+	rc.ElectionTimeout = c.ElectionTimeout
+	rc.LeaderLeaseTimeout = c.ElectionTimeout
+	rc.CommitTimeout = 100 * time.Millisecond
+	rc.MaxAppendEntries = 16
+	rc.TrailingLogs = c.TrailingLogs
+	rc.SnapshotInterval = 365 * 24 * time.Hour
+	rc.SnapshotThreshold = math.MaxUint64
+	rc.NoLegacyTelemetry = true
+	rc.Logger = hclog.FromStandardLogger(
+		slog.NewLogLogger(c.Log.With("group", name).Handler(), slog.LevelWarn),
+		&hclog.LoggerOptions{Name: "raft", Level: hclog.Error},
+	)
+	return rc
+}
+
+// awaitReady waits until this node leads the group and has applied everything committed.
+func (g *group) awaitReady(ctx context.Context) error {
+	for {
+		select {
+		case leads := <-g.raft.LeaderCh():
+			if !leads {
+				continue
+			}
+			if err := wait(ctx, g.raft.Barrier(0)); err != nil {
+				return fmt.Errorf("catch up %s: %w", g.name, err)
+			}
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("await leader of %s: %w", g.name, ctx.Err())
+		}
+	}
+}
+
+// wait waits for a future or for ctx. The goroutine ends with the future, at the latest when the
+// group is closed.
+func wait(ctx context.Context, f raft.Future) error {
+	done := make(chan error, 1)
+	go func() { done <- f.Error() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// leads tells whether this node leads the group.
+func (g *group) leads() bool { return g.raft.State() == raft.Leader }
+
+// snapshot writes a snapshot and cuts the log behind it.
+func (g *group) snapshot(ctx context.Context) error {
+	err := wait(ctx, g.raft.Snapshot())
+	if errors.Is(err, raft.ErrNothingNewToSnapshot) {
+		return nil
+	}
+	return err
+}
+
+// close ends raft and closes the log. Entries in flight are lost or not: nobody may wait for them.
+func (g *group) close() error {
+	var err error
+	if g.raft != nil {
+		err = g.raft.Shutdown().Error()
+	}
+	if g.transport != nil {
+		err = errors.Join(err, g.transport.Close())
+	}
+	if err != nil {
+		err = fmt.Errorf("close %s: %w", g.name, err)
+	}
+	return errors.Join(err, g.log.Close())
+}

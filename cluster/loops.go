@@ -1,0 +1,108 @@
+package cluster
+
+import (
+	"context"
+	"runtime"
+	"time"
+)
+
+// startLoops starts the node's own goroutines; they end with ctx.
+func (n *Node) startLoops(ctx context.Context) {
+	n.loops.Go(func() { n.watch.run(ctx, n.config.WatchEvery) })
+	n.loops.Go(func() { n.snapshotLoop(ctx) })
+	n.loops.Go(func() { n.maintainLoop(ctx) })
+	for _, s := range n.shards {
+		n.loops.Go(func() { n.mergeLoop(ctx, s) })
+	}
+}
+
+// snapshotLook is how often the snapshotter looks; after a failed snapshot a group rests.
+const (
+	snapshotLook = time.Second
+	snapshotRest = 30 * time.Second
+)
+
+// snapshotTarget is one group as the snapshotter sees it.
+type snapshotTarget struct {
+	group *group
+	bytes func() int64
+	limit int64
+	last  time.Time // of the last success, or of the start
+	rest  time.Time // not before
+}
+
+// snapshotLoop takes snapshots by log bytes and by age, one group at a time.
+func (n *Node) snapshotLoop(ctx context.Context) {
+	now := time.Now()
+	targets := []*snapshotTarget{{group: n.group, bytes: n.registry.bytes.Load, limit: n.config.SnapshotBytes / 16, last: now}}
+	for _, s := range n.shards {
+		targets = append(targets, &snapshotTarget{group: s.group, bytes: s.bytes.Load, limit: n.config.SnapshotBytes, last: now})
+	}
+	ticker := time.NewTicker(min(snapshotLook, n.config.SnapshotAge))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		for _, t := range targets {
+			if ctx.Err() == nil && !n.watch.disk.Load() && t.due(n.config.SnapshotAge) {
+				n.snapshot(ctx, t)
+			}
+		}
+	}
+}
+
+func (t *snapshotTarget) due(age time.Duration) bool {
+	now := time.Now()
+	bytes := t.bytes()
+	return now.After(t.rest) && (bytes >= t.limit || bytes > 0 && now.Sub(t.last) >= age)
+}
+
+func (n *Node) snapshot(ctx context.Context, t *snapshotTarget) {
+	started, bytes := time.Now(), t.bytes()
+	if err := t.group.snapshot(ctx); err != nil {
+		t.rest = time.Now().Add(snapshotRest)
+		if ctx.Err() == nil {
+			n.config.Log.Warn("snapshot was not taken", "group", t.group.name, "err", err)
+		}
+		return
+	}
+	t.last = time.Now()
+	n.counters.snapshots.Add(1)
+	n.config.Log.Info("snapshot taken", "group", t.group.name, "log_bytes", bytes, "elapsed", t.last.Sub(started))
+}
+
+// maintainLoop lets the shards build their leaves, one step of one shard at a time, so that ingest
+// shares the machine with one maintainer and not with as many as there are shards.
+func (n *Node) maintainLoop(ctx context.Context) {
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for {
+		worked := false
+		for _, s := range n.shards {
+			select {
+			case <-s.idle:
+			default:
+				continue
+			}
+			if s.state.Load().Maintain(n.config.MaintainBudget) {
+				signal(s.idle)
+				worked = true
+			}
+			runtime.Gosched()
+			if ctx.Err() != nil {
+				return
+			}
+		}
+		if worked {
+			continue
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

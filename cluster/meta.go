@@ -1,0 +1,133 @@
+package cluster
+
+import (
+	"bufio"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// meta is what a data directory is a part of. It is written once, when the cluster is made: what it
+// says decides outcomes, so it may not change while there are logs to replay.
+type meta struct {
+	Cluster string // 32 hex digits
+	Node    string
+	Shards  int
+	Dedup   int // messageIds remembered at most, by all shards
+}
+
+const metaFile = "cluster.meta"
+
+const metaVersion = "muster-cluster 1"
+
+// loadMeta reads the meta of dir, or makes it with the given number of shards (0: eight) and of
+// messageIds.
+func loadMeta(dir string, shards, dedup int) (meta, error) {
+	path := filepath.Join(dir, metaFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if shards == 0 {
+			shards = 8
+		}
+		return makeMeta(dir, shards, dedup)
+	}
+	if err != nil {
+		return meta{}, fmt.Errorf("read cluster meta: %w", err)
+	}
+	m, err := parseMeta(string(text))
+	if err != nil {
+		return meta{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	if shards != 0 && shards != m.Shards {
+		return meta{}, fmt.Errorf("open %s: it was made with %d shards, which is fixed; asked for %d", dir, m.Shards, shards)
+	}
+	return m, nil
+}
+
+func makeMeta(dir string, shards, dedup int) (meta, error) {
+	var id [16]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		return meta{}, fmt.Errorf("draw cluster id: %w", err)
+	}
+	m := meta{Cluster: hex.EncodeToString(id[:]), Node: "node-1", Shards: shards, Dedup: dedup}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return meta{}, fmt.Errorf("make data directory: %w", err)
+	}
+	path := filepath.Join(dir, metaFile)
+	if err := writeDurably(path, m.format()); err != nil {
+		return meta{}, fmt.Errorf("write %s: %w", path, err)
+	}
+	return m, nil
+}
+
+// format writes one "key value" a line, the checksum of all before it last.
+func (m meta) format() string {
+	text := fmt.Sprintf("%s\ncluster %s\nnode %s\nshards %d\ndedup %d\n",
+		metaVersion, m.Cluster, m.Node, m.Shards, m.Dedup)
+	return text + fmt.Sprintf("sum %08x\n", crc32.ChecksumIEEE([]byte(text)))
+}
+
+func parseMeta(text string) (meta, error) {
+	body, sum, found := strings.Cut(text, "sum ")
+	if !found || sum != fmt.Sprintf("%08x\n", crc32.ChecksumIEEE([]byte(body))) {
+		return meta{}, errors.New("its checksum is wrong")
+	}
+	lines := bufio.NewScanner(strings.NewReader(body))
+	if !lines.Scan() || lines.Text() != metaVersion {
+		return meta{}, fmt.Errorf("unknown format %q", lines.Text())
+	}
+	var m meta
+	for lines.Scan() {
+		key, value, _ := strings.Cut(lines.Text(), " ")
+		switch key {
+		case "cluster":
+			m.Cluster = value
+		case "node":
+			m.Node = value
+		case "shards":
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 || n > MaxShards {
+				return meta{}, fmt.Errorf("shards is %q", value)
+			}
+			m.Shards = n
+		case "dedup":
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 {
+				return meta{}, fmt.Errorf("dedup is %q", value)
+			}
+			m.Dedup = n
+		}
+	}
+	if len(m.Cluster) != 32 || m.Node == "" || m.Shards == 0 || m.Dedup == 0 {
+		return meta{}, errors.New("it is incomplete")
+	}
+	return m, nil
+}
+
+// writeDurably replaces path as a whole: a crash leaves the old file or the new one.
+func writeDurably(path, text string) error {
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

@@ -1,0 +1,231 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/syntax"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// catalogGroup is the name of the catalog's raft group; shards are shard-000, shard-001, …
+const catalogGroup = "catalog"
+
+// closeGrace is how long Close waits for entries on their way, and again for the history.
+const closeGrace = 5 * time.Second
+
+// Node is one process of a cluster: so far the only one, so that it leads every group.
+type Node struct {
+	config   Config
+	meta     meta
+	registry *registry
+	group    *group // of the catalog
+	definer  *definer
+	shards   []*shard
+	watch    *watch
+	asker    *asker
+	counters counters
+
+	stop    context.CancelFunc // ends proposers, definer and loops
+	abandon context.CancelFunc // ends the waiting for a history that cannot be written
+	loops   sync.WaitGroup
+	ready   atomic.Bool
+	closed  sync.Once
+}
+
+// Open opens the node that lives in c.Dir, making it if there is none. It returns when everything
+// committed is applied and every group can take entries. The node closes c.Storage, also when
+// opening goes wrong.
+func Open(ctx context.Context, c Config) (*Node, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	n := &Node{config: c.withDefaults()}
+	if err := n.open(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+func (n *Node) open(ctx context.Context) error {
+	started := time.Now()
+	var run, history context.Context
+	run, n.stop = context.WithCancel(context.Background())
+	history, n.abandon = context.WithCancel(context.Background())
+	var err error
+	if n.meta, err = loadMeta(n.config.Dir, n.config.Shards, int(n.config.DedupBytes/dedupEntry)); err != nil {
+		return err
+	}
+	n.watch = newWatch(n.config)
+	n.watch.look()
+	n.asker = newAsker(n)
+	n.registry = newRegistry(parsePredicate, n.config.Storage, n.catalogChanged)
+	if n.group, err = openGroup(ctx, n.config, n.meta.Node, catalogGroup, n.registry); err != nil {
+		return err
+	}
+	if err := n.openShards(ctx, history); err != nil {
+		return err
+	}
+	for i, s := range n.shards {
+		s.proposer = newProposer(run, i, n.config, s, newStamper(n.config.Clock))
+	}
+	n.ready.Store(true)
+	n.catalogChanged(n.registry.state.Load().Version())
+	n.definer = newDefiner(run, &definer{registry: n.registry, propose: n.proposeCatalog, lag: n.lag, refused: n.watch.admit})
+	n.startLoops(run)
+	n.config.Log.Info("node is ready", "cluster", n.meta.Cluster, "shards", len(n.shards),
+		"catalog", n.registry.state.Load().Version(), "elapsed", time.Since(started))
+	return nil
+}
+
+// parsePredicate reads the text of a segment. Its limits are fixed: what one node takes every other
+// has to take.
+func parsePredicate(text string) (tree.Pred, error) { return syntax.ParsePred(text, syntax.Limits{}) }
+
+// openShards opens all shards beside each other: most of it is reading and waiting for an election.
+func (n *Node) openShards(ctx, history context.Context) error {
+	key := fnv.New64a()
+	_, _ = key.Write([]byte(n.meta.Cluster)) // never fails
+	n.shards = make([]*shard, n.meta.Shards)
+	errs := make([]error, n.meta.Shards)
+	var opening sync.WaitGroup
+	for i := range n.shards {
+		opening.Go(func() {
+			n.shards[i], errs[i] = n.openShard(ctx, history, i, key.Sum64())
+		})
+	}
+	opening.Wait()
+	return errors.Join(errs...)
+}
+
+// openShard opens one shard. What it returns is to be closed, also beside an error.
+func (n *Node) openShard(ctx, history context.Context, i int, key uint64) (*shard, error) {
+	name := fmt.Sprintf("shard-%03d", i)
+	s, err := newShard(history, i, engine.Config{
+		Number: i, Key: key, Parse: parsePredicate, DedupCap: max(n.meta.Dedup/n.meta.Shards, 1),
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.storage, s.registry, s.watch = n.config.Storage, n.registry, n.watch
+	store, err := n.config.Storage.History(name)
+	if err != nil {
+		return s, fmt.Errorf("open history of %s: %w", name, err)
+	}
+	s.historian = newHistorian(history, store, n.config.HistoryBytes, n.config.Log.With("shard", i))
+	s.group, err = openGroup(ctx, n.config, n.meta.Node, name, s)
+	return s, err
+}
+
+// dedupEntry is what a messageId costs in memory: 512 MiB hold 45 million.
+const dedupEntry = 12
+
+// catalogChanged makes every shard apply the catalog up to version.
+func (n *Node) catalogChanged(version uint64) {
+	if !n.ready.Load() {
+		return
+	}
+	for _, s := range n.shards {
+		s.proposer.wantCatalog(version)
+	}
+}
+
+// proposeCatalog puts a change into the catalog's log.
+func (n *Node) proposeCatalog(ctx context.Context, change []byte) (applied, error) {
+	future := n.group.raft.Apply(change, 0)
+	if err := wait(ctx, future); err != nil {
+		return applied{}, proposalError(err)
+	}
+	a, _ := future.Response().(applied)
+	return a, nil
+}
+
+// lag is how many catalog versions the slowest shard is behind.
+func (n *Node) lag() uint64 {
+	newest := n.registry.state.Load().Version()
+	slowest := newest
+	for _, s := range n.shards {
+		slowest = min(slowest, s.catalog())
+	}
+	return newest - slowest
+}
+
+// awaitCatalog waits until every shard has applied the catalog up to version.
+func (n *Node) awaitCatalog(ctx context.Context, version uint64) error {
+	for _, s := range n.shards {
+		// A command of nothing but time, behind the catalog version it says it needs.
+		if s.catalog() >= version {
+			continue
+		}
+		if _, err := s.proposer.do(ctx, version, 32, engine.EncodeTick); err != nil {
+			return fmt.Errorf("bring catalog version %d to shard %d: %w", version, s.number, err)
+		}
+	}
+	return nil
+}
+
+// Schema is the newest catalog this node knows.
+func (n *Node) Schema() query.Schema { return n.registry.state.Load().Schema() }
+
+// Close ends everything the node has started and closes its storage. Entries on their way are given
+// a moment; whoever still waits gets ErrClosed.
+func (n *Node) Close() error {
+	var err error
+	n.closed.Do(func() { err = n.close() })
+	return err
+}
+
+func (n *Node) close() error {
+	n.stop()
+	n.ready.Store(false)
+	grace := time.AfterFunc(closeGrace, n.abandon) // a full disk may hold the entries up
+	for _, s := range n.shards {
+		if s != nil && s.proposer != nil {
+			<-s.proposer.ended
+		}
+	}
+	if n.definer != nil {
+		<-n.definer.done
+	}
+	n.loops.Wait()
+	grace.Stop()
+	var errs []error
+	var closing sync.WaitGroup
+	errs = make([]error, len(n.shards)+1)
+	for i, s := range n.shards {
+		if s != nil {
+			closing.Go(func() { errs[i] = s.close() })
+		}
+	}
+	if n.group != nil {
+		closing.Go(func() { errs[len(n.shards)] = n.group.close() })
+	}
+	closing.Wait()
+	n.abandon()
+	for _, s := range n.shards {
+		if s != nil && s.historian != nil {
+			errs = append(errs, s.historian.close())
+		}
+	}
+	return errors.Join(errors.Join(errs...), n.config.Storage.Close())
+}
+
+// close syncs what the history has, which spares the next start the replay, and ends the group.
+func (s *shard) close() error {
+	if s.historian != nil {
+		ctx, cancel := context.WithTimeout(s.ctx, closeGrace)
+		_ = s.historian.sync(ctx, s.state.Load().Seq()) // the log still has what is not synced
+		cancel()
+	}
+	if s.group == nil {
+		return nil
+	}
+	return s.group.close()
+}

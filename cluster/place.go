@@ -1,0 +1,37 @@
+package cluster
+
+import (
+	"github.com/zeebo/xxh3"
+
+	"github.com/musterdb/muster/engine"
+)
+
+// place returns the shard of a literal id. It is fixed for ever by what lies on disk. The multiplier
+// (2^64 ÷ golden ratio) keeps it independent of the bits an engine's tables are chosen by.
+func place(id string, shards int) int {
+	h := xxh3.HashString(id) * 0x9e3779b97f4a7c15
+	return int(h >> 32 * uint64(shards) >> 32)
+}
+
+// literalID is the id a message names: the user id if it has both.
+func literalID(userID, anonymousID string) string {
+	if userID != "" {
+		return userID
+	}
+	return anonymousID
+}
+
+// historyKey is what a shard's history finds the messages of a literal id by.
+func historyKey(id string) uint64 { return xxh3.HashString(id) }
+
+// messageSize estimates the bytes of a message in an entry.
+func messageSize(m *engine.Message) int {
+	n := 24 + len(m.MessageID) + len(m.Source) + len(m.UserID) + len(m.AnonymousID) + len(m.PreviousID) + len(m.Context)
+	for i := range m.Fields {
+		n += 8 + len(m.Fields[i].Value.Str) + 16*len(m.Fields[i].Value.List)
+		for _, item := range m.Fields[i].Value.List {
+			n += len(item.Str)
+		}
+	}
+	return n
+}

@@ -1,0 +1,195 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/engine/wire"
+)
+
+// find returns where the profile is that answers to a literal id: in the shard the id is placed in,
+// or, for an anonymous id that joined a user, in the user's.
+func (v *views) find(id string) (shard int, ordinal uint32, ok bool) {
+	first := place(id, len(v.all))
+	if ordinal, ok := v.all[first].Find(id); ok {
+		return first, ordinal, true
+	}
+	for i, view := range v.all {
+		if ordinal, ok := view.Find(id); ok && i != first {
+			return i, ordinal, true
+		}
+	}
+	return 0, 0, false
+}
+
+// About finds a profile by a user id or an anonymous id; ErrNoProfile if there is none.
+func (n *Node) About(_ context.Context, id string) (*engine.About, error) {
+	v := n.takeViews()
+	defer v.release()
+	shard, _, ok := v.find(id)
+	if !ok {
+		return nil, ErrNoProfile
+	}
+	about, ok := v.all[shard].About(id)
+	if !ok {
+		return nil, ErrNoProfile
+	}
+	about.Shard, about.Seq = shard, v.all[shard].Seq()
+	return about, nil
+}
+
+// source is one place where messages of a profile lie: those of a literal id in a shard.
+type source struct {
+	shard  int
+	id     string
+	before Position
+	ended  bool // nothing is left below before
+	queue  []engine.Received
+}
+
+// maxTimeline is the largest page of a timeline.
+const maxTimeline = 1000
+
+// Timeline returns the messages received for a profile, newest first, below a position ("" from the
+// newest); next is "" at the end. Messages stay with the literal id that received them, in the shard
+// that took them: that of the id, or, when the id had moved already, that of its owner.
+func (n *Node) Timeline(ctx context.Context, id, before string, limit int) (messages []engine.Received, next string, err error) {
+	about, err := n.About(ctx, id)
+	if err != nil {
+		return nil, "", err
+	}
+	sources := n.timelineSources(about)
+	if err := resume(sources, before); err != nil {
+		return nil, "", err
+	}
+	if limit <= 0 || limit > maxTimeline {
+		limit = maxTimeline
+	}
+	for len(messages) < limit {
+		newest, err := n.newest(ctx, sources, limit)
+		if err != nil {
+			return nil, "", err
+		}
+		if newest == nil {
+			return messages, "", nil
+		}
+		m := newest.queue[0]
+		newest.queue = newest.queue[1:]
+		newest.before = Position{m.Seq, m.N}
+		messages = append(messages, m)
+	}
+	if last, err := n.newest(ctx, sources, 1); err != nil || last == nil {
+		return messages, "", err
+	}
+	return messages, pause(sources), nil
+}
+
+func (n *Node) timelineSources(about *engine.About) []*source {
+	canonical := place(about.ID, len(n.shards))
+	var all []*source
+	for _, id := range append([]string{about.UserID}, about.AnonymousIDs...) {
+		if id == "" {
+			continue
+		}
+		own := place(id, len(n.shards))
+		all = append(all, &source{shard: own, id: id})
+		if own != canonical {
+			all = append(all, &source{shard: canonical, id: id})
+		}
+	}
+	return all
+}
+
+// newest returns the source whose next message was received last, nil when all have ended.
+func (n *Node) newest(ctx context.Context, sources []*source, limit int) (*source, error) {
+	var best *source
+	for _, s := range sources {
+		if err := n.fill(ctx, s, limit); err != nil {
+			return nil, err
+		}
+		if len(s.queue) == 0 {
+			continue
+		}
+		if best == nil || later(&s.queue[0], &best.queue[0]) {
+			best = s
+		}
+	}
+	return best, nil
+}
+
+func later(a, b *engine.Received) bool {
+	if c := cmp.Compare(a.ReceivedAt, b.ReceivedAt); c != 0 {
+		return c > 0
+	}
+	if a.Shard != b.Shard {
+		return a.Shard < b.Shard
+	}
+	return a.Seq > b.Seq || a.Seq == b.Seq && a.N > b.N
+}
+
+// fill reads on in a source that has nothing queued. Keys are hashes: records of other ids that share
+// one are left out.
+func (n *Node) fill(ctx context.Context, s *source, limit int) error {
+	for from := s.before; len(s.queue) == 0 && !s.ended; {
+		entries, err := n.shards[s.shard].historian.store.Scan(ctx, historyKey(s.id), from, limit)
+		if err != nil {
+			return fmt.Errorf("read timeline in shard %d: %w", s.shard, err)
+		}
+		state := n.registry.state.Load()
+		for _, e := range entries {
+			in, err := readRecord(e.Data, state)
+			if err != nil {
+				return fmt.Errorf("read timeline in shard %d at %d: %w", s.shard, e.Seq, err)
+			}
+			if literalID(in.UserID, in.AnonymousID) == s.id {
+				s.queue = append(s.queue, engine.Received{Incoming: in, Shard: s.shard, Seq: e.Seq, N: e.N})
+			}
+			from = e.Position
+		}
+		s.ended = len(entries) < limit
+	}
+	return nil
+}
+
+// pause writes down where every source is.
+func pause(sources []*source) string {
+	b := binary.AppendUvarint(nil, uint64(len(sources)))
+	for _, s := range sources {
+		b = binary.AppendUvarint(b, uint64(s.shard))
+		b = wire.AppendString(b, s.id)
+		b = binary.AppendUvarint(b, s.before.Seq)
+		b = binary.AppendUvarint(b, uint64(s.before.N))
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// resume sets the sources to where a position says they are; one it does not name starts at the
+// newest message.
+func resume(sources []*source, before string) error {
+	if before == "" {
+		return nil
+	}
+	bad := refused("bad_request", "the position is not one of a timeline")
+	data, err := base64.RawURLEncoding.DecodeString(before)
+	if err != nil {
+		return bad
+	}
+	r := wire.NewReader(data)
+	for range r.Count(4) {
+		shard, id := int(r.Uvarint()), r.String()
+		at := Position{Seq: r.Uvarint(), N: int(r.Uint32())}
+		for _, s := range sources {
+			if s.shard == shard && s.id == id {
+				s.before = at
+			}
+		}
+	}
+	if r.Done() != nil {
+		return bad
+	}
+	return nil
+}

@@ -1,0 +1,97 @@
+package cluster
+
+import (
+	"fmt"
+
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// makeRecords returns the history records of an entry: one for each accepted message, in order. A
+// record is a messages entry of one message, so history needs no format of its own.
+func makeRecords(d *engine.Decoder, entry []byte, outcomes []engine.Outcome) ([]Record, error) {
+	command, err := d.Decode(entry)
+	if err != nil {
+		return nil, err
+	}
+	if len(command.Messages) != len(outcomes) {
+		return nil, fmt.Errorf("make records: %d outcomes for %d messages", len(outcomes), len(command.Messages))
+	}
+	records := make([]Record, 0, len(outcomes))
+	for i := range command.Messages {
+		if outcomes[i].Status != engine.Accepted {
+			continue
+		}
+		m := command.Messages[i : i+1]
+		records = append(records, Record{
+			Key:  historyKey(literalID(m[0].UserID, m[0].AnonymousID)),
+			Data: engine.EncodeMessages(command.Catalog, m[0].ReceivedAt, m),
+		})
+	}
+	return records, nil
+}
+
+// readRecord gives a record its names back. Ids are never reused, so any catalog at least as new as
+// the record knows them.
+func readRecord(data []byte, c *catalog.State) (engine.Incoming, error) {
+	command, err := engine.DecodeCommand(data)
+	if err != nil {
+		return engine.Incoming{}, fmt.Errorf("read history record: %w", err)
+	}
+	if len(command.Messages) != 1 {
+		return engine.Incoming{}, fmt.Errorf("read history record: it holds %d messages", len(command.Messages))
+	}
+	m := &command.Messages[0]
+	in := engine.Incoming{
+		Kind: m.Kind, MessageID: m.MessageID, Source: m.Source, Line: m.Line, UserID: m.UserID,
+		AnonymousID: m.AnonymousID, PreviousID: m.PreviousID, Time: m.Time, ReceivedAt: m.ReceivedAt, Context: m.Context,
+	}
+	if m.Kind.HasEvent() {
+		return in, nameProperties(c, m, &in)
+	}
+	return in, nameAttributes(c, m, &in)
+}
+
+func nameProperties(c *catalog.State, m *engine.Message, in *engine.Incoming) error {
+	event := c.EventByID(m.Event)
+	if event == nil {
+		return fmt.Errorf("read history record: event %d is not in catalog version %d", m.Event, c.Version())
+	}
+	in.Event = event.Name
+	props := event.Properties()
+	for _, f := range m.Fields {
+		if int(f.ID) >= len(props) {
+			return fmt.Errorf("read history record: property %d of %q is not in catalog version %d", f.ID, event.Name, c.Version())
+		}
+		in.Fields = append(in.Fields, engine.NamedField{Name: props[f.ID].Name, Value: f.Value, Exact: true})
+	}
+	return nil
+}
+
+func nameAttributes(c *catalog.State, m *engine.Message, in *engine.Incoming) error {
+	for _, f := range m.Fields {
+		attribute, ok := c.AttributeByID(f.ID)
+		if !ok {
+			return fmt.Errorf("read history record: attribute %d is not in catalog version %d", f.ID, c.Version())
+		}
+		name := attribute.Name
+		if m.Kind == engine.Group {
+			if name == engine.GroupIDAttribute && f.Value.Type == tree.StringType {
+				in.GroupID = f.Value.Str
+				continue
+			}
+			name = trimGroup(name)
+		}
+		in.Fields = append(in.Fields, engine.NamedField{Name: name, Value: f.Value, Exact: true})
+	}
+	return nil
+}
+
+// trimGroup takes the prefix of group traits off again.
+func trimGroup(name string) string {
+	if len(name) > len(engine.GroupPrefix) && name[:len(engine.GroupPrefix)] == engine.GroupPrefix {
+		return name[len(engine.GroupPrefix):]
+	}
+	return name
+}

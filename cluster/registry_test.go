@@ -1,0 +1,147 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"testing"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// memoryPages is a snapshot in memory: it reads what it wrote.
+type memoryPages struct {
+	pages  [][3][]byte
+	closed bool
+}
+
+func (m *memoryPages) WritePage(kind uint8, key, data []byte) error {
+	m.pages = append(m.pages, [3][]byte{{kind}, bytes.Clone(key), bytes.Clone(data)})
+	return nil
+}
+
+func (m *memoryPages) Close() error { m.closed = true; return nil }
+
+func (m *memoryPages) Next() (uint8, []byte, []byte, error) {
+	if len(m.pages) == 0 {
+		return 0, nil, nil, io.EOF
+	}
+	p := m.pages[0]
+	m.pages = m.pages[1:]
+	return p[0][0], p[1], p[2], nil
+}
+
+// directDefiner is a definer over a registry without raft.
+func directDefiner(t *testing.T, r *registry) *definer {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	index := uint64(0)
+	d := newDefiner(ctx, &definer{
+		registry: r,
+		propose: func(_ context.Context, change []byte) (applied, error) {
+			index++
+			return r.Apply(&raft.Log{Index: index, Data: change}).(applied), nil
+		},
+		lag:     func() uint64 { return 0 },
+		refused: func() error { return nil },
+	})
+	t.Cleanup(func() { cancel(); <-d.done })
+	return d
+}
+
+func attribute(name string) catalog.Name {
+	return catalog.Name{Kind: query.AttributeName, Name: name, Type: tree.StringType}
+}
+
+func TestRegistrySurvivesSnapshot(t *testing.T) {
+	r := newRegistry(parsePredicate, nil, func(uint64) {})
+	d := directDefiner(t, r)
+	for i := range 20 {
+		if _, err := d.names(t.Context(), []catalog.Name{attribute(fmt.Sprint("a", i))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	image := &registryImage{state: r.state.Load(), changes: r.mu.changes}
+	pages := &memoryPages{}
+	if err := image.write(pages); err != nil || !pages.closed {
+		t.Fatalf("write: %v, closed %v", err, pages.closed)
+	}
+	restored := newRegistry(parsePredicate, nil, func(uint64) {})
+	if err := restored.restore(pages); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(restored.state.Load().Encode(), r.state.Load().Encode()) {
+		t.Error("the restored catalog is another")
+	}
+	changes, err := restored.since(15, 20)
+	if err != nil || len(changes) != 5 || changes[0].Version != 16 {
+		t.Errorf("changes after 15: %d (%v), want 16 to 20", len(changes), err)
+	}
+	if _, err := restored.since(15, 21); err == nil {
+		t.Error("a change that does not exist was found")
+	}
+}
+
+func TestDefinerSharesChanges(t *testing.T) {
+	r := newRegistry(parsePredicate, nil, func(uint64) {})
+	d := directDefiner(t, r)
+	var askers sync.WaitGroup
+	for i := range 200 {
+		askers.Go(func() {
+			names := []catalog.Name{attribute(fmt.Sprint("own", i)), attribute("shared")}
+			state, err := d.names(t.Context(), names)
+			if err != nil {
+				t.Errorf("define: %v", err)
+				return
+			}
+			for _, name := range names {
+				if _, _, ok := state.Attribute(name.Name); !ok {
+					t.Errorf("the state returned lacks %s", name.Name)
+				}
+			}
+		})
+	}
+	askers.Wait()
+	if got := r.state.Load().Attributes(); got != 201 {
+		t.Errorf("%d attributes, want 201", got)
+	}
+}
+
+func TestDefinerRefusesBeyondTheLimit(t *testing.T) {
+	r := newRegistry(parsePredicate, nil, func(uint64) {})
+	d := directDefiner(t, r)
+	for from := 0; from < catalog.MaxAttributes+5000; from += 1000 {
+		names := make([]catalog.Name, 1000)
+		for i := range names {
+			names[i] = attribute(fmt.Sprint("a", from+i))
+		}
+		if _, err := d.names(t.Context(), names); err != nil {
+			t.Fatal(err)
+		}
+	}
+	state := r.state.Load()
+	if state.Attributes() != catalog.MaxAttributes {
+		t.Errorf("%d attributes, want %d", state.Attributes(), catalog.MaxAttributes)
+	}
+	if after, err := d.names(t.Context(), []catalog.Name{attribute("one more")}); err != nil || after.Version() != state.Version() {
+		t.Errorf("a refused name made version %d out of %d (%v)", after.Version(), state.Version(), err)
+	}
+}
+
+func TestDefinerHandsErrorsBack(t *testing.T) {
+	r := newRegistry(parsePredicate, nil, func(uint64) {})
+	d := directDefiner(t, r)
+	_, err := d.change(t.Context(), func(*catalog.State) (catalog.Change, error) {
+		return catalog.Change{Kind: catalog.DropSegment, Name: "none"}, nil
+	})
+	if !errors.Is(err, catalog.ErrNotFound) || code(err) != "not_found" {
+		t.Errorf("drop of nothing: %v", err)
+	}
+}

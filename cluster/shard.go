@@ -1,0 +1,173 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync/atomic"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/engine/identity"
+)
+
+// shard is this node's replica of one shard: a shim between raft and the engine. raft calls Apply,
+// Snapshot and Restore from one goroutine; readers take views from any.
+type shard struct {
+	number    int
+	config    engine.Config
+	storage   Storage
+	ctx       context.Context // ends when the node gives up waiting for its history
+	state     atomic.Pointer[engine.Shard]
+	historian *historian
+	group     *group
+	proposer  *proposer
+	registry  *registry
+	watch     *watch
+	bytes     atomic.Int64  // applied since the last snapshot
+	events    chan struct{} // capacity 1: something was applied that may concern the merge driver
+	idle      chan struct{} // capacity 1: something was applied, maintenance may have work
+	totals    totals
+}
+
+var (
+	_ raft.FSM = (*shard)(nil)
+	_ entries  = (*shard)(nil)
+)
+
+func newShard(ctx context.Context, number int, ec engine.Config) (*shard, error) {
+	s := &shard{number: number, config: ec, ctx: ctx, events: make(chan struct{}, 1), idle: make(chan struct{}, 1)}
+	state, err := engine.New(ec)
+	if err != nil {
+		return nil, fmt.Errorf("make shard %d: %w", number, err)
+	}
+	s.state.Store(state)
+	return s, nil
+}
+
+// identityReply is what an identity command answers.
+type identityReply = engine.IdentityAnswer
+
+// Apply implements raft.FSM: decode, call, hand over, return.
+func (s *shard) Apply(l *raft.Log) any {
+	result, err := s.state.Load().Apply(l.Index, l.Data)
+	s.bytes.Add(int64(len(l.Data)))
+	if err != nil {
+		return applied{err: fmt.Errorf("apply entry %d of shard %d: %w", l.Index, s.number, err)}
+	}
+	a := applied{outcomes: slices.Clone(result.Outcomes)}
+	switch result.Kind {
+	case engine.MessagesCommand:
+		if result.Accepted > 0 {
+			// An error means the node is closing: the log has the entry and replays it.
+			_ = s.historian.put(s.ctx, historyTask{seq: l.Index, entry: l.Data, outcomes: a.outcomes})
+		}
+	case engine.IdentityCommand:
+		a.result = result.Identity
+	case engine.CatalogCommand, engine.ListCommand:
+		if result.Refused > 0 { // a catalog version may come twice, when the first try seemed lost
+			a.err = fmt.Errorf("apply entry %d of shard %d: %s", l.Index, s.number, result.Reason)
+		}
+	case engine.TickCommand:
+		return a
+	}
+	signal(s.idle)
+	if result.Merges {
+		signal(s.events)
+	}
+	return a
+}
+
+// signal wakes whoever listens, if it is not awake already.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Snapshot implements raft.FSM: a view is the whole snapshot.
+func (s *shard) Snapshot() (raft.FSMSnapshot, error) {
+	return &shardImage{shard: s, view: s.state.Load().View(), bytes: s.bytes.Load()}, nil
+}
+
+// Restore implements raft.FSM.
+func (s *shard) Restore(snapshot io.ReadCloser) error {
+	state, err := engine.Restore(s.config, s.storage.PageReader(snapshot))
+	if err != nil {
+		return errors.Join(fmt.Errorf("restore shard %d: %w", s.number, err), snapshot.Close())
+	}
+	s.state.Store(state)
+	return snapshot.Close()
+}
+
+// shardImage is a snapshot on its way to disk: a long-lived view.
+type shardImage struct {
+	shard *shard
+	view  *engine.View
+	bytes int64
+}
+
+// Persist implements raft.FSMSnapshot. The history up to the snapshot is synced first: the log,
+// which could bring it back, is cut after a snapshot.
+func (i *shardImage) Persist(sink raft.SnapshotSink) error {
+	err := i.shard.historian.sync(i.shard.ctx, i.view.Seq())
+	if err == nil {
+		pages := i.shard.storage.PageWriter(sink)
+		if err = i.view.WriteSnapshot(pages); err == nil {
+			err = pages.Close()
+		}
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write snapshot of shard %d: %w", i.shard.number, err), sink.Cancel())
+	}
+	if err := sink.Close(); err != nil {
+		return err
+	}
+	i.shard.bytes.Add(-i.bytes)
+	return nil
+}
+
+// Release implements raft.FSMSnapshot.
+func (i *shardImage) Release() { i.view.Release() }
+
+func (s *shard) propose(entry []byte) raft.ApplyFuture { return s.group.raft.Apply(entry, 0) }
+
+func (s *shard) messages(version uint64, now int64, msgs []engine.Message) []byte {
+	return engine.EncodeMessages(version, now, msgs)
+}
+
+func (s *shard) tick(now int64) []byte { return engine.EncodeTick(now) }
+
+func (s *shard) changes(after, upTo uint64, now func() int64) ([][]byte, error) {
+	changes, err := s.registry.since(after, upTo)
+	if err != nil {
+		return nil, err
+	}
+	coded := make([][]byte, len(changes))
+	for i, change := range changes {
+		coded[i] = engine.EncodeCatalog(now(), change)
+	}
+	return coded, nil
+}
+
+func (s *shard) catalog() uint64 { return s.state.Load().Catalog().Version() }
+
+func (s *shard) refused() error { return s.watch.admit() }
+
+// identityStep proposes one step of a merge to this shard.
+func (s *shard) identityStep(ctx context.Context, step engine.IdentityStep) (identityReply, error) {
+	size := 256 + len(step.Data)
+	r, err := s.proposer.do(ctx, 0, size, func(now int64) []byte { return engine.EncodeIdentity(now, step) })
+	if err != nil {
+		return identityReply{}, err
+	}
+	answer, _ := r.result.(identityReply)
+	return answer, nil
+}
+
+// home is where an id is, as far as this shard knows.
+func (s *shard) home(id identity.Ref) identity.Home { return s.state.Load().Home(id) }

@@ -1,0 +1,242 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/check"
+	"github.com/musterdb/muster/query/syntax"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// SegmentText is a saved segment as text.
+type SegmentText struct {
+	Name      string
+	Predicate string // canonical MQL
+	Described string
+	Zone      string
+	Refresh   time.Duration
+	Version   uint64 // of the catalog that last changed it
+}
+
+// catalogStatement answers the statements that are about the catalog; ok is false for others.
+func (n *Node) catalogStatement(ctx context.Context, q *tree.Query, text string) (answer *query.Answer, ok bool, err error) {
+	switch stmt := q.Stmt.(type) {
+	case *tree.CreateStmt:
+		answer, err = n.createStatement(ctx, q, stmt, text)
+	case *tree.DropStmt:
+		if err = n.DropSegment(ctx, stmt.Name); err == nil {
+			answer = &query.Answer{Columns: []query.Column{{Name: "segment", Type: "string"}}, Rows: [][]tree.Value{{tree.Str(stmt.Name)}}}
+		} else {
+			err = locate(err, stmt.At, text)
+		}
+	case *tree.ShowStmt:
+		answer, err = n.show(ctx, stmt.What)
+	case *tree.DescribeStmt:
+		if answer, err = n.describe(ctx, stmt); err != nil {
+			err = locate(err, stmt.At, text)
+		}
+	default:
+		return nil, false, nil
+	}
+	if answer != nil {
+		v := n.takeViews()
+		answer.Stats.Now, answer.Stats.Shards = v.now, v.stats()
+		v.release()
+	}
+	return answer, true, err
+}
+
+// locate turns "there is none of that name" into a diagnostic at the name.
+func locate(err error, at tree.Span, text string) error {
+	if e, ok := err.(*Error); ok && (e.code == "no_segment" || e.code == "not_found") {
+		return (&tree.Diagnostic{Code: e.code, Message: e.text, At: at}).Locate(text)
+	}
+	return err
+}
+
+func (n *Node) createStatement(ctx context.Context, q *tree.Query, stmt *tree.CreateStmt, text string) (*query.Answer, error) {
+	segment := stmt.Segment
+	segment.Zone = q.Zone
+	warnings, err := n.saveSegment(ctx, q, stmt, segment)
+	if err != nil {
+		if d, ok := err.(*tree.Diagnostic); ok {
+			return nil, d.Locate(text)
+		}
+		return nil, locate(err, stmt.At, text)
+	}
+	return &query.Answer{
+		Columns:  []query.Column{{Name: "segment", Type: "string"}, {Name: "predicate", Type: "string"}},
+		Rows:     [][]tree.Value{{tree.Str(segment.Name), tree.Str(syntax.FormatPred(segment.Pred))}},
+		Warnings: located(warnings, text),
+	}, nil
+}
+
+func located(warnings []tree.Diagnostic, text string) []tree.Diagnostic {
+	for i := range warnings {
+		warnings[i].Locate(text)
+	}
+	return warnings
+}
+
+// PutSegment saves a segment from the text of its predicate. Names it does not know are an error
+// unless allowUnknown, and warnings then.
+func (n *Node) PutSegment(ctx context.Context, s SegmentText, replace, allowUnknown bool) ([]tree.Diagnostic, error) {
+	pred, err := syntax.ParsePred(s.Predicate, syntax.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	refresh, err := refreshDuration(s.Refresh)
+	if err != nil {
+		return nil, err
+	}
+	segment := tree.Segment{Name: s.Name, Described: s.Described, Refresh: refresh, Zone: s.Zone, Pred: pred}
+	stmt := &tree.CreateStmt{Replace: replace, AllowUnknown: allowUnknown, Segment: segment}
+	warnings, err := n.saveSegment(ctx, &tree.Query{Stmt: stmt, Zone: s.Zone}, stmt, segment)
+	if d, ok := err.(*tree.Diagnostic); ok {
+		return nil, d.Locate(s.Predicate)
+	}
+	return located(warnings, s.Predicate), err
+}
+
+func refreshDuration(d time.Duration) (tree.Duration, error) {
+	if d < 0 || d%time.Second != 0 {
+		return tree.Duration{}, refused("refused", fmt.Sprintf("refresh is %v, want whole seconds", d))
+	}
+	if d == 0 {
+		return tree.Duration{}, nil
+	}
+	return tree.Duration{N: int64(d / time.Second), Unit: tree.Second}, nil
+}
+
+// saveSegment checks a segment against the newest catalog and proposes it. The check is repeated
+// against the very state the change is made from, so that two segments saved at once cannot form a
+// cycle that neither has alone.
+func (n *Node) saveSegment(ctx context.Context, q *tree.Query, stmt *tree.CreateStmt, segment tree.Segment) ([]tree.Diagnostic, error) {
+	var warnings []tree.Diagnostic
+	text := syntax.FormatPred(segment.Pred)
+	state, err := n.definer.change(ctx, func(s *catalog.State) (catalog.Change, error) {
+		if _, exists := s.SegmentText(segment.Name); exists && !stmt.Replace {
+			return catalog.Change{}, &Error{code: "segment_exists", text: fmt.Sprintf("segment %q exists already; use create or replace", segment.Name)}
+		}
+		zone := segment.Zone
+		if zone == "" {
+			zone = s.Zone() // kept: a later change of the workspace's zone does not change the segment
+		}
+		checked := *q
+		checked.Zone = zone
+		var err error
+		if _, warnings, err = check.Statement(&checked, s.Schema()); err != nil {
+			return catalog.Change{}, err
+		}
+		return catalog.Change{Kind: catalog.PutSegment, Segment: catalog.Segment{
+			Name: segment.Name, Described: segment.Described, Text: text, Canonical: text, Zone: zone, Refresh: segment.Refresh,
+		}}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return warnings, n.awaitCatalog(ctx, state.Version())
+}
+
+// DropSegment removes a segment. Others that refer to it keep doing so, and fail when asked.
+func (n *Node) DropSegment(ctx context.Context, name string) error {
+	state, err := n.definer.change(ctx, func(s *catalog.State) (catalog.Change, error) {
+		if _, ok := s.SegmentText(name); !ok {
+			return catalog.Change{}, noSegment(name)
+		}
+		return catalog.Change{Kind: catalog.DropSegment, Name: name}, nil
+	})
+	if err != nil {
+		return err
+	}
+	return n.awaitCatalog(ctx, state.Version())
+}
+
+func noSegment(name string) error {
+	return &Error{code: "no_segment", text: fmt.Sprintf("there is no segment %q", name)}
+}
+
+// Segments lists the saved segments in ascending order of name.
+func (n *Node) Segments(context.Context) ([]SegmentText, error) {
+	var all []SegmentText
+	for _, s := range n.registry.state.Load().Segments() {
+		all = append(all, SegmentText{
+			Name: s.Name, Predicate: s.Canonical, Described: s.Described, Zone: s.Zone,
+			Refresh: n.refreshOf(s), Version: s.Version,
+		})
+	}
+	return all, nil
+}
+
+func (n *Node) refreshOf(s *catalog.Segment) time.Duration {
+	ms, _ := s.Refresh.Millis()
+	return time.Duration(ms) * time.Millisecond
+}
+
+// ListEdit adds and removes ids of a static list, creating it if needed. Every shard keeps the ids
+// that are placed in it, whether or not they have a profile yet.
+func (n *Node) ListEdit(ctx context.Context, list string, add, remove []string) error {
+	if err := n.watch.admit(); err != nil {
+		return err
+	}
+	state, err := n.definer.change(ctx, func(s *catalog.State) (catalog.Change, error) {
+		if _, ok := s.List(list); ok {
+			return catalog.Change{}, nil
+		}
+		return catalog.Change{Kind: catalog.PutList, Name: list}, nil
+	})
+	if err != nil {
+		return err
+	}
+	id, ok := state.List(list)
+	if !ok {
+		return fmt.Errorf("edit list %q: it is not in catalog version %d", list, state.Version())
+	}
+	updates := make([][]engine.ListUpdate, len(n.shards))
+	n.spread(updates, id, add, func(u *engine.ListUpdate, id string) { u.Add = append(u.Add, id) })
+	n.spread(updates, id, remove, func(u *engine.ListUpdate, id string) { u.Remove = append(u.Remove, id) })
+	for shard, parts := range updates {
+		for _, update := range parts {
+			encode := func(now int64) []byte { return engine.EncodeListUpdate(now, update) }
+			if _, err := n.shards[shard].proposer.do(ctx, state.Version(), listPart*32, encode); err != nil {
+				return fmt.Errorf("edit list %q in shard %d: %w", list, shard, err)
+			}
+		}
+	}
+	return nil
+}
+
+// listPart is the largest number of ids in one entry.
+const listPart = 4096
+
+func (n *Node) spread(updates [][]engine.ListUpdate, list uint32, ids []string, put func(*engine.ListUpdate, string)) {
+	for _, id := range ids {
+		shard := place(id, len(n.shards))
+		parts := updates[shard]
+		if len(parts) == 0 || len(parts[len(parts)-1].Add)+len(parts[len(parts)-1].Remove) >= listPart {
+			parts = append(parts, engine.ListUpdate{List: list})
+		}
+		put(&parts[len(parts)-1], id)
+		updates[shard] = parts
+	}
+}
+
+// sortNames orders descriptions by name.
+func sortNames(infos []engine.NameInfo) []engine.NameInfo {
+	slices.SortFunc(infos, func(a, b engine.NameInfo) int {
+		switch {
+		case a.Name < b.Name:
+			return -1
+		case a.Name > b.Name:
+			return 1
+		}
+		return 0
+	})
+	return infos
+}
