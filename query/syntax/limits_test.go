@@ -39,14 +39,18 @@ func TestLimits(t *testing.T) {
 		"event in brackets ": "count where " + strings.Repeat("did a where (", 100) + "b",
 	}
 	for name, text := range cases {
-		start := time.Now()
-		_, err := Parse(text, Limits{})
-		took := time.Since(start)
+		var err error
+		took := time.Hour
+		for range 3 { // the best of three: a busy machine is not the parser's fault
+			start := time.Now()
+			_, err = Parse(text, Limits{})
+			took = min(took, time.Since(start))
+		}
 		d, ok := err.(*tree.Diagnostic)
 		if !ok || d.Code != "limit" || d.Hint == "" {
 			t.Errorf("%s: error %v, want one of a limit, with a hint", name, err)
 		}
-		if took > 50*time.Millisecond && !testing.Short() {
+		if took > 50*time.Millisecond {
 			t.Errorf("%s took %s", name, took)
 		}
 	}

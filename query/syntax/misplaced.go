@@ -166,6 +166,28 @@ func misplaced(tokens []lexer.Token, i int) *mistake {
 		}
 		m.hint = "conditions are joined by  and  or  or; a value that is text stands in quotes"
 	}
+	if m.hint == "" {
+		return leftOver(t, before, m)
+	}
+	return m
+}
+
+// leftOver gives a hint to what no other rule knows.
+func leftOver(t, before *lexer.Token, m *mistake) *mistake {
+	value := t.Type == stringToken || t.Type == numberToken || t.Type == dateToken || t.Type == timeToken
+	switch {
+	case value && (before.Type == quotedToken || before.Type == wordToken && !isReserved(before.Value)):
+		m.hint = "an operator is missing before it, for example  ="
+		return m.fixed(tree.Span{Offset: t.Pos.Offset}, "= ")
+	case isOp(t, ","):
+		m.hint = "a comma stands between columns, dimensions and the values of a list; conditions are joined by  and"
+	case isOp(t, "("):
+		m.hint = "a parenthesis stands around conditions, arithmetic and lists of values"
+	case t.EOF():
+		m.hint = "write on, or leave the last word out"
+	default:
+		m.hint = "conditions are joined by  and  or  or"
+	}
 	return m
 }
 
@@ -261,7 +283,7 @@ func clauseOrder(tokens []lexer.Token, i int, m *mistake) *mistake {
 		"rfm": "of event, window, by amount, where …",
 	}
 	first := 0
-	for first < 2 && isAny(&tokens[first], "explain", "analyze") {
+	for first < 2 && first < i-1 && isAny(&tokens[first], "explain", "analyze") {
 		first++
 	}
 	s := strings.ToLower(tokens[first].Value)

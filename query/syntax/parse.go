@@ -115,18 +115,19 @@ func admit(text string, limits Limits) ([]lexer.Token, *mistake) {
 		}
 		return nil, wrong(tree.Span{Offset: at, Length: 1}, "the text is not valid UTF-8", "send it as UTF-8")
 	}
-	scanned := scan(text)
-	tokens := make([]lexer.Token, 0, len(scanned)+1)
-	for _, t := range scanned {
-		switch {
-		case t.bad != nil:
+	guard, s := newGuard(limits), scanner{text: text}
+	tokens := make([]lexer.Token, 0, min(len(text)/4, 1024)+4)
+	for t, more := s.token(); more; t, more = s.token() {
+		if t.bad != nil {
 			return nil, t.bad
-		case t.kind != commentToken:
-			tokens = append(tokens, lexer.Token{Type: t.kind, Value: text[t.at:t.end], Pos: lexer.Position{Offset: t.at}})
 		}
-	}
-	if m := limits.check(tokens); m != nil {
-		return nil, m
+		if t.kind == commentToken {
+			continue
+		}
+		tokens = append(tokens, lexer.Token{Type: t.kind, Value: text[t.at:t.end], Pos: lexer.Position{Offset: t.at}})
+		if m := guard.see(&tokens[len(tokens)-1]); m != nil {
+			return nil, m
+		}
 	}
 	return append(tokens, lexer.EOFToken(lexer.Position{Offset: len(text)})), nil
 }

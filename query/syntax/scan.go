@@ -44,19 +44,25 @@ type scanner struct {
 func scan(text string) []token {
 	s := scanner{text: text}
 	tokens := make([]token, 0, len(text)/5+4)
-	for {
-		s.skipSpace()
-		if s.at >= len(text) {
-			return tokens
-		}
-		t := token{at: s.at}
-		t.kind, t.bad = s.next()
-		t.end = s.at
-		if t.bad != nil {
-			t.kind = badToken
-		}
+	for t, more := s.token(); more; t, more = s.token() {
 		tokens = append(tokens, t)
 	}
+	return tokens
+}
+
+// token returns the next token, false at the end of the text.
+func (s *scanner) token() (token, bool) {
+	s.skipSpace()
+	if s.at >= len(s.text) {
+		return token{}, false
+	}
+	t := token{at: s.at}
+	t.kind, t.bad = s.next()
+	t.end = s.at
+	if t.bad != nil {
+		t.kind = badToken
+	}
+	return t, true
 }
 
 func (s *scanner) skipSpace() {
