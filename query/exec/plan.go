@@ -115,6 +115,8 @@ func (p *Plan) compile(stmt tree.Stmt) (statement, error) {
 		return newInsights(p, s)
 	case *tree.LookalikeStmt:
 		return newLookalike(p, s)
+	case *tree.WhyStmt:
+		return newWhy(p, s)
 	case *tree.ExplainStmt:
 		return newExplain(p, s)
 	case *tree.CreateStmt, *tree.DropStmt, *tree.ShowStmt, *tree.DescribeStmt:

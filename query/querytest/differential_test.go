@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/check"
 	"github.com/musterdb/muster/query/eval"
 	"github.com/musterdb/muster/query/syntax"
 	"github.com/musterdb/muster/query/tree"
@@ -54,7 +55,6 @@ func drawCase(seed uint64) *testCase {
 	c := &testCase{gen: NewGen(rng, size)}
 	for range perHistory {
 		c.preds = append(c.preds, c.gen.Pred(rng.IntN(3)))
-		resolve(c.gen.History, c.preds[len(c.preds)-1])
 	}
 	c.schema = NewSchema(c.gen.History)
 	c.sources = NewSources(c.gen.History, c.schema, 1+rng.IntN(3), rng)
@@ -66,36 +66,38 @@ func drawCase(seed uint64) *testCase {
 	return c
 }
 
-// resolve fills in the definitions of segments.
-func resolve(h *History, p tree.Pred) {
-	if in, ok := p.(*tree.InSegment); ok {
-		for _, s := range h.Segments {
-			if s.Name == in.Name {
-				in.Def = s
-			}
-		}
-		return
+// checked resolves p, which is valid by construction.
+func (c *testCase) checked(p tree.Pred) (tree.Pred, error) {
+	q := &tree.Query{Stmt: &tree.CountStmt{Where: p, Limit: -1}, Zone: c.gen.Zone}
+	q, warnings, err := check.Statement(q, c.schema)
+	if err != nil {
+		return nil, err
 	}
-	for _, part := range parts(p) {
-		resolve(h, part)
+	if len(warnings) > 0 {
+		return nil, &warnings[0]
 	}
+	return q.Stmt.(*tree.CountStmt).Where, nil
 }
 
 // disagreement tells where the evaluators differ about p.
 func (c *testCase) disagreement(p tree.Pred) error {
-	want := map[string]bool{}
-	for _, who := range c.oracle.Members(p) {
-		want[who.ID()] = true
+	checked, err := c.checked(p)
+	if err != nil {
+		return err
 	}
-	got, err := c.sets(p)
+	env := &eval.Env{Schema: c.schema, Now: c.gen.Now, Zone: c.oracle.Zone, Cuts: map[*tree.Rank]eval.Cut{}}
+	if err := c.cuts(env, checked); err != nil {
+		return err
+	}
+	got, err := c.sets(env, checked)
 	if err != nil {
 		return err
 	}
 	for i := range c.gen.History.Profiles {
 		who := &c.gen.History.Profiles[i]
-		if got[who.ID()] != want[who.ID()] {
+		if want := c.oracle.Holds(p, who); got[who.ID()] != want {
 			return fmt.Errorf("%s at %d in %s: sets say %t, oracle %t\nprofile: %s", who.ID(), c.gen.Now, c.gen.Zone,
-				got[who.ID()], want[who.ID()], describe(who))
+				got[who.ID()], want, describe(who))
 		}
 	}
 	return nil
@@ -129,11 +131,7 @@ func show(v tree.Value) string {
 }
 
 // sets evaluates p over all sources with query/eval.
-func (c *testCase) sets(p tree.Pred) (map[string]bool, error) {
-	env := &eval.Env{Schema: c.schema, Now: c.gen.Now, Zone: c.oracle.Zone, Cuts: map[*tree.Rank]eval.Cut{}}
-	if err := c.cuts(env, p); err != nil {
-		return nil, err
-	}
+func (c *testCase) sets(env *eval.Env, p tree.Pred) (map[string]bool, error) {
 	compiled, err := eval.Compile(env, p)
 	if err != nil {
 		return nil, err
@@ -196,8 +194,6 @@ func parts(p tree.Pred) []tree.Pred {
 		return p.Args
 	case *tree.Not:
 		return []tree.Pred{p.Arg}
-	case *tree.InSegment:
-		return []tree.Pred{p.Def.Pred}
 	}
 	return nil
 }

@@ -31,10 +31,14 @@ func TestMatchAgrees(t *testing.T) {
 
 func (c *testCase) matchDisagreement(p tree.Pred, rng *rand.Rand) error {
 	env := &eval.Env{Schema: c.schema, Now: c.gen.Now, Zone: c.oracle.Zone, Cuts: map[*tree.Rank]eval.Cut{}}
-	if err := c.cuts(env, p); err != nil {
+	checked, err := c.checked(p)
+	if err != nil {
 		return err
 	}
-	m, err := match.Compile(match.Env{Schema: c.schema, Zone: env.Zone, Cuts: env.Cuts}, p)
+	if err := c.cuts(env, checked); err != nil {
+		return err
+	}
+	m, err := match.Compile(match.Env{Schema: c.schema, Zone: env.Zone, Cuts: env.Cuts}, checked)
 	if err != nil {
 		return err
 	}
@@ -65,15 +69,20 @@ func (c *testCase) matchDisagreement(p tree.Pred, rng *rand.Rand) error {
 	return nil
 }
 
-// promised asks the oracle at random instants before the promised one, and at the last of them.
+// promised asks the oracle at random instants before the promised one, at the last of them, and where
+// this history has something happen: after each event, and a usual duration from now.
 func (c *testCase) promised(p tree.Pred, who *Profile, v match.Verdict, rng *rand.Rand) error {
 	end := min(v.Until-1, calendar.Add(c.gen.Now, 400*86_400_000))
-	for _, at := range []int64{end, c.gen.Now + rng.Int64N(end-c.gen.Now+1), c.gen.Now + min(end-c.gen.Now, rng.Int64N(100_000_000))} {
-		later, err := NewOracle(c.gen.History, at, c.gen.Zone)
-		if err != nil {
-			return err
+	later := []int64{end, c.gen.Now + rng.Int64N(end-c.gen.Now+1), c.gen.Now + min(end-c.gen.Now, rng.Int64N(100_000_000))}
+	for _, e := range who.Events {
+		d, _ := pick(c.gen, durations...).Millis()
+		later = append(later, e.Time, e.Time+d, e.Time+d+1)
+	}
+	for _, at := range later {
+		if at <= c.gen.Now || at > end {
+			continue
 		}
-		if later.Holds(p, who) != v.True {
+		if c.oracle.At(at).Holds(p, who) != v.True {
 			return fmt.Errorf("%s: %t at %d, promised until %d, but not at %d\nprofile: %s", who.ID(), v.True, c.gen.Now, v.Until, at, describe(who))
 		}
 	}

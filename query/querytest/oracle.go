@@ -37,6 +37,13 @@ func NewOracle(h *History, now int64, zone string) (*Oracle, error) {
 	return &Oracle{History: h, Now: now, Zone: loc, types: &t, cuts: map[string]map[string]bool{}}, nil
 }
 
+// At returns the oracle of another instant.
+func (o *Oracle) At(now int64) *Oracle {
+	other := *o
+	other.Now, other.cuts = now, map[string]map[string]bool{}
+	return &other
+}
+
 // scope is what a name means: an attribute of who, or, when ev is set, a property of ev; previous is
 // the event chosen for the last step of a sequence.
 type scope struct {

@@ -32,8 +32,7 @@ func (l *local) Query(text string) (*query.Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	resolveStmt(l.schema.history, q.Stmt)
-	return answer(q, l.schema, time.Now().UnixMilli(), l.sources)
+	return ask(q, l.schema, time.Now().UnixMilli(), l.sources)
 }
 
 func TestAcceptance(t *testing.T) {

@@ -3,6 +3,7 @@ package querytest
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sort"
 
 	"github.com/musterdb/muster/query"
@@ -247,6 +248,16 @@ func newBlock(rows []row, name string, schema *Schema, dicts map[string]*dict, r
 	}
 	b.Cols = b.Cols[:last]
 	return b
+}
+
+// Ordinals returns the ordinals in use, ascending.
+func (s *Source) Ordinals() []uint32 {
+	ordinals := make([]uint32, 0, len(s.at))
+	for ordinal := range s.at {
+		ordinals = append(ordinals, ordinal)
+	}
+	slices.Sort(ordinals)
+	return ordinals
 }
 
 // Chunks implements query.Source.

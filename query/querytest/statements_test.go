@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/check"
 	"github.com/musterdb/muster/query/exec"
 	"github.com/musterdb/muster/query/syntax"
 	"github.com/musterdb/muster/query/tree"
@@ -35,11 +36,10 @@ func TestStatementsAgree(t *testing.T) {
 		}
 		for range perHistory {
 			stmt := g.Stmt()
-			resolveStmt(g.History, stmt)
 			want := oracle.Rows(stmt)
 			for _, shards := range []int{1, 3, 8} {
 				q := &tree.Query{Stmt: stmt, Zone: g.Zone}
-				got, err := answer(q, schema, g.Now, sources[shards])
+				got, err := ask(q, schema, g.Now, sources[shards])
 				if err == nil {
 					err = sameRows(got.Rows, want)
 				}
@@ -51,6 +51,20 @@ func TestStatementsAgree(t *testing.T) {
 			}
 		}
 	}
+}
+
+// ask checks and answers a statement.
+func ask(q *tree.Query, s query.Schema, now int64, sources []*Source) (*query.Answer, error) {
+	checked, warnings, err := check.Statement(q, s)
+	if err != nil {
+		return nil, err
+	}
+	a, err := answer(checked, s, now, sources)
+	if err != nil {
+		return nil, err
+	}
+	a.Warnings = append(warnings, a.Warnings...)
+	return a, nil
 }
 
 // answer runs a statement chunk by chunk, so that partials of one source are merged too.
@@ -104,37 +118,4 @@ func showRow(row []tree.Value) string {
 		text += show(v) + " | "
 	}
 	return text
-}
-
-func resolveStmt(h *History, stmt tree.Stmt) {
-	var by []tree.Dimension
-	var preds []tree.Pred
-	switch s := stmt.(type) {
-	case *tree.CountStmt:
-		by, preds = s.By, []tree.Pred{s.Where}
-	case *tree.ListStmt:
-		preds = []tree.Pred{s.Where}
-	case *tree.StatsStmt:
-		by, preds = s.By, []tree.Pred{s.Where}
-	case *tree.TrendStmt:
-		by, preds = s.By, []tree.Pred{s.Where}
-	case *tree.FunnelStmt:
-		by, preds = s.By, []tree.Pred{s.Where}
-	case *tree.RetentionStmt:
-		preds = []tree.Pred{s.Where}
-	case *tree.RFMStmt:
-		preds = []tree.Pred{s.Where}
-	case *tree.OverlapStmt:
-		preds = s.Preds
-	case *tree.InsightsStmt:
-		preds = []tree.Pred{s.Where, s.Against}
-	}
-	for _, d := range by {
-		if d.Segment != nil {
-			preds = append(preds, d.Segment)
-		}
-	}
-	for _, p := range preds {
-		resolve(h, p)
-	}
 }

@@ -1,0 +1,78 @@
+package exec
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/match"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// why is `why profile "x" where P`: a row for every clause with its verdict, the facts it rests on
+// and when it can next flip by itself.
+type why struct {
+	stmt *tree.WhyStmt
+	rows []Row
+}
+
+func newWhy(_ *Plan, s *tree.WhyStmt) (statement, error) { return &why{stmt: s}, nil }
+
+func (y *why) preds() []tree.Pred { return []tree.Pred{y.stmt.Where} }
+
+func (y *why) partial(_ context.Context, w *worker, _ int) error {
+	ordinal, ok := w.src.Find(y.stmt.Profile)
+	if chunk := int(ordinal >> query.ChunkBits); !ok || chunk < w.from || chunk >= w.to {
+		return nil
+	}
+	w.part.Profiles++
+	m, err := match.Compile(match.Env{Schema: w.plan.schema, Zone: w.env.Zone, Cuts: w.env.Cuts}, y.stmt.Where)
+	if err != nil {
+		return err
+	}
+	p := match.NewProfile(w.src, w.plan.schema, ordinal)
+	w.part.Rows = clauseRows(w.src.ID(ordinal), m.Explain(p, w.env.Now), 0)
+	return nil
+}
+
+// clauseRows lists a clause and its parts, indented as they are nested.
+func clauseRows(id string, c match.Clause, depth int) []Row {
+	flips, facts := tree.Value{}, tree.Value{}
+	if c.Flips != calendar.Forever {
+		flips = tree.Time(c.Flips)
+	}
+	if c.Facts != "" {
+		facts = tree.Str(c.Facts)
+	}
+	text := strings.Repeat("  ", depth) + c.Text
+	rows := []Row{{ID: id, Values: []tree.Value{tree.Str(text), tree.Bool(c.True), facts, flips}}}
+	for _, arg := range c.Args {
+		rows = append(rows, clauseRows(id, arg, depth+1)...)
+	}
+	return rows
+}
+
+func (y *why) merge(_ int, parts []*Partial) (bool, error) {
+	for _, part := range parts {
+		// A user id comes before the same text as an anonymous id of somebody else.
+		if len(part.Rows) > 0 && (len(y.rows) == 0 || part.Rows[0].ID == y.stmt.Profile) {
+			y.rows = part.Rows
+		}
+	}
+	return true, nil
+}
+
+func (y *why) answer() (*query.Answer, error) {
+	if len(y.rows) == 0 {
+		return nil, &tree.Diagnostic{Code: "unknown_profile", At: y.stmt.At, Message: fmt.Sprintf("there is no profile %q", y.stmt.Profile),
+			Hint: "give a user id or an anonymous id as it was sent"}
+	}
+	a := &query.Answer{Columns: []query.Column{{Name: "clause", Type: "string"}, {Name: "holds", Type: "boolean"},
+		{Name: "facts", Type: "string"}, {Name: "next_change", Type: "time"}}}
+	for _, r := range y.rows {
+		a.Rows = append(a.Rows, r.Values)
+	}
+	return a, nil
+}
