@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/raft-wal/metadb"
 	"github.com/hashicorp/raft-wal/types"
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
 // checkLog does what OpenLog and Verify do to the log in dir, without changing a byte of it.
@@ -62,7 +63,7 @@ func readMeta(dir string) (state types.PersistentState, found bool, err error) {
 		}
 	}()
 	db, err := bbolt.Open(path, 0o644, &bbolt.Options{ReadOnly: true, Timeout: 2 * time.Second})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bbolterrors.ErrTimeout) {
 		return state, false, fmt.Errorf("read %s: somebody has it open", path)
 	}
 	if err != nil {

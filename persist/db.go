@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -26,6 +27,10 @@ type DBConfig struct {
 	// the floor has to cover a few memtables.
 	Floor uint64
 
+	// CollectAfter is how many bytes of values must have been deleted before the files that hold them
+	// are rewritten: 256 MiB by default.
+	CollectAfter int64
+
 	// Ballast is the size in bytes of the file that is given up when the disk runs dry: 64 MiB by
 	// default, none if negative.
 	Ballast int64
@@ -34,11 +39,17 @@ type DBConfig struct {
 	Logger *slog.Logger // discarded by default
 }
 
-const minMemTable = 8 << 20
+const (
+	minMemTable  = 8 << 20
+	valueLogFile = 64 << 20
+)
 
 func (c DBConfig) withDefaults() DBConfig {
 	if c.MemTableSize == 0 {
 		c.MemTableSize = 32 << 20
+	}
+	if c.CollectAfter == 0 {
+		c.CollectAfter = 256 << 20
 	}
 	if c.Ballast == 0 {
 		c.Ballast = 64 << 20
@@ -76,7 +87,11 @@ type DB struct {
 	b       *badger.DB
 	codec   blobCodec
 
-	gc sync.Mutex // one collection of the value log at a time
+	collecting sync.Mutex   // one collection of the value log at a time
+	garbage    atomic.Int64 // bytes of values deleted since the last
+	// gate is held for reading by every commit and for writing while the memtable is flushed out of
+	// turn, since Badger refuses commits then.
+	gate sync.RWMutex
 }
 
 // OpenDB opens the database in cfg.Dir, making an empty one if there is none. It returns
@@ -122,11 +137,12 @@ func badgerOptions(cfg DBConfig) badger.Options {
 		WithMemTableSize(cfg.MemTableSize).
 		WithNumMemtables(2).
 		WithValueThreshold(4 << 10).
-		WithValueLogFileSize(64 << 20). // a file is reclaimed as a whole, so a small one sooner
+		WithValueLogFileSize(valueLogFile). // a file is reclaimed as a whole, so a small one sooner
 		WithSyncWrites(false).
 		WithDetectConflicts(false).
 		WithNumVersionsToKeep(1).
 		WithNumCompactors(2).
+		WithNumLevelZeroTables(2). // deletions count when tables meet, and there are few tables
 		WithCompression(options.None). // large values lie in the value log, and compressed already
 		WithBlockCacheSize(0).
 		WithIndexCacheSize(16 << 20).
@@ -225,28 +241,4 @@ func (db *DB) Close() error {
 		return fmt.Errorf("close database: %w", err)
 	}
 	return nil
-}
-
-// collect gives space of deleted values back to the file system, as far as Badger knows of it: it
-// learns of deletions when it compacts. It does nothing while another collection runs or the disk is
-// too full to rewrite a value log file.
-func (db *DB) collect() error {
-	if !db.gc.TryLock() {
-		return nil
-	}
-	defer db.gc.Unlock()
-	for {
-		if err := db.guard.room(64 << 20); err != nil {
-			return nil
-		}
-		err := db.b.RunValueLogGC(0.4)
-		switch {
-		case err == nil:
-			continue
-		case errors.Is(err, badger.ErrNoRewrite), errors.Is(err, badger.ErrRejected), errors.Is(err, badger.ErrDBClosed):
-			return nil
-		default:
-			return fmt.Errorf("collect value log: %w", err)
-		}
-	}
 }

@@ -124,9 +124,13 @@ func (h *History) deleteRuns(runs []run) error {
 			if err := parts.delete(keyOf(kindRunPart, h.cfg.Group, r.id, uint64(n)), 1); err != nil {
 				return err
 			}
+			h.db.garbage.Add(12 * int64(r.parts[n].count))
 		}
 	}
-	return parts.flush()
+	if err := parts.flush(); err != nil {
+		return err
+	}
+	return h.db.collect()
 }
 
 // runCursor reads a run from its beginning, a part at a time.

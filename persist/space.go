@@ -47,6 +47,13 @@ func (g guard) room(n uint64) error {
 	return nil
 }
 
+// lowGuard is for what gives space back: it may go on below the floor, but not to the last block.
+func (db *DB) lowGuard() guard {
+	g := db.guard
+	g.floor /= 4
+	return g
+}
+
 func (g guard) space() (Space, error) {
 	s, err := g.stat(g.dir)
 	if err != nil {
