@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// codeIndex finds codes by hash: open addressing over 4-byte slots without hashes or pointers. From
-// indexSplit codes on it is cut into 256 tables by the top bits of the hash, and each grows by a
-// quarter, so that no single insert moves more than 1/256 of it.
+// codeIndex finds codes by hash: open addressing over 4-byte slots without pointers. From indexSplit
+// codes on it is cut into 256 tables by the top bits of the hash, and each grows by a quarter, so
+// that no single insert moves more than 1/256 of it.
 //
 // Readers need no lock: slots and tables are published atomically, nothing is ever removed, and a
 // table that was replaced still has all a reader of an older view can look for.
@@ -21,10 +21,13 @@ type indexRoot struct {
 	tables []atomic.Pointer[indexTable]
 }
 
-// indexTable has a code + 1 in each slot that is taken. used is the writer's.
+// indexTable has a code + 1 in the low codeBits of each slot that is taken, and low bits of its hash
+// above them: most codes of other values are told apart without looking at their values. A table is
+// made anew when codes outgrow codeBits. used is the writer's.
 type indexTable struct {
-	slots []uint32
-	used  int
+	slots    []uint32
+	codeBits uint8
+	used     int
 }
 
 const indexSplit = 8192
@@ -38,6 +41,7 @@ func (x *codeIndex) find(hash uint64, equal func(code uint32) bool) (code uint32
 	if t == nil {
 		return 0, false
 	}
+	tag := uint32(hash) >> t.codeBits
 	for i := t.start(hash); ; i++ {
 		if i == len(t.slots) {
 			i = 0
@@ -46,19 +50,28 @@ func (x *codeIndex) find(hash uint64, equal func(code uint32) bool) (code uint32
 		if slot == 0 {
 			return 0, false
 		}
-		if equal(slot - 1) {
-			return slot - 1, true
+		if slot>>t.codeBits != tag {
+			continue
+		}
+		if code := t.code(slot); equal(code) {
+			return code, true
 		}
 	}
 }
 
 func tableOf(hash uint64, shift uint8) int { return int(hash >> shift) } // 0 for a shift of 64
 
+func newIndexTable(size int, code uint32) *indexTable {
+	return &indexTable{slots: make([]uint32, size), codeBits: uint8(min(max(bits.Len32(code+1)+1, 8), 32))}
+}
+
 // start is the slot a hash looks at first: its middle bits scaled to the number of slots.
 func (t *indexTable) start(hash uint64) int {
 	hi, _ := bits.Mul64(hash<<8, uint64(len(t.slots)))
 	return int(hi)
 }
+
+func (t *indexTable) code(slot uint32) uint32 { return slot&(1<<t.codeBits-1) - 1 }
 
 func (t *indexTable) put(hash uint64, code uint32) {
 	i := t.start(hash)
@@ -67,8 +80,31 @@ func (t *indexTable) put(hash uint64, code uint32) {
 			i = 0
 		}
 	}
-	atomic.StoreUint32(&t.slots[i], code+1)
+	atomic.StoreUint32(&t.slots[i], (code+1)|uint32(hash)>>t.codeBits<<t.codeBits)
 	t.used++
+}
+
+// roomFor returns t, or a table in its place that can take one more code.
+func (t *indexTable) roomFor(code uint32, hashOf func(code uint32) uint64) *indexTable {
+	full := (t.used+1)*5 > len(t.slots)*4
+	if !full && bits.Len32(code+1) <= int(t.codeBits) {
+		return t
+	}
+	size := len(t.slots)
+	switch {
+	case full && size < 4096:
+		size *= 2
+	case full:
+		size += size / 4
+	}
+	grown := newIndexTable(size, code)
+	for _, slot := range t.slots {
+		if slot != 0 {
+			old := t.code(slot)
+			grown.put(hashOf(old), old)
+		}
+	}
+	return grown
 }
 
 // add enters a code that find does not know. hashOf gives the hash of an older code.
@@ -76,60 +112,37 @@ func (x *codeIndex) add(hash uint64, code uint32, hashOf func(code uint32) uint6
 	root := x.root.Load()
 	if root == nil {
 		root = &indexRoot{shift: 64, tables: make([]atomic.Pointer[indexTable], 1)}
+		root.tables[0].Store(newIndexTable(8, code))
 		x.root.Store(root)
 	}
 	if root.shift == 64 && x.n == indexSplit {
-		root = x.split(root.tables[0].Load(), hashOf)
+		root = x.split(root.tables[0].Load(), code, hashOf)
 	}
 	x.n++
-	place := &root.tables[tableOf(hash, root.shift)]
+	root.put(hash, code, hashOf)
+}
+
+func (r *indexRoot) put(hash uint64, code uint32, hashOf func(code uint32) uint64) {
+	place := &r.tables[tableOf(hash, r.shift)]
 	t := place.Load()
-	if t == nil {
-		t = &indexTable{slots: make([]uint32, 8)}
-		place.Store(t)
-	}
-	if (t.used+1)*5 > len(t.slots)*4 {
-		size := len(t.slots)
-		if size < 4096 {
-			size *= 2
-		} else {
-			size += size / 4
-		}
-		grown := &indexTable{slots: make([]uint32, size)}
-		for _, slot := range t.slots {
-			if slot != 0 {
-				grown.put(hashOf(slot-1), slot-1)
-			}
-		}
-		place.Store(grown)
-		t = grown
+	if room := t.roomFor(code, hashOf); room != t {
+		place.Store(room)
+		t = room
 	}
 	t.put(hash, code)
 }
 
-func (x *codeIndex) split(old *indexTable, hashOf func(code uint32) uint64) *indexRoot {
+// split cuts the one table into 256.
+func (x *codeIndex) split(old *indexTable, code uint32, hashOf func(code uint32) uint64) *indexRoot {
 	root := &indexRoot{shift: 56, tables: make([]atomic.Pointer[indexTable], 256)}
 	for i := range root.tables {
-		root.tables[i].Store(&indexTable{slots: make([]uint32, 64)})
+		root.tables[i].Store(newIndexTable(64, code))
 	}
 	for _, slot := range old.slots {
-		if slot == 0 {
-			continue
+		if slot != 0 {
+			known := old.code(slot)
+			root.put(hashOf(known), known, hashOf)
 		}
-		hash := hashOf(slot - 1)
-		place := &root.tables[tableOf(hash, root.shift)]
-		t := place.Load()
-		if (t.used+1)*5 > len(t.slots)*4 {
-			grown := &indexTable{slots: make([]uint32, 2*len(t.slots))}
-			for _, s := range t.slots {
-				if s != 0 {
-					grown.put(hashOf(s-1), s-1)
-				}
-			}
-			place.Store(grown)
-			t = grown
-		}
-		t.put(hash, slot-1)
 	}
 	x.root.Store(root)
 	return root
@@ -141,9 +154,7 @@ func (x *codeIndex) memory() (bytes int64) {
 		return 0
 	}
 	for i := range root.tables {
-		if t := root.tables[i].Load(); t != nil {
-			bytes += int64(40 + 4*cap(t.slots))
-		}
+		bytes += int64(40 + 4*cap(root.tables[i].Load().slots))
 	}
 	return bytes
 }

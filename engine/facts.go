@@ -38,7 +38,7 @@ func (h homes) Facts(target identity.Ref) [][]byte {
 	if h.facts.of == target && h.facts.parts != nil {
 		return h.facts.parts
 	}
-	ordinal, ok := h.ordinal(target)
+	ordinal, ok := h.named(target)
 	if !ok {
 		return nil
 	}

@@ -67,8 +67,8 @@ type Message struct {
 	Mismatched  uint16
 	// To is the MoveTo of the Moved outcome that a router follows: the message is applied to this
 	// user's profile, whatever ids it names. "" at first.
-	To string
-	Context     []byte
+	To      string
+	Context []byte
 }
 
 // Field is one attribute or property by id.

@@ -55,6 +55,16 @@ func (s *Shard) ordinal(ref identity.Ref) (uint32, bool) {
 	return uint32(raw), ok
 }
 
+// named returns the profile whose canonical id is ref: not the one that ref merely leads to.
+func (s *Shard) named(ref identity.Ref) (uint32, bool) {
+	ordinal, ok := s.ordinal(ref)
+	if !ok {
+		return 0, false
+	}
+	canonical, _ := s.root.canonical(ordinal)
+	return ordinal, canonical == ref
+}
+
 // profileOf returns the profile with the literal id, made if need be. REQUIRES: the root is owned.
 func (s *Shard) profileOf(ref identity.Ref) uint32 {
 	x := s.space(ref.Anonymous)

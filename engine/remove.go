@@ -13,7 +13,7 @@ import (
 // Remove implements identity.Store: the facts of a target leave. Its ids go to the owner where that
 // one lives in this shard too.
 func (h homes) Remove(target identity.Ref) {
-	ordinal, ok := h.ordinal(target)
+	ordinal, ok := h.named(target)
 	if !ok {
 		return
 	}

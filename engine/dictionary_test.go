@@ -1,0 +1,74 @@
+package engine
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/musterdb/muster/query/tree"
+	"github.com/zeebo/xxh3"
+)
+
+// TestDictionary gives 50,000 values codes, over the split of the index and several widths of codes,
+// while readers look up what they know to be there.
+func TestDictionary(t *testing.T) {
+	const values = 50_000
+	d := newDictionary(tree.StringType)
+	text := func(i int) string { return fmt.Sprintf("value-%d-%s", i, "long enough to fill blocks"[:i%26]) }
+	var readers sync.WaitGroup
+	stop := make(chan struct{})
+	for range 2 {
+		readers.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				n := d.Len()
+				if n == 0 {
+					continue
+				}
+				code := uint32(i * 7919 % n)
+				if got, ok := d.Find(d.Value(code)); int(code) < n-1 && (!ok || got != code) {
+					t.Errorf("value of code %d of %d is found as %d, %v", code, n, got, ok)
+					return
+				}
+			}
+		})
+	}
+	for i := range values {
+		s := text(i)
+		if code, ok := d.find(s, xxh3.HashString(s)); ok {
+			t.Fatalf("%q is there already, as %d", s, code)
+		}
+		if code := d.add(s, xxh3.HashString(s)); code != uint32(i) {
+			t.Fatalf("code of %q is %d", s, code)
+		}
+	}
+	close(stop)
+	readers.Wait()
+	for i := range values {
+		if code, ok := d.Find(tree.Str(text(i))); !ok || code != uint32(i) || d.Value(code).Str != text(i) {
+			t.Fatalf("code of %q is %d, %v", text(i), code, ok)
+		}
+	}
+	if _, ok := d.Find(tree.Str("another")); ok {
+		t.Fatal("a value that was never added is found")
+	}
+}
+
+func TestDictionaryOfLists(t *testing.T) {
+	d := newDictionary(tree.ListType)
+	lists := []tree.Value{
+		tree.ListOf(tree.Str("a")), tree.ListOf(tree.Str("a"), tree.Str("b")), tree.ListOf(tree.Str("ab")),
+		tree.ListOf(tree.NumInt(1), tree.Bool(true), tree.Time(5)),
+	}
+	for i, list := range lists {
+		text := string(encodeList(nil, list))
+		d.add(text, xxh3.HashString(text))
+		if code, ok := d.Find(list); !ok || code != uint32(i) || !d.Value(code).Equal(list) {
+			t.Errorf("list %d is found as %d, %v", i, code, ok)
+		}
+	}
+}
