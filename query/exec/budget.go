@@ -30,10 +30,10 @@ func (b *budget) charge(n int) error {
 
 func (b *budget) refund(n int) { b.used.Add(int64(-n)) }
 
-func tooManyGroups(n int) error {
+func tooManyGroups(n, limit int) error {
 	return &tree.Diagnostic{
 		Code:    "too_many_groups",
-		Message: fmt.Sprintf("by makes %d groups or more in one shard; at most %d are counted", n, maxGroups),
+		Message: fmt.Sprintf("by makes %d groups or more in one shard; at most %d are counted", n, limit),
 		Hint:    "break down by something with fewer values, in steps of a number, or narrow it with where",
 	}
 }

@@ -19,6 +19,7 @@ const (
 type groups struct {
 	budget *budget
 	fns    []tree.Fn // of each cell
+	limit  int
 	index  map[string]int32
 	all    []Group
 	buf    []byte
@@ -26,7 +27,7 @@ type groups struct {
 
 // newGroups makes groups of one cell per function; a plain counter is CountFn.
 func newGroups(b *budget, fns ...tree.Fn) *groups {
-	return &groups{budget: b, fns: fns, index: map[string]int32{}}
+	return &groups{budget: b, fns: fns, limit: maxGroups, index: map[string]int32{}}
 }
 
 // at returns the number of the group of a key, which is copied when it is new.
@@ -34,8 +35,8 @@ func (g *groups) at(key []tree.Value) (int32, error) {
 	if i, known := g.find(key); known {
 		return i, nil
 	}
-	if len(g.all) >= maxGroups {
-		return 0, tooManyGroups(len(g.all) + 1)
+	if len(g.all) >= g.limit {
+		return 0, tooManyGroups(len(g.all)+1, g.limit)
 	}
 	if err := g.budget.charge(groupBytes + 2*len(g.buf) + len(g.fns)*cellBytes); err != nil {
 		return 0, err

@@ -30,8 +30,8 @@ type Engine interface {
 //	segment "VIP" Europe/Berlin ltv > 100
 //
 // Strings that are dates or RFC 3339 times are times. Then, separated by blank lines, come cases: a
-// statement, `----`, and its answer, a line of column names and a line for each row, or `error` and
-// what the message has to contain. Lines that begin with # are comments.
+// statement, `----`, and its answer, a line of column names, a line for each row and one for each
+// warning, or `error` and what the message has to contain. Lines that begin with # are comments.
 type Script struct {
 	History History
 	Now     string
@@ -221,7 +221,7 @@ func (s *Script) Run(e Engine) ([]string, error) {
 	return got, nil
 }
 
-// Render writes an answer as scripts do.
+// Render writes an answer as scripts do, the codes of its warnings last.
 func Render(a *query.Answer) string {
 	var names []string
 	for _, c := range a.Columns {
@@ -234,6 +234,9 @@ func Render(a *query.Answer) string {
 			cells = append(cells, cell(v))
 		}
 		lines = append(lines, strings.Join(cells, " | "))
+	}
+	for _, w := range a.Warnings {
+		lines = append(lines, "warning "+w.Code)
 	}
 	return strings.Join(lines, "\n")
 }
