@@ -97,7 +97,6 @@ type Completion struct {
 // Candidate replaces the bytes [Start, End) of the text by Text.
 type Candidate struct {
 	Text  string `json:"text"`
-	Label string `json:"label,omitempty"`
 	Kind  string `json:"kind"`
 	Doc   string `json:"doc,omitempty"`
 	Start int    `json:"start"`

@@ -41,7 +41,8 @@ func (s *Server) bodiesFull() error {
 
 // patientBody reads a request's body with a deadline: one for the whole, or, for streams, a new one
 // at each read. After the end it lets the connection live on without one: the deadline would end
-// the request's context while the node works.
+// the request's context while the node works. After an error the deadline stays, or what is left of
+// the body would be waited for.
 type patientBody struct {
 	body    io.Reader
 	control *http.ResponseController
@@ -59,7 +60,7 @@ func (p *patientBody) Read(b []byte) (int, error) {
 		}
 	}
 	n, err := p.body.Read(b)
-	if err != nil {
+	if err == io.EOF {
 		_ = p.control.SetReadDeadline(time.Time{}) // a connection that is gone needs none
 	}
 	return n, err

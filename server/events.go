@@ -43,7 +43,6 @@ func (s *Server) events(w *answer, r *http.Request) error {
 	p := &pump{in: in, lines: newLines(body, s.cfg.MaxLine), chunks: make(chan *chunk), done: make(chan struct{})}
 	go p.run(r.Context())
 	lines, err := p.deliver(r.Context())
-	<-p.done
 	if err == nil {
 		return writeJSON(w, http.StatusOK, in.result)
 	}
@@ -70,6 +69,7 @@ type pump struct {
 	chunks chan *chunk
 	done   chan struct{}
 	stop   atomic.Bool // the receiver has failed: read the rest without looking at it
+	broke  error       // why reading ended too early; for others once done is closed
 }
 
 func (p *pump) run(ctx context.Context) {
@@ -78,12 +78,16 @@ func (p *pump) run(ctx context.Context) {
 	for {
 		c := &chunk{}
 		p.lines.next(&c.lineBlock)
+		c.messages, c.origins = make([]engine.Incoming, 0, len(c.items)), make([]origin, 0, len(c.items))
 		for _, l := range c.items {
 			if l.tooLong {
 				p.in.tooLong(&c.parcel, l)
 				continue
 			}
 			p.in.add(&c.parcel, l.number, l.raw, p.in.decoder.Message)
+		}
+		if c.err != nil && !errors.Is(c.err, errEnd) {
+			p.broke = c.err
 		}
 		select {
 		case p.chunks <- c:
@@ -116,11 +120,12 @@ func (p *pump) deliver(ctx context.Context) (lines uint64, err error) {
 			continue
 		}
 		lines = c.last
-		if c.err != nil && !errors.Is(c.err, errEnd) {
-			err = c.err
-		}
 	}
-	if err == nil {
+	<-p.done
+	// A connection that breaks also ends the context: what broke says more.
+	if p.broke != nil && (err == nil || ctx.Err() != nil) {
+		err = p.broke
+	} else if err == nil {
 		err = ctx.Err()
 	}
 	return lines, err

@@ -16,7 +16,7 @@ func (s *Server) parse(w *answer, r *http.Request) error {
 	if err := s.readJSON(w, r, &request); err != nil {
 		return err
 	}
-	out := api.Parsed{Diagnostics: []api.Diagnostic{}}
+	out := api.Parsed{Diagnostics: []api.Diagnostic{}, Tokens: tokens(request.Query)}
 	parsed, err := syntax.Parse(request.Query, syntax.Limits{})
 	var mistake *tree.Diagnostic
 	switch {

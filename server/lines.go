@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -123,6 +124,7 @@ func (l *lines) nextLines(b *lineBlock) {
 
 // cut makes items of whole lines; the last needs no line end.
 func (l *lines) cut(b *lineBlock, text []byte) {
+	b.items = slices.Grow(b.items, bytes.Count(text, []byte{'\n'})+1)
 	for len(text) > 0 {
 		raw, rest, _ := bytes.Cut(text, []byte{'\n'})
 		text = rest

@@ -73,6 +73,8 @@ func (s *Server) queryRoutes() []route {
 			body: api.ParseRequest{}, answer: api.Parsed{}}},
 		{method: "POST", pattern: "/v1/format", reads: true, handle: s.format, operation: operation{id: "format", summary: "Canonical text of a tree",
 			body: api.FormatRequest{}, answer: api.Formatted{}}},
+		{method: "POST", pattern: "/v1/complete", reads: true, handle: s.complete, operation: operation{id: "complete", summary: "What may stand at a place of a text",
+			body: api.CompleteRequest{}, answer: api.Completion{}}},
 	}
 }
 

@@ -23,6 +23,7 @@ type Server struct {
 	metrics  *metrics
 	mux      *http.ServeMux
 	routes   []route
+	names    knownNames
 	foreign  *http.CrossOriginProtection
 	openapi  []byte
 

@@ -1,0 +1,146 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/syntax"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// maxEdited bounds the text an editor may ask about; a statement's own limit is lower or equal.
+const maxEdited = 64 << 10
+
+// namesFor is how long counts and examples of names are good enough for completion, which is asked
+// for at every keystroke.
+const namesFor = 5 * time.Second
+
+// knownNames keeps what the node last said of its names.
+type knownNames struct {
+	mu struct {
+		sync.Mutex
+		until  time.Time
+		byKind map[query.NameKind]map[string]engine.NameInfo
+	}
+}
+
+// get returns the names of a kind, asking the node when they are old. Without an answer in time there
+// are names without counts and examples.
+func (k *knownNames) get(ctx context.Context, node Node) map[query.NameKind]map[string]engine.NameInfo {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if time.Now().Before(k.mu.until) {
+		return k.mu.byKind
+	}
+	byKind := make(map[query.NameKind]map[string]engine.NameInfo)
+	for _, kind := range []query.NameKind{query.AttributeName, query.EventName} {
+		infos, err := node.Names(ctx, kind)
+		if err != nil {
+			return byKind
+		}
+		byKind[kind] = make(map[string]engine.NameInfo, len(infos))
+		for _, info := range infos {
+			byKind[kind][info.Name] = info
+		}
+	}
+	k.mu.byKind, k.mu.until = byKind, time.Now().Add(namesFor)
+	return byKind
+}
+
+// completionNames shows the catalog to the language's completion.
+type completionNames struct {
+	schema query.Schema
+	infos  map[query.NameKind]map[string]engine.NameInfo
+}
+
+var _ syntax.Names = completionNames{}
+
+func (n completionNames) list(kind query.NameKind, event string, count func(name string) int64) []syntax.Known {
+	var out []syntax.Known
+	n.schema.Names(kind, event, func(name string, t tree.Type) bool {
+		out = append(out, syntax.Known{Name: name, Type: t, Count: count(name)})
+		return true
+	})
+	return out
+}
+
+// Attributes implements syntax.Names.
+func (n completionNames) Attributes() []syntax.Known {
+	return n.list(query.AttributeName, "", func(name string) int64 { return n.infos[query.AttributeName][name].Count })
+}
+
+// Events implements syntax.Names.
+func (n completionNames) Events() []syntax.Known {
+	return n.list(query.EventName, "", func(name string) int64 { return n.infos[query.EventName][name].Count })
+}
+
+// Properties implements syntax.Names.
+func (n completionNames) Properties(event string) []syntax.Known {
+	return n.list(query.PropertyName, event, func(name string) int64 { return n.property(event, name).Count })
+}
+
+// Segments implements syntax.Names.
+func (n completionNames) Segments() []syntax.Known {
+	return n.list(query.SegmentName, "", func(string) int64 { return 0 })
+}
+
+// Lists implements syntax.Names.
+func (n completionNames) Lists() []syntax.Known {
+	return n.list(query.ListName, "", func(string) int64 { return 0 })
+}
+
+// Values implements syntax.Names.
+func (n completionNames) Values(event, name string) []tree.Value {
+	if event == "" {
+		return n.infos[query.AttributeName][name].Examples
+	}
+	return n.property(event, name).Examples
+}
+
+func (n completionNames) property(event, name string) engine.NameInfo {
+	for _, p := range n.infos[query.EventName][event].Properties {
+		if p.Name == name {
+			return p
+		}
+	}
+	return engine.NameInfo{}
+}
+
+func (s *Server) complete(w *answer, r *http.Request) error {
+	var request api.CompleteRequest
+	if err := s.readJSON(w, r, &request); err != nil {
+		return err
+	}
+	if len(request.Query) > maxEdited {
+		return problem(api.CodeLimit, "the text is too long to be completed")
+	}
+	node := s.node()
+	schema := node.Schema()
+	if schema == nil {
+		return opening{}.no()
+	}
+	ctx, cancel := s.queryContext(r)
+	defer cancel()
+	out := api.Completion{Candidates: []api.Candidate{}}
+	for _, c := range syntax.Complete(request.Query, request.Offset, completionNames{schema, s.names.get(ctx, node)}) {
+		out.Candidates = append(out.Candidates, api.Candidate{Text: c.Text, Kind: string(c.Kind), Doc: c.Doc, Start: c.Offset, End: c.Offset + c.Length})
+	}
+	return writeJSON(w, http.StatusOK, out)
+}
+
+// tokens are those of a text for highlighting; never nil.
+func tokens(text string) []api.Token {
+	out := []api.Token{}
+	if len(text) > maxEdited {
+		return out
+	}
+	for _, t := range syntax.Tokens(text) {
+		out = append(out, api.Token{Kind: string(t.Kind), Offset: t.Offset, Length: t.Length})
+	}
+	return out
+}
