@@ -142,7 +142,7 @@ func badgerOptions(cfg DBConfig) badger.Options {
 		WithDetectConflicts(false).
 		WithNumVersionsToKeep(1).
 		WithNumCompactors(2).
-		WithNumLevelZeroTables(2). // deletions count when tables meet, and there are few tables
+		WithNumLevelZeroTables(2).     // deletions count when tables meet, and there are few tables
 		WithCompression(options.None). // large values lie in the value log, and compressed already
 		WithBlockCacheSize(0).
 		WithIndexCacheSize(16 << 20).

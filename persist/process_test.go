@@ -3,6 +3,7 @@ package persist
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -162,8 +163,8 @@ func TestFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	filler := dir + "/filler"
-	if err := fillFile(filler, 40<<20); err != nil {
+	other := dir + "/other"
+	if err := fillFile(other, 40<<20); err != nil {
 		t.Fatal(err)
 	}
 	db, err := OpenDB(DBConfig{Dir: DBDir(dir), MemTableSize: minMemTable, Floor: 40 << 20, Ballast: 4 << 20})
@@ -181,40 +182,8 @@ func TestFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rnd := rand.New(rand.NewPCG(1, 1))
-	data := make([]byte, 100<<10)
-	for i := range data {
-		data[i] = byte(rnd.Uint32())
-	}
-	index := uint64(1)
-	// fill appends until both refuse and returns how many entries each has taken.
-	fill := func() (logged, kept int) {
-		for {
-			for i := 0; i < len(data); i += 8 {
-				data[i] = byte(rnd.Uint32())
-			}
-			entries := batch(index, 1, 0)
-			entries[0].Data = data
-			errLog := l.StoreLogs(entries)
-			errHistory := h.Append(index, []Record{{Key: 1, Data: data}})
-			for _, err := range []error{errLog, errHistory} {
-				if err != nil && !errors.Is(err, ErrDiskFull) {
-					t.Fatal(err)
-				}
-			}
-			if errLog == nil {
-				logged++
-				index++
-			}
-			if errHistory == nil {
-				kept++
-			}
-			if errLog != nil {
-				return logged, kept
-			}
-		}
-	}
-	logged, kept := fill()
+	fill := filler{l: l, h: h, index: 1, rnd: rand.New(rand.NewPCG(1, 1))}
+	logged, kept := fill.run(t)
 	s, err := db.Space()
 	if err != nil || !s.Full || logged == 0 || kept == 0 || kept >= logged {
 		t.Fatalf("%d entries logged, %d kept, space %+v, %v", logged, kept, s, err)
@@ -222,10 +191,10 @@ func TestFullDisk(t *testing.T) {
 	if err := h.Sync(0); !errors.Is(err, ErrDiskFull) {
 		t.Fatalf("got %v, want ErrDiskFull", err)
 	}
-	if err := os.Remove(filler); err != nil {
+	if err := os.Remove(other); err != nil {
 		t.Fatal(err)
 	}
-	if more, _ := fill(); more == 0 {
+	if more, _ := fill.run(t); more == 0 {
 		t.Fatal("nothing was taken after space had been freed")
 	}
 	if err := errors.Join(l.Err(), l.Close(), db.Close()); err != nil {
@@ -233,5 +202,41 @@ func TestFullDisk(t *testing.T) {
 	}
 	if err := checkLog(context.Background(), LogDir(dir, "g")); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// filler appends incompressible entries to a log and a history.
+type filler struct {
+	l     *Log
+	h     *History
+	index uint64
+	rnd   *rand.Rand
+}
+
+// run appends until the log refuses and returns how many entries each has taken.
+func (f *filler) run(t *testing.T) (logged, kept int) {
+	t.Helper()
+	data := make([]byte, 100<<10)
+	for {
+		for i := 0; i < len(data); i += 4 {
+			binary.LittleEndian.PutUint32(data[i:], f.rnd.Uint32())
+		}
+		entries := batch(f.index, 1, 0)
+		entries[0].Data = data
+		errLog := f.l.StoreLogs(entries)
+		errHistory := f.h.Append(f.index, []Record{{Key: 1, Data: data}})
+		for _, err := range []error{errLog, errHistory} {
+			if err != nil && !errors.Is(err, ErrDiskFull) {
+				t.Fatal(err)
+			}
+		}
+		if errHistory == nil {
+			kept++
+		}
+		if errLog != nil {
+			return logged, kept
+		}
+		logged++
+		f.index++
 	}
 }
