@@ -28,7 +28,7 @@ var onlyIn = map[string][]string{
 	"github.com/RoaringBitmap/roaring":     {"query", "engine"},
 	"github.com/gorilla/websocket":         {"server", "api", "cmd", "bench"},
 	"github.com/alecthomas/kong":           {"cmd"},
-	"encoding/json":                        {"api", "server", "query", "cmd", "bench", "console", "internal"},
+	"encoding/json":                        {"api", "server", "query", "persist", "cmd", "bench", "console", "internal"},
 	"github.com/go-json-experiment/json":   {"api", "server", "query", "cmd", "bench"},
 	"github.com/valyala/fastjson":          {"server", "cmd", "bench"},
 	"github.com/prometheus/client_golang/": {"server", "cmd", "cluster", "bench"},

@@ -40,8 +40,18 @@ func (b *Batch) reset() {
 	b.Rejects, b.Lines, b.Offset = nil, 0, 0
 }
 
-// accept ends the message that was appended to Body.
+// accept ends the message that was appended to Body. One that grew beyond what a node takes as a line
+// is rejected instead.
 func (b *Batch) accept(number uint64, content []byte) {
+	start := 0
+	if n := len(b.sent); n > 0 {
+		start = b.sent[n-1].bodyEnd
+	}
+	if len(b.Body)-start >= maxLine {
+		b.Body = b.Body[:start]
+		b.reject(number, content[:min(len(content), 1024)], errLong.Error())
+		return
+	}
 	b.Body = append(b.Body, '\n')
 	b.content = append(b.content, content...)
 	b.sent = append(b.sent, sentLine{number, len(b.Body), len(b.content)})

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+
+	"github.com/musterdb/muster/api"
+)
+
+// app is one run of the command. Tests give it streams of their own.
+type app struct {
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+}
+
+// The exit codes.
+const (
+	exitDone     = 0
+	exitFailed   = 1 // refused or failed; the reason is on stderr
+	exitUsage    = 2
+	exitRejected = 3 // finished, but some lines were rejected
+)
+
+// errRejected says that all went well but for some lines.
+var errRejected = errors.New("some lines were rejected")
+
+// errSaid says that the reason of the failure stands on stderr already.
+var errSaid = errors.New("failed")
+
+// usageError is a mistake in the arguments that only the command itself could see.
+type usageError struct{ error }
+
+// commands is the command line.
+type commands struct {
+	Serve   serveCommand   `cmd:"" help:"Serve one node: HTTP API on 127.0.0.1:8484, data in ./muster-data."`
+	Demo    demoCommand    `cmd:"" help:"Serve a generated shop with sample segments and live traffic."`
+	Query   queryCommand   `cmd:"" help:"Ask one statement, or open a prompt."`
+	Import  importCommand  `cmd:"" help:"Import NDJSON, CSV or Parquet files."`
+	Export  exportCommand  `cmd:"" help:"Write the members of a segment or a predicate as CSV, NDJSON or Parquet."`
+	Segment segmentCommand `cmd:"" help:"List, show, create and drop segments."`
+	Profile profileCommand `cmd:"" help:"Show what is known of a profile."`
+	Check   checkCommand   `cmd:"" help:"Verify a data directory that no node is using."`
+	Bench   benchCommand   `cmd:"" help:"Generate data and measure."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run(a *app) error {
+	_, err := fmt.Fprintln(a.stdout, "muster", version)
+	return err
+}
+
+// run executes one command line and returns its exit code.
+func (a *app) run(ctx context.Context, args []string) int {
+	var cli commands
+	exited := -1
+	parser, err := kong.New(&cli, kong.Name("muster"),
+		kong.Description("Muster: customer segmentation in memory. It answers at once who is in a segment, over profiles and their events."),
+		kong.Writers(a.stdout, a.stderr), kong.Exit(func(code int) { exited = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Configuration(loadYAML), kong.Bind(a))
+	if err != nil {
+		return a.fail(err)
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited
+	}
+	if err != nil {
+		return a.usage(err)
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	return a.fail(parsed.Run())
+}
+
+func (a *app) usage(err error) int {
+	fmt.Fprintf(a.stderr, "muster: %v\n(see muster --help)\n", oneLine(err))
+	return exitUsage
+}
+
+// fail prints the reason of an error in one line and returns the exit code.
+func (a *app) fail(err error) int {
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errRejected):
+		return exitRejected
+	case errors.As(err, &usage):
+		return a.usage(usage.error)
+	case errors.Is(err, errSaid):
+		return exitFailed
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(a.stderr, "muster: interrupted")
+		return exitFailed
+	}
+	var dial *net.OpError
+	hint := ""
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		hint = " (is `muster serve` running there?)"
+	}
+	fmt.Fprintf(a.stderr, "muster: %s%s\n", oneLine(err), hint)
+	return exitFailed
+}
+
+// oneLine joins errors that come as several lines.
+func oneLine(err error) string {
+	return strings.Join(strings.Split(strings.TrimSpace(err.Error()), "\n"), "; ")
+}
+
+// terminal tells whether a stream is one, and its width.
+func terminal(stream any) (width int, ok bool) {
+	file, isFile := stream.(*os.File)
+	if !isFile || !term.IsTerminal(int(file.Fd())) {
+		return 0, false
+	}
+	width, _, err := term.GetSize(int(file.Fd()))
+	if err != nil || width <= 0 {
+		width = 80
+	}
+	return width, true
+}
+
+// remote is where the commands that are clients find the node.
+type remote struct {
+	Server string `help:"URL of the node." default:"http://127.0.0.1:8484" env:"MUSTER_SERVER"`
+	Key    string `help:"Key, if the node wants one." env:"MUSTER_KEY"`
+}
+
+// client returns what asks the node.
+func (r remote) client() *api.Client { return &api.Client{BaseURL: r.base(), Key: r.Key} }
+
+// base returns the URL without a slash at its end, with a scheme.
+func (r remote) base() string {
+	url := strings.TrimRight(r.Server, "/")
+	if !strings.Contains(url, "://") {
+		url = "http://" + url
+	}
+	return url
+}

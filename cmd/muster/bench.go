@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/musterdb/muster/bench/gen"
+)
+
+// benchCommand is `muster bench`.
+type benchCommand struct {
+	Gen benchGen `cmd:"" help:"Write a generated shop as NDJSON, for muster import."`
+}
+
+// shopFlags describe a generated shop.
+type shopFlags struct {
+	Users int    `help:"Profiles." default:"1_000_000"`
+	Seed  uint64 `help:"Equal seeds make equal shops." default:"1"`
+}
+
+type benchGen struct {
+	shopFlags
+	Events int    `help:"Events." default:"20_000_000"`
+	Days   int    `help:"Days the events span." default:"90"`
+	End    string `help:"Time of the last event, RFC 3339; now by default." placeholder:"TIME"`
+	Output string `short:"o" help:"File to write; stdout without it." placeholder:"FILE"`
+}
+
+// Run writes profiles, then events in the order of time.
+func (c *benchGen) Run(ctx context.Context, a *app) error {
+	config := gen.Config{Users: c.Users, Events: c.Events, Seed: c.Seed, Days: c.Days, End: time.Now().UTC().Truncate(time.Second)}
+	if c.End != "" {
+		end, err := time.Parse(time.RFC3339, c.End)
+		if err != nil {
+			return usageError{fmt.Errorf("--end: %w", err)}
+		}
+		config.End = end
+	}
+	shop, err := gen.New(config)
+	if err != nil {
+		return usageError{err}
+	}
+	out := a.stdout
+	if c.Output != "" {
+		file, err := os.Create(c.Output)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		out = file
+	}
+	return writeShop(ctx, out, shop)
+}
+
+// writeShop writes all messages of a shop as NDJSON.
+func writeShop(ctx context.Context, to io.Writer, shop *gen.Shop) error {
+	out := bufio.NewWriterSize(to, 1<<20)
+	var line []byte
+	n := 0
+	put := func() error {
+		if n++; n%4096 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		_, err := out.Write(line)
+		return err
+	}
+	for p := range shop.Profiles() {
+		line = p.AppendMessage(line[:0])
+		if err := put(); err != nil {
+			return err
+		}
+	}
+	for e := range shop.Events() {
+		line = e.AppendMessage(line[:0])
+		if err := put(); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+
+	"github.com/musterdb/muster/cluster"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+	"github.com/musterdb/muster/server"
+)
+
+// node shows a cluster.Node to the server. The two packages do not know each other: what both name is
+// converted here, everything else is the same method.
+type node struct{ *cluster.Node }
+
+var _ server.Node = node{}
+
+// Query implements server.Node.
+func (n node) Query(ctx context.Context, ask server.Ask) (*query.Answer, error) {
+	return n.Node.Query(ctx, cluster.Ask(ask))
+}
+
+// PutSegment implements server.Node.
+func (n node) PutSegment(ctx context.Context, s server.SegmentText, replace, allowUnknown bool) ([]tree.Diagnostic, error) {
+	return n.Node.PutSegment(ctx, cluster.SegmentText(s), replace, allowUnknown)
+}
+
+// Segments implements server.Node.
+func (n node) Segments(ctx context.Context) ([]server.SegmentText, error) {
+	found, err := n.Node.Segments(ctx)
+	all := make([]server.SegmentText, len(found))
+	for i, s := range found {
+		all[i] = server.SegmentText(s)
+	}
+	return all, err
+}
+
+// Status implements server.Node.
+func (n node) Status(ctx context.Context) server.Status {
+	st := n.Node.Status(ctx)
+	out := server.Status{
+		Ready: st.Ready, Reason: st.Reason, Degraded: st.Degraded, Profiles: st.Profiles, Events: st.Events,
+		Memory: st.Memory, DiskFree: st.DiskFree, Counters: st.Counters,
+	}
+	for _, s := range st.Shards {
+		out.Shards = append(out.Shards, server.ShardStatus(s))
+	}
+	return out
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"sync"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/musterdb/muster/cluster"
+	"github.com/musterdb/muster/persist"
+	"github.com/musterdb/muster/server"
+)
+
+// nodeConfig is what a node needs to know from the command line.
+type nodeConfig struct {
+	Dir         string
+	Shards      int    // 0: what the directory has, else 8
+	MemoryLimit int64  // bytes beyond which ingest is refused; 0: none
+	DiskFloor   uint64 // free bytes below which nothing is written; 0: the default of persist
+	MemTable    int64  // bytes of the database's buffers; 0: the default of persist
+	Log         *slog.Logger
+	Tune        func(*cluster.Config) // for tests; may be nil
+}
+
+// openNode opens the node in c.Dir and what it stands on. The function it returns closes both.
+func openNode(ctx context.Context, c nodeConfig) (server.Node, func(context.Context) error, error) {
+	n, err := openCluster(ctx, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	return node{n}, func(context.Context) error { return n.Close() }, nil
+}
+
+func openCluster(ctx context.Context, c nodeConfig) (*cluster.Node, error) {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	storage, err := openStorage(c)
+	if err != nil {
+		return nil, err
+	}
+	cc := cluster.Config{Dir: c.Dir, Storage: storage, Shards: c.Shards, MemoryLimit: c.MemoryLimit, Log: c.Log}
+	if c.Tune != nil {
+		c.Tune(&cc)
+	}
+	if err := cc.Validate(); err != nil {
+		return nil, errors.Join(err, storage.Close())
+	}
+	return cluster.Open(ctx, cc)
+}
+
+// storage lets a node keep its bytes with package persist: raft logs under raft/, everything else
+// in one database under db/.
+type storage struct {
+	config nodeConfig
+	db     *persist.DB
+	mu     struct {
+		sync.Mutex
+		snapshots []*persist.Snapshots
+	}
+}
+
+var _ cluster.Storage = (*storage)(nil)
+
+func openStorage(c nodeConfig) (*storage, error) {
+	dc := persist.DBConfig{Dir: filepath.Join(c.Dir, "db"), Floor: c.DiskFloor, MemTableSize: c.MemTable, Logger: c.Log}
+	if c.DiskFloor > 0 && c.DiskFloor < 64<<20 {
+		dc.Ballast = -1 // a disk this small has no room for one
+	}
+	db, err := persist.OpenDB(dc)
+	if err != nil {
+		return nil, err
+	}
+	return &storage{config: c, db: db}, nil
+}
+
+// keptSnapshots is how many snapshots of a group stay: the newest, and one in case it is damaged.
+const keptSnapshots = 2
+
+// Log implements cluster.Storage.
+func (s *storage) Log(group string) (cluster.Log, error) {
+	lc := persist.LogConfig{Dir: filepath.Join(s.config.Dir, "raft", group), Logger: s.config.Log}
+	if s.config.DiskFloor > 0 {
+		lc.Floor = max(s.config.DiskFloor/4, 1)
+	}
+	if lc.Floor > 0 && lc.Floor < 16<<20 {
+		lc.SegmentSize = 1 << 20
+	}
+	log, err := persist.OpenLog(lc)
+	if err != nil {
+		return nil, err
+	}
+	return log, nil
+}
+
+// Snapshots implements cluster.Storage.
+func (s *storage) Snapshots(group string) (raft.SnapshotStore, error) {
+	snapshots, err := persist.NewSnapshots(s.db, group, keptSnapshots)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.mu.snapshots = append(s.mu.snapshots, snapshots)
+	s.mu.Unlock()
+	return snapshots, nil
+}
+
+// History implements cluster.Storage.
+func (s *storage) History(group string) (cluster.History, error) {
+	h, err := persist.NewHistory(s.db, persist.HistoryConfig{Group: group})
+	if err != nil {
+		return nil, err
+	}
+	return &history{h: h}, nil
+}
+
+// PageWriter implements cluster.Storage.
+func (s *storage) PageWriter(w io.Writer) cluster.PageWriter { return persist.NewPageWriter(w) }
+
+// PageReader implements cluster.Storage.
+func (s *storage) PageReader(r io.Reader) cluster.PageReader { return persist.NewPageReader(r) }
+
+// Space implements cluster.Storage.
+func (s *storage) Space() (free int64, low bool, err error) {
+	space, err := s.db.Space()
+	if err != nil {
+		return 0, false, err
+	}
+	return int64(space.Free), space.Low, nil
+}
+
+// Close implements cluster.Storage.
+func (s *storage) Close() error {
+	var errs []error
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, snapshots := range s.mu.snapshots {
+		errs = append(errs, snapshots.Close())
+	}
+	if err := errors.Join(append(errs, s.db.Close())...); err != nil {
+		return fmt.Errorf("close storage: %w", err)
+	}
+	return nil
+}
+
+// history makes persist's records of the cluster's, which have the same parts.
+type history struct {
+	h       *persist.History
+	records []persist.Record // reused: one goroutine appends
+}
+
+// Append implements cluster.History.
+func (h *history) Append(seq uint64, records []cluster.Record) error {
+	h.records = h.records[:0]
+	for _, r := range records {
+		h.records = append(h.records, persist.Record{Key: r.Key, Data: r.Data})
+	}
+	err := h.h.Append(seq, h.records)
+	clear(h.records)
+	return err
+}
+
+// Sync implements cluster.History.
+func (h *history) Sync(seq uint64) error { return h.h.Sync(seq) }
+
+// Synced implements cluster.History.
+func (h *history) Synced() uint64 { return h.h.Synced() }
+
+// Scan implements cluster.History.
+func (h *history) Scan(ctx context.Context, key uint64, before cluster.Position, limit int) ([]cluster.HistoryEntry, error) {
+	found, _, err := h.h.Scan(ctx, key, persist.Position{Seq: before.Seq, N: uint32(before.N)}, limit)
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]cluster.HistoryEntry, len(found))
+	for i, e := range found {
+		entries[i] = cluster.HistoryEntry{Position: cluster.Position{Seq: e.Seq, N: int(e.N)}, Data: e.Data}
+	}
+	return entries, nil
+}
+
+// Close implements cluster.History.
+func (h *history) Close() error { return h.h.Close() }

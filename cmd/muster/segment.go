@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/musterdb/muster/api"
+)
+
+// segmentCommand is `muster segment`.
+type segmentCommand struct {
+	List   segmentList   `cmd:"" help:"List the saved segments."`
+	Show   segmentShow   `cmd:"" help:"Show a segment and how many profiles are in it."`
+	Create segmentCreate `cmd:"" help:"Save a segment."`
+	Drop   segmentDrop   `cmd:"" help:"Drop a segment."`
+}
+
+type segmentList struct{ remote }
+
+// Run lists the segments.
+func (c *segmentList) Run(ctx context.Context, a *app) error {
+	got, err := c.client().Segments(ctx)
+	if err != nil {
+		return err
+	}
+	t := table.NewWriter()
+	t.SetOutputMirror(a.stdout)
+	t.SetStyle(table.StyleLight)
+	t.AppendHeader(table.Row{"segment", "predicate", "described"})
+	for _, s := range got.Segments {
+		t.AppendRow(table.Row{harmless(s.Name), harmless(s.Predicate), harmless(s.Described)})
+	}
+	t.Render()
+	return nil
+}
+
+type segmentShow struct {
+	remote
+	Name string `arg:"" help:"Name of the segment."`
+}
+
+// Run shows one segment.
+func (c *segmentShow) Run(ctx context.Context, a *app) error {
+	s, err := c.client().Segment(ctx, c.Name)
+	if err != nil {
+		return err
+	}
+	count, err := c.client().Query(ctx, api.QueryRequest{Query: "count where in segment " + quoted(s.Name)})
+	if err != nil {
+		return err
+	}
+	t := table.NewWriter()
+	t.SetOutputMirror(a.stdout)
+	t.SetStyle(table.StyleLight)
+	t.AppendRow(table.Row{"segment", harmless(s.Name)})
+	t.AppendRow(table.Row{"predicate", harmless(s.Predicate)})
+	for _, row := range [][2]string{{"described", s.Described}, {"time zone", s.Zone}, {"refresh", s.Refresh}} {
+		if row[1] != "" {
+			t.AppendRow(table.Row{row[0], harmless(row[1])})
+		}
+	}
+	if len(count.Rows) == 1 && len(count.Rows[0]) > 0 {
+		t.AppendRow(table.Row{"profiles", cellText(count.Rows[0][len(count.Rows[0])-1])})
+	}
+	t.Render()
+	return nil
+}
+
+type segmentCreate struct {
+	remote
+	Name         string `arg:"" help:"Name of the segment."`
+	Predicate    string `arg:"" help:"Who is in: MQL, what would stand behind where."`
+	Described    string `help:"What it is for."`
+	Zone         string `help:"IANA time zone of its calendar windows." placeholder:"ZONE"`
+	Refresh      string `help:"How often a segment with a rank is computed, like 10m." placeholder:"DURATION"`
+	AllowUnknown bool   `help:"Take names that no profile or event has had so far."`
+	Replace      bool   `help:"Replace the segment if it exists."`
+}
+
+// Run saves a segment.
+func (c *segmentCreate) Run(ctx context.Context, a *app) error {
+	request := api.SegmentRequest{Predicate: c.Predicate, Described: c.Described, Zone: c.Zone, Refresh: c.Refresh, AllowUnknown: c.AllowUnknown}
+	saved, err := c.client().PutSegment(ctx, c.Name, request, c.Replace)
+	if err != nil {
+		return a.explain(c.Predicate, err)
+	}
+	for i := range saved.Warnings {
+		a.warn(c.Predicate, &saved.Warnings[i])
+	}
+	_, err = fmt.Fprintf(a.stdout, "saved segment %s: %s\n", harmless(saved.Name), harmless(saved.Predicate))
+	return err
+}
+
+type segmentDrop struct {
+	remote
+	Name string `arg:"" help:"Name of the segment."`
+}
+
+// Run drops a segment.
+func (c *segmentDrop) Run(ctx context.Context, a *app) error {
+	if err := c.client().DropSegment(ctx, c.Name); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(a.stdout, "dropped segment %s\n", harmless(c.Name))
+	return err
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/musterdb/muster/server"
+)
+
+// serveCommand is `muster serve`.
+type serveCommand struct {
+	nodeFlags
+	Data string `help:"Data directory." default:"./muster-data" env:"MUSTER_DATA" placeholder:"DIR"`
+}
+
+// nodeFlags are what serve and demo have in common.
+type nodeFlags struct {
+	Listen   string          `help:"Address to listen on." default:"127.0.0.1:8484" env:"MUSTER_LISTEN" placeholder:"ADDR"`
+	Shards   int             `help:"Shards of a new data directory, 1 to 64 (default 8)." env:"MUSTER_SHARDS" placeholder:"N"`
+	Insecure bool            `help:"Listen outside loopback though there are neither keys nor TLS." env:"MUSTER_INSECURE"`
+	Memory   string          `help:"Memory to use, like 8GiB (default: what the machine or control group has)." env:"MUSTER_MEMORY" placeholder:"SIZE"`
+	LogLevel string          `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"MUSTER_LOG_LEVEL"`
+	Config   kong.ConfigFlag `help:"YAML file with any of these flags as keys." env:"MUSTER_CONFIG" placeholder:"FILE"`
+}
+
+// grace is how long requests may go on after the node has been told to stop, and then the node.
+const grace = 15 * time.Second
+
+// Run serves until ctx ends.
+func (c *serveCommand) Run(ctx context.Context, a *app) error {
+	return a.serve(ctx, c.nodeFlags, c.Data, nil)
+}
+
+// nodeProcess is a node with its listener and its locked directory.
+type nodeProcess struct {
+	app      *app
+	log      *slog.Logger
+	url      string
+	lock     *dirLock
+	listener net.Listener
+	server   *server.Server
+}
+
+// serve runs a node until ctx ends. then, if it is given, runs beside it once the node is ready, and
+// its error ends all.
+func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(context.Context, *nodeProcess) error) error {
+	if flags.Shards < 0 || flags.Shards > 64 {
+		return usageError{fmt.Errorf("--shards %d: want 1 to 64", flags.Shards)}
+	}
+	size, err := parseSize(flags.Memory)
+	if err != nil {
+		return usageError{fmt.Errorf("--memory: %w", err)}
+	}
+	if err := server.CheckListen(flags.Listen, flags.Insecure); err != nil {
+		return err
+	}
+	p, err := a.startProcess(flags, dir)
+	if err != nil {
+		return err
+	}
+	defer p.lock.unlock()
+	memory := planMemory(size, os.ReadFile)
+	memory.apply()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	served := make(chan error, 1)
+	go func() {
+		err := p.server.Serve(ctx, p.listener, grace)
+		cancel(err)
+		served <- err
+	}()
+	err = p.runNode(ctx, nodeConfig{Dir: dir, Shards: flags.Shards, MemoryLimit: memory.Refuse, Log: p.log}, then, func() error {
+		cancel(nil)
+		return <-served
+	})
+	return err
+}
+
+// startProcess takes the directory and the address.
+func (a *app) startProcess(flags nodeFlags, dir string) (*nodeProcess, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(flags.LogLevel)); err != nil {
+		return nil, usageError{err}
+	}
+	p := &nodeProcess{app: a, log: slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))}
+	var err error
+	if p.lock, err = lockDir(dir); err != nil {
+		return nil, err
+	}
+	if p.listener, err = net.Listen("tcp", flags.Listen); err != nil {
+		return nil, errors.Join(err, p.lock.unlock())
+	}
+	p.url = "http://" + p.listener.Addr().String()
+	p.server, err = server.New(server.Config{Log: p.log, Version: version, LocalOnly: server.CheckListen(flags.Listen, false) == nil}, nil)
+	if err != nil {
+		return nil, errors.Join(err, p.listener.Close(), p.lock.unlock())
+	}
+	return p, nil
+}
+
+// runNode opens the node behind the listener, waits for the end, lets the server finish by stop, and
+// closes the node. Being told to stop is no error.
+func (p *nodeProcess) runNode(ctx context.Context, config nodeConfig, then func(context.Context, *nodeProcess) error, stop func() error) error {
+	started := time.Now()
+	node, closeNode, err := openNode(ctx, config)
+	if err != nil {
+		told := ctx.Err() != nil && errors.Is(err, context.Canceled)
+		err = errors.Join(err, stop())
+		if told {
+			return nil
+		}
+		return err
+	}
+	p.server.Attach(node)
+	p.welcome(config.Dir, time.Since(started))
+	if then != nil {
+		if err = then(ctx, p); ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			err = nil
+		}
+	}
+	if err == nil {
+		<-ctx.Done()
+		p.log.Info("stopping")
+	}
+	err = errors.Join(err, stop())
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*grace)
+	defer cancel()
+	if closed := closeNode(patience); closed != nil {
+		err = errors.Join(err, fmt.Errorf("close the node: %w", closed))
+	}
+	return err
+}
+
+// welcome says where the node is, and that it has no keys.
+func (p *nodeProcess) welcome(dir string, took time.Duration) {
+	fmt.Fprintf(p.app.stdout, "Muster %s is ready at %s (data in %s, opened in %s)\n", version, p.url, dir, took.Round(time.Millisecond))
+	fmt.Fprintf(p.app.stderr, "WARNING: there are no keys yet: whoever can connect to %s can read and change everything\n", p.listener.Addr())
+}
+
+// parseSize reads a number of bytes like 512MiB, 8GiB or 1073741824; "" is 0.
+func parseSize(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	number := strings.TrimSpace(text)
+	unit := int64(1)
+	for i, suffix := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if rest, ok := strings.CutSuffix(number, suffix); ok {
+			number, unit = strings.TrimSpace(rest), 1<<(10*(i+1))
+		}
+	}
+	n, err := strconv.ParseFloat(number, 64)
+	if err != nil || n <= 0 || n*float64(unit) >= 1<<62 {
+		return 0, fmt.Errorf("%q is no size: write it like 8GiB or 512MiB", text)
+	}
+	return int64(n * float64(unit)), nil
+}

@@ -1,0 +1,9 @@
+// Package systest runs real muster processes and does to them what the world does: kills them in the
+// middle of things and starts them again.
+//
+// Its nouns: process (a running `muster serve` with its directory), muster (one run of another
+// command). It is all tests; larger counts are behind MUSTER_CRASH_ROUNDS.
+//
+// It must not import the packages it tests: it sees what a user sees. Start reading at
+// crash_test.go.
+package systest

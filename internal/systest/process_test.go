@@ -1,0 +1,162 @@
+package systest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// binary builds muster once for all tests.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "muster-systest-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "muster")
+	out, err := exec.Command("go", "build", "-o", path, "../../cmd/muster").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build muster: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// TestMain removes the binary.
+func TestMain(m *testing.M) {
+	m.Run()
+	if path, err := binary(); err == nil {
+		_ = os.RemoveAll(filepath.Dir(path))
+	}
+}
+
+// process is a running `muster serve`.
+type process struct {
+	t    *testing.T
+	dir  string
+	addr string
+	cmd  *exec.Cmd
+	log  bytes.Buffer
+}
+
+// serve starts a node on a fresh directory and waits until it is ready.
+func serve(t *testing.T) *process {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t: t, dir: filepath.Join(t.TempDir(), "data"), addr: listener.Addr().String()}
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p.start()
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("the node said:\n%s", p.log.String())
+		}
+	})
+	return p
+}
+
+func (p *process) url() string { return "http://" + p.addr }
+
+// start runs the node and returns how long it took until it was ready.
+func (p *process) start() time.Duration {
+	p.t.Helper()
+	path, err := binary()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.cmd = exec.Command(path, "serve", "--data", p.dir, "--listen", p.addr)
+	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	started := time.Now()
+	until(p.t, 60*time.Second, "the node is ready", func() bool {
+		answer, err := http.Get(p.url() + "/readyz")
+		if err != nil {
+			return false
+		}
+		_, _ = io.Copy(io.Discard, answer.Body)
+		_ = answer.Body.Close()
+		return answer.StatusCode == http.StatusOK
+	})
+	return time.Since(started)
+}
+
+// kill ends the node as a power cut would, as far as a process goes.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+}
+
+// until waits for a condition.
+func until(t *testing.T, patience time.Duration, what string, done func() bool) {
+	t.Helper()
+	end := time.NewTimer(patience)
+	defer end.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-end.C:
+			t.Fatalf("not within %s: %s", patience, what)
+		case <-tick.C:
+		}
+	}
+}
+
+// muster runs one command against the node until it ends or ctx does, which kills it.
+func (p *process) muster(ctx context.Context, args ...string) (output string, code int) {
+	p.t.Helper()
+	path, err := binary()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	cmd := exec.CommandContext(ctx, path, append(args, "--server", p.url())...)
+	out, err := cmd.CombinedOutput()
+	if err != nil && cmd.ProcessState == nil {
+		p.t.Fatal(err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// query asks a statement and returns its rows; numbers keep their text.
+func (p *process) query(statement string) [][]any {
+	p.t.Helper()
+	body, err := json.Marshal(map[string]string{"query": statement})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	answer, err := http.Post(p.url()+"/v1/query", "application/json", bytes.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if answer.StatusCode != http.StatusOK {
+		p.t.Fatalf("%s: %s %s", statement, answer.Status, text)
+	}
+	var got struct{ Rows [][]any }
+	decoder := json.NewDecoder(strings.NewReader(string(text)))
+	decoder.UseNumber()
+	if err := decoder.Decode(&got); err != nil {
+		p.t.Fatal(err)
+	}
+	return got.Rows
+}
