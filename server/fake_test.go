@@ -126,6 +126,20 @@ func (f *fakeNode) Status(context.Context) Status                              {
 
 type fakeSchema struct{ query.Schema }
 
+func (fakeSchema) Event(name string) (uint32, bool) { return 1, name == "Typed" }
+func (fakeSchema) Property(_ uint32, name string) (uint32, tree.Type, bool) {
+	switch name {
+	case "amount":
+		return 1, tree.NumberType, true
+	case "due":
+		return 2, tree.TimeType, true
+	}
+	return 0, tree.NoType, false
+}
+func (fakeSchema) Attribute(name string) (uint32, tree.Type, bool) {
+	return 16, tree.BoolType, name == "group.paying" || name == "opt_in"
+}
+
 func (fakeSchema) Names(kind query.NameKind, event string, yield func(string, tree.Type) bool) {
 	if kind == query.ListName {
 		yield("newsletter", tree.NoType)

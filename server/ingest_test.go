@@ -255,6 +255,30 @@ func TestOneBadItem(t *testing.T) {
 	}
 }
 
+// TestMismatched: values of another type than their column's are told and kept.
+func TestMismatched(t *testing.T) {
+	node := &fakeNode{}
+	s := newTestServer(t, node, nil)
+	w := ask(s, "POST", "/v1/batch", text(`{"batch":[
+		{"type":"track","userId":"u","event":"Typed","properties":{"amount":"lots","due":"2026-01-01","new":1},"context":{"ip":"::1"}},
+		{"type":"track","userId":"u","event":"Other","properties":{"amount":"lots"}},
+		{"type":"group","userId":"u","groupId":"g","traits":{"paying":"yes","opt_in":"yes"}},
+		{"type":"identify","userId":"u","traits":{"opt_in":[1.50,"x"]}}]}`))
+	if w.Code != 200 {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	var rests []string
+	for _, m := range node.got() {
+		rests = append(rests, string(m.Context))
+	}
+	if got, want := strings.Join(rests, "|"), `{"mismatched":{"amount":"lots"},"context":{"ip":"::1"}}||{"mismatched":{"paying":"yes"}}|{"mismatched":{"opt_in":[1.5,"x"]}}`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if page := s.rejects.page(0, 10); len(page.Rejects) != 3 || page.Rejects[0].Code != "wrong_type" || !page.Rejects[0].Dropped {
+		t.Errorf("%+v", page)
+	}
+}
+
 func TestCORS(t *testing.T) {
 	s := newTestServer(t, &fakeNode{}, nil)
 	w := ask(s, "OPTIONS", "/v1/t", nil, "Origin", "https://shop.example", "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,content-type")
