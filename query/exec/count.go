@@ -60,6 +60,11 @@ func (b *breakdown) mergeGroups(parts []*Partial) error {
 	return nil
 }
 
+// first returns the rows an answer shows.
+func (b *breakdown) first(rows [][]tree.Value) [][]tree.Value {
+	return firstRows(rows, b.limit, func(x, y []tree.Value) int { return compareBy(x, y, b.orders, len(b.by)) })
+}
+
 func newCount(p *Plan, s *tree.CountStmt) (statement, error) {
 	b, err := p.newBreakdown(s.By)
 	if err != nil {
@@ -119,6 +124,5 @@ func (c *count) answer() (*query.Answer, error) {
 	for i, g := range c.groups.all {
 		rows[i] = append(g.Key, tree.NumInt(g.Cells[0].N))
 	}
-	sortRows(rows, c.orders, len(c.by))
-	return &query.Answer{Columns: c.columns, Rows: cutRows(rows, c.limit)}, nil
+	return &query.Answer{Columns: c.columns, Rows: c.first(rows)}, nil
 }

@@ -3,6 +3,7 @@ package exec
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/musterdb/muster/query"
@@ -109,10 +110,11 @@ func (l *list) partial(ctx context.Context, w *worker, _ int) error {
 			keys[i].Chunk(w.chunk, members, &vectors[i])
 		}
 		var kept query.Bits
+		row := Row{Keys: make([]tree.Value, len(keys))} // copied when it is kept
 		for pos := range members.All {
-			row := Row{ID: w.src.ID(w.ordinal(pos))}
+			row.ID = w.src.ID(w.ordinal(pos))
 			for i := range keys {
-				row.Keys = append(row.Keys, vectors[i].Value(int(pos)))
+				row.Keys[i] = vectors[i].Value(int(pos))
 			}
 			if added, err := top.add(row, pos, w.chunk); err != nil {
 				return err
@@ -163,6 +165,7 @@ func (t *topRows) add(row Row, pos uint16, chunk int) (bool, error) {
 	if err := t.budget.charge(rowBytes(row)); err != nil {
 		return false, err
 	}
+	row.Keys = slices.Clone(row.Keys)
 	t.rows = append(t.rows, placed{Row: row, chunk: chunk, pos: pos})
 	return true, nil
 }

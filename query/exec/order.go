@@ -2,7 +2,7 @@ package exec
 
 import (
 	"fmt"
-	"sort"
+	"slices"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/syntax"
@@ -39,18 +39,53 @@ next:
 	return orders, nil
 }
 
-// sortRows orders rows by the given columns, missing values last either way, then by the first ties
+// compareBy orders rows by the given columns, missing values last either way, then by the first ties
 // columns ascending.
-func sortRows(rows [][]tree.Value, orders []columnOrder, ties int) {
-	sort.SliceStable(rows, func(i, j int) bool {
-		a, b := rows[i], rows[j]
-		for _, o := range orders {
-			if c := compareOrdered(a[o.column], b[o.column], o.desc); c != 0 {
-				return c < 0
+func compareBy(a, b []tree.Value, orders []columnOrder, ties int) int {
+	for _, o := range orders {
+		if c := compareOrdered(a[o.column], b[o.column], o.desc); c != 0 {
+			return c
+		}
+	}
+	return compareRows(a[:ties], b[:ties])
+}
+
+// firstRows returns the first limit rows in order, all for a negative limit. The rows may be
+// shuffled. A short limit costs no sorting of the rest: the best rows so far stand in front as a
+// heap with the worst of them on top.
+func firstRows(rows [][]tree.Value, limit int64, compare func(a, b []tree.Value) int) [][]tree.Value {
+	if limit >= 0 && limit < int64(len(rows)) {
+		best := rows[:limit]
+		for i := len(best)/2 - 1; i >= 0; i-- {
+			sink(best, i, compare)
+		}
+		for i := limit; i < int64(len(rows)) && limit > 0; i++ {
+			if compare(rows[i], best[0]) < 0 {
+				best[0], rows[i] = rows[i], best[0]
+				sink(best, 0, compare)
 			}
 		}
-		return compareRows(a[:ties], b[:ties]) < 0
-	})
+		rows = best
+	}
+	slices.SortFunc(rows, compare)
+	return rows
+}
+
+// sink restores the heap below i.
+func sink(heap [][]tree.Value, i int, compare func(a, b []tree.Value) int) {
+	for {
+		worst := i
+		for child := 2*i + 1; child <= 2*i+2 && child < len(heap); child++ {
+			if compare(heap[child], heap[worst]) > 0 {
+				worst = child
+			}
+		}
+		if worst == i {
+			return
+		}
+		heap[i], heap[worst] = heap[worst], heap[i]
+		i = worst
+	}
 }
 
 func compareOrdered(a, b tree.Value, desc bool) int {

@@ -211,8 +211,7 @@ func (s *stats) answer() (*query.Answer, error) {
 		}
 		rows[i] = row
 	}
-	sortRows(rows, s.orders, len(s.by))
-	return &query.Answer{Columns: s.columns, Rows: cutRows(rows, s.limit)}, nil
+	return &query.Answer{Columns: s.columns, Rows: s.first(rows)}, nil
 }
 
 // combine computes arithmetic of finished measures.
