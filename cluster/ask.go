@@ -114,6 +114,9 @@ func (a *asker) run(ctx context.Context, q *tree.Query, schema query.Schema, max
 	defer a.slots.leave()
 	v := a.node.takeViews()
 	defer v.release()
+	if err := checkOverflow(q.Stmt, schema, v); err != nil {
+		return nil, err
+	}
 	if q.AsOf == nil { // with as of, segments are computed and not those of the last refresh
 		refreshed, err := a.frozen.substitute(ctx, q.Stmt, schema, v)
 		if err != nil {

@@ -31,7 +31,6 @@ type membership struct {
 	at      int64  // Unix ms
 	id      uint32
 	chunks  [][]query.Bits
-	taken   time.Time
 }
 
 // frozenList is the id from which lists are frozen segments: the catalog's are far below.
@@ -132,14 +131,14 @@ func (f *frozen) membership(ctx context.Context, name string, def *tree.Segment,
 	f.mu.Lock()
 	m := f.mu.by[name]
 	f.mu.Unlock()
-	if m != nil && m.version == text.Version && time.Since(m.taken) < f.period(def) {
+	if m != nil && m.version == text.Version && v.now-m.at < f.period(def).Milliseconds() {
 		return m, nil
 	}
 	pred, _, err := check.Predicate(&tree.InSegment{Name: name}, schema)
 	if err != nil {
 		return nil, err
 	}
-	fresh := &membership{version: text.Version, at: v.now, taken: time.Now()}
+	fresh := &membership{version: text.Version, at: v.now}
 	if fresh.chunks, err = f.node.asker.evaluate(ctx, pred, schema, v); err != nil {
 		return nil, err
 	}

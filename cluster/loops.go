@@ -16,10 +16,14 @@ func (n *Node) startLoops(ctx context.Context) {
 	}
 }
 
-// snapshotLook is how often the snapshotter looks; after a failed snapshot a group rests.
+// snapshotLook is how often the snapshotter looks; after a failed snapshot a group rests. A group that
+// has been quiet for a while is written out early: nobody is disturbed, and a restart is short.
 const (
-	snapshotLook = time.Second
-	snapshotRest = 30 * time.Second
+	snapshotLook  = time.Second
+	snapshotRest  = 30 * time.Second
+	snapshotQuiet = 15 * time.Second
+	quietGrowth   = 4 << 10 // bytes between two looks that are ticks and trickles
+	quietShare    = 16      // of the limit, from which on a quiet group is worth it
 )
 
 // snapshotTarget is one group as the snapshotter sees it.
@@ -29,14 +33,16 @@ type snapshotTarget struct {
 	limit int64
 	last  time.Time // of the last success, or of the start
 	rest  time.Time // not before
+	seen  int64     // bytes at the last look
+	busy  time.Time // the last look at which much had come
 }
 
 // snapshotLoop takes snapshots by log bytes and by age, one group at a time.
 func (n *Node) snapshotLoop(ctx context.Context) {
 	now := time.Now()
-	targets := []*snapshotTarget{{group: n.group, bytes: n.registry.bytes.Load, limit: n.config.SnapshotBytes / 16, last: now}}
+	targets := []*snapshotTarget{{group: n.group, bytes: n.registry.bytes.Load, limit: n.config.SnapshotBytes / 16, last: now, busy: now}}
 	for _, s := range n.shards {
-		targets = append(targets, &snapshotTarget{group: s.group, bytes: s.bytes.Load, limit: n.config.SnapshotBytes, last: now})
+		targets = append(targets, &snapshotTarget{group: s.group, bytes: s.bytes.Load, limit: n.config.SnapshotBytes, last: now, busy: now})
 	}
 	ticker := time.NewTicker(min(snapshotLook, n.config.SnapshotAge))
 	defer ticker.Stop()
@@ -57,7 +63,14 @@ func (n *Node) snapshotLoop(ctx context.Context) {
 func (t *snapshotTarget) due(age time.Duration) bool {
 	now := time.Now()
 	bytes := t.bytes()
-	return now.After(t.rest) && (bytes >= t.limit || bytes > 0 && now.Sub(t.last) >= age)
+	if bytes-t.seen > quietGrowth {
+		t.busy = now
+	}
+	t.seen = bytes
+	if now.Before(t.rest) || bytes == 0 {
+		return false
+	}
+	return bytes >= t.limit || now.Sub(t.last) >= age || bytes >= t.limit/quietShare && now.Sub(t.busy) >= snapshotQuiet
 }
 
 func (n *Node) snapshot(ctx context.Context, t *snapshotTarget) {

@@ -113,6 +113,9 @@ func (a *asker) bindText(ctx context.Context, pred tree.Pred, v *views) (*bound,
 	if err != nil {
 		return nil, err
 	}
+	if err := checkOverflow(checked, schema, v); err != nil {
+		return nil, err
+	}
 	var segments []*tree.InSegment
 	eachPredSegment(checked, func(s *tree.InSegment) { segments = append(segments, s) })
 	schema, err = a.frozen.freeze(ctx, segments, schema, v)
