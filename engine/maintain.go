@@ -55,7 +55,7 @@ func (s *Shard) nextMaintenance() (*maintenance, bool) {
 	s.due = s.due[1:]
 	current := s.root.events[key.event].chunks[key.chunk]
 	work := &maintenance{key: key, cut: s.cuts, now: s.root.time, leaves: current.leaves}
-	bound := current.tailBound()
+	bound := current.tailBound(s.config.TailRows)
 	if current.main != nil && current.main.n >= bound {
 		work.main = current.main.header()
 	}
@@ -203,7 +203,7 @@ func (c *tailColumn) copyCell(from *cells, row, at, room int) {
 
 // markDue queues a series that has outgrown a bound, once.
 func (s *Shard) markDue(key seriesKey, x *series) {
-	if !x.due && x.wantsMaintenance() {
+	if !x.due && x.wantsMaintenance(s.config.TailRows) {
 		x.due = true
 		s.due = append(s.due, key)
 	}

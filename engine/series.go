@@ -66,11 +66,11 @@ func (s *series) append(e *epochs, pos uint16, time int64) (t *tail, row int) {
 }
 
 // tailBound is the number of rows from which on a tail is made into leaves.
-func (s *series) tailBound() int { return min(max(tailLeast, s.rows/16), tailMost) }
+func (s *series) tailBound(least int) int { return min(max(least, s.rows/16), tailMost) }
 
 // wantsMaintenance tells whether a tail has outgrown its bound.
-func (s *series) wantsMaintenance() bool {
-	bound := s.tailBound()
+func (s *series) wantsMaintenance(least int) bool {
+	bound := s.tailBound(least)
 	return s.main != nil && s.main.n >= bound || s.late != nil && s.late.n >= bound
 }
 

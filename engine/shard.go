@@ -12,13 +12,14 @@ import (
 )
 
 // Config says how a shard is made. The same values must be given on every replica and after every
-// restart: all but Number and Parse decide outcomes.
+// restart: all but Number, TailRows and Parse decide outcomes.
 type Config struct {
 	Number      int           // of the shard, only for answers about it
 	Key         uint64        // secret of the cluster; keys the hashes of message ids
 	DedupWindow int64         // ms a messageId is remembered; 24 h when 0
 	DedupCap    int           // messageIds remembered at most; 5,600,000 (one eighth of 512 MiB) when 0
 	DictCap     int           // values of one event property held in memory; 1,048,576 when 0
+	TailRows    int           // rows from which on a tail may be made into leaves; 1,024 when 0
 	Parse       catalog.Parse // parses the predicates of segments
 }
 
@@ -39,6 +40,9 @@ func (c Config) withDefaults() Config {
 	if c.DictCap == 0 {
 		c.DictCap = DefaultDictCap
 	}
+	if c.TailRows == 0 {
+		c.TailRows = tailLeast
+	}
 	return c
 }
 
@@ -53,6 +57,9 @@ func (c Config) Validate() error {
 	}
 	if c.DictCap < 0 || c.DictCap > 1<<31 {
 		errs = append(errs, fmt.Errorf("dictionary cap %d is not between 0 and 2^31", c.DictCap))
+	}
+	if c.TailRows < 0 || c.TailRows > tailMost {
+		errs = append(errs, fmt.Errorf("rows of a tail, %d, are not between 0 and %d", c.TailRows, tailMost))
 	}
 	return errors.Join(errs...)
 }
