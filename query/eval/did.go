@@ -2,7 +2,6 @@ package eval
 
 import (
 	"math"
-	"math/bits"
 
 	"github.com/musterdb/muster/query"
 )
@@ -133,29 +132,9 @@ func counts[T uint8 | uint16 | uint32](d *didRunner, chunk int, cand, out []uint
 	if d.hi >= 0 {
 		hi = T(d.hi)
 	}
-	width := hi - lo
-	for w, c := range cand {
-		if c == 0 {
-			continue
-		}
-		lanes := n[w*64 : w*64+64]
-		var m uint64
-		if bits.OnesCount64(c) >= denseRows {
-			for i, x := range lanes {
-				var b uint64
-				if x-lo <= width {
-					b = 1
-				}
-				m |= b << (i & 63)
-			}
-			out[w] = m & c
-			continue
-		}
-		for ; c != 0; c &= c - 1 {
-			if i := bits.TrailingZeros64(c); lanes[i]-lo <= width {
-				m |= 1 << i
-			}
-		}
-		out[w] = m
+	if lanes, ok := any(n).([]uint8); ok {
+		bytesEval(lanes, uint8(lo), uint8(hi), cand, out)
+		return
 	}
+	narrowEval(n, lo, hi, cand, out)
 }

@@ -2,7 +2,6 @@ package eval
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
@@ -58,8 +57,9 @@ type EventScan struct {
 	args []*argLoader
 	live []bool // per argument: the current block has values
 
-	rows  []moment // of one chunk, for Timelines
-	times []int64
+	rows   []visit // of one chunk, for Timelines
+	sorter visitSorter
+	times  []int64
 }
 
 // Each calls fn with every row of the candidates in a chunk that satisfies the step, in no promised
@@ -85,12 +85,6 @@ func (e *EventScan) Arg(k, row int) tree.Value {
 	return e.args[k].value(row)
 }
 
-// moment is a row of a profile, by time.
-type moment struct {
-	time int64
-	pos  uint16
-}
-
 // Timelines calls fn, by position, with the times of the rows each candidate has in each of the
 // scans, ascending. Profiles without a row in the first scan are left out. The slices are valid until
 // fn returns.
@@ -100,23 +94,13 @@ func Timelines(scans []*EventScan, chunk int, cand *query.Bits, fn func(pos uint
 		s.rows = s.rows[:0]
 		var met query.Bits
 		s.Each(chunk, &wanted, func(b *query.Block, i int) {
-			s.rows = append(s.rows, moment{b.Time(i), b.Pos[i]})
+			s.rows = append(s.rows, visit{time: b.Time(i), pos: b.Pos[i]})
 			met.Set(b.Pos[i])
 		})
 		if k == 0 {
 			wanted = met
 		}
-		slices.SortFunc(s.rows, func(a, b moment) int {
-			switch {
-			case a.pos != b.pos:
-				return int(a.pos) - int(b.pos)
-			case a.time < b.time:
-				return -1
-			case a.time > b.time:
-				return 1
-			}
-			return 0
-		})
+		s.sorter.sort(&s.rows)
 	}
 	at := make([]int, len(scans))
 	times := make([][]int64, len(scans))

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"encoding/binary"
 	"math"
 	"math/bits"
 
@@ -94,19 +95,53 @@ func (t *vecTest) table(d query.Dict) *codeTable {
 
 // codesEval decides each code when it is first met.
 func (t *vecTest) codesEval(v *query.Vec, table *codeTable, cand, out []uint64) {
-	eachRow(v, cand, out, func(raw int64) bool {
-		for raw >= int64(len(table.decided)) {
-			table.decided = append(table.decided, 0)
+	if n := v.Dict.Len(); n > len(table.decided) {
+		table.decided = append(table.decided, make([]uint8, n-len(table.decided))...)
+	}
+	clear(out)
+	switch {
+	case v.U8 != nil:
+		narrowCodes(t, v, v.U8[:v.Rows], table.decided, cand, out)
+	case v.U16 != nil:
+		narrowCodes(t, v, v.U16[:v.Rows], table.decided, cand, out)
+	case v.U32 != nil:
+		narrowCodes(t, v, v.U32[:v.Rows], table.decided, cand, out)
+	default:
+		eachRow(v, cand, out, func(raw int64) bool { return t.decide(v.Dict, table.decided, raw) })
+	}
+}
+
+// decide tells whether the value of a code is in the set, and remembers it.
+func (t *vecTest) decide(dict query.Dict, decided []uint8, code int64) bool {
+	d := &decided[code]
+	if *d == 0 {
+		*d = 1
+		if t.holds(dict.Value(uint32(code))) {
+			*d = 2
 		}
-		d := &table.decided[raw]
-		if *d == 0 {
-			*d = 1
-			if t.holds(v.Dict.Value(uint32(raw))) {
-				*d = 2
+	}
+	return *d == 2
+}
+
+func narrowCodes[T uint8 | uint16 | uint32](t *vecTest, v *query.Vec, vals []T, decided []uint8, cand, out []uint64) {
+	for w, c := range cand {
+		rows := vals[min(w*64, len(vals)):min(w*64+64, len(vals))]
+		var m uint64
+		for ; c != 0; c &= c - 1 {
+			i := bits.TrailingZeros64(c)
+			if i >= len(rows) {
+				break
+			}
+			if rows[i] == 0 {
+				continue
+			}
+			code := v.Base + int64(rows[i])
+			if d := decided[code]; d == 2 || d == 0 && t.decide(v.Dict, decided, code) {
+				m |= 1 << i
 			}
 		}
-		return *d == 2
-	})
+		out[w] = m
+	}
 }
 
 // scaled returns the coefficients of scale decimals whose numbers are in the set.
@@ -196,7 +231,7 @@ func spanEval(v *query.Vec, s span, cand, out []uint64) {
 		}
 	case v.U8 != nil:
 		if lo, hi, ok := offsets(s, v.Base, math.MaxUint8); ok {
-			narrowEval(v.U8[:v.Rows], uint8(lo), uint8(hi), cand, out)
+			bytesEval(v.U8[:v.Rows], uint8(lo), uint8(hi), cand, out)
 		}
 	case v.U16 != nil:
 		if lo, hi, ok := offsets(s, v.Base, math.MaxUint16); ok {
@@ -265,6 +300,45 @@ func narrowEval[T uint8 | uint16 | uint32](vals []T, lo, hi T, cand, out []uint6
 		}
 		out[w] |= m
 	}
+}
+
+const (
+	highBits = 0x8080808080808080
+	lowBits  = 0x7f7f7f7f7f7f7f7f
+	oneEach  = 0x0101010101010101
+	// gather brings the lowest bits of eight bytes together in the highest byte.
+	gather = 0x0102040810204080
+)
+
+// bytesEval is narrowEval for bytes, eight of them at a time.
+func bytesEval(vals []uint8, lo, hi uint8, cand, out []uint64) {
+	least, above := uint64(lo)*oneEach, uint64(hi+1)*oneEach
+	for w, c := range cand {
+		if c == 0 {
+			continue
+		}
+		if w*64+64 > len(vals) {
+			narrowEval(vals[min(w*64, len(vals)):], lo, hi, cand[w:], out[w:])
+			return
+		}
+		rows := vals[w*64 : w*64+64]
+		var m uint64
+		for k := 0; k < 64; k += 8 {
+			x := binary.LittleEndian.Uint64(rows[k:])
+			in := atLeast(x, least)
+			if hi != math.MaxUint8 {
+				in &^= atLeast(x, above)
+			}
+			m |= (in >> 7 * gather) >> 56 << k
+		}
+		out[w] |= m & c
+	}
+}
+
+// atLeast sets the high bit of each byte of x that is not less than that of n.
+func atLeast(x, n uint64) uint64 {
+	low := (x | highBits) - n&lowBits // its high bits compare the low seven
+	return (x&^n | ^(x^n)&low) & highBits
 }
 
 func wideEval(vals []int64, s span, cand, out []uint64) {

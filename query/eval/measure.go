@@ -61,7 +61,7 @@ type measureLoader struct {
 	n     []uint32
 	sums  []tree.Sum
 	times []int64
-	pairs []uint64
+	marks marks
 	seen  []sighting
 	names interner
 }
@@ -139,14 +139,9 @@ func (m *measureLoader) sum(chunk int, cand []uint64, out *Vector) {
 	m.clearCounts()
 	m.sums = sized(m.sums, query.ChunkSize)
 	clear(m.sums)
-	m.rows(chunk, cand, func(_ *query.Block, i, pos int) {
-		n, ok := m.arg.number(i)
-		if !ok {
-			return
-		}
-		if s, ok := tree.Billionths(n); ok {
-			m.sums[pos] = m.sums[pos].Add(s)
-			m.n[pos]++
+	m.scan.each(chunk, cand, func(b *query.Block, rows []uint64) {
+		if m.arg.load(chunk, b, rows) {
+			m.addBlock(b, rows)
 		}
 	})
 	eachBit(cand, func(i int) {
@@ -159,10 +154,55 @@ func (m *measureLoader) sum(chunk int, cand []uint64, out *Vector) {
 		case n == 0:
 			out.Nums[i] = tree.Number{}
 		default:
-			out.Nums[i] = m.sums[i].Number()
+			out.Nums[i] = sumNumber(m.sums[i])
 		}
 		set(out.Has, i)
 	})
+}
+
+// addBlock adds the argument of the rows to the sums of their profiles; of a column that has one
+// scale the coefficients are added as they are.
+func (m *measureLoader) addBlock(b *query.Block, rows []uint64) {
+	v := m.arg.vec
+	if v == nil || v.Scales != nil || v.Scale > 9 {
+		eachSelected(b, rows, func(i int) {
+			if n, ok := m.arg.number(i); ok {
+				m.add(b.Pos[i], n)
+			}
+		})
+		return
+	}
+	unit := tree.Pow10(9 - v.Scale)
+	most := math.MaxInt64 / unit
+	eachSelected(b, rows, func(i int) {
+		raw, ok := v.Raw(i)
+		switch {
+		case !ok:
+		case -most <= raw && raw <= most:
+			p := b.Pos[i]
+			m.sums[p] = m.sums[p].AddInt(raw * unit)
+			m.n[p]++
+		default:
+			m.add(b.Pos[i], tree.Decimal(raw, v.Scale))
+		}
+	})
+}
+
+func (m *measureLoader) add(pos uint16, n tree.Number) {
+	if s, ok := tree.Billionths(n); ok {
+		m.sums[pos] = m.sums[pos].Add(s)
+		m.n[pos]++
+	}
+}
+
+// sumNumber returns s.Number(). The nearest float64 to a decimal of up to 15 digits has that decimal
+// as its shortest form, so those need no float.
+func sumNumber(s tree.Sum) tree.Number {
+	const exact = 1e15
+	if i := int64(s.Lo); s.Hi == i>>63 && -exact < i && i < exact {
+		return tree.Decimal(i, 9)
+	}
+	return s.Number()
 }
 
 func (m *measureLoader) extreme(chunk int, cand []uint64, out *Vector) {
@@ -202,41 +242,31 @@ func (m *measureLoader) edge(chunk int, cand []uint64, out *Vector) {
 }
 
 func (m *measureLoader) distinct(chunk int, cand []uint64, out *Vector) {
-	m.pairs = m.pairs[:0]
+	m.marks.reset()
 	m.names.trim()
 	m.rows(chunk, cand, func(_ *query.Block, i, pos int) {
 		if id, ok := m.names.row(m.arg, i); ok {
-			m.pairs = append(m.pairs, uint64(pos)<<32|uint64(id))
+			m.marks.add(pos, id)
 		}
 	})
-	m.distinctPairs(cand, out)
+	m.clearCounts()
+	m.marks.count(m.n)
+	m.tally(cand, out)
 }
 
-// dayBias makes days unsigned.
-const dayBias = 1 << 31
-
 func (m *measureLoader) activeDays(chunk int, cand []uint64, out *Vector) {
-	m.pairs = m.pairs[:0]
+	m.marks.reset()
+	series := m.scan.series(chunk)
+	base := m.days.Of(max(m.scan.from, series.Min))
 	m.scan.each(chunk, cand, func(b *query.Block, rows []uint64) {
 		eachSelected(b, rows, func(i int) {
 			if pos := int(b.Pos[i]); has(cand, pos) {
-				day := min(max(m.days.Of(b.Time(i))+dayBias, 0), math.MaxUint32)
-				m.pairs = append(m.pairs, uint64(pos)<<32|uint64(day))
+				m.marks.add(pos, uint32(min(m.days.Of(b.Time(i))-base, math.MaxUint32)))
 			}
 		})
 	})
-	m.distinctPairs(cand, out)
-}
-
-// distinctPairs counts the different pairs of each position.
-func (m *measureLoader) distinctPairs(cand []uint64, out *Vector) {
-	slices.Sort(m.pairs)
 	m.clearCounts()
-	for i, p := range m.pairs {
-		if i == 0 || p != m.pairs[i-1] {
-			m.n[p>>32]++
-		}
-	}
+	m.marks.count(m.n)
 	m.tally(cand, out)
 }
 

@@ -1,8 +1,6 @@
 package eval
 
 import (
-	"slices"
-
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval/calendar"
 	"github.com/musterdb/muster/query/tree"
@@ -87,18 +85,12 @@ func joined(args []tree.Pred) tree.Pred {
 	return &tree.And{Args: args}
 }
 
-// visit is a row of a profile that satisfies a step as far as the row alone can tell.
-type visit struct {
-	rowAt
-	time int64
-	pos  uint16
-}
-
 type sequenceRunner struct {
 	sequence
 	run         *run
 	scans       []*scan // the first step, then the others
 	visits      [][]visit
+	sorter      visitSorter
 	here, there []visit // events that can be chosen for the current and the next step
 }
 
@@ -151,18 +143,8 @@ func (q *sequenceRunner) decide(open, out []uint64) {
 	if !anyBit(open) {
 		return
 	}
-	for _, v := range q.visits {
-		slices.SortFunc(v, func(a, b visit) int {
-			switch {
-			case a.pos != b.pos:
-				return int(a.pos) - int(b.pos)
-			case a.time < b.time:
-				return -1
-			case a.time > b.time:
-				return 1
-			}
-			return 0
-		})
+	for k := range q.visits {
+		q.sorter.sort(&q.visits[k])
 	}
 	at := make([]int, len(q.visits))
 	lanes := make([][]visit, len(q.visits))

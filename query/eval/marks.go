@@ -1,0 +1,61 @@
+package eval
+
+import (
+	"math/bits"
+	"slices"
+
+	"github.com/musterdb/muster/query"
+)
+
+// marks is a set of (position, number) pairs of one chunk. Small numbers, like the days of a window
+// or the codes of a small dictionary, are bits in planes of 64; others are a list to be sorted.
+type marks struct {
+	planes [8][]uint64 // number / 64 → word by position
+	used   [8]bool
+	pairs  []uint64 // position << 32 | number
+}
+
+func (m *marks) reset() {
+	for k := range m.planes {
+		if m.used[k] {
+			clear(m.planes[k])
+			m.used[k] = false
+		}
+	}
+	m.pairs = m.pairs[:0]
+}
+
+func (m *marks) add(pos int, number uint32) {
+	k := number >> 6
+	if int(k) >= len(m.planes) {
+		m.pairs = append(m.pairs, uint64(pos)<<32|uint64(number))
+		return
+	}
+	if !m.used[k] {
+		m.used[k] = true
+		if m.planes[k] == nil {
+			m.planes[k] = make([]uint64, query.ChunkSize)
+		}
+	}
+	m.planes[k][pos] |= 1 << (number & 63)
+}
+
+// count adds the number of different pairs of each position to n.
+func (m *marks) count(n []uint32) {
+	for k, used := range m.used {
+		if !used {
+			continue
+		}
+		for pos, w := range m.planes[k] {
+			if w != 0 {
+				n[pos] += uint32(bits.OnesCount64(w))
+			}
+		}
+	}
+	slices.Sort(m.pairs)
+	for i, p := range m.pairs {
+		if i == 0 || p != m.pairs[i-1] {
+			n[p>>32]++
+		}
+	}
+}
