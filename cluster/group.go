@@ -72,6 +72,7 @@ func raftConfig(c Config, node, name string) *raft.Config {
 	rc.LeaderLeaseTimeout = c.ElectionTimeout
 	rc.CommitTimeout = 100 * time.Millisecond
 	rc.MaxAppendEntries = 16
+	rc.BatchApplyCh = true // what waits is stored together
 	rc.TrailingLogs = c.TrailingLogs
 	rc.SnapshotInterval = 365 * 24 * time.Hour
 	rc.SnapshotThreshold = math.MaxUint64

@@ -55,16 +55,18 @@ type entries interface {
 // order per literal id and puts a catalog version before the first message that needs it.
 //
 // The first proposal after a silence of BatchWait goes at once; after that one entry gathers what
-// comes within BatchWait, up to BatchBytes. At most FlightEntries entries and FlightBytes bytes are on
-// their way. What cannot go waits in a queue bounded in bytes; beyond it is "overloaded".
+// comes within BatchWait, up to BatchBytes. At most FlightEntries entries of messages and FlightBytes
+// bytes are on their way; sixteen commands count as one entry, since raft stores those that come
+// together with one fsync. What cannot go waits in a queue bounded in bytes; beyond it is "overloaded".
 type proposer struct {
 	shard   int
 	c       Config
 	entries entries
 	stamp   *stamper
 	flight  *semaphore.Weighted // bytes
-	flights chan flight         // its capacity bounds the entries on their way
-	wake    chan struct{}       // capacity 1
+	room    *semaphore.Weighted // commands; an entry of messages counts as commandsAnEntry
+	flights chan flight
+	wake    chan struct{} // capacity 1
 	ended   chan struct{}
 
 	mu struct {
@@ -83,14 +85,18 @@ type flight struct {
 	future raft.ApplyFuture
 	batch  []*proposal
 	bytes  int64
+	weight int64
 }
+
+// commandsAnEntry is how many commands may be on their way instead of one entry of messages.
+const commandsAnEntry = 16
 
 // newProposer starts the two goroutines; they end with ctx.
 func newProposer(ctx context.Context, shard int, c Config, e entries, stamp *stamper) *proposer {
 	p := &proposer{
 		shard: shard, c: c, entries: e, stamp: stamp, flight: semaphore.NewWeighted(int64(c.FlightBytes)),
-		// One more is with the collector, and one is proposed before it is handed over.
-		flights: make(chan flight, max(c.FlightEntries-2, 0)),
+		room:    semaphore.NewWeighted(int64(c.FlightEntries) * commandsAnEntry),
+		flights: make(chan flight, c.FlightEntries*commandsAnEntry),
 		wake:    make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	go p.run(ctx)
@@ -218,7 +224,7 @@ func (p *proposer) run(ctx context.Context) {
 			if time.Since(sent) < p.c.TickEvery/2 || p.entries.refused() != nil {
 				continue
 			}
-			p.send(ctx, nil, p.entries.tick(p.stamp.next()))
+			p.send(ctx, nil, p.entries.tick(p.stamp.next()), 1)
 			sent = time.Now()
 			continue
 		case <-ctx.Done():
@@ -309,7 +315,7 @@ func (p *proposer) entry(ctx context.Context, version uint64) uint64 {
 			return version
 		}
 		for _, change := range changes {
-			p.send(ctx, nil, change)
+			p.send(ctx, nil, change, 1)
 		}
 		version = max(version, need)
 	}
@@ -318,15 +324,16 @@ func (p *proposer) entry(ctx context.Context, version uint64) uint64 {
 	}
 	now := p.stamp.next()
 	var data []byte
+	weight := int64(commandsAnEntry)
 	if batch[0].command != nil {
-		data = batch[0].command(now)
+		data, weight = batch[0].command(now), 1
 	} else {
 		data = p.entries.messages(need, now, messagesOf(batch))
 	}
 	for _, q := range batch {
 		close(q.encoded)
 	}
-	p.send(ctx, batch, data)
+	p.send(ctx, batch, data, weight)
 	return version
 }
 
@@ -346,13 +353,18 @@ func messagesOf(batch []*proposal) []engine.Message {
 }
 
 // send puts one entry on its way when there is room in flight.
-func (p *proposer) send(ctx context.Context, batch []*proposal, data []byte) {
-	bytes := min(int64(len(data)), int64(p.c.FlightBytes)) // a larger one flies alone
-	if err := p.flight.Acquire(ctx, bytes); err != nil {
+func (p *proposer) send(ctx context.Context, batch []*proposal, data []byte, weight int64) {
+	if err := p.room.Acquire(ctx, weight); err != nil {
 		p.failAll(batch, ErrClosed)
 		return
 	}
-	p.flights <- flight{future: p.entries.propose(data), batch: batch, bytes: bytes}
+	bytes := min(int64(len(data)), int64(p.c.FlightBytes)) // a larger one flies alone
+	if err := p.flight.Acquire(ctx, bytes); err != nil {
+		p.room.Release(weight)
+		p.failAll(batch, ErrClosed)
+		return
+	}
+	p.flights <- flight{future: p.entries.propose(data), batch: batch, bytes: bytes, weight: weight}
 }
 
 // collect is the goroutine that tells the waiters, in log order.
@@ -361,6 +373,7 @@ func (p *proposer) collect() {
 	for f := range p.flights {
 		err := f.future.Error()
 		p.flight.Release(f.bytes)
+		p.room.Release(f.weight)
 		if err != nil {
 			p.mu.Lock()
 			p.mu.lost = true
