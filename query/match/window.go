@@ -46,7 +46,21 @@ func (s *scope) passes(d tree.Duration, sign int, at int64) int64 {
 	if end := offsetEnd(edge, s.zone); end != calendar.Forever {
 		until = s.sooner(until, calendar.Add(s.now, end-edge))
 	}
+	// Where the local time of the edge is skipped or repeated, the edge jumps at an instant that only
+	// the zone knows: close to such a change each second is looked at.
+	if gap := at - edge; -dayMillis <= gap && gap <= dayMillis && clocksChange(edge, s.zone) {
+		until = s.sooner(until, s.now-s.now%1000+1000)
+	}
 	return until
+}
+
+const dayMillis = 86_400_000
+
+// clocksChange tells whether a zone changes its offset to UTC within a day of ms.
+func clocksChange(ms int64, zone *time.Location) bool {
+	_, before := time.UnixMilli(ms - dayMillis).In(zone).Zone()
+	_, after := time.UnixMilli(ms + dayMillis).In(zone).Zone()
+	return before != after
 }
 
 // offsetEnd returns the instant until which a zone keeps its offset to UTC.
