@@ -29,17 +29,24 @@ func (c *Cell) add(fn tree.Fn, v tree.Value) int {
 		return 0
 	}
 	c.N++
+	if c.More == nil {
+		c.More = &Values{}
+	}
+	return c.More.add(fn, v)
+}
+
+func (c *Values) add(fn tree.Fn, v tree.Value) int {
 	switch fn {
 	case tree.MinFn:
-		if c.N == 1 || v.Compare(c.Best) < 0 {
+		if c.Best.Missing() || v.Compare(c.Best) < 0 {
 			c.Best = v
 		}
 	case tree.MaxFn:
-		if c.N == 1 || v.Compare(c.Best) > 0 {
+		if c.Best.Missing() || v.Compare(c.Best) > 0 {
 			c.Best = v
 		}
 	case tree.MedianFn, tree.PercentileFn:
-		c.Values = append(c.Values, v.Number())
+		c.All = append(c.All, v.Number())
 		return 16
 	case tree.DistinctFn, tree.DaysFn:
 		key := eval.KeyOf(v)
@@ -56,15 +63,25 @@ func (c *Cell) add(fn tree.Fn, v tree.Value) int {
 
 // merge adds what another partial found.
 func (c *Cell) merge(fn tree.Fn, d *Cell) {
+	c.N += d.N
+	c.Sum = c.Sum.Add(d.Sum)
+	switch {
+	case d.More == nil:
+	case c.More == nil:
+		c.More = d.More
+	default:
+		c.More.merge(fn, d.More)
+	}
+}
+
+func (c *Values) merge(fn tree.Fn, d *Values) {
 	if !d.Best.Missing() {
 		o := d.Best.Compare(c.Best)
 		if c.Best.Missing() || fn == tree.MinFn && o < 0 || fn == tree.MaxFn && o > 0 {
 			c.Best = d.Best
 		}
 	}
-	c.N += d.N
-	c.Sum = c.Sum.Add(d.Sum)
-	c.Values = append(c.Values, d.Values...)
+	c.All = append(c.All, d.All...)
 	if c.Set == nil {
 		c.Set = d.Set
 		return
@@ -76,11 +93,15 @@ func (c *Cell) merge(fn tree.Fn, d *Cell) {
 
 // result is the value of a measure.
 func (c *Cell) result(fn tree.Fn, percent tree.Number) tree.Value {
+	values := c.More
+	if values == nil {
+		values = &Values{}
+	}
 	switch fn {
 	case tree.CountFn:
 		return tree.NumInt(c.N)
 	case tree.DistinctFn, tree.DaysFn:
-		return tree.NumInt(int64(len(c.Set)))
+		return tree.NumInt(int64(len(values.Set)))
 	case tree.SumFn:
 		return tree.Num(c.Sum.Number())
 	case tree.AvgFn:
@@ -88,29 +109,29 @@ func (c *Cell) result(fn tree.Fn, percent tree.Number) tree.Value {
 			return tree.Num(n)
 		}
 	case tree.MinFn, tree.MaxFn:
-		return c.Best
+		return values.Best
 	case tree.MedianFn:
-		return c.percentile(tree.Int(50))
+		return values.percentile(tree.Int(50))
 	case tree.PercentileFn:
-		return c.percentile(percent)
+		return values.percentile(percent)
 	}
 	return tree.Value{}
 }
 
 // percentile interpolates linearly at rank p × (n − 1), exactly, and rounds once to a float64.
-func (c *Cell) percentile(percent tree.Number) tree.Value {
-	if len(c.Values) == 0 {
+func (c *Values) percentile(percent tree.Number) tree.Value {
+	if len(c.All) == 0 {
 		return tree.Value{}
 	}
-	slices.SortFunc(c.Values, tree.Number.Compare)
+	slices.SortFunc(c.All, tree.Number.Compare)
 	rank := exactly(percent)
-	rank.Mul(rank, big.NewRat(int64(len(c.Values)-1), 100))
+	rank.Mul(rank, big.NewRat(int64(len(c.All)-1), 100))
 	below, rest := new(big.Int).QuoRem(rank.Num(), rank.Denom(), new(big.Int))
-	lo := c.Values[below.Int64()]
+	lo := c.All[below.Int64()]
 	if rest.Sign() == 0 {
 		return tree.Num(lo)
 	}
-	hi := c.Values[below.Int64()+1]
+	hi := c.All[below.Int64()+1]
 	at := new(big.Rat).Sub(exactly(hi), exactly(lo))
 	at.Mul(at, new(big.Rat).SetFrac(rest, rank.Denom())).Add(at, exactly(lo))
 	f, _ := at.Float64()

@@ -11,8 +11,8 @@ import (
 
 // groupBytes is charged for a group beside its key, cellBytes for each of its cells.
 const (
-	groupBytes = 160
-	cellBytes  = 96
+	groupBytes = 200
+	cellBytes  = 32
 )
 
 // groups are the rows of a breakdown by their keys.
@@ -77,7 +77,6 @@ func (g *groups) add(from []Group) error {
 		for c := range from[i].Cells {
 			g.all[k].Cells[c].merge(g.fns[c], &from[i].Cells[c])
 		}
-		g.budget.refund(groupBytes + len(g.fns)*cellBytes)
 	}
 	return nil
 }

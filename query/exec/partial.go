@@ -26,13 +26,19 @@ type Group struct {
 	Cells []Cell
 }
 
-// Cell is one number of a group. What is used of it depends on what is computed.
+// Cell is one number of a group. What is used of it depends on what is computed; most breakdowns
+// only count, and there may be a million of them, so that the rest stands apart.
 type Cell struct {
-	N      int64                 // values that took part
-	Sum    tree.Sum              // of sum and avg
-	Best   tree.Value            // of min and max
-	Set    map[eval.Key]struct{} // of distinct, and of days as whole numbers
-	Values []tree.Number         // of median and percentile
+	N    int64    // values that took part
+	Sum  tree.Sum // of sum and avg
+	More *Values  // of the other measures
+}
+
+// Values are those a measure has to keep.
+type Values struct {
+	Best tree.Value            // of min and max
+	Set  map[eval.Key]struct{} // of distinct, and of days as whole numbers
+	All  []tree.Number         // of median and percentile
 }
 
 // Spender is one profile of `rfm`.

@@ -290,8 +290,12 @@ func (g *Gen) window(attribute bool) tree.Window {
 	case tree.Between:
 		w.From, w.To = g.when(), g.when()
 		o := &Oracle{Now: g.Now, Zone: g.loc}
-		if o.instant(w.From) > o.instant(w.To) {
+		from, to := o.instant(w.From), o.instant(w.To)
+		if from > to {
 			w.From, w.To = w.To, w.From
+		}
+		if gap := max(from-to, to-from); w.From.Date != w.To.Date && gap < 2*86_400_000 {
+			w.To = w.From // in the zone of a segment the ends might change places
 		}
 	}
 	return w
