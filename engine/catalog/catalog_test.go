@@ -1,0 +1,236 @@
+package catalog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+func parseAnything(text string) (tree.Pred, error) {
+	if text == "bad" {
+		return nil, errors.New("it is bad")
+	}
+	return &tree.Everyone{}, nil
+}
+
+// next applies a change as the following version.
+func next(t testing.TB, s *State, c Change) *State {
+	t.Helper()
+	c.Version = s.Version() + 1
+	n, err := s.Apply(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func attribute(name string, typ tree.Type) Name {
+	return Name{Kind: query.AttributeName, Name: name, Type: typ}
+}
+
+func property(event, name string, typ tree.Type) Name {
+	return Name{Kind: query.PropertyName, Event: event, Name: name, Type: typ}
+}
+
+func TestNames(t *testing.T) {
+	s := next(t, New(nil), Change{Kind: DefineNames, Names: []Name{
+		attribute("country", tree.StringType), attribute("age", tree.NumberType),
+		property("Order", "amount", tree.NumberType), {Kind: query.EventName, Name: "Login"},
+		property("Order", "at", tree.TimeType), property("Login", "at", tree.StringType),
+	}})
+	old := s
+	s = next(t, s, Change{Kind: DefineNames, Names: []Name{attribute("age", tree.StringType), property("Order", "sku", tree.StringType)}})
+	if id, typ, ok := s.Attribute("age"); id != query.FirstAttribute+1 || typ != tree.NumberType || !ok {
+		t.Errorf("age is %d, %v, %v: the first type stands", id, typ, ok)
+	}
+	if id, typ, ok := s.Attribute("first_seen"); id != query.AttrFirstSeen || typ != tree.TimeType || !ok {
+		t.Errorf("first_seen is %d, %v, %v", id, typ, ok)
+	}
+	order, _ := s.Event("Order")
+	if id, typ, ok := s.Property(order, "sku"); id != 2 || typ != tree.StringType || !ok {
+		t.Errorf("sku is %d, %v, %v", id, typ, ok)
+	}
+	if _, _, ok := old.Property(order, "sku"); ok {
+		t.Error("an older version has what was defined later")
+	}
+	var names []string
+	s.Names(query.PropertyName, "", func(name string, typ tree.Type) bool {
+		names = append(names, fmt.Sprint(name, ":", typ))
+		return true
+	})
+	if want := []string{"amount:number", "at:time", "sku:string"}; !slices.Equal(names, want) {
+		t.Errorf("properties of any event: %v", names)
+	}
+}
+
+func TestSegmentsAndLists(t *testing.T) {
+	s := next(t, New(parseAnything), Change{Kind: PutSegment, Segment: Segment{Name: "VIP", Text: "everyone", Zone: "Europe/Berlin"}})
+	s = next(t, s, Change{Kind: PutList, Name: "a"})
+	s = next(t, s, Change{Kind: PutList, Name: "b"})
+	s = next(t, s, Change{Kind: DropList, Name: "a"})
+	s = next(t, s, Change{Kind: PutList, Name: "a"})
+	if id, ok := s.List("a"); id != 2 || !ok {
+		t.Errorf("list a has id %d: ids are never given again", id)
+	}
+	if segment, ok := s.Segment("VIP"); !ok || segment.Zone != "Europe/Berlin" || segment.Pred == nil {
+		t.Errorf("segment is %v, %v", segment, ok)
+	}
+	for _, bad := range []struct {
+		c    Change
+		want error
+	}{
+		{Change{Kind: PutSegment, Segment: Segment{Name: "x", Text: "bad"}}, ErrPredicate},
+		{Change{Kind: PutSegment, Segment: Segment{Name: "x", Text: strings.Repeat(" ", MaxTextBytes+1)}}, ErrPredicate},
+		{Change{Kind: PutSegment, Segment: Segment{Name: "", Text: "everyone"}}, ErrName},
+		{Change{Kind: DropSegment, Name: "x"}, ErrNotFound},
+		{Change{Kind: DropList, Name: "x"}, ErrNotFound},
+		{Change{Kind: SetZone, Zone: "Mars/Phobos"}, ErrZone},
+		{Change{Kind: SetZone, Zone: "Local"}, ErrZone},
+		{Change{Kind: 99}, ErrKind},
+		{Change{Kind: DefineNames, Names: []Name{attribute("user_id", tree.StringType)}}, ErrReserved},
+		{Change{Kind: DefineNames, Names: []Name{attribute("x", tree.NoType)}}, ErrType},
+		{Change{Kind: DefineNames, Names: []Name{attribute(strings.Repeat("x", 257), tree.BoolType)}}, ErrName},
+		{Change{Kind: DefineNames, Names: []Name{attribute("\xff", tree.BoolType)}}, ErrName},
+	} {
+		bad.c.Version = s.Version() + 1
+		if _, err := s.Apply(bad.c); !errors.Is(err, bad.want) {
+			t.Errorf("%+v: %v, not %v", bad.c, err, bad.want)
+		}
+	}
+	if _, err := s.Apply(Change{Version: s.Version(), Kind: SetZone}); !errors.Is(err, ErrVersion) {
+		t.Errorf("a change for another version: %v", err)
+	}
+}
+
+// TestLimits fills the catalog; one name too many is refused alone by Admit and with its change by
+// Apply, and the ten thousandth costs no more than the first.
+func TestLimits(t *testing.T) {
+	s := New(nil)
+	for from := 0; from < MaxAttributes; from += 100 {
+		var names []Name
+		for i := range 100 {
+			names = append(names, attribute(fmt.Sprint("a", from+i), tree.BoolType))
+		}
+		s = next(t, s, Change{Kind: DefineNames, Names: names})
+	}
+	c := Change{Version: s.Version() + 1, Kind: DefineNames, Names: []Name{attribute("one more", tree.BoolType), property("e", "p", tree.BoolType), attribute("a7", tree.BoolType)}}
+	if _, err := s.Apply(c); !errors.Is(err, ErrTooMany) {
+		t.Errorf("one name too many: %v", err)
+	}
+	admitted, refused := s.Admit(c)
+	if len(admitted.Names) != 1 || admitted.Names[0].Name != "p" || len(refused) != 1 || !errors.Is(refused[0].Err, ErrTooMany) {
+		t.Errorf("admitted %v, refused %v", admitted.Names, refused)
+	}
+	s = next(t, s, admitted)
+	for i := range MaxProperties - 1 {
+		s = next(t, s, Change{Kind: DefineNames, Names: []Name{property("e", fmt.Sprint("p", i), tree.BoolType)}})
+	}
+	if _, refused := s.Admit(Change{Kind: DefineNames, Names: []Name{property("e", "q", tree.BoolType)}}); len(refused) != 1 {
+		t.Error("a property too many is admitted")
+	}
+	for i := range MaxAttributes {
+		if id, _, ok := s.Attribute(fmt.Sprint("a", i)); !ok || id != query.FirstAttribute+uint32(i) {
+			t.Fatalf("attribute %d has id %d, %v", i, id, ok)
+		}
+	}
+}
+
+// TestReadersKeepTheirVersion reads old versions while newer ones are made.
+func TestReadersKeepTheirVersion(t *testing.T) {
+	s := New(nil)
+	var readers sync.WaitGroup
+	for i := range 500 {
+		s = next(t, s, Change{Kind: DefineNames, Names: []Name{attribute(fmt.Sprint("a", i), tree.BoolType), property("e", fmt.Sprint("p", i), tree.BoolType)}})
+		if version := s; i%50 == 0 {
+			readers.Go(func() {
+				for range 100 {
+					_, _, old := version.Attribute(fmt.Sprint("a", i))
+					_, _, later := version.Attribute(fmt.Sprint("a", i+1))
+					if !old || later || version.Attributes() != i+1 {
+						t.Errorf("version %d is another one", i)
+						return
+					}
+				}
+			})
+		}
+	}
+	readers.Wait()
+}
+
+func testState(t testing.TB) *State {
+	s := next(t, New(parseAnything), Change{Kind: DefineNames, Names: []Name{attribute("age", tree.NumberType), property("e", "p", tree.ListType), {Kind: query.EventName, Name: "f"}}})
+	s = next(t, s, Change{Kind: PutSegment, Segment: Segment{Name: "s", Described: "d", Text: "everyone", Canonical: "everyone", Zone: "UTC", Refresh: tree.Duration{N: 5, Unit: tree.Minute}}})
+	s = next(t, s, Change{Kind: PutList, Name: "l"})
+	return next(t, s, Change{Kind: SetZone, Zone: "Asia/Kathmandu"})
+}
+
+func TestStateComesBack(t *testing.T) {
+	s := testState(t)
+	again, err := Decode(s.Encode(), parseAnything)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(again.Encode(), s.Encode()) || again.Version() != s.Version() || again.Zone() != "Asia/Kathmandu" {
+		t.Error("another state comes back")
+	}
+	a, _ := s.SegmentText("s")
+	b, _ := again.SegmentText("s")
+	if a.Version != b.Version || a.Refresh != b.Refresh || b.Tree() == nil {
+		t.Errorf("segment %+v comes back as %+v", a, b)
+	}
+}
+
+func FuzzState(f *testing.F) {
+	f.Add(testState(f).Encode())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := Decode(data, parseAnything)
+		if err != nil {
+			return
+		}
+		again, err := Decode(s.Encode(), parseAnything)
+		if err != nil || !bytes.Equal(again.Encode(), s.Encode()) {
+			t.Fatalf("state does not come back: %v", err)
+		}
+	})
+}
+
+func FuzzChange(f *testing.F) {
+	f.Add(Change{Version: 1, Kind: DefineNames, Names: []Name{attribute("a", tree.BoolType), property("e", "p", tree.TimeType)}}.Encode())
+	f.Add(Change{Version: 1, Kind: PutSegment, Segment: Segment{Name: "s", Text: "t", Zone: "UTC"}}.Encode())
+	f.Add(Change{Version: 1, Kind: PutList, Name: "l"}.Encode())
+	f.Add(Change{Version: 1, Kind: SetZone, Zone: "UTC"}.Encode())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := DecodeChange(data)
+		if err != nil {
+			return
+		}
+		if again, err := DecodeChange(c.Encode()); err != nil || !bytes.Equal(again.Encode(), c.Encode()) {
+			t.Fatalf("change does not come back: %v", err)
+		}
+		if s, err := New(parseAnything).Apply(c); err == nil {
+			if _, err := Decode(s.Encode(), parseAnything); err != nil {
+				t.Fatalf("a state that was made cannot be read: %v", err)
+			}
+		}
+	})
+}
+
+// BenchmarkDefine adds one name to ten thousand.
+func BenchmarkDefine(b *testing.B) {
+	s := New(nil)
+	var names []Name
+	for i := range MaxAttributes - 1 {
+		names = append(names, attribute(fmt.Sprint("a", i), tree.BoolType))
+	}
+	s = next(b, s, Change{Kind: DefineNames, Names: names})
+	for b.Loop() {
+		next(b, s, Change{Kind: DefineNames, Names: []Name{attribute("another", tree.BoolType)}})
+	}
+}
