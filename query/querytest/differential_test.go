@@ -197,3 +197,20 @@ func parts(p tree.Pred) []tree.Pred {
 	}
 	return nil
 }
+
+// FuzzEvaluatorsAgree looks for seeds whose predicates the evaluators disagree about.
+func FuzzEvaluatorsAgree(f *testing.F) {
+	f.Add(uint64(1))
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		c := drawCase(seed)
+		for k, p := range c.preds {
+			err := c.disagreement(p)
+			if err == nil {
+				err = c.matchDisagreement(p, rand.New(rand.NewPCG(seed, uint64(k))))
+			}
+			if err != nil {
+				t.Fatalf("seed %d, predicate %d:\n  %s\n%v", seed, k, syntax.FormatPred(p), err)
+			}
+		}
+	})
+}
