@@ -139,9 +139,7 @@ func (c *importCommand) report(a *app, name string, r load.Report, err error) {
 
 // printColumns shows what becomes of each column.
 func printColumns(w io.Writer, columns []load.ColumnReport) {
-	t := table.NewWriter()
-	t.SetOutputMirror(w)
-	t.SetStyle(table.StyleLight)
+	t := newTable(w)
 	t.AppendHeader(table.Row{"column", "becomes", "type", "values", "example"})
 	for _, c := range columns {
 		becomes, kind := c.Name, c.Kind.String()

@@ -53,9 +53,7 @@ func (c *profileShow) Run(ctx context.Context, a *app) error {
 }
 
 func showProfile(a *app, p *api.Profile) {
-	t := table.NewWriter()
-	t.SetOutputMirror(a.stdout)
-	t.SetStyle(table.StyleLight)
+	t := newTable(a.stdout)
 	row := func(name, value string) {
 		if value != "" {
 			t.AppendRow(table.Row{name, harmless(value)})
@@ -78,15 +76,13 @@ func showProfile(a *app, p *api.Profile) {
 	}
 	t.AppendSeparator()
 	for _, e := range p.Events {
-		row(e.Name, fmt.Sprintf("%d times, from %s to %s", e.Count, e.First, e.Last))
+		row(e.Name, fmt.Sprintf("%s, from %s to %s", plural(int(e.Count), "time"), e.First, e.Last))
 	}
 	t.Render()
 }
 
 func showTimeline(a *app, messages []api.Message) {
-	t := table.NewWriter()
-	t.SetOutputMirror(a.stdout)
-	t.SetStyle(table.StyleLight)
+	t := newTable(a.stdout)
 	t.AppendHeader(table.Row{"time", "type", "event", "properties"})
 	for _, m := range messages {
 		fields := m.Properties

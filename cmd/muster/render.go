@@ -16,13 +16,19 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// printAnswer draws an answer as a table with a line on how it was reached. width is that of the
-// terminal, 0 without one.
-func printAnswer(w io.Writer, got *api.Answer, width int) {
+// newTable returns the frame every table has.
+func newTable(w io.Writer) table.Writer {
 	t := table.NewWriter()
 	t.SetOutputMirror(w)
 	t.SetStyle(table.StyleRounded)
 	t.Style().Format.Header = text.FormatDefault
+	return t
+}
+
+// printAnswer draws an answer as a table with a line on how it was reached. width is that of the
+// terminal, 0 without one.
+func printAnswer(w io.Writer, got *api.Answer, width int) {
+	t := newTable(w)
 	if width > 0 {
 		t.Style().Size.WidthMax = width
 	}

@@ -25,9 +25,7 @@ func (c *segmentList) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	t := table.NewWriter()
-	t.SetOutputMirror(a.stdout)
-	t.SetStyle(table.StyleLight)
+	t := newTable(a.stdout)
 	t.AppendHeader(table.Row{"segment", "predicate", "described"})
 	for _, s := range got.Segments {
 		t.AppendRow(table.Row{harmless(s.Name), harmless(s.Predicate), harmless(s.Described)})
@@ -51,9 +49,7 @@ func (c *segmentShow) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	t := table.NewWriter()
-	t.SetOutputMirror(a.stdout)
-	t.SetStyle(table.StyleLight)
+	t := newTable(a.stdout)
 	t.AppendRow(table.Row{"segment", harmless(s.Name)})
 	t.AppendRow(table.Row{"predicate", harmless(s.Predicate)})
 	for _, row := range [][2]string{{"described", s.Described}, {"time zone", s.Zone}, {"refresh", s.Refresh}} {

@@ -24,12 +24,13 @@ type serveCommand struct {
 
 // nodeFlags are what serve and demo have in common.
 type nodeFlags struct {
-	Listen   string          `help:"Address to listen on." default:"127.0.0.1:8484" env:"MUSTER_LISTEN" placeholder:"ADDR"`
-	Shards   int             `help:"Shards of a new data directory, 1 to 64 (default 8)." env:"MUSTER_SHARDS" placeholder:"N"`
-	Insecure bool            `help:"Listen outside loopback though there are neither keys nor TLS." env:"MUSTER_INSECURE"`
-	Memory   string          `help:"Memory to use, like 8GiB (default: what the machine or control group has)." env:"MUSTER_MEMORY" placeholder:"SIZE"`
-	LogLevel string          `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"MUSTER_LOG_LEVEL"`
-	Config   kong.ConfigFlag `help:"YAML file with any of these flags as keys." env:"MUSTER_CONFIG" placeholder:"FILE"`
+	Listen    string          `help:"Address to listen on." default:"127.0.0.1:8484" env:"MUSTER_LISTEN" placeholder:"ADDR"`
+	Shards    int             `help:"Shards of a new data directory, 1 to 64 (default 8)." env:"MUSTER_SHARDS" placeholder:"N"`
+	Insecure  bool            `help:"Listen outside loopback though there are neither keys nor TLS." env:"MUSTER_INSECURE"`
+	Memory    string          `help:"Memory to use, like 8GiB (default: what the machine or control group has)." env:"MUSTER_MEMORY" placeholder:"SIZE"`
+	DiskFloor string          `help:"Free disk space below which nothing is written, like 1GiB (default: a share of the disk)." env:"MUSTER_DISK_FLOOR" placeholder:"SIZE"`
+	LogLevel  string          `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"MUSTER_LOG_LEVEL"`
+	Config    kong.ConfigFlag `help:"YAML file with any of these flags as keys." env:"MUSTER_CONFIG" placeholder:"FILE"`
 }
 
 // grace is how long requests may go on after the node has been told to stop, and then the node.
@@ -60,6 +61,10 @@ func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(
 	if err != nil {
 		return usageError{fmt.Errorf("--memory: %w", err)}
 	}
+	floor, err := parseSize(flags.DiskFloor)
+	if err != nil {
+		return usageError{fmt.Errorf("--disk-floor: %w", err)}
+	}
 	if err := server.CheckListen(flags.Listen, flags.Insecure); err != nil {
 		return err
 	}
@@ -78,7 +83,7 @@ func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(
 		cancel(err)
 		served <- err
 	}()
-	err = p.runNode(ctx, nodeConfig{Dir: dir, Shards: flags.Shards, MemoryLimit: memory.Refuse, Log: p.log}, then, func() error {
+	err = p.runNode(ctx, nodeConfig{Dir: dir, Shards: flags.Shards, MemoryLimit: memory.Refuse, DiskFloor: uint64(floor), Log: p.log}, then, func() error {
 		cancel(nil)
 		return <-served
 	})
