@@ -125,8 +125,8 @@ type question struct {
 
 // question reads p as a question; ok is false for what is none.
 func (c *compiler) question(p tree.Pred) (q question, ok bool) {
-	ask := func(x tree.Expr, make func(tree.Type) *test) (question, bool) {
-		return question{x, func(t tree.Type) (*test, error) { return make(t), nil }}, true
+	ask := func(x tree.Expr, build func(tree.Type) *test) (question, bool) {
+		return question{x, func(t tree.Type) (*test, error) { return build(t), nil }}, true
 	}
 	switch p := p.(type) {
 	case *tree.Compare:

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
@@ -151,19 +152,11 @@ func (c column) value(at rowAt) tree.Value {
 
 // asksPrevious tells whether a condition of a step mentions `previous.`.
 func asksPrevious(p tree.Pred) bool {
-	any := func(args []tree.Pred) bool {
-		for _, arg := range args {
-			if asksPrevious(arg) {
-				return true
-			}
-		}
-		return false
-	}
 	switch p := p.(type) {
 	case *tree.And:
-		return any(p.Args)
+		return slices.ContainsFunc(p.Args, asksPrevious)
 	case *tree.Or:
-		return any(p.Args)
+		return slices.ContainsFunc(p.Args, asksPrevious)
 	case *tree.Not:
 		return asksPrevious(p.Arg)
 	case *tree.Truth:

@@ -49,7 +49,7 @@ func (s *scope) passes(d tree.Duration, sign int, at int64) int64 {
 	// Where the local time of the edge is skipped or repeated, the edge jumps at an instant that only
 	// the zone knows: close to such a change each second is looked at.
 	if gap := at - edge; -dayMillis <= gap && gap <= dayMillis && clocksChange(edge, s.zone) {
-		until = s.sooner(until, s.now-s.now%1000+1000)
+		until = s.sooner(until, s.now+1000-(s.now%1000+1000)%1000)
 	}
 	return until
 }
