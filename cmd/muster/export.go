@@ -34,7 +34,7 @@ func (c *exportCommand) Run(ctx context.Context, a *app) error {
 		format = "csv"
 	}
 	if _, ok := terminal(a.stdout); ok && format == "parquet" && c.Output == "" {
-		return usageError{fmt.Errorf("Parquet is nothing for a terminal: name a file with --output")}
+		return usageError{fmt.Errorf("a terminal cannot show Parquet: name a file with --output")}
 	}
 	answer, statement, err := c.request(ctx, format)
 	if err != nil {

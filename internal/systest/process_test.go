@@ -160,3 +160,6 @@ func (p *process) query(statement string) [][]any {
 	}
 	return got.Rows
 }
+
+// stringOf returns a cell of an answer as it is written.
+func stringOf(cell any) string { return fmt.Sprint(cell) }
