@@ -28,7 +28,7 @@ type Config struct {
 	HistoryBytes    int           // waiting for the history of a shard, default 8 MiB
 	SnapshotBytes   int64         // of log since the last snapshot, default 64 MiB
 	SnapshotAge     time.Duration // default 6 h
-	TrailingLogs    uint64        // entries kept behind a snapshot, default 256 (one node has no follower to catch up)
+	TrailingLogs    uint64        // entries kept behind a snapshot, default 64 (one node has no follower to catch up)
 	MemoryLimit     int64         // bytes of the process beyond which ingest is refused; 0: none
 	Evaluations     int           // at once, default GOMAXPROCS
 	StatementTime   time.Duration // default 30 s
@@ -75,7 +75,7 @@ func (c Config) withDefaults() Config {
 		c.DedupBytes = 512 << 20
 	}
 	if c.TrailingLogs == 0 {
-		c.TrailingLogs = 256
+		c.TrailingLogs = 64
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
