@@ -94,15 +94,20 @@ func (s *Sender) insist(ctx context.Context, b *Batch, from, to int) (Result, er
 			if !problem.Temporary() && problem.Status < 500 && problem.Status != http.StatusRequestTimeout {
 				return Result{}, err
 			}
-			if p := problem.Progress; p != nil && p.Lines > 0 && p.Lines < uint64(to-from) {
+			if p := problem.Progress; p != nil && p.Lines > 0 && p.Lines <= uint64(to-from) {
 				from += int(p.Lines)
 				done.Accepted += p.Accepted
 				done.Duplicate += p.Duplicate
 				done.Rejected += p.Rejected
 				done.Problems = append(done.Problems, p.Problems...)
+				if from == to {
+					return done, nil
+				}
 				last, wait = time.Now(), 100*time.Millisecond
 			}
-			pause = max(wait, problem.RetryAfter)
+			if problem.RetryAfter > 0 {
+				pause = problem.RetryAfter
+			}
 		}
 		if ctx.Err() != nil {
 			return Result{}, ctx.Err()
@@ -129,6 +134,8 @@ func tooLarge(err error) bool {
 
 // post sends one body. The error is an *api.Problem if the node answered with one.
 func (s *Sender) post(ctx context.Context, body []byte) (Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.config.Patience)
+	defer cancel()
 	target := s.config.Server + "/v1/events?source=" + url.QueryEscape(s.source)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 	if err != nil {
