@@ -104,6 +104,7 @@ func (s *Shard) defineColumns() {
 
 func (s *Shard) applyMessages(c *Command, result *Result) {
 	s.outcomes = s.outcomes[:0]
+	s.forgetMessages()
 	for i := range c.Messages {
 		outcome := Outcome{Status: Refused, Reason: ReasonCatalog}
 		if c.Catalog <= s.root.catalog.Version() {
@@ -141,10 +142,12 @@ func (s *Shard) applyMessage(m *Message) Outcome {
 		}
 	}
 	ref := canonicalRef(m)
-	if home := s.home(ref); home.State >= identity.Moving {
-		return redirect(home)
+	x := s.space(ref.Anonymous)
+	code := x.intern(ref.ID)
+	if raw, ok := s.root.columns[x.home].raw(code); ok {
+		return redirect(s.root.decodeHome(raw))
 	}
-	s.applyFacts(m, ref)
+	s.applyFacts(m, ref, s.profileOfCode(ref, x, code))
 	if imported {
 		s.rememberLine(m.Source, m.Line)
 	} else if m.MessageID != "" {
@@ -198,8 +201,8 @@ func (s *Shard) checkMessage(m *Message) string {
 	return ""
 }
 
-func (s *Shard) applyFacts(m *Message, ref identity.Ref) {
-	ordinal := s.profileOf(ref)
+// applyFacts takes what a message says of its profile, which ref names.
+func (s *Shard) applyFacts(m *Message, ref identity.Ref, ordinal uint32) {
 	s.root.mismatched += int64(m.Mismatched)
 	switch {
 	case m.Kind.HasEvent():

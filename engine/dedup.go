@@ -97,7 +97,7 @@ func (s *Shard) rememberMessage(hash uint64) {
 	d.gens[len(d.gens)-1].n++
 	d.total++
 	gen := d.first + uint64(len(d.gens)-1)
-	s.forgetMessages(d)
+	s.forgetMessages()
 	part := &d.parts[hash>>56]
 	if len(part.starts) > 0 && part.starts[0].gen < d.first {
 		s.trimPart(d, int(hash>>56))
@@ -109,13 +109,22 @@ func (s *Shard) rememberMessage(hash uint64) {
 	s.dedupIndex[hash>>56].put(part.hashes)
 }
 
-// forgetMessages moves the first generation that counts.
-func (s *Shard) forgetMessages(d *dedup) {
-	for len(d.gens) > 1 && (d.total > s.config.DedupCap || d.gens[1].start <= s.root.time-s.config.DedupWindow) {
+// forgetMessages moves the first generation that counts. REQUIRES: the root is owned.
+func (s *Shard) forgetMessages() {
+	d := s.root.dedup
+	for len(d.gens) > 0 && s.forgets(d) {
+		d = d.own(&s.epochs)
+		s.root.dedup = d
 		d.total -= d.gens[0].n
 		d.gens = d.gens[1:]
 		d.first++
 	}
+}
+
+// forgets tells whether the oldest generation is over: all of it is older than the window (it took
+// nothing in after its span), or there are too many and it is not the one that grows.
+func (s *Shard) forgets(d *dedup) bool {
+	return d.gens[0].start+dedupSpan <= s.root.time-s.config.DedupWindow || d.total > s.config.DedupCap && len(d.gens) > 1
 }
 
 // trimPart gives the memory of forgotten generations back once they are an eighth of the part.

@@ -68,7 +68,11 @@ func (s *Shard) named(ref identity.Ref) (uint32, bool) {
 // profileOf returns the profile with the literal id, made if need be. REQUIRES: the root is owned.
 func (s *Shard) profileOf(ref identity.Ref) uint32 {
 	x := s.space(ref.Anonymous)
-	code := x.intern(ref.ID)
+	return s.profileOfCode(ref, x, x.intern(ref.ID))
+}
+
+// profileOfCode is profileOf where the code of the id is known.
+func (s *Shard) profileOfCode(ref identity.Ref, x idSpace, code uint32) uint32 {
 	if raw, ok := s.root.columns[x.owner].raw(code); ok {
 		return uint32(raw)
 	}
