@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/musterdb/muster/engine"
@@ -65,6 +66,8 @@ func (r *routing) resolve(ctx context.Context, msgs []engine.Incoming) error {
 		again = append(again, i)
 		for _, name := range missing {
 			if !seen[name] {
+				// The definer may look at it after we have given up and msgs is somebody else's again.
+				name.Event, name.Name = strings.Clone(name.Event), strings.Clone(name.Name)
 				seen[name] = true
 				names = append(names, name)
 			}

@@ -54,7 +54,7 @@ func (n *Node) catalogStatement(ctx context.Context, q *tree.Query, text string)
 
 // locate turns "there is none of that name" into a diagnostic at the name.
 func locate(err error, at tree.Span, text string) error {
-	if e, ok := err.(*Error); ok && (e.code == "no_segment" || e.code == "not_found") {
+	if e, ok := err.(*Error); ok && (e.code == "no_segment" || e.code == "not_found" || e.code == "in_use") {
 		return (&tree.Diagnostic{Code: e.code, Message: e.text, At: at}).Locate(text)
 	}
 	return err
@@ -144,11 +144,15 @@ func (n *Node) saveSegment(ctx context.Context, q *tree.Query, stmt *tree.Create
 	return warnings, n.awaitCatalog(ctx, state.Version())
 }
 
-// DropSegment removes a segment. Others that refer to it keep doing so, and fail when asked.
+// DropSegment removes a segment. It is refused while other segments ask it: they could not be
+// answered any more.
 func (n *Node) DropSegment(ctx context.Context, name string) error {
 	state, err := n.definer.change(ctx, func(s *catalog.State) (catalog.Change, error) {
 		if _, ok := s.SegmentText(name); !ok {
 			return catalog.Change{}, noSegment(name)
+		}
+		if user, ok := segmentUser(s, name); ok {
+			return catalog.Change{}, refused("in_use", fmt.Sprintf("segment %q asks segment %q: drop or replace it first", user, name))
 		}
 		return catalog.Change{Kind: catalog.DropSegment, Name: name}, nil
 	})
@@ -156,6 +160,17 @@ func (n *Node) DropSegment(ctx context.Context, name string) error {
 		return err
 	}
 	return n.awaitCatalog(ctx, state.Version())
+}
+
+// segmentUser returns a segment whose predicate asks another one.
+func segmentUser(s *catalog.State, name string) (user string, ok bool) {
+	for _, other := range s.Segments() {
+		eachPredSegment(other.Tree().Pred, func(asked *tree.InSegment) { ok = ok || asked.Name == name && other.Name != name })
+		if ok {
+			return other.Name, true
+		}
+	}
+	return "", false
 }
 
 func noSegment(name string) error {
