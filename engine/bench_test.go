@@ -135,6 +135,25 @@ func BenchmarkView(b *testing.B) {
 	}
 }
 
+// BenchmarkRestore writes a snapshot and restores it.
+func BenchmarkRestore(b *testing.B) {
+	const profiles, events = 125_000, 2_000_000
+	s := shopShard(b)
+	for i, entry := range shopLog(profiles, events) {
+		mustApply(b, s, uint64(i+2), entry)
+		for s.Maintain(1 << 20) {
+		}
+	}
+	pages := snapshotOf(b, s)
+	for b.Loop() {
+		pages.at = 0
+		if _, err := Restore(Config{}, pages); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(b.Elapsed().Seconds()*1e9/float64(b.N)/events, "ns/event")
+}
+
 // BenchmarkMemory reports bytes per event and per profile, by structure.
 func BenchmarkMemory(b *testing.B) {
 	const profiles, events = 250_000, 3_000_000

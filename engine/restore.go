@@ -349,32 +349,24 @@ func readCells(r *wire.Reader, rows int) cells {
 
 // check tells whether cells hold values of type t, codes below codes, and sets their bounds.
 func (c *cells) check(t tree.Type, codes, rows int) bool {
-	if c.width == 0 {
+	if c.width == 0 && !c.same {
 		return true
 	}
 	if t != tree.NumberType && (c.scales != nil || c.scale != 0) || c.scale < 0 || c.scale > tree.MaxScale {
 		return false
 	}
-	first := true
-	for row := range rows {
-		raw, ok := c.raw(row)
-		if !ok {
-			continue
+	for _, s := range c.scales {
+		if s != tree.FloatScale && (s < 0 || s > tree.MaxScale) {
+			return false
 		}
-		if c.scales != nil {
-			if s := c.scales[row]; s != tree.FloatScale && (s < 0 || s > tree.MaxScale) {
-				return false
-			}
-		}
-		if first {
-			c.lo, c.hi, first = raw, raw, false
-		}
-		c.lo, c.hi = min(c.lo, raw), max(c.hi, raw)
+	}
+	if !c.bound(rows) {
+		return true // no row has a value
 	}
 	switch {
-	case first:
-		return true
-	case c.lo == query.VecMissing || c.width < 8 && (c.lo <= c.base || uint64(c.hi)-uint64(c.base) >= 1<<(8*c.width)):
+	case c.lo == query.VecMissing:
+		return false
+	case c.width < 8 && !c.same && (c.lo <= c.base || uint64(c.hi)-uint64(c.base) >= 1<<(8*c.width)):
 		return false
 	case t == tree.BoolType:
 		return c.lo >= 0 && c.hi <= 1
@@ -382,6 +374,25 @@ func (c *cells) check(t tree.Type, codes, rows int) bool {
 		return c.lo >= 0 && c.hi < int64(codes)
 	}
 	return true
+}
+
+// bound sets the bounds of the values there are; it returns false when there are none.
+func (c *cells) bound(rows int) (any bool) {
+	if c.same {
+		c.lo, c.hi = c.base, c.base
+		return true
+	}
+	for row := range rows {
+		raw, ok := c.raw(row)
+		switch {
+		case !ok:
+		case !any:
+			c.lo, c.hi, any = raw, raw, true
+		default:
+			c.lo, c.hi = min(c.lo, raw), max(c.hi, raw)
+		}
+	}
+	return any
 }
 
 func (x *restorer) properties(r *wire.Reader, event uint64) {

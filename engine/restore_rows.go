@@ -58,9 +58,14 @@ func (x *restorer) leaf(r *wire.Reader, s *series, b *query.Block, ahead bool) {
 		r.Fail("place of a leaf")
 		return
 	}
-	// Building it again gives it its one allocation.
-	builder := newLeafBuilder([]*query.Block{b})
-	s.leaves = append(s.leaves, builder.build(builder.byTime(nil), ahead)...)
+	b.Sorted = true
+	l := &leaf{block: *b, ahead: ahead, bytes: int64(200 + 2*cap(b.Pos) + 4*cap(b.Off) + 8*cap(b.Times))}
+	for _, v := range b.Cols {
+		if v != nil {
+			l.bytes += int64(200 + len(v.U8) + 2*len(v.U16) + 4*len(v.U32) + 8*len(v.I64) + len(v.Scales))
+		}
+	}
+	s.leaves = append(s.leaves, l)
 }
 
 // block reads rows into memory of their own.
@@ -114,16 +119,7 @@ func readVec(r *wire.Reader, rows int) cells {
 	c := cells{width: width, scale: scale, base: base}
 	switch width {
 	case vecConst:
-		// Constant columns become cells of one byte; making the leaf finds them constant again.
-		if base == query.VecMissing {
-			r.Fail("constant")
-			return cells{}
-		}
-		c.width, c.base = 1, base-1
-		c.words = make([]uint64, wordsFor(rows, 1))
-		for i := range rows {
-			view8(c.words, rows)[i] = 1
-		}
+		c.same = true
 	case 1, 2, 4, 8:
 		c.words = wordsOf(r.Take(rows * int(width)))
 	case vecScales:

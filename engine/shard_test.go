@@ -191,3 +191,32 @@ func TestHashTellsFactsApart(t *testing.T) {
 		seen[s.Hash()] = i
 	}
 }
+
+// TestSnapshotsShareWhatStays: a snapshot after a few more events has almost the same pages.
+func TestSnapshotsShareWhatStays(t *testing.T) {
+	s := shopShard(t)
+	log := shopLog(20_000, 60_000)
+	known := map[string]bool{}
+	for i, entry := range log {
+		if i == len(log)-1 {
+			for s.Maintain(1 << 20) {
+			}
+			for _, p := range snapshotOf(t, s).pages {
+				known[string(p.key)+"|"+string(p.data)] = true
+			}
+		}
+		mustApply(t, s, uint64(i+2), entry)
+	}
+	small := EncodeMessages(1, testStart+90*86_400_000, []Message{{Kind: Track, UserID: "user-000000005", MessageID: "one more", Time: testStart + 90*86_400_000}})
+	mustApply(t, s, uint64(len(log)+2), small)
+	total, written := 0, 0
+	for _, p := range snapshotOf(t, s).pages {
+		total += len(p.data)
+		if !known[string(p.key)+"|"+string(p.data)] {
+			written += len(p.data)
+		}
+	}
+	if written*4 > total {
+		t.Errorf("%d of %d bytes are written again", written, total)
+	}
+}
