@@ -42,7 +42,11 @@ func (n *Node) snapshotLoop(ctx context.Context) {
 	now := time.Now()
 	targets := []*snapshotTarget{{group: n.group, bytes: n.registry.bytes.Load, limit: n.config.SnapshotBytes / 16, last: now, busy: now}}
 	for _, s := range n.shards {
-		targets = append(targets, &snapshotTarget{group: s.group, bytes: s.bytes.Load, limit: n.config.SnapshotBytes, last: now, busy: now})
+		last := now
+		if since := s.since.Load(); since != 0 { // a node that restarts often must not put it off for ever
+			last = time.UnixMilli(since)
+		}
+		targets = append(targets, &snapshotTarget{group: s.group, bytes: s.bytes.Load, limit: n.config.SnapshotBytes, last: last, busy: now})
 	}
 	ticker := time.NewTicker(min(snapshotLook, n.config.SnapshotAge))
 	defer ticker.Stop()

@@ -28,6 +28,7 @@ type shard struct {
 	registry  *registry
 	watch     *watch
 	bytes     atomic.Int64  // applied since the last snapshot
+	since     atomic.Int64  // replicated time of the snapshot restored, else of the first entry; Unix ms
 	events    chan struct{} // capacity 1: something was applied that may concern the merge driver
 	idle      chan struct{} // capacity 1: something was applied, maintenance may have work
 	totals    totals
@@ -58,6 +59,7 @@ func (s *shard) Apply(l *raft.Log) any {
 	if err != nil {
 		return applied{err: fmt.Errorf("apply entry %d of shard %d: %w", l.Index, s.number, err)}
 	}
+	s.since.CompareAndSwap(0, result.Now)
 	a := applied{outcomes: slices.Clone(result.Outcomes)}
 	switch result.Kind {
 	case engine.MessagesCommand:
@@ -101,6 +103,7 @@ func (s *shard) Restore(snapshot io.ReadCloser) error {
 		return errors.Join(fmt.Errorf("restore shard %d: %w", s.number, err), snapshot.Close())
 	}
 	s.state.Store(state)
+	s.since.Store(state.Time())
 	return snapshot.Close()
 }
 
