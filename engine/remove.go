@@ -46,6 +46,7 @@ func (s *Shard) removeProfile(ordinal uint32) {
 	s.column(columnLastSeen).clear(&s.epochs, ordinal)
 	s.unlist(ordinal)
 	hidden := s.hiddenBy(ordinal)
+	s.departed.add(s.root, ordinal)
 	s.detach(ordinal)
 	for _, other := range hidden {
 		s.relist(other)

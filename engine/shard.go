@@ -121,6 +121,7 @@ type Shard struct {
 	merged      bool // the machine changed since root.merges was made
 	decoder     Decoder
 	outcomes    []Outcome
+	departed    departed // profiles the last entry removed
 }
 
 // New returns an empty shard.
