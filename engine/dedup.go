@@ -178,10 +178,18 @@ func (x *dedupIndex) rebuild(hashes []uint64) {
 	}
 }
 
-func (d *dedup) memory(index *[dedupParts]dedupIndex) int64 {
-	bytes := int64(0)
+func (d *dedup) memory() (bytes int64) {
 	for i := range d.parts {
-		bytes += int64(8*cap(d.parts[i].hashes)+16*cap(d.parts[i].starts)) + int64(4*cap(index[i].slots))
+		bytes += int64(8*cap(d.parts[i].hashes) + 16*cap(d.parts[i].starts))
+	}
+	return bytes
+}
+
+func (s *Shard) dedupIndexMemory() (bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.dedupIndex {
+		bytes += int64(4 * cap(s.dedupIndex[i].slots))
 	}
 	return bytes
 }

@@ -105,7 +105,7 @@ func (c *column) examples() (values []tree.Value) {
 	return values
 }
 
-// info describes an event name. The numbers of its properties are counted row by row.
+// info describes an event name. How many rows have a property is counted cell by cell.
 func (t *eventTable) info(e *catalog.Event) NameInfo {
 	info := NameInfo{Name: e.Name, Cardinality: -1, Count: t.rows, FirstSeen: math.MaxInt64, LastSeen: math.MinInt64}
 	for _, p := range e.Properties() {
@@ -149,11 +149,9 @@ func (info *NameInfo) add(v *query.Vec) {
 	}
 	bytes := len(v.U8) + 2*len(v.U16) + 4*len(v.U32) + 8*len(v.I64) + len(v.Scales)
 	info.MemoryBytes += int64(bytes)
-	for row := range v.Rows {
-		if _, ok := v.Raw(row); ok {
-			info.Count++
-		}
-		if row < 64 && v.Dict == nil && len(info.Examples) < exampleCount {
+	info.Count += present(v.U8, 0) + present(v.U16, 0) + present(v.U32, 0) + present(v.I64, query.VecMissing)
+	for row := range min(v.Rows, 64) {
+		if v.Dict == nil && len(info.Examples) < exampleCount {
 			if value := v.Value(row); !value.Missing() && !slices.ContainsFunc(info.Examples, value.Equal) {
 				info.Examples = append(info.Examples, value)
 			}
@@ -161,14 +159,24 @@ func (info *NameInfo) add(v *query.Vec) {
 	}
 }
 
+// present counts the cells that are not missing.
+func present[T uint8 | uint16 | uint32 | int64](cells []T, missing T) (n int64) {
+	for _, cell := range cells {
+		if cell != missing {
+			n++
+		}
+	}
+	return n
+}
+
 // Memory returns the bytes of each structure of the shard.
 func (s *Shard) Memory() []MemoryLine {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := s.root
+	v := s.View()
+	defer v.Release()
+	r := v.root
 	lines := []MemoryLine{
 		{Name: "ids", Bytes: r.users.memory() + r.anons.memory()},
-		{Name: "deduplication", Bytes: r.dedup.memory(&s.dedupIndex)},
+		{Name: "deduplication", Bytes: r.dedup.memory() + s.dedupIndexMemory()},
 	}
 	add := func(name string, bytes int64) {
 		for i := range lines {

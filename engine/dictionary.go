@@ -26,11 +26,10 @@ type dictBlock struct {
 // goroutine adds while others read: what a reader may ask for (codes it met in a view) was complete
 // before the view was taken, and memory that is replaced stays as it was.
 type Dictionary struct {
-	t       tree.Type
-	n       atomic.Uint32
-	blocks  atomic.Pointer[[]*dictBlock]
-	index   codeIndex
-	scratch []byte // of the writer
+	t      tree.Type
+	n      atomic.Uint32
+	blocks atomic.Pointer[[]*dictBlock]
+	index  codeIndex
 }
 
 var _ query.Dict = (*Dictionary)(nil)

@@ -269,3 +269,39 @@ func TestRefusals(t *testing.T) {
 		t.Error("an entry is applied twice")
 	}
 }
+
+func TestDescriptions(t *testing.T) {
+	s := newTestShard(t)
+	first := query.FirstAttribute
+	mustApply(t, s, 4, EncodeMessages(3, 0, []Message{
+		{Kind: Track, UserID: "u", Event: 1, Time: 7, Fields: []Field{{1, tree.NumInt(5)}, {2, tree.Str("a")}}},
+		{Kind: Track, UserID: "v", Event: 1, Time: 5, Fields: []Field{{2, tree.Str("b")}}},
+		{Kind: Identify, UserID: "u", Fields: []Field{{first + 1, tree.NumInt(1)}, {first + 2, tree.Str("x")}}},
+	}))
+	v := s.View()
+	defer v.Release()
+	event := v.NameInfo(query.EventName)[1]
+	if event.Name != "event1" || event.Count != 2 || event.FirstSeen != 5 || event.LastSeen != 7 || event.MemoryBytes <= 0 {
+		t.Errorf("event %+v", event)
+	}
+	if p := event.Properties[1]; p.Count != 1 || len(p.Examples) != 1 || p.Cardinality != -1 {
+		t.Errorf("number %+v", p)
+	}
+	if p := event.Properties[2]; p.Count != 2 || p.Cardinality != 2 || len(p.Examples) != 2 {
+		t.Errorf("string %+v", p)
+	}
+	if a := v.NameInfo(query.AttributeName)[2]; a.Name != "attribute2" || a.Count != 1 || a.Cardinality != 1 || a.Examples[0].Str != "x" {
+		t.Errorf("attribute %+v", a)
+	}
+	about, ok := v.About("u")
+	if !ok || about.UserID != "u" || len(about.Attributes) != 2 || about.Events[0] != (EventCount{"event1", 1, 7, 7}) || about.FirstSeen != 7 {
+		t.Errorf("profile %+v", about)
+	}
+	total := int64(0)
+	for _, line := range s.Memory() {
+		total += line.Bytes
+	}
+	if total <= 0 {
+		t.Error("no memory is used")
+	}
+}
