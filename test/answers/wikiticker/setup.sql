@@ -1,0 +1,3 @@
+CREATE TABLE ev AS SELECT "user" AS id, epoch_ms(epoch_ms("time"::TIMESTAMP)) AS t, * EXCLUDE ("user", "time") FROM read_json('wikiticker-2015-09-12-restored.json.gz', format='newline_delimited',
+  columns={time:'VARCHAR',channel:'VARCHAR',cityName:'VARCHAR',comment:'VARCHAR',countryIsoCode:'VARCHAR',countryName:'VARCHAR',isAnonymous:'BOOLEAN',isMinor:'BOOLEAN',isNew:'BOOLEAN',isRobot:'BOOLEAN',isUnpatrolled:'BOOLEAN',metroCode:'BIGINT',namespace:'VARCHAR',page:'VARCHAR',regionIsoCode:'VARCHAR',regionName:'VARCHAR',user:'VARCHAR',delta:'BIGINT',added:'BIGINT',deleted:'BIGINT'});
+CREATE TABLE pr AS SELECT DISTINCT id FROM ev;
