@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	chunkBytes    = 1 << 20  // of lines that go to the node together
-	streamBudget  = 6 << 20  // bytes in flight that one stream may hold: chunks being read, decoded, ingested
+	chunkBytes    = 3 << 20  // of lines that go to the node together
+	streamBudget  = 18 << 20 // bytes in flight that one stream may hold: chunks being read, decoded, ingested
 	drainBytes    = 16 << 20 // of a body read on after an error, so that its sender hears the answer
 	maxSourceName = 512
 )

@@ -12,7 +12,7 @@ import (
 
 // bodyBytes is how much is sent with one request: large enough that the answer's round trip does not
 // matter, small enough to show progress and to be sent again.
-const bodyBytes = 4 << 20
+const bodyBytes = 16 << 20
 
 // Config says what to import, and where to.
 type Config struct {
@@ -124,7 +124,7 @@ func fill(ctx context.Context, file *opened, full chan<- *Batch) error {
 		b := &batches[turn%len(batches)]
 		b.reset()
 		var err error
-		for err == nil && len(b.Body) < bodyBytes && b.Lines < 1<<17 {
+		for err == nil && len(b.Body) < bodyBytes && b.Lines < 1<<18 {
 			err = file.input.read(b)
 		}
 		b.Offset = file.offset.Load()
