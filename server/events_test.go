@@ -142,7 +142,7 @@ func TestEventsBreakOff(t *testing.T) {
 	node := &fakeNode{}
 	calls := 0
 	node.ingest = func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
-		if calls++; calls == 3 {
+		if calls++; calls == 2 {
 			return nil, fakeError{"overloaded", "the queue is full", 0}
 		}
 		return node.keep(m), nil
