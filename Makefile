@@ -3,7 +3,7 @@ GO      ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 60s
 
-.PHONY: build demo test race check fmt vet staticcheck lint generated fuzz conformance test-sdks test-crash clean
+.PHONY: build demo test race check fmt vet staticcheck lint generated fuzz conformance test-sdks test-crash bench bench-peers clean
 
 build:
 	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/muster ./cmd/muster
@@ -56,6 +56,20 @@ test-sdks: build
 # kill -9 in the middle of an import, import again, exact counts.
 test-crash: build
 	MUSTER_CRASH_ROUNDS=10 $(GO) test -count=1 -v -timeout 20m -run Crash ./internal/systest
+
+# Muster alone: questions on SIZE (XS, S, M, L). Reports go to bench/results.
+SIZE ?= S
+bench: build
+	./bin/muster bench queries --size $(SIZE) --results bench/results
+
+# The same beside DuckDB and ClickHouse (Go driver and chDB, which needs Python 3 with venv).
+bench-peers: bench/peers/.venv/installed
+	cd bench/peers && $(GO) run . -size $(SIZE)
+
+bench/peers/.venv/installed: bench/peers/requirements.txt
+	python3 -m venv bench/peers/.venv
+	bench/peers/.venv/bin/pip install -q --disable-pip-version-check -r bench/peers/requirements.txt
+	touch $@
 
 clean:
 	rm -rf bin

@@ -1,5 +1,11 @@
-// Package bench holds workloads, generators and reports. Sub-packages do the work: gen makes data.
+// Package bench measures Muster and says what it measured on: the time of questions beside other
+// databases on the same data, ingest, import, restart, snapshots and memory.
 //
-// It must not know persist, cluster or the server's insides: what is measured is asked over HTTP or
-// in the engine. Start reading at gen.
+// Its nouns: Size (how much data), Question (one thing to ask, in MQL and SQL, with its goal), Subject
+// (a database under test), Result (its answers and times), Report (all results of a run with its
+// machine and commit), Node (a `muster serve` process that is measured from outside).
+//
+// It must not know what a database does inside: Subjects load a gen.Shop and answer Questions. Other
+// databases live in the module bench/peers, so that nobody downloads them who does not measure.
+// Nothing here is part of the node. Start reading at question.go, then compare.go and report.go.
 package bench

@@ -69,7 +69,7 @@ func (p *Profile) Incoming(source string, line uint64, receivedAt int64) engine.
 	fields := []engine.NamedField{
 		{Name: "country", Value: tree.Str(p.Country)},
 		{Name: "plan", Value: tree.Str(p.Plan)},
-		{Name: "ltv", Value: tree.Num(tree.Number{Coef: p.LTVCents, Scale: 2})},
+		{Name: "ltv", Value: tree.Num(tree.Decimal(p.LTVCents, 2))},
 		{Name: "signed_up_at", Value: tree.Time(p.SignedUpAt)},
 		{Name: "opt_in", Value: tree.Bool(p.OptIn)},
 		{Name: "platform", Value: tree.Str(p.Platform)},
@@ -88,7 +88,7 @@ func (e *Event) Incoming(source string, line uint64, receivedAt int64) engine.In
 		Event: e.Name, Time: e.Time, ReceivedAt: receivedAt}
 	if e.Category != "" {
 		m.Fields = []engine.NamedField{
-			{Name: "amount", Value: tree.Num(tree.Number{Coef: e.AmountCents, Scale: 2})},
+			{Name: "amount", Value: tree.Num(tree.Decimal(e.AmountCents, 2))},
 			{Name: "category", Value: tree.Str(e.Category)},
 		}
 	}

@@ -13,7 +13,8 @@ import (
 
 // benchCommand is `muster bench`.
 type benchCommand struct {
-	Gen benchGen `cmd:"" help:"Write a generated shop as NDJSON, for muster import."`
+	Gen     benchGen     `cmd:"" help:"Write a generated shop as NDJSON, for muster import."`
+	Queries benchQueries `cmd:"" help:"Ask the questions of the budgets of a generated shop in this process."`
 }
 
 // shopFlags describe a generated shop.

@@ -1,0 +1,222 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/musterdb/muster/bench/gen"
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/check"
+	"github.com/musterdb/muster/query/exec"
+	"github.com/musterdb/muster/query/syntax"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// MusterConfig says how the engine is driven.
+type MusterConfig struct {
+	Shards  int // 8 by default
+	Workers int // that evaluate a statement; GOMAXPROCS by default
+	Batch   int // messages an entry; 2,000 by default
+}
+
+func (c *MusterConfig) setDefaults() {
+	if c.Shards == 0 {
+		c.Shards = 8
+	}
+	if c.Workers == 0 {
+		c.Workers = runtime.GOMAXPROCS(0)
+	}
+	if c.Batch == 0 {
+		c.Batch = 2000
+	}
+}
+
+// Validate reports all faults.
+func (c MusterConfig) Validate() error {
+	var faults []error
+	if c.Shards < 0 || c.Shards > 64 {
+		faults = append(faults, fmt.Errorf("shards %d: want 1 to 64", c.Shards))
+	}
+	if c.Workers < 0 {
+		faults = append(faults, fmt.Errorf("workers %d: want 1 or more", c.Workers))
+	}
+	if c.Batch < 0 || c.Batch > engine.MaxMessages {
+		faults = append(faults, fmt.Errorf("batch %d: want 1 to %d", c.Batch, engine.MaxMessages))
+	}
+	return errors.Join(faults...)
+}
+
+// Muster is the engine as a Subject: the shards of a node in this process, filled through log entries
+// and asked as a node asks them, without log, disk and HTTP.
+type Muster struct {
+	config MusterConfig
+	shards []*engine.Shard
+}
+
+var _ Subject = (*Muster)(nil)
+
+// NewMuster returns empty shards.
+func NewMuster(c MusterConfig) (*Muster, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	c.setDefaults()
+	m := &Muster{config: c}
+	for i := range c.Shards {
+		shard, err := engine.New(engine.Config{Number: i})
+		if err != nil {
+			return nil, err
+		}
+		m.shards = append(m.shards, shard)
+	}
+	return m, nil
+}
+
+// Name implements Subject.
+func (m *Muster) Name() string { return "Muster" }
+
+// Close implements Subject.
+func (m *Muster) Close() error {
+	m.shards = nil
+	return nil
+}
+
+// Load implements Subject.
+func (m *Muster) Load(ctx context.Context, shop *gen.Shop) error {
+	return newFiller(m).fill(ctx, shop)
+}
+
+// stretchChunks is how many chunks of a shard one worker takes at a time, as in a node.
+const stretchChunks = 4
+
+// Ask implements Subject.
+func (m *Muster) Ask(ctx context.Context, q Question) (Answer, time.Duration, error) {
+	started := time.Now()
+	answer, err := m.Query(ctx, q.MQL)
+	if err != nil {
+		return nil, 0, fmt.Errorf("ask %q: %w", q.MQL, err)
+	}
+	took := time.Since(started)
+	return textOf(answer), took, nil
+}
+
+// Query answers one statement asked at Now.
+func (m *Muster) Query(ctx context.Context, text string) (*query.Answer, error) {
+	q, err := syntax.Parse(text, syntax.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	views := make([]*engine.View, len(m.shards))
+	for i, shard := range m.shards {
+		views[i] = shard.View()
+		defer views[i].Release()
+	}
+	schema := views[0].Catalog().Schema()
+	checked, warnings, err := check.Statement(q, schema)
+	if err != nil {
+		return nil, err
+	}
+	if len(warnings) > 0 {
+		return nil, &warnings[0] // a question with a wrong name would be answered very fast
+	}
+	plan, err := exec.Prepare(checked, schema, exec.Options{Now: Now().UnixMilli()})
+	if err != nil {
+		return nil, err
+	}
+	for {
+		parts, err := m.scatter(ctx, plan, views)
+		if err != nil {
+			return nil, err
+		}
+		done, err := plan.Merge(parts)
+		if err != nil {
+			return nil, err
+		}
+		if done {
+			return plan.Answer()
+		}
+	}
+}
+
+type stretch struct{ shard, from, to int }
+
+// scatter computes the partials of one round with all workers.
+func (m *Muster) scatter(ctx context.Context, plan *exec.Plan, views []*engine.View) ([]*exec.Partial, error) {
+	var all []stretch
+	for i, v := range views {
+		for from := 0; from < v.Chunks(); from += stretchChunks {
+			all = append(all, stretch{i, from, min(from+stretchChunks, v.Chunks())})
+		}
+	}
+	parts := make([]*exec.Partial, len(all))
+	faults := make([]error, len(all))
+	var next atomic.Int64
+	worker := func() {
+		for i := int(next.Add(1)) - 1; i < len(all); i = int(next.Add(1)) - 1 {
+			parts[i], faults[i] = plan.Partial(ctx, views[all[i].shard], all[i].from, all[i].to)
+			runtime.Gosched()
+		}
+	}
+	var helpers sync.WaitGroup
+	for range min(m.config.Workers, len(all)) - 1 {
+		helpers.Go(worker)
+	}
+	worker()
+	helpers.Wait()
+	return parts, errors.Join(faults...)
+}
+
+// textOf returns an answer as text.
+func textOf(a *query.Answer) Answer {
+	rows := make(Answer, len(a.Rows))
+	for i, row := range a.Rows {
+		for _, v := range row {
+			rows[i] = append(rows[i], textOfValue(v))
+		}
+	}
+	return rows
+}
+
+func textOfValue(v tree.Value) string {
+	switch v.Type {
+	case tree.NumberType:
+		return v.Number().String()
+	case tree.BoolType:
+		return strconv.FormatBool(v.True())
+	case tree.TimeType:
+		return time.UnixMilli(v.Int).UTC().Format(time.RFC3339Nano)
+	case tree.NoType:
+		return ""
+	}
+	return v.Str
+}
+
+// Memory implements Subject: what the shards count, then what the process has.
+func (m *Muster) Memory(context.Context) ([]Bytes, error) {
+	var lines []Bytes
+	at := map[string]int{}
+	total := int64(0)
+	for _, shard := range m.shards {
+		for _, line := range shard.Memory() {
+			i, known := at[line.Name]
+			if !known {
+				i = len(lines)
+				at[line.Name] = i
+				lines = append(lines, Bytes{Name: line.Name})
+			}
+			lines[i].Bytes += line.Bytes
+			total += line.Bytes
+		}
+	}
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return append(lines, Bytes{"total", total}, Bytes{"heap in use", int64(stats.HeapInuse)}), nil
+}
