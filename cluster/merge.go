@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/identity"
 )
 
@@ -91,7 +90,7 @@ var _ identity.Transport = mergeTransport{}
 
 // Claim implements identity.Transport.
 func (t mergeTransport) Claim(ctx context.Context, owner, target identity.Ref, alias bool) (identity.Answer, error) {
-	step := engine.IdentityStep{Action: engine.ClaimProfile, Owner: owner, Target: target, Alias: alias}
+	step := identity.Command{Op: identity.ClaimOp, Owner: owner, Target: target, Alias: alias}
 	r, err := t.node.home(target).identityStep(ctx, step)
 	return r.Answer, err
 }
@@ -104,20 +103,20 @@ func (t mergeTransport) Part(_ context.Context, owner, target identity.Ref, part
 
 // Absorb implements identity.Transport.
 func (t mergeTransport) Absorb(ctx context.Context, owner, target identity.Ref, part, parts int, data []byte) (bool, error) {
-	step := engine.IdentityStep{Action: engine.AbsorbPart, Owner: owner, Target: target, Part: part, Parts: parts, Data: data}
+	step := identity.Command{Op: identity.AbsorbOp, Owner: owner, Target: target, Part: part, Parts: parts, Data: data}
 	r, err := t.node.home(owner).identityStep(ctx, step)
-	return r.Absorbed, err
+	return r.Done, err
 }
 
 // Release implements identity.Transport.
 func (t mergeTransport) Release(ctx context.Context, owner, target identity.Ref) error {
-	_, err := t.node.home(target).identityStep(ctx, engine.IdentityStep{Action: engine.ReleaseProfile, Owner: owner, Target: target})
+	_, err := t.node.home(target).identityStep(ctx, identity.Command{Op: identity.ReleaseOp, Owner: owner, Target: target})
 	return err
 }
 
 // Settle implements identity.Transport.
 func (t mergeTransport) Settle(ctx context.Context, owner, target identity.Ref, outcome identity.Outcome, next identity.Ref) error {
-	step := engine.IdentityStep{Action: engine.SettleMerge, Owner: owner, Target: target, Outcome: outcome, Next: next}
+	step := identity.Command{Op: identity.SettleOp, Owner: owner, Target: target, Outcome: outcome, Next: next}
 	_, err := t.node.home(owner).identityStep(ctx, step)
 	return err
 }

@@ -49,9 +49,6 @@ func newShard(ctx context.Context, number int, ec engine.Config) (*shard, error)
 	return s, nil
 }
 
-// identityReply is what an identity command answers.
-type identityReply = engine.IdentityAnswer
-
 // Apply implements raft.FSM: decode, call, hand over, return.
 func (s *shard) Apply(l *raft.Log) any {
 	result, err := s.state.Load().Apply(l.Index, l.Data)
@@ -162,13 +159,13 @@ func (s *shard) catalog() uint64 { return s.state.Load().Catalog().Version() }
 func (s *shard) refused() error { return s.watch.admit() }
 
 // identityStep proposes one step of a merge to this shard.
-func (s *shard) identityStep(ctx context.Context, step engine.IdentityStep) (identityReply, error) {
+func (s *shard) identityStep(ctx context.Context, step identity.Command) (identity.Reply, error) {
 	size := 256 + len(step.Data)
 	r, err := s.proposer.do(ctx, 0, size, func(now int64) []byte { return engine.EncodeIdentity(now, step) })
 	if err != nil {
-		return identityReply{}, err
+		return identity.Reply{}, err
 	}
-	answer, _ := r.result.(identityReply)
+	answer, _ := r.result.(identity.Reply)
 	return answer, nil
 }
 

@@ -24,7 +24,7 @@ type Result struct {
 	// Reason says why an entry that is not about messages changed nothing; then Refused is 1.
 	Reason string
 	// Identity is the answer to an identity entry.
-	Identity IdentityAnswer
+	Identity identity.Reply
 	// Merges tells that the outbox of the merge protocol may have something to do.
 	Merges bool
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/engine/identity"
 	"github.com/musterdb/muster/engine/wire"
 )
 
@@ -34,11 +35,11 @@ var ErrCommand = errors.New("log entry cannot be decoded")
 type Command struct {
 	Kind     CommandKind
 	Now      int64
-	Catalog  uint64         // MessagesCommand: the catalog version its ids need
-	Messages []Message      // MessagesCommand
-	Change   catalog.Change // CatalogCommand
-	List     ListUpdate     // ListCommand
-	Identity IdentityStep   // IdentityCommand
+	Catalog  uint64           // MessagesCommand: the catalog version its ids need
+	Messages []Message        // MessagesCommand
+	Change   catalog.Change   // CatalogCommand
+	List     ListUpdate       // ListCommand
+	Identity identity.Command // IdentityCommand
 }
 
 // ListUpdate adds and removes profile ids of a static list, in this order.
@@ -202,7 +203,11 @@ func (d *Decoder) Decode(entry []byte) (Command, error) {
 		c.List.Add = readStrings(r)
 		c.List.Remove = readStrings(r)
 	case IdentityCommand:
-		c.Identity = readIdentityStep(r)
+		step, err := identity.DecodeCommand(r.Take(r.Len()))
+		if err != nil {
+			return Command{}, fmt.Errorf("%w: %w", ErrCommand, err)
+		}
+		c.Identity = step
 	default:
 		r.Fail("kind")
 	}

@@ -18,13 +18,13 @@ func TestIDsOfTheDeparted(t *testing.T) {
 	}
 	f.send(Message{Kind: Identify, MessageID: "3", UserID: "u", AnonymousID: "a", Time: testStart, ReceivedAt: testStart})
 	u, a := identity.User("u"), identity.Anon("a")
-	f.apply(0, EncodeIdentity(testStart, IdentityStep{Action: ClaimProfile, Owner: u, Target: a}))
+	f.apply(0, EncodeIdentity(testStart, identity.Command{Op: identity.ClaimOp, Owner: u, Target: a}))
 	data, ok := s.Part(u, a, 0)
 	if !ok {
 		t.Fatal("the claim was refused")
 	}
-	f.apply(0, EncodeIdentity(testStart, IdentityStep{Action: AbsorbPart, Owner: u, Target: a, Parts: 1, Data: data}))
-	f.apply(0, EncodeIdentity(testStart, IdentityStep{Action: ReleaseProfile, Owner: u, Target: a}))
+	f.apply(0, EncodeIdentity(testStart, identity.Command{Op: identity.AbsorbOp, Owner: u, Target: a, Parts: 1, Data: data}))
+	f.apply(0, EncodeIdentity(testStart, identity.Command{Op: identity.ReleaseOp, Owner: u, Target: a}))
 	if got := s.IDs([]uint32{0, 1}, nil); got[0] != "a" || got[1] != "u" {
 		t.Errorf("after the release: %q", got)
 	}

@@ -18,8 +18,8 @@ func FuzzCommand(f *testing.F) {
 		f.Add(log.step(nil))
 	}
 	f.Add(EncodeCatalog(1, testChanges()[0]))
-	f.Add(EncodeIdentity(1, IdentityStep{Action: AbsorbPart, Owner: identity.User("a"), Target: identity.Anon("b"), Parts: 1, Data: []byte{1}}))
-	f.Add(EncodeIdentity(1, IdentityStep{Action: SettleMerge, Outcome: identity.Retarget, Owner: identity.User("a")}))
+	f.Add(EncodeIdentity(1, identity.Command{Op: identity.AbsorbOp, Owner: identity.User("a"), Target: identity.Anon("b"), Parts: 1, Data: []byte{1}}))
+	f.Add(EncodeIdentity(1, identity.Command{Op: identity.SettleOp, Outcome: identity.Retarget, Owner: identity.User("a")}))
 	f.Fuzz(func(t *testing.T, entry []byte) {
 		s := newTestShard(t)
 		before := s.Hash()

@@ -117,19 +117,10 @@ func (s *Shard) alias(owner identity.Ref, previous string) {
 	}
 }
 
-// applyIdentity takes one step of a merge.
-func (s *Shard) applyIdentity(step IdentityStep, result *Result) {
-	owner, target, next := cloneRef(step.Owner), cloneRef(step.Target), cloneRef(step.Next)
-	switch step.Action {
-	case ClaimProfile:
-		result.Identity.Answer = s.machine.Claim(owner, target, step.Alias)
-	case AbsorbPart:
-		result.Identity.Absorbed = s.machine.Absorb(owner, target, step.Part, step.Parts, step.Data)
-	case ReleaseProfile:
-		result.Identity.Released = s.machine.Release(owner, target)
-	case SettleMerge:
-		s.machine.Settle(owner, target, step.Outcome, next)
-	}
+// applyIdentity takes one step of a merge. The decoder's memory is reused, so ids are copied.
+func (s *Shard) applyIdentity(step identity.Command, result *Result) {
+	step.Owner, step.Target, step.Next = cloneRef(step.Owner), cloneRef(step.Target), cloneRef(step.Next)
+	result.Identity = s.machine.Apply(step)
 	s.merged = true
 }
 

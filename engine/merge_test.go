@@ -75,12 +75,12 @@ func (f *fleet) settle() {
 	f.t.Fatal("merges never end")
 }
 
-func (f *fleet) step(id identity.Ref, step IdentityStep) IdentityAnswer {
+func (f *fleet) step(id identity.Ref, step identity.Command) identity.Reply {
 	return f.apply(f.home(id), EncodeIdentity(testStart, step)).Identity
 }
 
 func (f *fleet) Claim(_ context.Context, owner, target identity.Ref, alias bool) (identity.Answer, error) {
-	return f.step(target, IdentityStep{Action: ClaimProfile, Owner: owner, Target: target, Alias: alias}).Answer, nil
+	return f.step(target, identity.Command{Op: identity.ClaimOp, Owner: owner, Target: target, Alias: alias}).Answer, nil
 }
 
 func (f *fleet) Part(_ context.Context, owner, target identity.Ref, part int) ([]byte, bool, error) {
@@ -89,16 +89,16 @@ func (f *fleet) Part(_ context.Context, owner, target identity.Ref, part int) ([
 }
 
 func (f *fleet) Absorb(_ context.Context, owner, target identity.Ref, part, parts int, data []byte) (bool, error) {
-	return f.step(owner, IdentityStep{Action: AbsorbPart, Owner: owner, Target: target, Part: part, Parts: parts, Data: data}).Absorbed, nil
+	return f.step(owner, identity.Command{Op: identity.AbsorbOp, Owner: owner, Target: target, Part: part, Parts: parts, Data: data}).Done, nil
 }
 
 func (f *fleet) Release(_ context.Context, owner, target identity.Ref) error {
-	f.step(target, IdentityStep{Action: ReleaseProfile, Owner: owner, Target: target})
+	f.step(target, identity.Command{Op: identity.ReleaseOp, Owner: owner, Target: target})
 	return nil
 }
 
 func (f *fleet) Settle(_ context.Context, owner, target identity.Ref, outcome identity.Outcome, next identity.Ref) error {
-	f.step(owner, IdentityStep{Action: SettleMerge, Owner: owner, Target: target, Outcome: outcome, Next: next})
+	f.step(owner, identity.Command{Op: identity.SettleOp, Owner: owner, Target: target, Outcome: outcome, Next: next})
 	return nil
 }
 

@@ -3,7 +3,6 @@ package identity
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 )
 
 // Op is a command of the protocol in a shard's log. Want is no command: it rides in the entry of the
@@ -36,20 +35,19 @@ type Reply struct {
 	Done   bool
 }
 
-// Apply carries out a command.
-func (m *Machine) Apply(c Command) (Reply, error) {
+// Apply carries out a command that DecodeCommand has accepted.
+func (m *Machine) Apply(c Command) (reply Reply) {
 	switch c.Op {
 	case ClaimOp:
-		return Reply{Answer: m.Claim(c.Owner, c.Target, c.Alias)}, nil
+		reply.Answer = m.Claim(c.Owner, c.Target, c.Alias)
 	case AbsorbOp:
-		return Reply{Done: m.Absorb(c.Owner, c.Target, c.Part, c.Parts, c.Data)}, nil
+		reply.Done = m.Absorb(c.Owner, c.Target, c.Part, c.Parts, c.Data)
 	case ReleaseOp:
-		return Reply{Done: m.Release(c.Owner, c.Target)}, nil
+		reply.Done = m.Release(c.Owner, c.Target)
 	case SettleOp:
 		m.Settle(c.Owner, c.Target, c.Outcome, c.Next)
-		return Reply{}, nil
 	}
-	return Reply{}, fmt.Errorf("apply identity command: op %d is not known", c.Op)
+	return reply
 }
 
 const encodingVersion = 1
@@ -79,6 +77,9 @@ func DecodeCommand(b []byte) (Command, error) {
 	c.Data = r.bytes()
 	c.Outcome = Outcome(r.byte())
 	c.Next = r.ref()
+	if c.Op < ClaimOp || c.Op > SettleOp || c.Outcome > Retarget || c.Op == SettleOp && c.Outcome == 0 {
+		r.bad = true
+	}
 	return c, r.end()
 }
 
