@@ -83,11 +83,13 @@ func mergeNames(into map[string]*engine.NameInfo, infos []engine.NameInfo) {
 				have.Examples = append(have.Examples, v)
 			}
 		}
-		have.Count += info.Count
-		if info.FirstSeen != 0 && (have.FirstSeen == 0 || info.FirstSeen < have.FirstSeen) {
-			have.FirstSeen = info.FirstSeen
+		switch {
+		case have.Count == 0:
+			have.FirstSeen, have.LastSeen = info.FirstSeen, info.LastSeen
+		case info.Count > 0: // times before 1970 are negative, so 0 does not say "none"
+			have.FirstSeen, have.LastSeen = min(have.FirstSeen, info.FirstSeen), max(have.LastSeen, info.LastSeen)
 		}
-		have.LastSeen = max(have.LastSeen, info.LastSeen)
+		have.Count += info.Count
 		have.MemoryBytes += info.MemoryBytes
 		have.Overflowed = have.Overflowed || info.Overflowed
 		have.Mismatched += info.Mismatched

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"strconv"
 	"unicode/utf8"
 )
@@ -206,15 +207,13 @@ func appendTimeValue(dst []byte, ms int64) []byte {
 func appendValue(dst, text []byte, kind Kind) ([]byte, bool) {
 	switch kind {
 	case Number:
-		if number, ok := plainNumber(text); ok {
-			return appendNumber(dst, number), true
-		}
+		return appendAsked(dst, text)
 	case Bool:
-		if v, ok := plainBool(text); ok {
+		if v, ok := plainBool(bytes.TrimSpace(text)); ok {
 			return strconv.AppendBool(dst, v), true
 		}
 	case Time:
-		if ms, ok := ParseTime(text); ok {
+		if ms, ok := ParseTime(bytes.TrimSpace(text)); ok {
 			return appendTimeValue(dst, ms), true
 		}
 	default:

@@ -140,6 +140,7 @@ func (g *guess) see(text []byte) {
 		g.example = string(text)
 	}
 	g.seen++
+	text = bytes.TrimSpace(text)
 	if !g.notNumber {
 		_, ok := plainNumber(text)
 		g.notNumber = !ok

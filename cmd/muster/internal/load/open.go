@@ -7,8 +7,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -96,11 +98,21 @@ func open(path string, config *Config) (*opened, error) {
 // identify returns what lines of the file are known by, beside their numbers: the file's name and a
 // checksum of its bytes, and what the lines were taken for. So one file can be imported once as
 // profiles and once as events, and the same command twice takes each line once, whatever the file's
-// place. Columns, names and types are not part of it: they say how a fact is dressed, not which it is.
+// place. Columns and names are not part of an event's: they say how a fact is dressed, not which it is.
+// They are of a profile's: a column that was left out before is a fact of its own, and setting an
+// attribute twice counts nothing twice.
 func identify(name string, file *os.File, config *Config) (string, error) {
 	p := &config.Plan
 	meaning := xxh3.New()
 	fmt.Fprintf(meaning, "%d\x00%s\x00%s\x00%s\x00%s", p.Mode, p.ID, p.Event, p.EventName, p.Time)
+	if p.Mode == Profiles {
+		for _, column := range slices.Sorted(slices.Values(p.Keep)) {
+			fmt.Fprintf(meaning, "\x00%s", column)
+		}
+		for _, column := range slices.Sorted(maps.Keys(p.Rename)) {
+			fmt.Fprintf(meaning, "\x00%s\x00%s", column, p.Rename[column])
+		}
+	}
 	if config.Source != "" {
 		return fmt.Sprintf("%s#%016x", config.Source, meaning.Sum64()), nil
 	}

@@ -80,10 +80,12 @@ func (p *Plan) special(column string) bool {
 	return column == p.ID || column == p.Time && p.Time != "" || column == p.Event && p.Event != ""
 }
 
-// target returns the name a column gets.
+// target returns the name a column gets: its own new one, or that of what it is nested in.
 func (p *Plan) target(column string) string {
-	if to, ok := p.Rename[column]; ok {
-		return to
+	for end := len(column); end > 0; end = strings.LastIndexByte(column[:end], '.') {
+		if to, ok := p.Rename[column[:end]]; ok {
+			return to + column[end:]
+		}
 	}
 	return column
 }
@@ -106,16 +108,19 @@ func (p *Plan) checkColumns(columns []string) error {
 	known("--id", p.ID)
 	known("--event", p.Event)
 	known("--time", p.Time)
-	for _, k := range p.Keep {
-		if !slices.ContainsFunc(columns, func(c string) bool { return c == k || strings.HasPrefix(c, k+".") }) {
-			known("--columns", k)
+	knownOrNested := func(flag, column string) {
+		if !slices.ContainsFunc(columns, func(c string) bool { return c == column || strings.HasPrefix(c, column+".") }) {
+			known(flag, column)
 		}
+	}
+	for _, k := range p.Keep {
+		knownOrNested("--columns", k)
 	}
 	for c := range p.Types {
 		known("--types", c)
 	}
 	for c := range p.Rename {
-		known("--map", c)
+		knownOrNested("--map", c)
 	}
 	seen := map[string]string{}
 	for _, c := range columns {

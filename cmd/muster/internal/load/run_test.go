@@ -163,7 +163,7 @@ func TestImportLateText(t *testing.T) {
 }
 
 func TestImportNDJSON(t *testing.T) {
-	path := write(t, "log.ndjson", `{"actor":{"id":5,"login":"ann"},"type":"Push","at":"2015-01-01T15:00:00Z","payload":{"size":1,"deep":{"x":[1,"a"]},"none":null},"ref":"007"}
+	path := write(t, "log.ndjson", `{"actor":{"id":5,"login":"ann"},"type":"Push","at":"2015-01-01T15:00:00Z","payload":{"size":1,"deep":{"x":[1,"a"]},"none":null},"ref":"v7"}
 {"actor":{"id":6},"type":"Push","at":1420124400000}
 
 not json
@@ -177,7 +177,7 @@ not json
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"_line":1,"event":"Push","mismatched":{"ref":"007"},"properties":{"p.deep.x":[1,"a"],"p.size":"1"},"timestamp":1420124400000,"type":"track","userId":"5"}
+	want := `{"_line":1,"event":"Push","mismatched":{"ref":"v7"},"properties":{"p.deep.x":[1,"a"],"p.size":"1"},"timestamp":1420124400000,"type":"track","userId":"5"}
 {"_line":2,"event":"Push","properties":{},"timestamp":1420124400000,"type":"track","userId":"6"}`
 	if got := sentJSON(t, n); got != want {
 		t.Errorf("sent\n%s\nwant\n%s", got, want)
@@ -353,6 +353,11 @@ func TestSourceIdentity(t *testing.T) {
 	}
 	if id(shop, "", a) == id(shop, "", other) || id(shop, "", a) == id(profiles, "", a) {
 		t.Error("another content or meaning is the same source")
+	}
+	column := profiles
+	column.Keep = []string{"at"}
+	if id(profiles, "", a) == id(column, "", a) {
+		t.Error("other columns of the same profiles are the same source")
 	}
 	if id(shop, "n", a) != id(shop, "n", other) {
 		t.Error("a given name does not replace name and checksum")

@@ -67,6 +67,34 @@ func appendNumber(dst, number []byte) []byte {
 	return append(dst, number[point+1:]...)
 }
 
+// appendAsked writes the text of a column that is known to hold numbers. There a leading zero, a plus
+// sign and blanks around it mean nothing, and digits beyond 64 bits are a float's.
+func appendAsked(dst, text []byte) ([]byte, bool) {
+	text = bytes.TrimSpace(text)
+	if number, ok := plainNumber(text); ok {
+		return appendNumber(dst, number), true
+	}
+	before := len(dst)
+	switch {
+	case len(text) > 1 && text[0] == '-':
+		dst = append(dst, '-')
+		text = text[1:]
+	case len(text) > 1 && text[0] == '+':
+		text = text[1:]
+	}
+	for len(text) > 1 && text[0] == '0' && digits(text[1:2]) == 1 {
+		text = text[1:]
+	}
+	number, ok := text, digits(text) == len(text)
+	if !ok && text[0] != '-' {
+		number, ok = plainNumber(text)
+	}
+	if !ok || len(text) == 0 {
+		return dst[:before], false
+	}
+	return appendNumber(dst, number), true
+}
+
 func digits(b []byte) int {
 	for i, c := range b {
 		if c < '0' || c > '9' {

@@ -27,6 +27,24 @@ func TestPlainNumber(t *testing.T) {
 	}
 }
 
+func TestNumbersOfANumberColumn(t *testing.T) {
+	cases := map[string]string{
+		"1": "1", " 2 ": "2", "007": "7", "-00.50": "-0.50", "+5": "5", "+.5": "0.5", "0": "0", "00": "0", "-1e3": "-1e3",
+		"12345678901234567890": "12345678901234567890", "-12345678901234567890": "-12345678901234567890",
+		"": "", " ": "", "-": "", "+": "", "--1": "", "+-1": "", "-+1": "", "1 2": "", "0x1f": "", "abc": "", "1,000": "", "NaN": "", "00-1": "",
+	}
+	for text, want := range cases {
+		number, ok := appendAsked([]byte("x"), []byte(text))
+		got := string(number[1:])
+		if got != want || ok != (want != "") {
+			t.Errorf("%q: %q %v, want %q", text, got, ok, want)
+		}
+		if got != "" && !json.Valid([]byte(got)) {
+			t.Errorf("%q: %q is no JSON", text, got)
+		}
+	}
+}
+
 func TestParseTime(t *testing.T) {
 	cases := []struct{ text, want string }{
 		{"2017-01-28T19:06:53Z", "2017-01-28T19:06:53Z"},
