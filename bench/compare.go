@@ -71,6 +71,8 @@ type Compared struct {
 	Timings []Timing `json:"timings"` // in the order of the subjects
 	// Ratio is the time of the fastest peer ÷ that of the first subject; 0 without peers.
 	Ratio float64 `json:"ratio,omitempty"`
+	// RatioOfMinima is the same of the shortest times: less exposed to busy neighbours.
+	RatioOfMinima float64 `json:"ratio_of_minima,omitempty"`
 	Goal  float64 `json:"goal"`
 	// Touched is the bytes the question must touch; LimitMillis the time to read them at the measured
 	// bandwidth; Distance the time of the first subject ÷ that.
@@ -229,11 +231,11 @@ func (c *Comparison) rate(bandwidth float64) {
 		row := &c.Rows[i]
 		own := row.Timings[0].Median
 		if peers := row.Timings[1:]; len(peers) > 0 {
-			best := math.Inf(1)
+			best, least := math.Inf(1), math.Inf(1)
 			for _, t := range peers {
-				best = min(best, t.Median)
+				best, least = min(best, t.Median), min(least, t.Min)
 			}
-			row.Ratio = best / own
+			row.Ratio, row.RatioOfMinima = best/own, least/row.Timings[0].Min
 			logs += math.Log(row.Ratio)
 		}
 		if bandwidth > 0 && row.Touched > 0 {

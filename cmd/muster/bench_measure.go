@@ -2,19 +2,26 @@ package main
 
 import (
 	"context"
+	"os"
+	"time"
 
 	"github.com/musterdb/muster/bench"
 )
 
 // measureFlags are what all measuring commands have in common.
 type measureFlags struct {
-	Size    string `help:"XS, S, M or L: 100k, 1M, 10M, 100M profiles with 2M, 20M, 200M, 500M events." default:"S"`
-	Seed    uint64 `help:"Equal seeds make equal data." default:"1"`
 	Results string `help:"Directory of the reports; the last one of a kind is compared with." default:"bench/results" placeholder:"DIR"`
+}
+
+// sizeFlags describe the generated data.
+type sizeFlags struct {
+	Size string `help:"XS, S, M or L: 100k, 1M, 10M, 100M profiles with 2M, 20M, 200M, 500M events." default:"S"`
+	Seed uint64 `help:"Equal seeds make equal data." default:"1"`
 }
 
 type benchQueries struct {
 	measureFlags
+	sizeFlags
 	Repeat  int    `help:"Times each question is timed, at least." default:"7"`
 	Profile string `help:"Directory for processor profiles, one a question." type:"existingdir" placeholder:"DIR"`
 }
@@ -32,5 +39,83 @@ func (c *benchQueries) Run(ctx context.Context, a *app) error {
 	return bench.RunQueries(ctx, bench.QueriesConfig{
 		Compare: bench.CompareConfig{Size: size, Seed: c.Seed, Repeat: c.Repeat, Subjects: []bench.Subject{muster}, Touched: muster.Touched, Profile: c.Profile},
 		Results: c.Results, Out: a.stdout, Flags: []string{"--size", size.Name},
+	})
+}
+
+// nodeBenchFlags are for commands that start a node of their own.
+type nodeBenchFlags struct {
+	measureFlags
+	Scratch string `help:"Directory for files and the node's data, on the disk to be measured; the system's by default." type:"existingdir" placeholder:"DIR"`
+}
+
+// measure runs a measurement with this binary as the node and a directory that is removed afterwards.
+func (f nodeBenchFlags) measure(ctx context.Context, a *app, name string, flags []string, run func(ctx context.Context, binary, dir string, log func(string, ...any)) ([]bench.Figure, error)) error {
+	binary, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(f.Scratch, "muster-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	return bench.RunFigures(ctx, bench.FiguresConfig{Name: name, Results: f.Results, Out: a.stdout, Flags: flags,
+		Measure: func(ctx context.Context, log func(string, ...any)) ([]bench.Figure, error) {
+			return run(ctx, binary, dir, log)
+		}})
+}
+
+// trafficFlags describe live events.
+type trafficFlags struct {
+	Batch    int           `help:"Events a request." default:"500"`
+	Senders  int           `help:"Connections, each with one request at a time." default:"8"`
+	Users    int           `help:"Profiles the events are about." default:"200_000"`
+	Duration time.Duration `help:"How long events are sent over each path." default:"15s"`
+}
+
+func (f trafficFlags) config() bench.TrafficConfig {
+	return bench.TrafficConfig{Batch: f.Batch, Senders: f.Senders, Users: f.Users, Duration: f.Duration}
+}
+
+type benchIngest struct {
+	nodeBenchFlags
+	trafficFlags
+}
+
+// Run measures durable ingest over both paths.
+func (c *benchIngest) Run(ctx context.Context, a *app) error {
+	return c.measure(ctx, a, "ingest", nil, func(ctx context.Context, binary, dir string, log func(string, ...any)) ([]bench.Figure, error) {
+		return bench.MeasureIngest(ctx, bench.LoadConfig{Binary: binary, Dir: dir, Traffic: c.config(), Log: log})
+	})
+}
+
+type benchSnapshots struct {
+	nodeBenchFlags
+	trafficFlags
+}
+
+// Run measures ingest beside snapshots; the duration is that of the phase with snapshots.
+func (c *benchSnapshots) Run(ctx context.Context, a *app) error {
+	return c.measure(ctx, a, "snapshots", nil, func(ctx context.Context, binary, dir string, log func(string, ...any)) ([]bench.Figure, error) {
+		return bench.MeasureSnapshots(ctx, bench.LoadConfig{Binary: binary, Dir: dir, Traffic: c.config(), Snapshot: c.Duration, Log: log})
+	})
+}
+
+type benchStored struct {
+	nodeBenchFlags
+	sizeFlags
+	Askers   int           `help:"That ask at once." default:"20"`
+	Think    time.Duration `help:"Between an answer and the next question of an asker." default:"500ms"`
+	Duration time.Duration `help:"Of each phase with askers." default:"15s"`
+}
+
+// Run measures a node with much data.
+func (c *benchStored) Run(ctx context.Context, a *app) error {
+	size, err := bench.SizeByName(c.Size)
+	if err != nil {
+		return usageError{err}
+	}
+	return c.measure(ctx, a, "stored-"+size.Name, []string{"--size", size.Name}, func(ctx context.Context, binary, dir string, log func(string, ...any)) ([]bench.Figure, error) {
+		return bench.MeasureStored(ctx, bench.StoredConfig{Binary: binary, Dir: dir, Size: size, Seed: c.Seed, Askers: c.Askers, Think: c.Think, Duration: c.Duration, Log: log})
 	})
 }

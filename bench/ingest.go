@@ -1,0 +1,217 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/musterdb/muster/api"
+)
+
+// LoadConfig says which node is measured under live events, and for how long.
+type LoadConfig struct {
+	Binary   string // muster
+	Dir      string // for data and logs; removed by the caller
+	Traffic  TrafficConfig
+	Warm     time.Duration // not counted; 2 s by default
+	Snapshot time.Duration // how long the node is driven while it takes snapshots; 30 s by default
+	Log      func(format string, args ...any)
+}
+
+// Validate reports all faults and sets the defaults.
+func (c *LoadConfig) Validate() error {
+	var faults []error
+	if c.Binary == "" {
+		faults = append(faults, errors.New("no binary"))
+	}
+	if c.Dir == "" {
+		faults = append(faults, errors.New("no directory"))
+	}
+	if c.Warm == 0 {
+		c.Warm = 2 * time.Second
+	}
+	if c.Snapshot == 0 {
+		c.Snapshot = 30 * time.Second
+	}
+	if c.Log == nil {
+		c.Log = func(string, ...any) {}
+	}
+	return errors.Join(append(faults, c.Traffic.Validate())...)
+}
+
+// ingestGoal is the durable events a second of one node.
+const ingestGoal = 150_000
+
+// MeasureIngest drives a fresh node as fast as it takes events, over both paths, and checks that what
+// it acknowledged is there once.
+func MeasureIngest(ctx context.Context, c LoadConfig) (figures []Figure, err error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	node, err := NewNode(c.Binary, c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, node.Close()) }()
+	if _, err := node.Start(ctx); err != nil {
+		return nil, err
+	}
+	events := int64(0)
+	for i, path := range []string{"NDJSON", "Segment batch"} {
+		traffic := c.Traffic
+		traffic.Segment, traffic.Seed = i == 1, uint64(2*i+1)
+		warm := traffic
+		warm.Duration, warm.Seed = c.Warm, uint64(2*i+2)
+		c.Log("ingest, %s: %s", path, traffic.Duration)
+		first, err := Send(ctx, node.Client, warm)
+		if err != nil {
+			return nil, err
+		}
+		used, err := node.processorTime()
+		if err != nil {
+			return nil, err
+		}
+		sent, err := Send(ctx, node.Client, traffic)
+		if err != nil {
+			return nil, err
+		}
+		usedAfter, err := node.processorTime()
+		if err != nil {
+			return nil, err
+		}
+		events += first.Events + sent.Events
+		if err := accepted(ctx, node, sent, traffic, events); err != nil {
+			return nil, fmt.Errorf("check ingest over %s: %w", path, err)
+		}
+		latencies := sent.Latencies(nil)
+		note := fmt.Sprintf("%d senders, %d events a request, 4 properties; %d times busy", traffic.Senders, traffic.Batch, sent.Busy)
+		figures = append(figures,
+			Figure{Name: "ingest, " + path, Value: sent.Rate(), Unit: "events/s", Goal: ingestGoal, More: true, Note: note},
+			Figure{Name: "ingest, " + path + ", p50 to acknowledgement", Value: quantile(latencies, 0.5), Unit: "ms"},
+			Figure{Name: "ingest, " + path + ", p99 to acknowledgement", Value: quantile(latencies, 0.99), Unit: "ms"},
+			Figure{Name: "ingest, " + path + ", processor time of the node", Value: (usedAfter - used) * 1e6 / float64(sent.Events), Unit: "µs/event"})
+	}
+	return figures, nil
+}
+
+// accepted holds the node against what was acknowledged, and sends a body again, which must change
+// nothing.
+func accepted(ctx context.Context, node *Node, sent *Sent, c TrafficConfig, events int64) error {
+	for _, again := range []bool{false, true} {
+		if again {
+			if err := resend(ctx, node, sent.Last, c.Segment); err != nil {
+				return err
+			}
+		}
+		health, err := node.Client.Health(ctx)
+		if err != nil {
+			return err
+		}
+		if health.Events != events {
+			return fmt.Errorf("the node has %d events of %d acknowledged (a body sent again: %t)", health.Events, events, again)
+		}
+	}
+	return nil
+}
+
+func resend(ctx context.Context, node *Node, body []byte, segment bool) error {
+	if segment {
+		var batch struct{ Batch []json.RawMessage }
+		if err := json.Unmarshal(body, &batch); err != nil {
+			return err
+		}
+		_, err := node.Client.Batch(ctx, batch.Batch)
+		return err
+	}
+	result, err := node.Client.Events(ctx, bytes.NewReader(body), "")
+	if err == nil && result.Accepted > 0 {
+		err = fmt.Errorf("%d events sent again were accepted", result.Accepted)
+	}
+	return err
+}
+
+// MeasureSnapshots drives a node at half of what it takes, long enough for snapshots by log bytes, and
+// compares the requests that met one with the others.
+func MeasureSnapshots(ctx context.Context, c LoadConfig) (figures []Figure, err error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	node, err := NewNode(c.Binary, c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, node.Close()) }()
+	if _, err := node.Start(ctx); err != nil {
+		return nil, err
+	}
+	full := c.Traffic
+	full.Duration, full.Rate, full.Seed = 2*c.Warm, 0, 1
+	most, err := Send(ctx, node.Client, full)
+	if err != nil {
+		return nil, err
+	}
+	half := c.Traffic
+	half.Duration, half.Rate, half.Seed = c.Snapshot, max(int(most.Rate()/2), 1), 2
+	c.Log("snapshots: %s at %d events/s", half.Duration, half.Rate)
+	before, err := node.Written()
+	if err != nil {
+		return nil, err
+	}
+	sent, err := Send(ctx, node.Client, half)
+	if err != nil {
+		return nil, err
+	}
+	after, err := node.Written()
+	if err != nil {
+		return nil, err
+	}
+	spans, err := node.Snapshots()
+	if err != nil {
+		return nil, err
+	}
+	meets := func(r Request) bool {
+		for _, s := range spans {
+			if s.has(r.Due, r.Acked) {
+				return true
+			}
+		}
+		return false
+	}
+	during := sent.Latencies(meets)
+	quiet := sent.Latencies(func(r Request) bool { return !meets(r) })
+	figures = append(figures,
+		Figure{Name: "ingest at half rate, p99 beside snapshots", Value: quantile(during, 0.99), Unit: "ms", Note: fmt.Sprintf("%d requests met one of %d snapshots", len(during), len(spans))},
+		Figure{Name: "ingest at half rate, p99 without", Value: quantile(quiet, 0.99), Unit: "ms", Note: fmt.Sprintf("%d requests", len(quiet))},
+		Figure{Name: "bytes written an event, snapshots included", Value: float64(after-before) / float64(sent.Events), Unit: "B"})
+	if len(during) > 0 && len(quiet) > 0 {
+		figures = append(figures, Figure{Name: "ingest p99 with a snapshot ÷ without", Value: quantile(during, 0.99) / max(quantile(quiet, 0.99), 0.1), Unit: "×", Goal: 2})
+	}
+	return figures, nil
+}
+
+// askHTTP asks a node one question at Now and returns the rows as text and the server's own time.
+func askHTTP(ctx context.Context, client *api.Client, q Question) (Answer, time.Duration, error) {
+	answer, err := client.Query(ctx, api.QueryRequest{Query: q.MQL + " as of " + Now().Format(time.RFC3339)})
+	if err != nil {
+		return nil, 0, fmt.Errorf("ask %q: %w", q.MQL, err)
+	}
+	rows := make(Answer, len(answer.Rows))
+	for i, row := range answer.Rows {
+		for _, cell := range row {
+			if cell == nil {
+				cell = ""
+			}
+			rows[i] = append(rows[i], fmt.Sprint(cell))
+		}
+	}
+	return rows, time.Duration(answer.Stats.ElapsedMillis * float64(time.Millisecond)), nil
+}
+
+// newHTTP returns a client of its own with as many connections as needed.
+func newHTTP(node *Node, connections int) *api.Client {
+	return &api.Client{BaseURL: node.Client.BaseURL, HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}}
+}

@@ -1,0 +1,183 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/musterdb/muster/api"
+)
+
+// Node is a `muster serve` process, measured from outside.
+type Node struct {
+	Client *api.Client
+	binary string
+	dir    string
+	listen string
+	log    *os.File
+	cmd    *exec.Cmd
+}
+
+// readyPatience is how long a node may take until it serves.
+const readyPatience = 5 * time.Minute
+
+// NewNode returns a node that is not running, with its data and its log under dir. binary is muster.
+func NewNode(binary, dir string) (*Node, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("find a port: %w", err)
+	}
+	addr := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		return nil, fmt.Errorf("find a port: %w", err)
+	}
+	log, err := os.Create(filepath.Join(dir, "node.log"))
+	if err != nil {
+		return nil, fmt.Errorf("open the node's log: %w", err)
+	}
+	return &Node{Client: &api.Client{BaseURL: "http://" + addr}, binary: binary, dir: dir, listen: addr, log: log}, nil
+}
+
+// Start runs the node and returns how long it took until it served.
+func (n *Node) Start(ctx context.Context) (time.Duration, error) {
+	started := time.Now()
+	n.cmd = exec.Command(n.binary, "serve", "--data", filepath.Join(n.dir, "data"), "--listen", n.listen)
+	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
+	if err := n.cmd.Start(); err != nil {
+		return 0, fmt.Errorf("start the node: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyPatience)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		health, err := n.Client.Health(ctx)
+		if err == nil && health.Ready {
+			return time.Since(started), nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return 0, errors.Join(fmt.Errorf("wait for the node (its log is %s): %w", n.log.Name(), ctx.Err()), n.Kill())
+		}
+	}
+}
+
+// Stop ends the node in order.
+func (n *Node) Stop() error { return n.end(syscall.SIGTERM) }
+
+// Kill ends the node as a power cut would, as far as a process goes.
+func (n *Node) Kill() error { return n.end(syscall.SIGKILL) }
+
+func (n *Node) end(signal syscall.Signal) error {
+	if n.cmd == nil {
+		return nil
+	}
+	cmd := n.cmd
+	n.cmd = nil
+	if err := cmd.Process.Signal(signal); err != nil {
+		return fmt.Errorf("end the node: %w", err)
+	}
+	err := cmd.Wait()
+	var exit *exec.ExitError
+	if signal == syscall.SIGKILL && errors.As(err, &exit) {
+		return nil // that is what was asked for
+	}
+	return err
+}
+
+// Close ends the node and its log.
+func (n *Node) Close() error { return errors.Join(n.Kill(), n.log.Close()) }
+
+// Resident returns the memory of the process.
+func (n *Node) Resident() (int64, error) { return ResidentBytes(n.cmd.Process.Pid) }
+
+// Written returns the bytes the process has had written to disk.
+func (n *Node) Written() (int64, error) {
+	line := lineOf(fmt.Sprintf("/proc/%d/io", n.cmd.Process.Pid), "write_bytes")
+	bytes, err := strconv.ParseInt(line, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("read what the node has written: %w", err)
+	}
+	return bytes, nil
+}
+
+// processorTime returns the seconds the process has used of all processors.
+func (n *Node) processorTime() (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.cmd.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("read the node's processor time: %w", err)
+	}
+	_, rest, _ := strings.Cut(string(text), ") ") // behind the name, which may hold anything
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, errors.New("read the node's processor time: too few fields")
+	}
+	user, err1 := strconv.ParseFloat(fields[11], 64)
+	system, err2 := strconv.ParseFloat(fields[12], 64)
+	const ticks = 100 // USER_HZ, fixed for user space
+	return (user + system) / ticks, errors.Join(err1, err2)
+}
+
+// DataBytes is the size of the data directory.
+func (n *Node) DataBytes() (int64, error) {
+	total := int64(0)
+	err := filepath.WalkDir(filepath.Join(n.dir, "data"), func(_ string, d os.DirEntry, err error) error {
+		if err != nil {
+			if errors.Is(err, os.ErrNotExist) { // files come and go while the node runs
+				return nil
+			}
+			return err
+		}
+		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
+			total += info.Sys().(*syscall.Stat_t).Blocks * 512
+		}
+		return nil
+	})
+	return total, err
+}
+
+// Snapshots returns the spans in which the node has taken snapshots, as its log tells them.
+func (n *Node) Snapshots() ([]Span, error) {
+	text, err := os.ReadFile(n.log.Name())
+	if err != nil {
+		return nil, fmt.Errorf("read the node's log: %w", err)
+	}
+	var spans []Span
+	for line := range strings.Lines(string(text)) {
+		if !strings.Contains(line, `msg="snapshot taken"`) {
+			continue
+		}
+		var span Span
+		for field := range strings.FieldsSeq(line) {
+			key, value, _ := strings.Cut(field, "=")
+			switch key {
+			case "time":
+				span.To, err = time.Parse(time.RFC3339Nano, value)
+			case "elapsed":
+				var elapsed time.Duration
+				elapsed, err = time.ParseDuration(value)
+				span.From = span.To.Add(-elapsed)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("read the node's log: %w", err)
+			}
+		}
+		spans = append(spans, span)
+	}
+	return spans, nil
+}
+
+// Span is a stretch of time.
+type Span struct{ From, To time.Time }
+
+// has tells whether a request that began at from and ended at to met the span.
+func (s Span) has(from, to time.Time) bool { return !to.Before(s.From) && !from.After(s.To) }

@@ -1,0 +1,264 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/musterdb/muster/api"
+)
+
+// TrafficConfig describes senders of live events: 4 properties, a messageId each, the time of sending.
+type TrafficConfig struct {
+	Segment  bool // Segment's POST /v1/batch instead of NDJSON to POST /v1/events
+	Batch    int  // events a request; 500 by default
+	Senders  int  // connections that send one request after the other; 8 by default
+	Users    int  // profiles the events are about; 200,000 by default
+	Rate     int  // events a second of all senders; as many as are taken by default
+	Duration time.Duration
+	Seed     uint64
+}
+
+// Validate reports all faults and sets the defaults.
+func (c *TrafficConfig) Validate() error {
+	var faults []error
+	def := func(name string, v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+		if *v < 0 {
+			faults = append(faults, fmt.Errorf("%s %d: want 1 or more", name, *v))
+		}
+	}
+	def("batch", &c.Batch, 500)
+	def("senders", &c.Senders, 8)
+	def("users", &c.Users, 200_000)
+	if c.Rate < 0 {
+		faults = append(faults, fmt.Errorf("rate %d: want 0 or more", c.Rate))
+	}
+	if c.Duration <= 0 {
+		faults = append(faults, fmt.Errorf("duration %s: want more than nothing", c.Duration))
+	}
+	return errors.Join(faults...)
+}
+
+// Sent is what became of the traffic.
+type Sent struct {
+	Events   int64 // acknowledged
+	Elapsed  time.Duration
+	Busy     int64 // requests answered 429 or 503, and sent again
+	Requests []Request
+	Last     []byte // the body that was acknowledged last, to be sent again
+}
+
+// Request is one acknowledged request; Due is when it should have been sent, which is when it was
+// unless there is a rate: waiting for a slow node counts.
+type Request struct{ Due, Acked time.Time }
+
+// Rate is the acknowledged events a second.
+func (s *Sent) Rate() float64 { return float64(s.Events) / s.Elapsed.Seconds() }
+
+// Latencies returns the times to the acknowledgement of the requests that keep accepts, ascending, in
+// ms.
+func (s *Sent) Latencies(keep func(Request) bool) []float64 {
+	var all []float64
+	for _, r := range s.Requests {
+		if keep == nil || keep(r) {
+			all = append(all, float64(r.Acked.Sub(r.Due).Nanoseconds())/1e6)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// traffic is a run of senders.
+type traffic struct {
+	config TrafficConfig
+	client *http.Client
+	url    string
+	next   atomic.Uint64 // the number of the next messageId
+	start  time.Time
+
+	mu struct {
+		sync.Mutex
+		sent Sent
+	}
+}
+
+// Send sends live events to a node until the duration is over.
+func Send(ctx context.Context, client *api.Client, c TrafficConfig) (*Sent, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	t := &traffic{config: c, url: client.BaseURL + "/v1/events",
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: c.Senders, DisableCompression: true}}}
+	if c.Segment {
+		t.url = client.BaseURL + "/v1/batch"
+	}
+	defer t.client.CloseIdleConnections()
+	t.next.Store(c.Seed << 40)
+	t.start = time.Now()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var senders sync.WaitGroup
+	for i := range c.Senders {
+		senders.Go(func() {
+			if err := t.sender(ctx, i); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	senders.Wait()
+	t.mu.sent.Elapsed = time.Since(t.start)
+	return &t.mu.sent, context.Cause(ctx)
+}
+
+// sender sends one body after the other; with a rate it keeps to its share of the beat.
+func (t *traffic) sender(ctx context.Context, number int) error {
+	form := newForm(t.config, uint64(number))
+	beat := time.Duration(0)
+	if t.config.Rate > 0 {
+		beat = time.Duration(float64(t.config.Batch) / float64(t.config.Rate) * float64(t.config.Senders) * float64(time.Second))
+	}
+	due := t.start.Add(beat * time.Duration(number) / time.Duration(t.config.Senders))
+	for time.Since(t.start) < t.config.Duration && ctx.Err() == nil {
+		if beat == 0 {
+			due = time.Now()
+		} else if wait := time.Until(due); wait > 0 {
+			timer := time.NewTimer(wait)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+				return nil
+			}
+		}
+		body := form.fill(t.next.Add(uint64(t.config.Batch))-uint64(t.config.Batch), time.Now().UnixMilli())
+		if err := t.insist(ctx, body); err != nil {
+			return err
+		}
+		acked := time.Now()
+		t.mu.Lock()
+		t.mu.sent.Events += int64(t.config.Batch)
+		t.mu.sent.Requests = append(t.mu.sent.Requests, Request{due, acked})
+		if acked.Sub(t.start) >= t.config.Duration || t.mu.sent.Last == nil {
+			t.mu.sent.Last = bytes.Clone(body)
+		}
+		t.mu.Unlock()
+		due = due.Add(beat)
+	}
+	return nil
+}
+
+// insist sends a body until it is acknowledged: a busy node is asked again soon, with the same ids.
+func (t *traffic) insist(ctx context.Context, body []byte) error {
+	for {
+		status, answer, err := t.post(ctx, body)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
+			t.mu.Lock()
+			t.mu.sent.Busy++
+			t.mu.Unlock()
+			wait := time.NewTimer(20 * time.Millisecond)
+			select {
+			case <-wait.C:
+			case <-ctx.Done():
+				wait.Stop()
+			}
+			continue
+		case status != http.StatusOK:
+			return fmt.Errorf("send events: status %d: %s", status, answer[:min(len(answer), 300)])
+		}
+		var result api.IngestResult
+		if err := json.Unmarshal(answer, &result); err != nil {
+			return fmt.Errorf("send events: %w", err)
+		}
+		if result.Rejected > 0 {
+			return fmt.Errorf("send events: %d were rejected: %s", result.Rejected, answer[:min(len(answer), 300)])
+		}
+		return nil
+	}
+}
+
+func (t *traffic) post(ctx context.Context, body []byte) (int, []byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, fmt.Errorf("send events: %w", err)
+	}
+	request.Header.Set("Content-Type", "application/x-ndjson")
+	if t.config.Segment {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	answer, err := t.client.Do(request)
+	if err != nil {
+		return 0, nil, fmt.Errorf("send events: %w", err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	return answer.StatusCode, text, err
+}
+
+// form is a body whose ids and times are written into place, so that making events costs the machine
+// next to nothing beside taking them.
+type form struct {
+	body  []byte
+	ids   []int // where the 16 digits of each messageId stand
+	times []int // where the 13 digits of each timestamp stand
+}
+
+func newForm(c TrafficConfig, number uint64) *form {
+	r := rand.New(rand.NewPCG(c.Seed, number))
+	names := [...]string{"Page Viewed", "Product Viewed", "Order Completed", "Search"}
+	goods := [...]string{"shoes", "hats", "books", "phones", "lamps"}
+	f := &form{}
+	if c.Segment {
+		f.body = append(f.body, `{"batch":[`...)
+	}
+	for i := range c.Batch {
+		if c.Segment && i > 0 {
+			f.body = append(f.body, ',')
+		}
+		f.body = append(f.body, `{"type":"track","messageId":"`...)
+		f.ids = append(f.ids, len(f.body))
+		f.body = fmt.Appendf(f.body, `%016x","userId":"user-%d","event":"%s","timestamp":`, 0, r.IntN(c.Users), names[r.IntN(len(names))])
+		f.times = append(f.times, len(f.body))
+		f.body = fmt.Appendf(f.body, `%013d,"properties":{"amount":%d.%02d,"category":"%s","sku":"sku-%d","gift":%t}}`,
+			0, r.IntN(500), r.IntN(100), goods[r.IntN(len(goods))], r.IntN(5000), r.IntN(2) == 0)
+		if !c.Segment {
+			f.body = append(f.body, '\n')
+		}
+	}
+	if c.Segment {
+		f.body = append(f.body, "]}"...)
+	}
+	return f
+}
+
+// fill returns the body with ids from first on, at a time.
+func (f *form) fill(first uint64, at int64) []byte {
+	const hex = "0123456789abcdef"
+	var digits [13]byte
+	strconv.AppendInt(digits[:0], at, 10)
+	for i := range f.ids {
+		id := f.body[f.ids[i] : f.ids[i]+16]
+		for k, n := 15, first+uint64(i); k >= 0; k, n = k-1, n>>4 {
+			id[k] = hex[n&15]
+		}
+		copy(f.body[f.times[i]:], digits[:])
+	}
+	return f.body
+}
