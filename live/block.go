@@ -1,0 +1,165 @@
+package live
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/engine/wire"
+)
+
+// pieceSize bounds the profiles of one piece: a change of a million profiles is cut, so that nobody has
+// to hold it as a whole.
+const pieceSize = 512
+
+// block is a stretch of a shard's log. Bytes below the length of data never change, so a reader takes
+// data and segments under the log's lock and reads on without it.
+//
+// A piece is its length, then: code of its segment (with the name where it is used first), seq, N,
+// version, at, cause, exits, enters.
+type block struct {
+	first, end Position // of the first profile; behind the last
+	data       []byte   // nil: only in the store
+	segments   []string // by code
+	latest     int64    // greatest At
+	size       int      // bytes, also of one that is only in the store
+	sealed     bool
+	stored     bool
+}
+
+// piece is up to pieceSize profiles of one change.
+type piece struct {
+	seq     uint64
+	n       int
+	version uint64
+	at      int64
+	cause   engine.Cause
+	exits   []string
+	enters  []string
+}
+
+func (p *piece) count() int { return len(p.exits) + len(p.enters) }
+
+// add appends a piece; scratch is reused.
+func (b *block) add(segment string, p *piece, scratch []byte) []byte {
+	code := slices.Index(b.segments, segment)
+	s := scratch[:0]
+	if code < 0 {
+		code = len(b.segments)
+		s = wire.AppendString(binary.AppendUvarint(s, uint64(code)), segment)
+		b.segments = append(b.segments, segment)
+	} else {
+		s = binary.AppendUvarint(s, uint64(code))
+	}
+	s = binary.AppendUvarint(s, p.seq)
+	s = binary.AppendUvarint(s, uint64(p.n))
+	s = binary.AppendUvarint(s, p.version)
+	s = binary.AppendVarint(s, p.at)
+	s = append(s, byte(p.cause))
+	for _, side := range [][]string{p.exits, p.enters} {
+		s = binary.AppendUvarint(s, uint64(len(side)))
+		for _, id := range side {
+			s = wire.AppendString(s, id)
+		}
+	}
+	if len(b.data) == 0 {
+		b.first, b.latest = Position{p.seq, p.n}, p.at
+	}
+	b.data = wire.AppendBytes(b.data, s)
+	b.latest = max(b.latest, p.at)
+	b.end = Position{p.seq, p.n + p.count()}
+	b.size = len(b.data)
+	return s
+}
+
+// scanner reads the pieces of a block.
+type scanner struct {
+	data     []byte
+	off      int
+	segments int // names met so far
+}
+
+// head is the beginning of a piece: enough to decide whether to read it.
+type head struct {
+	code    int
+	name    string // where the segment is named first
+	seq     uint64
+	n       int
+	version uint64
+	at      int64
+	cause   engine.Cause
+	exits   int
+	rest    *wire.Reader // behind the number of exits
+}
+
+// next returns the next piece; ok is false at the end or where the bytes are damaged, which err tells.
+func (s *scanner) next() (h head, ok bool, err error) {
+	if s.off >= len(s.data) {
+		return head{}, false, nil
+	}
+	size, width := binary.Uvarint(s.data[s.off:])
+	if width <= 0 || size > uint64(len(s.data)-s.off-width) {
+		return head{}, false, wire.ErrMalformed
+	}
+	from := s.off + width
+	r := wire.NewReader(s.data[from : from+int(size)])
+	h.code = int(r.Uint32())
+	if h.code >= s.segments {
+		h.name = r.String()
+		s.segments = h.code + 1
+	}
+	h.seq, h.n, h.version, h.at = r.Uvarint(), int(r.Uint32()), r.Uvarint(), r.Varint()
+	h.cause, h.exits, h.rest = engine.Cause(r.Byte()), r.Count(1), r
+	if r.Err() != nil {
+		return head{}, false, r.Err()
+	}
+	s.off = from + int(size)
+	return h, true, nil
+}
+
+// profiles calls fn with each profile of a piece, exits first. Ids alias the block.
+func (h *head) profiles(fn func(n int, enter bool, id string) bool) error {
+	n := h.n
+	for range h.exits {
+		if !fn(n, false, h.rest.String()) {
+			return h.rest.Err()
+		}
+		n++
+	}
+	for range h.rest.Count(1) {
+		if !fn(n, true, h.rest.String()) {
+			return h.rest.Err()
+		}
+		n++
+	}
+	return h.rest.Done()
+}
+
+// counts returns how many leave and enter. It uses up the piece.
+func (h *head) counts() (exits, enters int) {
+	for range h.exits {
+		h.rest.Bytes()
+	}
+	return h.exits, h.rest.Count(1)
+}
+
+// loadBlock makes a block of bytes out of the store.
+func loadBlock(data []byte) (*block, error) {
+	b := &block{data: data, size: len(data), sealed: true, stored: true}
+	s := scanner{data: data}
+	for {
+		h, ok, err := s.next()
+		if err != nil || !ok {
+			return b, err
+		}
+		if h.name != "" {
+			b.segments = append(b.segments, string([]byte(h.name)))
+		}
+		if b.first == (Position{}) {
+			b.first, b.latest = Position{h.seq, h.n}, h.at
+		}
+		b.latest = max(b.latest, h.at)
+		exits, enters := h.counts()
+		b.end = Position{h.seq, h.n + exits + enters}
+	}
+}

@@ -1,0 +1,98 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Source is what the log needs of the shards.
+type Source interface {
+	// IDs appends the canonical id of each ordinal of a shard to ids, "" for one that names nobody. During
+	// Append it still knows the profiles that the entry removed.
+	IDs(shard int, ordinals []uint32, ids []string) []string
+	// Members copies the membership of a segment in a shard as of one seq.
+	Members(ctx context.Context, shard int, segment string) (*Members, error)
+}
+
+// Members is the membership of a segment in a shard: bits by ordinal, in chunks of 1,024 words; a nil
+// chunk is empty.
+type Members struct {
+	Seq    uint64
+	Chunks [][]uint64
+}
+
+// Store keeps the blocks of one shard on disk. One goroutine writes, any may read.
+type Store interface {
+	// Blocks calls fn with each block's place in ascending order.
+	Blocks(fn func(seq uint64, n, size int) error) error
+	Read(seq uint64, n int) ([]byte, error)
+	Write(seq uint64, n int, block []byte) error
+	// Drop removes the blocks that begin before a place, Cut those whose seq is greater.
+	Drop(seq uint64, n int) error
+	Cut(seq uint64) error
+	// State returns what Commit kept last, nil at first. Commit makes everything written durable, then
+	// state.
+	State() ([]byte, error)
+	Commit(state []byte) error
+}
+
+// Config is how a Log runs. Zero values mean the defaults named here.
+type Config struct {
+	Cluster     string // id of the cluster; required
+	Incarnation uint64 // changes when a shard's log is not the continuation of what it was; 1
+	Shards      int    // required
+	Source      Source // required
+	Stores      []Store
+	MemoryBytes int64         // of blocks in memory, at least four a shard; 256 MiB
+	BlockBytes  int           // of one block, the unit of storing and forgetting; 64 KiB
+	DiskBytes   int64         // of blocks in all stores; 2 GiB
+	Age         time.Duration // of the oldest block; 7 days
+	Consumers   Table         // of acknowledged cursors; kept in memory only without one
+	Now         func() time.Time
+	Log         *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.Incarnation == 0 {
+		c.Incarnation = 1
+	}
+	if c.MemoryBytes == 0 {
+		c.MemoryBytes = 256 << 20
+	}
+	if c.BlockBytes == 0 {
+		c.BlockBytes = 64 << 10
+	}
+	c.MemoryBytes = max(c.MemoryBytes, int64(4*c.BlockBytes*c.Shards))
+	if c.DiskBytes == 0 {
+		c.DiskBytes = 2 << 30
+	}
+	if c.Age == 0 {
+		c.Age = 7 * 24 * time.Hour
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate reports all that is wrong with c at once.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(is bool, format string, args ...any) {
+		if is {
+			errs = append(errs, fmt.Errorf("live config: "+format, args...))
+		}
+	}
+	bad(c.Cluster == "", "Cluster is missing")
+	bad(c.Shards < 1, "Shards is %d, want 1 or more", c.Shards)
+	bad(c.Source == nil, "Source is missing")
+	bad(len(c.Stores) != 0 && len(c.Stores) != c.Shards, "%d Stores for %d shards", len(c.Stores), c.Shards)
+	bad(c.MemoryBytes < 0 || c.BlockBytes < 0 || c.DiskBytes < 0 || c.Age < 0, "MemoryBytes, BlockBytes, DiskBytes and Age must be positive")
+	return errors.Join(errs...)
+}

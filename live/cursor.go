@@ -1,0 +1,124 @@
+package live
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"slices"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/musterdb/muster/engine/wire"
+)
+
+// Position is a place between two profiles of a shard's log: behind everything before the N-th profile
+// of entry Seq. The zero Position is before all.
+type Position struct {
+	Seq uint64
+	N   int
+}
+
+func (p Position) less(q Position) bool { return p.Seq < q.Seq || p.Seq == q.Seq && p.N < q.N }
+
+// after is the position behind a whole entry.
+func after(seq uint64) Position { return Position{Seq: seq + 1} }
+
+// Cursor is how far somebody has heard. It is a value of its own: changing one changes no other.
+type Cursor struct {
+	cluster     uint64 // hash of the cluster's id
+	incarnation uint64
+	shards      []Position
+	paging      paging
+}
+
+// paging is the place within a snapshot that is being sent: below ordinal next of shard.
+type paging struct {
+	active bool
+	shard  int
+	next   uint32
+}
+
+// ErrCursor says that a text is no cursor, or was changed.
+var ErrCursor = errors.New("not a cursor")
+
+const cursorVersion = 1
+
+// String returns the cursor as clients keep it.
+func (c *Cursor) String() string {
+	b := make([]byte, 0, 32+8*len(c.shards))
+	b = append(b, cursorVersion)
+	b = binary.LittleEndian.AppendUint64(b, c.cluster)
+	b = binary.AppendUvarint(b, c.incarnation)
+	b = binary.AppendUvarint(b, uint64(len(c.shards)))
+	for _, p := range c.shards {
+		b = binary.AppendUvarint(b, p.Seq)
+		b = binary.AppendUvarint(b, uint64(p.N))
+	}
+	if c.paging.active {
+		b = binary.AppendUvarint(b, uint64(c.paging.shard))
+		b = binary.AppendUvarint(b, uint64(c.paging.next))
+	}
+	b = binary.LittleEndian.AppendUint32(b, uint32(xxh3.Hash(b)))
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// ParseCursor reads what String has written; ErrCursor otherwise. Whether the cursor belongs to a log
+// is found out by whoever subscribes with it.
+func ParseCursor(text string) (*Cursor, error) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(b) < 15 || b[0] != cursorVersion {
+		return nil, ErrCursor
+	}
+	body := b[:len(b)-4]
+	if binary.LittleEndian.Uint32(b[len(body):]) != uint32(xxh3.Hash(body)) {
+		return nil, ErrCursor
+	}
+	c := &Cursor{cluster: binary.LittleEndian.Uint64(body[1:])}
+	r := wire.NewReader(body[9:])
+	c.incarnation = r.Uvarint()
+	c.shards = make([]Position, r.Count(2))
+	for i := range c.shards {
+		c.shards[i] = Position{Seq: r.Uvarint(), N: int(r.Uint32())}
+	}
+	if r.Err() == nil && r.Len() > 0 {
+		c.paging = paging{active: true, shard: int(r.Uint32()), next: r.Uint32()}
+	}
+	if r.Done() != nil || c.paging.shard >= max(len(c.shards), 1) {
+		return nil, ErrCursor
+	}
+	return c, nil
+}
+
+// Clone returns a copy.
+func (c *Cursor) Clone() *Cursor {
+	copied := *c
+	copied.shards = slices.Clone(c.shards)
+	return &copied
+}
+
+// Advance moves the cursor behind an item.
+func (c *Cursor) Advance(item *Item) {
+	if next := (Position{item.Seq, item.N + 1}); c.shards[item.Shard].less(next) {
+		c.shards[item.Shard] = next
+	}
+}
+
+// Paging tells whether a snapshot has not been sent to its end.
+func (c *Cursor) Paging() bool { return c.paging.active }
+
+// Behind tells whether d has heard something that c has not. Cursors of different logs are behind one
+// another.
+func (c *Cursor) Behind(d *Cursor) bool {
+	if c.cluster != d.cluster || c.incarnation != d.incarnation || len(c.shards) != len(d.shards) {
+		return true
+	}
+	if c.paging.active && (!d.paging.active || c.paging.shard < d.paging.shard || c.paging.shard == d.paging.shard && c.paging.next < d.paging.next) {
+		return true
+	}
+	for i := range c.shards {
+		if c.shards[i].less(d.shards[i]) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,169 @@
+package live
+
+import (
+	"errors"
+	"slices"
+	"sort"
+
+	"github.com/musterdb/muster/engine"
+)
+
+// Item is one profile that entered or left.
+type Item struct {
+	Shard   int
+	Seq     uint64
+	N       int // of the profiles that entry Seq moved
+	Enter   bool
+	Profile string // canonical id at that time
+	At      int64  // Unix ms
+	Cause   engine.Cause
+	Version uint64 // of the catalog that made the definition
+}
+
+// reader follows one segment in one shard's log. It holds no part of the log but, while it reads what
+// is only on disk, one block.
+type reader struct {
+	shard   *shardLog
+	segment string
+	pos     Position
+	number  uint64 // of the block it is in
+	off     int    // of the piece that pos is in or before
+	names   int    // names met below off
+	located bool
+	loaded  *block // blocks[number], read back
+}
+
+// sight is a block as it was when the lock was held.
+type sight struct {
+	data     []byte
+	segments []string
+	sealed   bool
+	last     bool
+	head     uint64
+	end      Position
+	stub     *block // it is only in the store
+}
+
+// look finds the block to read from; none is true when there is nothing behind pos.
+func (r *reader) look() (v sight, none bool, err error) {
+	s := r.shard
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.pos.less(s.mu.horizon) {
+		return v, false, &ResyncError{ReasonHorizon}
+	}
+	blocks := s.mu.blocks
+	if !r.located || r.number < s.mu.base {
+		// The last block that begins at or before pos.
+		i := sort.Search(len(blocks), func(i int) bool { return r.pos.less(blocks[i].first) })
+		r.number, r.off, r.names, r.loaded, r.located = s.mu.base+uint64(max(i-1, 0)), 0, 0, nil, true
+	}
+	i := int(r.number - s.mu.base)
+	if i >= len(blocks) {
+		return sight{head: s.mu.head}, true, nil
+	}
+	b := blocks[i]
+	v = sight{data: b.data, segments: b.segments, sealed: b.sealed, last: i == len(blocks)-1, head: s.mu.head, end: b.end}
+	if b.data == nil && b.stored {
+		v.stub = b
+	}
+	return v, false, nil
+}
+
+// check tells whether the position can be continued from.
+func (r *reader) check() error {
+	r.shard.mu.Lock()
+	defer r.shard.mu.Unlock()
+	switch {
+	case r.pos.less(r.shard.mu.horizon):
+		return &ResyncError{ReasonHorizon}
+	case after(r.shard.mu.head).less(r.pos):
+		return &ResyncError{ReasonAhead}
+	}
+	return nil
+}
+
+// read appends up to limit items to out, and moves on. At the end of the log pos is behind its head.
+func (r *reader) read(limit int, out []Item) ([]Item, error) {
+	for limit > 0 {
+		v, none, err := r.look()
+		if err != nil {
+			return out, err
+		}
+		if none {
+			r.pos = after(v.head)
+			return out, nil
+		}
+		if v.stub != nil {
+			if r.loaded == nil {
+				if r.loaded, err = r.shard.load(v.stub); errors.Is(err, errGone) {
+					r.located = false
+					continue
+				} else if err != nil {
+					return out, err
+				}
+			}
+			v.data, v.segments = r.loaded.data, r.loaded.segments
+		}
+		before := len(out)
+		done := true
+		if slices.Contains(v.segments, r.segment) {
+			if out, done, err = r.scan(&v, limit, out); err != nil {
+				return out, err
+			}
+		} else if v.sealed {
+			r.off = len(v.data)
+		} else {
+			r.off, r.names = len(v.data), len(v.segments)
+		}
+		limit -= len(out) - before
+		switch {
+		case !done:
+		case v.sealed:
+			r.number, r.off, r.names, r.loaded = r.number+1, 0, 0, nil
+			if v.last {
+				r.pos = after(v.head)
+			} else if r.pos.less(v.end) {
+				r.pos = v.end
+			}
+		default:
+			r.pos = after(v.head)
+			return out, nil
+		}
+	}
+	return out, nil
+}
+
+// scan reads the pieces of a block. done tells that there are no more.
+func (r *reader) scan(v *sight, limit int, out []Item) (_ []Item, done bool, err error) {
+	code := slices.Index(v.segments, r.segment)
+	s := scanner{data: v.data, off: r.off, segments: r.names}
+	for {
+		r.off, r.names = s.off, s.segments
+		h, ok, err := s.next()
+		if err != nil || !ok {
+			return out, true, err
+		}
+		if h.code != code {
+			continue
+		}
+		full := false
+		err = h.profiles(func(n int, enter bool, id string) bool {
+			at := Position{h.seq, n}
+			if at.less(r.pos) || id == "" {
+				return true
+			}
+			if limit == 0 {
+				full = true
+				return false
+			}
+			limit--
+			out = append(out, Item{Shard: r.shard.number, Seq: h.seq, N: n, Enter: enter, Profile: string([]byte(id)), At: h.at, Cause: h.cause, Version: h.version})
+			r.pos = Position{h.seq, n + 1}
+			return true
+		})
+		if err != nil || full {
+			return out, false, err
+		}
+	}
+}
