@@ -48,12 +48,14 @@ type checker struct {
 	warned   map[string]bool
 
 	defs   map[string]*tree.Segment // expanded segments, each once
+	sizes  map[string]int           // and how many parts each has
+	parts  int                      // of the statement so far, segments written out
 	stack  []string                 // segments being expanded, outermost first
 	inside *tree.Span               // where the outermost of them is asked
 }
 
 func newChecker(s query.Schema) *checker {
-	return &checker{schema: s, zone: time.UTC, warned: map[string]bool{}, defs: map[string]*tree.Segment{}}
+	return &checker{schema: s, zone: time.UTC, warned: map[string]bool{}, defs: map[string]*tree.Segment{}, sizes: map[string]int{}}
 }
 
 // setZone loads the zone of the statement, the workspace's where it names none.
@@ -115,6 +117,7 @@ func (c *checker) segment(name string, at tree.Span) *tree.Segment {
 		}
 	}
 	if def := c.defs[name]; def != nil {
+		c.written(name, at)
 		return def
 	}
 	saved, ok := c.schema.Segment(name)
@@ -134,10 +137,13 @@ func (c *checker) segment(name string, at tree.Span) *tree.Segment {
 	if z, err := time.LoadLocation(def.Zone); err == nil {
 		c.zone = z
 	}
+	before := c.parts
 	def.Pred = c.pred(saved.Pred, place{})
+	c.sizes[name] = c.parts - before
 	c.stack = c.stack[:len(c.stack)-1]
 	c.inside, c.strict, c.zone = outer, strict, zone
 	c.defs[name] = &def
+	c.bounded(at)
 	return &def
 }
 

@@ -9,6 +9,7 @@ import (
 
 // expr checks an expression and returns its copy and type; NoType is unknown.
 func (c *checker) expr(x tree.Expr, in place) (tree.Expr, tree.Type) {
+	c.part()
 	switch x := x.(type) {
 	case *tree.Name:
 		return c.name(x, in)

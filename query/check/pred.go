@@ -10,6 +10,7 @@ import (
 
 // pred checks a predicate over profiles or, in the place of an event, over its events.
 func (c *checker) pred(p tree.Pred, in place) tree.Pred {
+	c.part()
 	switch p := p.(type) {
 	case nil:
 		return nil

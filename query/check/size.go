@@ -1,0 +1,27 @@
+package check
+
+import "github.com/musterdb/muster/query/tree"
+
+// maxParts bounds the predicates and expressions of a statement with the segments it asks written
+// out. Segments that ask others twice each double at every level: forty of them, each a short text,
+// are more conditions than anything could evaluate, or even walk.
+const maxParts = 50_000
+
+// part counts one predicate or expression.
+func (c *checker) part() { c.parts++ }
+
+// written counts a segment that has been expanded before: it is checked once, but evaluated where it
+// is asked.
+func (c *checker) written(name string, at tree.Span) {
+	c.parts += c.sizes[name]
+	c.bounded(at)
+}
+
+// bounded refuses a statement that has grown too large by asking the segment at a place.
+func (c *checker) bounded(at tree.Span) {
+	if c.parts > maxParts {
+		c.parts = maxParts + 1 // sums of refused sizes must not wrap round
+		c.errorf("limit", at, "segments that ask others several times multiply: save what they share as a list",
+			"with its segments written out the statement has more than %d parts", maxParts)
+	}
+}
