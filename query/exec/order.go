@@ -31,8 +31,12 @@ next:
 		for _, c := range columns[:min(3, len(columns))] {
 			names = append(names, c.Name)
 		}
+		var at tree.Span
+		if name, ok := o.X.(*tree.Name); ok {
+			at = name.At
+		}
 		return nil, &tree.Diagnostic{
-			Code: "unknown_column", Message: fmt.Sprintf("there is no column %s to order by", title),
+			Code: "unknown_column", Message: fmt.Sprintf("there is no column %s to order by", title), At: at,
 			Hint: "order by a column of the answer", Suggestions: names,
 		}
 	}

@@ -206,18 +206,22 @@ func (w *writer) by(dimensions []tree.Dimension) {
 		} else {
 			w.write(", ")
 		}
-		switch {
-		case d.Segment != nil:
-			w.write("in segment ", quote(d.Segment.Name))
-		case d.Measure != nil:
-			w.measure(d.Measure)
-		case d.Unit != tree.NoUnit:
-			w.write(d.Unit.String(), "(", spelled(d.Name.Name), ")")
-		default:
-			w.write(spelled(d.Name.Name))
-			if d.Step != nil {
-				w.write(" in steps of ", d.Step.String())
-			}
+		w.dimension(d)
+	}
+}
+
+func (w *writer) dimension(d tree.Dimension) {
+	switch {
+	case d.Segment != nil:
+		w.write("in segment ", quote(d.Segment.Name))
+	case d.Measure != nil:
+		w.measure(d.Measure)
+	case d.Unit != tree.NoUnit:
+		w.write(d.Unit.String(), "(", spelled(d.Name.Name), ")")
+	default:
+		w.write(spelled(d.Name.Name))
+		if d.Step != nil {
+			w.write(" in steps of ", d.Step.String())
 		}
 	}
 }

@@ -44,10 +44,10 @@ type statement struct {
 }
 
 type countText struct {
-	Where *predicate   `parser:"( 'where':Word @@ )?"`
-	By    []*dimension `parser:"( 'by':Word @@ ( ',':Op @@ )* )?"`
-	Order []*ordering  `parser:"( 'order':Word 'by':Word @@ ( ',':Op @@ )* )?"`
-	Limit *whole       `parser:"( 'limit':Word @@ )?"`
+	Where *predicate     `parser:"( 'where':Word @@ )?"`
+	By    []*dimension   `parser:"( 'by':Word @@ ( ',':Op @@ )* )?"`
+	Order []*rowOrdering `parser:"( 'order':Word 'by':Word @@ ( ',':Op @@ )* )?"`
+	Limit *whole         `parser:"( 'limit':Word @@ )?"`
 }
 
 type listText struct {
@@ -68,6 +68,11 @@ type statsText struct {
 type ordering struct {
 	X    *expression `parser:"@@"`
 	Desc bool        `parser:"( @'desc':Word | 'asc':Word )?"`
+}
+
+type rowOrdering struct {
+	X    *rowKey `parser:"@@"`
+	Desc bool    `parser:"( @'desc':Word | 'asc':Word )?"`
 }
 
 type statsOrdering struct {

@@ -43,7 +43,7 @@ func (s *statement) lower() (tree.Stmt, *mistake) {
 	switch {
 	case s.Count != nil:
 		c := s.Count
-		return &tree.CountStmt{Where: c.Where.lower(), By: dimensions(c.By...), Order: orders(c.Order), Limit: c.Limit.lower()}, nil
+		return &tree.CountStmt{Where: c.Where.lower(), By: dimensions(c.By...), Order: rowOrders(c.Order), Limit: c.Limit.lower()}, nil
 	case s.List != nil:
 		l := s.List
 		return &tree.ListStmt{Columns: columns(l.Columns), Where: l.Where.lower(), Order: orders(l.Order), Limit: l.Limit.lower()}, nil
@@ -113,6 +113,14 @@ func dimensions(from ...*dimension) []tree.Dimension {
 }
 
 func orders(from []*ordering) []tree.Order {
+	var out []tree.Order
+	for _, o := range from {
+		out = append(out, tree.Order{X: o.X.x, Desc: o.Desc})
+	}
+	return out
+}
+
+func rowOrders(from []*rowOrdering) []tree.Order {
 	var out []tree.Order
 	for _, o := range from {
 		out = append(out, tree.Order{X: o.X.x, Desc: o.Desc})

@@ -200,6 +200,14 @@ func (p *parser) dimension() (d tree.Dimension, m *mistake) {
 	return d, nil
 }
 
+// atDimension tells whether a dimension follows that is no expression.
+func (p *parser) atDimension() bool {
+	t, after := p.peek(0), p.peek(1)
+	return isWord(t, "in") && isWord(after, "segment") ||
+		unitAt(t) >= tree.Day && isOp(after, "(") ||
+		isWord(after, "in") && isWord(p.peek(2), "steps")
+}
+
 func (p *parser) dimensionName() (*tree.Name, *mistake) {
 	t := p.peek(0)
 	value, m := p.bareName()

@@ -312,13 +312,36 @@ func (d *expression) Parse(lex *lexer.PeekingLexer) error {
 	return fail(m)
 }
 
-type statsExpr struct{ x tree.Expr }
+// rowKey orders the rows of count, statsExpr those of stats.
+type (
+	rowKey    struct{ x tree.Expr }
+	statsExpr struct{ x tree.Expr }
+)
 
-func (d *statsExpr) Parse(lex *lexer.PeekingLexer) error {
-	p := &parser{lex: lex, scope: ofMembers}
-	x, m := p.expression()
-	d.x = x
-	return fail(m)
+func (d *rowKey) Parse(lex *lexer.PeekingLexer) (err error) {
+	d.x, err = (&parser{lex: lex}).rowKey()
+	return err
+}
+
+func (d *statsExpr) Parse(lex *lexer.PeekingLexer) (err error) {
+	d.x, err = (&parser{lex: lex, scope: ofMembers}).rowKey()
+	return err
+}
+
+// rowKey reads an expression or a dimension. Rows are ordered by columns, and the text of a dimension
+// is the name of its column.
+func (p *parser) rowKey() (tree.Expr, error) {
+	if !p.atDimension() {
+		x, m := p.expression()
+		return x, fail(m)
+	}
+	d, m := p.dimension()
+	if m != nil {
+		return nil, fail(m)
+	}
+	w := &writer{}
+	w.dimension(d)
+	return &tree.Name{Name: w.String(), At: d.At}, nil
 }
 
 type propertyExpr struct{ x tree.Expr }

@@ -160,7 +160,7 @@ func (s *scanner) backticks(from int) (lexer.TokenType, *mistake) {
 		}
 		s.at++
 		if s.at == open+2 {
-			return 0, wrong(tree.Span{Offset: from, Length: s.at - from}, "a name in backticks cannot be empty", "")
+			return 0, wrong(tree.Span{Offset: from, Length: s.at - from}, "a name in backticks cannot be empty", "write a name between the backticks, or leave them out")
 		}
 		return quotedToken, nil
 	}
