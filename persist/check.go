@@ -117,7 +117,7 @@ func (c *checker) database(dir string) error {
 		return c.found("database", err)
 	}
 	for _, group := range groups {
-		if err := errors.Join(c.snapshots(db, group), c.history(db, group)); err != nil {
+		if err := errors.Join(c.snapshots(db, group), c.history(db, group), c.changes(db, group)); err != nil {
 			return err
 		}
 	}
@@ -159,6 +159,28 @@ func (c *checker) snapshots(db *DB, group string) error {
 		}
 	}
 	return nil
+}
+
+// changes reads every block of changes, and the tables, which are groups of their own.
+func (c *checker) changes(db *DB, group string) error {
+	where := "changes of " + group
+	c.progress(where)
+	log, table := &Changes{db, group}, &Table{db, group}
+	err := log.Blocks(func(seq uint64, n, _ int) error {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		_, err := log.Read(seq, n)
+		return err
+	})
+	if err := c.found(where, err); err != nil {
+		return err
+	}
+	_, err = log.State()
+	if err := c.found(where, err); err != nil {
+		return err
+	}
+	return c.found("table "+group, table.All(func(string, []byte) error { return nil }))
 }
 
 // history reads all blobs and all runs and compares what they say of where records lie, by a sum

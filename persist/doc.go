@@ -11,6 +11,7 @@
 //     what changed since the last one.
 //   - History: the messages a group has received, as compressed blobs in log order with sorted
 //     locator runs to find those of one id.
+//   - Changes: the blocks of a group's change log, and Table: small values by name.
 //   - PageWriter, PageReader: the framing of a snapshot stream, used by whoever writes or reads one.
 //
 // It must not know what a page, a message or a command means: no engine, no cluster, no JSON. Keys

@@ -226,7 +226,7 @@ func (h *History) Sync(seq uint64) error {
 	if err := h.db.Sync(); err != nil {
 		return h.failLocked(seq, err)
 	}
-	if err := h.write(keyOf(kindHistory, h.cfg.Group), binary.LittleEndian.AppendUint64(nil, target)); err != nil {
+	if err := h.db.write(keyOf(kindHistory, h.cfg.Group), binary.LittleEndian.AppendUint64(nil, target)); err != nil {
 		return h.failLocked(seq, err)
 	}
 	if err := h.db.Sync(); err != nil {
@@ -237,22 +237,12 @@ func (h *History) Sync(seq uint64) error {
 	return nil
 }
 
-// write stores one value so that it can be read back at once.
-func (h *History) write(key, data []byte) error {
-	w := h.db.newWriter()
-	defer w.cancel()
-	if err := w.put(key, data); err != nil {
-		return err
-	}
-	return w.flush()
-}
-
 func (h *History) flushBlobLocked() error {
 	b := &h.mu.blob
 	if b.records == 0 {
 		return nil
 	}
-	if err := h.write(h.blobKey(b.first), b.encode(h.db.codec)); err != nil {
+	if err := h.db.write(h.blobKey(b.first), b.encode(h.db.codec)); err != nil {
 		return err
 	}
 	b.reset()

@@ -201,7 +201,7 @@ func (w *runWriter) finish(durable bool) (run, error) {
 			return run{}, err
 		}
 	}
-	if err := w.h.write(keyOf(kindRun, w.h.cfg.Group, w.r.id), w.r.encode()); err != nil {
+	if err := w.h.db.write(keyOf(kindRun, w.h.cfg.Group, w.r.id), w.r.encode()); err != nil {
 		return run{}, err
 	}
 	if durable {

@@ -12,13 +12,16 @@ import (
 // Keys are a kind, the group's name with its length, and whatever orders values within; then the
 // number of the part. docs/format/values.md draws keys and values.
 const (
-	kindPage     = 'p' // content hash → page
-	kindIndex    = 'i' // snapshot, n → part of the list of its pages
-	kindSnapshot = 's' // snapshot → manifest
-	kindBlob     = 'b' // seq, n → messages
-	kindRunPart  = 'r' // run, n → locators
-	kindRun      = 'R' // run → what its parts are
-	kindHistory  = 'h' // → how far the history is durable
+	kindPage        = 'p' // content hash → page
+	kindIndex       = 'i' // snapshot, n → part of the list of its pages
+	kindSnapshot    = 's' // snapshot → manifest
+	kindBlob        = 'b' // seq, n → messages
+	kindRunPart     = 'r' // run, n → locators
+	kindRun         = 'R' // run → what its parts are
+	kindHistory     = 'h' // → how far the history is durable
+	kindChange      = 'c' // seq, n → block of changes
+	kindChangeState = 'C' // → how far the changes are durable
+	kindTable       = 't' // key → small value
 )
 
 const (
@@ -176,6 +179,34 @@ func (db *DB) keys(prefix, from []byte, down bool, fn func(key []byte) (bool, er
 	})
 }
 
+// keysAndSizes calls fn with the key of each value with prefix, upwards, and how many bytes it takes.
+func (db *DB) keysAndSizes(prefix []byte, fn func(key []byte, size int) error) error {
+	return db.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+		defer it.Close()
+		for it.Rewind(); it.ValidForPrefix(prefix); it.Next() {
+			k := it.Item().Key()
+			if binary.BigEndian.Uint16(k[len(k)-partSuffix:]) != 0 {
+				continue
+			}
+			if err := fn(k[:len(k)-partSuffix], int(it.Item().EstimatedSize())); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// write stores one value so that it can be read back at once.
+func (db *DB) write(key, data []byte) error {
+	w := db.newWriter()
+	defer w.cancel()
+	if err := w.put(key, data); err != nil {
+		return err
+	}
+	return w.flush()
+}
+
 // view runs fn in a read transaction. Badger panics on some damaged tables.
 func (db *DB) view(fn func(txn *badger.Txn) error) (err error) {
 	defer func() {
@@ -192,7 +223,8 @@ func (db *DB) view(fn func(txn *badger.Txn) error) (err error) {
 
 func describeKey(key []byte) string {
 	names := map[byte]string{kindPage: "page", kindIndex: "page list", kindSnapshot: "manifest",
-		kindBlob: "history blob", kindRunPart: "locators", kindRun: "locator run", kindHistory: "history state"}
+		kindBlob: "history blob", kindRunPart: "locators", kindRun: "locator run", kindHistory: "history state",
+		kindChange: "changes", kindChangeState: "state of the changes", kindTable: "table"}
 	n := 2 + int(key[1])
 	return fmt.Sprintf("%s of %s %x", names[key[0]], key[2:n], key[n:])
 }
