@@ -180,8 +180,8 @@ func (d *Decoder) inherit() error {
 	}
 	d.inherited.reset()
 	text := d.seen.context
-	d.open([]byte(text), text)
-	if d.json.PeekKind() != '{' {
+	d.open([]byte(text))
+	if d.json.peek() != '{' {
 		return nil
 	}
 	err := d.object(func(name []byte) error {

@@ -2,8 +2,6 @@ package decode
 
 import (
 	"bytes"
-	"errors"
-	"io"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -24,8 +22,8 @@ type Span struct{ Start, End int }
 // not an object. REQUIRES: nothing of d's last message is needed any more.
 func (d *Decoder) Split(body []byte) (Body, error) {
 	var b Body
-	d.open(body, string(body))
-	switch d.json.PeekKind() {
+	d.open(body)
+	switch d.json.peek() {
 	case '[':
 		b.Batch = true
 		if err := d.items(&b); err != nil {
@@ -36,12 +34,12 @@ func (d *Decoder) Split(body []byte) (Body, error) {
 			return b, err
 		}
 	default:
-		if _, err := d.json.ReadValue(); err != nil {
-			return b, syntax(err)
+		if _, err := d.json.value(); err != nil {
+			return b, d.syntax(err)
 		}
 		return b, refuse("bad_json", "the body is neither a JSON object nor an array")
 	}
-	if _, err := d.json.ReadToken(); !errors.Is(err, io.EOF) {
+	if !d.json.end() {
 		return b, refuse("bad_json", "there is something behind the end of the body")
 	}
 	if !b.Batch {
@@ -53,7 +51,7 @@ func (d *Decoder) Split(body []byte) (Body, error) {
 func (d *Decoder) envelope(b *Body, name []byte) error {
 	switch string(name) {
 	case "batch":
-		if d.json.PeekKind() == '[' {
+		if d.json.peek() == '[' {
 			b.Batch = true
 			return d.items(b)
 		}
@@ -64,39 +62,38 @@ func (d *Decoder) envelope(b *Body, name []byte) error {
 		}
 		return err
 	case "context":
-		v, err := d.json.ReadValue()
+		v, err := d.json.value()
 		if err == nil && v.Kind() == '{' && !tooDeep(v, d.limits.Depth) {
 			b.Context = bytes.Clone(v)
 		}
-		return syntax(err)
+		return d.syntax(err)
 	case "writeKey":
-		if d.json.PeekKind() == '"' {
-			v, err := d.json.ReadValue()
+		if d.json.peek() == '"' {
+			v, err := d.json.value()
 			if err == nil {
 				b.WriteKey = d.cut(v)
 			}
-			return syntax(err)
+			return d.syntax(err)
 		}
 	}
-	_, err := d.json.ReadValue()
-	return syntax(err)
+	_, err := d.json.value()
+	return d.syntax(err)
 }
 
 func (d *Decoder) items(b *Body) error {
-	if _, err := d.json.ReadToken(); err != nil {
-		return syntax(err)
+	if err := d.json.enter(); err != nil {
+		return d.syntax(err)
 	}
 	b.Items = b.Items[:0] // of two members of the name, the last counts
-	for d.json.PeekKind() != ']' {
-		v, err := d.json.ReadValue()
+	for d.json.peek() != ']' {
+		v, err := d.json.value()
 		if err != nil {
-			return syntax(err)
+			return d.syntax(err)
 		}
 		end := d.offset()
 		b.Items = append(b.Items, Span{end - len(v), end})
 	}
-	_, err := d.json.ReadToken()
-	return syntax(err)
+	return d.syntax(d.json.leave())
 }
 
 // eachMember calls fn for the members of an object. REQUIRES: object is valid JSON.

@@ -3,8 +3,6 @@ package decode
 import (
 	"bytes"
 	"encoding/base64"
-	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -20,8 +18,8 @@ func (d *Decoder) CloudEvent(raw []byte, env *Envelope) (engine.Incoming, error)
 	d.env, d.notes, d.seen = env, d.notes[:0], parts{rest: d.seen.rest[:0]}
 	d.traits.reset()
 	d.properties.reset()
-	d.open(raw, string(raw))
-	if d.json.PeekKind() != '{' {
+	d.open(raw)
+	if d.json.peek() != '{' {
 		return engine.Incoming{}, refuse("bad_json", "a CloudEvent is a JSON object")
 	}
 	version := ""
@@ -48,7 +46,7 @@ func (d *Decoder) CloudEvent(raw []byte, env *Envelope) (engine.Incoming, error)
 	if err != nil {
 		return engine.Incoming{}, err
 	}
-	if _, err := d.json.ReadToken(); !errors.Is(err, io.EOF) {
+	if !d.json.end() {
 		return engine.Incoming{}, refuse("bad_json", "there is something behind the end of the event")
 	}
 	switch {

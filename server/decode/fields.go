@@ -73,7 +73,7 @@ func (s *fieldSet) put(f engine.NamedField) {
 // anything else is kept as it came, outside the columns.
 func (d *Decoder) fields(set *fieldSet) (string, error) {
 	set.reset()
-	if d.json.PeekKind() != '{' {
+	if d.json.peek() != '{' {
 		return d.raw()
 	}
 	start := d.offset()
@@ -100,14 +100,14 @@ func (d *Decoder) since(offset int) string {
 	return strings.TrimLeft(d.text[offset:d.offset()], ": \t\r\n")
 }
 
-func (d *Decoder) offset() int { return int(d.json.InputOffset()) }
+func (d *Decoder) offset() int { return d.json.at }
 
 // value reads the value at d.path, depth levels down, into set. It leaves d.path as it found it.
 func (d *Decoder) value(set *fieldSet, depth int) error {
 	if depth > d.limits.Depth {
 		return d.deep()
 	}
-	switch d.json.PeekKind() {
+	switch d.json.peek() {
 	case '{':
 		return d.nested(set, depth)
 	case '[':
@@ -154,9 +154,9 @@ func (d *Decoder) nested(set *fieldSet, depth int) error {
 
 // importTime reads the Unix ms of a $time value.
 func (d *Decoder) importTime() (tree.Value, error) {
-	v, err := d.json.ReadValue()
+	v, err := d.json.value()
 	if err != nil {
-		return tree.Value{}, syntax(err)
+		return tree.Value{}, d.syntax(err)
 	}
 	if n, ok := tree.ParseNumber(d.here(v)); ok && v.Kind() == '0' {
 		if ms, ok := n.Int64(); ok && ms >= minTime && ms <= maxTime {
@@ -168,9 +168,9 @@ func (d *Decoder) importTime() (tree.Value, error) {
 
 // scalar reads a value that is neither an object nor an array; what cannot be a column is missing.
 func (d *Decoder) scalar(set *fieldSet) (tree.Value, error) {
-	v, err := d.json.ReadValue()
+	v, err := d.json.value()
 	if err != nil {
-		return tree.Value{}, syntax(err)
+		return tree.Value{}, d.syntax(err)
 	}
 	switch v.Kind() {
 	case 't':
@@ -198,14 +198,14 @@ func (d *Decoder) scalar(set *fieldSet) (tree.Value, error) {
 // list reads an array. whole is false when it is no column: it holds objects or arrays, or is too long.
 func (d *Decoder) list(depth int) (v tree.Value, whole bool, err error) {
 	start := d.offset()
-	if _, err := d.json.ReadToken(); err != nil {
-		return v, false, syntax(err)
+	if err := d.json.enter(); err != nil {
+		return v, false, d.syntax(err)
 	}
 	var items []tree.Value
 	whole = true
 	none := &fieldSet{}
-	for d.json.PeekKind() != ']' {
-		if k := d.json.PeekKind(); k == '{' || k == '[' {
+	for d.json.peek() != ']' {
+		if k := d.json.peek(); k == '{' || k == '[' {
 			raw, err := d.raw()
 			if err != nil {
 				return v, false, err
@@ -224,8 +224,8 @@ func (d *Decoder) list(depth int) (v tree.Value, whole bool, err error) {
 			items = append(items, item)
 		}
 	}
-	if _, err := d.json.ReadToken(); err != nil {
-		return v, false, syntax(err)
+	if err := d.json.leave(); err != nil {
+		return v, false, d.syntax(err)
 	}
 	if size := d.offset() - start; whole && size > d.limits.String {
 		d.note("value_too_long", "the list at %s is %d bytes long: only up to %d can be a column", d.path, size, d.limits.String)

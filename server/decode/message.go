@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -25,9 +26,8 @@ type Envelope struct {
 // Decoder reads messages one after another. It is for one goroutine; what it returned stays valid.
 type Decoder struct {
 	limits Limits
-	json   *jsontext.Decoder
-	input  bytes.Buffer
-	text   string            // of what json reads: values are cut out of it without a copy each
+	json   scanner
+	text   string            // what json reads, as a string: values are cut out of it without a copy each
 	names  map[string]string // interned names: the same few come with every message
 	slab   []engine.NamedField
 	path   []byte
@@ -44,9 +44,7 @@ const maxNames = 8192
 
 // NewDecoder returns a Decoder with limits.
 func NewDecoder(limits Limits) *Decoder {
-	d := &Decoder{limits: limits.WithDefaults(), names: make(map[string]string)}
-	d.json = jsontext.NewDecoder(&d.input)
-	return d
+	return &Decoder{limits: limits.WithDefaults(), names: make(map[string]string)}
 }
 
 // Notes returns what the last message lost as columns. It is valid until the next message.
@@ -80,50 +78,50 @@ type parts struct {
 	rest                           []byte // further members, each behind a comma
 }
 
-// Message decodes one message. The error is a *Refusal. The message shares no memory with raw.
+// Message decodes one message. The error is a *Refusal. The message shares memory with raw, which
+// must not change any more.
 func (d *Decoder) Message(raw []byte, env *Envelope) (engine.Incoming, error) {
 	d.env, d.notes, d.seen = env, d.notes[:0], parts{rest: d.seen.rest[:0]}
 	d.traits.reset()
 	d.properties.reset()
-	d.open(raw, string(raw))
-	if d.json.PeekKind() != '{' {
-		if _, err := d.json.ReadValue(); err != nil {
-			return engine.Incoming{}, syntax(err)
+	d.open(raw)
+	if d.json.peek() != '{' {
+		if _, err := d.json.value(); err != nil {
+			return engine.Incoming{}, d.syntax(err)
 		}
 		return engine.Incoming{}, refuse("bad_json", "a message is a JSON object")
 	}
 	if err := d.object(d.member); err != nil {
 		return engine.Incoming{}, err
 	}
-	if _, err := d.json.ReadToken(); !errors.Is(err, io.EOF) {
+	if !d.json.end() {
 		return engine.Incoming{}, refuse("bad_json", "there is something behind the end of the message")
 	}
 	return d.assemble()
 }
 
-// open makes d read raw, of which text is the copy that values are cut from.
-func (d *Decoder) open(raw []byte, text string) {
-	d.input = *bytes.NewBuffer(raw)
-	d.json.Reset(&d.input, jsontext.AllowDuplicateNames(true))
-	d.text = text
+// open makes d read raw, which must not change as long as anything cut from it lives.
+func (d *Decoder) open(raw []byte) {
+	d.json.reset(raw)
+	d.text = unsafe.String(unsafe.SliceData(raw), len(raw))
 }
 
 // object reads an object and calls member for each name; name is valid until the next read.
+// REQUIRES: an object begins here.
 func (d *Decoder) object(member func(name []byte) error) error {
-	if _, err := d.json.ReadToken(); err != nil {
-		return syntax(err)
+	if err := d.json.enter(); err != nil {
+		return d.syntax(err)
 	}
-	for d.json.PeekKind() != '}' {
-		key, err := d.json.ReadValue()
+	for d.json.peek() != '}' {
+		key, err := d.json.value()
 		if err != nil {
-			return syntax(err)
+			return d.syntax(err)
 		}
 		if err := member(d.unquoted(key)); err != nil {
 			return err
 		}
 	}
-	_, err := d.json.ReadToken()
-	return syntax(err)
+	return d.syntax(d.json.leave())
 }
 
 // member reads one top-level member of a message.
@@ -172,7 +170,7 @@ func (d *Decoder) member(name []byte) (err error) {
 
 // label reads the name or category of a page: a string is one, anything else is kept as it came.
 func (d *Decoder) label(name string) (string, error) {
-	if d.json.PeekKind() == '"' {
+	if d.json.peek() == '"' {
 		return d.string(name, d.limits.String)
 	}
 	return "", d.further(name)
@@ -206,9 +204,9 @@ func appendMember(b []byte, name, raw string) []byte {
 
 // raw reads a value of any kind, unparsed. Nesting is bounded here too, since it is parsed later.
 func (d *Decoder) raw() (string, error) {
-	v, err := d.json.ReadValue()
+	v, err := d.json.value()
 	if err != nil {
-		return "", syntax(err)
+		return "", d.syntax(err)
 	}
 	if tooDeep(v, d.limits.Depth) {
 		return "", d.deep()
@@ -246,9 +244,9 @@ func tooDeep(v []byte, limit int) bool {
 
 // string reads a string; null is "".
 func (d *Decoder) string(name string, limit int) (string, error) {
-	v, err := d.json.ReadValue()
+	v, err := d.json.value()
 	if err != nil {
-		return "", syntax(err)
+		return "", d.syntax(err)
 	}
 	switch v.Kind() {
 	case 'n':
@@ -268,12 +266,12 @@ func (d *Decoder) string(name string, limit int) (string, error) {
 
 // id reads an id; a whole number is taken as its text, since many senders number their users.
 func (d *Decoder) id(name string) (string, error) {
-	if d.json.PeekKind() != '0' {
+	if d.json.peek() != '0' {
 		return d.string(name, d.limits.ID)
 	}
-	v, err := d.json.ReadValue()
+	v, err := d.json.value()
 	if err != nil {
-		return "", syntax(err)
+		return "", d.syntax(err)
 	}
 	if bytes.ContainsAny(v, ".eE") || len(v) > d.limits.ID {
 		return "", refuse("bad_id", "%s is a number with decimals: send ids as strings", name)
@@ -282,9 +280,9 @@ func (d *Decoder) id(name string) (string, error) {
 }
 
 func (d *Decoder) lineNumber() (uint64, bool, error) {
-	v, err := d.json.ReadValue()
+	v, err := d.json.value()
 	if err != nil {
-		return 0, false, syntax(err)
+		return 0, false, d.syntax(err)
 	}
 	n, ok := uint64(0), len(v) > 0 && len(v) < 19
 	for _, c := range v {
@@ -299,7 +297,7 @@ func (d *Decoder) lineNumber() (uint64, bool, error) {
 
 // here returns the text of v, the value just read, without copying.
 func (d *Decoder) here(v jsontext.Value) string {
-	end := int(d.json.InputOffset())
+	end := d.json.at
 	return d.text[end-len(v) : end]
 }
 
@@ -334,10 +332,15 @@ func (d *Decoder) intern(name []byte) string {
 	return s
 }
 
-// syntax makes a Refusal of an error of the JSON reader; nil stays nil.
-func syntax(err error) error {
+// syntax makes a Refusal of an error of the scanner; nil stays nil. jsontext reads the text again to
+// say what is wrong with it.
+func (d *Decoder) syntax(err error) error {
 	if err == nil {
 		return nil
+	}
+	again := jsontext.NewDecoder(strings.NewReader(d.text), jsontext.AllowDuplicateNames(true))
+	for err = nil; err == nil; {
+		_, err = again.ReadToken()
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return refuse("bad_json", "not valid JSON: it ends in the middle")

@@ -22,9 +22,9 @@ type instant struct {
 // instant reads a time: RFC 3339 or its usual relaxations, or a number of Unix milliseconds. One that
 // cannot be read is remembered; whether that matters is known at the end of the message.
 func (d *Decoder) instant() (instant, error) {
-	v, err := d.json.ReadValue()
+	v, err := d.json.value()
 	if err != nil {
-		return instant{}, syntax(err)
+		return instant{}, d.syntax(err)
 	}
 	switch v.Kind() {
 	case 'n':
