@@ -155,6 +155,7 @@ func TestRefuses(t *testing.T) {
 		{`colour = red`, "unknown_name", "red", "quotes"},
 		{`did "Order Completed" where (category = shoes)`, "unknown_name", "shoes", "quotes"},
 		{`did "Nothing" where (category = shoes)`, "unknown_name", "shoes", "quotes"},
+		{`signed_up_at > now`, "unknown_name", "now", "in last 30 days"},
 		{`tags = "vip"`, "type_mismatch", "", "tags has"},
 		{`tags contains "vip"`, "type_mismatch", "", "tags has"},
 		{`country has "x"`, "type_mismatch", "", "has is for lists"},

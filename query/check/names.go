@@ -89,7 +89,10 @@ func (c *checker) rightSide(x tree.Expr, in place) {
 		if _, problem := c.lookup(x, in); problem != nil || !known {
 			d := tree.Diagnostic{Code: "unknown_name", Message: fmt.Sprintf("%s is not a name the catalog knows", x.Name),
 				At: x.At, Hint: fmt.Sprintf("a string stands in quotes:  %q", x.Name)}
-			if problem != nil {
+			switch {
+			case strings.EqualFold(x.Name, "now"):
+				d.Message, d.Hint = "now is not written: every statement has its own", "write  in last 30 days,  more than 30 days ago  or  in next 30 days"
+			case problem != nil:
 				d.Suggestions = problem.Suggestions
 			}
 			c.fail(d)
