@@ -73,7 +73,9 @@ type Compared struct {
 	Ratio float64 `json:"ratio,omitempty"`
 	// RatioOfMinima is the same of the shortest times: less exposed to busy neighbours.
 	RatioOfMinima float64 `json:"ratio_of_minima,omitempty"`
-	Goal  float64 `json:"goal"`
+	// ProcessorRatio is the least processor time of a peer ÷ that of the first subject, of medians.
+	ProcessorRatio float64 `json:"processor_ratio,omitempty"`
+	Goal           float64 `json:"goal"`
 	// Touched is the bytes the question must touch; LimitMillis the time to read them at the measured
 	// bandwidth; Distance the time of the first subject ÷ that.
 	Touched     int64   `json:"touched_bytes,omitempty"`
@@ -86,8 +88,10 @@ type Timing struct {
 	Median float64 `json:"median_ms"`
 	Min    float64 `json:"min_ms"`
 	Max    float64 `json:"max_ms"`
-	Runs   int     `json:"runs"`
-	answer Answer
+	// Processor is the median of the time of all processors together.
+	Processor float64 `json:"processor_ms"`
+	Runs      int     `json:"runs"`
+	answer    Answer
 }
 
 // ErrAnswers is the cause of the failure of a comparison whose answers are not equal.
@@ -165,10 +169,10 @@ const (
 // time asks a question until it is warm and then repeatedly.
 func (c *CompareConfig) time(ctx context.Context, s Subject, q Question) (Timing, error) {
 	var t Timing
-	var times []float64
+	var times, processor []float64
 	started := time.Now()
 	for run := -warmRuns; run < c.Repeat || run < quickRuns && time.Since(started) < quickTime; run++ {
-		answer, took, err := s.Ask(ctx, q)
+		answer, cost, err := s.Ask(ctx, q)
 		if err != nil {
 			return t, err
 		}
@@ -182,11 +186,12 @@ func (c *CompareConfig) time(ctx context.Context, s Subject, q Question) (Timing
 			started = time.Now()
 		}
 		if run >= 0 {
-			times = append(times, float64(took.Nanoseconds())/1e6)
+			times, processor = append(times, millis(cost.Wall)), append(processor, millis(cost.Processor))
 		}
 	}
 	slices.Sort(times)
 	t.Median, t.Min, t.Max, t.Runs = times[len(times)/2], times[0], times[len(times)-1], len(times)
+	t.Processor = median(processor)
 	return t, nil
 }
 
@@ -231,11 +236,14 @@ func (c *Comparison) rate(bandwidth float64) {
 		row := &c.Rows[i]
 		own := row.Timings[0].Median
 		if peers := row.Timings[1:]; len(peers) > 0 {
-			best, least := math.Inf(1), math.Inf(1)
+			best, least, processor := math.Inf(1), math.Inf(1), math.Inf(1)
 			for _, t := range peers {
-				best, least = min(best, t.Median), min(least, t.Min)
+				best, least, processor = min(best, t.Median), min(least, t.Min), min(processor, t.Processor)
 			}
 			row.Ratio, row.RatioOfMinima = best/own, least/row.Timings[0].Min
+			if used := row.Timings[0].Processor; used > 0 {
+				row.ProcessorRatio = processor / used
+			}
 			logs += math.Log(row.Ratio)
 		}
 		if bandwidth > 0 && row.Touched > 0 {

@@ -11,7 +11,7 @@ import (
 	"github.com/musterdb/muster/bench/gen"
 )
 
-func small() Size { return Size{Name: "test", Users: 20_000, Events: 400_000} }
+func small() Size { return Size{Name: "test", Users: 10_000, Events: 200_000} }
 
 // TestQuestionsAreAnswered shows that every question is one of the language, on names the shop has, and
 // that none is trivial: nobody or everybody would be quick to find.
@@ -46,8 +46,8 @@ func (f *fake) Name() string                            { return f.name }
 func (f *fake) Load(context.Context, *gen.Shop) error   { return nil }
 func (f *fake) Memory(context.Context) ([]Bytes, error) { return []Bytes{{"total", 1 << 20}}, nil }
 func (f *fake) Close() error                            { return nil }
-func (f *fake) Ask(context.Context, Question) (Answer, time.Duration, error) {
-	return Answer{{fmt.Sprint(f.n)}}, f.took, nil
+func (f *fake) Ask(context.Context, Question) (Answer, Cost, error) {
+	return Answer{{fmt.Sprint(f.n)}}, Cost{f.took, f.took}, nil
 }
 
 func TestUnequalAnswersShowNoTime(t *testing.T) {
@@ -69,7 +69,7 @@ func TestRatioIsToTheFasterPeer(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, row := range result.Rows {
-		if row.Ratio != 20 {
+		if row.Ratio != 20 || row.ProcessorRatio != 20 {
 			t.Errorf("%s: ratio %g, want 20", row.Name, row.Ratio)
 		}
 	}

@@ -97,14 +97,14 @@ func (m *Muster) Load(ctx context.Context, shop *gen.Shop) error {
 const stretchChunks = 4
 
 // Ask implements Subject.
-func (m *Muster) Ask(ctx context.Context, q Question) (Answer, time.Duration, error) {
-	started := time.Now()
+func (m *Muster) Ask(ctx context.Context, q Question) (Answer, Cost, error) {
+	watch := StartStopwatch()
 	answer, err := m.Query(ctx, q.MQL)
 	if err != nil {
-		return nil, 0, fmt.Errorf("ask %q: %w", q.MQL, err)
+		return nil, Cost{}, fmt.Errorf("ask %q: %w", q.MQL, err)
 	}
-	took := time.Since(started)
-	return textOf(answer), took, nil
+	cost := watch.Stop()
+	return textOf(answer), cost, nil
 }
 
 // Query answers one statement asked at Now.

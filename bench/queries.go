@@ -82,13 +82,13 @@ func (c *Comparison) Table(w io.Writer) {
 		name, _, _ := strings.Cut(s.Name, " ")
 		fmt.Fprintf(w, " %10s", name)
 	}
-	fmt.Fprintf(w, " %8s %8s %6s %10s %9s %8s\n", "ratio", "of min", "goal", "touched", "limit ms", "× limit")
+	fmt.Fprintf(w, " %8s %8s %8s %6s %10s %9s %8s\n", "ratio", "of min", "of cpu", "goal", "touched", "limit ms", "× limit")
 	for _, row := range c.Rows {
 		fmt.Fprintf(w, "%-66s %12s", row.Name, row.Answer)
 		for _, t := range row.Timings {
 			fmt.Fprintf(w, " %10.3f", t.Median)
 		}
-		fmt.Fprintf(w, " %7.1f× %7.1f× %5.0f× %10s %9.3f %7.1f×\n", row.Ratio, row.RatioOfMinima, row.Goal, formatBytes(row.Touched), row.LimitMillis, row.Distance)
+		fmt.Fprintf(w, " %7.1f× %7.1f× %7.1f× %5.0f× %10s %9.3f %7.1f×\n", row.Ratio, row.RatioOfMinima, row.ProcessorRatio, row.Goal, formatBytes(row.Touched), row.LimitMillis, row.Distance)
 	}
 	if c.GeoMean > 0 {
 		fmt.Fprintf(w, "geometric mean of the ratios: %.1f× (goal 100×)\n", c.GeoMean)

@@ -1,13 +1,9 @@
 package bench
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -78,63 +74,6 @@ func MeasureStored(ctx context.Context, c StoredConfig) (figures []Figure, err e
 		figures = append(figures, more...)
 	}
 	return figures, nil
-}
-
-// imports runs `muster import` with the shop as NDJSON.
-func (c *StoredConfig) imports(ctx context.Context, node *Node) ([]Figure, error) {
-	file := filepath.Join(c.Dir, "shop.ndjson")
-	lines, bytes, err := c.write(file)
-	if err != nil {
-		return nil, err
-	}
-	c.Log("import of %d lines, %s", lines, formatBytes(bytes))
-	started := time.Now()
-	command := exec.CommandContext(ctx, c.Binary, "import", "--server", node.Client.BaseURL, file)
-	if out, err := command.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("import: %w\n%s", err, out)
-	}
-	took := time.Since(started)
-	health, err := node.Client.Health(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if health.Events != int64(c.Size.Events) || health.Profiles != int64(c.Size.Users) {
-		return nil, fmt.Errorf("import: the node has %d profiles and %d events", health.Profiles, health.Events)
-	}
-	return []Figure{{Name: "import, NDJSON", Value: float64(lines) / took.Seconds(), Unit: "lines/s", Goal: 300_000, More: true,
-		Note: fmt.Sprintf("%d profiles, %d events, muster import beside the node", c.Size.Users, c.Size.Events)}}, os.Remove(file)
-}
-
-func (c *StoredConfig) write(file string) (lines int, bytes int64, err error) {
-	shop, err := c.Size.Shop(c.Seed)
-	if err != nil {
-		return 0, 0, err
-	}
-	f, err := os.Create(file)
-	if err != nil {
-		return 0, 0, fmt.Errorf("write the shop: %w", err)
-	}
-	out := bufio.NewWriterSize(f, 1<<20)
-	var line []byte
-	put := func() error {
-		lines++
-		n, err := out.Write(line)
-		bytes += int64(n)
-		return err
-	}
-	for p := range shop.Profiles() {
-		line = p.AppendMessage(line[:0])
-		if err = put(); err != nil {
-			break
-		}
-	}
-	for e := range shop.Events() {
-		line = e.AppendMessage(line[:0])
-		if err = put(); err != nil {
-			break
-		}
-	}
-	return lines, bytes, errors.Join(err, out.Flush(), f.Close())
 }
 
 // memory divides what the node counts by what it holds.

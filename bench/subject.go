@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/musterdb/muster/bench/gen"
@@ -17,12 +18,37 @@ type Subject interface {
 	Name() string
 	// Load takes a shop in and makes it ready to be asked, in its best order.
 	Load(ctx context.Context, shop *gen.Shop) error
-	// Ask answers a question asked at Now, and tells how long that took from text to rows, without the
-	// way to the subject when it is another process.
-	Ask(ctx context.Context, q Question) (Answer, time.Duration, error)
+	// Ask answers a question asked at Now, and tells what that cost from text to rows, without the way to
+	// the subject when it is another process.
+	Ask(ctx context.Context, q Question) (Answer, Cost, error)
 	// Memory returns what the loaded data takes, by structure; the order is kept.
 	Memory(ctx context.Context) ([]Bytes, error)
 	Close() error
+}
+
+// Cost is what an answer took. Processor is the time of all processors that the subject's process used
+// meanwhile: on a machine shared with others it says more than the time that passed.
+type Cost struct{ Wall, Processor time.Duration }
+
+// Stopwatch measures the cost of something in this process.
+type Stopwatch struct {
+	started   time.Time
+	processor time.Duration
+}
+
+// StartStopwatch starts one.
+func StartStopwatch() Stopwatch { return Stopwatch{time.Now(), processorTime()} }
+
+// Stop returns the cost since the start.
+func (s Stopwatch) Stop() Cost { return Cost{time.Since(s.started), processorTime() - s.processor} }
+
+// processorTime is what this process has used so far.
+func processorTime() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // Bytes is the size of one structure.

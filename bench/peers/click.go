@@ -88,30 +88,31 @@ func (c *click) Close() error {
 }
 
 // query runs one statement and returns its rows and its time.
-func (c *click) query(sql string) (bench.Answer, time.Duration, error) {
+func (c *click) query(sql string) (bench.Answer, bench.Cost, error) {
 	text, err := json.Marshal(sql)
 	if err != nil {
-		return nil, 0, err
+		return nil, bench.Cost{}, err
 	}
 	if _, err := c.in.Write(append(text, '\n')); err != nil {
-		return nil, 0, fmt.Errorf("ask ClickHouse: %w", err)
+		return nil, bench.Cost{}, fmt.Errorf("ask ClickHouse: %w", err)
 	}
 	line, err := c.out.ReadBytes('\n')
 	if err != nil {
-		return nil, 0, fmt.Errorf("read from ClickHouse: %w", err)
+		return nil, bench.Cost{}, fmt.Errorf("read from ClickHouse: %w", err)
 	}
 	var answer struct {
 		NS    int64
+		CPU   int64
 		Rows  bench.Answer
 		Fault string
 	}
 	if err := json.Unmarshal(line, &answer); err != nil {
-		return nil, 0, fmt.Errorf("read from ClickHouse: %w", err)
+		return nil, bench.Cost{}, fmt.Errorf("read from ClickHouse: %w", err)
 	}
 	if answer.Fault != "" {
-		return nil, 0, fmt.Errorf("%s: %s", sql, answer.Fault)
+		return nil, bench.Cost{}, fmt.Errorf("%s: %s", sql, answer.Fault)
 	}
-	return answer.Rows, time.Duration(answer.NS), nil
+	return answer.Rows, bench.Cost{Wall: time.Duration(answer.NS), Processor: time.Duration(answer.CPU)}, nil
 }
 
 const (
@@ -207,7 +208,7 @@ func boolByte(b bool) byte {
 }
 
 // Ask implements bench.Subject.
-func (c *click) Ask(_ context.Context, q bench.Question) (bench.Answer, time.Duration, error) {
+func (c *click) Ask(_ context.Context, q bench.Question) (bench.Answer, bench.Cost, error) {
 	return c.query(q.In(bench.ClickHouse, bench.Now()) + " SETTINGS max_threads = " + strconv.Itoa(c.threads))
 }
 

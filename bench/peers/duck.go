@@ -127,17 +127,17 @@ func (d *duck) append(ctx context.Context, table string, fill func(put func(...d
 }
 
 // Ask implements bench.Subject.
-func (d *duck) Ask(ctx context.Context, q bench.Question) (bench.Answer, time.Duration, error) {
+func (d *duck) Ask(ctx context.Context, q bench.Question) (bench.Answer, bench.Cost, error) {
 	text := q.In(bench.DuckDB, bench.Now())
-	started := time.Now()
+	watch := bench.StartStopwatch()
 	rows, err := d.db.QueryContext(ctx, text)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%s: %w", text, err)
+		return nil, bench.Cost{}, fmt.Errorf("%s: %w", text, err)
 	}
 	defer rows.Close()
 	columns, err := rows.Columns()
 	if err != nil {
-		return nil, 0, err
+		return nil, bench.Cost{}, err
 	}
 	var answer bench.Answer
 	for rows.Next() {
@@ -147,12 +147,12 @@ func (d *duck) Ask(ctx context.Context, q bench.Question) (bench.Answer, time.Du
 			at[i] = &values[i]
 		}
 		if err := rows.Scan(at...); err != nil {
-			return nil, 0, err
+			return nil, bench.Cost{}, err
 		}
 		answer = append(answer, texts(values))
 	}
-	took := time.Since(started)
-	return answer, took, rows.Err()
+	cost := watch.Stop()
+	return answer, cost, rows.Err()
 }
 
 func texts(values []any) []string {
