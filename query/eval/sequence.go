@@ -17,6 +17,7 @@ type sequence struct {
 type seqStep struct {
 	step
 	pair   pairPred // the part of `where (…)` that mentions previous.; nil without
+	join   *join    // an equality in it; nil without
 	absent bool
 	gap    int64 // ms; Forever without `within`
 }
@@ -41,6 +42,9 @@ func (c *compiler) sequence(p *tree.Sequence) (plan, error) {
 		if linked != nil {
 			pc := pairs{compiler{env: c.env, zone: c.zone, event: &own}, compiler{env: c.env, zone: c.zone, event: &previous}}
 			if next.pair, err = pc.pred(linked); err != nil {
+				return nil, err
+			}
+			if next.join, err = pc.join(linked); err != nil {
 				return nil, err
 			}
 		}
@@ -92,6 +96,7 @@ type sequenceRunner struct {
 	visits      [][]visit
 	sorter      visitSorter
 	here, there []visit // events that can be chosen for the current and the next step
+	joiner      joiner
 }
 
 func (p sequence) bind(r *run) runner {
@@ -171,9 +176,15 @@ func (q *sequenceRunner) fits(lanes [][]visit) bool {
 	q.here = append(q.here[:0], lanes[0]...)
 	for k := range q.steps {
 		st, visits := &q.steps[k], lanes[k+1]
-		if st.absent {
+		joined := st.join != nil && len(q.here)*len(visits) > joinWorth
+		switch {
+		case st.absent && joined:
+			q.keepJoined(st, visits)
+		case st.absent:
 			q.keepWithout(st, visits)
-		} else {
+		case joined:
+			q.followJoined(st, visits)
+		default:
 			q.follow(st, visits)
 		}
 		if len(q.here) == 0 {

@@ -1,0 +1,137 @@
+package eval
+
+import (
+	"slices"
+
+	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// join is an equality of a step's condition between its own event and the chosen one, such as
+// `product_id = previous.product_id`. A profile with n events of both steps has up to n² pairs, and a
+// bot's day has thousands; with a join only events of equal value are paired.
+type join struct {
+	own, previous pairExpr
+}
+
+// joinWorth is the number of pairs below which looking at each is the cheaper way.
+const joinWorth = 256
+
+// join finds the first equality of a condition that can be joined on; nil without.
+func (c *pairs) join(linked tree.Pred) (*join, error) {
+	args := []tree.Pred{linked}
+	if and, ok := linked.(*tree.And); ok {
+		args = and.Args
+	}
+	for _, arg := range args {
+		p, ok := arg.(*tree.Compare)
+		if !ok || p.Op != tree.Eq {
+			continue
+		}
+		own, previous := p.L, p.R
+		if hasPrevious(own) {
+			own, previous = previous, own
+		}
+		if hasPrevious(own) || hasOwn(previous) || !hasPrevious(previous) {
+			continue
+		}
+		l, _, err := c.expr(own)
+		if err != nil {
+			return nil, err
+		}
+		r, _, err := c.expr(previous)
+		return &join{l, r}, err
+	}
+	return nil, nil
+}
+
+// hasOwn tells whether an expression looks at the step's own event.
+func hasOwn(x tree.Expr) bool {
+	switch x := x.(type) {
+	case *tree.Name:
+		return !x.Previous
+	case *tree.Arith:
+		return hasOwn(x.L) || hasOwn(x.R)
+	}
+	return false
+}
+
+// joiner holds what one profile's events of a join are found by. Chains go through the events of
+// equal value: head holds the first of each value, next the one after each event; -1 is the end.
+type joiner struct {
+	head map[Key]int
+	next []int
+}
+
+func (j *joiner) reset(n int) {
+	if j.head == nil {
+		j.head = map[Key]int{}
+	}
+	clear(j.head)
+	j.next = append(j.next[:0], make([]int, n)...)
+}
+
+// push puts event i in front of those of equal value.
+func (j *joiner) push(i int, v tree.Value) {
+	if v.Missing() {
+		return
+	}
+	key := KeyOf(v)
+	first, ok := j.head[key]
+	if !ok {
+		first = -1
+	}
+	j.next[i], j.head[key] = first, i
+}
+
+// first returns the first event of equal value, -1 without.
+func (j *joiner) first(v tree.Value) int {
+	if i, ok := j.head[KeyOf(v)]; ok && !v.Missing() {
+		return i
+	}
+	return -1
+}
+
+// followJoined is follow by a join: the chains hold the chosen events earlier than the visit, the
+// latest first.
+func (q *sequenceRunner) followJoined(st *seqStep, visits []visit) {
+	q.there = q.there[:0]
+	q.joiner.reset(len(q.here))
+	before := 0
+	for _, v := range visits {
+		for ; before < len(q.here) && q.here[before].time < v.time; before++ {
+			q.joiner.push(before, st.join.previous(&pair{previous: q.here[before].rowAt}))
+		}
+		for j := q.joiner.first(st.join.own(&pair{row: v.rowAt})); j >= 0 && v.time <= calendar.Add(q.here[j].time, st.gap); j = q.joiner.next[j] {
+			if st.pair(&pair{v.rowAt, q.here[j].rowAt}) {
+				q.there = append(q.there, v)
+				break
+			}
+		}
+	}
+	q.here, q.there = q.there, q.here
+}
+
+// keepJoined is keepWithout by a join. It goes back in time: the chains hold the visits later than the
+// chosen event, the earliest first.
+func (q *sequenceRunner) keepJoined(st *seqStep, visits []visit) {
+	q.there = q.there[:0]
+	q.joiner.reset(len(visits))
+	after := len(visits)
+	for i := len(q.here) - 1; i >= 0; i-- {
+		a := q.here[i]
+		for ; after > 0 && visits[after-1].time > a.time; after-- {
+			q.joiner.push(after-1, st.join.own(&pair{row: visits[after-1].rowAt}))
+		}
+		end := calendar.Add(a.time, st.gap)
+		found := end > q.now
+		for j := q.joiner.first(st.join.previous(&pair{previous: a.rowAt})); !found && j >= 0 && visits[j].time <= end; j = q.joiner.next[j] {
+			found = st.pair(&pair{visits[j].rowAt, a.rowAt})
+		}
+		if !found {
+			q.there = append(q.there, a)
+		}
+	}
+	slices.Reverse(q.there)
+	q.here, q.there = q.there, q.here
+}

@@ -1,0 +1,49 @@
+package eval
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/musterdb/muster/query/tree"
+)
+
+// TestJoined holds the joined ways through one profile's events against those that look at every pair.
+func TestJoined(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	rng := rand.New(rand.NewPCG(seed, 1))
+	values := []tree.Value{{}, tree.NumInt(1), tree.NumInt(2), tree.Num(tree.Decimal(25, 1)), tree.Str("a"), tree.Str("b")}
+	value := func(row int) tree.Value { return values[row%len(values)] }
+	own := func(x *pair) tree.Value { return value(x.row.row) }
+	previous := func(x *pair) tree.Value { return value(x.previous.row) }
+	st := &seqStep{join: &join{own, previous}, pair: func(x *pair) bool {
+		a, b := own(x), previous(x)
+		return !a.Missing() && a.Equal(b) && (x.row.row+x.previous.row)%3 > 0
+	}}
+	visits := func() []visit {
+		v := make([]visit, rng.IntN(30))
+		for i := range v {
+			v[i] = visit{rowAt{row: rng.IntN(1000)}, int64(rng.IntN(60)), 0}
+		}
+		slices.SortFunc(v, func(a, b visit) int { return cmp.Compare(a.time, b.time) })
+		return v
+	}
+	for range 2000 {
+		here, there := visits(), visits()
+		st.gap = int64(rng.IntN(40))
+		plain := &sequenceRunner{sequence: sequence{now: int64(rng.IntN(90))}, here: slices.Clone(here)}
+		joined := &sequenceRunner{sequence: plain.sequence, here: slices.Clone(here)}
+		if rng.IntN(2) == 0 {
+			plain.follow(st, there)
+			joined.followJoined(st, there)
+		} else {
+			plain.keepWithout(st, there)
+			joined.keepJoined(st, there)
+		}
+		if !slices.Equal(plain.here, joined.here) {
+			t.Fatalf("seed %d: %v then %v within %d at %d: %v joined, want %v", seed, here, there, st.gap, plain.now, joined.here, plain.here)
+		}
+	}
+}
