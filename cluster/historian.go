@@ -21,7 +21,7 @@ type historian struct {
 	room    *semaphore.Weighted
 	queue   chan historyTask
 	done    chan struct{}
-	decoder engine.Decoder
+	records recorder
 }
 
 // historyTask is an entry of messages with what became of them, or a request to sync up to seq.
@@ -106,7 +106,7 @@ func (h *historian) run(ctx context.Context) {
 
 // write makes an entry's records and appends them until the disk takes them.
 func (h *historian) write(ctx context.Context, task historyTask) {
-	records, err := makeRecords(&h.decoder, task.entry, task.outcomes)
+	records, err := h.records.make(task.entry, task.outcomes)
 	if err != nil {
 		h.log.Error("history skips an entry", "seq", task.seq, "err", err)
 		return

@@ -2,34 +2,37 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/query/tree"
 )
 
-// makeRecords returns the history records of an entry: one for each accepted message, in order. A
-// record is a messages entry of one message, so history needs no format of its own.
-func makeRecords(d *engine.Decoder, entry []byte, outcomes []engine.Outcome) ([]Record, error) {
-	command, err := d.Decode(entry)
-	if err != nil {
-		return nil, err
-	}
-	if len(command.Messages) != len(outcomes) {
-		return nil, fmt.Errorf("make records: %d outcomes for %d messages", len(outcomes), len(command.Messages))
-	}
-	records := make([]Record, 0, len(outcomes))
-	for i := range command.Messages {
-		if outcomes[i].Status != engine.Accepted {
-			continue
+// recorder makes the history records of entries, in memory that the next entry takes again.
+type recorder struct {
+	records []Record
+	data    []byte
+}
+
+// make returns the records of an entry: one for each accepted message, in order. A record is a
+// messages entry of one message, so history needs no format of its own.
+func (r *recorder) make(entry []byte, outcomes []engine.Outcome) ([]Record, error) {
+	r.records, r.data = r.records[:0], slices.Grow(r.data[:0], len(entry)+32*len(outcomes))
+	n := 0
+	err := engine.SplitMessages(entry, func(i int, id string, head, message []byte) {
+		n++
+		if i >= len(outcomes) || outcomes[i].Status != engine.Accepted {
+			return
 		}
-		m := command.Messages[i : i+1]
-		records = append(records, Record{
-			Key:  historyKey(literalID(m[0].UserID, m[0].AnonymousID)),
-			Data: engine.EncodeMessages(command.Catalog, m[0].ReceivedAt, m),
-		})
+		from := len(r.data)
+		r.data = append(append(r.data, head...), message...)
+		r.records = append(r.records, Record{Key: historyKey(id), Data: r.data[from:len(r.data):len(r.data)]})
+	})
+	if err == nil && n != len(outcomes) {
+		err = fmt.Errorf("make records: %d outcomes for %d messages", len(outcomes), n)
 	}
-	return records, nil
+	return r.records, err
 }
 
 // readRecord gives a record its names back. Ids are never reused, so any catalog at least as new as

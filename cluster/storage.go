@@ -36,7 +36,8 @@ type Log interface {
 // History keeps the messages a shard has received.
 type History interface {
 	// Append takes the records of one entry, in order; entries at or below Synced are ignored. On
-	// an error nothing of the entry was taken, and the call may be repeated.
+	// an error nothing of the entry was taken, and the call may be repeated. The records' memory is
+	// the caller's again afterwards.
 	Append(seq uint64, records []Record) error
 	// Sync makes everything up to seq durable.
 	Sync(seq uint64) error

@@ -74,7 +74,7 @@ func appendHeader(b []byte, kind CommandKind, now int64) []byte {
 //
 // REQUIRES: len(msgs) <= MaxMessages.
 func EncodeMessages(catalogVersion uint64, now int64, msgs []Message) []byte {
-	b := appendHeader(nil, MessagesCommand, now)
+	b := appendHeader(make([]byte, 0, entrySize(msgs)), MessagesCommand, now)
 	b = binary.AppendUvarint(b, catalogVersion)
 	b = binary.AppendUvarint(b, uint64(len(msgs)))
 	for i := range msgs {

@@ -38,6 +38,7 @@ func FuzzCommand(f *testing.F) {
 		if err != nil || c.Kind != MessagesCommand {
 			return
 		}
+		checkSplit(t, entry, &c)
 		again := EncodeMessages(c.Catalog, c.Now, c.Messages)
 		d, err := DecodeCommand(again)
 		if err != nil || !bytes.Equal(again, EncodeMessages(d.Catalog, d.Now, d.Messages)) {

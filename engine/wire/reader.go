@@ -185,3 +185,30 @@ func (r *Reader) number(v *tree.Value) {
 		r.Fail("number is not canonical")
 	}
 }
+
+// SkipValue reads a value without making it, and without checking more than its length.
+func (r *Reader) SkipValue() {
+	switch tree.Type(r.Byte()) {
+	case tree.BoolType:
+		r.Byte()
+	case tree.NumberType:
+		if int8(r.Byte()) == tree.FloatScale {
+			r.Take(8)
+			return
+		}
+		r.Varint()
+	case tree.TimeType:
+		r.Varint()
+	case tree.StringType:
+		r.Bytes()
+	case tree.ListType:
+		for range r.Count(2) {
+			if len(r.data) > 0 && tree.Type(r.data[0]) == tree.ListType {
+				r.Fail("list in a list")
+			}
+			r.SkipValue()
+		}
+	default:
+		r.Fail("value type")
+	}
+}
