@@ -30,7 +30,7 @@ func (n *Node) Ingest(ctx context.Context, msgs []engine.Incoming) ([]engine.Out
 		n.counters.refusedRequests.Add(1)
 		return nil, err
 	}
-	r := &routing{node: n, outcomes: make([]engine.Outcome, len(msgs)), homes: make([]int32, len(msgs))}
+	r := &routing{node: n}
 	if err := r.resolve(ctx, msgs); err != nil {
 		return nil, err
 	}
@@ -38,32 +38,65 @@ func (n *Node) Ingest(ctx context.Context, msgs []engine.Incoming) ([]engine.Out
 		return nil, err
 	}
 	n.counters.count(r.outcomes)
-	return r.outcomes, nil
+	return r.inOrder(), nil
 }
 
-// routing is one request on its way to the shards.
+// routing is one request on its way to the shards. Its messages lie together by shard, each shard's
+// in the order of the request, so that what goes to one shard at first is a slice of them.
 type routing struct {
 	node     *Node
+	resolver engine.Resolver
 	msgs     []engine.Message
-	outcomes []engine.Outcome // Status 0: still to be sent
-	homes    []int32          // the shard each message goes to next
+	order    []int32          // which message of the request each of msgs is
+	outcomes []engine.Outcome // of msgs; Status 0: still to be sent
+	homes    []int32          // the shard each of msgs goes to next
 	need     uint64
+}
+
+// inOrder returns the outcomes in the order of the request.
+func (r *routing) inOrder() []engine.Outcome {
+	outcomes := make([]engine.Outcome, len(r.outcomes))
+	for k, i := range r.order {
+		outcomes[i] = r.outcomes[k]
+	}
+	return outcomes
+}
+
+// arrange decides where each message goes and where in msgs it will be.
+func (r *routing) arrange(msgs []engine.Incoming) {
+	r.msgs, r.outcomes = make([]engine.Message, len(msgs)), make([]engine.Outcome, len(msgs))
+	r.order, r.homes = make([]int32, len(msgs)), make([]int32, len(msgs))
+	next := make([]int32, len(r.node.shards)+1)
+	places := make([]int32, len(msgs))
+	for i := range msgs {
+		home := place(literalID(msgs[i].UserID, msgs[i].AnonymousID), len(r.node.shards))
+		places[i] = int32(home)
+		next[home+1]++
+	}
+	for home := range r.node.shards {
+		next[home+1] += next[home]
+	}
+	for i, home := range places {
+		k := next[home]
+		next[home]++
+		r.order[k], r.homes[k] = int32(i), home
+	}
 }
 
 // resolve gives names their ids, defining those the catalog lacks. Messages it cannot take are
 // refused one by one.
 func (r *routing) resolve(ctx context.Context, msgs []engine.Incoming) error {
+	r.arrange(msgs)
 	state := r.node.registry.state.Load()
-	r.msgs = make([]engine.Message, len(msgs))
 	var again []int // messages with missing names
 	var names []catalog.Name
 	seen := map[catalog.Name]bool{}
-	for i := range msgs {
-		missing, err := r.resolveOne(state, msgs, i)
-		if err != nil || len(missing) == 0 {
+	for k, i := range r.order {
+		missing := r.resolveOne(state, &msgs[i], k)
+		if len(missing) == 0 {
 			continue
 		}
-		again = append(again, i)
+		again = append(again, k)
 		for _, name := range missing {
 			if !seen[name] {
 				// The definer may look at it after we have given up and msgs is somebody else's again.
@@ -79,10 +112,10 @@ func (r *routing) resolve(ctx context.Context, msgs []engine.Incoming) error {
 			return fmt.Errorf("define names: %w", err)
 		}
 		state = defined
-		for _, i := range again {
-			_, _ = r.resolveOne(state, msgs, i) // what is missing now was refused; err is in the outcome
-			if r.msgs[i].Event == engine.NoEvent && r.msgs[i].Kind.HasEvent() {
-				r.refuse(i, "there are too many event names, or this one cannot be a name")
+		for _, k := range again {
+			r.resolveOne(state, &msgs[r.order[k]], k) // what is missing now was refused
+			if r.msgs[k].Event == engine.NoEvent && r.msgs[k].Kind.HasEvent() {
+				r.refuse(k, "there are too many event names, or this one cannot be a name")
 			}
 		}
 	}
@@ -90,19 +123,16 @@ func (r *routing) resolve(ctx context.Context, msgs []engine.Incoming) error {
 	return nil
 }
 
-func (r *routing) resolveOne(state *catalog.State, msgs []engine.Incoming, i int) ([]catalog.Name, error) {
-	msg, missing, err := engine.Resolve(state, &msgs[i])
+func (r *routing) resolveOne(state *catalog.State, in *engine.Incoming, k int) []catalog.Name {
+	missing, err := r.resolver.Resolve(state, in, &r.msgs[k])
 	if err != nil {
-		r.refuse(i, err.Error())
-		return nil, err
+		r.refuse(k, err.Error())
 	}
-	r.msgs[i] = msg
-	r.homes[i] = int32(place(literalID(msg.UserID, msg.AnonymousID), len(r.node.shards)))
-	return missing, nil
+	return missing
 }
 
-func (r *routing) refuse(i int, reason string) {
-	r.outcomes[i] = engine.Outcome{Status: engine.Refused, Reason: reason}
+func (r *routing) refuse(k int, reason string) {
+	r.outcomes[k] = engine.Outcome{Status: engine.Refused, Reason: reason}
 }
 
 // run sends until every message has its final outcome: moved ones follow their owner, busy ones are
@@ -176,32 +206,43 @@ func (r *routing) round(ctx context.Context) (moved, busy bool, err error) {
 	return moved, busy, nil
 }
 
-// parcel is a proposal for one shard; index says which message each of its messages is.
+// parcel is a proposal for one shard; index says which of the routing's messages each of its is.
 type parcel struct {
 	to       *proposer
 	proposal *proposal
-	index    []int
+	index    []int32
 }
 
-// pack makes the parcels of a round, in order and none much larger than an entry.
+// pack makes the parcels of a round, in order and none much larger than an entry. In the first round
+// their messages are slices of the routing's; later, or where one was refused, they are gathered.
 func (r *routing) pack() []*parcel {
 	var parcels []*parcel
 	open := make([]*parcel, len(r.node.shards))
-	for i := range r.msgs {
-		if r.outcomes[i].Status != 0 {
+	for k := range r.msgs {
+		if r.outcomes[k].Status != 0 {
 			continue
 		}
-		home := r.homes[i]
-		size := messageSize(&r.msgs[i])
+		home := r.homes[k]
+		size := messageSize(&r.msgs[k])
 		p := open[home]
 		if p == nil || p.proposal.size+size > r.node.config.BatchBytes {
 			p = &parcel{to: r.node.shards[home].proposer, proposal: newProposal(nil, r.need, 0)}
 			parcels = append(parcels, p)
 			open[home] = p
 		}
-		p.proposal.msgs = append(p.proposal.msgs, r.msgs[i])
+		p.index = append(p.index, int32(k))
 		p.proposal.size += size
-		p.index = append(p.index, i)
+	}
+	for _, p := range parcels {
+		first, n := int(p.index[0]), len(p.index)
+		if int(p.index[n-1])-first == n-1 {
+			p.proposal.msgs = r.msgs[first : first+n : first+n]
+			continue
+		}
+		p.proposal.msgs = make([]engine.Message, n)
+		for i, k := range p.index {
+			p.proposal.msgs[i] = r.msgs[k]
+		}
 	}
 	return parcels
 }

@@ -24,26 +24,52 @@ const NoEvent = 1<<32 - 1
 // ErrIncoming is the cause of every refusal of a message by Resolve.
 var ErrIncoming = errors.New("message cannot be taken")
 
-// Resolve turns the names of in into ids of catalog c and its values into the catalog's types. missing
-// lists the names that c lacks, each with the type its value asks for: define them and resolve again.
-// Where that is refused msg is good as it is, without those fields (they count as mismatched), unless
-// its Event is NoEvent. msg shares strings and Context with in.
+// Resolver turns received messages into messages of ids, many of them with one piece of memory. The
+// zero Resolver is ready; it is for one goroutine.
+type Resolver struct {
+	slab []Field // messages' fields are cut from it
+}
+
+// slabFields is how many fields are made at once.
+const slabFields = 1024
+
+// Resolve resolves one message with a Resolver of its own.
 func Resolve(c *catalog.State, in *Incoming) (msg Message, missing []catalog.Name, err error) {
+	r := Resolver{slab: make([]Field, 0, len(in.Fields)+1)}
+	missing, err = r.Resolve(c, in, &msg)
+	return msg, missing, err
+}
+
+// Resolve sets msg to in with the names turned into ids of catalog c and its values into the
+// catalog's types. missing lists the names that c lacks, each with the type its value asks for:
+// define them and resolve again. Where that is refused msg is good as it is, without those fields
+// (they count as mismatched), unless its Event is NoEvent. msg shares strings and Context with in.
+func (r *Resolver) Resolve(c *catalog.State, in *Incoming, msg *Message) (missing []catalog.Name, err error) {
 	if err := checkIncoming(in); err != nil {
-		return Message{}, nil, err
+		*msg = Message{}
+		return nil, err
 	}
-	msg = Message{
+	*msg = Message{
 		Kind: in.Kind, MessageID: in.MessageID, Source: in.Source, Line: in.Line, UserID: in.UserID,
 		AnonymousID: in.AnonymousID, PreviousID: in.PreviousID, Time: in.Time, ReceivedAt: in.ReceivedAt,
-		Context: in.Context,
+		Context: in.Context, Fields: r.room(len(in.Fields) + 1), // one more for a group's id
 	}
 	if in.Kind.HasEvent() {
-		missing = resolveProperties(c, in, &msg)
+		missing = resolveProperties(c, in, msg)
 	} else {
-		missing = resolveAttributes(c, in, &msg)
+		missing = resolveAttributes(c, in, msg)
 	}
-	msg.Fields = sortFields(msg.Fields)
-	return msg, missing, nil
+	r.slab = r.slab[:len(r.slab)+len(msg.Fields)]
+	msg.Fields = sortFields(slices.Clip(msg.Fields))
+	return missing, nil
+}
+
+// room returns an empty slice behind the slab's used part with room for n fields.
+func (r *Resolver) room(n int) []Field {
+	if cap(r.slab)-len(r.slab) < n {
+		r.slab = make([]Field, 0, max(slabFields, n))
+	}
+	return r.slab[len(r.slab) : len(r.slab) : len(r.slab)+n]
 }
 
 // HasEvent tells whether messages of the kind append an event.
@@ -78,7 +104,6 @@ func resolveProperties(c *catalog.State, in *Incoming, msg *Message) (missing []
 		msg.Event = NoEvent
 		missing = append(missing, catalog.Name{Kind: query.EventName, Name: in.Event})
 	}
-	msg.Fields = make([]Field, 0, len(in.Fields))
 	for i := range in.Fields {
 		f := &in.Fields[i]
 		var id uint32
