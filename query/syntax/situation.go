@@ -29,7 +29,6 @@ type walker struct {
 	subject string // the name last seen
 	stmt    string
 	where   bool // a condition has begun
-	of      bool // the last word `of` belongs to a measure or an rfm
 }
 
 // walk returns the situation behind the tokens.
