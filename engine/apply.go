@@ -6,6 +6,7 @@ import (
 
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/engine/identity"
+	"github.com/musterdb/muster/engine/member"
 	"github.com/musterdb/muster/query"
 )
 
@@ -25,6 +26,9 @@ type Result struct {
 	Reason string
 	// Identity is the answer to an identity entry.
 	Identity identity.Reply
+	// Changes is what the entry, and the time it brought, did to the memberships of segments, in the
+	// order of instants.
+	Changes []Change
 	// Merges tells that the outbox of the merge protocol may have something to do.
 	Merges bool
 }
@@ -61,6 +65,7 @@ func (s *Shard) Apply(seq uint64, entry []byte) (Result, error) {
 	s.root.seq = seq
 	s.root.time = max(s.root.time, c.Now)
 	result := Result{Kind: c.Kind, Now: s.root.time}
+	s.advanceLive(causeOf(c.Kind))
 	switch c.Kind {
 	case MessagesCommand:
 		s.applyMessages(&c, &result)
@@ -70,9 +75,34 @@ func (s *Shard) Apply(seq uint64, entry []byte) (Result, error) {
 		s.applyList(c.List, &result)
 	case IdentityCommand:
 		s.applyIdentity(c.Identity, &result)
+	case RefreshCommand:
+		s.applyRefresh(c.Refresh, &result)
 	}
+	s.finishLive(&result)
 	result.Merges = s.merged
 	return result, nil
+}
+
+// causeOf is why what an entry of a kind brings changes memberships; messages say it one by one.
+func causeOf(kind CommandKind) Cause {
+	switch kind {
+	case IdentityCommand:
+		return ByMerge
+	case CatalogCommand:
+		return ByDefinition
+	}
+	return ByAttribute
+}
+
+// causeOfMessage is why what a message brings changes memberships.
+func causeOfMessage(m *Message) Cause {
+	switch {
+	case m.MessageID == "" && m.Source != "":
+		return ByImport
+	case m.Kind.HasEvent():
+		return ByEvent
+	}
+	return ByAttribute
 }
 
 func (s *Shard) applyCatalog(change catalog.Change, result *Result) {
@@ -88,6 +118,7 @@ func (s *Shard) applyCatalog(change catalog.Change, result *Result) {
 	}
 	s.root.catalog = next
 	s.defineColumns()
+	s.defineSegments(change)
 }
 
 // defineColumns makes room for what the catalog defines. REQUIRES: the root is owned.
@@ -140,6 +171,9 @@ func (s *Shard) applyMessage(m *Message) Outcome {
 		if s.seenMessage(hash) {
 			return Outcome{Status: Duplicate}
 		}
+	}
+	if s.live != nil {
+		s.live.tracker.Because(member.Cause(causeOfMessage(m)))
 	}
 	ref := canonicalRef(m)
 	x := s.space(ref.Anonymous)

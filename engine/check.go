@@ -57,7 +57,11 @@ func (r *root) check() error {
 	if err != nil {
 		return err
 	}
-	if sum = sum.add(lists); sum != r.hash {
+	members, err := r.checkSegments(&View{root: r})
+	if err != nil {
+		return err
+	}
+	if sum = sum.add(lists).add(members); sum != r.hash {
 		return invariant("the hash of all facts is %x, not %x", sum.bytes(), r.hash.bytes())
 	}
 	return nil

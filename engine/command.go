@@ -20,6 +20,7 @@ const (
 	CatalogCommand
 	ListCommand
 	IdentityCommand
+	RefreshCommand
 )
 
 // commandFormat is the format version that stands first in every entry.
@@ -40,6 +41,7 @@ type Command struct {
 	Change   catalog.Change   // CatalogCommand
 	List     ListUpdate       // ListCommand
 	Identity identity.Command // IdentityCommand
+	Refresh  Refresh          // RefreshCommand
 }
 
 // ListUpdate adds and removes profile ids of a static list, in this order.
@@ -208,6 +210,8 @@ func (d *Decoder) Decode(entry []byte) (Command, error) {
 			return Command{}, fmt.Errorf("%w: %w", ErrCommand, err)
 		}
 		c.Identity = step
+	case RefreshCommand:
+		c.Refresh = readRefresh(r)
 	default:
 		r.Fail("kind")
 	}

@@ -40,6 +40,7 @@ const (
 	factHome
 	factListed
 	factOrdinals
+	factMember
 )
 
 // Odd constants without a pattern (digits of π); any would do, but they are part of the format of

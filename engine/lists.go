@@ -71,7 +71,7 @@ func (s *Shard) applyList(update ListUpdate, result *Result) {
 		l.listed.set(&s.epochs, code, 1)
 		s.root.hash = s.root.hash.add(fact(factListed, uint64(update.List), hash, 0))
 		if ordinal, ok := s.root.findLiteral(id); ok {
-			l.put(&s.epochs, ordinal, true)
+			s.place(update.List, ordinal, true)
 		}
 	}
 	for _, id := range update.Remove {
@@ -83,7 +83,7 @@ func (s *Shard) applyList(update ListUpdate, result *Result) {
 		l.listed.clear(&s.epochs, code)
 		s.root.hash = s.root.hash.sub(fact(factListed, uint64(update.List), hash, 0))
 		if ordinal, ok := s.root.findLiteral(id); ok {
-			l.put(&s.epochs, ordinal, s.root.onList(l, ordinal))
+			s.place(update.List, ordinal, s.root.onList(l, ordinal))
 		}
 	}
 }
@@ -124,6 +124,14 @@ func (l *list) put(e *epochs, ordinal uint32, member bool) {
 	}
 }
 
+// place sets whether a profile is a member of a list. REQUIRES: the root is owned.
+func (s *Shard) place(list, ordinal uint32, member bool) {
+	s.list(list).put(&s.epochs, ordinal, member)
+	if s.live != nil {
+		s.live.tracker.Listed(ordinal, list)
+	}
+}
+
 // findLiteral returns the profile that answers to an id: a user id first, else an anonymous one.
 func (r *root) findLiteral(id string) (uint32, bool) {
 	hash := xxh3.HashString(id)
@@ -155,7 +163,7 @@ func (s *Shard) listAttached(id string, ordinal uint32) {
 	for i, l := range s.root.lists {
 		if l != nil && l.has(id) {
 			if found, ok := s.root.findLiteral(id); ok && found == ordinal {
-				s.list(uint32(i)).put(&s.epochs, ordinal, true)
+				s.place(uint32(i), ordinal, true)
 			}
 		}
 	}
@@ -165,7 +173,7 @@ func (s *Shard) listAttached(id string, ordinal uint32) {
 func (s *Shard) relist(ordinal uint32) {
 	for i, l := range s.root.lists {
 		if l != nil {
-			s.list(uint32(i)).put(&s.epochs, ordinal, s.root.onList(l, ordinal))
+			s.place(uint32(i), ordinal, s.root.onList(l, ordinal))
 		}
 	}
 }
@@ -174,7 +182,7 @@ func (s *Shard) relist(ordinal uint32) {
 func (s *Shard) unlist(ordinal uint32) {
 	for i, l := range s.root.lists {
 		if l != nil {
-			s.list(uint32(i)).put(&s.epochs, ordinal, false)
+			s.place(uint32(i), ordinal, false)
 		}
 	}
 }

@@ -83,6 +83,9 @@ func (s *Shard) profileOfCode(ref identity.Ref, x idSpace, code uint32) uint32 {
 		s.root.profiles = append(s.root.profiles, nil)
 	}
 	s.root.profiles[chunk], _ = s.root.profiles[chunk].add(&s.epochs, uint16(ordinal))
+	if s.live != nil {
+		s.live.tracker.Profile(ordinal)
+	}
 	s.attach(ref, ordinal)
 	return ordinal
 }
@@ -108,6 +111,9 @@ func (s *Shard) attach(ref identity.Ref, ordinal uint32) {
 	}
 	s.root.hash = s.root.hash.add(idFact(x.kind, ref.ID, ordinal))
 	s.listAttached(ref.ID, ordinal)
+	if s.live != nil {
+		s.live.tracker.IDs(ordinal)
+	}
 	if isShadowed && shadowed != ordinal {
 		s.relist(shadowed)
 	}

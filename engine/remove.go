@@ -53,6 +53,9 @@ func (s *Shard) removeProfile(ordinal uint32) {
 	}
 	s.root.profiles[chunk], _ = s.root.profiles[chunk].remove(&s.epochs, pos)
 	s.cuts++
+	if s.live != nil {
+		s.live.tracker.Gone(ordinal)
+	}
 }
 
 func (s *Shard) removeEvents(event, ordinal uint32) {

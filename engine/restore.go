@@ -87,10 +87,14 @@ func (x *restorer) take(kind uint8, key, data []byte) error {
 	return x.read(kind, k, data)
 }
 
-// rankOfPage orders the kinds; those of events come mixed, event by event.
+// rankOfPage orders the kinds; those of events come mixed, event by event, and those of
+// segments stand between merges and the end, though their numbers are newer.
 func rankOfPage(kind uint8) uint8 {
-	if kind == pageLeaf || kind == pageTail {
+	switch kind {
+	case pageLeaf, pageTail:
 		return pageProperties
+	case pageSegment, pageMembers, pageBuild:
+		return pageMerges
 	}
 	return kind
 }
@@ -126,6 +130,12 @@ func (x *restorer) read(kind uint8, key [4]uint64, data []byte) error {
 		}
 		x.r.merges = append([]byte(nil), data...)
 		return nil
+	case pageSegment:
+		x.segment(r, key[0])
+	case pageMembers:
+		x.members(r, key[0], key[1])
+	case pageBuild:
+		x.build(r)
 	case pageEnd:
 		x.ended = true
 	default:

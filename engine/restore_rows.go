@@ -266,5 +266,5 @@ func (x *restorer) finish() error {
 			}
 		}
 	}
-	return nil
+	return x.s.restoreLive()
 }

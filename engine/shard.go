@@ -98,6 +98,8 @@ type root struct {
 	lists                []*list
 	dedup                *dedup
 	imports              []*importSource
+	segments             []*segment // by slot; nil: free
+	builds               []build
 	merges               []byte // encoded state of the merge protocol
 	mismatched           int64  // values dropped because they had another type
 }
@@ -118,7 +120,8 @@ type Shard struct {
 	importIndex map[string]int
 	machine     *identity.Machine
 	facts       heldFacts
-	merged      bool // the machine changed since root.merges was made
+	merged      bool  // the machine changed since root.merges was made
+	live        *live // nil without segments
 	decoder     Decoder
 	outcomes    []Outcome
 	departed    departed // profiles the last entry removed
@@ -158,6 +161,7 @@ func (s *Shard) own() {
 	copied.events = slices.Clone(copied.events)
 	copied.lists = slices.Clone(copied.lists)
 	copied.imports = slices.Clone(copied.imports)
+	copied.segments = slices.Clone(copied.segments)
 	s.root = &copied
 }
 

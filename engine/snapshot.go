@@ -38,6 +38,9 @@ const (
 	pageList                  // list
 	pageMerges                // no key
 	pageEnd                   // no key, no data
+	pageSegment               // slot
+	pageMembers               // slot, chunk
+	pageBuild                 // number
 )
 
 // snapshotFormat stands first in the data of every page; after it a 1 if the page goes on in the
@@ -73,7 +76,7 @@ type snapshotWriter struct {
 func (v *View) WriteSnapshot(sink PageSink) error {
 	w := &snapshotWriter{sink: sink}
 	for _, part := range []func(*root) error{
-		w.header, w.dictionaries, w.profiles, w.columns, w.events, w.dedup, w.imports, w.lists, w.merges,
+		w.header, w.dictionaries, w.profiles, w.columns, w.events, w.dedup, w.imports, w.lists, w.merges, w.segments, w.end,
 	} {
 		if err := part(v.root); err != nil {
 			return fmt.Errorf("write snapshot at %d: %w", v.root.seq, err)
@@ -395,8 +398,9 @@ func (w *snapshotWriter) lists(r *root) error {
 }
 
 func (w *snapshotWriter) merges(r *root) error {
-	if err := w.put(pageMerges, r.merges); err != nil {
-		return err
-	}
+	return w.put(pageMerges, r.merges)
+}
+
+func (w *snapshotWriter) end(*root) error {
 	return w.put(pageEnd, nil)
 }

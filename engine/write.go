@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/musterdb/muster/engine/member"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 	"github.com/zeebo/xxh3"
@@ -91,6 +92,9 @@ func (s *Shard) setAttribute(ordinal, id uint32, v tree.Value) {
 	default:
 		c.set(&s.epochs, ordinal, x.raw)
 	}
+	if s.live != nil {
+		s.live.tracker.Attribute(ordinal, id)
+	}
 }
 
 // storedAttribute returns what a column holds for an ordinal.
@@ -128,18 +132,21 @@ func (s *Shard) appendEvent(ordinal, event uint32, time int64, fields []Field) {
 	types := s.root.catalog.EventByID(event).Properties()
 	for i := range fields {
 		id, typ := fields[i].ID, types[fields[i].ID].Type
-		if v, ok := s.store(fields[i].Value, typ); ok && s.setProperty(table, t, row, id, typ, &v) {
+		if v, ok := s.store(fields[i].Value, typ); ok && s.setProperty(event, t, row, id, typ, &v) {
 			properties += propertyHash(id, v.hash(typ))
 		}
 	}
 	s.root.hash = s.root.hash.add(eventFact(ordinal, event, time, properties))
 	s.seen(ordinal, time)
 	s.markDue(seriesKey{event, chunk}, x)
+	if s.live != nil {
+		s.live.tracker.Event(ordinal, event, time, func() (*query.Block, int) { return t.block(), row })
+	}
 }
 
 // setProperty writes one property of a row; it returns false when the dictionary is full.
-func (s *Shard) setProperty(table *eventTable, t *tail, row int, id uint32, typ tree.Type, v *stored) bool {
-	p := table.property(id, typ)
+func (s *Shard) setProperty(event uint32, t *tail, row int, id uint32, typ tree.Type, v *stored) bool {
+	p := s.root.events[event].property(id, typ)
 	if p.dict == nil {
 		c := t.column(id, typ, nil)
 		if typ == tree.NumberType {
@@ -152,6 +159,9 @@ func (s *Shard) setProperty(table *eventTable, t *tail, row int, id uint32, typ 
 	code, ok := p.dict.find(v.text, v.xxh)
 	if !ok {
 		if p.dict.Len() >= s.config.DictCap {
+			if !p.overflowed && s.live != nil {
+				s.live.over = append(s.live.over, member.Property{Event: event, Property: id})
+			}
 			p.overflowed = true
 			return false
 		}

@@ -1,0 +1,208 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/engine/member"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/check"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// defineSegments makes live segments follow a change of the catalog, which is applied already.
+func (s *Shard) defineSegments(change catalog.Change) {
+	l := s.live
+	if l == nil {
+		if change.Kind != catalog.PutSegment {
+			return
+		}
+		l = s.startLive()
+	}
+	l.tracker.SetSchema(s.root.catalog.Schema())
+	l.tracker.Because(member.ByDefinition)
+	var affected map[string]bool
+	switch change.Kind {
+	case catalog.PutSegment:
+		l.slotOf(change.Segment.Name)
+		affected = l.standingOn(change.Segment.Name)
+		affected[change.Segment.Name] = true
+	case catalog.DropSegment:
+		affected = l.standingOn(change.Name)
+		delete(affected, change.Name)
+		l.drop(change.Name)
+	case catalog.PutList, catalog.DropList, catalog.DefineNames:
+		affected = l.changedNames(change.Kind)
+	default:
+		return
+	}
+	l.define(slices.Sorted(maps.Keys(affected)))
+}
+
+// slotOf returns the slot of a segment, giving it the first free one if need be.
+func (l *live) slotOf(name string) int {
+	if slot, ok := l.slots[name]; ok {
+		return slot
+	}
+	slot := slices.Index(l.s.root.segments, nil)
+	if slot < 0 {
+		slot = len(l.s.root.segments)
+		l.s.root.segments = append(l.s.root.segments, nil)
+	}
+	l.s.root.segments[slot] = &segment{epoch: l.s.epochs.current, name: name}
+	l.slots[name] = slot
+	return slot
+}
+
+func (l *live) drop(name string) {
+	slot := l.slots[name]
+	delete(l.slots, name)
+	l.tracker.Drop(slot)
+	l.dropped = append(l.dropped, slot)
+}
+
+// standingOn returns the segments that ask a segment, also through others, and those that failed:
+// what they lack may be there now.
+func (l *live) standingOn(name string) map[string]bool {
+	found := l.failed()
+	for other, slot := range l.slots {
+		if slices.Contains(l.needs[slot].Segments, name) {
+			found[other] = true
+		}
+	}
+	return found
+}
+
+func (l *live) failed() map[string]bool {
+	found := map[string]bool{}
+	for name, slot := range l.slots {
+		if l.s.root.segments[slot].state == SegmentFailed {
+			found[name] = true
+		}
+	}
+	return found
+}
+
+// changedNames returns the segments that new names or lists may give another meaning.
+func (l *live) changedNames(kind catalog.ChangeKind) map[string]bool {
+	found := l.failed()
+	for name, slot := range l.slots {
+		needs := l.needs[slot]
+		if kind == catalog.DefineNames && needs.Unknown || kind != catalog.DefineNames && len(needs.Lists) > 0 {
+			found[name] = true
+		}
+	}
+	return found
+}
+
+// define makes some segments anew from the catalog; they become live together.
+func (l *live) define(names []string) {
+	var definitions []member.Definition
+	for _, name := range names {
+		d, ok := l.definition(name)
+		if ok {
+			definitions = append(definitions, d)
+		}
+	}
+	l.build(definitions)
+}
+
+func (l *live) build(definitions []member.Definition) {
+	if len(definitions) == 0 {
+		return
+	}
+	for i, err := range l.tracker.Define(definitions) {
+		if err != nil {
+			l.fail(definitions[i].Name, err.Error())
+		}
+	}
+}
+
+// definition checks a segment; ok is false where there is nothing to be built: it failed, or its
+// membership comes by refreshes.
+func (l *live) definition(name string) (d member.Definition, ok bool) {
+	slot := l.slots[name]
+	x := l.s.segment(slot)
+	asked, err := l.checked(name)
+	if err != nil {
+		l.needs[slot] = member.Needs{}
+		l.fail(name, err.Error())
+		return d, false
+	}
+	l.needs[slot] = member.NeedsOf(l.s.root.catalog.Schema(), asked)
+	if reason := l.overflowed(slot); reason != "" {
+		l.fail(name, reason)
+		return d, false
+	}
+	x.reason, x.period, x.held = "", 0, member.IsHeld(asked.Def)
+	if !x.held {
+		x.state = SegmentBuilding
+		return l.definitionOf(name, slot, asked), true
+	}
+	l.tracker.Hold(slot, name)
+	x.state = SegmentWaiting
+	if period, ok := asked.Def.Refresh.Millis(); ok && period > 0 && !member.HasRank(asked.Def.Pred) {
+		x.state, x.period, x.next = SegmentLive, period, l.s.root.time+period
+		l.refresh = append(l.refresh, slot)
+	}
+	return d, false
+}
+
+// checked returns `in segment name`, checked, with the definition it stands for.
+func (l *live) checked(name string) (*tree.InSegment, error) {
+	p, _, err := check.Predicate(&tree.InSegment{Name: name}, l.s.root.catalog.Schema())
+	if err != nil {
+		return nil, err
+	}
+	return p.(*tree.InSegment), nil
+}
+
+func (l *live) definitionOf(name string, slot int, asked *tree.InSegment) member.Definition {
+	return member.Definition{
+		Slot: slot, Name: name, Zone: asked.Def.Zone, Pred: asked.Def.Pred, Catalog: l.s.root.catalog.Version(),
+		Held: func(name string) (int, bool) {
+			slot, ok := l.slots[name]
+			return slot, ok && l.s.root.segments[slot].held && l.s.root.segments[slot].state != SegmentFailed
+		},
+	}
+}
+
+// fail takes all members from a segment that cannot be evaluated and says why.
+func (l *live) fail(name, reason string) {
+	slot := l.slots[name]
+	x := l.s.segment(slot)
+	x.state, x.reason, x.held, x.period = SegmentFailed, reason, false, 0
+	if text, ok := l.s.root.catalog.SegmentText(name); ok {
+		x.version = text.Version
+	}
+	l.tracker.Because(member.ByDefinition)
+	l.tracker.Drop(slot)
+	l.tracker.Hold(slot, name)
+	l.tracker.Refresh(slot, func(_ int, out *query.Bits) { *out = query.Bits{} })
+}
+
+// overflowed says which property that a segment reads is not in memory with all its values.
+func (l *live) overflowed(slot int) string {
+	for _, p := range l.needs[slot].Properties {
+		if table := l.s.root.events[p.Event]; int(p.Property) < len(table.props) && table.props[p.Property].overflowed {
+			event := l.s.root.catalog.EventByID(p.Event)
+			return fmt.Sprintf("property %s of event %q has too many values to be held in memory", event.Properties()[p.Property].Name, event.Name)
+		}
+	}
+	return ""
+}
+
+// failOverflowed fails the segments that read a property which overflowed in this entry, by name.
+func (l *live) failOverflowed() {
+	for _, name := range slices.Sorted(maps.Keys(l.slots)) {
+		slot := l.slots[name]
+		for _, p := range l.over {
+			if slices.Contains(l.needs[slot].Properties, p) && l.s.root.segments[slot].state != SegmentFailed {
+				l.fail(name, l.overflowed(slot))
+			}
+		}
+	}
+	l.over = l.over[:0]
+}

@@ -1,0 +1,108 @@
+package engine
+
+import (
+	"github.com/musterdb/muster/query"
+)
+
+// profileSource is the state to be asked about one profile: what it returns for a chunk is right at
+// that profile's position only, and is made in a fraction of the time.
+type profileSource struct {
+	root    *root
+	ordinal uint32
+	pages   [pagesPerChunk]query.Vec
+}
+
+var _ query.Source = (*profileSource)(nil)
+
+// Chunks implements query.Source.
+func (p *profileSource) Chunks() int { return len(p.root.profiles) }
+
+// Profiles implements query.Source.
+func (p *profileSource) Profiles(_ int, out *query.Bits) {
+	*out = query.Bits{}
+	if p.root.exists(p.ordinal) {
+		out.Set(uint16(p.ordinal))
+	}
+}
+
+// Attribute implements query.Source: of the pages only that of the profile is filled, until the next
+// call.
+func (p *profileSource) Attribute(id uint32, _ int) []query.Vec {
+	i := columnsOfEveryShard + int(id) - int(query.FirstAttribute)
+	switch {
+	case id == query.AttrFirstSeen:
+		i = columnFirstSeen
+	case id == query.AttrLastSeen:
+		i = columnLastSeen
+	case id < query.FirstAttribute || i >= len(p.root.columns):
+		return nil
+	}
+	c := p.root.columns[i]
+	page, _ := c.at(p.ordinal)
+	if page == nil {
+		return nil
+	}
+	n := int(p.ordinal % query.ChunkSize / query.PageRows)
+	p.pages[n] = page.vec(c.t, dictOrNil(c.dict), query.PageRows)
+	return p.pages[:n+1]
+}
+
+// Series implements query.Source. Where the profile has no such event there are no blocks; Ever is
+// not told.
+func (p *profileSource) Series(event uint32, chunk int) query.Series {
+	s := p.root.series(event, chunk)
+	if s == nil || !s.ever.has(uint16(p.ordinal)) {
+		return query.Series{}
+	}
+	out := query.Series{Min: s.min, Max: s.max, Rows: s.rows}
+	out.Blocks = make([]*query.Block, 0, len(s.leaves)+2)
+	for _, l := range s.leaves {
+		out.Blocks = append(out.Blocks, &l.block)
+	}
+	if s.late != nil {
+		out.Blocks = append(out.Blocks, s.late.block())
+	}
+	if s.main != nil {
+		out.Blocks = append(out.Blocks, s.main.block())
+	}
+	return out
+}
+
+// Events implements query.Source.
+func (p *profileSource) Events(chunk int) []uint32 {
+	var events []uint32
+	for event := range p.root.events {
+		if s := p.root.series(uint32(event), chunk); s != nil && s.ever.has(uint16(p.ordinal)) {
+			events = append(events, uint32(event))
+		}
+	}
+	return events
+}
+
+// ID implements query.Source.
+func (p *profileSource) ID(ordinal uint32) string {
+	ref, _ := p.root.canonical(ordinal)
+	return ref.ID
+}
+
+// UserID implements query.Source.
+func (p *profileSource) UserID(ordinal uint32) (string, bool) {
+	return (&View{root: p.root}).UserID(ordinal)
+}
+
+// AnonymousID implements query.Source.
+func (p *profileSource) AnonymousID(ordinal uint32) (string, bool) {
+	return (&View{root: p.root}).AnonymousID(ordinal)
+}
+
+// Find implements query.Source.
+func (p *profileSource) Find(id string) (uint32, bool) { return p.root.findLiteral(id) }
+
+// InList implements query.Source.
+func (p *profileSource) InList(id uint32, chunk int, out *query.Bits) {
+	*out = query.Bits{}
+	if int(id) < len(p.root.lists) && p.root.lists[id] != nil && chunk < len(p.root.lists[id].members) &&
+		p.root.lists[id].members[chunk].has(uint16(p.ordinal)) {
+		out.Set(uint16(p.ordinal))
+	}
+}

@@ -1,0 +1,336 @@
+package member
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/match"
+	"github.com/musterdb/muster/query/syntax"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// Definition is a segment to be live: its checked predicate, with the segments it asks expanded.
+type Definition struct {
+	Slot int
+	Name string
+	Zone string
+	Pred tree.Pred
+	// Catalog is the version that Pred was checked with.
+	Catalog uint64
+	// Held returns the slot of a segment that has the membership of its last refresh, which the
+	// predicate asks.
+	Held func(name string) (slot int, ok bool)
+}
+
+// IsHeld tells whether a segment has the membership of its last refresh: it says so, or it has a
+// rank.
+func IsHeld(s *tree.Segment) bool { return s.Refresh.N > 0 || HasRank(s.Pred) }
+
+// HasRank tells whether a predicate has a rank of its own.
+func HasRank(p tree.Pred) bool {
+	switch p := p.(type) {
+	case *tree.And:
+		return anyRank(p.Args)
+	case *tree.Or:
+		return anyRank(p.Args)
+	case *tree.Not:
+		return HasRank(p.Arg)
+	case *tree.Rank:
+		return true
+	}
+	return false // a segment that is asked is held on its own
+}
+
+func anyRank(args []tree.Pred) bool {
+	for _, arg := range args {
+		if HasRank(arg) {
+			return true
+		}
+	}
+	return false
+}
+
+// compiler makes the program of one segment.
+type compiler struct {
+	t    *Tracker
+	s    *segment
+	d    Definition
+	zone *time.Location
+}
+
+func (t *Tracker) compile(s *segment, d Definition) error {
+	zone, err := time.LoadLocation(d.Zone)
+	if err != nil {
+		return fmt.Errorf("load the zone of segment %q: %w", d.Name, err)
+	}
+	c := compiler{t: t, s: s, d: d, zone: zone}
+	program, err := c.pred(d.Pred)
+	if err != nil {
+		return err
+	}
+	s.program = &program
+	return nil
+}
+
+func (c *compiler) pred(p tree.Pred) (node, error) {
+	switch p := p.(type) {
+	case nil, *tree.Everyone:
+		return node{op: opEveryone}, nil
+	case *tree.And:
+		return c.all(opAnd, p.Args)
+	case *tree.Or:
+		return c.all(opOr, p.Args)
+	case *tree.Not:
+		return c.all(opNot, []tree.Pred{p.Arg})
+	case *tree.InSegment:
+		return c.segment(p)
+	case *tree.Compare:
+		if p.Op == tree.Ne {
+			equal := *p
+			equal.Op = tree.Eq
+			return c.all(opNot, []tree.Pred{&equal})
+		}
+		if m, lo, hi, ok := countBetween(p); ok {
+			return c.counted(p, tree.Step{Event: m.Event, Where: m.Where}, m.Window, lo, hi)
+		}
+	case *tree.Did:
+		lo, hi := int64(1), int64(-1)
+		if p.Count != nil {
+			lo, hi = p.Count.Bounds()
+		}
+		return c.counted(p, p.Step, p.Window, lo, hi)
+	case *tree.Edge:
+		return c.edge(p)
+	}
+	return c.condition(p)
+}
+
+func (c *compiler) all(o op, args []tree.Pred) (node, error) {
+	n := node{op: o, args: make([]node, len(args))}
+	for i, arg := range args {
+		var err error
+		if n.args[i], err = c.pred(arg); err != nil {
+			return node{}, err
+		}
+	}
+	return n, nil
+}
+
+// segment takes the program of a segment that is asked, or stands on its membership if that is held.
+func (c *compiler) segment(p *tree.InSegment) (node, error) {
+	if p.Def == nil {
+		return node{}, fmt.Errorf("segment %q is not expanded", p.Name)
+	}
+	if IsHeld(p.Def) {
+		slot, ok := c.d.Held(p.Name)
+		if !ok {
+			return node{}, fmt.Errorf("segment %q has no membership", p.Name)
+		}
+		return node{op: opLeaf, leaf: membership{c.t, slot}}, nil
+	}
+	zone, err := time.LoadLocation(p.Def.Zone)
+	if err != nil {
+		return node{}, fmt.Errorf("load the zone of segment %q: %w", p.Name, err)
+	}
+	inner := *c
+	inner.zone = zone
+	return inner.pred(p.Def.Pred)
+}
+
+// countBetween reads a comparison of a count with a whole number as lo <= n <= hi.
+func countBetween(p *tree.Compare) (m *tree.Measure, lo, hi int64, ok bool) {
+	o, l, r := p.Op, p.L, p.R
+	if _, literal := l.(*tree.Literal); literal {
+		l, r = r, l
+		o = map[tree.Op]tree.Op{tree.Eq: tree.Eq, tree.Lt: tree.Gt, tree.Gt: tree.Lt, tree.Le: tree.Ge, tree.Ge: tree.Le}[o]
+	}
+	m, isMeasure := l.(*tree.Measure)
+	x, isLiteral := r.(*tree.Literal)
+	if !isMeasure || !isLiteral || m.Fn != tree.CountFn || x.Value.Type != tree.NumberType {
+		return nil, 0, 0, false
+	}
+	n := x.Value.Number()
+	if n.IsFloat() || n.Scale != 0 || n.Coef < 0 || n.Coef > 1<<32 {
+		return nil, 0, 0, false
+	}
+	switch o {
+	case tree.Eq:
+		return m, n.Coef, n.Coef, true
+	case tree.Lt:
+		if n.Coef == 0 {
+			return m, 1, 0, true
+		}
+		return m, 0, n.Coef - 1, true
+	case tree.Le:
+		return m, 0, n.Coef, true
+	case tree.Gt:
+		return m, n.Coef + 1, -1, true
+	case tree.Ge:
+		return m, n.Coef, -1, true
+	}
+	return nil, 0, 0, false
+}
+
+// counted is a comparison with a counter, or the condition p itself where edges do not tell.
+func (c *compiler) counted(p tree.Pred, s tree.Step, w tree.Window, lo, hi int64) (node, error) {
+	event, known := c.t.schema.Event(s.Event)
+	if !known || !countable(w) {
+		return c.condition(p)
+	}
+	d, err := dependsOn(c.t.schema, s.Where)
+	if err != nil || d.timing != steady || d.unknown {
+		return c.condition(p)
+	}
+	at := &step{event: event, name: s.Event, where: s.Where, key: strconv.Itoa(int(event)) + c.keyOf(s.Where)}
+	if at.test, err = match.CompileStep(c.t.schema, c.zone, event, s.Where); err != nil {
+		return node{}, err
+	}
+	k, err := c.t.counter(at, w, c.zone)
+	if err != nil {
+		return node{}, err
+	}
+	c.t.take(c.s, k)
+	for _, l := range k.limits {
+		if l.lo == lo && l.hi == hi {
+			return node{op: opLeaf, leaf: l}, nil
+		}
+	}
+	l := &threshold{of: k, lo: lo, hi: hi}
+	k.limits = append(k.limits, l)
+	return node{op: opLeaf, leaf: l}, nil
+}
+
+// keyOf tells conditions on events apart; a zone gives dates their meaning.
+func (c *compiler) keyOf(where tree.Pred) string {
+	if where == nil {
+		return ""
+	}
+	return "\x00" + c.zone.String() + "\x00" + syntax.FormatPred(where)
+}
+
+// edge writes `first did` and `last did` with rolling windows as counts: the latest lies in the last
+// D exactly when one does; the first does when one does and none is older. The rest is evaluated.
+func (c *compiler) edge(p *tree.Edge) (node, error) {
+	did := func(w tree.Window) tree.Pred { return &tree.Did{Step: p.Step, Window: w, At: p.At} }
+	rolling := func(kind tree.WindowKind, d tree.Duration) tree.Window { return tree.Window{Kind: kind, Last: d} }
+	w := p.Window
+	if !countable(w) {
+		return c.condition(p)
+	}
+	if _, known := c.t.schema.Event(p.Step.Event); !known {
+		return c.condition(p)
+	}
+	if d, err := dependsOn(c.t.schema, p.Step.Where); err != nil || d.timing != steady || d.unknown {
+		return c.condition(p)
+	}
+	smaller, larger := w.Last, w.Other
+	if a, _ := smaller.Millis(); w.Kind == tree.BetweenAgo {
+		if b, _ := larger.Millis(); a > b {
+			smaller, larger = larger, smaller
+		}
+	}
+	var none tree.Window
+	switch {
+	case w.Kind == tree.Ever, w.Kind == tree.InLast && p.Last, w.Kind == tree.MoreThanAgo && !p.Last:
+		return c.pred(did(w))
+	case w.Kind == tree.MoreThanAgo:
+		return c.pred(&tree.And{Args: []tree.Pred{did(w), &tree.Not{Arg: did(rolling(tree.InLast, w.Last))}}})
+	case w.Kind == tree.InLast:
+		none = rolling(tree.MoreThanAgo, w.Last)
+	case w.Kind == tree.BetweenAgo && p.Last:
+		none = rolling(tree.InLast, smaller)
+	case w.Kind == tree.BetweenAgo:
+		none = rolling(tree.MoreThanAgo, larger)
+	default:
+		return c.condition(p)
+	}
+	return c.pred(&tree.And{Args: []tree.Pred{did(w), &tree.Not{Arg: did(none)}}})
+}
+
+// condition is a leaf that is evaluated.
+func (c *compiler) condition(p tree.Pred) (node, error) {
+	d, err := dependsOn(c.t.schema, p)
+	if err != nil {
+		return node{}, err
+	}
+	key := c.zone.String() + "\x00" + syntax.FormatPred(p)
+	for _, list := range d.lists { // a list made again under its old name is another
+		key += "\x00list" + strconv.Itoa(int(list))
+	}
+	if d.unknown {
+		key += "\x00" + strconv.FormatUint(c.d.Catalog, 10)
+	}
+	x := c.t.conditions[key]
+	if x == nil {
+		id := c.t.freeID()
+		if x, err = newCondition(c.t, id, key, p, c.zone); err != nil {
+			c.t.free = append(c.t.free, id)
+			return node{}, err
+		}
+		c.t.listen(x)
+		x.awaitTurn()
+	}
+	c.t.take(c.s, x)
+	return node{op: opLeaf, leaf: x}, nil
+}
+
+// take notes that a segment stands on a part.
+func (t *Tracker) take(s *segment, p part) {
+	for _, other := range s.parts {
+		if other == p {
+			return
+		}
+	}
+	p.state().refs++
+	s.parts = append(s.parts, p)
+}
+
+// counter returns the counter of a step and window, made if need be.
+func (t *Tracker) counter(at *step, w tree.Window, zone *time.Location) (*counter, error) {
+	w.At = tree.Span{}
+	key := at.key + "\x00" + windowKey(w, zone)
+	if k := t.counters[key]; k != nil {
+		return k, nil
+	}
+	s := t.steps[at.key]
+	if s == nil {
+		s = at
+		t.steps[at.key] = s
+		l := t.listenersOf(s.event)
+		l.steps = append(l.steps, s)
+	}
+	k := newCounter(t, t.freeID(), key, s, w, zone)
+	s.counters = append(s.counters, k)
+	t.counters[key] = k
+	t.byID[k.id] = k
+	k.awaitTurn()
+	k.enqueue()
+	return k, nil
+}
+
+// windowKey is equal for windows that mean the same.
+func windowKey(w tree.Window, zone *time.Location) string {
+	last, _ := w.Last.Millis()
+	other, _ := w.Other.Millis()
+	key := fmt.Sprintf("%d %d %d %d", w.Kind, min(last, other), max(last, other), w.Unit)
+	switch w.Kind {
+	case tree.On, tree.Between, tree.Since, tree.Before:
+		from, to := calendar.Resolve(w, 0, zone)
+		key += fmt.Sprintf(" %d %d", from, to)
+	case tree.Today, tree.Yesterday, tree.This, tree.LastUnit:
+		key += " " + zone.String()
+	}
+	return key
+}
+
+func (t *Tracker) freeID() uint32 {
+	if n := len(t.free); n > 0 {
+		id := t.free[n-1]
+		t.free = t.free[:n-1]
+		return id
+	}
+	t.byID = append(t.byID, nil)
+	return uint32(len(t.byID) - 1)
+}

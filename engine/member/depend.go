@@ -1,0 +1,237 @@
+package member
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// timing says how a condition changes by time alone.
+type timing uint8
+
+const (
+	steady     timing = iota // only when an event stamped ahead comes to be
+	byCalendar               // for everybody at once, where a day, week, … ends
+	rolling                  // for each profile at an instant of its own
+)
+
+// Property is a property of one event, by ids.
+type Property struct{ Event, Property uint32 }
+
+// dependencies is what a predicate can be changed by.
+type dependencies struct {
+	events     []uint32
+	attributes []uint32
+	lists      []uint32
+	properties []Property
+	anyEvent   bool // first_seen, last_seen
+	ids        bool // user_id, anonymous_id, samples
+	unknown    bool // a name that the catalog may get later
+	timing     timing
+	windows    []tree.Window // those that give byCalendar its boundaries
+}
+
+// dependsOn finds what a checked leaf predicate depends on. An unknown form is an error: nothing may
+// be forgotten silently.
+func dependsOn(schema query.Schema, p tree.Pred) (dependencies, error) {
+	w := walker{schema: schema}
+	w.pred(p, "", "")
+	slices.Sort(w.events)
+	w.events = slices.Compact(w.events)
+	slices.Sort(w.attributes)
+	w.attributes = slices.Compact(w.attributes)
+	return w.dependencies, w.err
+}
+
+// Needs is what a segment stands on, through the segments it asks too.
+type Needs struct {
+	Properties []Property
+	Segments   []string
+	Lists      []uint32
+	Unknown    bool // a name that the catalog may get later
+}
+
+// NeedsOf finds what a checked predicate stands on.
+func NeedsOf(schema query.Schema, p tree.Pred) Needs {
+	w := walker{schema: schema, deep: true}
+	w.pred(p, "", "")
+	return Needs{Properties: w.properties, Segments: w.segments, Lists: w.lists, Unknown: w.unknown}
+}
+
+type walker struct {
+	dependencies
+	deep     bool // go into segments and ranks
+	segments []string
+	schema   query.Schema
+	err      error
+}
+
+func (w *walker) slower(t timing) { w.timing = max(w.timing, t) }
+
+// pred walks a predicate. event is the one whose properties names stand for, "" for attributes;
+// previous that of the step before.
+func (w *walker) pred(p tree.Pred, event, previous string) {
+	switch p := p.(type) {
+	case nil:
+	case *tree.And:
+		w.all(p.Args, event, previous)
+	case *tree.Or:
+		w.all(p.Args, event, previous)
+	case *tree.Not:
+		w.pred(p.Arg, event, previous)
+	case *tree.Everyone:
+	case *tree.Truth:
+		w.expr(p.X, event, previous)
+	case *tree.Compare:
+		w.expr(p.L, event, previous)
+		w.expr(p.R, event, previous)
+	case *tree.In:
+		w.expr(p.X, event, previous)
+	case *tree.Range:
+		w.expr(p.X, event, previous)
+		w.expr(p.Lo, event, previous)
+		w.expr(p.Hi, event, previous)
+	case *tree.IsSet:
+		w.expr(p.X, event, previous)
+	case *tree.Text:
+		w.expr(p.X, event, previous)
+	case *tree.Has:
+		w.expr(p.X, event, previous)
+	case *tree.InWindow:
+		w.expr(p.X, event, previous)
+		w.window(p.Window)
+	case *tree.Anniversary:
+		w.expr(p.X, event, previous)
+		if p.Window.Kind != tree.On {
+			w.window(tree.Window{Kind: tree.Today})
+		}
+	default:
+		w.profilePred(p)
+	}
+}
+
+func (w *walker) all(preds []tree.Pred, event, previous string) {
+	for _, p := range preds {
+		w.pred(p, event, previous)
+	}
+}
+
+func (w *walker) profilePred(p tree.Pred) {
+	switch p := p.(type) {
+	case *tree.Did:
+		w.step(p.Step, "")
+		w.window(p.Window)
+	case *tree.Edge:
+		w.step(p.Step, "")
+		w.window(p.Window)
+	case *tree.Sequence:
+		w.step(p.First, "")
+		w.window(p.Window)
+		previous := p.First.Event
+		for _, s := range p.Steps {
+			w.step(s.Step, previous)
+			if s.Absent {
+				w.slower(rolling) // true when the gap is over
+			} else {
+				previous = s.Step.Event
+			}
+		}
+	case *tree.InList:
+		if id, ok := w.schema.List(p.Name); ok {
+			w.lists = append(w.lists, id)
+		}
+	case *tree.InSample:
+		w.ids = true
+	case *tree.InSegment:
+		w.nested(p)
+	case *tree.Rank:
+		if !w.deep {
+			w.err = errors.New("a rank changes by refresh only")
+		}
+		w.expr(p.By, "", "")
+	default:
+		w.err = fmt.Errorf("a predicate of type %T cannot be live", p)
+	}
+}
+
+func (w *walker) nested(p *tree.InSegment) {
+	if !w.deep || p.Def == nil {
+		w.err = errors.New("a segment is asked by its program")
+		return
+	}
+	if !slices.Contains(w.segments, p.Name) {
+		w.segments = append(w.segments, p.Name)
+		w.pred(p.Def.Pred, "", "")
+	}
+}
+
+func (w *walker) step(s tree.Step, previous string) {
+	w.event(s.Event)
+	w.pred(s.Where, s.Event, previous)
+}
+
+func (w *walker) event(name string) {
+	id, ok := w.schema.Event(name)
+	if !ok {
+		w.unknown = true
+		return
+	}
+	w.events = append(w.events, id)
+}
+
+func (w *walker) expr(x tree.Expr, event, previous string) {
+	switch x := x.(type) {
+	case *tree.Name:
+		if x.Previous {
+			event = previous
+		}
+		w.name(x.Name, event)
+	case *tree.Arith:
+		w.expr(x.L, event, previous)
+		w.expr(x.R, event, previous)
+	case *tree.Measure:
+		w.event(x.Event)
+		w.pred(x.Where, x.Event, "")
+		if x.Arg != nil {
+			w.expr(x.Arg, x.Event, "")
+		}
+		w.window(x.Window)
+	}
+}
+
+func (w *walker) name(name, event string) {
+	if event != "" {
+		id, known := w.schema.Event(event)
+		property, _, ok := w.schema.Property(id, name)
+		if !known || !ok {
+			w.unknown = true
+			return
+		}
+		w.properties = append(w.properties, Property{id, property})
+		return
+	}
+	id, _, ok := w.schema.Attribute(name)
+	switch {
+	case !ok:
+		w.unknown = true
+	case id == query.AttrFirstSeen || id == query.AttrLastSeen:
+		w.anyEvent = true
+	case id == query.AttrUserID || id == query.AttrAnonymousID:
+		w.ids = true
+	default:
+		w.attributes = append(w.attributes, id)
+	}
+}
+
+func (w *walker) window(win tree.Window) {
+	switch win.Kind {
+	case tree.InLast, tree.MoreThanAgo, tree.BetweenAgo, tree.InNext:
+		w.slower(rolling)
+	case tree.Today, tree.Yesterday, tree.This, tree.LastUnit:
+		w.slower(byCalendar)
+		w.windows = append(w.windows, win)
+	}
+}

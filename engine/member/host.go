@@ -1,0 +1,49 @@
+package member
+
+import "github.com/musterdb/muster/query"
+
+// Host is the shard as its live segments see it. It is read and written by one goroutine, the one
+// that applies entries.
+type Host interface {
+	// Source is the state as it is now, for whole chunks.
+	Source() query.Source
+	// Profile is the state as it is now, to be asked about one profile only, cheaply. It is good
+	// until the next call.
+	Profile(ordinal uint32) query.Source
+	// Exists tells whether a profile is there.
+	Exists(ordinal uint32) bool
+	// Members is the membership of the segment in a slot.
+	Members(slot int) Members
+}
+
+// Members is one membership as the Host stores it.
+type Members interface {
+	Has(ordinal uint32) bool
+	Fill(chunk int, out *query.Bits)
+	// Put makes a profile a member or no member. REQUIRES: it is not that already.
+	Put(ordinal uint32, member bool)
+}
+
+// Cause is why a profile entered or left, in the numbers of package engine.
+type Cause uint8
+
+// The causes.
+const (
+	ByEvent Cause = iota + 1
+	ByAttribute
+	ByTime
+	ByDefinition
+	ByMerge
+	ByErase
+	ByImport
+)
+
+// Flip is the profiles that entered or left one segment at one instant for one cause; ordinals
+// ascend.
+type Flip struct {
+	Slot   int
+	At     int64 // Unix ms
+	Cause  Cause
+	Exits  []uint32
+	Enters []uint32
+}

@@ -1,0 +1,255 @@
+package member
+
+import (
+	"fmt"
+
+	"github.com/musterdb/muster/query"
+)
+
+// segment is one live segment. A held one changes by Refresh only (and by profiles that go); so does
+// one that waits for its build, by the build's end.
+type segment struct {
+	slot    int
+	name    string
+	program *node // nil: nobody
+	parts   []part
+	held    bool
+	on      []membership // the memberships the program stands on
+}
+
+// membership is a leaf: the membership of a held segment.
+type membership struct {
+	t    *Tracker
+	slot int
+}
+
+func (m membership) holds(ordinal uint32) bool { return m.t.host.Members(m.slot).Has(ordinal) }
+func (m membership) empty() bool               { return false }
+
+func (m membership) fill(chunk int, all, out *query.Bits) {
+	m.t.host.Members(m.slot).Fill(chunk, out)
+	out.And(all)
+}
+
+// Build is some segments on their way to being live. They become it together.
+type Build struct {
+	Slots []int
+	// Part and Chunk are what is computed next.
+	Part, Chunk int
+
+	segments []*segment
+	parts    []part
+}
+
+// Define puts a segment into a slot; definition says what it is. What was in the slot changes no
+// more, and the segments become live together when they are built.
+//
+// REQUIRES: nothing is left to Settle.
+func (t *Tracker) Define(definitions []Definition) []error {
+	errs := make([]error, len(definitions))
+	b := &Build{}
+	for i, d := range definitions {
+		t.release(d.Slot)
+		s := &segment{slot: d.Slot, name: d.Name}
+		if errs[i] = t.compile(s, d); errs[i] != nil {
+			t.unuse(s)
+			s = &segment{slot: d.Slot, name: d.Name}
+		}
+		s.held = true
+		t.segments[d.Slot] = s
+		b.Slots = append(b.Slots, d.Slot)
+		b.segments = append(b.segments, s)
+		for _, p := range s.parts {
+			b.add(p)
+		}
+	}
+	t.builds = append(t.builds, b)
+	return errs
+}
+
+func (b *Build) add(p part) {
+	for _, other := range b.parts {
+		if other == p {
+			return
+		}
+	}
+	b.parts = append(b.parts, p)
+}
+
+// Hold puts a segment into a slot whose membership only Refresh changes.
+func (t *Tracker) Hold(slot int, name string) {
+	t.release(slot)
+	t.segments[slot] = &segment{slot: slot, name: name, held: true}
+}
+
+// Drop empties a slot: its members leave at Settle, then Forget it.
+func (t *Tracker) Drop(slot int) {
+	s := t.segments[slot]
+	if s == nil {
+		return
+	}
+	name := s.name
+	t.release(slot)
+	s = &segment{slot: slot, name: name}
+	t.segments[slot] = s
+	for chunk := range t.host.Source().Chunks() {
+		t.markChunk([]*segment{s}, chunk)
+	}
+}
+
+// Forget frees a slot that was dropped.
+func (t *Tracker) Forget(slot int) { t.release(slot) }
+
+// Refresh makes the membership in a slot equal to what fill says for each chunk.
+func (t *Tracker) Refresh(slot int, fill func(chunk int, out *query.Bits)) {
+	s := t.segments[slot]
+	flip := Flip{Slot: slot, At: t.now, Cause: t.cause}
+	var is query.Bits
+	for chunk := range t.host.Source().Chunks() {
+		fill(chunk, &is)
+		t.replaceChunk(s, chunk, &is, &flip)
+	}
+	t.flipped(s, flip)
+}
+
+// release takes a slot's segment out of everything. Its membership stays with the host.
+func (t *Tracker) release(slot int) {
+	s := t.segments[slot]
+	if s == nil {
+		return
+	}
+	for i, b := range t.builds {
+		for j, other := range b.segments {
+			if other == s {
+				b.Slots = append(b.Slots[:j:j], b.Slots[j+1:]...)
+				b.segments = append(b.segments[:j:j], b.segments[j+1:]...)
+				break
+			}
+		}
+		if len(b.segments) == 0 {
+			t.builds = append(t.builds[:i:i], t.builds[i+1:]...)
+			break
+		}
+	}
+	delete(t.segments, slot)
+	t.bareSegs = without(t.bareSegs, s)
+	for _, m := range s.on {
+		t.standing[m.slot] = without(t.standing[m.slot], s)
+	}
+	t.unuse(s)
+}
+
+// without returns list less x; list itself, which others may be reading, stays.
+func without[T comparable](list []T, x T) []T {
+	for i := range list {
+		if list[i] == x {
+			return append(list[:i:i], list[i+1:]...)
+		}
+	}
+	return list
+}
+
+// Building returns the builds that are not done, in order.
+func (t *Tracker) Building() []*Build { return t.builds }
+
+// Work computes up to budget chunks of conditions. Builds that are done become live: it returns their
+// slots, and their true differences are there after Settle.
+func (t *Tracker) Work(budget int) (live []int) {
+	for len(t.builds) > 0 {
+		b := t.builds[0]
+		chunks := t.host.Source().Chunks()
+		for budget > 0 && b.Part < len(b.parts) {
+			if b.Chunk < chunks {
+				t.step(b)
+				budget--
+				continue
+			}
+			b.parts[b.Part].state().complete = true
+			b.Part, b.Chunk = b.Part+1, 0
+		}
+		if b.Part < len(b.parts) {
+			break
+		}
+		t.builds = t.builds[1:]
+		for _, s := range b.segments {
+			t.activate(s, chunks)
+			live = append(live, s.slot)
+		}
+	}
+	return live
+}
+
+// Resume brings the last build to where it was when its Part and Chunk were these.
+func (t *Tracker) Resume(part, chunk int) error {
+	b := t.builds[len(t.builds)-1]
+	chunks := t.host.Source().Chunks()
+	if part > len(b.parts) || chunk > chunks {
+		return fmt.Errorf("resume a build of %d conditions at %d, chunk %d: it has not as many", len(b.parts), part, chunk)
+	}
+	for b.Part < part {
+		for b.Chunk < chunks {
+			t.step(b)
+		}
+		b.parts[b.Part].state().complete = true
+		b.Part, b.Chunk = b.Part+1, 0
+	}
+	for b.Part < len(b.parts) && b.Chunk < chunk {
+		t.step(b)
+	}
+	return nil
+}
+
+// step computes the next chunk of a build, unless another segment needed it before.
+func (t *Tracker) step(b *Build) {
+	p := b.parts[b.Part].state()
+	if !p.complete && p.built <= b.Chunk {
+		b.parts[b.Part].build(b.Chunk)
+		p.built = b.Chunk + 1
+	}
+	b.Chunk++
+}
+
+// activate makes a built segment live.
+func (t *Tracker) activate(s *segment, chunks int) {
+	s.held = false
+	if s.program != nil {
+		t.use(s, s.program)
+		if s.program.empty() {
+			t.bareSegs = append(t.bareSegs, s)
+		}
+	}
+	t.cause = ByDefinition
+	for chunk := range chunks {
+		t.markChunk([]*segment{s}, chunk)
+	}
+}
+
+// use registers a segment with the leaves of its program, so that it hears of their changes.
+func (t *Tracker) use(s *segment, n *node) {
+	if n.op == opLeaf {
+		switch l := n.leaf.(type) {
+		case *condition:
+			l.users = with(l.users, s)
+		case *threshold:
+			l.users = with(l.users, s)
+		case membership:
+			s.on = append(s.on, l)
+			t.standing[l.slot] = with(t.standing[l.slot], s)
+		}
+	}
+	for i := range n.args {
+		t.use(s, &n.args[i])
+	}
+}
+
+func with[T comparable](list []T, x T) []T {
+	for i := range list {
+		if list[i] == x {
+			return list
+		}
+	}
+	return append(list, x)
+}
+
+// Parts is how many conditions and counters the build needs.
+func (b *Build) Parts() int { return len(b.parts) }

@@ -1,0 +1,285 @@
+package member
+
+import (
+	"slices"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/match"
+)
+
+// Tracker keeps the live segments of one shard. Within one log entry its methods are called in this
+// order: Advance, then what the entry does (Event, Attribute, …), then Settle, then Flips.
+type Tracker struct {
+	host   Host
+	schema query.Schema
+	now    int64
+	upTo   int64 // where Advance is going
+	cause  Cause // of what is going on
+
+	conditions map[string]*condition
+	counters   map[string]*counter
+	steps      map[string]*step
+	byID       []any // conditions and counters by id; nil: free
+	free       []uint32
+
+	byEvent     map[uint32]*listeners
+	byAttribute map[uint32][]*condition
+	byList      map[uint32][]*condition
+	anyEvent    []*condition
+	byProfileID []*condition
+	bare        []*condition // true for a profile without facts
+
+	segments map[int]*segment // by slot: the active ones, and those being built
+	bareSegs []*segment       // active ones true for a profile without facts
+	standing map[int][]*segment
+	builds   []*Build
+
+	queue   queue
+	touched []touch
+	stamp   uint64
+	dirty   []pair
+	spare   []pair // memory for the next dirty
+	chunks  []chunkPair
+	flips   []Flip
+}
+
+// listeners is what an event of one name concerns. Events stamped ahead are queued once there are
+// conditions.
+type listeners struct {
+	steps      []*step
+	conditions []*condition
+	ahead      bool // those stamped ahead are queued
+}
+
+// New returns a tracker without segments.
+func New(host Host, schema query.Schema, now int64) *Tracker {
+	return &Tracker{
+		host: host, schema: schema, now: now,
+		conditions: map[string]*condition{}, counters: map[string]*counter{}, steps: map[string]*step{},
+		byEvent: map[uint32]*listeners{}, byAttribute: map[uint32][]*condition{}, byList: map[uint32][]*condition{},
+		segments: map[int]*segment{}, standing: map[int][]*segment{},
+	}
+}
+
+// SetSchema tells of a newer catalog. Names known before keep their ids.
+func (t *Tracker) SetSchema(schema query.Schema) { t.schema = schema }
+
+// Because says why what follows happens.
+func (t *Tracker) Because(cause Cause) { t.cause = cause }
+
+// Conditions returns how many conditions and counters there are.
+func (t *Tracker) Conditions() (conditions, counters int) { return len(t.conditions), len(t.counters) }
+
+// kind is what a touch is about.
+type kind uint8
+
+const (
+	touchNew kind = iota
+	touchEvent
+	touchAttribute
+	touchList
+	touchIDs
+)
+
+// touch is a profile that has to be looked at when the entry is done.
+type touch struct {
+	ordinal uint32
+	kind    kind
+	cause   Cause
+	id      uint32
+}
+
+func (t *Tracker) touch(ordinal uint32, k kind, id uint32) {
+	x := touch{ordinal, k, t.cause, id}
+	if n := len(t.touched); n > 0 && t.touched[n-1] == x {
+		return
+	}
+	t.touched = append(t.touched, x)
+}
+
+// Profile tells of a new profile.
+func (t *Tracker) Profile(ordinal uint32) { t.touch(ordinal, touchNew, 0) }
+
+// Event tells of a new event: a row of a block that row returns when it is needed.
+func (t *Tracker) Event(ordinal, event uint32, time int64, row func() (*query.Block, int)) {
+	l := t.byEvent[event]
+	if l == nil && len(t.anyEvent) == 0 {
+		return
+	}
+	if l != nil {
+		var b *query.Block
+		i := 0
+		for _, s := range l.steps {
+			if s.where != nil && b == nil {
+				b, i = row()
+			}
+			if s.where == nil || s.test.Holds(b, i) {
+				for _, k := range s.counters {
+					k.arrive(ordinal, time)
+				}
+			}
+		}
+	}
+	if len(t.anyEvent) == 0 && len(l.conditions) == 0 {
+		return
+	}
+	if time > t.now {
+		t.queue.push(item{at: time, what: dueEvent, id: event, ordinal: ordinal})
+	}
+	// Also one stamped ahead is looked at now: it may queue a nearer instant.
+	t.touch(ordinal, touchEvent, event)
+}
+
+// Attribute tells that an attribute of a profile was set.
+func (t *Tracker) Attribute(ordinal, attribute uint32) {
+	if len(t.byAttribute[attribute]) > 0 {
+		t.touch(ordinal, touchAttribute, attribute)
+	}
+}
+
+// IDs tells that a profile got another id.
+func (t *Tracker) IDs(ordinal uint32) {
+	if len(t.byProfileID) > 0 {
+		t.touch(ordinal, touchIDs, 0)
+	}
+}
+
+// Listed tells that a profile's place on a list may have changed.
+func (t *Tracker) Listed(ordinal, list uint32) {
+	if len(t.byList[list]) > 0 {
+		t.touch(ordinal, touchList, list)
+	}
+}
+
+// Gone tells that a profile was removed with all its facts: it leaves every segment.
+func (t *Tracker) Gone(ordinal uint32) {
+	for _, k := range t.counters {
+		k.store(ordinal, 0)
+	}
+	for _, c := range t.conditions {
+		c.truth.put(ordinal, false)
+		c.due.put(ordinal, 0)
+	}
+	for _, s := range t.segments {
+		if t.host.Members(s.slot).Has(ordinal) {
+			t.mark([]*segment{s}, ordinal)
+		}
+	}
+}
+
+// Advance moves time to now: what happens by time alone on the way happens at its instants, in their
+// order.
+func (t *Tracker) Advance(now int64) {
+	if now <= t.now {
+		return
+	}
+	t.upTo = now
+	t.cause = ByTime
+	for {
+		at, ok := t.queue.next()
+		if !ok || at > now {
+			break
+		}
+		t.now = max(t.now, at)
+		for ok && at <= t.now {
+			t.happen(t.queue.pop())
+			at, ok = t.queue.next()
+		}
+		t.Settle()
+	}
+	t.now = now
+}
+
+// happen takes one item of the queue. Items of what is gone, or was queued anew, do nothing.
+func (t *Tracker) happen(x item) {
+	if x.what == dueEvent {
+		t.touch(x.ordinal, touchEvent, x.id)
+		return
+	}
+	switch p := t.byID[x.id].(type) {
+	case *condition:
+		switch {
+		case x.what == dueProfile:
+			p.come(x)
+		case x.what == dueBoundary && p.turn == x.at:
+			p.turns()
+		}
+	case *counter:
+		switch {
+		case x.what == dueAgenda:
+			p.come(x.at)
+		case x.what == dueBoundary && p.turn == x.at:
+			p.turns()
+		}
+	}
+}
+
+// look evaluates what the touches concern, each condition once per profile.
+func (t *Tracker) look() {
+	touched := t.touched
+	if len(touched) == 0 {
+		return
+	}
+	slices.SortStableFunc(touched, func(a, b touch) int { return int(int64(a.ordinal) - int64(b.ordinal)) })
+	cause := t.cause
+	for from := 0; from < len(touched); {
+		to := from
+		for to < len(touched) && touched[to].ordinal == touched[from].ordinal {
+			to++
+		}
+		if ordinal := touched[from].ordinal; t.host.Exists(ordinal) {
+			t.lookAt(ordinal, touched[from:to])
+		}
+		from = to
+	}
+	t.cause = cause
+	t.touched = touched[:0]
+}
+
+// lookAt evaluates the conditions that the touches of one profile concern.
+func (t *Tracker) lookAt(ordinal uint32, touches []touch) {
+	t.stamp++
+	var p *match.Profile
+	evaluate := func(conditions []*condition) {
+		for _, c := range conditions {
+			if c.stamp == t.stamp || !c.ready(ordinal) {
+				continue
+			}
+			c.stamp = t.stamp
+			if p == nil {
+				p = t.profile(ordinal)
+			}
+			c.match(p, ordinal)
+		}
+	}
+	for _, x := range touches {
+		t.cause = x.cause
+		switch x.kind {
+		case touchNew:
+			for _, c := range t.bare {
+				if c.ready(ordinal) {
+					c.truth.put(ordinal, true)
+				}
+			}
+			t.mark(t.bareSegs, ordinal)
+		case touchEvent:
+			if l := t.byEvent[x.id]; l != nil {
+				evaluate(l.conditions)
+			}
+			evaluate(t.anyEvent)
+		case touchAttribute:
+			evaluate(t.byAttribute[x.id])
+		case touchList:
+			evaluate(t.byList[x.id])
+		case touchIDs:
+			evaluate(t.byProfileID)
+		}
+	}
+}
+
+func (t *Tracker) profile(ordinal uint32) *match.Profile {
+	return match.NewProfile(t.host.Profile(ordinal), t.schema, ordinal)
+}
+
+// Now is the instant up to which everything has happened.
+func (t *Tracker) Now() int64 { return t.now }

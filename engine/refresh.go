@@ -1,0 +1,202 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/musterdb/muster/engine/member"
+	"github.com/musterdb/muster/engine/wire"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/check"
+	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// Refresh is an entry's order to evaluate a held segment anew. Cuts are those of its ranks, in the
+// order in which View.Ranks returns them.
+type Refresh struct {
+	Segment string
+	Version uint64 // of the definition the cuts were computed for
+	Cuts    []eval.Cut
+}
+
+// EncodeRefresh returns the entry that refreshes a held segment.
+func EncodeRefresh(now int64, r Refresh) []byte {
+	b := appendHeader(nil, RefreshCommand, now)
+	b = wire.AppendString(b, r.Segment)
+	b = binary.AppendUvarint(b, r.Version)
+	b = binary.AppendUvarint(b, uint64(len(r.Cuts)))
+	for _, cut := range r.Cuts {
+		b = appendBool(b, cut.None)
+		b = wire.AppendValue(b, tree.Num(cut.Last.Value))
+		b = wire.AppendString(b, cut.Last.ID)
+	}
+	return b
+}
+
+func readRefresh(r *wire.Reader) Refresh {
+	x := Refresh{Segment: r.String(), Version: r.Uvarint()}
+	x.Cuts = make([]eval.Cut, r.Count(3))
+	for i := range x.Cuts {
+		x.Cuts[i].None = r.Byte() != 0
+		x.Cuts[i].Last = eval.RankKey{Value: r.Value().Number(), ID: textOf(r.String())}
+	}
+	return x
+}
+
+// ReasonSegment is the refusal of a refresh that is for no held segment, or for another definition.
+const ReasonSegment = "the refresh is for a segment that has none, or for another definition"
+
+func (s *Shard) applyRefresh(r Refresh, result *Result) {
+	refuse := func(reason string) { result.Refused, result.Reason = 1, reason }
+	text, ok := s.root.catalog.SegmentText(r.Segment)
+	if s.live == nil || !ok || text.Version != r.Version {
+		refuse(ReasonSegment)
+		return
+	}
+	slot := s.live.slots[r.Segment]
+	if x := s.root.segments[slot]; !x.held || x.state == SegmentFailed {
+		refuse(ReasonSegment)
+		return
+	}
+	s.live.tracker.Because(member.ByTime)
+	if err := s.live.refreshSlot(slot, r.Cuts); err != nil {
+		refuse(err.Error())
+	}
+}
+
+var errCuts = errors.New("the refresh has not a cut for each rank")
+
+// refreshSlot evaluates a held segment at the tracker's now.
+func (l *live) refreshSlot(slot int, cuts []eval.Cut) error {
+	name, now := l.s.root.segments[slot].name, l.tracker.Now()
+	env, p, err := l.s.root.heldEnv(name, now)
+	if err != nil {
+		return err
+	}
+	ranks, err := eval.Ranks(env, p)
+	if err != nil {
+		return err
+	}
+	if len(ranks) != len(cuts) {
+		return errCuts
+	}
+	for i, rank := range ranks {
+		env.Cuts[rank.Node] = cuts[i]
+	}
+	compiled, err := eval.Compile(env, p)
+	if err != nil {
+		return err
+	}
+	src := heldSource{l.Source(), l.s.root}
+	evaluator := compiled.On(src)
+	l.tracker.Refresh(slot, func(chunk int, out *query.Bits) {
+		var all query.Bits
+		src.Profiles(chunk, &all)
+		evaluator.Chunk(chunk, &all, out)
+	})
+	x := l.s.segment(slot)
+	x.state, x.at = SegmentLive, now
+	if x.period > 0 {
+		x.next = now + x.period
+	}
+	l.activated(slot)
+	return nil
+}
+
+// heldEnv returns `in segment name`, checked, ready to be compiled at now. The held segments that its
+// predicate asks have become lists that the environment's schema knows, by their slots.
+func (r *root) heldEnv(name string, now int64) (*eval.Env, tree.Pred, error) {
+	schema := r.catalog.Schema()
+	p, _, err := check.Predicate(&tree.InSegment{Name: name}, schema)
+	if err != nil {
+		return nil, nil, err
+	}
+	held := map[string]uint32{}
+	def := *p.(*tree.InSegment).Def
+	def.Pred = replaceHeld(def.Pred, func(inner *tree.InSegment) tree.Pred {
+		for slot, x := range r.segments {
+			if x != nil && x.name == inner.Name {
+				held[heldPrefix+x.name] = heldList + uint32(slot)
+			}
+		}
+		return &tree.InList{Name: heldPrefix + inner.Name}
+	})
+	env := &eval.Env{Schema: heldSchema{schema, held}, Now: now, Zone: time.UTC, Cuts: map[*tree.Rank]eval.Cut{}}
+	return env, &tree.InSegment{Name: name, Def: &def}, nil
+}
+
+// Ranks returns the ranks of a held segment at now, in the order in which a Refresh wants their cuts,
+// and the source on which to scan this shard for them.
+func (v *View) Ranks(segment string, now int64) ([]*eval.RankQuery, query.Source, error) {
+	env, p, err := v.root.heldEnv(segment, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	ranks, err := eval.Ranks(env, p)
+	return ranks, heldSource{v, v.root}, err
+}
+
+// heldList is the id from which lists are held segments, heldPrefix begins names no list can have.
+const (
+	heldList   = 1 << 31
+	heldPrefix = "\x00held:"
+)
+
+// replaceHeld returns p with the held segments that it asks replaced.
+func replaceHeld(p tree.Pred, by func(*tree.InSegment) tree.Pred) tree.Pred {
+	each := func(args []tree.Pred) []tree.Pred {
+		out := slices.Clone(args)
+		for i := range out {
+			out[i] = replaceHeld(out[i], by)
+		}
+		return out
+	}
+	switch p := p.(type) {
+	case *tree.And:
+		return &tree.And{Args: each(p.Args)}
+	case *tree.Or:
+		return &tree.Or{Args: each(p.Args)}
+	case *tree.Not:
+		return &tree.Not{Arg: replaceHeld(p.Arg, by)}
+	case *tree.InSegment:
+		if member.IsHeld(p.Def) {
+			return by(p)
+		}
+		def := *p.Def
+		def.Pred = replaceHeld(def.Pred, by)
+		return &tree.InSegment{Name: p.Name, Def: &def, At: p.At}
+	}
+	return p
+}
+
+// heldSchema is a catalog that knows held segments as lists.
+type heldSchema struct {
+	query.Schema
+	held map[string]uint32
+}
+
+// List implements query.Schema.
+func (s heldSchema) List(name string) (uint32, bool) {
+	if id, ok := s.held[name]; ok {
+		return id, true
+	}
+	return s.Schema.List(name)
+}
+
+// heldSource is the state that has held segments as lists.
+type heldSource struct {
+	query.Source
+	root *root
+}
+
+// InList implements query.Source.
+func (s heldSource) InList(list uint32, chunk int, out *query.Bits) {
+	if list < heldList {
+		s.Source.InList(list, chunk, out)
+		return
+	}
+	s.root.segments[list-heldList].fill(chunk, out)
+}

@@ -1,0 +1,242 @@
+package engine
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/musterdb/muster/engine/member"
+	"github.com/musterdb/muster/engine/wire"
+	"github.com/musterdb/muster/query"
+)
+
+// segments writes the memberships and how far each segment is. What they are kept current with is
+// derived.
+func (w *snapshotWriter) segments(r *root) error {
+	for slot, x := range r.segments {
+		if x == nil {
+			continue
+		}
+		data := wire.AppendString(nil, x.name)
+		data = binary.AppendUvarint(data, x.version)
+		data = append(data, byte(x.state))
+		data = wire.AppendString(data, x.reason)
+		data = appendBool(data, x.held)
+		for _, n := range []int64{x.period, x.next, x.at} {
+			data = binary.AppendVarint(data, n)
+		}
+		if err := w.put(pageSegment, data, uint64(slot)); err != nil {
+			return err
+		}
+		for chunk, p := range x.members {
+			if p == nil || p.n == 0 {
+				continue
+			}
+			if err := w.put(pageMembers, appendPosSet(nil, p), uint64(slot), uint64(chunk)); err != nil {
+				return err
+			}
+		}
+	}
+	for i, b := range r.builds {
+		data := binary.AppendUvarint(nil, uint64(len(b.slots)))
+		for _, slot := range b.slots {
+			data = binary.AppendUvarint(data, uint64(slot))
+		}
+		data = binary.AppendUvarint(data, uint64(b.part))
+		data = binary.AppendUvarint(data, uint64(b.chunk))
+		if err := w.put(pageBuild, data, uint64(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *restorer) segment(r *wire.Reader, slot uint64) {
+	name := string(append([]byte(nil), r.String()...))
+	s := &segment{name: name, version: r.Uvarint(), state: SegmentState(r.Byte())}
+	s.reason = string(append([]byte(nil), r.String()...))
+	s.held = r.Byte() != 0
+	s.period, s.next, s.at = r.Varint(), r.Varint(), r.Varint()
+	_, known := x.r.catalog.SegmentText(name)
+	if !known || slot < uint64(len(x.r.segments)) || slot > 1<<20 || s.period < 0 ||
+		s.state < SegmentBuilding || s.state > SegmentFailed {
+		r.Fail("segment")
+		return
+	}
+	for uint64(len(x.r.segments)) < slot {
+		x.r.segments = append(x.r.segments, nil)
+	}
+	x.r.segments = append(x.r.segments, s)
+}
+
+func (x *restorer) members(r *wire.Reader, slot, chunk uint64) {
+	set := readPosSet(r)
+	if slot+1 != uint64(len(x.r.segments)) || chunk >= uint64(len(x.r.profiles)) || r.Err() != nil {
+		r.Fail("members of a segment")
+		return
+	}
+	s := x.r.segments[slot]
+	if uint64(len(s.members)) > chunk {
+		r.Fail("members twice")
+		return
+	}
+	for uint64(len(s.members)) < chunk {
+		s.members = append(s.members, nil)
+	}
+	set.each(func(pos uint16) bool {
+		if !x.r.profiles[chunk].has(pos) {
+			r.Fail("member that is no profile")
+		}
+		return true
+	})
+	s.members = append(s.members, set)
+	s.count += int64(set.n)
+}
+
+func (x *restorer) build(r *wire.Reader) {
+	b := build{slots: make([]int, r.Count(1))}
+	for i := range b.slots {
+		slot := r.Uvarint()
+		if slot >= uint64(len(x.r.segments)) || x.r.segments[slot] == nil {
+			r.Fail("slot of a build")
+			return
+		}
+		b.slots[i] = int(slot)
+	}
+	b.part, b.chunk = int(r.Uvarint()), int(r.Uvarint())
+	x.r.builds = append(x.r.builds, b)
+}
+
+// restoreLive makes anew what keeps the restored segments current, and holds their memberships
+// against it.
+func (s *Shard) restoreLive() error {
+	if len(s.root.catalog.Segments()) == 0 {
+		return nil
+	}
+	l := s.startLive()
+	var live, new []string
+	for _, text := range s.root.catalog.Segments() {
+		_, had := l.restored(text.Name)
+		if !had { // a snapshot from before there were live segments
+			l.slotOf(text.Name)
+			new = append(new, text.Name)
+		}
+	}
+	for _, text := range s.root.catalog.Segments() {
+		if slot := l.slots[text.Name]; s.root.segments[slot].state == SegmentLive && !s.root.segments[slot].held {
+			live = append(live, text.Name)
+		}
+	}
+	if err := l.restoreNeeds(); err != nil {
+		return err
+	}
+	if err := l.redefine(live); err != nil {
+		return err
+	}
+	l.tracker.Work(1 << 62)
+	l.tracker.Settle()
+	if flips := l.tracker.Flips(); len(flips) > 0 {
+		return fmt.Errorf("segment %q has not the members that its definition has", s.root.segments[flips[0].Slot].name)
+	}
+	for i, b := range s.root.builds {
+		var names []string
+		for _, slot := range b.slots {
+			names = append(names, s.root.segments[slot].name)
+		}
+		if err := l.redefine(names); err != nil {
+			return err
+		}
+		if err := l.tracker.Resume(b.part, b.chunk); err != nil {
+			return err
+		}
+		s.root.builds[i].parts = l.tracker.Building()[i].Parts()
+	}
+	if len(new) > 0 {
+		l.define(new)
+	}
+	return nil
+}
+
+// restored returns the slot of a restored segment.
+func (l *live) restored(name string) (slot int, ok bool) {
+	for slot, x := range l.s.root.segments {
+		if x != nil && x.name == name {
+			l.slots[name] = slot
+			return slot, true
+		}
+	}
+	return 0, false
+}
+
+// restoreNeeds finds what each segment stands on, and puts those that are not built in their places.
+func (l *live) restoreNeeds() error {
+	for slot, x := range l.s.root.segments {
+		if x == nil || x.state == 0 {
+			continue
+		}
+		if l.slots[x.name] != slot {
+			return fmt.Errorf("segment %q is in two slots", x.name)
+		}
+		if x.held || x.state == SegmentFailed {
+			l.tracker.Hold(slot, x.name)
+		}
+		if asked, err := l.checked(x.name); err == nil {
+			l.needs[slot] = member.NeedsOf(l.s.root.catalog.Schema(), asked)
+		} else if x.state != SegmentFailed {
+			return err
+		}
+	}
+	return nil
+}
+
+// redefine builds restored segments again.
+func (l *live) redefine(names []string) error {
+	var definitions []member.Definition
+	for _, name := range names {
+		asked, err := l.checked(name)
+		if err != nil {
+			return err
+		}
+		definitions = append(definitions, l.definitionOf(name, l.slots[name], asked))
+	}
+	if len(definitions) == 0 {
+		return nil
+	}
+	for _, err := range l.tracker.Define(definitions) {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkSegments holds every live membership against an evaluation of its predicate, and returns the
+// sum of the facts of all memberships.
+func (r *root) checkSegments(v *View) (sum factSum, err error) {
+	for _, x := range r.segments {
+		if x == nil {
+			continue
+		}
+		count := int64(0)
+		for chunk, p := range x.members {
+			p.each(func(pos uint16) bool {
+				ordinal := uint32(chunk)<<query.ChunkBits | uint32(pos)
+				sum = sum.add(memberFact(x.name, ordinal))
+				count++
+				if !r.exists(ordinal) {
+					err = invariant("member %d of segment %q is not there", ordinal, x.name)
+				}
+				return true
+			})
+		}
+		if count != x.count || x.state == SegmentFailed && count > 0 {
+			return sum, invariant("segment %q, %s, has %d members, not %d", x.name, x.state, count, x.count)
+		}
+		if err == nil && x.state == SegmentLive && !x.held {
+			err = r.checkMembers(v, x)
+		}
+		if err != nil {
+			return sum, err
+		}
+	}
+	return sum, nil
+}

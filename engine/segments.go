@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/musterdb/muster/query"
+	"github.com/zeebo/xxh3"
+)
+
+// SegmentState is how far a segment is.
+type SegmentState uint8
+
+// The states. A waiting segment has a rank whose first cut has not come; a failed one has no members
+// until it is replaced or what it lacks comes.
+const (
+	SegmentBuilding SegmentState = iota + 1
+	SegmentLive
+	SegmentWaiting
+	SegmentFailed
+)
+
+var segmentStates = [...]string{"", "building", "live", "waiting", "failed"}
+
+// String returns the state's name on the wire.
+func (s SegmentState) String() string { return segmentStates[s] }
+
+// segment is one saved segment with its membership, copied on write like all of the state. While it
+// is being built the membership is that of the definition before.
+type segment struct {
+	epoch   uint64
+	name    string
+	version uint64 // of the catalog that made the definition the membership is of
+	state   SegmentState
+	reason  string // of a failed one
+	held    bool   // the membership is that of the last refresh
+	period  int64  // of refreshes, ms; 0 where a command brings them
+	next    int64  // the next refresh, where the period tells
+	at      int64  // the last refresh, 0 before the first
+	members []*posSet
+	count   int64
+}
+
+// build is segments that become live together, and what is computed for them next.
+type build struct {
+	slots              []int
+	part, chunk, parts int
+}
+
+func (x *segment) has(ordinal uint32) bool {
+	chunk := int(ordinal >> query.ChunkBits)
+	return x != nil && chunk < len(x.members) && x.members[chunk].has(uint16(ordinal))
+}
+
+func (x *segment) fill(chunk int, out *query.Bits) {
+	if x == nil || chunk >= len(x.members) {
+		*out = query.Bits{}
+		return
+	}
+	x.members[chunk].fill(out)
+}
+
+// refreshes tells whether time refreshes the segment.
+func (x *segment) refreshes() bool { return x.held && x.period > 0 && x.state == SegmentLive }
+
+// last returns the last of the instants of refresh up to now, the first being next.
+func (x *segment) last(now int64) int64 { return x.next + (now-x.next)/x.period*x.period }
+
+func (x *segment) own(e *epochs) *segment {
+	if !e.isFrozen(x.epoch) {
+		return x
+	}
+	copied := *x
+	copied.epoch = e.current
+	copied.members = slices.Clone(x.members)
+	return &copied
+}
+
+// segment returns a slot's segment for writing. REQUIRES: the root is owned.
+func (s *Shard) segment(slot int) *segment {
+	x := s.root.segments[slot].own(&s.epochs)
+	s.root.segments[slot] = x
+	return x
+}
+
+func memberFact(name string, ordinal uint32) factSum {
+	return fact(factMember, uint64(ordinal), xxh3.HashString(name), 0)
+}
+
+// Segment is the membership of one saved segment in a view.
+type Segment struct {
+	Name    string
+	State   SegmentState
+	Reason  string // why it failed
+	Version uint64 // of the catalog that made the definition the members are of
+	Count   int64
+	// Held tells that the membership is that of the last refresh, at RefreshedAt (Unix ms, 0: none yet).
+	Held        bool
+	RefreshedAt int64
+	// Done of Total conditions are computed while it is being built.
+	Done, Total int
+
+	x *segment
+}
+
+// Has tells whether a profile is a member.
+func (m *Segment) Has(ordinal uint32) bool { return m.x.has(ordinal) }
+
+// Fill sets out to the members in a chunk.
+func (m *Segment) Fill(chunk int, out *query.Bits) { m.x.fill(chunk, out) }
+
+func (r *root) segmentInfo(slot int) Segment {
+	x := r.segments[slot]
+	m := Segment{
+		Name: x.name, State: x.state, Reason: x.reason, Version: x.version, Count: x.count,
+		Held: x.held, RefreshedAt: x.at, x: x,
+	}
+	for _, b := range r.builds {
+		if slices.Contains(b.slots, slot) {
+			m.Done, m.Total = b.part, b.parts
+		}
+	}
+	return m
+}
+
+// Segments returns the memberships of all saved segments, in ascending order of name.
+func (v *View) Segments() []Segment {
+	var all []Segment
+	for slot, x := range v.root.segments {
+		if x != nil {
+			all = append(all, v.root.segmentInfo(slot))
+		}
+	}
+	slices.SortFunc(all, func(a, b Segment) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// Members returns the membership of a saved segment; ok is false where there is none of the name.
+func (v *View) Members(name string) (m Segment, ok bool) {
+	for slot, x := range v.root.segments {
+		if x != nil && x.name == name {
+			return v.root.segmentInfo(slot), true
+		}
+	}
+	return Segment{}, false
+}
+
+// SegmentsOf returns the names of the segments a profile is a member of, ascending.
+func (v *View) SegmentsOf(ordinal uint32) []string {
+	var names []string
+	for _, x := range v.root.segments {
+		if x.has(ordinal) {
+			names = append(names, x.name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}

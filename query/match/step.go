@@ -1,0 +1,40 @@
+package match
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// Step is the `where (…)` of one event made ready, to be asked of single events. It is immutable.
+type Step struct {
+	m     *Matcher
+	event uint32
+	where tree.Pred
+}
+
+// CompileStep prepares a checked `where (…)`; nil holds for every event.
+//
+// REQUIRES: what it asks does not change with time alone, and it does not mention `previous.`.
+func CompileStep(schema query.Schema, zone *time.Location, event uint32, where tree.Pred) (*Step, error) {
+	m, err := Compile(Env{Schema: schema, Zone: zone}, nil)
+	if err == nil && where != nil {
+		err = m.prepare(where)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("compile step: %w", err)
+	}
+	return &Step{m: m, event: event, where: where}, nil
+}
+
+// Holds tells whether a row of a block of the event satisfies the step.
+func (s *Step) Holds(b *query.Block, i int) bool {
+	if s.where == nil {
+		return true
+	}
+	at := row{at: b.Time(i), block: b, i: i, event: s.event}
+	of := scope{m: s.m, p: &Profile{schema: s.m.env.Schema}, zone: s.m.env.Zone, row: &at}
+	return of.pred(s.where).True
+}
