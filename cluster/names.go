@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/query"
@@ -64,8 +65,8 @@ func (n *Node) listNames() []engine.NameInfo {
 }
 
 // mergeNames adds one shard's descriptions. Shards hold different profiles but maybe the same
-// values, so the largest cardinality of a shard is a lower bound; it is exact for values that are
-// spread over the shards, which is what few values are.
+// values, so distinct ones are counted by their hashes; where a shard has too many the number is not
+// known.
 func mergeNames(into map[string]*engine.NameInfo, infos []engine.NameInfo) {
 	for _, info := range infos {
 		have, ok := into[info.Name]
@@ -73,10 +74,13 @@ func mergeNames(into map[string]*engine.NameInfo, infos []engine.NameInfo) {
 			into[info.Name] = &info
 			continue
 		}
+		have.Hashes = append(have.Hashes, info.Hashes...)
+		slices.Sort(have.Hashes)
+		have.Hashes = slices.Compact(have.Hashes)
 		if info.Cardinality < 0 || have.Cardinality < 0 {
 			have.Cardinality = -1
 		} else {
-			have.Cardinality = max(have.Cardinality, info.Cardinality)
+			have.Cardinality = int64(len(have.Hashes))
 		}
 		for _, v := range info.Examples {
 			if len(have.Examples) < maxExamples && !contains(have.Examples, v) {

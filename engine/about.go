@@ -35,6 +35,7 @@ type NameInfo struct {
 	Name        string
 	Type        tree.Type // of attributes and properties
 	Cardinality int64     // distinct values held, -1 where it is not known
+	Hashes      []uint64  // of the distinct values, ascending, where Cardinality is known: shards may hold the same ones
 	Examples    []tree.Value
 	Count       int64 // profiles with the attribute, events of the name, rows with the property
 	FirstSeen   int64 // events, Unix ms

@@ -8,6 +8,7 @@ import (
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
+	"github.com/zeebo/xxh3"
 )
 
 // exampleCount is the number of example values of a name.
@@ -61,9 +62,7 @@ func (v *View) NameInfo(kind query.NameKind) []NameInfo {
 			a, _ := v.root.catalog.AttributeByID(query.FirstAttribute + uint32(i))
 			info := NameInfo{Name: a.Name, Type: a.Type, Cardinality: -1, Count: c.count, MemoryBytes: c.memory()}
 			if c.dict != nil {
-				info.Cardinality = int64(c.codes)
-				info.MemoryBytes += c.dict.memory()
-				info.Examples = c.dict.examples(c.codes)
+				info.values(c.dict, c.codes)
 			} else {
 				info.Examples = c.examples()
 			}
@@ -75,6 +74,24 @@ func (v *View) NameInfo(kind query.NameKind) []NameInfo {
 		}
 	}
 	return infos
+}
+
+// maxDistinct bounds the distinct values that are told apart for a description; of a column with more
+// it says only that it does not know.
+const maxDistinct = 10_000
+
+// values describes the first codes of a column's dictionary.
+func (info *NameInfo) values(d *Dictionary, codes int) {
+	info.MemoryBytes += d.memory()
+	info.Examples = d.examples(codes)
+	if codes > maxDistinct {
+		return
+	}
+	info.Cardinality = int64(codes)
+	for code := range codes {
+		info.Hashes = append(info.Hashes, xxh3.Hash(d.bytes(uint32(code))))
+	}
+	slices.Sort(info.Hashes)
 }
 
 func (d *Dictionary) examples(codes int) (values []tree.Value) {
@@ -133,10 +150,8 @@ func (t *eventTable) info(e *catalog.Event) NameInfo {
 			continue
 		}
 		property := &info.Properties[id]
-		property.Cardinality = int64(p.codes)
+		property.values(p.dict, p.codes)
 		property.Overflowed = p.overflowed
-		property.Examples = p.dict.examples(p.codes)
-		property.MemoryBytes += p.dict.memory()
 	}
 	return info
 }
