@@ -86,6 +86,9 @@ const (
 	CodeWrongSchema      = "wrong_type"
 	CodeUnsupportedForm  = "unsupported"
 	CodeOutcomeUncertain = "outcome_unknown"
+	CodeResync           = "resync"
+	CodeNoWebhook        = "no_webhook"
+	CodeNoConsumer       = "no_consumer"
 )
 
 // Code describes one row of the table of error codes.
@@ -107,11 +110,14 @@ func Codes() []Code {
 		{CodeNoProfile, 404, "There is no such profile"},
 		{CodeNoSegment, 404, "There is no such segment"},
 		{CodeNoList, 404, "There is no such list"},
+		{CodeNoWebhook, 404, "There is no such webhook"},
+		{CodeNoConsumer, 404, "There is no such consumer"},
 		{CodeMethod, 405, "The page does not take this method"},
 		{CodeNotAcceptable, 406, "The answer has no such format"},
 		{CodeBodyTimeout, 408, "The body came too slowly"},
 		{CodeSegmentExists, 409, "The segment exists already"},
 		{CodeInUse, 409, "It is used by something else"},
+		{CodeResync, 410, "The cursor cannot be continued"},
 		{CodeTooLarge, 413, "The body is too large"},
 		{CodeEncoding, 415, "The Content-Encoding is not known"},
 		{CodeRefused, 422, "The request is refused"},

@@ -27,6 +27,7 @@ type Config struct {
 	MaxIngests  int   // ingest requests at once; 512
 	MaxRequests int   // other requests at once; 256
 	MaxProblems int   // problems one answer lists; 10,000
+	MaxStreams  int   // sockets and other endless answers at once; 10,000
 
 	HeaderTimeout time.Duration // to read the headers; 10 s
 	IdleTimeout   time.Duration // between requests of a connection; 2 min
@@ -34,6 +35,8 @@ type Config struct {
 	WriteTimeout  time.Duration // for each write of an answer; 30 s
 	IngestTimeout time.Duration // until messages are durable; 60 s
 	QueryTimeout  time.Duration // of a statement; 30 s
+	Heartbeat     time.Duration // between signs of life on a stream; 15 s
+	StreamTimeout time.Duration // for each write to a stream; 30 s
 
 	RejectCount int   // rejects kept; 10,000
 	RejectBytes int64 // and their bytes; 8 MiB
@@ -42,6 +45,10 @@ type Config struct {
 	// LocalOnly is set, which a loopback listener without keys needs against rebinding of names.
 	LocalOnly bool
 	Hosts     []string
+
+	// Origins are the sites (such as https://shop.example) whose pages may open streams, besides the
+	// server's own.
+	Origins []string
 
 	Message decode.Limits
 }
@@ -66,6 +73,9 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.MaxIngests, 512)
 	orDefault(&c.MaxRequests, 256)
 	orDefault(&c.MaxProblems, 10_000)
+	orDefault(&c.MaxStreams, 10_000)
+	orDefault(&c.Heartbeat, 15*time.Second)
+	orDefault(&c.StreamTimeout, 30*time.Second)
 	orDefault(&c.HeaderTimeout, 10*time.Second)
 	orDefault(&c.IdleTimeout, 2*time.Minute)
 	orDefault(&c.BodyTimeout, 30*time.Second)
@@ -98,6 +108,7 @@ func (c Config) Validate() error {
 		{"max problems", int64(c.MaxProblems), 1}, {"reject count", int64(c.RejectCount), 1}, {"reject bytes", c.RejectBytes, maxExcerpt},
 		{"header timeout", int64(c.HeaderTimeout), 1}, {"idle timeout", int64(c.IdleTimeout), 1}, {"body timeout", int64(c.BodyTimeout), 1},
 		{"write timeout", int64(c.WriteTimeout), 1}, {"ingest timeout", int64(c.IngestTimeout), 1}, {"query timeout", int64(c.QueryTimeout), 1},
+		{"max streams", int64(c.MaxStreams), 1}, {"heartbeat", int64(c.Heartbeat), int64(10 * time.Millisecond)}, {"stream timeout", int64(c.StreamTimeout), 1},
 	} {
 		if f.value < f.least {
 			faults = append(faults, fmt.Errorf("server config: %s is %d: must be at least %d", f.name, f.value, f.least))

@@ -14,6 +14,7 @@ const (
 	controlClass class = iota
 	ingestClass
 	healthClass // takes none: it must answer when nothing else does
+	streamClass // goes on for ever: has slots of its own
 )
 
 // route is one line of the table that both serves and documents.
@@ -60,6 +61,7 @@ func (s *Server) table() []route {
 	}
 	routes = append(routes, s.queryRoutes()...)
 	routes = append(routes, s.recordRoutes()...)
+	routes = append(routes, s.liveRoutes()...)
 	return append(routes, s.ingestRoutes()...)
 }
 
@@ -98,6 +100,23 @@ func (s *Server) recordRoutes() []route {
 		{method: "GET", pattern: "/v1/catalog", reads: true, handle: s.getCatalog, operation: operation{id: "catalog", summary: "Everything that has a name, and its memory", answer: api.Catalog{}}},
 		{method: "GET", pattern: "/v1/rejects", reads: true, handle: s.getRejects, operation: operation{id: "rejects", summary: "The latest messages that could not be taken, newest first",
 			query: []parameter{limit, before}, answer: api.Rejects{}}},
+	}
+}
+
+func (s *Server) liveRoutes() []route {
+	name := parameter{"format", "", "native, segment-track, segment-identify, cohort-batch or cloudevent"}
+	return []route{
+		{method: "GET", pattern: "/v1/stream", class: streamClass, reads: true, handle: s.stream, operation: operation{id: "stream",
+			summary: "WebSocket, subprotocol muster.v1: who enters and leaves", status: http.StatusSwitchingProtocols}},
+		{method: "GET", pattern: "/v1/segments/{name}/changes", class: streamClass, reads: true, handle: s.getChanges, operation: operation{id: "segmentChanges",
+			summary: "Who entered and left since a cursor, waiting for more; as server-sent events without an end",
+			query: []parameter{{"after", "", "A cursor; without one what happens from now on"}, {"wait", "", "How long to wait for a change, such as 30s; 0 by default"},
+				{"limit", 0, "The most changes of an answer; 1,000"}, {"from", "", "snapshot, to begin with the members (events only)"}, {"fields", "", "Attributes to tell, with commas"}, name},
+			answer: api.Changes{}, media: []string{"text/event-stream"}}},
+		{method: "GET", pattern: "/v1/segments/{name}/stats", reads: true, handle: s.getStats, operation: operation{id: "segmentStats",
+			summary: "Size, enters and exits of a segment over time", query: []parameter{{"from", "", "RFC 3339; a day ago by default"}, {"to", "", "RFC 3339; now by default"}, {"step", "", "Such as 1h"}}, answer: api.SegmentStats{}}},
+		{method: "GET", pattern: "/v1/consumers", reads: true, handle: s.getConsumers, operation: operation{id: "consumers", summary: "The durable subscribers and their acknowledged cursors", answer: api.Consumers{}}},
+		{method: "DELETE", pattern: "/v1/consumers/{name}", handle: s.deleteConsumer, operation: operation{id: "deleteConsumer", summary: "Forget a durable subscriber", status: http.StatusNoContent}},
 	}
 }
 

@@ -150,6 +150,8 @@ func (s *Server) admit(w *answer, r *http.Request) (handle handler, release func
 		return w.route.handle, release, nil
 	case ingestClass:
 		slots = s.ingests
+	case streamClass:
+		return s.streams.admit(w.route.handle)
 	}
 	select {
 	case slots <- struct{}{}:

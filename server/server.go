@@ -27,13 +27,16 @@ type Server struct {
 	foreign  *http.CrossOriginProtection
 	openapi  []byte
 
-	inFlight  budget
-	ingests   chan struct{} // slots
-	requests  chan struct{}
-	decoders  sync.Pool // of *decode.Decoder
-	gzips     sync.Pool // of *gzip.Reader
-	idPrefix  string
-	idCounter atomic.Uint64
+	inFlight     budget
+	ingests      chan struct{} // slots
+	requests     chan struct{}
+	decoders     sync.Pool // of *decode.Decoder
+	gzips        sync.Pool // of *gzip.Reader
+	changes      atomic.Pointer[Live]
+	streams      *streams
+	writeBuffers sync.Pool // of gorilla's
+	idPrefix     string
+	idCounter    atomic.Uint64
 }
 
 // New returns a Server of a node. node may be nil: until Attach everything that needs it answers 503
@@ -50,6 +53,7 @@ func New(cfg Config, node Node) (*Server, error) {
 		inFlight: budget{limit: cfg.MaxInFlight},
 		ingests:  make(chan struct{}, cfg.MaxIngests),
 		requests: make(chan struct{}, cfg.MaxRequests),
+		streams:  newStreams(cfg.MaxStreams),
 	}
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {
@@ -106,9 +110,10 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, grace time.Du
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
 	case <-ctx.Done():
 	}
+	s.streams.end() // they would go on for ever
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	err := server.Shutdown(patience)
+	err := errors.Join(s.streams.wait(patience), server.Shutdown(patience))
 	if err != nil {
 		err = errors.Join(fmt.Errorf("shut down %s: %w", listener.Addr(), err), server.Close())
 	}

@@ -1,0 +1,248 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/live"
+	"github.com/musterdb/muster/server/render"
+)
+
+// changesAsk is what a request for changes wants.
+type changesAsk struct {
+	live.Request
+	fields []string
+	format render.ChangeFormat
+	wait   time.Duration
+	limit  int
+}
+
+// maxWait bounds how long an answer may wait for a change.
+const maxWait = 60 * time.Second
+
+func (s *Server) readChangesAsk(r *http.Request, events bool) (q changesAsk, err error) {
+	values := r.URL.Query()
+	q.Segment = r.PathValue("name")
+	q.Cursor = values.Get("after")
+	if last := r.Header.Get("Last-Event-ID"); events && last != "" { // of a reconnect: newer than the address
+		q.Cursor = last
+	}
+	switch from := values.Get("from"); {
+	case q.Cursor != "":
+		q.From = live.FromCursor
+	case from == "snapshot" && events:
+		q.From = live.FromSnapshot
+	case from != "" && from != "now":
+		return q, problem(api.CodeBadRequest, "from must be now, or snapshot with Accept: text/event-stream")
+	}
+	if text := values.Get("fields"); text != "" {
+		if q.fields = strings.Split(text, ","); len(q.fields) > maxFields {
+			return q, problem(api.CodeLimit, "there are more than 50 fields")
+		}
+	}
+	if q.format, err = render.ParseChangeFormat(values.Get("format")); err != nil {
+		return q, problem(api.CodeBadRequest, err.Error())
+	}
+	if text := values.Get("wait"); text != "" {
+		if q.wait, err = time.ParseDuration(text); err != nil || q.wait < 0 {
+			return q, problem(api.CodeBadRequest, "wait is not a duration such as 30s")
+		}
+		q.wait = min(q.wait, maxWait)
+	}
+	q.limit, err = intParam(r, "limit", 1000, 1, 10_000)
+	return q, err
+}
+
+// getChanges answers with the changes behind a cursor, or with events for ever.
+func (s *Server) getChanges(w *answer, r *http.Request) error {
+	events := strings.Contains(r.Header.Get("Accept"), "text/event-stream")
+	q, err := s.readChangesAsk(r, events)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.streams.context(r)
+	defer cancel()
+	f, err := s.openFeed(ctx, q.Request, q.fields, q.format)
+	if err != nil {
+		return err
+	}
+	if events {
+		return s.sendEvents(ctx, w, f)
+	}
+	next, err := f.next(ctx, q.limit, q.wait)
+	if err != nil {
+		return liveProblem(err)
+	}
+	if next.snapshot {
+		return problem(api.CodeBadRequest, "the cursor is in the middle of a snapshot: go on with Accept: text/event-stream or on the stream")
+	}
+	b := []byte(`{"changes":[`)
+	if q.format == render.CohortBatch {
+		b = appendCohort(b, &next, f.segment)
+	} else {
+		for i := range next.changes {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = render.AppendPayload(b, q.format, &next.changes[i])
+		}
+	}
+	b = append(append(append(b, `],"cursor":"`...), next.cursor...), `","more":`...)
+	if len(next.changes) == q.limit {
+		b = append(b, "true}\n"...)
+	} else {
+		b = append(b, "false}\n"...)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_, err = w.Write(b)
+	return unsent(err)
+}
+
+func appendCohort(b []byte, next *fed, segment string) []byte {
+	if len(next.changes) == 0 {
+		return b
+	}
+	list := make([]*render.Change, len(next.changes))
+	for i := range next.changes {
+		list[i] = &next.changes[i]
+	}
+	return render.AppendCohort(b, segment, list)
+}
+
+// sendEvents writes server-sent events: the id of each is the cursor to go on from. A checkpoint has an
+// id and no data, which moves the browser's Last-Event-ID and calls nobody.
+func (s *Server) sendEvents(ctx context.Context, w *answer, f *feed) error {
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Accel-Buffering", "no")
+	w.timeout = s.cfg.StreamTimeout
+	b := append([]byte("retry: 2000\nid: "), f.sub.Cursor().String()...)
+	b = append(b, "\n\n"...)
+	for {
+		if _, err := w.Write(b); err != nil {
+			return nil // the client is gone
+		}
+		if err := w.control.Flush(); err != nil {
+			return nil
+		}
+		next, err := f.next(ctx, streamBatch, s.cfg.Heartbeat)
+		b = b[:0]
+		switch p, _ := asProblem(liveProblem(err)); {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && p.Code == api.CodeResync:
+			b = append(b, `data: {"op":"resync","reason":`...)
+			b = append(render.AppendString(b, p.Detail), "}\n\n"...)
+			_, _ = w.Write(b) // it ends either way
+			return nil
+		case err != nil:
+			return liveProblem(err)
+		case next.snapshot:
+			b = append(append(append(b, "id: "...), next.cursor...), "\ndata: "...)
+			page := &subscription{segment: f.segment, feed: f}
+			b = append(appendMembers(b, page, &next), "\n\n"...)
+		case len(next.changes) == 0:
+			b = append(append(append(b, ": checkpoint\nid: "...), next.cursor...), "\n\n"...)
+		case f.format == render.CohortBatch:
+			b = append(append(append(b, "id: "...), next.cursor...), "\ndata: "...)
+			b = append(appendCohort(b, &next, f.segment), "\n\n"...)
+		default:
+			for i := range next.changes {
+				c := &next.changes[i]
+				b = append(append(append(b, "id: "...), c.Cursor...), "\ndata: "...)
+				b = append(render.AppendPayload(b, f.format, c), "\n\n"...)
+			}
+		}
+	}
+}
+
+// statSteps are what stats are cut into when nothing is said.
+const statSteps = 24
+
+// getStats answers with the course of a segment.
+func (s *Server) getStats(w *answer, r *http.Request) error {
+	l, err := s.live()
+	if err != nil {
+		return err
+	}
+	name := r.PathValue("name")
+	if err := s.knownSegment(r.Context(), name); err != nil {
+		return err
+	}
+	values := r.URL.Query()
+	to, err := timeParam(values, "to", s.cfg.Now())
+	if err != nil {
+		return err
+	}
+	from, err := timeParam(values, "from", to.Add(-24*time.Hour))
+	if err != nil {
+		return err
+	}
+	if !from.Before(to) {
+		return problem(api.CodeBadRequest, "from must be before to")
+	}
+	step := to.Sub(from) / statSteps
+	if text := values.Get("step"); text != "" {
+		if step, err = time.ParseDuration(text); err != nil {
+			return problem(api.CodeBadRequest, "step is not a duration such as 1h")
+		}
+	}
+	step = max(step, time.Millisecond)
+	if to.Sub(from)/step > 10_000 {
+		return problem(api.CodeLimit, "there would be more than 10,000 steps")
+	}
+	ctx, cancel := s.queryContext(r)
+	defer cancel()
+	stats, err := l.Stats(ctx, name, from.UnixMilli(), to.UnixMilli(), step.Milliseconds())
+	if err != nil {
+		return liveProblem(err)
+	}
+	out := api.SegmentStats{Segment: name, Size: stats.Size, Since: render.Time(stats.Since), Steps: make([]api.SegmentStep, 0, len(stats.Stretches))}
+	for _, x := range stats.Stretches {
+		out.Steps = append(out.Steps, api.SegmentStep{From: render.Time(x.From), Enters: x.Enters, Exits: x.Exits, Size: x.Size})
+	}
+	return writeJSON(w, http.StatusOK, out)
+}
+
+func timeParam(values url.Values, name string, otherwise time.Time) (time.Time, error) {
+	text := values.Get(name)
+	if text == "" {
+		return otherwise, nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return t, problem(api.CodeBadRequest, name+" is not a time such as 2026-11-05T12:00:00Z")
+	}
+	return t, nil
+}
+
+func (s *Server) getConsumers(w *answer, r *http.Request) error {
+	l, err := s.live()
+	if err != nil {
+		return err
+	}
+	out := api.Consumers{Consumers: []api.Consumer{}}
+	for _, c := range l.Consumers().All() {
+		out.Consumers = append(out.Consumers, api.Consumer{Name: c.Name, Segment: c.Segment, Cursor: c.Cursor, AckedAt: render.Time(c.At)})
+	}
+	return writeJSON(w, http.StatusOK, out)
+}
+
+func (s *Server) deleteConsumer(w *answer, r *http.Request) error {
+	l, err := s.live()
+	if err != nil {
+		return err
+	}
+	name := r.PathValue("name")
+	if _, ok := l.Consumers().Get(name); !ok {
+		return problem(api.CodeNoConsumer, "no durable consumer has this name")
+	}
+	l.Consumers().Forget(name)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

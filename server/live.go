@@ -1,0 +1,144 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/live"
+	"github.com/musterdb/muster/server/render"
+)
+
+// Live is what the server needs to tell who enters and leaves. *live.Log has all of it but People.
+type Live interface {
+	Subscribe(ctx context.Context, q live.Request) (*live.Subscription, error)
+	Consumers() *live.Consumers
+	Stats(ctx context.Context, segment string, since, until, step int64) (*live.Stats, error)
+	// People tells of each id what is known as of now: its ids, and those of the named attributes that it
+	// has, or all if names is nil and all is set; nil for one that is gone.
+	People(ctx context.Context, ids, names []string) ([]*render.Person, error)
+}
+
+// AttachLive gives the server its change log, once that is open.
+func (s *Server) AttachLive(l Live) { s.changes.Store(&l) }
+
+// live returns the change log; an error while there is none.
+func (s *Server) live() (Live, error) {
+	if l := s.changes.Load(); l != nil {
+		return *l, nil
+	}
+	return nil, busy(api.CodeNotReady, "the node has no change log yet", time.Second)
+}
+
+// liveProblem tells what an error of the change log is to the outside.
+func liveProblem(err error) error {
+	var resync *live.ResyncError
+	switch {
+	case errors.As(err, &resync):
+		return problem(api.CodeResync, "the cursor cannot be continued ("+resync.Reason+"): begin again from a snapshot")
+	case errors.Is(err, live.ErrCursor):
+		return problem(api.CodeBadRequest, "the cursor is not one of this server's, or was changed")
+	case errors.Is(err, live.ErrClosed):
+		return busy(api.CodeNotReady, "the node is stopping", time.Second)
+	case errors.Is(err, live.ErrTooMany):
+		return problem(api.CodeLimit, "there are "+strconv.Itoa(live.MaxConsumers)+" durable consumers already")
+	}
+	return err
+}
+
+// feed reads a subscription as changes to be told.
+type feed struct {
+	live    Live
+	sub     *live.Subscription
+	segment string
+	fields  []string
+	format  render.ChangeFormat
+	changes []render.Change
+	ids     []string
+}
+
+// fed is what a feed says next: a page of members, changes, or neither.
+type fed struct {
+	snapshot bool
+	members  []member
+	more     bool
+	changes  []render.Change
+	cursor   string // behind all of it
+}
+
+type member struct {
+	id     string
+	person *render.Person
+}
+
+// openFeed begins to follow a segment. It must exist, as far as the node knows.
+func (s *Server) openFeed(ctx context.Context, q live.Request, fields []string, format render.ChangeFormat) (*feed, error) {
+	l, err := s.live()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.knownSegment(ctx, q.Segment); err != nil {
+		return nil, err
+	}
+	sub, err := l.Subscribe(ctx, q)
+	if err != nil {
+		return nil, liveProblem(err)
+	}
+	return &feed{live: l, sub: sub, segment: q.Segment, fields: fields, format: format}, nil
+}
+
+func (s *Server) knownSegment(ctx context.Context, name string) error {
+	list, err := s.node().Segments(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		if list[i].Name == name {
+			return nil
+		}
+	}
+	return problem(api.CodeNoSegment, "no segment is called "+strconv.Quote(name))
+}
+
+// next returns up to limit profiles; see live.Subscription.Next.
+func (f *feed) next(ctx context.Context, limit int, idle time.Duration) (fed, error) {
+	b, err := f.sub.Next(ctx, limit, idle)
+	if err != nil {
+		return fed{}, err
+	}
+	out := fed{snapshot: b.Snapshot, more: b.More, cursor: b.Cursor.String()}
+	f.ids = f.ids[:0]
+	f.ids = append(f.ids, b.Members...)
+	for i := range b.Items {
+		f.ids = append(f.ids, b.Items[i].Profile)
+	}
+	people, err := f.people(ctx)
+	if err != nil {
+		return fed{}, err
+	}
+	for i, id := range b.Members {
+		out.members = append(out.members, member{id, people[i]})
+	}
+	f.changes = f.changes[:0]
+	at := b.Start
+	for i := range b.Items {
+		item := &b.Items[i]
+		at.Advance(item)
+		f.changes = append(f.changes, render.Change{
+			ID: render.ChangeID(item.Shard, item.Seq, item.N), Segment: f.segment, Profile: item.Profile, Enter: item.Enter,
+			At: item.At, Cause: item.Cause.String(), Version: item.Version, Cursor: at.String(), Person: people[i],
+		})
+	}
+	out.changes = f.changes
+	return out, nil
+}
+
+// people returns what is to be told of f.ids; nils when nothing is.
+func (f *feed) people(ctx context.Context) ([]*render.Person, error) {
+	if len(f.ids) == 0 || len(f.fields) == 0 && !f.format.NeedsPerson() {
+		return make([]*render.Person, len(f.ids)), nil
+	}
+	return f.live.People(ctx, f.ids, f.fields)
+}

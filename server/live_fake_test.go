@@ -1,0 +1,135 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/live"
+	"github.com/musterdb/muster/query/tree"
+	"github.com/musterdb/muster/server/render"
+)
+
+// fakeLive is a change log over shards that are made up.
+type fakeLive struct {
+	*live.Log
+	mu      sync.Mutex
+	members []map[uint32]bool // of the segment VIP, by shard
+	seqs    []uint64
+	time    int64
+}
+
+func newFakeLive(t testing.TB, shards int, change func(*live.Config)) *fakeLive {
+	t.Helper()
+	f := &fakeLive{seqs: make([]uint64, shards), time: at.UnixMilli()}
+	for range shards {
+		f.members = append(f.members, map[uint32]bool{})
+	}
+	cfg := live.Config{Cluster: "test", Shards: shards, Source: f}
+	if change != nil {
+		change(&cfg)
+	}
+	var err error
+	if f.Log, err = live.Open(cfg); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := f.Log.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+// IDs implements live.Source.
+func (f *fakeLive) IDs(shard int, ordinals []uint32, ids []string) []string {
+	for _, o := range ordinals {
+		ids = append(ids, fmt.Sprintf("u%d-%d", shard, o))
+	}
+	return ids
+}
+
+// Members implements live.Source.
+func (f *fakeLive) Members(_ context.Context, shard int, _ string) (*live.Members, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	words := make([]uint64, 1024)
+	for o := range f.members[shard] {
+		words[o/64] |= 1 << (o % 64)
+	}
+	return &live.Members{Seq: f.seqs[shard], Chunks: [][]uint64{words}}, nil
+}
+
+// People implements Live.
+func (f *fakeLive) People(_ context.Context, ids, names []string) ([]*render.Person, error) {
+	people := make([]*render.Person, len(ids))
+	for i, id := range ids {
+		if id == "gone" {
+			continue
+		}
+		people[i] = &render.Person{UserID: id, AnonymousIDs: []string{"anon-" + id}, Fields: []engine.NamedField{}}
+		for _, name := range names {
+			people[i].Fields = append(people[i].Fields, engine.NamedField{Name: name, Value: tree.Str(name + " of " + id)})
+		}
+	}
+	return people, nil
+}
+
+// flip makes profiles enter, or leave if they are in, in one entry of a shard.
+func (f *fakeLive) flip(shard int, ordinals ...uint32) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.seqs[shard]++
+	f.time += 10
+	c := engine.Change{Seq: f.seqs[shard], Segment: "VIP", Version: 4, At: f.time, Cause: engine.ByEvent}
+	slices.Sort(ordinals)
+	for _, o := range slices.Compact(ordinals) {
+		if f.members[shard][o] {
+			c.Exits = append(c.Exits, o)
+			delete(f.members[shard], o)
+		} else {
+			c.Enters = append(c.Enters, o)
+			f.members[shard][o] = true
+		}
+	}
+	f.Append(shard, c.Seq, []engine.Change{c})
+}
+
+func (f *fakeLive) random(r *rand.Rand, most int) {
+	ordinals := make([]uint32, 1+r.IntN(most))
+	for i := range ordinals {
+		ordinals[i] = uint32(r.IntN(5000))
+	}
+	f.flip(r.IntN(len(f.seqs)), ordinals...)
+}
+
+func (f *fakeLive) list() (ids []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for shard := range f.members {
+		for o := range f.members[shard] {
+			ids = append(ids, fmt.Sprintf("u%d-%d", shard, o))
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// newLiveServer serves a fake change log over real connections.
+func newLiveServer(t testing.TB, f *fakeLive, change func(*Config)) (*Server, *httptest.Server) {
+	t.Helper()
+	node := &fakeNode{segments: []SegmentText{{Name: "VIP", Predicate: "age > 3", Version: 4}}, status: fullStatus()}
+	s := newTestServer(t, node, change)
+	s.AttachLive(f)
+	h := httptest.NewServer(s)
+	t.Cleanup(func() {
+		s.streams.end()
+		h.Close()
+	})
+	return s, h
+}

@@ -1,0 +1,293 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/live"
+	"github.com/musterdb/muster/server/render"
+)
+
+const (
+	maxSubscriptions = 100 // of one stream
+	maxCredit        = 1 << 40
+	maxFields        = 50
+	streamBatch      = 128 // profiles a subscription renders at once
+)
+
+// stream is one client of GET /v1/stream. The handler's goroutine reads commands, one writes, and each
+// subscription has one that reads the change log and hands what it has rendered to the writer: it
+// holds one batch at most.
+type stream struct {
+	server *Server
+	socket socket
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	out    chan []byte // unbuffered: one text at a time, credit is the only queue
+	work   sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		subscriptions map[string]*subscription
+		resynced      bool // the last one that ended could not be continued
+	}
+}
+
+// subscription is one of a stream's.
+type subscription struct {
+	id      string
+	segment string
+	as      string
+	format  render.ChangeFormat
+	feed    *feed
+	cancel  context.CancelFunc
+	more    chan struct{} // capacity 1: there is new credit
+	mu      sync.Mutex
+	credit  int64 // guarded by mu
+}
+
+// stream serves one WebSocket until either side ends it.
+func (s *Server) stream(w *answer, r *http.Request) error {
+	if _, err := s.live(); err != nil {
+		return err
+	}
+	if r.Header.Get("Upgrade") == "" {
+		w.Header().Set("Upgrade", "websocket")
+		return problem(api.CodeBadRequest, "this is a WebSocket: ask with Upgrade: websocket and the subprotocol "+streamProtocol)
+	}
+	w.status = http.StatusSwitchingProtocols // also where the handshake fails: it has been answered
+	conn, err := s.upgrade(w.ResponseWriter, r)
+	if err != nil {
+		s.cfg.Log.Debug("stream refused", "error", err)
+		return nil
+	}
+	c := &stream{server: s, socket: conn, out: make(chan []byte)}
+	c.mu.subscriptions = make(map[string]*subscription)
+	c.ctx, c.cancel = context.WithCancelCause(context.WithoutCancel(r.Context()))
+	c.run()
+	return nil
+}
+
+// run serves the stream and closes it.
+func (c *stream) run() {
+	stopServer := context.AfterFunc(c.server.streams.ctx, func() {
+		c.cancel(&streamFault{closeRestarting, "the node is stopping"})
+	})
+	defer stopServer()
+	c.work.Go(func() {
+		<-c.ctx.Done()
+		c.socket.Interrupt()
+	})
+	c.work.Go(c.write)
+	hello := fmt.Appendf(nil, `{"op":"hello","heartbeat_ms":%d,"version":%s}`, c.server.cfg.Heartbeat.Milliseconds(), strconv.Quote(c.server.cfg.Version))
+	if c.send(c.ctx, hello) {
+		c.cancel(c.read())
+	}
+	c.work.Wait()
+	code, reason := 1000, ""
+	if fault := asFault(context.Cause(c.ctx)); fault != nil {
+		code, reason = fault.code, fault.reason
+	}
+	c.socket.Close(code, reason)
+}
+
+// write is the only one to write to the socket.
+func (c *stream) write() {
+	ping := time.NewTicker(c.server.cfg.Heartbeat)
+	defer ping.Stop()
+	for {
+		var err error
+		select {
+		case text := <-c.out:
+			err = c.socket.Write(text)
+		case <-ping.C:
+			err = c.socket.Ping()
+		case <-c.ctx.Done():
+			return
+		}
+		if err != nil {
+			c.cancel(&streamFault{closeSlow, "slow"})
+			return
+		}
+	}
+}
+
+// send hands a text to the writer; false when the stream or ctx has ended.
+func (c *stream) send(ctx context.Context, text []byte) bool {
+	select {
+	case c.out <- text:
+		return true
+	case <-ctx.Done():
+	case <-c.ctx.Done():
+	}
+	return false
+}
+
+// read takes commands until the client goes away or makes a mistake.
+func (c *stream) read() error {
+	for {
+		text, err := c.socket.Read()
+		if err != nil {
+			if errors.Is(err, errSilent) && c.ctx.Err() != nil {
+				return context.Cause(c.ctx) // interrupted
+			}
+			return err
+		}
+		var command api.StreamCommand
+		if err := json.Unmarshal(text, &command); err != nil {
+			return &streamFault{closeBadMessage, "not a JSON message of this protocol"}
+		}
+		if err := c.take(&command); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *stream) take(command *api.StreamCommand) error {
+	if command.ID == "" || len(command.ID) > 100 {
+		return &streamFault{closeBadMessage, "id must have 1 to 100 bytes"}
+	}
+	c.mu.Lock()
+	sub := c.mu.subscriptions[command.ID]
+	count := len(c.mu.subscriptions)
+	c.mu.Unlock()
+	switch command.Op {
+	case "subscribe":
+		if sub != nil {
+			return &streamFault{closeDuplicate, "there is a subscription of this id"}
+		}
+		if count >= maxSubscriptions {
+			c.fault(command.ID, problem(api.CodeLimit, "a stream has at most 100 subscriptions"))
+			return nil
+		}
+		return c.subscribe(command)
+	case "credit":
+		if command.N <= 0 || command.N > maxCredit {
+			return &streamFault{closeBadMessage, "n must be 1 or more"}
+		}
+		if sub != nil { // else it has ended meanwhile
+			sub.addCredit(command.N)
+		}
+	case "ack":
+		return c.ack(sub, command)
+	case "unsubscribe":
+		if sub != nil {
+			c.drop(sub, false)
+		}
+	default:
+		return &streamFault{closeBadMessage, "op is none of subscribe, credit, ack and unsubscribe"}
+	}
+	return nil
+}
+
+func (c *stream) ack(sub *subscription, command *api.StreamCommand) error {
+	cursor, err := live.ParseCursor(command.Cursor)
+	if err != nil {
+		return &streamFault{closeBadMessage, "the cursor is not one"}
+	}
+	if sub == nil {
+		return nil
+	}
+	if sub.as == "" {
+		c.fault(command.ID, problem(api.CodeBadRequest, "only a subscription with as can be acknowledged"))
+		return nil
+	}
+	if err := sub.feed.live.Consumers().Ack(sub.as, sub.segment, cursor, c.server.cfg.Now().UnixMilli()); err != nil {
+		c.fault(command.ID, liveProblem(err))
+	}
+	return nil
+}
+
+// subscribe begins a subscription. What cannot be is told, and the stream goes on.
+func (c *stream) subscribe(command *api.StreamCommand) error {
+	if command.Credit < 0 || command.Credit > maxCredit || len(command.Fields) > maxFields || len(command.As) > 200 {
+		return &streamFault{closeBadMessage, "credit, fields or as is out of range"}
+	}
+	q := live.Request{Segment: command.Segment, Cursor: command.From, Consumer: command.As, From: live.FromCursor}
+	switch command.From {
+	case "", "now":
+		q.From = live.FromNow
+	case "snapshot":
+		q.From = live.FromSnapshot
+	case "acked":
+		if q.From = live.FromAcked; command.As == "" {
+			return &streamFault{closeBadMessage, "from acked needs as"}
+		}
+	}
+	format, err := render.ParseChangeFormat(command.Format)
+	if err != nil {
+		return &streamFault{closeBadMessage, err.Error()}
+	}
+	ctx, cancel := context.WithCancel(c.ctx)
+	f, err := c.server.openFeed(ctx, q, command.Fields, format)
+	if err != nil {
+		cancel()
+		if c.resync(command.ID, err) {
+			return nil
+		}
+		c.fault(command.ID, err)
+		return nil
+	}
+	sub := &subscription{id: command.ID, segment: command.Segment, as: command.As, format: format, feed: f, cancel: cancel,
+		more: make(chan struct{}, 1), credit: command.Credit}
+	c.mu.Lock()
+	c.mu.subscriptions[sub.id] = sub
+	c.mu.resynced = false
+	c.mu.Unlock()
+	c.work.Go(func() { c.follow(ctx, sub) })
+	return nil
+}
+
+// drop ends a subscription.
+func (c *stream) drop(sub *subscription, resynced bool) {
+	sub.cancel()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mu.subscriptions[sub.id] == sub {
+		delete(c.mu.subscriptions, sub.id)
+		c.mu.resynced = resynced
+	}
+}
+
+// fault tells the client what is wrong with a subscription.
+func (c *stream) fault(id string, err error) {
+	p, known := asProblem(err)
+	if !known {
+		c.server.cfg.Log.Error("stream failed", "error", err)
+	}
+	detail := p.Detail
+	if detail == "" {
+		detail = p.Title
+	}
+	text, _ := json.Marshal(struct { // strings and a boolean
+		Op        string `json:"op"`
+		ID        string `json:"id"`
+		Code      string `json:"code"`
+		Message   string `json:"message"`
+		Temporary bool   `json:"temporary"`
+	}{"error", id, p.Code, detail, p.Temporary()})
+	c.send(c.ctx, text)
+}
+
+// resync tells a client that it must begin again, if that is what err means.
+func (c *stream) resync(id string, err error) bool {
+	reason := ""
+	var resync *live.ResyncError
+	if errors.As(err, &resync) {
+		reason = resync.Reason
+	} else if p, known := asProblem(err); known && p.Code == api.CodeResync {
+		reason = p.Detail
+	} else {
+		return false
+	}
+	text, _ := json.Marshal(map[string]string{"op": "resync", "id": id, "reason": reason}) // strings
+	c.send(c.ctx, text)
+	return true
+}

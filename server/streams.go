@@ -1,0 +1,99 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/musterdb/muster/api"
+)
+
+// streams are the answers that do not end by themselves.
+type streams struct {
+	slots  chan struct{}
+	ctx    context.Context // ends when the server stops
+	cancel context.CancelFunc
+	open   sync.WaitGroup
+}
+
+func newStreams(most int) *streams {
+	s := &streams{slots: make(chan struct{}, most)}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// admit takes a slot for a stream.
+func (s *streams) admit(handle handler) (handler, func(), error) {
+	if s.ctx.Err() != nil {
+		return nil, nil, busy(api.CodeNotReady, "the node is stopping", time.Second)
+	}
+	select {
+	case s.slots <- struct{}{}:
+		s.open.Add(1)
+		return handle, func() { s.open.Done(); <-s.slots }, nil
+	default:
+		return nil, nil, busy(api.CodeOverloaded, "too many streams at once", 5*time.Second)
+	}
+}
+
+// context ends with the request, or with the server.
+func (s *streams) context(r *http.Request) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(r.Context())
+	stop := context.AfterFunc(s.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+func (s *streams) end() { s.cancel() }
+
+// wait waits until all streams have ended.
+func (s *streams) wait(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() { s.open.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("end streams: %w", ctx.Err())
+	}
+}
+
+// sameOrigin tells whether a stream may be opened: by what is no browser, by a page of this server, or
+// of a site that was named.
+func (s *Server) sameOrigin(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
+	}
+	for _, allowed := range s.cfg.Origins {
+		if strings.EqualFold(origin, strings.TrimSuffix(allowed, "/")) {
+			return true
+		}
+	}
+	u, err := url.Parse(origin)
+	return err == nil && strings.EqualFold(u.Host, r.Host)
+}
+
+// streamFault ends a stream with a close code.
+type streamFault struct {
+	code   int
+	reason string
+}
+
+func (f *streamFault) Error() string { return f.reason }
+
+// asFault tells with which code a stream ends.
+func asFault(err error) *streamFault {
+	var fault *streamFault
+	switch {
+	case errors.As(err, &fault):
+		return fault
+	case errors.Is(err, errSilent):
+		return &streamFault{closeSlow, "silent"}
+	}
+	return nil
+}
