@@ -11,6 +11,7 @@ func (n *Node) startLoops(ctx context.Context) {
 	n.loops.Go(func() { n.watch.run(ctx, n.config.WatchEvery) })
 	n.loops.Go(func() { n.snapshotLoop(ctx) })
 	n.loops.Go(func() { n.maintainLoop(ctx) })
+	n.loops.Go(func() { n.refreshLoop(ctx) })
 	for _, s := range n.shards {
 		n.loops.Go(func() { n.mergeLoop(ctx, s) })
 	}

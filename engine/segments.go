@@ -160,3 +160,18 @@ func (v *View) SegmentsOf(ordinal uint32) []string {
 	slices.Sort(names)
 	return names
 }
+
+// Segment returns the membership of a saved segment as of now, without its members: a view shows
+// those.
+func (s *Shard) Segment(name string) (m Segment, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for slot, x := range s.root.segments {
+		if x != nil && x.name == name {
+			m = s.root.segmentInfo(slot)
+			m.x = nil
+			return m, true
+		}
+	}
+	return m, false
+}
