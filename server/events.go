@@ -14,6 +14,7 @@ import (
 
 const (
 	chunkBytes    = 3 << 20  // of lines that go to the node together
+	chunkLines    = 32 << 10 // a line of three bytes becomes a message of hundreds
 	streamBudget  = 18 << 20 // bytes in flight that one stream may hold: chunks being read, decoded, ingested
 	drainBytes    = 16 << 20 // of a body read on after an error, so that its sender hears the answer
 	maxSourceName = 512

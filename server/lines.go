@@ -118,8 +118,24 @@ func (l *lines) nextLines(b *lineBlock) {
 	if l.ended {
 		cut, b.err = len(buf), errEnd
 	}
+	if end := behindLines(buf[:cut], chunkLines); end < cut {
+		cut, b.err = end, nil // what broke, or the end, comes again behind the rest
+	}
 	l.carry = bytes.Clone(buf[cut:])
 	l.cut(b, buf[:cut])
+}
+
+// behindLines returns where the first n lines of text end, or its length.
+func behindLines(text []byte, n int) int {
+	end := 0
+	for ; n > 0; n-- {
+		at := bytes.IndexByte(text[end:], '\n')
+		if at < 0 {
+			return len(text)
+		}
+		end += at + 1
+	}
+	return end
 }
 
 // cut makes items of whole lines; the last needs no line end.
@@ -145,7 +161,7 @@ func (l *lines) cut(b *lineBlock, text []byte) {
 // nextItems reads items of an array. Where the JSON breaks, nothing behind can be made out.
 func (l *lines) nextItems(b *lineBlock) {
 	buf := make([]byte, 0, chunkBytes)
-	for len(buf) < chunkBytes {
+	for len(buf) < chunkBytes && len(b.items) < chunkLines {
 		l.allowed.left = l.limit
 		if l.array.PeekKind() == ']' {
 			b.err = l.arrayEnd()

@@ -273,7 +273,10 @@ func (d *Decoder) id(name string) (string, error) {
 	if err != nil {
 		return "", d.syntax(err)
 	}
-	if bytes.ContainsAny(v, ".eE") || len(v) > d.limits.ID {
+	if len(v) > d.limits.ID {
+		return "", refuse("too_long", "%s is %d bytes long: at most %d", name, len(v), d.limits.ID)
+	}
+	if bytes.ContainsAny(v, ".eE") {
 		return "", refuse("bad_id", "%s is a number with decimals: send ids as strings", name)
 	}
 	return d.here(v), nil
