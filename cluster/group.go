@@ -57,6 +57,9 @@ func (g *group) start(ctx context.Context, c Config, node string, fsm raft.FSM) 
 	}
 	g.raft, err = raft.NewRaft(rc, fsm, g.log, g.log, snapshots, g.transport)
 	if err != nil {
+		if kept, listErr := snapshots.List(); listErr == nil && len(kept) > 0 { // raft keeps to itself what it met
+			err = fmt.Errorf("%w; if the log says that pages are damaged, muster check lists all of them", err)
+		}
 		return fmt.Errorf("start raft of %s: %w", g.name, err)
 	}
 	return g.awaitReady(ctx)

@@ -51,6 +51,19 @@ func loadMeta(dir string, shards, dedup int) (meta, error) {
 	return m, nil
 }
 
+// CheckMeta verifies the meta of a data directory that has been in use.
+func CheckMeta(dir string) error {
+	path := filepath.Join(dir, metaFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read cluster meta: %w", err)
+	}
+	if _, err := parseMeta(string(text)); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	return nil
+}
+
 func makeMeta(dir string, shards, dedup int) (meta, error) {
 	var id [16]byte
 	if _, err := rand.Read(id[:]); err != nil {

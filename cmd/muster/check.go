@@ -29,6 +29,9 @@ func (c *checkCommand) Run(ctx context.Context, a *app) (err error) {
 	}
 	defer func() { err = errors.Join(err, lock.unlock()) }()
 	started := time.Now()
+	if err := haveMeta(c.Data); err != nil {
+		return fmt.Errorf("check %s: %w; keep the directory as it is and restore a copy", c.Data, err)
+	}
 	problems, err := persist.Check(ctx, c.Data, func(what string) {
 		if !c.Quiet {
 			fmt.Fprintln(a.stderr, "checking", what)

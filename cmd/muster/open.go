@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 
@@ -18,13 +19,14 @@ import (
 
 // nodeConfig is what a node needs to know from the command line.
 type nodeConfig struct {
-	Dir         string
-	Shards      int    // 0: what the directory has, else 8
-	MemoryLimit int64  // bytes beyond which ingest is refused; 0: none
-	DiskFloor   uint64 // free bytes below which nothing is written; 0: the default of persist
-	MemTable    int64  // bytes of the database's buffers; 0: the default of persist
-	Log         *slog.Logger
-	Tune        func(*cluster.Config) // for tests; may be nil
+	Dir           string
+	Shards        int    // 0: what the directory has, else 8
+	MemoryLimit   int64  // bytes beyond which ingest is refused; 0: none
+	DiskFloor     uint64 // free bytes below which nothing is written; 0: the default of persist
+	SnapshotBytes int64  // of a shard's log, after which a snapshot is written; 0: the default of cluster
+	MemTable      int64  // bytes of the database's buffers; 0: the default of persist
+	Log           *slog.Logger
+	Tune          func(*cluster.Config) // for tests; may be nil
 }
 
 // openNode opens the node in c.Dir and what it stands on. The function it returns closes both.
@@ -40,11 +42,14 @@ func openCluster(ctx context.Context, c nodeConfig) (*cluster.Node, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if err := haveMeta(c.Dir); err != nil {
+		return nil, err
+	}
 	storage, err := openStorage(c)
 	if err != nil {
 		return nil, err
 	}
-	cc := cluster.Config{Dir: c.Dir, Storage: storage, Shards: c.Shards, MemoryLimit: c.MemoryLimit, Log: c.Log}
+	cc := cluster.Config{Dir: c.Dir, Storage: storage, Shards: c.Shards, MemoryLimit: c.MemoryLimit, SnapshotBytes: c.SnapshotBytes, Log: c.Log}
 	if c.Tune != nil {
 		c.Tune(&cc)
 	}
@@ -52,6 +57,16 @@ func openCluster(ctx context.Context, c nodeConfig) (*cluster.Node, error) {
 		return nil, errors.Join(err, storage.Close())
 	}
 	return cluster.Open(ctx, cc)
+}
+
+// haveMeta refuses a directory that has logs and no meta: a new meta would give the shards' keys and
+// their number anew, and what is in the logs would be looked for in other shards.
+func haveMeta(dir string) error {
+	logs, err := os.ReadDir(filepath.Join(dir, "raft"))
+	if err != nil || len(logs) == 0 {
+		return nil // a new directory; what else is wrong with it is told by whoever opens it
+	}
+	return cluster.CheckMeta(dir)
 }
 
 // storage lets a node keep its bytes with package persist: raft logs under raft/, everything else

@@ -29,6 +29,7 @@ type nodeFlags struct {
 	Insecure  bool            `help:"Listen outside loopback though there are neither keys nor TLS." env:"MUSTER_INSECURE"`
 	Memory    string          `help:"Memory to use, like 8GiB (default: what the machine or control group has)." env:"MUSTER_MEMORY" placeholder:"SIZE"`
 	DiskFloor string          `help:"Free disk space below which nothing is written, like 1GiB (default: a share of the disk)." env:"MUSTER_DISK_FLOOR" placeholder:"SIZE"`
+	Snapshot  string          `name:"snapshot-bytes" help:"Log of a shard after which a snapshot of it is written, like 64MiB." env:"MUSTER_SNAPSHOT_BYTES" placeholder:"SIZE"`
 	LogLevel  string          `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"MUSTER_LOG_LEVEL"`
 	Config    kong.ConfigFlag `help:"YAML file with any of these flags as keys." env:"MUSTER_CONFIG" placeholder:"FILE"`
 }
@@ -65,6 +66,10 @@ func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(
 	if err != nil {
 		return usageError{fmt.Errorf("--disk-floor: %w", err)}
 	}
+	snapshot, err := parseSize(flags.Snapshot)
+	if err != nil {
+		return usageError{fmt.Errorf("--snapshot-bytes: %w", err)}
+	}
 	if err := server.CheckListen(flags.Listen, flags.Insecure); err != nil {
 		return err
 	}
@@ -83,7 +88,8 @@ func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(
 		cancel(err)
 		served <- err
 	}()
-	err = p.runNode(ctx, nodeConfig{Dir: dir, Shards: flags.Shards, MemoryLimit: memory.Refuse, DiskFloor: uint64(floor), Log: p.log}, then, func() error {
+	config := nodeConfig{Dir: dir, Shards: flags.Shards, MemoryLimit: memory.Refuse, DiskFloor: uint64(floor), SnapshotBytes: snapshot, Log: p.log}
+	err = p.runNode(ctx, config, then, func() error {
 		cancel(nil)
 		return <-served
 	})
