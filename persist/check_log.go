@@ -81,10 +81,22 @@ func readMeta(dir string) (state types.PersistentState, found bool, err error) {
 			}
 			found = true
 		}
-		return stable.ForEach(func(k, v []byte) error {
+		err := stable.ForEach(func(k, v []byte) error {
 			_, err := decodeStable(k, v)
 			return err
 		})
+		if err != nil {
+			return err
+		}
+		// A free list that names pages in use, or beyond the end, is met at some later write only, and
+		// ends the process then.
+		for inconsistent := range tx.Check() {
+			err = errors.Join(err, inconsistent)
+		}
+		if err != nil {
+			return damage(err)
+		}
+		return nil
 	})
 	return state, found, err
 }

@@ -19,7 +19,7 @@ import (
 // returns a *DamageError when something acknowledged is plainly missing; the rest is for Verify,
 // which must pass before the log may be used.
 //
-// REQUIRES: nobody else has the directory open; a second opener waits for ever (bbolt's file lock).
+// REQUIRES: nobody else has the directory open.
 func OpenLog(cfg LogConfig) (*Log, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -46,6 +46,9 @@ func OpenLog(cfg LogConfig) (*Log, error) {
 
 func (l *Log) open() error {
 	if err := l.openMark(); err != nil {
+		return err
+	}
+	if _, _, err := readMeta(l.cfg.Dir); err != nil {
 		return err
 	}
 	l.meta = &metadb.BoltMetaDB{}

@@ -87,8 +87,8 @@ type raftNode struct {
 func raftConfig(id string) *raft.Config {
 	c := raft.DefaultConfig()
 	c.LocalID = raft.ServerID(id)
-	c.HeartbeatTimeout, c.ElectionTimeout = 100*time.Millisecond, 100*time.Millisecond
-	c.LeaderLeaseTimeout, c.CommitTimeout = 50*time.Millisecond, 5*time.Millisecond
+	c.HeartbeatTimeout, c.ElectionTimeout = 400*time.Millisecond, 400*time.Millisecond // under the race detector the other may take its time
+	c.LeaderLeaseTimeout, c.CommitTimeout = 200*time.Millisecond, 5*time.Millisecond
 	c.TrailingLogs = 10
 	c.SnapshotThreshold = 1 << 30 // only when asked
 	c.Logger = hclog.NewNullLogger()
