@@ -3,7 +3,7 @@ GO      ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 60s
 
-.PHONY: build demo test race check fmt vet staticcheck lint generated fuzz conformance test-sdks test-crash bench bench-peers clean
+.PHONY: build demo test race check fmt vet staticcheck lint generated fuzz conformance test-sdks test-crash test-faults bench bench-peers clean
 
 build:
 	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/muster ./cmd/muster
@@ -56,6 +56,11 @@ test-sdks: build
 # kill -9 in the middle of an import, import again, exact counts.
 test-crash: build
 	MUSTER_CRASH_ROUNDS=10 $(GO) test -count=1 -v -timeout 20m -run Crash ./internal/systest
+
+# Full disks, kills, pauses and flipped bytes, done to real processes (a few minutes; the full disks
+# need root, for a small tmpfs).
+test-faults: build
+	MUSTER_FAULTS=1 $(GO) test -count=1 -v -timeout 15m -run 'Disk|Killed|Stopped|Paused|Flipped' ./internal/systest
 
 # Muster alone: questions on SIZE (XS, S, M, L). Reports go to bench/results.
 SIZE ?= S

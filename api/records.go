@@ -146,7 +146,7 @@ type Health struct {
 	Reason   string        `json:"reason,omitempty"`
 	Profiles int64         `json:"profiles"`
 	Events   int64         `json:"events"`
-	DiskFree int64         `json:"disk_free,omitempty"`
+	DiskFree int64         `json:"disk_free"`
 	Shards   []ShardHealth `json:"shards,omitempty"`
 }
 

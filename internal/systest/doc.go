@@ -2,7 +2,8 @@
 // middle of things and starts them again.
 //
 // Its nouns: process (a running `muster serve` with its directory), muster (one run of another
-// command). It is all tests; larger counts are behind MUSTER_CRASH_ROUNDS.
+// command), sender (SDKs that know what was acknowledged to them). It is all tests; larger counts are behind
+// MUSTER_CRASH_ROUNDS, faults of the disk and under load behind MUSTER_FAULTS.
 //
 // It must not import the packages it tests: it sees what a user sees. Start reading at
 // crash_test.go.

@@ -44,6 +44,7 @@ type process struct {
 	t    *testing.T
 	dir  string
 	addr string
+	args []string // further ones of serve
 	cmd  *exec.Cmd
 	log  bytes.Buffer
 }
@@ -51,11 +52,17 @@ type process struct {
 // serve starts a node on a fresh directory and waits until it is ready.
 func serve(t *testing.T) *process {
 	t.Helper()
+	return serveIn(t, filepath.Join(t.TempDir(), "data"))
+}
+
+// serveIn starts a node on a directory of the caller's, with further arguments.
+func serveIn(t *testing.T, dir string, args ...string) *process {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, dir: filepath.Join(t.TempDir(), "data"), addr: listener.Addr().String()}
+	p := &process{t: t, dir: dir, addr: listener.Addr().String(), args: args}
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -74,16 +81,8 @@ func (p *process) url() string { return "http://" + p.addr }
 // start runs the node and returns how long it took until it was ready.
 func (p *process) start() time.Duration {
 	p.t.Helper()
-	path, err := binary()
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	p.cmd = exec.Command(path, "serve", "--data", p.dir, "--listen", p.addr)
-	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	if err := p.cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
 	started := time.Now()
+	p.launch()
 	until(p.t, 60*time.Second, "the node is ready", func() bool {
 		answer, err := http.Get(p.url() + "/readyz")
 		if err != nil {
@@ -94,6 +93,31 @@ func (p *process) start() time.Duration {
 		return answer.StatusCode == http.StatusOK
 	})
 	return time.Since(started)
+}
+
+// launch runs the node and does not wait until it is ready.
+func (p *process) launch() {
+	p.t.Helper()
+	path, err := binary()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.cmd = exec.Command(path, append([]string{"serve", "--data", p.dir, "--listen", p.addr}, p.args...)...)
+	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// check runs `muster check` on the directory of a node that has ended.
+func (p *process) check() (output string, whole bool) {
+	p.t.Helper()
+	path, err := binary()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	out, err := exec.Command(path, "check", "--data", p.dir).CombinedOutput()
+	return string(out), err == nil
 }
 
 // kill ends the node as a power cut would, as far as a process goes.
