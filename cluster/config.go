@@ -18,6 +18,9 @@ type Config struct {
 	Shards  int     // of a new cluster, default 8; 0 takes what an existing one has
 	Log     *slog.Logger
 	Clock   func() time.Time // default time.Now
+	// Changes opens who hears of changes of membership; the node closes it. It is called while the node
+	// opens: only Cluster and Shards may be asked at once, the rest from within its calls. nil: nobody.
+	Changes func(*Node) (Changes, error)
 
 	TickEvery       time.Duration // default 250 ms; negative: no ticks
 	BatchBytes      int           // of messages in an entry, default 256 KiB

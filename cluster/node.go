@@ -30,6 +30,7 @@ type Node struct {
 	definer  *definer
 	shards   []*shard
 	watch    *watch
+	changes  Changes // may be nil
 	asker    *asker
 	counters counters
 
@@ -94,34 +95,38 @@ func (n *Node) openShards(ctx, history context.Context) error {
 	key := fnv.New64a()
 	_, _ = key.Write([]byte(n.meta.Cluster)) // never fails
 	n.shards = make([]*shard, n.meta.Shards)
+	for i := range n.shards {
+		var err error
+		n.shards[i], err = newShard(history, i, engine.Config{
+			Number: i, Key: key.Sum64(), Parse: parsePredicate, DedupCap: max(n.meta.Dedup/n.meta.Shards, 1),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := n.openChanges(); err != nil {
+		return err
+	}
 	errs := make([]error, n.meta.Shards)
 	var opening sync.WaitGroup
-	for i := range n.shards {
-		opening.Go(func() {
-			n.shards[i], errs[i] = n.openShard(ctx, history, i, key.Sum64())
-		})
+	for i, s := range n.shards {
+		opening.Go(func() { errs[i] = n.openShard(ctx, history, s) })
 	}
 	opening.Wait()
 	return errors.Join(errs...)
 }
 
-// openShard opens one shard. What it returns is to be closed, also beside an error.
-func (n *Node) openShard(ctx, history context.Context, i int, key uint64) (*shard, error) {
-	name := fmt.Sprintf("shard-%03d", i)
-	s, err := newShard(history, i, engine.Config{
-		Number: i, Key: key, Parse: parsePredicate, DedupCap: max(n.meta.Dedup/n.meta.Shards, 1),
-	})
-	if err != nil {
-		return nil, err
-	}
+// openShard opens a shard that was made. It is to be closed, also after an error.
+func (n *Node) openShard(ctx, history context.Context, s *shard) error {
+	name := fmt.Sprintf("shard-%03d", s.number)
 	s.storage, s.registry, s.watch = n.config.Storage, n.registry, n.watch
 	store, err := n.config.Storage.History(name)
 	if err != nil {
-		return s, fmt.Errorf("open history of %s: %w", name, err)
+		return fmt.Errorf("open history of %s: %w", name, err)
 	}
-	s.historian = newHistorian(history, store, n.config.HistoryBytes, n.config.Log.With("shard", i))
+	s.historian = newHistorian(history, store, n.config.HistoryBytes, n.config.Log.With("shard", s.number))
 	s.group, err = openGroup(ctx, n.config, n.meta.Node, name, s)
-	return s, err
+	return err
 }
 
 // dedupEntry is what a messageId costs in memory: 512 MiB hold 45 million.
@@ -213,6 +218,9 @@ func (n *Node) close() error {
 		if s != nil && s.historian != nil {
 			errs = append(errs, s.historian.close())
 		}
+	}
+	if n.changes != nil {
+		errs = append(errs, n.changes.Close())
 	}
 	return errors.Join(errors.Join(errs...), n.config.Storage.Close())
 }

@@ -23,6 +23,7 @@ type shard struct {
 	ctx       context.Context // ends when the node gives up waiting for its history
 	state     atomic.Pointer[engine.Shard]
 	historian *historian
+	sink      Changes // who hears of changes of membership; may be nil
 	group     *group
 	proposer  *proposer
 	registry  *registry
@@ -57,6 +58,9 @@ func (s *shard) Apply(l *raft.Log) any {
 		return applied{err: fmt.Errorf("apply entry %d of shard %d: %w", l.Index, s.number, err)}
 	}
 	s.since.CompareAndSwap(0, result.Now)
+	if s.sink != nil {
+		s.sink.Append(s.number, l.Index, result.Changes)
+	}
 	a := applied{outcomes: slices.Clone(result.Outcomes)}
 	switch result.Kind {
 	case engine.MessagesCommand:
@@ -66,7 +70,7 @@ func (s *shard) Apply(l *raft.Log) any {
 		}
 	case engine.IdentityCommand:
 		a.result = result.Identity
-	case engine.CatalogCommand, engine.ListCommand:
+	case engine.CatalogCommand, engine.ListCommand, engine.RefreshCommand:
 		if result.Refused > 0 { // a catalog version may come twice, when the first try seemed lost
 			a.err = fmt.Errorf("apply entry %d of shard %d: %s", l.Index, s.number, result.Reason)
 		}
@@ -101,6 +105,9 @@ func (s *shard) Restore(snapshot io.ReadCloser) error {
 	}
 	s.state.Store(state)
 	s.since.Store(state.Time())
+	if s.sink != nil {
+		s.sink.Restored(s.number, state.Seq())
+	}
 	return snapshot.Close()
 }
 
@@ -111,10 +118,13 @@ type shardImage struct {
 	bytes int64
 }
 
-// Persist implements raft.FSMSnapshot. The history up to the snapshot is synced first: the log,
-// which could bring it back, is cut after a snapshot.
+// Persist implements raft.FSMSnapshot. History and changes up to the snapshot are synced first: the
+// log, which could bring them back, is cut after a snapshot.
 func (i *shardImage) Persist(sink raft.SnapshotSink) error {
 	err := i.shard.historian.sync(i.shard.ctx, i.view.Seq())
+	if err == nil && i.shard.sink != nil {
+		err = i.shard.sink.Sync(i.shard.number, i.view.Seq())
+	}
 	if err == nil {
 		pages := i.shard.storage.PageWriter(sink)
 		if err = i.view.WriteSnapshot(pages); err == nil {

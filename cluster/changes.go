@@ -1,0 +1,125 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// Changes is who hears of the changes of membership that entries cause. The calls about one shard come
+// from one goroutine at a time, in the order of its log.
+type Changes interface {
+	// Append takes the changes of one entry, often none. It comes after the entry is applied and before
+	// anybody is told so; it must not wait. An entry may come again after a restart.
+	Append(shard int, seq uint64, changes []engine.Change)
+	// Restored says that a shard's state was restored as of seq: the changes before it do not come.
+	Restored(shard int, seq uint64)
+	// Sync makes the changes up to seq durable; after it the log may be cut there.
+	Sync(shard int, seq uint64) error
+	Close() error
+}
+
+// openChanges opens who hears of changes, once the shards are there and before their logs are read.
+func (n *Node) openChanges() error {
+	if n.config.Changes == nil {
+		return nil
+	}
+	var err error
+	if n.changes, err = n.config.Changes(n); err != nil {
+		return fmt.Errorf("open changes: %w", err)
+	}
+	for _, s := range n.shards {
+		s.sink = n.changes
+	}
+	return nil
+}
+
+// Cluster is the id of the cluster; Shards the number of its shards.
+func (n *Node) Cluster() string { return n.meta.Cluster }
+
+// Shards is the number of shards.
+func (n *Node) Shards() int { return len(n.shards) }
+
+// IDs appends the canonical ids of ordinals of a shard, "" for one that names nobody. Within
+// Changes.Append it still knows the profiles that the entry removed.
+func (n *Node) IDs(shard int, ordinals []uint32, ids []string) []string {
+	if len(ordinals) == 0 {
+		return ids
+	}
+	return n.shards[shard].state.Load().IDs(ordinals, ids)
+}
+
+// SegmentMembers copies the live membership of a segment in a shard: bits by ordinal in chunks, nil for
+// an empty one, as of seq.
+func (n *Node) SegmentMembers(ctx context.Context, shard int, segment string) (seq uint64, chunks [][]uint64, err error) {
+	view := n.shards[shard].state.Load().View()
+	defer view.Release()
+	members, ok := view.Members(segment)
+	if !ok {
+		return 0, nil, noSegment(segment)
+	}
+	chunks = make([][]uint64, view.Chunks())
+	for chunk := range chunks {
+		if err := ctx.Err(); err != nil {
+			return 0, nil, err
+		}
+		var bits query.Bits
+		if members.Fill(chunk, &bits); bits.Any() {
+			chunks[chunk] = bits[:]
+		}
+	}
+	return view.Seq(), chunks, nil
+}
+
+// Person is what is told of a profile beside its canonical id.
+type Person struct {
+	UserID       string
+	AnonymousIDs []string
+	Fields       []engine.NamedField // in the order asked for; without those it has no value of
+}
+
+// People tells of each id what is known as of now, with the named attributes; nil for one that is gone.
+// An attribute that does not exist has no values.
+func (n *Node) People(ctx context.Context, ids, names []string) ([]*Person, error) {
+	v := n.takeViews()
+	defer v.release()
+	people := make([]*Person, len(ids))
+	for i, id := range ids {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		shard, ordinal, ok := v.find(id)
+		if !ok {
+			continue
+		}
+		view := v.all[shard]
+		p := &Person{Fields: []engine.NamedField{}}
+		for _, ref := range view.Refs(ordinal) {
+			switch {
+			case ref.Anonymous:
+				p.AnonymousIDs = append(p.AnonymousIDs, ref.ID)
+			case p.UserID == "":
+				p.UserID = ref.ID
+			}
+		}
+		schema := view.Catalog().Schema()
+		for _, name := range names {
+			if value := attributeOf(schema, view, name, ordinal); !value.Missing() {
+				p.Fields = append(p.Fields, engine.NamedField{Name: name, Value: value, Exact: true})
+			}
+		}
+		people[i] = p
+	}
+	return people, nil
+}
+
+func attributeOf(schema query.Schema, view *engine.View, name string, ordinal uint32) tree.Value {
+	id, _, ok := schema.Attribute(name)
+	if !ok {
+		return tree.Value{}
+	}
+	return view.AttributeValue(id, ordinal)
+}
