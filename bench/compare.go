@@ -54,6 +54,8 @@ type Comparison struct {
 	Rows     []Compared    `json:"questions"`
 	// GeoMean is the geometric mean of the ratios; 0 without peers.
 	GeoMean float64 `json:"geometric_mean,omitempty"`
+	// ProcessorGeoMean is that of the ratios of processor time.
+	ProcessorGeoMean float64 `json:"processor_geometric_mean,omitempty"`
 }
 
 // SubjectInfo is what a subject needed to be ready.
@@ -195,8 +197,12 @@ func (c *CompareConfig) time(ctx context.Context, s Subject, q Question) (Timing
 	return t, nil
 }
 
-// profileTime is how long a question is asked again and again for its profile.
-const profileTime = 2 * time.Second
+// A question is asked again and again for its profile until it has used so much processor time: on a
+// busy machine samples are rare. It ends after profileWall in any case.
+const (
+	profileTime = 2 * time.Second
+	profileWall = 20 * time.Second
+)
 
 // profile writes a processor profile of one question.
 func profile(ctx context.Context, s Subject, q Question, file string) error {
@@ -207,7 +213,10 @@ func profile(ctx context.Context, s Subject, q Question, file string) error {
 	if err := pprof.StartCPUProfile(out); err != nil {
 		return errors.Join(fmt.Errorf("profile %q: %w", q.Name, err), out.Close())
 	}
-	for started := time.Now(); err == nil && time.Since(started) < profileTime; {
+	for watch := StartStopwatch(); err == nil; {
+		if cost := watch.Stop(); cost.Processor >= profileTime || cost.Wall >= profileWall {
+			break
+		}
 		_, _, err = s.Ask(ctx, q)
 	}
 	pprof.StopCPUProfile()
@@ -231,7 +240,7 @@ func agree(c *Comparison) error {
 
 // rate computes ratios and distances. bandwidth is in bytes a second, 0 when it is not known.
 func (c *Comparison) rate(bandwidth float64) {
-	logs := 0.0
+	logs, processorLogs := 0.0, 0.0
 	for i := range c.Rows {
 		row := &c.Rows[i]
 		own := row.Timings[0].Median
@@ -243,6 +252,7 @@ func (c *Comparison) rate(bandwidth float64) {
 			row.Ratio, row.RatioOfMinima = best/own, least/row.Timings[0].Min
 			if used := row.Timings[0].Processor; used > 0 {
 				row.ProcessorRatio = processor / used
+				processorLogs += math.Log(row.ProcessorRatio)
 			}
 			logs += math.Log(row.Ratio)
 		}
@@ -253,5 +263,6 @@ func (c *Comparison) rate(bandwidth float64) {
 	}
 	if len(c.Subjects) > 1 {
 		c.GeoMean = math.Exp(logs / float64(len(c.Rows)))
+		c.ProcessorGeoMean = math.Exp(processorLogs / float64(len(c.Rows)))
 	}
 }

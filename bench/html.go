@@ -48,6 +48,9 @@ func (r *Report) HTML() ([]byte, error) {
 
 // formatNumber writes a number with about four digits.
 func formatNumber(f float64) string {
+	if f == 0 {
+		return "0"
+	}
 	switch {
 	case f >= 1000:
 		digits := fmt.Sprintf("%.0f", f)

@@ -91,7 +91,7 @@ func (c *Comparison) Table(w io.Writer) {
 		fmt.Fprintf(w, " %7.1f× %7.1f× %7.1f× %5.0f× %10s %9.3f %7.1f×\n", row.Ratio, row.RatioOfMinima, row.ProcessorRatio, row.Goal, formatBytes(row.Touched), row.LimitMillis, row.Distance)
 	}
 	if c.GeoMean > 0 {
-		fmt.Fprintf(w, "geometric mean of the ratios: %.1f× (goal 100×)\n", c.GeoMean)
+		fmt.Fprintf(w, "geometric mean of the ratios: %.1f× (goal 100×); of processor time %.1f×\n", c.GeoMean, c.ProcessorGeoMean)
 	}
 	for _, s := range c.Subjects {
 		fmt.Fprintf(w, "%s: loaded in %.1f s;", s.Name, s.LoadSeconds)
