@@ -68,8 +68,9 @@ bench: build
 	./bin/muster bench queries --size $(SIZE) --results bench/results
 
 # The same beside DuckDB and ClickHouse (Go driver and chDB, which needs Python 3 with venv).
+# -mod=mod: what api, engine and query need may have grown since the module of the peers was tidied.
 bench-peers: bench/peers/.venv/installed
-	cd bench/peers && $(GO) run . -size $(SIZE)
+	cd bench/peers && $(GO) run -mod=mod . -size $(SIZE)
 
 bench/peers/.venv/installed: bench/peers/requirements.txt
 	python3 -m venv bench/peers/.venv
