@@ -23,8 +23,20 @@ const (
 // to msgs[i]. On an error nothing is known of any of them; all may be sent again. Messages of one
 // literal id take effect in their order. It keeps no reference to msgs.
 func (n *Node) Ingest(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error) {
+	finish, err := n.Begin(ctx, msgs)
+	if err != nil {
+		return nil, err
+	}
+	return finish()
+}
+
+// Begin is the first half of Ingest: when it returns, the messages have their places in the queues of
+// the shards, behind those of every Begin that returned before. finish is the other half and must be
+// called, once; it ends with ctx. Until then what msgs refers to must not change. Messages whose
+// profile is moving are sent again by finish: those may be overtaken by a later Begin.
+func (n *Node) Begin(ctx context.Context, msgs []engine.Incoming) (finish func() ([]engine.Outcome, error), err error) {
 	if len(msgs) == 0 {
-		return nil, nil
+		return func() ([]engine.Outcome, error) { return nil, nil }, nil
 	}
 	if err := n.watch.admit(); err != nil {
 		n.counters.refusedRequests.Add(1)
@@ -34,11 +46,17 @@ func (n *Node) Ingest(ctx context.Context, msgs []engine.Incoming) ([]engine.Out
 	if err := r.resolve(ctx, msgs); err != nil {
 		return nil, err
 	}
-	if err := r.run(ctx); err != nil {
+	parcels, err := r.submit()
+	if err != nil {
 		return nil, err
 	}
-	n.counters.count(r.outcomes)
-	return r.inOrder(), nil
+	return func() ([]engine.Outcome, error) {
+		if err := r.run(ctx, parcels); err != nil {
+			return nil, err
+		}
+		n.counters.count(r.outcomes)
+		return r.inOrder(), nil
+	}, nil
 }
 
 // routing is one request on its way to the shards. Its messages lie together by shard, each shard's
@@ -135,13 +153,13 @@ func (r *routing) refuse(k int, reason string) {
 	r.outcomes[k] = engine.Outcome{Status: engine.Refused, Reason: reason}
 }
 
-// run sends until every message has its final outcome: moved ones follow their owner, busy ones are
-// sent again. No redirect is remembered beyond this request: a retry has to pass the shard that
-// knows its messageId.
-func (r *routing) run(ctx context.Context) error {
+// run goes on with what has been submitted until every message has its final outcome: moved ones
+// follow their owner, busy ones are sent again. No redirect is remembered beyond this request: a retry
+// has to pass the shard that knows its messageId.
+func (r *routing) run(ctx context.Context, parcels []*parcel) error {
 	var busySince time.Time
 	for moves := 0; ; {
-		moved, busy, err := r.round(ctx)
+		moved, busy, err := r.collect(ctx, parcels)
 		if err != nil {
 			return err
 		}
@@ -162,19 +180,27 @@ func (r *routing) run(ctx context.Context) error {
 				return err
 			}
 		}
+		if parcels, err = r.submit(); err != nil {
+			return err
+		}
 	}
 }
 
-// round sends what has no final outcome once.
-func (r *routing) round(ctx context.Context) (moved, busy bool, err error) {
+// submit queues what has no final outcome.
+func (r *routing) submit() ([]*parcel, error) {
 	parcels := r.pack()
 	if err := r.reserve(parcels); err != nil {
 		r.node.counters.overloaded.Add(1)
-		return false, false, err
+		return nil, err
 	}
 	for _, p := range parcels {
 		p.to.submit(p.proposal)
 	}
+	return parcels, nil
+}
+
+// collect waits for the parcels. What was moved or busy is still without an outcome afterwards.
+func (r *routing) collect(ctx context.Context, parcels []*parcel) (moved, busy bool, err error) {
 	for i, p := range parcels {
 		answer, err := p.to.await(ctx, p.proposal)
 		if err != nil {

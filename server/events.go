@@ -13,15 +13,17 @@ import (
 )
 
 const (
-	chunkBytes    = 3 << 20  // of lines that go to the node together
-	chunkLines    = 32 << 10 // a line of three bytes becomes a message of hundreds
-	streamBudget  = 18 << 20 // bytes in flight that one stream may hold: chunks being read, decoded, ingested
-	drainBytes    = 16 << 20 // of a body read on after an error, so that its sender hears the answer
+	chunkBytes    = 2 << 20   // of lines that go to the node together
+	chunkLines    = 32 << 10  // a line of three bytes becomes a message of hundreds
+	streamBudget  = 18 << 20  // bytes in flight that one stream may hold: chunks being read, decoded, ingested
+	firstChunk    = 256 << 10 // of a stream; each is twice the one before, so that the node has work soon
+	maxFlying     = 2         // chunks the node has at once
+	drainBytes    = 16 << 20  // of a body read on after an error, so that its sender hears the answer
 	maxSourceName = 512
 )
 
 // events serves POST /v1/events: a stream of messages of any length, taken in chunks. While the node
-// makes one chunk durable the next is being read and decoded; order is kept.
+// makes chunks durable the next is being read and decoded; order is kept.
 func (s *Server) events(w *answer, r *http.Request) error {
 	if isCloudEvent(r) {
 		return s.cloudEvents(w, r)
@@ -60,10 +62,23 @@ func (s *Server) events(w *answer, r *http.Request) error {
 type chunk struct {
 	lineBlock
 	parcel
+	finish func() ([]engine.Outcome, error) // of a chunk the node has
+}
+
+// mayOvertake tells whether it does not matter if the chunk takes effect before one that had to be sent
+// again after an error: it has nothing but events of profiles that are known by one id. An attribute
+// or a merge that came first to its profile would be undone by an older one.
+func (c *chunk) mayOvertake() bool {
+	for i := range c.messages {
+		if m := &c.messages[i]; !m.Kind.HasEvent() || m.UserID != "" && m.AnonymousID != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // pump reads and decodes a stream in a goroutine of its own, owned by the request that waits for
-// done. It hands over one chunk at a time, so that at most two exist.
+// done. It hands over one chunk at a time, so that at most one exists beside those the node has.
 type pump struct {
 	in     *intake
 	lines  *lines
@@ -111,26 +126,76 @@ func (in *intake) tooLong(p *parcel, l line) {
 	p.rejects = append(p.rejects, rejected{origin: in.origin(l.number, l.raw), code: api.CodeTooLarge, reason: "the line is too long"})
 }
 
-// deliver sends the chunks to the node and returns the number of lines that are certain.
+// deliver sends the chunks to the node and returns the number of lines that are certain. After an
+// error no chunk is begun, and what becomes of those the node has is not counted.
 func (p *pump) deliver(ctx context.Context) (lines uint64, err error) {
+	d := &delivery{in: p.in}
+	d.ctx, d.cancel = context.WithCancel(ctx)
+	defer d.cancel()
 	for c := range p.chunks {
-		if err != nil {
-			continue // the pump is told to stop and may have one more
+		if d.send(c); d.err != nil {
+			p.stop.Store(true) // it may have one more
 		}
-		if err = p.in.send(ctx, &c.parcel); err != nil {
-			p.stop.Store(true)
-			continue
-		}
-		lines = c.last
 	}
+	d.land(0)
 	<-p.done
 	// A connection that breaks also ends the context: what broke says more.
-	if p.broke != nil && (err == nil || ctx.Err() != nil) {
+	if err = d.err; p.broke != nil && (err == nil || ctx.Err() != nil) {
 		err = p.broke
 	} else if err == nil {
 		err = ctx.Err()
 	}
-	return lines, err
+	return d.lines, err
+}
+
+// delivery is the chunks of a stream that the node has.
+type delivery struct {
+	in     *intake
+	ctx    context.Context
+	cancel context.CancelFunc
+	flying []*chunk // oldest first
+	lines  uint64   // that are certain
+	err    error
+}
+
+// send begins a chunk when it is its turn. Where the node has no room for it beside those before it,
+// it waits for them.
+func (d *delivery) send(c *chunk) {
+	if d.land(maxFlying - 1); !c.mayOvertake() {
+		d.land(0)
+	}
+	for d.err == nil {
+		finish, err := d.in.begin(d.ctx, &c.parcel)
+		if err == nil {
+			c.finish = finish
+			d.flying = append(d.flying, c)
+			return
+		}
+		if len(d.flying) == 0 {
+			d.err = err
+			return
+		}
+		d.land(len(d.flying) - 1)
+	}
+	d.land(0)
+}
+
+// land waits until no more than some chunks are flying.
+func (d *delivery) land(most int) {
+	for len(d.flying) > most {
+		c := d.flying[0]
+		d.flying = d.flying[1:]
+		outcomes, err := c.finish()
+		switch {
+		case d.err != nil:
+		case err != nil:
+			d.err = err
+			d.cancel() // what is still queued had better not be taken
+		default:
+			d.in.count(&c.parcel, outcomes)
+			d.lines = c.last
+		}
+	}
 }
 
 // isCloudEvent tells the three forms of CloudEvents over HTTP from lines.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -132,7 +133,8 @@ func TestImport(t *testing.T) {
 }
 
 // TestEventsBreakOff: when the node fails in the middle, the answer says which lines are certain, and
-// the rest of the body is read so that the sender hears it.
+// the rest of the body is read so that the sender hears it. What was on its way behind the failure may
+// have been taken.
 func TestEventsBreakOff(t *testing.T) {
 	var lines []string
 	for i := range 60_000 {
@@ -151,15 +153,54 @@ func TestEventsBreakOff(t *testing.T) {
 	in := strings.NewReader(body)
 	w := ask(s, "POST", "/v1/events", in)
 	p := problemOf(t, w, 429, "overloaded")
-	if w.Header().Get("Retry-After") != "1" || p.Progress == nil || p.Progress.Lines != uint64(len(node.got())) || p.Progress.Lines == 0 || p.Progress.Accepted != p.Progress.Lines {
+	if w.Header().Get("Retry-After") != "1" || p.Progress == nil || p.Progress.Lines > uint64(len(node.got())) || p.Progress.Lines == 0 || p.Progress.Accepted != p.Progress.Lines {
 		t.Fatalf("%s", w.Body)
 	}
 	if in.Len() != 0 {
 		t.Errorf("%d bytes were not read", in.Len())
 	}
+	behind := uint64(len(node.got())) - p.Progress.Lines
 	rest := resultOf(t, ask(s, "POST", "/v1/events", text(strings.Join(lines[p.Progress.Lines:], "\n"))))
-	if rest.Accepted+p.Progress.Accepted != 60_000 || rest.Duplicate != 0 {
+	if rest.Accepted+rest.Duplicate+p.Progress.Accepted != 60_000 || rest.Duplicate != behind {
 		t.Errorf("%+v after %+v", rest, p.Progress)
+	}
+}
+
+// TestEventsFlying: the node gets chunks before it is done with those before, but an attribute never
+// beside anything, and where it has no room the stream waits.
+func TestEventsFlying(t *testing.T) {
+	identify := `{"type":"identify","userId":"u1","traits":{"plan":"free"}}`
+	for name, c := range map[string]struct{ room, most int }{"room": {9, maxFlying}, "no room": {1, 1}} {
+		t.Run(name, func(t *testing.T) {
+			flying, most := 0, 0
+			node := &fakeNode{}
+			node.begin = func(msgs []engine.Incoming) (func(), error) {
+				if flying == c.room {
+					return nil, fakeError{"overloaded", "the queue is full", 0}
+				}
+				if flying > 0 && slices.ContainsFunc(msgs, func(m engine.Incoming) bool { return m.Kind == engine.Identify }) {
+					t.Error("an attribute might be overtaken")
+				}
+				flying++
+				most = max(most, flying)
+				return func() { flying-- }, nil
+			}
+			var body strings.Builder
+			for i := range 60_000 {
+				if body.WriteString(track(i) + "\n"); i == 40_000 {
+					body.WriteString(identify + "\n")
+				}
+			}
+			got := resultOf(t, ask(newTestServer(t, node, nil), "POST", "/v1/events", strings.NewReader(body.String())))
+			if got.Accepted != 60_001 || flying != 0 || most != c.most {
+				t.Errorf("%+v, %d in flight at most, %d at the end", got, most, flying)
+			}
+			for i, m := range node.got() {
+				if n := i - min(max(i-40_000, 0), 1); m.Kind == engine.Track && !strings.Contains(track(n), `"`+m.MessageID+`"`) {
+					t.Fatalf("message %d is %q", i, m.MessageID)
+				}
+			}
+		})
 	}
 }
 

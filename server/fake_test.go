@@ -25,6 +25,7 @@ var at = time.Date(2026, 11, 5, 12, 0, 0, 0, time.UTC)
 type fakeNode struct {
 	Node // calls that no test expects panic
 
+	begin    func(msgs []engine.Incoming) (finished func(), err error)
 	ingest   func(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error)
 	query    func(ctx context.Context, ask Ask) (*query.Answer, error)
 	members  func(predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error)
@@ -43,6 +44,19 @@ func (f *fakeNode) Ingest(ctx context.Context, msgs []engine.Incoming) ([]engine
 		return f.ingest(ctx, msgs)
 	}
 	return f.keep(msgs), nil
+}
+
+// Begin calls Ingest and lets finish tell; begin may refuse it before.
+func (f *fakeNode) Begin(ctx context.Context, msgs []engine.Incoming) (func() ([]engine.Outcome, error), error) {
+	finished := func() {}
+	if f.begin != nil {
+		var err error
+		if finished, err = f.begin(msgs); err != nil {
+			return nil, err
+		}
+	}
+	outcomes, err := f.Ingest(ctx, msgs)
+	return func() ([]engine.Outcome, error) { finished(); return outcomes, err }, nil
 }
 
 func (f *fakeNode) keep(msgs []engine.Incoming) []engine.Outcome {

@@ -91,51 +91,83 @@ func (in *intake) origin(line uint64, raw []byte) origin {
 // send makes the messages of a parcel durable and reports its rejects. After an error nothing is
 // known of the parcel's messages, and nothing of it has been counted or reported.
 func (in *intake) send(ctx context.Context, p *parcel) error {
-	s := in.s
-	if len(p.messages) > 0 {
-		outcomes, err := in.ingest(ctx, p.messages)
-		if err != nil {
-			return err
-		}
-		for i, o := range outcomes {
-			switch o.Status {
-			case engine.Accepted:
-				in.result.Accepted++
-				s.metrics.messages.accepted.Inc()
-			case engine.Duplicate:
-				in.result.Duplicate++
-				s.metrics.messages.duplicate.Inc()
-			default:
-				p.rejects = append(p.rejects, rejected{origin: p.origins[i], code: api.CodeRefused, reason: o.Reason})
-			}
-		}
+	finish, err := in.begin(ctx, p)
+	if err != nil {
+		return err
 	}
-	for i := range p.rejects {
-		in.report(&p.rejects[i])
+	outcomes, err := finish()
+	if err != nil {
+		return err
+	}
+	in.count(p, outcomes)
+	return nil
+}
+
+// begin is the first half of send: the node has the messages in its queues, behind those of an earlier
+// begin. finish is the other half, but for the counting, and must be called.
+func (in *intake) begin(ctx context.Context, p *parcel) (finish func() ([]engine.Outcome, error), err error) {
+	if len(p.messages) == 0 {
+		return func() ([]engine.Outcome, error) { return nil, nil }, nil
+	}
+	limited, cancel := context.WithTimeout(ctx, in.s.cfg.IngestTimeout)
+	wait, err := in.s.node().Begin(limited, p.messages)
+	if err != nil {
+		err = in.ingestError(ctx, limited, p, err)
+		cancel()
+		return nil, err
+	}
+	return func() ([]engine.Outcome, error) {
+		defer cancel()
+		outcomes, err := wait()
+		if err != nil {
+			return nil, in.ingestError(ctx, limited, p, err)
+		}
+		return outcomes, checkOutcomes(p, outcomes)
+	}, nil
+}
+
+// ingestError says what an error of the node means to the sender.
+func (in *intake) ingestError(ctx, limited context.Context, p *parcel, err error) error {
+	if ctx.Err() == nil && limited.Err() != nil {
+		return busy(api.CodeOutcomeUncertain, "the messages were not durable in time: send them again", time.Second)
+	}
+	return fmt.Errorf("ingest %d messages: %w", len(p.messages), err)
+}
+
+// checkOutcomes refuses answers that are no answers. Messages whose profile is just moving make the
+// whole call one to be repeated: those taken already will be duplicates then.
+func checkOutcomes(p *parcel, outcomes []engine.Outcome) error {
+	if len(outcomes) != len(p.messages) {
+		return fmt.Errorf("ingest %d messages: the node answered for %d", len(p.messages), len(outcomes))
+	}
+	for _, o := range outcomes {
+		if o.Status == engine.Busy || o.Status == engine.Moved {
+			return busy(api.CodeOverloaded, "a profile is being merged: send the messages again", time.Second)
+		}
 	}
 	return nil
 }
 
-// ingest calls the node within the time limit. Messages whose profile is just moving make the whole
-// call one to be repeated: those taken already will be duplicates then.
-func (in *intake) ingest(ctx context.Context, messages []engine.Incoming) ([]engine.Outcome, error) {
-	limited, cancel := context.WithTimeout(ctx, in.s.cfg.IngestTimeout)
-	defer cancel()
-	outcomes, err := in.s.node().Ingest(limited, messages)
-	switch {
-	case err != nil && ctx.Err() == nil && limited.Err() != nil:
-		return nil, busy(api.CodeOutcomeUncertain, "the messages were not durable in time: send them again", time.Second)
-	case err != nil:
-		return nil, fmt.Errorf("ingest %d messages: %w", len(messages), err)
-	case len(outcomes) != len(messages):
-		return nil, fmt.Errorf("ingest %d messages: the node answered for %d", len(messages), len(outcomes))
-	}
-	for _, o := range outcomes {
-		if o.Status == engine.Busy || o.Status == engine.Moved {
-			return nil, busy(api.CodeOverloaded, "a profile is being merged: send the messages again", time.Second)
+// count counts the outcomes of a parcel's messages and reports its rejects.
+func (in *intake) count(p *parcel, outcomes []engine.Outcome) {
+	var accepted, duplicate uint64
+	for i, o := range outcomes {
+		switch o.Status {
+		case engine.Accepted:
+			accepted++
+		case engine.Duplicate:
+			duplicate++
+		default:
+			p.rejects = append(p.rejects, rejected{origin: p.origins[i], code: api.CodeRefused, reason: o.Reason})
 		}
 	}
-	return outcomes, nil
+	in.result.Accepted += accepted
+	in.result.Duplicate += duplicate
+	in.s.metrics.messages.accepted.Add(float64(accepted))
+	in.s.metrics.messages.duplicate.Add(float64(duplicate))
+	for i := range p.rejects {
+		in.report(&p.rejects[i])
+	}
 }
 
 // report tells a reject to everybody who wants to know: the page of rejects, the metrics, the answer.

@@ -33,6 +33,7 @@ type lineBlock struct {
 type lines struct {
 	in      io.Reader
 	limit   int
+	want    int    // bytes of the next chunk
 	carry   []byte // read, but behind the last whole line
 	number  uint64 // lines given out
 	begun   bool
@@ -42,7 +43,7 @@ type lines struct {
 	allowed *allowance
 }
 
-func newLines(in io.Reader, limit int) *lines { return &lines{in: in, limit: limit} }
+func newLines(in io.Reader, limit int) *lines { return &lines{in: in, limit: limit, want: firstChunk} }
 
 // next fills b with the next stretch. Its memory is b's own.
 func (l *lines) next(b *lineBlock) {
@@ -58,6 +59,7 @@ func (l *lines) next(b *lineBlock) {
 		l.nextLines(b)
 	}
 	b.last = l.number
+	l.want = min(2*l.want, chunkBytes)
 }
 
 // begin reads up to the first byte that says whether an array follows.
@@ -90,9 +92,9 @@ func (l *lines) begin() error {
 
 // nextLines reads until a chunk has been filled to its last whole line.
 func (l *lines) nextLines(b *lineBlock) {
-	buf := append(make([]byte, 0, chunkBytes+64<<10), l.carry...)
+	buf := append(make([]byte, 0, l.want+64<<10), l.carry...)
 	cut := bytes.LastIndexByte(buf, '\n') + 1
-	for !l.ended && (cut == 0 || len(buf) < chunkBytes) {
+	for !l.ended && (cut == 0 || len(buf) < l.want) {
 		if cut == 0 && len(buf) > l.limit { // no line ends here: keep its beginning, or not even that
 			if !l.skip {
 				l.skip = true
@@ -160,8 +162,8 @@ func (l *lines) cut(b *lineBlock, text []byte) {
 
 // nextItems reads items of an array. Where the JSON breaks, nothing behind can be made out.
 func (l *lines) nextItems(b *lineBlock) {
-	buf := make([]byte, 0, chunkBytes)
-	for len(buf) < chunkBytes && len(b.items) < chunkLines {
+	buf := make([]byte, 0, l.want)
+	for len(buf) < l.want && len(b.items) < chunkLines {
 		l.allowed.left = l.limit
 		if l.array.PeekKind() == ']' {
 			b.err = l.arrayEnd()

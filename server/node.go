@@ -16,6 +16,10 @@ type Node interface {
 	// Ingest makes the messages durable and applied. Outcomes[i] belongs to msgs[i]; on an error
 	// nothing is known of any of them and all may be sent again. It keeps no reference to msgs.
 	Ingest(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error)
+	// Begin is the first half of Ingest: when it returns, the messages are queued behind those of
+	// every Begin that returned before. finish is the other half and must be called; until then what
+	// msgs refers to must not change.
+	Begin(ctx context.Context, msgs []engine.Incoming) (finish func() ([]engine.Outcome, error), err error)
 
 	// Query runs one statement of any kind.
 	Query(ctx context.Context, ask Ask) (*query.Answer, error)

@@ -22,6 +22,9 @@ func (opening) no() error {
 func (o opening) Ingest(context.Context, []engine.Incoming) ([]engine.Outcome, error) {
 	return nil, o.no()
 }
+func (o opening) Begin(context.Context, []engine.Incoming) (func() ([]engine.Outcome, error), error) {
+	return nil, o.no()
+}
 func (o opening) Query(context.Context, Ask) (*query.Answer, error) { return nil, o.no() }
 func (o opening) Schema() query.Schema                              { return nil }
 func (o opening) Names(context.Context, query.NameKind) ([]engine.NameInfo, error) {
