@@ -27,10 +27,11 @@ func (n *Node) openChanges() error {
 	if n.config.Changes == nil {
 		return nil
 	}
-	var err error
-	if n.changes, err = n.config.Changes(n); err != nil {
+	sink, err := n.config.Changes(n)
+	if err != nil {
 		return fmt.Errorf("open changes: %w", err)
 	}
+	n.changes = sink
 	for _, s := range n.shards {
 		s.sink = n.changes
 	}

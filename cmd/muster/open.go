@@ -29,34 +29,47 @@ type nodeConfig struct {
 	Tune          func(*cluster.Config) // for tests; may be nil
 }
 
-// openNode opens the node in c.Dir and what it stands on. The function it returns closes both.
-func openNode(ctx context.Context, c nodeConfig) (server.Node, func(context.Context) error, error) {
-	n, err := openCluster(ctx, c)
+// openNode opens the node in c.Dir and what it stands on. The function it returns closes all.
+func openNode(ctx context.Context, c nodeConfig) (server.Node, server.Live, func(context.Context) error, error) {
+	n, heard, err := openWithChanges(ctx, c)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return node{n}, func(context.Context) error { return n.Close() }, nil
+	return node{n}, heard, func(context.Context) error { return n.Close() }, nil
 }
 
 func openCluster(ctx context.Context, c nodeConfig) (*cluster.Node, error) {
+	n, _, err := openWithChanges(ctx, c)
+	return n, err
+}
+
+// openWithChanges opens a node and its change log, which the node closes.
+func openWithChanges(ctx context.Context, c nodeConfig) (*cluster.Node, *changes, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if err := haveMeta(c.Dir); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	storage, err := openStorage(c)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cc := cluster.Config{Dir: c.Dir, Storage: storage, Shards: c.Shards, MemoryLimit: c.MemoryLimit, SnapshotBytes: c.SnapshotBytes, Log: c.Log}
+	var heard *changes
+	cc.Changes = func(n *cluster.Node) (cluster.Changes, error) {
+		var err error
+		heard, err = openChanges(c, storage.db, n)
+		return heard, err
+	}
 	if c.Tune != nil {
 		c.Tune(&cc)
 	}
 	if err := cc.Validate(); err != nil {
-		return nil, errors.Join(err, storage.Close())
+		return nil, nil, errors.Join(err, storage.Close())
 	}
-	return cluster.Open(ctx, cc)
+	n, err := cluster.Open(ctx, cc)
+	return n, heard, err
 }
 
 // haveMeta refuses a directory that has logs and no meta: a new meta would give the shards' keys and

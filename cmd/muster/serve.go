@@ -122,7 +122,7 @@ func (a *app) startProcess(flags nodeFlags, dir string) (*nodeProcess, error) {
 // closes the node. Being told to stop is no error.
 func (p *nodeProcess) runNode(ctx context.Context, config nodeConfig, then func(context.Context, *nodeProcess) error, stop func() error) error {
 	started := time.Now()
-	node, closeNode, err := openNode(ctx, config)
+	node, heard, closeNode, err := openNode(ctx, config)
 	if err != nil {
 		told := ctx.Err() != nil && errors.Is(err, context.Canceled)
 		err = errors.Join(err, stop())
@@ -132,6 +132,7 @@ func (p *nodeProcess) runNode(ctx context.Context, config nodeConfig, then func(
 		return err
 	}
 	p.server.Attach(node)
+	p.server.AttachLive(heard)
 	p.welcome(config.Dir, time.Since(started))
 	if then != nil {
 		if err = then(ctx, p); ctx.Err() != nil && errors.Is(err, context.Canceled) {

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/musterdb/muster/cluster"
+	"github.com/musterdb/muster/live"
+	"github.com/musterdb/muster/persist"
+	"github.com/musterdb/muster/server"
+	"github.com/musterdb/muster/server/render"
+)
+
+// changes is the change log of a node, for the cluster to fill and the server to read.
+type changes struct {
+	*live.Log
+	node *cluster.Node
+}
+
+var (
+	_ cluster.Changes = (*changes)(nil)
+	_ server.Live     = (*changes)(nil)
+)
+
+// openChanges opens the change log of a node that is being opened.
+func openChanges(c nodeConfig, db *persist.DB, n *cluster.Node) (*changes, error) {
+	lc := live.Config{Cluster: n.Cluster(), Shards: n.Shards(), Source: liveSource{n}, Log: c.Log}
+	for shard := range n.Shards() {
+		store, err := persist.NewChanges(db, fmt.Sprintf("shard-%03d", shard))
+		if err != nil {
+			return nil, err
+		}
+		lc.Stores = append(lc.Stores, store)
+	}
+	consumers, err := persist.NewTable(db, "consumers")
+	if err != nil {
+		return nil, err
+	}
+	lc.Consumers = consumers
+	log, err := live.Open(lc)
+	if err != nil {
+		return nil, err
+	}
+	return &changes{log, n}, nil
+}
+
+// People implements server.Live.
+func (c *changes) People(ctx context.Context, ids, names []string) ([]*render.Person, error) {
+	found, err := c.node.People(ctx, ids, names)
+	people := make([]*render.Person, len(found))
+	for i, p := range found {
+		people[i] = (*render.Person)(p)
+	}
+	return people, err
+}
+
+// liveSource is the shards as the change log asks them.
+type liveSource struct{ *cluster.Node }
+
+// Members implements live.Source.
+func (s liveSource) Members(ctx context.Context, shard int, segment string) (*live.Members, error) {
+	seq, chunks, err := s.SegmentMembers(ctx, shard, segment)
+	if err != nil {
+		return nil, err
+	}
+	return &live.Members{Seq: seq, Chunks: chunks}, nil
+}
