@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/musterdb/muster/engine/catalog"
@@ -17,7 +18,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-var liveHistories = flag.Int("live-histories", 12, "random histories to keep segments live through")
+var liveHistories = flag.Int("live-histories", 8, "random histories to keep segments live through")
 
 // liveRun is one random history on its way through a shard with live segments, beside a twin that is
 // restored from snapshots now and then.
@@ -287,6 +288,48 @@ func (r *liveRun) play() {
 		r.between()
 		r.check()
 	}
+	r.askOracle()
+}
+
+// askOracle holds the memberships, after everything has come, against the naive oracle. Segments that
+// ask others are left to check: the oracle knows only those of the history.
+func (r *liveRun) askOracle() {
+	h := r.gen.History
+	for name, ids := range h.Lists {
+		id, _ := r.shard.Catalog().List(name)
+		r.apply(EncodeListUpdate(r.now, ListUpdate{List: id, Add: ids}))
+	}
+	v := r.shard.View()
+	defer v.Release()
+	asked := 0
+	for _, m := range v.Segments() {
+		text, _ := v.Catalog().SegmentText(m.Name)
+		if m.Held || m.State != SegmentLive || strings.Contains(text.Text, "in segment") {
+			continue
+		}
+		zone := text.Zone
+		if zone == "" {
+			zone = "UTC"
+		}
+		oracle, err := querytest.NewOracle(h, v.Time(), zone)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		asked++
+		for i := range h.Profiles {
+			who := &h.Profiles[i]
+			ordinal, ok := v.Find(who.ID())
+			if !ok {
+				r.t.Fatalf("seed %d: %q is not there", r.seed, who.ID())
+			}
+			if want := oracle.Holds(text.Tree().Pred, who); m.Has(ordinal) != want {
+				r.t.Errorf("seed %d, now %d: %q in %q: %t, the oracle says %t:\n%s", r.seed, v.Time(), who.ID(), m.Name, !want, want, text.Text)
+			}
+		}
+	}
+	if asked == 0 {
+		r.t.Errorf("seed %d: the oracle was asked nothing", r.seed)
+	}
 }
 
 // between does what happens between two batches.
@@ -302,9 +345,10 @@ func (r *liveRun) between() {
 	case 2:
 		r.refresh()
 	case 3:
-		list := uint32(r.rng.IntN(2))
-		ids := slices.Sorted(maps.Keys(r.gen.History.Lists))
-		some := r.gen.History.Lists[ids[r.rng.IntN(2)]]
+		names := slices.Sorted(maps.Keys(r.gen.History.Lists))
+		name := names[r.rng.IntN(len(names))]
+		list, _ := r.shard.Catalog().List(name)
+		some := r.gen.History.Lists[name]
 		r.apply(EncodeListUpdate(r.now, ListUpdate{List: list, Add: some[:r.rng.IntN(len(some)+1)], Remove: some[:r.rng.IntN(2)]}))
 	case 4:
 		r.merge()
