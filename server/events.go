@@ -94,7 +94,7 @@ func (p *pump) run(ctx context.Context) {
 	for {
 		c := &chunk{}
 		p.lines.next(&c.lineBlock)
-		p.in.schema = p.in.s.node().Schema() // earlier chunks may have made names
+		p.in.misfits.schema = p.in.s.node().Schema() // earlier chunks may have made names
 		c.messages, c.origins = make([]engine.Incoming, 0, len(c.items)), make([]origin, 0, len(c.items))
 		for _, l := range c.items {
 			if l.tooLong {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/engine"
-	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/server/decode"
 	"github.com/musterdb/muster/server/render"
 )
@@ -20,7 +19,7 @@ type intake struct {
 	env     decode.Envelope
 	path    string
 	decoder *decode.Decoder
-	schema  query.Schema // of the moment; nil while the node opens
+	misfits misfits
 	result  api.IngestResult
 }
 
@@ -46,7 +45,7 @@ type rejected struct {
 
 func (s *Server) newIntake(path string, env decode.Envelope) *intake {
 	env.ReceivedAt, env.NewID = s.cfg.Now().UnixMilli(), s.newID
-	in := &intake{s: s, env: env, path: path, schema: s.node().Schema()}
+	in := &intake{s: s, env: env, path: path, misfits: misfits{schema: s.node().Schema()}}
 	in.decoder, _ = s.decoders.Get().(*decode.Decoder)
 	if in.decoder == nil {
 		in.decoder = decode.NewDecoder(s.cfg.Message)
@@ -74,7 +73,7 @@ func (in *intake) add(p *parcel, line uint64, raw []byte, read func([]byte, *dec
 	for _, note := range in.decoder.Notes() {
 		p.rejects = append(p.rejects, rejected{from, note.Code, note.Reason, true})
 	}
-	in.noteMismatched(p, from, &m)
+	in.noteMisfits(p, from, &m)
 	p.messages, p.origins = append(p.messages, m), append(p.origins, from)
 }
 

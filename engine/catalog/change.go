@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
@@ -198,7 +196,7 @@ func (s *State) dropList(name string) error {
 }
 
 func checkName(name string) error {
-	if name == "" || len(name) > MaxNameBytes || !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
+	if !ValidName(name) {
 		return ErrName
 	}
 	return nil
