@@ -35,6 +35,14 @@ type StreamMember struct {
 	Fields  map[string]any
 }
 
+// MarshalJSON writes the short form where it will do.
+func (m StreamMember) MarshalJSON() ([]byte, error) {
+	if len(m.Fields) == 0 {
+		return json.Marshal(m.Profile)
+	}
+	return json.Marshal(map[string]any{"profile": m.Profile, "fields": m.Fields})
+}
+
 // UnmarshalJSON reads both forms.
 func (m *StreamMember) UnmarshalJSON(text []byte) error {
 	if len(text) > 0 && text[0] == '"' {

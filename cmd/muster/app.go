@@ -46,6 +46,7 @@ type commands struct {
 	Query   queryCommand   `cmd:"" help:"Ask one statement, or open a prompt."`
 	Import  importCommand  `cmd:"" help:"Import NDJSON, CSV or Parquet files."`
 	Export  exportCommand  `cmd:"" help:"Write the members of a segment or a predicate as CSV, NDJSON or Parquet."`
+	Watch   watchCommand   `cmd:"" help:"Print who enters and leaves a segment, as it happens."`
 	Segment segmentCommand `cmd:"" help:"List, show, create and drop segments."`
 	Profile profileCommand `cmd:"" help:"Show what is known of a profile."`
 	Check   checkCommand   `cmd:"" help:"Verify a data directory that no node is using."`
