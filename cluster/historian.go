@@ -13,7 +13,8 @@ import (
 
 // historian writes a shard's received messages behind Apply, in its own goroutine and in log order,
 // from a queue bounded in bytes: when it is full, applying waits. A disk that refuses is tried again
-// every retryHistory; nothing is dropped, because the log still has what is not synced.
+// every retryHistory; nothing is dropped, because the log still has what is not synced. It syncs every
+// so many bytes, so that a restart, which applies the log again, need not write it again.
 type historian struct {
 	store   History
 	log     *slog.Logger
@@ -22,6 +23,8 @@ type historian struct {
 	queue   chan historyTask
 	done    chan struct{}
 	records recorder
+	had     uint64 // durable at the start: what a replay brings up to there is there
+	behind  int64  // bytes of entries since the last sync
 }
 
 // historyTask is an entry of messages with what became of them, or a request to sync up to seq.
@@ -33,6 +36,9 @@ type historyTask struct {
 	synced   chan error // of a request; capacity 1
 }
 
+// syncHistory is how many bytes of entries are written between two syncs.
+const syncHistory = 16 << 20
+
 // retryHistory is how long a refused write waits.
 const retryHistory = 500 * time.Millisecond
 
@@ -43,7 +49,7 @@ const historyQueue = 256
 func newHistorian(ctx context.Context, store History, limit int, log *slog.Logger) *historian {
 	h := &historian{
 		store: store, log: log, limit: int64(limit), room: semaphore.NewWeighted(int64(limit)),
-		queue: make(chan historyTask, historyQueue), done: make(chan struct{}),
+		queue: make(chan historyTask, historyQueue), done: make(chan struct{}), had: store.Synced(),
 	}
 	go h.run(ctx)
 	return h
@@ -51,8 +57,8 @@ func newHistorian(ctx context.Context, store History, limit int, log *slog.Logge
 
 // put hands over an entry; it keeps it. It waits for room until ctx ends.
 func (h *historian) put(ctx context.Context, task historyTask) error {
-	if task.seq <= h.store.Synced() {
-		return nil // replayed
+	if task.seq <= h.had {
+		return nil
 	}
 	task.bytes = min(int64(len(task.entry)), h.limit) // a single entry larger than the limit goes alone
 	if err := h.room.Acquire(ctx, task.bytes); err != nil {
@@ -93,15 +99,25 @@ func (h *historian) run(ctx context.Context) {
 		select {
 		case task := <-h.queue:
 			if task.synced != nil {
-				task.synced <- h.store.Sync(task.seq)
+				task.synced <- h.settle(task.seq)
 				continue
 			}
 			h.write(ctx, task)
 			h.room.Release(task.bytes)
+			if h.behind += int64(len(task.entry)); h.behind >= syncHistory {
+				if err := h.settle(task.seq); err != nil { // the next snapshot needs it, and tries again
+					h.log.Warn("history is not synced", "seq", task.seq, "err", err)
+				}
+			}
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+func (h *historian) settle(seq uint64) error {
+	h.behind = 0
+	return h.store.Sync(seq)
 }
 
 // write makes an entry's records and appends them until the disk takes them.

@@ -1,0 +1,61 @@
+package cluster
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"testing"
+
+	"github.com/musterdb/muster/engine"
+)
+
+// syncedHistory is a History that notes what it is told.
+type syncedHistory struct {
+	History  // calls that no test expects panic
+	had      uint64
+	appended []uint64
+	synced   []uint64
+}
+
+func (h *syncedHistory) Synced() uint64 { return h.had }
+func (h *syncedHistory) Close() error   { return nil }
+func (h *syncedHistory) Sync(seq uint64) error {
+	h.synced = append(h.synced, seq)
+	return nil
+}
+
+func (h *syncedHistory) Append(seq uint64, records []Record) error {
+	if len(records) != 1 || len(records[0].Data) < 1<<20 || records[0].Key != historyKey("u") {
+		panic("not the record of the message")
+	}
+	h.appended = append(h.appended, seq)
+	return nil
+}
+
+// TestHistorianSyncs: what is durable is not written again, and the rest is synced every so many bytes
+// of entries and when somebody asks.
+func TestHistorianSyncs(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	store := &syncedHistory{had: 3}
+	h := newHistorian(ctx, store, 8<<20, slog.New(slog.DiscardHandler))
+	entry := engine.EncodeMessages(1, 7, []engine.Message{{Kind: engine.Track, UserID: "u", MessageID: "m", Context: make([]byte, 1<<20)}})
+	outcomes := []engine.Outcome{{Status: engine.Accepted}}
+	for seq := uint64(1); seq <= 40; seq++ {
+		if err := h.put(ctx, historyTask{seq: seq, entry: entry, outcomes: outcomes}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.sync(ctx, 41); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := h.close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(store.appended); n != 37 || store.appended[0] != 4 || store.appended[36] != 40 {
+		t.Errorf("appended %v", store.appended)
+	}
+	if want := []uint64{19, 35, 41}; !slices.Equal(store.synced, want) {
+		t.Errorf("synced %v, want %v", store.synced, want)
+	}
+}
