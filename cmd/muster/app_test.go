@@ -246,6 +246,12 @@ func TestPlanMemory(t *testing.T) {
 			t.Errorf("%s: %+v, want a total of %d", c.name, got, c.want)
 		}
 	}
+	plan := memoryPlan{Total: 24 << 30, Garbage: 24 << 30 / garbageShare}
+	for live, want := range map[int64]int{0: gcMost, 50 << 20: gcMost, 192 << 20: 200, 768 << 20: gcPercent, 12 << 30: gcPercent} {
+		if got := plan.percent(live); got != want {
+			t.Errorf("with %d live bytes the collector waits for %d %%, want %d", live, got, want)
+		}
+	}
 }
 
 func TestParseSize(t *testing.T) {

@@ -1,27 +1,38 @@
 package main
 
 import (
+	"context"
 	"math"
 	"os"
 	"runtime/debug"
+	"runtime/metrics"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // memoryPlan divides the memory a node may use. A node's state lies in few large slabs without
 // pointers, so that collecting often is cheap and letting garbage double the heap is not: the
 // collector runs at half of what Go would wait for, and in earnest below Limit. Ingest is refused
-// before that, as a node that only collects answers nobody.
+// before that, as a node that only collects answers nobody. While there is little, garbage may be
+// Garbage all the same: what is on its way through a node is as much with a small state as with a large
+// one, and collecting it often is what costs.
 type memoryPlan struct {
 	Total  int64 // of the machine or its control group
 	Limit  int64 // the collector's soft limit
 	Refuse int64 // ingest is refused beyond it
+
+	Garbage int64 // that may always lie between two collections
 }
 
 const (
 	limitShare  = 0.85
 	refuseShare = 0.75
 	gcPercent   = 50
+	gcMost      = 400
+
+	garbageShare = 64 // of Total
+	gcLook       = 500 * time.Millisecond
 )
 
 // planMemory divides total bytes, or what the machine has if total is 0.
@@ -29,7 +40,10 @@ func planMemory(total int64, readFile func(string) ([]byte, error)) memoryPlan {
 	if total == 0 {
 		total = machineMemory(readFile)
 	}
-	return memoryPlan{Total: total, Limit: int64(limitShare * float64(total)), Refuse: int64(refuseShare * float64(total))}
+	return memoryPlan{
+		Total: total, Limit: int64(limitShare * float64(total)), Refuse: int64(refuseShare * float64(total)),
+		Garbage: total / garbageShare,
+	}
 }
 
 // apply sets the collector up, unless the environment says how.
@@ -40,6 +54,34 @@ func (p memoryPlan) apply() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
+}
+
+// collect sets the collector by what lives, until ctx ends, unless the environment says how.
+func (p memoryPlan) collect(ctx context.Context) {
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	look := time.NewTicker(gcLook)
+	defer look.Stop()
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	for set := gcPercent; ; {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+		metrics.Read(sample)
+		// Setting it stops the process for a moment: not for a trifle.
+		if want := p.percent(int64(sample[0].Value.Uint64())); want < set || want > set+set/8 {
+			debug.SetGCPercent(want)
+			set = want
+		}
+	}
+}
+
+// percent is how much garbage the collector waits for when there are live bytes.
+func (p memoryPlan) percent(live int64) int {
+	return int(min(max(100*p.Garbage/max(live, 1), gcPercent), gcMost))
 }
 
 // machineMemory returns the smaller of the machine's memory and the control group's limit, 0 if

@@ -82,6 +82,7 @@ func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(
 	memory.apply()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	go memory.collect(ctx)
 	served := make(chan error, 1)
 	go func() {
 		err := p.server.Serve(ctx, p.listener, grace)
