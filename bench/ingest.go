@@ -183,14 +183,15 @@ func MeasureSnapshots(ctx context.Context, c LoadConfig) (figures []Figure, err 
 	}
 	during := sent.Latencies(meets)
 	quiet := sent.Latencies(func(r Request) bool { return !meets(r) })
-	figures = append(figures,
-		Figure{Name: "ingest at half rate, p99 beside snapshots", Value: quantile(during, 0.99), Unit: "ms", Note: fmt.Sprintf("%d requests met one of %d snapshots", len(during), len(spans))},
-		Figure{Name: "ingest at half rate, p99 without", Value: quantile(quiet, 0.99), Unit: "ms", Note: fmt.Sprintf("%d requests", len(quiet))},
-		Figure{Name: "bytes written an event, snapshots included", Value: float64(after-before) / float64(sent.Events), Unit: "B"})
-	if len(during) > 0 && len(quiet) > 0 {
-		figures = append(figures, Figure{Name: "ingest p99 with a snapshot ÷ without", Value: quantile(during, 0.99) / max(quantile(quiet, 0.99), 0.1), Unit: "×", Goal: 2})
+	if len(during) == 0 || len(quiet) == 0 {
+		return nil, fmt.Errorf("%d requests met one of %d snapshots in %s, %d met none: nothing to compare, drive the node longer", len(during), len(spans), half.Duration, len(quiet))
 	}
-	return figures, nil
+	return []Figure{
+		{Name: "ingest at half rate, p99 beside snapshots", Value: quantile(during, 0.99), Unit: "ms", Note: fmt.Sprintf("%d requests met one of %d snapshots", len(during), len(spans))},
+		{Name: "ingest at half rate, p99 without", Value: quantile(quiet, 0.99), Unit: "ms", Note: fmt.Sprintf("%d requests", len(quiet))},
+		{Name: "bytes written an event, snapshots included", Value: float64(after-before) / float64(sent.Events), Unit: "B"},
+		{Name: "ingest p99 with a snapshot ÷ without", Value: quantile(during, 0.99) / max(quantile(quiet, 0.99), 0.1), Unit: "×", Goal: 2},
+	}, nil
 }
 
 // askHTTP asks a node one question at Now and returns the rows as text and the server's own time.

@@ -88,7 +88,11 @@ func (c *Comparison) Table(w io.Writer) {
 		for _, t := range row.Timings {
 			fmt.Fprintf(w, " %10.3f", t.Median)
 		}
-		fmt.Fprintf(w, " %7.1f× %7.1f× %7.1f× %5.0f× %10s %9.3f %7.1f×\n", row.Ratio, row.RatioOfMinima, row.ProcessorRatio, row.Goal, formatBytes(row.Touched), row.LimitMillis, row.Distance)
+		ratios := fmt.Sprintf(" %7.1f× %7.1f× %7.1f×", row.Ratio, row.RatioOfMinima, row.ProcessorRatio)
+		if row.Ratio == 0 { // without peers
+			ratios = fmt.Sprintf(" %8s %8s %8s", "–", "–", "–")
+		}
+		fmt.Fprintf(w, "%s %5.0f× %10s %9.3f %7.1f×\n", ratios, row.Goal, formatBytes(row.Touched), row.LimitMillis, row.Distance)
 	}
 	if c.GeoMean > 0 {
 		fmt.Fprintf(w, "geometric mean of the ratios: %.1f× (goal 100×); of processor time %.1f×\n", c.GeoMean, c.ProcessorGeoMean)
