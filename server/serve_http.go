@@ -91,6 +91,10 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 		}
 	}()
+	if r.ContentLength != 0 {
+		// The answer to whoever is refused before the body is read waits for the body: not for ever.
+		_ = w.control.SetReadDeadline(time.Now().Add(s.cfg.BodyTimeout)) // a recorder has none
+	}
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	plainPath(r)
 	handle, release, err := s.admit(w, r)

@@ -64,6 +64,38 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
+// TestRefusedSlowBody: who is refused before the body is read hears so in time, also when the body
+// does not come, and the connection is given up.
+func TestRefusedSlowBody(t *testing.T) {
+	s := newTestServer(t, &fakeNode{}, func(c *Config) { c.BodyTimeout = 50 * time.Millisecond })
+	for range cap(s.ingests) {
+		s.ingests <- struct{}{}
+	}
+	conn, err := net.Dial("tcp", serve(t, s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "POST /v1/track HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(conn)
+	answer, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("answered %s", answer.Status)
+	}
+	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+		t.Error(err)
+	}
+	if _, err := in.ReadByte(); err != io.EOF {
+		t.Errorf("behind the answer: %v, want the end of the connection", err)
+	}
+}
+
 // TestSlowNode: the deadline of the body does not end a request whose node takes longer than it.
 func TestSlowNode(t *testing.T) {
 	node := &fakeNode{}

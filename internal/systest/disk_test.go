@@ -136,32 +136,36 @@ func TestDiskFillsDuringImport(t *testing.T) {
 	faults(t)
 	dir := tmpfs(t, 512<<20)
 	other := filepath.Join(dir, "other")
-	fill(t, other, 240<<20)
-	const lines = 400_000
+	fill(t, other, 300<<20)
+	const lines = 800_000
 	path := filepath.Join(t.TempDir(), "sent.csv")
 	file, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	out := bufio.NewWriter(file)
-	fmt.Fprintln(out, "user,event,n,filling")
+	fmt.Fprintln(out, "user,event,ts,n,filling")
 	for i := range lines {
-		fmt.Fprintf(out, "u%d,Sent,%d,%0150d\n", i%20_000, i, i*7919)
+		fmt.Fprintf(out, "u%d,Sent,%d,%d,%0150d\n", i%20_000, 1_700_000_000+i, i, i*7919)
 	}
 	if err := errors.Join(out.Flush(), file.Close()); err != nil {
 		t.Fatal(err)
 	}
-	p := serveIn(t, filepath.Join(dir, "data"), "--disk-floor", "48MiB", "--snapshot-bytes", "4MiB")
+	p := serveIn(t, filepath.Join(dir, "data"), "--disk-floor", "48MiB") // with few snapshots the log stays
 	type ended struct {
 		out  string
 		code int
 	}
 	done := make(chan ended, 1)
 	go func() {
-		out, code := p.muster(t.Context(), "import", path, "--events", "--id", "user", "--event", "event")
+		out, code := p.muster(t.Context(), "import", path, "--events", "--id", "user", "--event", "event", "--time", "ts")
 		done <- ended{out, code}
 	}()
 	until(t, 60*time.Second, "the disk is full", func() bool {
+		if len(done) > 0 {
+			e := <-done
+			t.Fatalf("the import ended before the disk was full with %d: %s", e.code, e.out)
+		}
 		answer, err := http.Post(p.url()+"/v1/track", "application/json", strings.NewReader(`{"userId":"probe","event":"Probe"}`))
 		if err != nil {
 			return false
