@@ -110,3 +110,63 @@ type Consumer struct {
 	Cursor  string `json:"cursor"`
 	AckedAt string `json:"acked_at"`
 }
+
+// WebhookRequest is the body of PUT /v1/webhooks/{name}.
+type WebhookRequest struct {
+	Segment string   `json:"segment"`
+	URL     string   `json:"url"`
+	Fields  []string `json:"fields,omitempty"`
+	Format  string   `json:"format,omitempty" doc:"native, segment-track, segment-identify, cohort-batch or cloudevent"`
+	Secret  string   `json:"secret,omitempty" doc:"whsec_ and the base64 of 24 to 64 bytes; made, or left as it is, when empty. A new one leaves the old one good for a day"`
+}
+
+// Webhook is a webhook with how it is doing. Secret is shown only in the answer of PUT.
+type Webhook struct {
+	Name      string   `json:"name"`
+	Segment   string   `json:"segment"`
+	URL       string   `json:"url"`
+	Fields    []string `json:"fields,omitempty"`
+	Format    string   `json:"format"`
+	Secret    string   `json:"secret,omitempty"`
+	Disabled  string   `json:"disabled,omitempty" doc:"Why nothing is sent; saving it again enables it"`
+	Cursor    string   `json:"cursor,omitempty" doc:"Everything before it is delivered, pending or dead"`
+	Pending   int      `json:"pending"`
+	Dead      int      `json:"dead"`
+	Delivered int64    `json:"delivered" doc:"Since the server started"`
+	Failed    int64    `json:"failed" doc:"Tries, since the server started"`
+	LastError string   `json:"last_error,omitempty"`
+}
+
+// Webhooks lists all webhooks.
+type Webhooks struct {
+	Webhooks []Webhook `json:"webhooks"`
+}
+
+// Deliveries are the latest tries of a webhook, newest first, and the messages that were given up.
+type Deliveries struct {
+	Tries []Delivery    `json:"tries"`
+	Dead  []DeadMessage `json:"dead"`
+}
+
+// Delivery is one try.
+type Delivery struct {
+	ID      string  `json:"id"`
+	At      string  `json:"at"`
+	TookMS  float64 `json:"took_ms"`
+	Attempt int     `json:"attempt" doc:"From 1"`
+	Status  int     `json:"status,omitempty" doc:"None without an answer"`
+	Error   string  `json:"error,omitempty"`
+}
+
+// DeadMessage is a message that was given up.
+type DeadMessage struct {
+	ID    string          `json:"id"`
+	At    string          `json:"at"`
+	Error string          `json:"error"`
+	Body  json.RawMessage `json:"body"`
+}
+
+// ReplayRequest is the body of POST /v1/webhooks/{name}/replay: from a cursor on, or the dead messages.
+type ReplayRequest struct {
+	From string `json:"from,omitempty" doc:"A cursor; without one the dead messages are sent again"`
+}

@@ -50,6 +50,8 @@ type Config struct {
 	// server's own.
 	Origins []string
 
+	PrivateWebhooks bool // webhooks may go to addresses of this machine and of private networks
+
 	Message decode.Limits
 }
 

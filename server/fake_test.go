@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -113,6 +114,8 @@ func (f *fakeNode) Timeline(_ context.Context, id, before string, limit int) ([]
 	return []engine.Received{{Incoming: m, Shard: 1, Seq: 7}}, "older-than-" + before, nil
 }
 func (f *fakeNode) PutSegment(_ context.Context, t SegmentText, replace, allowUnknown bool) ([]tree.Diagnostic, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for i := range f.segments {
 		if f.segments[i].Name == t.Name {
 			if !replace {
@@ -127,7 +130,9 @@ func (f *fakeNode) PutSegment(_ context.Context, t SegmentText, replace, allowUn
 }
 func (f *fakeNode) DropSegment(context.Context, string) error { return nil }
 func (f *fakeNode) Segments(context.Context) ([]SegmentText, error) {
-	return f.segments, nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.segments), nil
 }
 func (f *fakeNode) Members(_ context.Context, predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error) {
 	return f.members(predicate, after, limit, fn)

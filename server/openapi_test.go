@@ -38,6 +38,7 @@ type openOperation struct {
 // bodies are good requests for the operations that take one.
 var bodies = map[string]string{
 	"query": `{"query":"count"}`, "parse": `{"query":"count where age > 3"}`, "putSegment": `{"predicate":"age > 3","described":"d","refresh":"10m"}`,
+	"putWebhook": `{"segment":"VIP","url":"https://crm.example/in"}`, "replayWebhook": `{}`,
 	"editList": `{"ids":["u1"],"remove":["u2"]}`, "complete": `{"query":"count wh","offset":8}`,
 }
 
@@ -50,6 +51,10 @@ func TestOpenAPI(t *testing.T) {
 	s := newTestServer(t, node, nil)
 	changes := newFakeLive(t, 1, nil)
 	s.AttachLive(changes)
+	if err := s.StartWebhooks(nil); err != nil {
+		t.Fatal(err)
+	}
+	defer s.StopWebhooks()
 	var doc openAPI
 	if err := json.Unmarshal(ask(s, "GET", "/openapi.json", nil).Body.Bytes(), &doc); err != nil {
 		t.Fatal(err)
@@ -75,6 +80,7 @@ func TestOpenAPI(t *testing.T) {
 				if err := changes.Consumers().Ack("VIP", "VIP", changes.Now(), 1); err != nil { // one to show and to forget
 					t.Fatal(err)
 				}
+				ask(s, "PUT", "/v1/webhooks/VIP", text(bodies["putWebhook"]))
 				body := bodies[op.OperationID]
 				if op.OperationID == "format" {
 					body = `{"tree":` + string(tree.Tree) + `}`

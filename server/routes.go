@@ -117,6 +117,12 @@ func (s *Server) liveRoutes() []route {
 			summary: "Size, enters and exits of a segment over time", query: []parameter{{"from", "", "RFC 3339; a day ago by default"}, {"to", "", "RFC 3339; now by default"}, {"step", "", "Such as 1h"}}, answer: api.SegmentStats{}}},
 		{method: "GET", pattern: "/v1/consumers", reads: true, handle: s.getConsumers, operation: operation{id: "consumers", summary: "The durable subscribers and their acknowledged cursors", answer: api.Consumers{}}},
 		{method: "DELETE", pattern: "/v1/consumers/{name}", handle: s.deleteConsumer, operation: operation{id: "deleteConsumer", summary: "Forget a durable subscriber", status: http.StatusNoContent}},
+		{method: "GET", pattern: "/v1/webhooks", reads: true, handle: s.getWebhooks, operation: operation{id: "webhooks", summary: "All webhooks and how they are doing", answer: api.Webhooks{}}},
+		{method: "GET", pattern: "/v1/webhooks/{name}", reads: true, handle: s.getWebhook, operation: operation{id: "webhook", summary: "One webhook", answer: api.Webhook{}}},
+		{method: "PUT", pattern: "/v1/webhooks/{name}", handle: s.putWebhook, operation: operation{id: "putWebhook", summary: "Save a webhook; a disabled one is enabled", body: api.WebhookRequest{}, answer: api.Webhook{}}},
+		{method: "DELETE", pattern: "/v1/webhooks/{name}", handle: s.deleteWebhook, operation: operation{id: "deleteWebhook", summary: "Remove a webhook and what it has not delivered", status: http.StatusNoContent}},
+		{method: "GET", pattern: "/v1/webhooks/{name}/deliveries", reads: true, handle: s.getDeliveries, operation: operation{id: "deliveries", summary: "The latest tries of a webhook and its dead messages", answer: api.Deliveries{}}},
+		{method: "POST", pattern: "/v1/webhooks/{name}/replay", handle: s.replayWebhook, operation: operation{id: "replayWebhook", summary: "Send changes from a cursor on again, or the dead messages", body: api.ReplayRequest{}, answer: api.Webhook{}}},
 	}
 }
 

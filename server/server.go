@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/musterdb/muster/server/webhook"
 )
 
 // Server answers HTTP requests for a node. It is an http.Handler; Serve runs it with the right
@@ -34,6 +36,7 @@ type Server struct {
 	gzips        sync.Pool // of *gzip.Reader
 	changes      atomic.Pointer[Live]
 	streams      *streams
+	hooks        atomic.Pointer[webhook.Hooks]
 	writeBuffers sync.Pool // of gorilla's
 	idPrefix     string
 	idCounter    atomic.Uint64
@@ -113,6 +116,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, grace time.Du
 	s.streams.end() // they would go on for ever
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
+	s.StopWebhooks()
 	err := errors.Join(s.streams.wait(patience), server.Shutdown(patience))
 	if err != nil {
 		err = errors.Join(fmt.Errorf("shut down %s: %w", listener.Addr(), err), server.Close())

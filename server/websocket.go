@@ -57,7 +57,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (socket, error)
 	if err != nil {
 		return nil, err
 	}
-	g := &gorillaSocket{conn: conn, silence: 3*s.cfg.Heartbeat, timeout: s.cfg.StreamTimeout}
+	g := &gorillaSocket{conn: conn, silence: 3 * s.cfg.Heartbeat, timeout: s.cfg.StreamTimeout}
 	conn.SetReadLimit(2 * maxStreamMessage) // beyond it is not even read, and closed with 1009
 	conn.SetPongHandler(func(string) error { return conn.SetReadDeadline(time.Now().Add(g.silence)) })
 	return g, nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/musterdb/muster/cluster"
@@ -9,12 +10,14 @@ import (
 	"github.com/musterdb/muster/persist"
 	"github.com/musterdb/muster/server"
 	"github.com/musterdb/muster/server/render"
+	"github.com/musterdb/muster/server/webhook"
 )
 
 // changes is the change log of a node, for the cluster to fill and the server to read.
 type changes struct {
 	*live.Log
-	node *cluster.Node
+	node     *cluster.Node
+	webhooks *persist.Table
 }
 
 var (
@@ -41,8 +44,15 @@ func openChanges(c nodeConfig, db *persist.DB, n *cluster.Node) (*changes, error
 	if err != nil {
 		return nil, err
 	}
-	return &changes{log, n}, nil
+	webhooks, err := persist.NewTable(db, "webhooks")
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	return &changes{log, n, webhooks}, nil
 }
+
+// Webhooks is where the webhooks of the node are kept.
+func (c *changes) Webhooks() webhook.Table { return c.webhooks }
 
 // People implements server.Live.
 func (c *changes) People(ctx context.Context, ids, names []string) ([]*render.Person, error) {

@@ -30,7 +30,7 @@ type nodeConfig struct {
 }
 
 // openNode opens the node in c.Dir and what it stands on. The function it returns closes all.
-func openNode(ctx context.Context, c nodeConfig) (server.Node, server.Live, func(context.Context) error, error) {
+func openNode(ctx context.Context, c nodeConfig) (server.Node, *changes, func(context.Context) error, error) {
 	n, heard, err := openWithChanges(ctx, c)
 	if err != nil {
 		return nil, nil, nil, err

@@ -24,14 +24,15 @@ type serveCommand struct {
 
 // nodeFlags are what serve and demo have in common.
 type nodeFlags struct {
-	Listen    string          `help:"Address to listen on." default:"127.0.0.1:8484" env:"MUSTER_LISTEN" placeholder:"ADDR"`
-	Shards    int             `help:"Shards of a new data directory, 1 to 64 (default 8)." env:"MUSTER_SHARDS" placeholder:"N"`
-	Insecure  bool            `help:"Listen outside loopback though there are neither keys nor TLS." env:"MUSTER_INSECURE"`
-	Memory    string          `help:"Memory to use, like 8GiB (default: what the machine or control group has)." env:"MUSTER_MEMORY" placeholder:"SIZE"`
-	DiskFloor string          `help:"Free disk space below which nothing is written, like 1GiB (default: a share of the disk)." env:"MUSTER_DISK_FLOOR" placeholder:"SIZE"`
-	Snapshot  string          `name:"snapshot-bytes" help:"Log of a shard after which a snapshot of it is written, like 64MiB." env:"MUSTER_SNAPSHOT_BYTES" placeholder:"SIZE"`
-	LogLevel  string          `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"MUSTER_LOG_LEVEL"`
-	Config    kong.ConfigFlag `help:"YAML file with any of these flags as keys." env:"MUSTER_CONFIG" placeholder:"FILE"`
+	Listen       string          `help:"Address to listen on." default:"127.0.0.1:8484" env:"MUSTER_LISTEN" placeholder:"ADDR"`
+	Shards       int             `help:"Shards of a new data directory, 1 to 64 (default 8)." env:"MUSTER_SHARDS" placeholder:"N"`
+	Insecure     bool            `help:"Listen outside loopback though there are neither keys nor TLS." env:"MUSTER_INSECURE"`
+	Memory       string          `help:"Memory to use, like 8GiB (default: what the machine or control group has)." env:"MUSTER_MEMORY" placeholder:"SIZE"`
+	DiskFloor    string          `help:"Free disk space below which nothing is written, like 1GiB (default: a share of the disk)." env:"MUSTER_DISK_FLOOR" placeholder:"SIZE"`
+	Snapshot     string          `name:"snapshot-bytes" help:"Log of a shard after which a snapshot of it is written, like 64MiB." env:"MUSTER_SNAPSHOT_BYTES" placeholder:"SIZE"`
+	PrivateHooks bool            `name:"private-webhooks" help:"Let webhooks go to addresses of this machine and of private networks." env:"MUSTER_PRIVATE_WEBHOOKS"`
+	LogLevel     string          `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"MUSTER_LOG_LEVEL"`
+	Config       kong.ConfigFlag `help:"YAML file with any of these flags as keys." env:"MUSTER_CONFIG" placeholder:"FILE"`
 }
 
 // grace is how long requests may go on after the node has been told to stop, and then the node.
@@ -112,7 +113,7 @@ func (a *app) startProcess(flags nodeFlags, dir string) (*nodeProcess, error) {
 		return nil, errors.Join(err, p.lock.unlock())
 	}
 	p.url = "http://" + p.listener.Addr().String()
-	p.server, err = server.New(server.Config{Log: p.log, Version: version, LocalOnly: server.CheckListen(flags.Listen, false) == nil}, nil)
+	p.server, err = server.New(server.Config{Log: p.log, Version: version, LocalOnly: server.CheckListen(flags.Listen, false) == nil, PrivateWebhooks: flags.PrivateHooks}, nil)
 	if err != nil {
 		return nil, errors.Join(err, p.listener.Close(), p.lock.unlock())
 	}
@@ -134,6 +135,9 @@ func (p *nodeProcess) runNode(ctx context.Context, config nodeConfig, then func(
 	}
 	p.server.Attach(node)
 	p.server.AttachLive(heard)
+	if err := p.server.StartWebhooks(heard.Webhooks()); err != nil {
+		return errors.Join(err, stop(), closeNode(context.WithoutCancel(ctx)))
+	}
 	p.welcome(config.Dir, time.Since(started))
 	if then != nil {
 		if err = then(ctx, p); ctx.Err() != nil && errors.Is(err, context.Canceled) {

@@ -1,0 +1,288 @@
+package webhook
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/musterdb/muster/server/render"
+)
+
+// Hook says where the changes of a segment go.
+type Hook struct {
+	Name    string              `json:"name"`
+	Segment string              `json:"segment"`
+	URL     string              `json:"url"`
+	Fields  []string            `json:"fields,omitempty"`
+	Format  render.ChangeFormat `json:"format"`
+	Secret  string              `json:"secret"`
+	// OldSecret signs too until OldUntil, so that a receiver can change over.
+	OldSecret string    `json:"old_secret,omitempty"`
+	OldUntil  time.Time `json:"old_until,omitzero"`
+	Disabled  string    `json:"disabled,omitempty"` // why nothing is sent; "" while it is
+	Cursor    string    `json:"cursor,omitempty"`   // everything before it is delivered, pending or dead
+}
+
+// Feed opens the changes of a segment from a cursor, or from now on if that is "".
+type Feed func(ctx context.Context, segment, cursor string, fields []string, format render.ChangeFormat) (Reader, error)
+
+// Reader reads changes. Next waits for some for at most idle, and returns the cursor behind them.
+type Reader interface {
+	Cursor() string // where it stands
+	Next(ctx context.Context, limit int, idle time.Duration) (changes []render.Change, cursor string, err error)
+}
+
+// Table keeps small values by name, durably once Put returns; a nil value removes.
+type Table interface {
+	All(fn func(key string, value []byte) error) error
+	Put(values map[string][]byte) error
+}
+
+// Config is how hooks run. Feed is required.
+type Config struct {
+	Feed         Feed
+	Lost         func(error) (reason string, lost bool) // tells an error of a Reader that a new start needs
+	Table        Table                                  // without one nothing outlives the process
+	AllowPrivate bool
+	Transport    http.RoundTripper // the guarded one
+	Log          *slog.Logger
+	Jitter       func(time.Duration) time.Duration // a random part is added; for tests
+}
+
+// Hooks are all hooks of a node. Methods may be called from any goroutine.
+type Hooks struct {
+	cfg    Config
+	client *http.Client
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	mu     struct {
+		sync.Mutex
+		workers map[string]*worker
+	}
+}
+
+// The refusals of Put.
+var (
+	ErrURL    = errors.New("the URL must be http or https, with a host and without a user")
+	ErrNoHook = errors.New("no webhook has this name")
+	ErrMany   = errors.New("there are 1,000 webhooks already")
+)
+
+const maxHooks = 1000
+
+// Open starts the hooks the table holds.
+func Open(cfg Config) (*Hooks, error) {
+	if cfg.Feed == nil {
+		return nil, errors.New("webhook config: Feed is missing")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Jitter == nil {
+		cfg.Jitter = jitter
+	}
+	if cfg.Lost == nil {
+		cfg.Lost = func(error) (string, bool) { return "", false }
+	}
+	h := &Hooks{cfg: cfg, client: &http.Client{Transport: cfg.Transport, Timeout: tryTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse // a redirect is no success, and leads who knows where
+	}}}
+	if cfg.Transport == nil {
+		h.client.Transport = newTransport(cfg.AllowPrivate)
+	}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.mu.workers = map[string]*worker{}
+	if err := h.load(); err != nil {
+		h.cancel()
+		return nil, fmt.Errorf("open webhooks: %w", err)
+	}
+	for _, w := range h.mu.workers {
+		h.start(w)
+	}
+	return h, nil
+}
+
+// load reads the table: hooks, then the messages that belong to them.
+func (h *Hooks) load() error {
+	if h.cfg.Table == nil {
+		return nil
+	}
+	var messages []*Message
+	err := h.cfg.Table.All(func(key string, value []byte) error {
+		kind, _, _ := strings.Cut(key, "/")
+		switch kind {
+		case "hook":
+			var hook Hook
+			if err := json.Unmarshal(value, &hook); err != nil {
+				return fmt.Errorf("read %q: %w", key, err)
+			}
+			h.mu.workers[hook.Name] = newWorker(h, hook)
+		case "message":
+			m := &Message{}
+			if err := json.Unmarshal(value, m); err != nil {
+				return fmt.Errorf("read %q: %w", key, err)
+			}
+			messages = append(messages, m)
+		}
+		return nil
+	})
+	slices.SortFunc(messages, func(a, b *Message) int { return a.At.Compare(b.At) })
+	for _, m := range messages {
+		if w := h.mu.workers[m.Hook]; w != nil {
+			w.restore(m)
+		}
+	}
+	return err
+}
+
+func (h *Hooks) start(w *worker) {
+	ctx, cancel := context.WithCancel(h.ctx)
+	w.cancel = cancel
+	h.work.Go(func() {
+		defer close(w.ended)
+		w.run(ctx)
+	})
+}
+
+// Close ends all hooks; what has not been delivered goes on at the next Open.
+func (h *Hooks) Close() {
+	h.cancel()
+	h.work.Wait()
+	h.client.CloseIdleConnections()
+}
+
+// Put makes or changes a hook. Without a secret one is made, or the old one stays; a new secret leaves
+// the old one good for a day. A changed hook is enabled, and goes on where it was if the segment is the
+// same.
+func (h *Hooks) Put(hook Hook) (Hook, error) {
+	u, err := url.Parse(hook.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+		return Hook{}, ErrURL
+	}
+	if hook.Secret != "" {
+		if _, err := secretKey(hook.Secret); err != nil {
+			return Hook{}, err
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	old := h.mu.workers[hook.Name]
+	if old == nil && len(h.mu.workers) >= maxHooks {
+		return Hook{}, ErrMany
+	}
+	next := newWorker(h, hook)
+	if old != nil {
+		old.stop()
+		next.takeOver(old)
+	}
+	if next.hook.Secret == "" {
+		if next.hook.Secret, err = NewSecret(); err != nil {
+			return Hook{}, err
+		}
+	}
+	if err := next.keep(); err != nil {
+		if old != nil {
+			h.start(next)
+			h.mu.workers[hook.Name] = next
+		}
+		return Hook{}, err
+	}
+	made := next.hook
+	h.mu.workers[hook.Name] = next
+	h.start(next)
+	return made, nil
+}
+
+// Delete removes a hook and what it has not delivered.
+func (h *Hooks) Delete(name string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	w := h.mu.workers[name]
+	if w == nil {
+		return ErrNoHook
+	}
+	w.stop()
+	delete(h.mu.workers, name)
+	return w.forget()
+}
+
+// Status is a hook with how it is doing.
+type Status struct {
+	Hook
+	Pending   int
+	Dead      int
+	Delivered int64 // since the process started
+	Failed    int64 // tries
+	LastError string
+}
+
+// All returns every hook in order of name.
+func (h *Hooks) All() []Status {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var all []Status
+	for _, name := range slices.Sorted(maps.Keys(h.mu.workers)) {
+		all = append(all, h.mu.workers[name].status())
+	}
+	return all
+}
+
+func (h *Hooks) find(name string) (*worker, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if w := h.mu.workers[name]; w != nil {
+		return w, nil
+	}
+	return nil, ErrNoHook
+}
+
+// Get returns one hook.
+func (h *Hooks) Get(name string) (Status, error) {
+	w, err := h.find(name)
+	if err != nil {
+		return Status{}, err
+	}
+	return w.status(), nil
+}
+
+// Deliveries returns the latest tries of a hook, newest first, and its dead messages.
+func (h *Hooks) Deliveries(name string) (tries []Try, dead []Message, err error) {
+	w, err := h.find(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	tries, dead = w.seen()
+	return tries, dead, nil
+}
+
+// Replay sends the changes from a cursor on again, or, if that is "", the dead messages.
+func (h *Hooks) Replay(name, cursor string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	old := h.mu.workers[name]
+	if old == nil {
+		return ErrNoHook
+	}
+	old.stop()
+	next := newWorker(h, old.hook)
+	next.takeOver(old)
+	if cursor == "" {
+		next.revive()
+	} else {
+		next.cursor = cursor
+	}
+	err := next.keep()
+	h.mu.workers[name] = next
+	h.start(next)
+	return err
+}

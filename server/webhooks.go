@@ -1,0 +1,198 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/live"
+	"github.com/musterdb/muster/server/render"
+	"github.com/musterdb/muster/server/webhook"
+)
+
+// StartWebhooks opens the webhooks that table holds, after AttachLive. Without a table they live as long
+// as the process. Serve ends them; who does not call it calls StopWebhooks.
+func (s *Server) StartWebhooks(table webhook.Table) error {
+	hooks, err := webhook.Open(webhook.Config{
+		Feed: s.webhookFeed, Table: table, AllowPrivate: s.cfg.PrivateWebhooks, Log: s.cfg.Log,
+		Lost: func(err error) (string, bool) {
+			var resync *live.ResyncError
+			if errors.As(err, &resync) {
+				return resync.Reason, true
+			}
+			p, known := asProblem(err)
+			return p.Detail, known && p.Code == api.CodeResync
+		},
+	})
+	if err == nil {
+		s.hooks.Store(hooks)
+	}
+	return err
+}
+
+// StopWebhooks ends the webhooks; what has not been delivered goes on when they are started again.
+func (s *Server) StopWebhooks() {
+	if hooks := s.hooks.Swap(nil); hooks != nil {
+		hooks.Close()
+	}
+}
+
+func (s *Server) webhookFeed(ctx context.Context, segment, cursor string, fields []string, format render.ChangeFormat) (webhook.Reader, error) {
+	q := live.Request{Segment: segment, Cursor: cursor, From: live.FromCursor}
+	if cursor == "" {
+		q.From = live.FromNow
+	}
+	f, err := s.openFeed(ctx, q, fields, format)
+	if err != nil {
+		return nil, err
+	}
+	return hookReader{f}, nil
+}
+
+// hookReader is a feed as webhooks read it.
+type hookReader struct{ *feed }
+
+// Cursor implements webhook.Reader.
+func (r hookReader) Cursor() string { return r.sub.Cursor().String() }
+
+// Next implements webhook.Reader.
+func (r hookReader) Next(ctx context.Context, limit int, idle time.Duration) ([]render.Change, string, error) {
+	next, err := r.next(ctx, limit, idle)
+	return next.changes, next.cursor, err
+}
+
+func (s *Server) webhooks() (*webhook.Hooks, error) {
+	if hooks := s.hooks.Load(); hooks != nil {
+		return hooks, nil
+	}
+	return nil, busy(api.CodeNotReady, "the node has no webhooks yet", time.Second)
+}
+
+// hookProblem tells what an error of a webhook is to the outside.
+func hookProblem(err error) error {
+	switch {
+	case errors.Is(err, webhook.ErrNoHook):
+		return problem(api.CodeNoWebhook, err.Error())
+	case errors.Is(err, webhook.ErrURL), errors.Is(err, webhook.ErrSecret):
+		return problem(api.CodeRefused, err.Error())
+	case errors.Is(err, webhook.ErrMany):
+		return problem(api.CodeLimit, err.Error())
+	}
+	return err
+}
+
+func apiWebhook(st webhook.Status) api.Webhook {
+	return api.Webhook{Name: st.Name, Segment: st.Segment, URL: st.URL, Fields: st.Fields, Format: string(st.Format), Disabled: st.Disabled,
+		Cursor: st.Cursor, Pending: st.Pending, Dead: st.Dead, Delivered: st.Delivered, Failed: st.Failed, LastError: st.LastError}
+}
+
+func (s *Server) getWebhooks(w *answer, r *http.Request) error {
+	hooks, err := s.webhooks()
+	if err != nil {
+		return err
+	}
+	out := api.Webhooks{Webhooks: []api.Webhook{}}
+	for _, st := range hooks.All() {
+		out.Webhooks = append(out.Webhooks, apiWebhook(st))
+	}
+	return writeJSON(w, http.StatusOK, out)
+}
+
+func (s *Server) getWebhook(w *answer, r *http.Request) error {
+	hooks, err := s.webhooks()
+	if err != nil {
+		return err
+	}
+	st, err := hooks.Get(r.PathValue("name"))
+	if err != nil {
+		return hookProblem(err)
+	}
+	return writeJSON(w, http.StatusOK, apiWebhook(st))
+}
+
+func (s *Server) putWebhook(w *answer, r *http.Request) error {
+	hooks, err := s.webhooks()
+	if err != nil {
+		return err
+	}
+	var request api.WebhookRequest
+	if err := s.readJSON(w, r, &request); err != nil {
+		return err
+	}
+	format, err := render.ParseChangeFormat(request.Format)
+	if err != nil {
+		return problem(api.CodeBadRequest, err.Error())
+	}
+	name := r.PathValue("name")
+	if len(name) > 200 || len(request.Fields) > maxFields {
+		return problem(api.CodeLimit, "a name has at most 200 bytes, and there are at most 50 fields")
+	}
+	if err := s.knownSegment(r.Context(), request.Segment); err != nil {
+		return err
+	}
+	hook, err := hooks.Put(webhook.Hook{Name: name, Segment: request.Segment, URL: request.URL, Fields: request.Fields, Format: format, Secret: request.Secret})
+	if err != nil {
+		return hookProblem(err)
+	}
+	out := apiWebhook(webhook.Status{Hook: hook})
+	out.Secret = hook.Secret
+	return writeJSON(w, http.StatusOK, out)
+}
+
+func (s *Server) deleteWebhook(w *answer, r *http.Request) error {
+	hooks, err := s.webhooks()
+	if err != nil {
+		return err
+	}
+	if err := hooks.Delete(r.PathValue("name")); err != nil {
+		return hookProblem(err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) getDeliveries(w *answer, r *http.Request) error {
+	hooks, err := s.webhooks()
+	if err != nil {
+		return err
+	}
+	tries, dead, err := hooks.Deliveries(r.PathValue("name"))
+	if err != nil {
+		return hookProblem(err)
+	}
+	out := api.Deliveries{Tries: []api.Delivery{}, Dead: []api.DeadMessage{}}
+	for _, t := range tries {
+		out.Tries = append(out.Tries, api.Delivery{ID: t.ID, At: render.Time(t.At.UnixMilli()), TookMS: float64(t.Took.Microseconds()) / 1000, Attempt: t.Attempt, Status: t.Status, Error: t.Error})
+	}
+	for _, m := range dead {
+		out.Dead = append(out.Dead, api.DeadMessage{ID: m.ID, At: render.Time(m.At.UnixMilli()), Error: m.Error, Body: m.Body})
+	}
+	return writeJSON(w, http.StatusOK, out)
+}
+
+func (s *Server) replayWebhook(w *answer, r *http.Request) error {
+	hooks, err := s.webhooks()
+	if err != nil {
+		return err
+	}
+	var request api.ReplayRequest
+	if err := s.readJSON(w, r, &request); err != nil {
+		return err
+	}
+	if request.From != "" {
+		if _, err := live.ParseCursor(request.From); err != nil {
+			return liveProblem(err)
+		}
+	}
+	name := r.PathValue("name")
+	if err := hooks.Replay(name, request.From); err != nil {
+		return hookProblem(err)
+	}
+	st, err := hooks.Get(name)
+	if err != nil {
+		return hookProblem(err)
+	}
+	return writeJSON(w, http.StatusOK, apiWebhook(st))
+}
