@@ -62,19 +62,36 @@ type EventScan struct {
 	times  []int64
 }
 
-// Each calls fn with every row of the candidates in a chunk that satisfies the step, in no promised
-// order. Arg may be asked from within fn.
-func (e *EventScan) Each(chunk int, cand *query.Bits, fn func(b *query.Block, row int)) {
+// Blocks calls fn with every block that has rows of the step in a chunk, and the set of those rows, nil
+// for all of them. Rows of profiles outside cand may be among them. Arg and Column may be asked from
+// within fn, and the set is valid until fn returns.
+func (e *EventScan) Blocks(chunk int, cand *query.Bits, fn func(b *query.Block, rows []uint64)) {
 	e.scan.each(chunk, cand[:], func(b *query.Block, rows []uint64) {
 		for k, a := range e.args {
 			e.live[k] = a.load(chunk, b, rows)
 		}
+		fn(b, rows)
+	})
+}
+
+// Each calls fn with every row of the candidates in a chunk that satisfies the step, in no promised
+// order. Arg may be asked from within fn.
+func (e *EventScan) Each(chunk int, cand *query.Bits, fn func(b *query.Block, row int)) {
+	e.Blocks(chunk, cand, func(b *query.Block, rows []uint64) {
 		eachSelected(b, rows, func(i int) {
 			if cand.Has(b.Pos[i]) {
 				fn(b, i)
 			}
 		})
 	})
+}
+
+// Column returns the column argument k is in the block Blocks is at; nil where it is none.
+func (e *EventScan) Column(k int) *query.Vec {
+	if !e.live[k] {
+		return nil
+	}
+	return e.args[k].vec
 }
 
 // Arg returns the value of argument k in the row Each is at.

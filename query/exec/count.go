@@ -95,10 +95,22 @@ func (c *count) partial(ctx context.Context, w *worker, _ int) error {
 		return err
 	}
 	g := newGroups(&w.plan.budget, tree.CountFn)
+	var counts []int64
 	err := w.members(ctx, c.where, func(members *query.Bits) error {
 		a, err := w.assign(members, g)
 		if err != nil {
 			return err
+		}
+		if a.single != nil {
+			counts = grown(counts, len(g.all))
+			clear(counts)
+			for pos := range members.All {
+				counts[a.single[pos]]++
+			}
+			for i, n := range counts {
+				g.all[i].Cells[0].N += n
+			}
+			return nil
 		}
 		for _, i := range a.groups {
 			g.all[i].Cells[0].N++

@@ -23,7 +23,9 @@ type dimension struct {
 	starts map[int64]tree.Value // names of days
 
 	dict  query.Dict // whose codes the cache knows
-	cache [][]int32  // groups by code
+	lists [][]int32  // groups by code, of lists
+	codes []int32    // 1 + group by code, of strings; 0: not known yet
+	other [3]int32   // the same of false, true and what is not set
 }
 
 // ordered tells whether rows by d as first dimension come in its order and not by size.
@@ -89,30 +91,59 @@ func (d *dimension) load(w *worker, members *query.Bits) {
 		return
 	}
 	d.expr.Chunk(w.chunk, members, &d.values)
-	if d.values.Dict != d.dict {
-		d.dict, d.cache = d.values.Dict, nil
-		if d.dict != nil {
-			d.cache = make([][]int32, d.dict.Len())
-		}
+	if d.values.Dict == d.dict {
+		return
 	}
+	d.dict, d.lists, d.codes = d.values.Dict, nil, nil
+	switch {
+	case d.dict == nil:
+	case d.listed():
+		d.lists = make([][]int32, d.dict.Len())
+	default:
+		d.codes = make([]int32, d.dict.Len())
+	}
+}
+
+// listed tells whether a profile may have several values. REQUIRES: d is loaded.
+func (d *dimension) listed() bool { return d.segment == nil && d.values.Type == tree.ListType }
+
+// known returns where 1 + the group of a position is remembered, 0 as long as it is not; nil for what
+// is not remembered.
+func (d *dimension) known(pos int) *int32 {
+	switch {
+	case d.segment != nil:
+		if d.inside.Has(uint16(pos)) {
+			return &d.other[1]
+		}
+		return &d.other[0]
+	case !d.values.Present(pos):
+		return &d.other[2]
+	case ordered(d.of):
+		return nil
+	case d.codes != nil && int(d.values.Codes[pos]) < len(d.codes):
+		return &d.codes[d.values.Codes[pos]]
+	case d.values.Type == tree.BoolType:
+		return &d.other[d.values.Ints[pos]&1]
+	}
+	return nil
 }
 
 // coded tells whether the groups of a position follow from its dictionary code alone.
 func (d *dimension) coded(pos int) bool {
-	return d.segment == nil && d.dict != nil && !ordered(d.of) && d.values.Present(pos) && int(d.values.Codes[pos]) < len(d.cache)
+	return d.lists != nil && !ordered(d.of) && d.values.Present(pos) && int(d.values.Codes[pos]) < len(d.lists)
 }
 
 func (d *dimension) cached(pos int) ([]int32, bool) {
 	if !d.coded(pos) {
 		return nil, false
 	}
-	known := d.cache[d.values.Codes[pos]]
+	known := d.lists[d.values.Codes[pos]]
 	return known, known != nil
 }
 
 func (d *dimension) remember(pos int, groups []int32) {
 	if d.coded(pos) {
-		d.cache[d.values.Codes[pos]] = append([]int32{}, groups...)
+		d.lists[d.values.Codes[pos]] = append([]int32{}, groups...)
 	}
 }
 

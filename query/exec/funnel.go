@@ -73,7 +73,7 @@ func (f *funnel) partial(ctx context.Context, w *worker, _ int) error {
 		}
 		eval.Timelines(scans, w.chunk, members, func(pos uint16, times [][]int64) {
 			for k := range bestAttempt(times, gap) {
-				for _, i := range a.of(int(pos)) {
+				for _, i := range a.of(pos) {
 					g.all[i].Cells[k].N++
 				}
 			}

@@ -81,25 +81,51 @@ func (g *groups) add(from []Group) error {
 	return nil
 }
 
-// assignment says for every position of a chunk to which groups it belongs: groups[start[i]:start[i+1]].
-// A list attribute puts a profile into several.
+// assignment says for every position of a chunk to which groups it belongs. Without dimensions that is
+// group 0 for all members; with one whose values are no lists, single has the group of each member.
 type assignment struct {
-	start  []int32
-	groups []int32
+	alone   bool // there is only group 0
+	members *query.Bits
+	single  []int32 // by position; nil where several groups are possible
+	buffer  []int32 // of single
+	start   []int32 // then those of a position are groups[start[i]:start[i+1]]
+	groups  []int32
 }
 
-func (a *assignment) of(pos int) []int32 { return a.groups[a.start[pos]:a.start[pos+1]] }
+var groupZero = []int32{0}
 
-// assign computes the groups of the members of a chunk.
+// of returns the groups of a position, none for what is no member.
+func (a *assignment) of(pos uint16) []int32 {
+	switch {
+	case a.single == nil && !a.alone:
+		return a.groups[a.start[pos]:a.start[int(pos)+1]]
+	case !a.members.Has(pos):
+		return nil
+	case a.alone:
+		return groupZero
+	}
+	return a.single[int(pos) : int(pos)+1]
+}
+
+// assign computes the groups of the members of a chunk. It is valid until the next call, as long as
+// members is not changed.
 func (w *worker) assign(members *query.Bits, g *groups) (*assignment, error) {
 	a := &w.assigned
+	a.members, a.alone, a.single = members, len(w.dims) == 0, nil
+	for _, d := range w.dims {
+		d.load(w, members)
+	}
+	switch {
+	case a.alone:
+		_, err := g.at(nil)
+		return a, err
+	case len(w.dims) == 1 && !w.dims[0].listed():
+		return a, w.assignSingle(members, g)
+	}
 	if cap(a.start) == 0 {
 		a.start = make([]int32, query.ChunkSize+1)
 	}
 	a.groups = a.groups[:0]
-	for _, d := range w.dims {
-		d.load(w, members)
-	}
 	next := 0
 	for pos := range members.All {
 		for ; next <= int(pos); next++ {
@@ -115,9 +141,33 @@ func (w *worker) assign(members *query.Bits, g *groups) (*assignment, error) {
 	return a, nil
 }
 
+// assignSingle is assign for one dimension that puts a profile into one group.
+func (w *worker) assignSingle(members *query.Bits, g *groups) error {
+	a, d := &w.assigned, w.dims[0]
+	a.buffer = grown(a.buffer, query.ChunkSize)
+	a.single = a.buffer
+	for pos := range members.All {
+		known := d.known(int(pos))
+		if known != nil && *known > 0 {
+			a.single[pos] = *known - 1
+			continue
+		}
+		w.key = append(w.key[:0], d.value(int(pos)))
+		i, err := g.at(w.key)
+		if err != nil {
+			return err
+		}
+		a.single[pos] = i
+		if known != nil {
+			*known = i + 1
+		}
+	}
+	return nil
+}
+
 // groupsOf appends the groups of one position: every combination of the values of its dimensions.
 func (w *worker) groupsOf(pos int, g *groups, a *assignment) error {
-	if len(w.dims) == 1 {
+	if len(w.dims) == 1 { // of lists
 		if known, ok := w.dims[0].cached(pos); ok {
 			a.groups = append(a.groups, known...)
 			return nil

@@ -125,7 +125,7 @@ func (f *facts) count(w *worker, inside, outside *query.Bits) error {
 			return err
 		}
 		for pos := range either.All {
-			for _, i := range assigned.of(int(pos)) {
+			for _, i := range assigned.of(pos) {
 				a.groups.all[i].count(inside.Has(pos), outside.Has(pos))
 			}
 		}

@@ -106,7 +106,7 @@ func (f *facts) score(w *worker, candidates *query.Bits, top *topRows) error {
 			return err
 		}
 		for pos := range candidates.All {
-			for _, i := range assigned.of(int(pos)) {
+			for _, i := range assigned.of(pos) {
 				scores[pos] += a.groups.all[i].Cells[0].N
 			}
 		}

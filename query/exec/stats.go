@@ -175,7 +175,7 @@ func (s *stats) partial(ctx context.Context, w *worker, _ int) error {
 		for k, t := range meters {
 			grown := 0
 			t.each(w, members, func(pos uint16, v tree.Value) {
-				for _, i := range a.of(int(pos)) {
+				for _, i := range a.of(pos) {
 					grown += g.all[i].Cells[k].add(t.of.Fn, v)
 				}
 			})

@@ -56,18 +56,6 @@ func (t *trend) compile(env *eval.Env) (*eval.Events, error) {
 
 func (t *trend) preds() []tree.Pred { return t.predsWith(t.stmt.Where) }
 
-// bucketCells are the cells of one group of dimensions, by the start of the bucket.
-type bucketCells struct {
-	cells map[int64]*Cell
-	seen  map[visit]struct{} // of users: who was counted in the chunk
-}
-
-// visit is a profile of a chunk in a bucket.
-type visit struct {
-	start int64
-	pos   uint16
-}
-
 func (t *trend) partial(ctx context.Context, w *worker, _ int) error {
 	if err := w.by(t.by); err != nil {
 		return err
@@ -76,69 +64,100 @@ func (t *trend) partial(ctx context.Context, w *worker, _ int) error {
 	if err != nil {
 		return err
 	}
-	scan := compiled.On(w.src)
-	calendar := calendarOf{unit: t.stmt.Bucket, zone: w.env.Zone}
-	arg := t.stmt.Of != nil && t.stmt.Of.Arg != nil
+	c := &trendScan{
+		trend: t, scan: compiled.On(w.src), arg: t.stmt.Of != nil && t.stmt.Of.Arg != nil,
+		buckets: newBucketer(calendarOf{unit: t.stmt.Bucket, zone: w.env.Zone}),
+	}
 	keys := newGroups(&w.plan.budget)
-	var buckets []bucketCells
 	err = w.members(ctx, t.stmt.Where, func(members *query.Bits) error {
-		a, err := w.assign(members, keys)
-		if err != nil {
+		c.members = members
+		if c.groups, err = w.assign(members, keys); err != nil {
 			return err
 		}
-		for len(buckets) < len(keys.all) {
-			buckets = append(buckets, bucketCells{cells: map[int64]*Cell{}})
-		}
-		for i := range buckets {
-			clear(buckets[i].seen)
-		}
-		grown := 0
-		scan.Each(w.chunk, members, func(b *query.Block, row int) {
-			var v tree.Value
-			if arg {
-				v = scan.Arg(0, row)
-			}
-			start := calendar.at(b.Time(row)).from
-			for _, i := range a.of(int(b.Pos[row])) {
-				grown += t.add(&buckets[i], start, b.Pos[row], v, arg)
-			}
-		})
-		return w.plan.budget.charge(grown)
+		c.chunk(w.chunk)
+		charged := c.grown
+		c.grown = 0
+		return w.plan.budget.charge(charged)
 	})
-	w.part.Groups = bucketGroups(keys, buckets)
+	w.part.Groups = c.found(keys)
 	return err
 }
 
-// add takes one row in and returns the bytes the bucket grew by.
-func (t *trend) add(to *bucketCells, start int64, pos uint16, v tree.Value, arg bool) int {
-	grown := 0
-	cell := to.cells[start]
-	if cell == nil {
-		cell = &Cell{}
-		to.cells[start] = cell
-		grown += groupBytes + cellBytes
-	}
-	if t.stmt.Users {
-		if to.seen == nil {
-			to.seen = map[visit]struct{}{}
-		}
-		if _, counted := to.seen[visit{start, pos}]; counted {
-			return grown
-		}
-		to.seen[visit{start, pos}] = struct{}{}
-	} else if arg && v.Missing() {
-		return grown
-	}
-	return grown + cell.add(t.fn, v)
+// trendScan is a trend over the chunks of one source.
+type trendScan struct {
+	*trend
+	scan    *eval.EventScan
+	arg     bool
+	buckets *bucketer
+	seen    visitors
+	table   cellTable
+	grown   int // bytes not charged yet
+
+	members *query.Bits
+	groups  *assignment
 }
 
-func bucketGroups(keys *groups, buckets []bucketCells) []Group {
-	var all []Group
-	for i, b := range buckets {
-		for start, cell := range b.cells {
-			key := append([]tree.Value{tree.Time(start)}, keys.all[i].Key...)
-			all = append(all, Group{Key: key, Cells: []Cell{*cell}})
+func (c *trendScan) chunk(chunk int) {
+	c.scan.Blocks(chunk, c.members, func(b *query.Block, selected []uint64) {
+		rows, one := c.buckets.of(b, selected, c.from, c.to)
+		if c.stmt.Users {
+			c.seen.add(b, selected, c.buckets, rows, one)
+			return
 		}
+		var add addend
+		if c.arg {
+			add = newAddend(c.fn, c.scan.Column(0))
+		}
+		eachRow(b, selected, func(i int) {
+			bucket := one
+			if rows != nil {
+				bucket = rows[i]
+			}
+			for _, g := range c.groups.of(b.Pos[i]) {
+				cell := c.cell(bucket, g)
+				switch {
+				case !c.arg:
+					cell.N++
+				case add.ok:
+					add.add(cell, i)
+				default:
+					if v := c.scan.Arg(0, i); !v.Missing() {
+						c.grown += cell.add(c.fn, v)
+					}
+				}
+			}
+		})
+	})
+	c.seen.each(c.members, func(bucket int32, among *query.Bits) {
+		if c.groups.alone {
+			if n := among.Count(); n > 0 {
+				c.cell(bucket, 0).N += int64(n)
+			}
+			return
+		}
+		for pos := range among.All {
+			for _, g := range c.groups.of(pos) {
+				c.cell(bucket, g).N++
+			}
+		}
+	})
+}
+
+// cell returns the cell of a bucket and a group of dimensions.
+func (c *trendScan) cell(bucket, group int32) *Cell {
+	cell, made := c.table.at(bucket, group)
+	if made {
+		c.grown += groupBytes + cellBytes
+	}
+	return cell
+}
+
+// found returns the cells as groups.
+func (c *trendScan) found(keys *groups) []Group {
+	all := make([]Group, len(c.table.cells))
+	for i, cell := range c.table.cells {
+		key := append([]tree.Value{tree.Time(c.buckets.starts[cell.bucket])}, keys.all[cell.group].Key...)
+		all[i] = Group{Key: key, Cells: []Cell{cell.Cell}}
 	}
 	sortGroups(all)
 	return all
