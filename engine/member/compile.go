@@ -179,11 +179,11 @@ func (c *compiler) counted(p tree.Pred, s tree.Step, w tree.Window, lo, hi int64
 	if !known || !countable(w) {
 		return c.condition(p)
 	}
-	d, err := dependsOn(c.t.schema, s.Where)
-	if err != nil || d.timing != steady || d.unknown {
+	if !c.isSteady(s) {
 		return c.condition(p)
 	}
 	at := &step{event: event, name: s.Event, where: s.Where, key: strconv.Itoa(int(event)) + c.keyOf(s.Where)}
+	var err error
 	if at.test, err = match.CompileStep(c.t.schema, c.zone, event, s.Where); err != nil {
 		return node{}, err
 	}
@@ -200,6 +200,13 @@ func (c *compiler) counted(p tree.Pred, s tree.Step, w tree.Window, lo, hi int64
 	l := &threshold{of: k, lo: lo, hi: hi}
 	k.limits = append(k.limits, l)
 	return node{op: opLeaf, leaf: l}, nil
+}
+
+// isSteady tells whether time alone never changes which events satisfy a step, nor a name to come.
+func (c *compiler) isSteady(s tree.Step) bool {
+	w := walker{schema: c.t.schema}
+	w.step(s, "")
+	return w.err == nil && w.timing == steady && !w.unknown
 }
 
 // keyOf tells conditions on events apart; a zone gives dates their meaning.
@@ -222,7 +229,7 @@ func (c *compiler) edge(p *tree.Edge) (node, error) {
 	if _, known := c.t.schema.Event(p.Step.Event); !known {
 		return c.condition(p)
 	}
-	if d, err := dependsOn(c.t.schema, p.Step.Where); err != nil || d.timing != steady || d.unknown {
+	if !c.isSteady(p.Step) {
 		return c.condition(p)
 	}
 	smaller, larger := w.Last, w.Other

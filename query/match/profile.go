@@ -81,15 +81,30 @@ func (p *Profile) rowsOf(event uint32) []row {
 			from = sort.Search(b.Rows, func(i int) bool { return b.Pos[i] >= pos })
 			to = sort.Search(b.Rows, func(i int) bool { return b.Pos[i] > pos })
 		}
-		for i := from; i < to; i++ {
-			if b.Pos[i] == pos {
-				rows = append(rows, row{at: b.Time(i), block: b, i: i, event: event})
-			}
+		for i := nextAt(b.Pos[:to], from, pos); i < to; i = nextAt(b.Pos[:to], i+1, pos) {
+			rows = append(rows, row{at: b.Time(i), block: b, i: i, event: event})
 		}
 	}
 	slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(a.at, b.at) })
 	p.events[event] = rows
 	return rows
+}
+
+// nextAt returns the index of the first pos in at from i on, len(at) if there is none. Tails are long
+// and unsorted and a profile has few rows there: eight are passed at a time.
+func nextAt(at []uint16, i int, pos uint16) int {
+	for ; i+8 <= len(at); i += 8 {
+		q := at[i : i+8 : i+8]
+		if q[0] == pos || q[1] == pos || q[2] == pos || q[3] == pos || q[4] == pos || q[5] == pos || q[6] == pos || q[7] == pos {
+			break
+		}
+	}
+	for ; i < len(at); i++ {
+		if at[i] == pos {
+			return i
+		}
+	}
+	return len(at)
 }
 
 // allTimes returns the times of all events of any name, unordered.
