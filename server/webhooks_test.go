@@ -59,10 +59,6 @@ func TestWebhooks(t *testing.T) {
 		if !strings.HasPrefix(first, `msg-0-1-0 {"type":"segment.entered"`) || !strings.Contains(first, `"fields":{"email":"email of u0-1"}`) {
 			t.Errorf("got %s", first)
 		}
-		w = ask(s, "GET", "/v1/webhooks/crm/deliveries", nil)
-		if !strings.Contains(w.Body.String(), `"status":200`) && !strings.Contains(w.Body.String(), `"tries":[]`) {
-			t.Errorf("%s", w.Body)
-		}
 		var after struct{ Data struct{ Cursor string } }
 		_, body, _ := strings.Cut(first, " ")
 		if err := json.Unmarshal([]byte(body), &after); err != nil {
@@ -71,6 +67,9 @@ func TestWebhooks(t *testing.T) {
 		f.flip(0, 2)
 		second := <-got
 		status(func(st api.Webhook) bool { return st.Pending == 0 })
+		if w := ask(s, "GET", "/v1/webhooks/crm/deliveries", nil); !strings.Contains(w.Body.String(), `"status":200`) {
+			t.Errorf("%s", w.Body)
+		}
 		if w := ask(s, "POST", "/v1/webhooks/crm/replay", text(`{"from":"`+after.Data.Cursor+`"}`)); w.Code != 200 {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
@@ -79,9 +78,7 @@ func TestWebhooks(t *testing.T) {
 		}
 		problemOf(t, ask(s, "PUT", "/v1/webhooks/x", text(`{"segment":"VIP","url":"ftp://x"}`)), 422, "refused")
 		problemOf(t, ask(s, "PUT", "/v1/webhooks/x", text(`{"segment":"none","url":"https://x.example"}`)), 404, "no_segment")
-		if w := ask(s, "DELETE", "/v1/webhooks/crm", nil); w.Code != 204 {
-			t.Errorf("%d", w.Code)
-		}
+		ask(s, "DELETE", "/v1/webhooks/crm", nil)
 		problemOf(t, ask(s, "GET", "/v1/webhooks/crm", nil), 404, "no_webhook")
 	}
 }
