@@ -59,17 +59,22 @@ type valueTest struct {
 
 type valueRunner struct {
 	loader
-	test   *test
+	test   *vecTest
 	values Vector
 }
 
-func (p valueTest) bind(r *run) runner { return &valueRunner{loader: p.x.bind(r), test: p.test} }
+func (p valueTest) bind(r *run) runner {
+	return &valueRunner{loader: p.x.bind(r), test: newVecTest(p.test)}
+}
 
 func (v *valueRunner) cost(s *scope) float64 { return v.loader.cost(s) + 5*float64(s.rows()) }
 
 func (v *valueRunner) eval(s *scope, cand, out []uint64) {
+	if m, ok := v.loader.(*measureLoader); ok && m.testSum(s, v.test, cand, out) {
+		return
+	}
 	v.load(s, cand, &v.values)
-	v.values.test(v.test, cand, out)
+	v.values.test(v.test.test, cand, out)
 }
 
 // comparison compares two expressions, neither of them a literal.

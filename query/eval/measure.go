@@ -60,6 +60,7 @@ type measureLoader struct {
 	days  *calendar.Days
 	n     []uint32
 	sums  []tree.Sum
+	coefs *coefSums
 	times []int64
 	marks marks
 	seen  []sighting
@@ -136,6 +137,22 @@ func (m *measureLoader) rows(chunk int, cand []uint64, fn func(b *query.Block, i
 }
 
 func (m *measureLoader) sum(chunk int, cand []uint64, out *Vector) {
+	if scale, ok := m.coefScale(chunk); ok {
+		counted := m.ranked || m.fn == tree.AvgFn
+		m.addCoefs(chunk, cand, scale, counted)
+		eachBit(cand, func(i int) {
+			switch {
+			case counted && m.n[i] == 0:
+				return
+			case m.fn == tree.AvgFn:
+				out.Nums[i], _ = m.coefs.sum(i).Average(int64(m.n[i]))
+			default:
+				out.Nums[i] = m.coefs.number(i)
+			}
+			set(out.Has, i)
+		})
+		return
+	}
 	m.clearCounts()
 	m.sums = sized(m.sums, query.ChunkSize)
 	clear(m.sums)
@@ -198,8 +215,7 @@ func (m *measureLoader) add(pos uint16, n tree.Number) {
 // sumNumber returns s.Number(). The nearest float64 to a decimal of up to 15 digits has that decimal
 // as its shortest form, so those need no float.
 func sumNumber(s tree.Sum) tree.Number {
-	const exact = 1e15
-	if i := int64(s.Lo); s.Hi == i>>63 && -exact < i && i < exact {
+	if i := int64(s.Lo); s.Hi == i>>63 && -exactSum < i && i < exactSum {
 		return tree.Decimal(i, 9)
 	}
 	return s.Number()
