@@ -155,6 +155,22 @@ func (t *meter) each(w *worker, members *query.Bits, fn func(pos uint16, v tree.
 	}
 }
 
+// sum adds the argument of all rows to the cells of their groups.
+func (t *meter) sum(w *worker, a *assignment, cell func(group int32) *Cell) {
+	t.scan.Blocks(w.chunk, a.members, func(b *query.Block, selected []uint64) {
+		add := newAddend(t.of.Fn, t.scan.Column(0))
+		eachRow(b, selected, func(i int) {
+			for _, group := range a.of(b.Pos[i]) {
+				if add.ok {
+					add.add(cell(group), i)
+				} else {
+					cell(group).add(t.of.Fn, t.scan.Arg(0, i))
+				}
+			}
+		})
+	})
+}
+
 func (s *stats) partial(ctx context.Context, w *worker, _ int) error {
 	if err := w.by(s.by); err != nil {
 		return err
@@ -173,6 +189,10 @@ func (s *stats) partial(ctx context.Context, w *worker, _ int) error {
 			return err
 		}
 		for k, t := range meters {
+			if t.scan != nil && t.of.Arg != nil && (t.of.Fn == tree.SumFn || t.of.Fn == tree.AvgFn) {
+				t.sum(w, a, func(group int32) *Cell { return &g.all[group].Cells[k] })
+				continue
+			}
 			grown := 0
 			t.each(w, members, func(pos uint16, v tree.Value) {
 				for _, i := range a.of(pos) {
