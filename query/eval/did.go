@@ -109,18 +109,21 @@ func (d *didRunner) once(chunk int, series *query.Series, cand, out []uint64) {
 // REQUIRES: top <= 127 for counters of one byte.
 func counts[T uint8 | uint16 | uint32](d *didRunner, chunk int, cand, out []uint64, n []T, top T) {
 	clear(n)
+	lanes := (*[query.ChunkSize]T)(n)
 	d.scan.each(chunk, cand, func(b *query.Block, rows []uint64) {
 		if rows == nil {
 			for _, p := range b.Pos[:b.Rows] {
-				if n[p] < top {
-					n[p]++
+				x := lanes[p]
+				if x < top {
+					x++
 				}
+				lanes[p] = x
 			}
 			return
 		}
 		eachBit(rows, func(i int) {
-			if p := b.Pos[i]; n[p] < top {
-				n[p]++
+			if p := b.Pos[i]; lanes[p] < top {
+				lanes[p]++
 			}
 		})
 	})
@@ -132,8 +135,8 @@ func counts[T uint8 | uint16 | uint32](d *didRunner, chunk int, cand, out []uint
 	if d.hi >= 0 {
 		hi = T(d.hi)
 	}
-	if lanes, ok := any(n).([]uint8); ok {
-		bytesEval(lanes, uint8(lo), uint8(hi), cand, out)
+	if bytes, ok := any(n).([]uint8); ok {
+		bytesEval(bytes, uint8(lo), uint8(hi), true, cand, out)
 		return
 	}
 	narrowEval(n, lo, hi, cand, out)

@@ -231,7 +231,8 @@ func spanEval(v *query.Vec, s span, cand, out []uint64) {
 		}
 	case v.U8 != nil:
 		if lo, hi, ok := offsets(s, v.Base, math.MaxUint8); ok {
-			bytesEval(v.U8[:v.Rows], uint8(lo), uint8(hi), cand, out)
+			small := v.Bounded && uint64(v.Hi-v.Base) <= 127
+			bytesEval(v.U8[:v.Rows], uint8(lo), uint8(hi), small, cand, out)
 		}
 	case v.U16 != nil:
 		if lo, hi, ok := offsets(s, v.Base, math.MaxUint16); ok {
@@ -310,8 +311,14 @@ const (
 	gather = 0x0102040810204080
 )
 
-// bytesEval is narrowEval for bytes, eight of them at a time.
-func bytesEval(vals []uint8, lo, hi uint8, cand, out []uint64) {
+// bytesEval is narrowEval for bytes, eight of them at a time. With small no byte is above 127, and a
+// subtraction compares all eight without looking at their high bits.
+func bytesEval(vals []uint8, lo, hi uint8, small bool, cand, out []uint64) {
+	if small {
+		if hi = min(hi, 127); lo > hi {
+			return
+		}
+	}
 	least, above := uint64(lo)*oneEach, uint64(hi+1)*oneEach
 	for w, c := range cand {
 		if c == 0 {
@@ -321,13 +328,18 @@ func bytesEval(vals []uint8, lo, hi uint8, cand, out []uint64) {
 			narrowEval(vals[min(w*64, len(vals)):], lo, hi, cand[w:], out[w:])
 			return
 		}
-		rows := vals[w*64 : w*64+64]
+		rows := (*[64]uint8)(vals[w*64:])
 		var m uint64
 		for k := 0; k < 64; k += 8 {
-			x := binary.LittleEndian.Uint64(rows[k:])
-			in := atLeast(x, least)
-			if hi != math.MaxUint8 {
-				in &^= atLeast(x, above)
+			x := binary.LittleEndian.Uint64(rows[k : k+8])
+			var in uint64
+			switch {
+			case small:
+				in = ((x | highBits) - least) &^ ((x | highBits) - above) & highBits
+			case hi == math.MaxUint8:
+				in = atLeast(x, least)
+			default:
+				in = atLeast(x, least) &^ atLeast(x, above)
 			}
 			m |= (in >> 7 * gather) >> 56 << k
 		}
