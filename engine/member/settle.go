@@ -12,6 +12,7 @@ import (
 type pair struct {
 	segment *segment
 	ordinal uint32
+	number  uint32 // in the order in which they were marked
 	cause   Cause
 }
 
@@ -25,7 +26,7 @@ type chunkPair struct {
 // mark notes that a condition of some segments changed for a profile.
 func (t *Tracker) mark(segments []*segment, ordinal uint32) {
 	for _, s := range segments {
-		t.dirty = append(t.dirty, pair{s, ordinal, t.cause})
+		t.dirty = append(t.dirty, pair{s, ordinal, uint32(len(t.dirty)), t.cause})
 	}
 }
 
@@ -103,9 +104,16 @@ func (t *Tracker) replaceChunk(s *segment, chunk int, is *query.Bits, flip *Flip
 func (t *Tracker) settlePairs() {
 	dirty := t.dirty
 	t.dirty = t.spare[:0]
-	slices.SortStableFunc(dirty, func(a, b pair) int {
-		return cmp.Or(strings.Compare(a.segment.name, b.segment.name), cmp.Compare(a.ordinal, b.ordinal))
+	slices.SortFunc(dirty, func(a, b pair) int {
+		switch {
+		case a.segment.slot != b.segment.slot:
+			return a.segment.slot - b.segment.slot
+		case a.ordinal != b.ordinal:
+			return cmp.Compare(a.ordinal, b.ordinal)
+		}
+		return cmp.Compare(a.number, b.number)
 	})
+	first := len(t.flips)
 	byCause := [ByImport + 1]Flip{}
 	for i := range dirty {
 		x := &dirty[i]
@@ -136,6 +144,9 @@ func (t *Tracker) settlePairs() {
 			byCause[cause] = Flip{}
 		}
 	}
+	slices.SortStableFunc(t.flips[first:], func(a, b Flip) int {
+		return cmp.Or(strings.Compare(t.segments[a.Slot].name, t.segments[b.Slot].name), cmp.Compare(a.Cause, b.Cause))
+	})
 	t.spare = dirty[:0]
 }
 
