@@ -111,6 +111,10 @@ func (s *scan) pick(b *query.Block, cand []uint64, few, inside bool) int {
 		fillOnes(s.rows, b.Rows)
 		return b.Rows
 	}
+	if !few && b.Off != nil {
+		s.pickOffsets(b)
+		return b.Rows
+	}
 	for w := range s.rows {
 		var m uint64
 		for i, end := w*64, min(w*64+64, b.Rows); i < end; i++ {
@@ -127,6 +131,24 @@ func (s *scan) pick(b *query.Block, cand []uint64, few, inside bool) int {
 		s.rows[w] = m
 	}
 	return b.Rows
+}
+
+// pickOffsets sets s.rows to the rows of b in the window. REQUIRES: some may be, and times are offsets.
+func (s *scan) pickOffsets(b *query.Block) {
+	first := uint32(max(s.from, b.Min) - b.Base)
+	width := uint32(min(s.to-1, b.Max)-b.Base) - first
+	off := b.Off[:b.Rows]
+	for w := range s.rows {
+		var m uint64
+		for i, o := range off[w*64 : min(w*64+64, len(off))] {
+			var hit uint64
+			if o-first <= width {
+				hit = 1
+			}
+			m |= hit << (i & 63)
+		}
+		s.rows[w] = m
+	}
 }
 
 // pickSorted looks the candidates up in a block sorted by position.

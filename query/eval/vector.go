@@ -146,6 +146,9 @@ func (v *Vector) fill(vec *query.Vec, base int, cand []uint64) {
 	coded := v.Type == tree.StringType || v.Type == tree.ListType
 	if coded {
 		v.useDict(vec.Dict)
+		if v.Dict != nil && v.fillCodes(vec, base, cand) {
+			return
+		}
 	}
 	eachBit(cand, func(i int) {
 		if i >= vec.Rows {
@@ -170,6 +173,43 @@ func (v *Vector) fill(vec *query.Vec, base int, cand []uint64) {
 		}
 		set(v.Has, at)
 	})
+}
+
+// fillCodes is fill of codes where base begins a word and they are narrow; false for others.
+func (v *Vector) fillCodes(vec *query.Vec, base int, cand []uint64) bool {
+	switch {
+	case base&63 != 0 || vec.Const:
+		return false
+	case vec.U8 != nil:
+		narrowCodesTo(v, vec.U8[:vec.Rows], vec.Base, base, cand)
+	case vec.U16 != nil:
+		narrowCodesTo(v, vec.U16[:vec.Rows], vec.Base, base, cand)
+	case vec.U32 != nil:
+		narrowCodesTo(v, vec.U32[:vec.Rows], vec.Base, base, cand)
+	default:
+		return false
+	}
+	return true
+}
+
+func narrowCodesTo[T uint8 | uint16 | uint32](v *Vector, vals []T, first int64, base int, cand []uint64) {
+	for w, c := range cand {
+		if c == 0 || w*64 >= len(vals) {
+			continue
+		}
+		rows := vals[w*64 : min(w*64+64, len(vals))]
+		codes := v.Codes[base+w*64:][:len(rows)]
+		var present uint64
+		for i, x := range rows {
+			codes[i] = uint32(first + int64(x))
+			var has uint64
+			if x != 0 {
+				has = 1
+			}
+			present |= has << (i & 63)
+		}
+		v.Has[base>>6+w] |= present & c
+	}
 }
 
 // useDict goes on with codes as long as there is one dictionary.

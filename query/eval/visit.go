@@ -49,11 +49,29 @@ func (s *visitSorter) sort(visits *[]visit) {
 	from := uint32(0)
 	for _, to := range s.ends {
 		if to-from > 1 {
-			slices.SortFunc(s.other[from:to], compareVisits)
+			sortByTime(s.other[from:to])
 		}
 		from = to
 	}
 	*visits, s.other = s.other, in
+}
+
+// sortByTime puts the visits of one profile in order, which they often are.
+func sortByTime(v []visit) {
+	for i := 1; i < len(v); i++ {
+		if v[i].time >= v[i-1].time {
+			continue
+		}
+		if i > 16 || len(v) > 64 {
+			slices.SortFunc(v, compareVisits)
+			return
+		}
+		x, k := v[i], i
+		for ; k > 0 && v[k-1].time > x.time; k-- {
+			v[k] = v[k-1]
+		}
+		v[k] = x
+	}
 }
 
 func compareVisits(a, b visit) int {
