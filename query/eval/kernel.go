@@ -283,6 +283,10 @@ func narrowEval[T uint8 | uint16 | uint32](vals []T, lo, hi T, cand, out []uint6
 		}
 		rows := vals[min(w*64, len(vals)):min(w*64+64, len(vals))]
 		var m uint64
+		if len(rows) == 64 && bits.OnesCount64(c) >= denseRows {
+			out[w] |= within((*[64]T)(rows), lo, width) & c
+			continue
+		}
 		if bits.OnesCount64(c) >= denseRows {
 			for i, x := range rows {
 				var b uint64
@@ -301,6 +305,25 @@ func narrowEval[T uint8 | uint16 | uint32](vals []T, lo, hi T, cand, out []uint6
 		}
 		out[w] |= m
 	}
+}
+
+// within returns the set of rows that lie between lo and lo + width. Shifts by constants are the
+// cheapest way to build a word.
+func within[T uint8 | uint16 | uint32](rows *[64]T, lo, width T) uint64 {
+	var m uint64
+	for k := 0; k < 64; k += 8 {
+		r := (*[8]T)(rows[k : k+8])
+		m |= (upTo(r[0]-lo, width) | upTo(r[1]-lo, width)<<1 | upTo(r[2]-lo, width)<<2 | upTo(r[3]-lo, width)<<3 |
+			upTo(r[4]-lo, width)<<4 | upTo(r[5]-lo, width)<<5 | upTo(r[6]-lo, width)<<6 | upTo(r[7]-lo, width)<<7) << k
+	}
+	return m
+}
+
+func upTo[T uint8 | uint16 | uint32](x, most T) uint64 {
+	if x <= most {
+		return 1
+	}
+	return 0
 }
 
 const (

@@ -140,6 +140,10 @@ func (s *scan) pickOffsets(b *query.Block) {
 	off := b.Off[:b.Rows]
 	for w := range s.rows {
 		var m uint64
+		if len(off) >= w*64+64 {
+			s.rows[w] = within((*[64]uint32)(off[w*64:]), first, width)
+			continue
+		}
 		for i, o := range off[w*64 : min(w*64+64, len(off))] {
 			var hit uint64
 			if o-first <= width {
