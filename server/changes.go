@@ -37,7 +37,7 @@ func (s *Server) readChangesAsk(r *http.Request, events bool) (q changesAsk, err
 	case from == "snapshot" && events:
 		q.From = live.FromSnapshot
 	case from != "" && from != "now":
-		return q, problem(api.CodeBadRequest, "from must be now, or snapshot with Accept: text/event-stream")
+		return q, problem(api.CodeBadRequest, "from must be now, or snapshot for server-sent events")
 	}
 	if text := values.Get("fields"); text != "" {
 		if q.fields = strings.Split(text, ","); len(q.fields) > maxFields {
@@ -57,9 +57,19 @@ func (s *Server) readChangesAsk(r *http.Request, events bool) (q changesAsk, err
 	return q, err
 }
 
+// wantsEvents tells whether server-sent events are asked for: by name, by going on with them, or by
+// saying nothing of the other way, so that a bare `curl -N` shows what happens.
+func wantsEvents(r *http.Request) bool {
+	accept, values := r.Header.Get("Accept"), r.URL.Query()
+	if strings.Contains(accept, "text/event-stream") || r.Header.Get("Last-Event-ID") != "" {
+		return true
+	}
+	return !values.Has("after") && !values.Has("wait") && !strings.Contains(accept, "json")
+}
+
 // getChanges answers with the changes behind a cursor, or with events for ever.
 func (s *Server) getChanges(w *answer, r *http.Request) error {
-	events := strings.Contains(r.Header.Get("Accept"), "text/event-stream")
+	events := wantsEvents(r)
 	q, err := s.readChangesAsk(r, events)
 	if err != nil {
 		return err

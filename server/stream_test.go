@@ -345,7 +345,7 @@ func TestPolling(t *testing.T) {
 		}
 		return out
 	}
-	start := get("").Cursor
+	start := get("wait=0s").Cursor
 	f.flip(0, 1, 2, 3)
 	page := get("limit=2&after=" + start)
 	if len(page.Changes) != 2 || !page.More || page.Changes[0]["op"] != "enter" || page.Changes[1]["profile"] != "u0-2" {
