@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval/calendar"
@@ -40,7 +41,10 @@ func (y *why) partial(_ context.Context, w *worker, _ int) error {
 // clauseRows lists a clause and its parts, indented as they are nested.
 func clauseRows(id string, c match.Clause, depth int) []Row {
 	flips, facts := tree.Value{}, tree.Value{}
-	if c.Flips != calendar.Forever {
+	switch {
+	case c.Bounded: // no change was found that far, which is no promise of one
+		c.Facts = strings.TrimPrefix(c.Facts+"; no change before "+time.UnixMilli(c.Flips).UTC().Format(time.DateOnly), "; ")
+	case c.Flips != calendar.Forever:
 		flips = tree.Time(c.Flips)
 	}
 	if c.Facts != "" {
