@@ -17,6 +17,8 @@ type Env struct {
 	Cuts   map[*tree.Rank]Cut
 	// Scanned, if not nil, counts the rows of events that were read.
 	Scanned *atomic.Int64
+	// Blocks, if not nil, counts the leaves and tails those rows lay in.
+	Blocks *atomic.Int64
 }
 
 func (e *Env) zone() *time.Location {

@@ -40,14 +40,19 @@ type run struct {
 	src     query.Source
 	now     int64
 	scanned *atomic.Int64
+	blocks  *atomic.Int64
 	free    [][]uint64
 }
 
 func newRun(src query.Source, env *Env) *run {
-	return &run{src: src, now: env.Now, scanned: env.Scanned}
+	return &run{src: src, now: env.Now, scanned: env.Scanned, blocks: env.Blocks}
 }
 
+// scan counts the rows read of one block.
 func (r *run) scan(rows int) {
+	if r.blocks != nil && rows > 0 {
+		r.blocks.Add(1)
+	}
 	if r.scanned != nil {
 		r.scanned.Add(int64(rows))
 	}

@@ -17,6 +17,7 @@ import (
 type Clause struct {
 	In, Kept int64 // profiles it was asked about, and those it let through
 	Rows     int64 // rows of events it read
+	Blocks   int64 // leaves and tails they lay in
 	Nanos    int64
 }
 
@@ -175,7 +176,7 @@ func (w *worker) probe(n *node) (*probe, error) {
 
 // eval sets out to the candidates that satisfy the clause and notes what it took.
 func (p *probe) eval(w *worker, clauses []Clause, cand, out *query.Bits) {
-	started, rows := time.Now(), w.scanned.Load()
+	started, rows, blocks := time.Now(), w.scanned.Load(), w.blocks.Load()
 	switch p.pred.(type) {
 	case *tree.And:
 		*out = *cand
@@ -208,6 +209,7 @@ func (p *probe) eval(w *worker, clauses []Clause, cand, out *query.Bits) {
 	c.In += int64(cand.Count())
 	c.Kept += int64(out.Count())
 	c.Rows += w.scanned.Load() - rows
+	c.Blocks += w.blocks.Load() - blocks
 	c.Nanos += time.Since(started).Nanoseconds()
 }
 
@@ -222,7 +224,7 @@ func (e *explain) partial(ctx context.Context, w *worker, _ int) error {
 	if err := e.inner.partial(ctx, whole, 0); err != nil {
 		return err
 	}
-	w.part.Clauses[0] = Clause{In: whole.part.Profiles, Kept: whole.part.Members, Rows: whole.scanned.Load(), Nanos: time.Since(started).Nanoseconds()}
+	w.part.Clauses[0] = Clause{In: whole.part.Profiles, Kept: whole.part.Members, Rows: whole.scanned.Load(), Blocks: whole.blocks.Load(), Nanos: time.Since(started).Nanoseconds()}
 	var probes []*probe
 	for _, root := range e.roots {
 		bound, err := w.probe(root)
@@ -246,6 +248,7 @@ func (e *explain) merge(_ int, parts []*Partial) (bool, error) {
 			e.clauses[i].In += c.In
 			e.clauses[i].Kept += c.Kept
 			e.clauses[i].Rows += c.Rows
+			e.clauses[i].Blocks += c.Blocks
 			e.clauses[i].Nanos += c.Nanos
 		}
 	}
@@ -255,7 +258,7 @@ func (e *explain) merge(_ int, parts []*Partial) (bool, error) {
 func (e *explain) answer() (*query.Answer, error) {
 	a := &query.Answer{Columns: []query.Column{{Name: "clause", Type: "string"}, {Name: "reads", Type: "string"}}}
 	if e.analyze {
-		for _, name := range []string{"in", "kept", "dropped", "events", "ms"} {
+		for _, name := range []string{"in", "kept", "dropped", "events", "blocks", "ms"} {
 			a.Columns = append(a.Columns, query.Column{Name: name, Type: "number"})
 		}
 	}
@@ -265,7 +268,7 @@ func (e *explain) answer() (*query.Answer, error) {
 			row[1] = tree.Value{}
 		}
 		if c := e.clauses[i]; e.analyze {
-			row = append(row, tree.NumInt(c.In), tree.NumInt(c.Kept), tree.NumInt(c.In-c.Kept), tree.NumInt(c.Rows),
+			row = append(row, tree.NumInt(c.In), tree.NumInt(c.Kept), tree.NumInt(c.In-c.Kept), tree.NumInt(c.Rows), tree.NumInt(c.Blocks),
 				tree.Num(tree.Decimal(c.Nanos/1000, 3)))
 		}
 		a.Rows = append(a.Rows, row)

@@ -19,6 +19,7 @@ type worker struct {
 	to      int
 	part    *Partial
 	scanned atomic.Int64
+	blocks  atomic.Int64
 
 	chunk    int // being looked at
 	dims     []*dimension
@@ -29,7 +30,7 @@ type worker struct {
 func (p *Plan) newWorker(src query.Source, from, to int) *worker {
 	w := &worker{plan: p, src: src, from: from, to: min(to, src.Chunks()), part: &Partial{}}
 	env := p.env
-	env.Scanned = &w.scanned
+	env.Scanned, env.Blocks = &w.scanned, &w.blocks
 	w.env = &env
 	return w
 }
