@@ -475,7 +475,7 @@ func TestSignature(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(modules, "standardwebhooks")); err != nil {
-		t.Skip("npm ci in test/sdks installs the package standardwebhooks")
+		t.Skip("make test-sdks installs the package standardwebhooks")
 	}
 	now := time.Now()
 	signature, err := Sign([]string{"whsec_" + strings.Repeat("QUJD", 8), testSecret}, "msg-1", now, body)
