@@ -20,21 +20,9 @@ func (c *StoredConfig) imports(ctx context.Context, node *Node) ([]Figure, error
 	if err != nil {
 		return nil, err
 	}
-	file := filepath.Join(c.Dir, "shop.ndjson")
-	lines, err := c.writeLines(file)
+	rate, err := c.load(ctx, node)
 	if err != nil {
 		return nil, err
-	}
-	rate, err := c.importFile(ctx, node, file, lines)
-	if err != nil {
-		return nil, err
-	}
-	health, err := node.Client.Health(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if health.Events != int64(c.Size.Events) || health.Profiles != int64(c.Size.Users) {
-		return nil, fmt.Errorf("import NDJSON: the node has %d profiles and %d events", health.Profiles, health.Events)
 	}
 	what := fmt.Sprintf("%d profiles, %d events, muster import beside the node", c.Size.Users, c.Size.Events)
 	return []Figure{
@@ -43,8 +31,28 @@ func (c *StoredConfig) imports(ctx context.Context, node *Node) ([]Figure, error
 	}, nil
 }
 
+// load imports the shop as NDJSON and returns lines a second.
+func (c *ShopConfig) load(ctx context.Context, node *Node) (rate float64, err error) {
+	file := filepath.Join(c.Dir, "shop.ndjson")
+	lines, err := c.writeLines(file)
+	if err != nil {
+		return 0, err
+	}
+	if rate, err = c.importFile(ctx, node, file, lines); err != nil {
+		return 0, err
+	}
+	health, err := node.Client.Health(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if health.Events != int64(c.Size.Events) || health.Profiles != int64(c.Size.Users) {
+		return 0, fmt.Errorf("import NDJSON: the node has %d profiles and %d events", health.Profiles, health.Events)
+	}
+	return rate, nil
+}
+
 // importFile runs the command and returns lines a second; the file is removed.
-func (c *StoredConfig) importFile(ctx context.Context, node *Node, file string, lines int, args ...string) (float64, error) {
+func (c *ShopConfig) importFile(ctx context.Context, node *Node, file string, lines int, args ...string) (float64, error) {
 	c.Log("import of %s: %d lines", filepath.Base(file), lines)
 	started := time.Now()
 	command := exec.CommandContext(ctx, c.Binary, append([]string{"import", "--server", node.Client.BaseURL, file}, args...)...)
@@ -55,7 +63,7 @@ func (c *StoredConfig) importFile(ctx context.Context, node *Node, file string, 
 }
 
 // importParquet measures on a node of its own.
-func (c *StoredConfig) importParquet(ctx context.Context) (rate float64, err error) {
+func (c *ShopConfig) importParquet(ctx context.Context) (rate float64, err error) {
 	dir := filepath.Join(c.Dir, "parquet")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return 0, err
@@ -83,7 +91,7 @@ func (c *StoredConfig) importParquet(ctx context.Context) (rate float64, err err
 	return rate, err
 }
 
-func (c *StoredConfig) writeLines(file string) (lines int, err error) {
+func (c *ShopConfig) writeLines(file string) (lines int, err error) {
 	shop, err := c.Size.Shop(c.Seed)
 	if err != nil {
 		return 0, err
@@ -116,7 +124,7 @@ type parquetEvent struct {
 	Category string `parquet:"category,optional,dict"`
 }
 
-func (c *StoredConfig) writeParquet(file string) error {
+func (c *ShopConfig) writeParquet(file string) error {
 	shop, err := c.Size.Shop(c.Seed)
 	if err != nil {
 		return err

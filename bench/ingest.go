@@ -14,31 +14,20 @@ import (
 
 // LoadConfig says which node is measured under live events, and for how long.
 type LoadConfig struct {
-	Binary   string // muster
-	Dir      string // for data and logs; removed by the caller
+	NodeConfig
 	Traffic  TrafficConfig
 	Warm     time.Duration // not counted; 2 s by default
-	Snapshot time.Duration // how long the node is driven while it takes snapshots; 30 s by default
-	Log      func(format string, args ...any)
+	Snapshot time.Duration // how long the node is driven while it takes snapshots; 90 s by default
 }
 
 // Validate reports all faults and sets the defaults.
 func (c *LoadConfig) Validate() error {
-	var faults []error
-	if c.Binary == "" {
-		faults = append(faults, errors.New("no binary"))
-	}
-	if c.Dir == "" {
-		faults = append(faults, errors.New("no directory"))
-	}
+	faults := c.faults()
 	if c.Warm == 0 {
 		c.Warm = 2 * time.Second
 	}
 	if c.Snapshot == 0 {
-		c.Snapshot = 30 * time.Second
-	}
-	if c.Log == nil {
-		c.Log = func(string, ...any) {}
+		c.Snapshot = 90 * time.Second
 	}
 	return errors.Join(append(faults, c.Traffic.Validate())...)
 }
@@ -48,54 +37,56 @@ const ingestGoal = 150_000
 
 // MeasureIngest drives a fresh node as fast as it takes events, over both paths, and checks that what
 // it acknowledged is there once.
-func MeasureIngest(ctx context.Context, c LoadConfig) (figures []Figure, err error) {
+func MeasureIngest(ctx context.Context, c LoadConfig) ([]Figure, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	node, err := NewNode(c.Binary, c.Dir)
+	events := int64(0)
+	path := func(name string, segment bool, seed uint64) step {
+		return func(ctx context.Context, node *Node) ([]Figure, error) {
+			return c.ingest(ctx, node, name, segment, seed, &events)
+		}
+	}
+	return c.run(ctx, path("NDJSON", false, 1), path("Segment batch", true, 3))
+}
+
+// ingest drives the node over one path; events counts what it has acknowledged.
+func (c *LoadConfig) ingest(ctx context.Context, node *Node, path string, segment bool, seed uint64, events *int64) ([]Figure, error) {
+	traffic := c.Traffic
+	traffic.Segment, traffic.Seed = segment, seed
+	warm := traffic
+	warm.Duration, warm.Seed = c.Warm, seed+1
+	c.Log("ingest, %s: %s", path, traffic.Duration)
+	first, err := Send(ctx, node.Client, warm)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, node.Close()) }()
-	if _, err := node.Start(ctx); err != nil {
+	before, err := node.processorTime()
+	if err != nil {
 		return nil, err
 	}
-	events := int64(0)
-	for i, path := range []string{"NDJSON", "Segment batch"} {
-		traffic := c.Traffic
-		traffic.Segment, traffic.Seed = i == 1, uint64(2*i+1)
-		warm := traffic
-		warm.Duration, warm.Seed = c.Warm, uint64(2*i+2)
-		c.Log("ingest, %s: %s", path, traffic.Duration)
-		first, err := Send(ctx, node.Client, warm)
-		if err != nil {
-			return nil, err
-		}
-		used, err := node.processorTime()
-		if err != nil {
-			return nil, err
-		}
-		sent, err := Send(ctx, node.Client, traffic)
-		if err != nil {
-			return nil, err
-		}
-		usedAfter, err := node.processorTime()
-		if err != nil {
-			return nil, err
-		}
-		events += first.Events + sent.Events
-		if err := accepted(ctx, node, sent, traffic, events); err != nil {
-			return nil, fmt.Errorf("check ingest over %s: %w", path, err)
-		}
-		latencies := sent.Latencies(nil)
-		note := fmt.Sprintf("%d senders, %d events a request, 4 properties; %d times busy", traffic.Senders, traffic.Batch, sent.Busy)
-		figures = append(figures,
-			Figure{Name: "ingest, " + path, Value: sent.Rate(), Unit: "events/s", Goal: ingestGoal, More: true, Note: note},
-			Figure{Name: "ingest, " + path + ", p50 to acknowledgement", Value: quantile(latencies, 0.5), Unit: "ms"},
-			Figure{Name: "ingest, " + path + ", p99 to acknowledgement", Value: quantile(latencies, 0.99), Unit: "ms"},
-			Figure{Name: "ingest, " + path + ", processor time of the node", Value: (usedAfter - used) * 1e6 / float64(sent.Events), Unit: "µs/event"})
+	sent, err := Send(ctx, node.Client, traffic)
+	if err != nil {
+		return nil, err
 	}
-	return figures, nil
+	after, err := node.processorTime()
+	if err != nil {
+		return nil, err
+	}
+	*events += first.Events + sent.Events
+	if err := accepted(ctx, node, sent, traffic, *events); err != nil {
+		return nil, fmt.Errorf("check ingest over %s: %w", path, err)
+	}
+	latencies := sent.Latencies(nil)
+	note := fmt.Sprintf("%d senders, %d events of %d bytes a request, 4 properties; %d times busy", traffic.Senders, traffic.Batch, len(sent.Last)/traffic.Batch, sent.Busy)
+	an := func(seconds float64) float64 { return seconds * 1e6 / float64(sent.Events) }
+	return []Figure{
+		{Name: "ingest, " + path, Value: sent.Rate(), Unit: "events/s", Goal: ingestGoal, More: true, Note: note},
+		{Name: "ingest, " + path + ", p50 to acknowledgement", Value: quantile(latencies, 0.5), Unit: "ms"},
+		{Name: "ingest, " + path + ", p99 to acknowledgement", Value: quantile(latencies, 0.99), Unit: "ms"},
+		{Name: "ingest, " + path + ", processor time of the node", Value: an(after - before), Unit: "µs/event"},
+		{Name: "ingest, " + path + ", processor time of the senders", Value: an(sent.Own), Unit: "µs/event"},
+	}, nil
 }
 
 // accepted holds the node against what was acknowledged, and sends a body again, which must change
@@ -136,18 +127,14 @@ func resend(ctx context.Context, node *Node, body []byte, segment bool) error {
 
 // MeasureSnapshots drives a node at half of what it takes, long enough for snapshots by log bytes, and
 // compares the requests that met one with the others.
-func MeasureSnapshots(ctx context.Context, c LoadConfig) (figures []Figure, err error) {
+func MeasureSnapshots(ctx context.Context, c LoadConfig) ([]Figure, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	node, err := NewNode(c.Binary, c.Dir)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, node.Close()) }()
-	if _, err := node.Start(ctx); err != nil {
-		return nil, err
-	}
+	return c.run(ctx, c.snapshots)
+}
+
+func (c *LoadConfig) snapshots(ctx context.Context, node *Node) ([]Figure, error) {
 	full := c.Traffic
 	full.Duration, full.Rate, full.Seed = 2*c.Warm, 0, 1
 	most, err := Send(ctx, node.Client, full)

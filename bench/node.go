@@ -16,6 +16,49 @@ import (
 	"github.com/musterdb/muster/api"
 )
 
+// NodeConfig says how a node is started to be measured.
+type NodeConfig struct {
+	Binary string // muster
+	Dir    string // for files, data and logs; removed by the caller
+	Log    func(format string, args ...any)
+}
+
+func (c *NodeConfig) faults() (faults []error) {
+	if c.Binary == "" {
+		faults = append(faults, errors.New("no binary"))
+	}
+	if c.Dir == "" {
+		faults = append(faults, errors.New("no directory"))
+	}
+	if c.Log == nil {
+		c.Log = func(string, ...any) {}
+	}
+	return faults
+}
+
+// step is a part of a measurement of one node.
+type step func(ctx context.Context, node *Node) ([]Figure, error)
+
+// run takes the steps with a fresh node, which it ends.
+func (c *NodeConfig) run(ctx context.Context, steps ...step) (figures []Figure, err error) {
+	node, err := NewNode(c.Binary, c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, node.Close()) }()
+	if _, err := node.Start(ctx); err != nil {
+		return nil, err
+	}
+	for _, step := range steps {
+		more, err := step(ctx, node)
+		if err != nil {
+			return nil, err
+		}
+		figures = append(figures, more...)
+	}
+	return figures, nil
+}
+
 // Node is a `muster serve` process, measured from outside.
 type Node struct {
 	Client *api.Client
@@ -110,16 +153,18 @@ func (n *Node) Written() (int64, error) {
 	return bytes, nil
 }
 
-// processorTime returns the seconds the process has used of all processors.
-func (n *Node) processorTime() (float64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.cmd.Process.Pid))
+// processorTime returns the seconds the process has used of all processors, in steps of 10 ms.
+func (n *Node) processorTime() (float64, error) { return processorTimeOf(n.cmd.Process.Pid) }
+
+func processorTimeOf(pid int) (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0, fmt.Errorf("read the node's processor time: %w", err)
+		return 0, fmt.Errorf("read processor time: %w", err)
 	}
 	_, rest, _ := strings.Cut(string(text), ") ") // behind the name, which may hold anything
 	fields := strings.Fields(rest)
 	if len(fields) < 13 {
-		return 0, errors.New("read the node's processor time: too few fields")
+		return 0, errors.New("read processor time: too few fields")
 	}
 	user, err1 := strconv.ParseFloat(fields[11], 64)
 	system, err2 := strconv.ParseFloat(fields[12], 64)

@@ -5,75 +5,45 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 )
 
-// StoredConfig says which data a node is given whole, to be measured with it.
+// ShopConfig says which data a node is given whole, to be measured with it.
+type ShopConfig struct {
+	NodeConfig
+	Size Size
+	Seed uint64
+}
+
+func (c *ShopConfig) faults() []error {
+	faults := c.NodeConfig.faults()
+	if c.Size.Users < 1 {
+		faults = append(faults, errors.New("no size"))
+	}
+	return faults
+}
+
+// StoredConfig says with which data a node is measured.
 type StoredConfig struct {
-	Binary   string // muster
-	Dir      string // for files, data and logs; removed by the caller
-	Size     Size
-	Seed     uint64
-	Repeat   int           // times each question is asked over HTTP; 7 by default
-	Askers   int           // that ask at once; 20 by default
-	Think    time.Duration // between an answer and the next question of an asker; 500 ms by default
-	Duration time.Duration // of each phase with askers; 15 s by default
-	Log      func(format string, args ...any)
+	ShopConfig
+	Repeat int // times each question is asked over HTTP; 7 by default
 }
 
 // Validate reports all faults and sets the defaults.
 func (c *StoredConfig) Validate() error {
-	var faults []error
-	if c.Binary == "" {
-		faults = append(faults, errors.New("no binary"))
-	}
-	if c.Dir == "" {
-		faults = append(faults, errors.New("no directory"))
-	}
-	if c.Size.Users < 1 {
-		faults = append(faults, errors.New("no size"))
-	}
 	if c.Repeat == 0 {
 		c.Repeat = 7
 	}
-	if c.Askers == 0 {
-		c.Askers = 20
-	}
-	if c.Think == 0 {
-		c.Think = 500 * time.Millisecond
-	}
-	if c.Duration == 0 {
-		c.Duration = 15 * time.Second
-	}
-	if c.Log == nil {
-		c.Log = func(string, ...any) {}
-	}
-	return errors.Join(faults...)
+	return errors.Join(c.faults()...)
 }
 
 // MeasureStored imports a shop into a fresh node and measures the import, memory, questions over HTTP,
-// askers beside full ingest, and restarts.
-func MeasureStored(ctx context.Context, c StoredConfig) (figures []Figure, err error) {
+// and restarts.
+func MeasureStored(ctx context.Context, c StoredConfig) ([]Figure, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	node, err := NewNode(c.Binary, c.Dir)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, node.Close()) }()
-	if _, err := node.Start(ctx); err != nil {
-		return nil, err
-	}
-	for _, step := range []func(context.Context, *Node) ([]Figure, error){c.imports, c.memory, c.asks, c.restarts, c.askers} {
-		more, err := step(ctx, node)
-		if err != nil {
-			return nil, err
-		}
-		figures = append(figures, more...)
-	}
-	return figures, nil
+	return c.run(ctx, c.imports, c.memory, c.asks, c.restarts)
 }
 
 // memory divides what the node counts by what it holds.
@@ -161,60 +131,4 @@ func (c *StoredConfig) restarts(ctx context.Context, node *Node) ([]Figure, erro
 		figures = append(figures, figure)
 	}
 	return figures, nil
-}
-
-// askers asks all questions in turn: one asker alone, then many beside ingest as fast as it goes.
-func (c *StoredConfig) askers(ctx context.Context, node *Node) ([]Figure, error) {
-	c.Log("askers: one alone, %s", c.Duration)
-	alone, err := c.askAll(ctx, node, 1, 0)
-	if err != nil {
-		return nil, err
-	}
-	c.Log("askers: %d beside full ingest, %s", c.Askers, c.Duration)
-	var crowd []float64
-	var crowdErr error
-	var asking sync.WaitGroup
-	asking.Go(func() { crowd, crowdErr = c.askAll(ctx, node, c.Askers, c.Think) })
-	sent, err := Send(ctx, node.Client, TrafficConfig{Duration: c.Duration, Users: c.Size.Users, Seed: c.Seed + 1})
-	asking.Wait()
-	if err := errors.Join(err, crowdErr); err != nil {
-		return nil, err
-	}
-	note := fmt.Sprintf("%d questions, each asker waits %s between two; ingest of %s events/s beside", len(crowd), c.Think, formatNumber(sent.Rate()))
-	return []Figure{
-		{Name: "questions of one asker, p99", Value: quantile(alone, 0.99), Unit: "ms", Note: fmt.Sprintf("%d questions", len(alone))},
-		{Name: fmt.Sprintf("questions of %d askers under full ingest, p50", c.Askers), Value: quantile(crowd, 0.5), Unit: "ms"},
-		{Name: fmt.Sprintf("questions of %d askers under full ingest, p99", c.Askers), Value: quantile(crowd, 0.99), Unit: "ms", Note: note},
-		{Name: "p99 of many ÷ p99 of one", Value: quantile(crowd, 0.99) / max(quantile(alone, 0.99), 1e-3), Unit: "×", Goal: 3},
-		{Name: "ingest beside askers", Value: sent.Rate(), Unit: "events/s", More: true},
-		{Name: "ingest beside askers, p99 to acknowledgement", Value: quantile(sent.Latencies(nil), 0.99), Unit: "ms"},
-	}, nil
-}
-
-// askAll returns the times of askers that go through all questions, each beginning with another.
-func (c *StoredConfig) askAll(ctx context.Context, node *Node, askers int, think time.Duration) ([]float64, error) {
-	client := newHTTP(node, askers)
-	questions := Questions()
-	until := time.Now().Add(c.Duration)
-	times := make([][]float64, askers)
-	faults := make([]error, askers)
-	var all sync.WaitGroup
-	for i := range askers {
-		all.Go(func() {
-			for n := i; time.Now().Before(until) && ctx.Err() == nil; n++ {
-				started := time.Now()
-				if _, _, err := askHTTP(ctx, client, questions[n%len(questions)]); err != nil {
-					faults[i] = err
-					return
-				}
-				times[i] = append(times[i], millis(time.Since(started)))
-				select {
-				case <-time.After(think):
-				case <-ctx.Done():
-				}
-			}
-		})
-	}
-	all.Wait()
-	return sorted(times...), errors.Join(faults...)
 }

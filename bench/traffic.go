@@ -7,10 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
+	"os"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +17,9 @@ import (
 	"github.com/musterdb/muster/api"
 )
 
-// TrafficConfig describes senders of live events: 4 properties, a messageId each, the time of sending.
+// TrafficConfig describes senders of live events: 4 properties, a UUID as messageId each, the time of
+// sending; over Segment's path with what its SDK for Node adds to every message. Each sender has bodies
+// enough that all of them together speak of many profiles.
 type TrafficConfig struct {
 	Segment  bool // Segment's POST /v1/batch instead of NDJSON to POST /v1/events
 	Batch    int  // events a request; 500 by default
@@ -56,7 +57,8 @@ func (c *TrafficConfig) Validate() error {
 type Sent struct {
 	Events   int64 // acknowledged
 	Elapsed  time.Duration
-	Busy     int64 // requests answered 429 or 503, and sent again
+	Own      float64 // processor seconds of this process
+	Busy     int64   // requests answered 429 or 503, and sent again
 	Requests []Request
 	Last     []byte // the body that was acknowledged last, to be sent again
 }
@@ -107,25 +109,34 @@ func Send(ctx context.Context, client *api.Client, c TrafficConfig) (*Sent, erro
 	}
 	defer t.client.CloseIdleConnections()
 	t.next.Store(c.Seed << 40)
+	senderForms := make([]*forms, c.Senders)
+	for i := range senderForms {
+		senderForms[i] = newForms(c, uint64(i))
+	}
+	before, err := processorTimeOf(os.Getpid())
+	if err != nil {
+		return nil, err
+	}
 	t.start = time.Now()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var senders sync.WaitGroup
 	for i := range c.Senders {
 		senders.Go(func() {
-			if err := t.sender(ctx, i); err != nil {
+			if err := t.sender(ctx, i, senderForms[i]); err != nil {
 				cancel(err)
 			}
 		})
 	}
 	senders.Wait()
 	t.mu.sent.Elapsed = time.Since(t.start)
-	return &t.mu.sent, context.Cause(ctx)
+	after, err := processorTimeOf(os.Getpid())
+	t.mu.sent.Own = after - before
+	return &t.mu.sent, errors.Join(context.Cause(ctx), err)
 }
 
 // sender sends one body after the other; with a rate it keeps to its share of the beat.
-func (t *traffic) sender(ctx context.Context, number int) error {
-	form := newForm(t.config, uint64(number))
+func (t *traffic) sender(ctx context.Context, number int, bodies *forms) error {
 	beat := time.Duration(0)
 	if t.config.Rate > 0 {
 		beat = time.Duration(float64(t.config.Batch) / float64(t.config.Rate) * float64(t.config.Senders) * float64(time.Second))
@@ -143,7 +154,7 @@ func (t *traffic) sender(ctx context.Context, number int) error {
 				return nil
 			}
 		}
-		body := form.fill(t.next.Add(uint64(t.config.Batch))-uint64(t.config.Batch), time.Now().UnixMilli())
+		body := bodies.next().fill(t.next.Add(uint64(t.config.Batch))-uint64(t.config.Batch), time.Now())
 		if err := t.insist(ctx, body); err != nil {
 			return err
 		}
@@ -210,55 +221,4 @@ func (t *traffic) post(ctx context.Context, body []byte) (int, []byte, error) {
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	return answer.StatusCode, text, err
-}
-
-// form is a body whose ids and times are written into place, so that making events costs the machine
-// next to nothing beside taking them.
-type form struct {
-	body  []byte
-	ids   []int // where the 16 digits of each messageId stand
-	times []int // where the 13 digits of each timestamp stand
-}
-
-func newForm(c TrafficConfig, number uint64) *form {
-	r := rand.New(rand.NewPCG(c.Seed, number))
-	names := [...]string{"Page Viewed", "Product Viewed", "Order Completed", "Search"}
-	goods := [...]string{"shoes", "hats", "books", "phones", "lamps"}
-	f := &form{}
-	if c.Segment {
-		f.body = append(f.body, `{"batch":[`...)
-	}
-	for i := range c.Batch {
-		if c.Segment && i > 0 {
-			f.body = append(f.body, ',')
-		}
-		f.body = append(f.body, `{"type":"track","messageId":"`...)
-		f.ids = append(f.ids, len(f.body))
-		f.body = fmt.Appendf(f.body, `%016x","userId":"user-%d","event":"%s","timestamp":`, 0, r.IntN(c.Users), names[r.IntN(len(names))])
-		f.times = append(f.times, len(f.body))
-		f.body = fmt.Appendf(f.body, `%013d,"properties":{"amount":%d.%02d,"category":"%s","sku":"sku-%d","gift":%t}}`,
-			0, r.IntN(500), r.IntN(100), goods[r.IntN(len(goods))], r.IntN(5000), r.IntN(2) == 0)
-		if !c.Segment {
-			f.body = append(f.body, '\n')
-		}
-	}
-	if c.Segment {
-		f.body = append(f.body, "]}"...)
-	}
-	return f
-}
-
-// fill returns the body with ids from first on, at a time.
-func (f *form) fill(first uint64, at int64) []byte {
-	const hex = "0123456789abcdef"
-	var digits [13]byte
-	strconv.AppendInt(digits[:0], at, 10)
-	for i := range f.ids {
-		id := f.body[f.ids[i] : f.ids[i]+16]
-		for k, n := 15, first+uint64(i); k >= 0; k, n = k-1, n>>4 {
-			id[k] = hex[n&15]
-		}
-		copy(f.body[f.times[i]:], digits[:])
-	}
-	return f.body
 }

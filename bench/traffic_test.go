@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -26,8 +27,19 @@ type tracked struct {
 	MessageID  string
 	UserID     string
 	Event      string
-	Timestamp  int64
+	Timestamp  json.RawMessage
 	Properties map[string]any
+}
+
+// isFresh tells whether the time of sending is one, and now.
+func (m *tracked) isFresh() bool {
+	var at time.Time
+	if ms, err := strconv.ParseInt(string(m.Timestamp), 10, 64); err == nil {
+		at = time.UnixMilli(ms)
+	} else if err := json.Unmarshal(m.Timestamp, &at); err != nil {
+		return false
+	}
+	return time.Since(at).Abs() < time.Minute
 }
 
 func (k *taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -62,7 +74,7 @@ func (k *taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (k *taker) take(messages []tracked) {
 	for _, m := range messages {
-		if len(m.MessageID) != 16 || m.UserID == "" || m.Event == "" || len(m.Properties) != 4 || time.Since(time.UnixMilli(m.Timestamp)) > time.Minute {
+		if len(m.MessageID) != 36 || m.UserID == "" || m.Event == "" || len(m.Properties) != 4 || !m.isFresh() {
 			k.faults = append(k.faults, fmt.Sprintf("%+v", m))
 		}
 		k.seen[m.MessageID] = true

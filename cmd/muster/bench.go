@@ -17,7 +17,9 @@ type benchCommand struct {
 	Queries   benchQueries   `cmd:"" help:"Ask the questions of the budgets of a generated shop in this process."`
 	Ingest    benchIngest    `cmd:"" help:"Send live events to a node of its own as fast as it takes them."`
 	Snapshots benchSnapshots `cmd:"" help:"Send live events while a node of its own takes snapshots."`
-	Stored    benchStored    `cmd:"" help:"Import a generated shop into a node of its own: import, memory, HTTP, restarts, many askers."`
+	Stored    benchStored    `cmd:"" help:"Import a generated shop into a node of its own: import, memory, HTTP, restarts."`
+
+	Concurrent benchConcurrent `cmd:"" help:"Ask a node of its own with a generated shop: alone, with many askers, beside ingest."`
 }
 
 // shopFlags describe a generated shop.

@@ -49,7 +49,7 @@ type nodeBenchFlags struct {
 }
 
 // measure runs a measurement with this binary as the node and a directory that is removed afterwards.
-func (f nodeBenchFlags) measure(ctx context.Context, a *app, name string, flags []string, run func(ctx context.Context, binary, dir string, log func(string, ...any)) ([]bench.Figure, error)) error {
+func (f nodeBenchFlags) measure(ctx context.Context, a *app, name string, flags []string, run func(context.Context, bench.NodeConfig) ([]bench.Figure, error)) error {
 	binary, err := os.Executable()
 	if err != nil {
 		return err
@@ -61,61 +61,81 @@ func (f nodeBenchFlags) measure(ctx context.Context, a *app, name string, flags 
 	defer os.RemoveAll(dir)
 	return bench.RunFigures(ctx, bench.FiguresConfig{Name: name, Results: f.Results, Out: a.stdout, Flags: flags,
 		Measure: func(ctx context.Context, log func(string, ...any)) ([]bench.Figure, error) {
-			return run(ctx, binary, dir, log)
+			return run(ctx, bench.NodeConfig{Binary: binary, Dir: dir, Log: log})
 		}})
 }
 
 // trafficFlags describe live events.
 type trafficFlags struct {
-	Batch    int           `help:"Events a request." default:"500"`
-	Senders  int           `help:"Connections, each with one request at a time." default:"8"`
-	Users    int           `help:"Profiles the events are about." default:"200_000"`
-	Duration time.Duration `help:"How long events are sent over each path." default:"15s"`
+	Batch   int `help:"Events a request." default:"500"`
+	Senders int `help:"Connections, each with one request at a time." default:"8"`
+	Users   int `help:"Profiles the events are about." default:"200_000"`
 }
 
-func (f trafficFlags) config() bench.TrafficConfig {
-	return bench.TrafficConfig{Batch: f.Batch, Senders: f.Senders, Users: f.Users, Duration: f.Duration}
+func (f trafficFlags) config(duration time.Duration) bench.TrafficConfig {
+	return bench.TrafficConfig{Batch: f.Batch, Senders: f.Senders, Users: f.Users, Duration: duration}
 }
 
 type benchIngest struct {
 	nodeBenchFlags
 	trafficFlags
+	Duration time.Duration `help:"How long events are sent over each path." default:"15s"`
 }
 
 // Run measures durable ingest over both paths.
 func (c *benchIngest) Run(ctx context.Context, a *app) error {
-	return c.measure(ctx, a, "ingest", nil, func(ctx context.Context, binary, dir string, log func(string, ...any)) ([]bench.Figure, error) {
-		return bench.MeasureIngest(ctx, bench.LoadConfig{Binary: binary, Dir: dir, Traffic: c.config(), Log: log})
+	return c.measure(ctx, a, "ingest", nil, func(ctx context.Context, node bench.NodeConfig) ([]bench.Figure, error) {
+		return bench.MeasureIngest(ctx, bench.LoadConfig{NodeConfig: node, Traffic: c.config(c.Duration)})
 	})
 }
 
 type benchSnapshots struct {
 	nodeBenchFlags
 	trafficFlags
+	Duration time.Duration `help:"How long events are sent at half rate; every shard should take a snapshot or two." default:"90s"`
 }
 
-// Run measures ingest beside snapshots; the duration is that of the phase with snapshots.
+// Run measures ingest beside snapshots.
 func (c *benchSnapshots) Run(ctx context.Context, a *app) error {
-	return c.measure(ctx, a, "snapshots", nil, func(ctx context.Context, binary, dir string, log func(string, ...any)) ([]bench.Figure, error) {
-		return bench.MeasureSnapshots(ctx, bench.LoadConfig{Binary: binary, Dir: dir, Traffic: c.config(), Snapshot: c.Duration, Log: log})
+	return c.measure(ctx, a, "snapshots", nil, func(ctx context.Context, node bench.NodeConfig) ([]bench.Figure, error) {
+		return bench.MeasureSnapshots(ctx, bench.LoadConfig{NodeConfig: node, Traffic: c.config(c.Duration), Snapshot: c.Duration})
 	})
 }
 
 type benchStored struct {
 	nodeBenchFlags
 	sizeFlags
-	Askers   int           `help:"That ask at once." default:"20"`
-	Think    time.Duration `help:"Between an answer and the next question of an asker." default:"500ms"`
-	Duration time.Duration `help:"Of each phase with askers." default:"15s"`
 }
 
 // Run measures a node with much data.
 func (c *benchStored) Run(ctx context.Context, a *app) error {
-	size, err := bench.SizeByName(c.Size)
+	return c.measureShop(ctx, a, c.sizeFlags, "stored", func(ctx context.Context, shop bench.ShopConfig) ([]bench.Figure, error) {
+		return bench.MeasureStored(ctx, bench.StoredConfig{ShopConfig: shop})
+	})
+}
+
+type benchConcurrent struct {
+	nodeBenchFlags
+	sizeFlags
+	Askers   int           `help:"That ask at once." default:"20"`
+	Think    time.Duration `help:"Between an answer and the next question of an asker." default:"500ms"`
+	Duration time.Duration `help:"Of each phase." default:"20s"`
+}
+
+// Run measures many askers, with and without ingest.
+func (c *benchConcurrent) Run(ctx context.Context, a *app) error {
+	return c.measureShop(ctx, a, c.sizeFlags, "concurrent", func(ctx context.Context, shop bench.ShopConfig) ([]bench.Figure, error) {
+		return bench.MeasureConcurrent(ctx, bench.ConcurrentConfig{ShopConfig: shop, Askers: c.Askers, Think: c.Think, Duration: c.Duration})
+	})
+}
+
+// measureShop is measure with the data of a size.
+func (f nodeBenchFlags) measureShop(ctx context.Context, a *app, flags sizeFlags, name string, run func(context.Context, bench.ShopConfig) ([]bench.Figure, error)) error {
+	size, err := bench.SizeByName(flags.Size)
 	if err != nil {
 		return usageError{err}
 	}
-	return c.measure(ctx, a, "stored-"+size.Name, []string{"--size", size.Name}, func(ctx context.Context, binary, dir string, log func(string, ...any)) ([]bench.Figure, error) {
-		return bench.MeasureStored(ctx, bench.StoredConfig{Binary: binary, Dir: dir, Size: size, Seed: c.Seed, Askers: c.Askers, Think: c.Think, Duration: c.Duration, Log: log})
+	return f.measure(ctx, a, name+"-"+size.Name, []string{"--size", size.Name}, func(ctx context.Context, node bench.NodeConfig) ([]bench.Figure, error) {
+		return run(ctx, bench.ShopConfig{NodeConfig: node, Size: size, Seed: flags.Seed})
 	})
 }

@@ -1,0 +1,127 @@
+package bench
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+)
+
+// form is a body whose ids and times are written into place, so that making events costs the machine
+// next to nothing beside taking them.
+type form struct {
+	body  []byte
+	ids   []int // where the first half of each messageId stands
+	times []int // where each time stands
+	text  bool  // times are RFC 3339, else Unix milliseconds
+}
+
+// forms are the bodies of a sender, sent in turn.
+type forms struct {
+	all  []*form
+	turn int
+}
+
+// renderedEvents bounds the events that all senders render ahead: a few hundred bytes each.
+const renderedEvents = 200_000
+
+// newForms renders so many bodies that the senders together speak of about every profile.
+func newForms(c TrafficConfig, number uint64) *forms {
+	r := rand.New(rand.NewPCG(c.Seed, number))
+	f := &forms{all: make([]*form, max(min(c.Users, renderedEvents)/(c.Senders*c.Batch), 1))}
+	for i := range f.all {
+		f.all[i] = newForm(c, r)
+	}
+	return f
+}
+
+func (f *forms) next() *form {
+	f.turn = (f.turn + 1) % len(f.all)
+	return f.all[f.turn]
+}
+
+const (
+	timeText   = "2006-01-02T15:04:05.000Z"
+	sdkContext = `,"context":{"library":{"name":"@segment/analytics-node","version":"2.2.1"}},"_metadata":{"nodeVersion":"22.11.0","jsRuntime":"node"},"integrations":{}`
+)
+
+func newForm(c TrafficConfig, r *rand.Rand) *form {
+	f := &form{text: c.Segment}
+	if c.Segment {
+		f.body = append(f.body, `{"batch":[`...)
+	}
+	for i := range c.Batch {
+		if c.Segment && i > 0 {
+			f.body = append(f.body, ',')
+		}
+		f.message(c, r)
+	}
+	if c.Segment {
+		f.body = append(f.body, `],"writeKey":"bench","sentAt":`...)
+		f.time()
+		f.body = append(f.body, '}')
+	}
+	return f
+}
+
+func (f *form) message(c TrafficConfig, r *rand.Rand) {
+	names := [...]string{"Page Viewed", "Product Viewed", "Order Completed", "Search"}
+	goods := [...]string{"shoes", "hats", "books", "phones", "lamps"}
+	f.body = append(f.body, `{"type":"track","messageId":"`...)
+	f.ids = append(f.ids, len(f.body))
+	f.body = fmt.Appendf(f.body, `00000000-0000-0000-%04x-%012x","userId":"user-%d","event":"%s","timestamp":`,
+		r.Uint64()>>48, r.Uint64()>>16, r.IntN(c.Users), names[r.IntN(len(names))])
+	f.time()
+	f.body = fmt.Appendf(f.body, `,"properties":{"amount":%d.%02d,"category":"%s","sku":"sku-%d","gift":%t}`,
+		r.IntN(500), r.IntN(100), goods[r.IntN(len(goods))], r.IntN(5000), r.IntN(2) == 0)
+	if c.Segment {
+		f.body = append(f.body, sdkContext...)
+	}
+	f.body = append(f.body, '}')
+	if !c.Segment {
+		f.body = append(f.body, '\n')
+	}
+}
+
+// time leaves room for a time.
+func (f *form) time() {
+	if f.text {
+		f.body = append(f.body, '"')
+	}
+	f.times = append(f.times, len(f.body))
+	if f.text {
+		f.body = append(f.body, timeText+`"`...)
+	} else {
+		f.body = append(f.body, "1700000000000"...)
+	}
+}
+
+// fill returns the body with ids of the numbers from first on, at a time.
+func (f *form) fill(first uint64, at time.Time) []byte {
+	const hex = "0123456789abcdef"
+	places := [16]int{0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 16, 17}
+	var room [len(timeText)]byte
+	text := strconv.AppendInt(room[:0], at.UnixMilli(), 10)
+	if f.text {
+		text = at.UTC().AppendFormat(room[:0], timeText)
+	}
+	for i, at := range f.ids {
+		n := scramble(first + uint64(i))
+		for _, place := range places {
+			f.body[at+place] = hex[n&15]
+			n >>= 4
+		}
+	}
+	for _, at := range f.times {
+		copy(f.body[at:], text)
+	}
+	return f.body
+}
+
+// scramble gives every number another one that looks random (the end of splitmix64): ids in order
+// would be compressed away.
+func scramble(n uint64) uint64 {
+	n = (n ^ n>>30) * 0xbf58476d1ce4e5b9
+	n = (n ^ n>>27) * 0x94d049bb133111eb
+	return n ^ n>>31
+}
