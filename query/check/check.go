@@ -122,10 +122,7 @@ func (c *checker) segment(name string, at tree.Span) *tree.Segment {
 	}
 	saved, ok := c.schema.Segment(name)
 	if !ok {
-		c.fail(tree.Diagnostic{
-			Code: "unknown_segment", Message: fmt.Sprintf("there is no segment %q", name), At: at,
-			Suggestions: c.suggest(query.SegmentName, "", name),
-		})
+		c.unknownSegment(name, at)
 		return nil
 	}
 	def := *saved
@@ -145,6 +142,13 @@ func (c *checker) segment(name string, at tree.Span) *tree.Segment {
 	c.defs[name] = &def
 	c.bounded(at)
 	return &def
+}
+
+func (c *checker) unknownSegment(name string, at tree.Span) {
+	c.fail(tree.Diagnostic{
+		Code: "unknown_segment", Message: fmt.Sprintf("there is no segment %q", name), At: at,
+		Suggestions: c.suggest(query.SegmentName, "", name),
+	})
 }
 
 func chain(names []string) string {

@@ -100,6 +100,7 @@ func testCatalog(t *testing.T) *catalog {
 		"A":       `in segment "B"`,
 		"B":       `not in segment "A"`,
 		"Dangles": `in segment "Gone"`,
+		"Was":     `was in segment "VIP" at 2026-11-01`,
 		"Loose":   `colour = "red"`,
 	} {
 		c.segments[name] = &tree.Segment{Name: name, Zone: "Asia/Kathmandu", Pred: parsed(t, text)}
@@ -173,7 +174,8 @@ func TestRefuses(t *testing.T) {
 		{`in segment "VIPs"`, "unknown_segment", "", "VIPs"},
 		{`in segment "A"`, "segment_cycle", "", `"A" → "B" → "A"`},
 		{`in segment "Dangles"`, "unknown_segment", `in segment "Dangles"`, `segment "Dangles": there is no segment "Gone"`},
-		{`was in segment "VIP" at 2026-11-01`, "not_supported", "", "not kept"},
+		{`was in segment "VIPs" at 2026-11-01`, "unknown_segment", "", "VIPs"},
+		{`in segment "Was"`, "not_supported", "", "saved segment cannot"},
 		{`in list "newsletters"`, "unknown_list", "", "newsletters"},
 		{`in top 10 by country`, "type_mismatch", "country", "by a number or a time"},
 	} {

@@ -87,10 +87,7 @@ func (c *checker) profilePred(p tree.Pred, in place) tree.Pred {
 		out.Def = c.segment(p.Name, p.At)
 		return &out
 	case *tree.WasIn:
-		c.segment(p.Name, p.Pos)
-		c.errorf("not_supported", p.Pos, fmt.Sprintf("ask  in segment %q  with  as of", p.Name),
-			"past memberships are not kept yet, so was in segment cannot be answered")
-		return p
+		return c.wasIn(p)
 	case *tree.InList:
 		if _, ok := c.schema.List(p.Name); !ok {
 			c.fail(tree.Diagnostic{
@@ -106,6 +103,19 @@ func (c *checker) profilePred(p tree.Pred, in place) tree.Pred {
 		return c.rank(p)
 	}
 	c.errorf("syntax", tree.Span{}, "", "predicate %T is not known", p)
+	return p
+}
+
+// wasIn checks a past membership. It does not depend on the definition of today. A saved segment cannot
+// ask it: changes are kept for a while, and a segment for ever.
+func (c *checker) wasIn(p *tree.WasIn) tree.Pred {
+	if len(c.stack) > 0 {
+		c.errorf("not_supported", p.Pos, "ask it in a statement, or keep those members as a list and ask  in list",
+			"a saved segment cannot ask was in segment: changes are kept for some days only")
+	}
+	if _, ok := c.schema.Segment(p.Name); !ok {
+		c.unknownSegment(p.Name, p.Pos)
+	}
 	return p
 }
 

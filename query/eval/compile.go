@@ -62,7 +62,8 @@ func (c *compiler) pred(p tree.Pred) (plan, error) {
 	case *tree.Rank:
 		return c.rank(p)
 	case *tree.WasIn:
-		return nil, fmt.Errorf("was in segment %q: past memberships cannot be asked yet", p.Name)
+		list, err := Past(c.env.Sets, p, c.zone)
+		return inList{list}, err
 	}
 	return c.leaf(p)
 }
@@ -324,6 +325,9 @@ func (c *compiler) edge(p *tree.Edge) (plan, error) {
 func (c *compiler) segment(p *tree.InSegment) (plan, error) {
 	if p.Def == nil {
 		return nil, fmt.Errorf("segment %q is not expanded", p.Name)
+	}
+	if list, held := c.env.held(p.Name); held {
+		return inList{list}, nil
 	}
 	zone, err := segmentZone(c.env, p.Def)
 	if err != nil {

@@ -15,6 +15,7 @@ type Env struct {
 	Now    int64          // Unix ms; later events do not exist
 	Zone   *time.Location // the statement's; a segment's own is used inside it. nil is UTC
 	Cuts   map[*tree.Rank]Cut
+	Sets   query.Sets // memberships not to be computed; nil: there are none
 	// Scanned, if not nil, counts the rows of events that were read.
 	Scanned *atomic.Int64
 	// Blocks, if not nil, counts the leaves and tails those rows lay in.

@@ -18,8 +18,8 @@ type RankQuery struct {
 	by   operand
 }
 
-// Ranks returns the ranks within a checked predicate, also those inside the segments it asks, each
-// once.
+// Ranks returns the ranks within a checked predicate, also those inside the segments it asks (but not
+// inside held ones), each once.
 func Ranks(env *Env, p tree.Pred) ([]*RankQuery, error) {
 	f := rankFinder{env: env, seen: map[*tree.Rank]bool{}}
 	if err := f.find(&compiler{env: env, zone: env.zone(), ranked: true}, p); err != nil {
@@ -43,7 +43,7 @@ func (f *rankFinder) find(c *compiler, p tree.Pred) error {
 	case *tree.Not:
 		return f.find(c, p.Arg)
 	case *tree.InSegment:
-		if p.Def == nil {
+		if _, held := f.env.held(p.Name); held || p.Def == nil {
 			return nil
 		}
 		zone, err := segmentZone(f.env, p.Def)

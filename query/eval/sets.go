@@ -1,11 +1,43 @@
 package eval
 
 import (
+	"errors"
+	"fmt"
+	"time"
+
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval/calendar"
 	"github.com/musterdb/muster/query/eval/values"
+	"github.com/musterdb/muster/query/tree"
 )
 
-// inList asks a static list.
+// errNoPast says that nobody knows past memberships where a predicate is compiled.
+var errNoPast = errors.New("past memberships are not known here")
+
+// Past returns the list that `was in segment` asks, in the zone where it stands.
+func Past(sets query.Sets, p *tree.WasIn, zone *time.Location) (list uint32, err error) {
+	if sets == nil {
+		return 0, fmt.Errorf("was in segment %q: %w", p.Name, errNoPast)
+	}
+	at, _ := calendar.Span(p.At, zone)
+	list, err = sets.Past(p.Name, at)
+	var d *tree.Diagnostic
+	if errors.As(err, &d) && d.At.Length == 0 {
+		placed := *d
+		placed.At = p.Pos
+		return 0, &placed
+	}
+	return list, err
+}
+
+func (e *Env) held(segment string) (list uint32, ok bool) {
+	if e.Sets == nil {
+		return 0, false
+	}
+	return e.Sets.Held(segment)
+}
+
+// inList asks a static list, or a membership that is given as one.
 type inList struct{ list uint32 }
 
 type inListRunner struct {

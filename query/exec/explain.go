@@ -115,7 +115,14 @@ func reads(p *Plan, pred tree.Pred) string {
 	case *tree.Sequence:
 		return eventReads(p, x.First.Event, x.Window) + " and after"
 	case *tree.InSegment:
+		if p.env.Sets != nil {
+			if _, held := p.env.Sets.Held(x.Name); held {
+				return "the segment's members as of its last refresh"
+			}
+		}
 		return "the segment's predicate"
+	case *tree.WasIn:
+		return "the kept changes of the segment"
 	case *tree.InList:
 		return "the list"
 	case *tree.InSample:

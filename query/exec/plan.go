@@ -20,6 +20,9 @@ type Options struct {
 	Now     int64 // Unix ms; `as of` overrides it
 	MaxRows int64 // bounds the rows of `list`; 0 means no bound
 	Budget  int64 // bytes a statement may hold; 0 means 256 MiB
+	// Sets are the memberships that are not computed; nil: there are none. With `as of` those of held
+	// segments are.
+	Sets query.Sets
 }
 
 const (
@@ -79,10 +82,15 @@ func Prepare(q *tree.Query, s query.Schema, opts Options) (*Plan, error) {
 	if err != nil {
 		return nil, &tree.Diagnostic{Code: "unknown_zone", Message: fmt.Sprintf("unknown time zone %q", name), Hint: `use an IANA name such as "Europe/Berlin"`}
 	}
-	p := &Plan{schema: s, opts: opts, env: eval.Env{Schema: s, Now: opts.Now, Zone: zone}}
+	p := &Plan{schema: s, opts: opts, env: eval.Env{Schema: s, Now: opts.Now, Zone: zone, Sets: opts.Sets}}
 	p.budget.limit = opts.Budget
 	if q.AsOf != nil {
 		p.env.Now, _ = calendar.Span(*q.AsOf, zone)
+		p.compute(&p.opts.Sets)
+		p.env.Sets = p.opts.Sets
+	}
+	if _, ok := q.Stmt.(*tree.WhyStmt); ok {
+		p.compute(&p.env.Sets)
 	}
 	if p.stmt, err = p.compile(q.Stmt); err != nil {
 		return nil, err

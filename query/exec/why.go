@@ -29,7 +29,7 @@ func (y *why) partial(_ context.Context, w *worker, _ int) error {
 		return nil
 	}
 	w.part.Profiles++
-	m, err := match.Compile(match.Env{Schema: w.plan.schema, Zone: w.env.Zone, Cuts: w.env.Cuts}, y.stmt.Where)
+	m, err := match.Compile(match.Env{Schema: w.plan.schema, Zone: w.env.Zone, Cuts: w.env.Cuts, Sets: w.plan.opts.Sets}, y.stmt.Where)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ type Env struct {
 	Schema query.Schema
 	Zone   *time.Location // the statement's; nil is UTC
 	Cuts   map[*tree.Rank]eval.Cut
+	Sets   query.Sets // memberships not to be computed; nil: there are none
 }
 
 // Matcher is a predicate made ready. It is immutable and may be used from many goroutines.
@@ -25,6 +26,7 @@ type Matcher struct {
 	texts map[*tree.Text]values.Matcher
 	zones map[*tree.Segment]*time.Location
 	share map[*tree.InSample]values.Share
+	past  map[*tree.WasIn]uint32 // lists
 }
 
 // Verdict is an answer for one profile at one instant. Until is the earliest instant (Unix ms, later
@@ -49,6 +51,7 @@ func Compile(env Env, p tree.Pred) (*Matcher, error) {
 		texts: map[*tree.Text]values.Matcher{},
 		zones: map[*tree.Segment]*time.Location{},
 		share: map[*tree.InSample]values.Share{},
+		past:  map[*tree.WasIn]uint32{},
 	}
 	if err := m.prepare(p); err != nil {
 		return nil, fmt.Errorf("compile predicate: %w", err)
@@ -97,8 +100,10 @@ func (m *Matcher) prepare(p tree.Pred) error {
 		return m.prepareSegment(p)
 	case *tree.InSample:
 		m.share[p] = values.NewShare(p.Name, p.From, p.To)
-	case *tree.WasIn:
-		return fmt.Errorf("was in segment %q: past memberships are not kept yet", p.Name)
+	case *tree.WasIn: // it stands in no segment, so its zone is the statement's
+		list, err := eval.Past(m.env.Sets, p, m.env.Zone)
+		m.past[p] = list
+		return err
 	case *tree.Rank:
 		if _, ok := m.env.Cuts[p]; !ok {
 			return fmt.Errorf("the cut of a rank is not known")
@@ -121,6 +126,14 @@ func (m *Matcher) prepareSegment(p *tree.InSegment) error {
 	}
 	m.zones[p.Def] = zone
 	return m.prepare(p.Def.Pred)
+}
+
+// held returns the list of a segment whose membership is not computed.
+func (m *Matcher) held(segment string) (list uint32, ok bool) {
+	if m.env.Sets == nil {
+		return 0, false
+	}
+	return m.env.Sets.Held(segment)
 }
 
 func (m *Matcher) prepareAll(preds []tree.Pred) (err error) {

@@ -134,9 +134,10 @@ func (p *Profile) property(r row, name string) tree.Value {
 // inList tells whether the profile is in a static list.
 func (p *Profile) inList(name string) bool {
 	id, ok := p.schema.List(name)
-	if !ok {
-		return false
-	}
+	return ok && p.onList(id)
+}
+
+func (p *Profile) onList(id uint32) bool {
 	var members query.Bits
 	p.src.InList(id, p.chunk(), &members)
 	return members.Has(p.position())

@@ -120,6 +120,13 @@ func (s *scope) facts(p tree.Pred) string {
 		return "first step: " + s.seenAt(rows)
 	case *tree.Rank:
 		return s.fact(p.By)
+	case *tree.InSegment:
+		if _, held := s.m.held(p.Name); held {
+			return "membership of the last refresh; its conditions are those of now"
+		}
+	case *tree.WasIn:
+		at, _ := calendar.Span(p.At, s.m.env.Zone)
+		return "membership of " + s.instant(at)
 	}
 	return ""
 }
