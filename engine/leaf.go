@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -84,21 +85,50 @@ func (b *leafBuilder) byTime(keep func(row uint32) bool) []uint32 {
 	return order
 }
 
-// build makes leaves of rows in order of time.
-func (b *leafBuilder) build(order []uint32, ahead bool) []*leaf {
+// build makes leaves of rows in order of time, of at least least rows each but for the last.
+func (b *leafBuilder) build(order []uint32, least int, ahead bool) []*leaf {
 	if len(order) == 0 {
 		return nil
 	}
 	columns := b.columns()
-	pieces := (len(order) + leafRows - 1) / leafRows
-	size := (len(order) + pieces - 1) / pieces
 	var leaves []*leaf
-	for from := 0; from < len(order); from += size {
-		piece := order[from:min(from+size, len(order))]
-		lo, hi := b.times[piece[0]], b.times[piece[len(piece)-1]]
-		leaves = append(leaves, b.leaf(b.byPosition(piece), columns, lo, hi, ahead))
+	for len(order) > 0 {
+		days := b.wholeDays(order, least)
+		pieces := (days + leafRows - 1) / leafRows
+		size := (days + pieces - 1) / pieces
+		for from := 0; from < days; from += size {
+			piece := order[from:min(from+size, days)]
+			lo, hi := b.times[piece[0]], b.times[piece[len(piece)-1]]
+			leaves = append(leaves, b.leaf(b.byPosition(piece), columns, lo, hi, ahead))
+		}
+		order = order[days:]
 	}
 	return leaves
+}
+
+const dayMillis = 24 * 60 * 60 * 1000
+
+// dayOf numbers the days of UTC.
+func dayOf(time int64) int64 {
+	d := time / dayMillis
+	if time%dayMillis < 0 {
+		d--
+	}
+	return d
+}
+
+// wholeDays returns how many of the first rows are those of whole days (of UTC), as few as there may be
+// for one leaf. Windows and trends mostly begin and end at midnight: leaves that do too are read without
+// a look at their times.
+func (b *leafBuilder) wholeDays(order []uint32, least int) int {
+	if len(order) <= least {
+		return len(order)
+	}
+	last := dayOf(b.times[order[least-1]])
+	after, _ := slices.BinarySearchFunc(order, last, func(row uint32, day int64) int {
+		return cmp.Compare(dayOf(b.times[row]), day+1)
+	})
+	return after
 }
 
 // byPosition orders rows by position, keeping the order of equal ones: two counting passes.

@@ -38,6 +38,7 @@ type maintenance struct {
 	key      seriesKey
 	cut      uint64 // the shard's cuts when it began
 	now      int64
+	least    int // rows of a leaf
 	leaves   []*leaf
 	main     *tail // nil: not due
 	late     *tail
@@ -54,7 +55,7 @@ func (s *Shard) nextMaintenance() (*maintenance, bool) {
 	key := s.due[0]
 	s.due = s.due[1:]
 	current := s.root.events[key.event].chunks[key.chunk]
-	work := &maintenance{key: key, cut: s.cuts, now: s.root.time, leaves: current.leaves}
+	work := &maintenance{key: key, cut: s.cuts, now: s.root.time, least: s.config.TailRows, leaves: current.leaves}
 	bound := current.tailBound(s.config.TailRows)
 	if current.main != nil && current.main.n >= bound {
 		work.main = current.main.header()
@@ -102,14 +103,19 @@ func (w *maintenance) mergeLate(late *query.Block) {
 		}
 		b := newLeafBuilder(parts)
 		order := b.byTime(nil)
-		out = append(out, b.build(order, false)...)
+		out = append(out, b.build(order, w.least, false)...)
 		w.handled += len(order)
 	}
 	w.replaced = append(out, w.replaced[settled:]...)
 }
 
-// appendMain makes leaves of the main tail, together with the last leaf while that is small. Rows of
-// the future get leaves of their own at the end.
+// takesMore tells whether a last leaf is made anew with the rows that follow it.
+func (w *maintenance) takesMore(last *query.Block, next int64) bool {
+	return last.Rows < w.least || last.Rows < leafRows/2 && dayOf(last.Max) == dayOf(next)
+}
+
+// appendMain makes leaves of the main tail, together with the last leaf while that is small or of the
+// same day. Rows of the future get leaves of their own at the end.
 func (w *maintenance) appendMain(tail *query.Block) {
 	settled := len(w.replaced)
 	for settled > 0 && w.replaced[settled-1].ahead {
@@ -120,7 +126,7 @@ func (w *maintenance) appendMain(tail *query.Block) {
 		parts = append(parts, &l.block)
 	}
 	kept := settled
-	if kept > 0 && w.replaced[kept-1].block.Rows < leafRows/2 {
+	if kept > 0 && w.takesMore(&w.replaced[kept-1].block, tail.Min) {
 		kept--
 		parts = append(parts, &w.replaced[kept].block)
 	}
@@ -130,8 +136,8 @@ func (w *maintenance) appendMain(tail *query.Block) {
 		return cmp.Compare(b.times[row], now+1)
 	})
 	out := append([]*leaf(nil), w.replaced[:kept]...)
-	out = append(out, b.build(order[:past], false)...)
-	w.replaced = append(out, b.build(order[past:], true)...)
+	out = append(out, b.build(order[:past], w.least, false)...)
+	w.replaced = append(out, b.build(order[past:], w.least, true)...)
 	w.handled += len(order)
 }
 

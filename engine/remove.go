@@ -104,7 +104,7 @@ func (s *series) remove(e *epochs, pos uint16) {
 		}
 		b := newLeafBuilder([]*query.Block{&l.block})
 		order := b.byTime(func(row uint32) bool { return b.pos[row] != pos })
-		leaves = append(leaves, b.build(order, l.ahead)...)
+		leaves = append(leaves, b.build(order, tailLeast, l.ahead)...)
 	}
 	s.leaves = leaves
 	s.main, s.late = s.main.without(pos), s.late.without(pos)
