@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -127,13 +128,24 @@ func appendCohort(b []byte, next *fed, segment string) []byte {
 // sendEvents writes server-sent events: the id of each is the cursor to go on from. A checkpoint has an
 // id and no data, which moves the browser's Last-Event-ID and calls nobody.
 func (s *Server) sendEvents(ctx context.Context, w *answer, f *feed) error {
+	b := append([]byte("retry: 2000\nid: "), f.sub.Cursor().String()...)
+	b = append(b, "\n\n"...)
+	var ahead *fed
+	if f.known != nil { // while the status can still say that there is nothing to follow
+		next, err := f.next(ctx, streamBatch, s.cfg.Heartbeat)
+		if err != nil {
+			return liveProblem(err)
+		}
+		ahead = &next
+	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no")
 	w.timeout = s.cfg.StreamTimeout
-	b := append([]byte("retry: 2000\nid: "), f.sub.Cursor().String()...)
-	b = append(b, "\n\n"...)
 	for {
+		if ahead != nil {
+			b, ahead = appendEvents(b, f, ahead), nil
+		}
 		if _, err := w.Write(b); err != nil {
 			return nil // the client is gone
 		}
@@ -141,34 +153,52 @@ func (s *Server) sendEvents(ctx context.Context, w *answer, f *feed) error {
 			return nil
 		}
 		next, err := f.next(ctx, streamBatch, s.cfg.Heartbeat)
-		b = b[:0]
-		switch p, _ := asProblem(liveProblem(err)); {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil && p.Code == api.CodeResync:
-			b = append(b, `data: {"op":"resync","reason":`...)
-			b = append(render.AppendString(b, p.Detail), "}\n\n"...)
-			_, _ = w.Write(b) // it ends either way
-			return nil
-		case err != nil:
-			return liveProblem(err)
-		case next.snapshot:
-			b = append(append(append(b, "id: "...), next.cursor...), "\ndata: "...)
-			page := &subscription{segment: f.segment, feed: f}
-			b = append(appendMembers(b, page, &next), "\n\n"...)
-		case len(next.changes) == 0:
-			b = append(append(append(b, ": checkpoint\nid: "...), next.cursor...), "\n\n"...)
-		case f.format == render.CohortBatch:
-			b = append(append(append(b, "id: "...), next.cursor...), "\ndata: "...)
-			b = append(appendCohort(b, &next, f.segment), "\n\n"...)
-		default:
-			for i := range next.changes {
-				c := &next.changes[i]
-				b = append(append(append(b, "id: "...), c.Cursor...), "\ndata: "...)
-				b = append(render.AppendPayload(b, f.format, c), "\n\n"...)
-			}
+		if err == nil {
+			b = appendEvents(b[:0], f, &next)
+			continue
 		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		p, known := asProblem(liveProblem(err))
+		if !known {
+			return err
+		}
+		_, _ = w.Write(appendEnd(b[:0], p)) // it ends either way
+		return nil
 	}
+}
+
+// appendEnd appends why the events end: the cursor cannot be continued, or another problem.
+func appendEnd(b []byte, p *api.Problem) []byte {
+	if p.Code == api.CodeResync {
+		b = append(b, `data: {"op":"resync","reason":`...)
+		return append(render.AppendString(b, p.Detail), "}\n\n"...)
+	}
+	b = render.AppendString(append(b, `data: {"op":"error","code":`...), p.Code)
+	b = render.AppendString(append(b, `,"message":`...), p.Detail)
+	return append(strconv.AppendBool(append(b, `,"temporary":`...), p.Temporary()), "}\n\n"...)
+}
+
+// appendEvents appends what a feed says next as events, each with the cursor behind it.
+func appendEvents(b []byte, f *feed, next *fed) []byte {
+	switch {
+	case next.snapshot:
+		b = append(append(append(b, "id: "...), next.cursor...), "\ndata: "...)
+		page := &subscription{segment: f.segment, feed: f}
+		return append(appendMembers(b, page, next), "\n\n"...)
+	case len(next.changes) == 0:
+		return append(append(append(b, ": checkpoint\nid: "...), next.cursor...), "\n\n"...)
+	case f.format == render.CohortBatch:
+		b = append(append(append(b, "id: "...), next.cursor...), "\ndata: "...)
+		return append(appendCohort(b, next, f.segment), "\n\n"...)
+	}
+	for i := range next.changes {
+		c := &next.changes[i]
+		b = append(append(append(b, "id: "...), c.Cursor...), "\ndata: "...)
+		b = append(render.AppendPayload(b, f.format, c), "\n\n"...)
+	}
+	return b
 }
 
 // statSteps are what stats are cut into when nothing is said.

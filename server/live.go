@@ -57,6 +57,7 @@ type feed struct {
 	format  render.ChangeFormat
 	changes []render.Change
 	ids     []string
+	known   func(ctx context.Context) error // asked when a segment that was dropped has no more to tell; nil for others
 }
 
 // fed is what a feed says next: a page of members, changes, or neither.
@@ -73,21 +74,28 @@ type member struct {
 	person *render.Person
 }
 
-// openFeed begins to follow a segment. It must exist, as far as the node knows.
+// openFeed begins to follow a segment. It must exist, as far as the node knows, or have existed: who goes
+// on from a cursor hears of the exits that came with the drop, and only then that there is no segment.
 func (s *Server) openFeed(ctx context.Context, q live.Request, fields []string, format render.ChangeFormat) (*feed, error) {
 	l, err := s.live()
 	if err != nil {
 		return nil, err
 	}
+	f := &feed{live: l, segment: q.Segment, fields: fields, format: format}
 	if err := s.knownSegment(ctx, q.Segment); err != nil {
-		return nil, err
+		if q.From == live.FromNow || q.From == live.FromSnapshot {
+			return nil, err
+		}
+		f.known = func(ctx context.Context) error { return s.knownSegment(ctx, q.Segment) }
 	}
-	sub, err := l.Subscribe(ctx, q)
-	if err != nil {
+	if f.sub, err = l.Subscribe(ctx, q); err != nil {
 		return nil, liveProblem(err)
 	}
-	return &feed{live: l, sub: sub, segment: q.Segment, fields: fields, format: format}, nil
+	return f, nil
 }
+
+// dropGrace is how long the shards may take to tell the exits of a segment that was dropped.
+const dropGrace = time.Second
 
 func (s *Server) knownSegment(ctx context.Context, name string) error {
 	list, err := s.node().Segments(ctx)
@@ -104,9 +112,18 @@ func (s *Server) knownSegment(ctx context.Context, name string) error {
 
 // next returns up to limit profiles; see live.Subscription.Next.
 func (f *feed) next(ctx context.Context, limit int, idle time.Duration) (fed, error) {
+	if f.known != nil {
+		idle = min(idle, dropGrace)
+	}
 	b, err := f.sub.Next(ctx, limit, idle)
 	if err != nil {
 		return fed{}, err
+	}
+	if f.known != nil && !b.Snapshot && len(b.Items) == 0 {
+		if err := f.known(ctx); err != nil {
+			return fed{}, err
+		}
+		f.known = nil // it was made again
 	}
 	out := fed{snapshot: b.Snapshot, more: b.More, cursor: b.Cursor.String()}
 	f.ids = f.ids[:0]
