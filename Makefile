@@ -3,7 +3,7 @@ GO      ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 60s
 
-.PHONY: build demo test race check fmt vet staticcheck lint generated fuzz conformance test-sdks test-crash test-faults bench bench-peers clean
+.PHONY: build demo test race check fmt vet staticcheck lint generated fuzz conformance test-sdks test-crash test-faults test-live bench bench-peers clean
 
 build:
 	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/muster ./cmd/muster
@@ -62,6 +62,12 @@ test-crash: build
 # need root, for a small tmpfs).
 test-faults: build
 	MUSTER_FAULTS=1 $(GO) test -count=1 -v -timeout 15m -run 'Disk|Killed|Stopped|Paused|Flipped' ./internal/systest
+
+# Random histories with 50 random live segments, readers that come and go over every transport, kill -9:
+# ROUNDS seeds of about 40 s each. A seed that failed runs alone with MUSTER_LIVE_SEED.
+ROUNDS ?= 10
+test-live: build
+	MUSTER_LIVE_ROUNDS=$(ROUNDS) $(GO) test -count=1 -v -timeout 60m -run 'TestLive$$|TestAbandonedCart' ./internal/systest
 
 # Muster alone: questions on SIZE (XS, S, M, L). Reports go to bench/results.
 SIZE ?= S

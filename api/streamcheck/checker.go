@@ -130,6 +130,17 @@ func (c *Checker) fault(profile, what string) {
 // Size is the number of members heard of.
 func (c *Checker) Size() int { return len(c.in) }
 
+// Agrees tells whether the members heard of are exactly those of a list, to know when a stream has
+// caught up.
+func (c *Checker) Agrees(list []string) bool {
+	for _, id := range list {
+		if !c.in[id] {
+			return false
+		}
+	}
+	return len(c.in) == len(list)
+}
+
 // End compares what was heard with a fresh list of the members, taken when nothing changes any more,
 // and returns all that was wrong.
 func (c *Checker) End(list []string) []Fault {

@@ -51,7 +51,12 @@ func TestChecker(t *testing.T) {
 					checker.Take(m)
 				}
 			}
+			agrees := checker.Agrees(c.list)
+			before := len(checker.faults)
 			faults := checker.End(c.list)
+			if agrees != (len(faults) == before) {
+				t.Errorf("agrees: %t, but the end finds %v", agrees, faults[before:])
+			}
 			if len(faults) != c.faults || (Error(faults) == nil) != (c.faults == 0) {
 				t.Errorf("%v, want %d", fmt.Sprint(faults), c.faults)
 			}

@@ -36,20 +36,31 @@ var moments = []struct{ zone, now string }{
 	{"America/New_York", "2026-01-01T05:00:00Z"},
 }
 
-// NewGen draws a history of up to size profiles.
+// NewGen draws a history of up to size profiles, at one of the moments when calendars are nasty.
 func NewGen(rng *rand.Rand, size int) *Gen {
-	g := &Gen{rng: rng, History: &History{Lists: map[string][]string{}}}
 	m := moments[rng.IntN(len(moments))]
 	at, err := time.Parse(time.RFC3339, m.now)
 	if err != nil {
 		panic(err)
 	}
-	g.Now, g.Zone = at.UnixMilli()+int64(rng.IntN(3)-1), m.zone
-	if g.loc, err = time.LoadLocation(m.zone); err != nil {
-		panic(err)
-	}
+	now, zone := at.UnixMilli()+int64(rng.IntN(3)-1), ""
 	if rng.IntN(2) == 0 {
-		g.History.Zone = m.zone
+		zone = m.zone
+	}
+	return newGen(rng, size, now, m.zone, zone)
+}
+
+// NewGenAt draws a history of up to size profiles whose edges lie about now (Unix ms), for tests that
+// wait until they come. The workspace has no zone of its own.
+func NewGenAt(rng *rand.Rand, size int, now int64, zone string) *Gen {
+	return newGen(rng, size, now, zone, "")
+}
+
+func newGen(rng *rand.Rand, size int, now int64, zone, home string) *Gen {
+	g := &Gen{rng: rng, Now: now, Zone: zone, History: &History{Lists: map[string][]string{}, Zone: home}}
+	var err error
+	if g.loc, err = time.LoadLocation(zone); err != nil {
+		panic(err)
 	}
 	g.drawInstants()
 	for i := range 1 + rng.IntN(size) {
@@ -68,8 +79,8 @@ func NewGen(rng *rand.Rand, size int) *Gen {
 	}
 	g.inner = true
 	for _, name := range []string{"VIP", "Ärger"} {
-		zone := []string{"", "Asia/Kathmandu", m.zone}[rng.IntN(3)]
-		g.History.Segments = append(g.History.Segments, &tree.Segment{Name: name, Zone: zone, Pred: g.Pred(2)})
+		at := []string{"", "Asia/Kathmandu", zone}[rng.IntN(3)]
+		g.History.Segments = append(g.History.Segments, &tree.Segment{Name: name, Zone: at, Pred: g.Pred(2)})
 	}
 	g.inner = false
 	return g
