@@ -65,17 +65,18 @@ func (d *didRunner) eval(s *scope, cand, out []uint64) {
 	if int64(series.Rows) < d.lo {
 		return
 	}
-	// One more than the largest bound tells all counts apart that matter.
+	// One more than the largest bound tells all counts apart that matter. Counters go on to what they
+	// can hold: that so few reach their top is what makes the branch at it cheap.
 	switch top := max(d.lo, d.hi+1); {
-	case top <= 127:
+	case top <= mostByte:
 		d.n8 = sized(d.n8, query.ChunkSize)
-		counts(d, s.chunk, cand, out, d.n8, uint8(top))
+		counts(d, s.chunk, cand, out, d.n8, mostByte)
 	case top <= math.MaxUint16:
 		d.n16 = sized(d.n16, query.ChunkSize)
-		counts(d, s.chunk, cand, out, d.n16, uint16(top))
+		counts(d, s.chunk, cand, out, d.n16, math.MaxUint16)
 	default:
 		d.n32 = sized(d.n32, query.ChunkSize)
-		counts(d, s.chunk, cand, out, d.n32, uint32(min(top, math.MaxUint32)))
+		counts(d, s.chunk, cand, out, d.n32, math.MaxUint32)
 	}
 }
 
@@ -104,9 +105,11 @@ func (d *didRunner) once(chunk int, series *query.Series, cand, out []uint64) {
 	}
 }
 
-// counts fills the saturating counters n of one chunk and sets out to the candidates within bounds.
-//
-// REQUIRES: top <= 127 for counters of one byte.
+// mostByte is the largest count of a counter of one byte: above it comparing eight at a time is dearer.
+const mostByte = 127
+
+// counts fills the counters n of one chunk, which stay at top, and sets out to the candidates within
+// bounds.
 func counts[T uint8 | uint16 | uint32](d *didRunner, chunk int, cand, out []uint64, n []T, top T) {
 	clear(n)
 	lanes := (*[query.ChunkSize]T)(n)
