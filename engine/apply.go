@@ -136,10 +136,14 @@ func (s *Shard) defineColumns() {
 func (s *Shard) applyMessages(c *Command, result *Result) {
 	s.outcomes = s.outcomes[:0]
 	s.forgetMessages()
+	known := c.Catalog <= s.root.catalog.Version()
 	for i := range c.Messages {
 		outcome := Outcome{Status: Refused, Reason: ReasonCatalog}
-		if c.Catalog <= s.root.catalog.Version() {
-			outcome = s.applyMessage(&c.Messages[i])
+		if known {
+			if i%aheadMessages == 0 {
+				s.lookAhead(c.Messages[i:min(i+aheadMessages, len(c.Messages))])
+			}
+			outcome = s.applyMessage(&c.Messages[i], &s.ahead.messages[i%aheadMessages])
 		}
 		switch outcome.Status {
 		case Accepted:
@@ -156,19 +160,17 @@ func (s *Shard) applyMessages(c *Command, result *Result) {
 
 // applyMessage takes one message. A duplicate is known before anything else is looked at: a shard on
 // the way of a redirect refuses what it has applied.
-func (s *Shard) applyMessage(m *Message) Outcome {
+func (s *Shard) applyMessage(m *Message, found *messageAhead) Outcome {
 	if reason := s.checkMessage(m); reason != "" {
 		return Outcome{Status: Refused, Reason: reason}
 	}
 	imported := m.MessageID == "" && m.Source != ""
-	var hash uint64
 	if imported {
 		if s.seenLine(m.Source, m.Line) {
 			return Outcome{Status: Duplicate}
 		}
 	} else if m.MessageID != "" {
-		hash = s.messageHash(m.MessageID)
-		if s.seenMessage(hash) {
+		if s.seenMessage(found.messageID) {
 			return Outcome{Status: Duplicate}
 		}
 	}
@@ -177,15 +179,18 @@ func (s *Shard) applyMessage(m *Message) Outcome {
 	}
 	ref := canonicalRef(m)
 	x := s.space(ref.Anonymous)
-	code := x.intern(ref.ID)
+	code := found.id.code - 1
+	if found.id.code == 0 { // unless a message before gave it one
+		code = x.internHashed(ref.ID, found.id.xxh)
+	}
 	if raw, ok := s.root.columns[x.home].raw(code); ok {
 		return redirect(s.root.decodeHome(raw))
 	}
-	s.applyFacts(m, ref, s.profileOfCode(ref, x, code))
+	s.applyFacts(m, ref, s.profileOfCode(ref, x, code), s.ahead.values[found.from:found.from+len(m.Fields)])
 	if imported {
 		s.rememberLine(m.Source, m.Line)
 	} else if m.MessageID != "" {
-		s.rememberMessage(hash)
+		s.rememberMessage(found.messageID)
 	}
 	return Outcome{Status: Accepted}
 }
@@ -235,12 +240,12 @@ func (s *Shard) checkMessage(m *Message) string {
 	return ""
 }
 
-// applyFacts takes what a message says of its profile, which ref names.
-func (s *Shard) applyFacts(m *Message, ref identity.Ref, ordinal uint32) {
+// applyFacts takes what a message says of its profile, which ref names. found has its fields' values.
+func (s *Shard) applyFacts(m *Message, ref identity.Ref, ordinal uint32, found []textAhead) {
 	s.root.mismatched += int64(m.Mismatched)
 	switch {
 	case m.Kind.HasEvent():
-		s.appendEvent(ordinal, m.Event, m.Time, m.Fields)
+		s.appendEvent(ordinal, m.Event, m.Time, m.Fields, found)
 	default:
 		for i := range m.Fields {
 			s.setAttribute(ordinal, m.Fields[i].ID, m.Fields[i].Value)

@@ -44,10 +44,13 @@ type genStart struct {
 	at  int // index in hashes
 }
 
-// dedupIndex finds hashes in one part. It is derived, and only the writer's.
+// dedupIndex finds hashes in one part. It is derived, and only the writer's. A slot that is taken has an
+// index in hashes, plus 1, in its low atBits and low bits of the hash above them, so that other hashes
+// on the way are told apart without looking at them.
 type dedupIndex struct {
-	slots []uint32 // index in hashes + 1
-	used  int
+	slots  []uint32
+	used   int
+	atBits uint8
 }
 
 func (d *dedup) own(e *epochs) *dedup {
@@ -69,10 +72,13 @@ func (s *Shard) seenMessage(hash uint64) bool {
 		return false
 	}
 	part := &s.root.dedup.parts[hash>>56]
+	tag := uint32(hash) >> x.atBits
 	for i := x.start(hash); x.slots[i] != 0; {
-		at := int(x.slots[i] - 1)
-		if part.hashes[at] == hash && part.genOf(at) >= s.root.dedup.first {
-			return true
+		if slot := x.slots[i]; slot>>x.atBits == tag {
+			at := int(slot&(1<<x.atBits-1)) - 1
+			if part.hashes[at] == hash && part.genOf(at) >= s.root.dedup.first {
+				return true
+			}
 		}
 		if i++; i == len(x.slots) {
 			i = 0
@@ -165,14 +171,14 @@ func (x *dedupIndex) put(hashes []uint64) {
 			i = 0
 		}
 	}
-	x.slots[i] = uint32(at + 1)
+	x.slots[i] = uint32(at+1) | uint32(hashes[at])>>x.atBits<<x.atBits
 	x.used++
 }
 
 // rebuild enters all hashes into new memory with room for a quarter more.
 func (x *dedupIndex) rebuild(hashes []uint64) {
 	x.slots = make([]uint32, len(hashes)*5/3+16)
-	x.used = 0
+	x.used, x.atBits = 0, uint8(bits.Len(uint(len(x.slots))))
 	for n := range hashes {
 		x.put(hashes[:n+1])
 	}

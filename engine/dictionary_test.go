@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -70,5 +71,35 @@ func TestDictionaryOfLists(t *testing.T) {
 		if code, ok := d.Find(list); !ok || code != uint32(i) || !d.Value(code).Equal(list) {
 			t.Errorf("list %d is found as %d, %v", i, code, ok)
 		}
+	}
+}
+
+// TestLookAhead holds codes looked up ahead against those found one by one, for texts a dictionary has
+// and for others, many of which look alike to its index.
+func TestLookAhead(t *testing.T) {
+	d := newDictionary(tree.StringType)
+	text := func(n int) string { return strconv.Itoa(n * 7919) }
+	known, guesses := 0, 0
+	for n := range 30_000 {
+		x := textAhead{dict: d, text: text(n), xxh: xxh3.HashString(text(n))}
+		x.slot()
+		if x.guess(); x.code != 0 {
+			guesses++
+		}
+		if x.settle(); x.code != 0 {
+			t.Fatalf("%q, which is not there, has code %d", x.text, x.code-1)
+		}
+		d.add(x.text, x.xxh)
+		old := textAhead{dict: d, text: text(n / 2), xxh: xxh3.HashString(text(n / 2))}
+		old.guess()
+		if old.settle(); old.code != 0 {
+			known++
+			if int(old.code-1) != n/2 {
+				t.Fatalf("%q has code %d, want %d", old.text, old.code-1, n/2)
+			}
+		}
+	}
+	if guesses == 0 || known < 29_000 {
+		t.Errorf("%d wrong guesses, %d texts found ahead", guesses, known)
 	}
 }

@@ -186,7 +186,7 @@ func (s *Shard) absorbRecord(r *wire.Reader, ordinal uint32) {
 		}
 		m := Message{Kind: Track, UserID: "x", Time: time, Event: event, Fields: fields}
 		if r.Err() == nil && s.checkMessage(&m) == "" {
-			s.appendEvent(ordinal, event, time, fields)
+			s.appendEvent(ordinal, event, time, fields, nil)
 		}
 	case recordID:
 		if ref := cloneRef(readRef(r)); r.Err() == nil {

@@ -29,7 +29,11 @@ func (s *Shard) space(anonymous bool) idSpace {
 
 // intern returns the code of an id, giving it one if need be. REQUIRES: the root is owned.
 func (x idSpace) intern(id string) uint32 {
-	hash := xxh3.HashString(id)
+	return x.internHashed(id, xxh3.HashString(id))
+}
+
+// internHashed is intern where the hash of the id is known.
+func (x idSpace) internHashed(id string, hash uint64) uint32 {
 	if code, ok := x.dict.find(id, hash); ok {
 		return code
 	}

@@ -124,6 +124,7 @@ type Shard struct {
 	live        *live // nil without segments
 	decoder     Decoder
 	outcomes    []Outcome
+	ahead       ahead
 	departed    departed // profiles the last entry removed
 }
 

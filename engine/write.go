@@ -119,9 +119,10 @@ func (c *cells) stored(row int, t tree.Type, dict *Dictionary) (x stored, ok boo
 	return stored{raw: raw}, ok
 }
 
-// appendEvent adds an event. A property the columns cannot hold is missing in it. REQUIRES: the root
-// is owned and the catalog has the event and its properties.
-func (s *Shard) appendEvent(ordinal, event uint32, time int64, fields []Field) {
+// appendEvent adds an event. A property the columns cannot hold is missing in it. found has the values
+// of the fields, as far as they have been looked up, or is nil. REQUIRES: the root is owned and the
+// catalog has the event and its properties.
+func (s *Shard) appendEvent(ordinal, event uint32, time int64, fields []Field, found []textAhead) {
 	table := s.root.events[event].own(&s.epochs)
 	s.root.events[event] = table
 	chunk := int(ordinal >> query.ChunkBits)
@@ -132,6 +133,12 @@ func (s *Shard) appendEvent(ordinal, event uint32, time int64, fields []Field) {
 	types := s.root.catalog.EventByID(event).Properties()
 	for i := range fields {
 		id, typ := fields[i].ID, types[fields[i].ID].Type
+		if found != nil && found[i].code != 0 && typ == tree.StringType {
+			code, text := found[i].code-1, stored{xxh: found[i].xxh}
+			t.column(id, typ, found[i].dict).set(row, int64(code), t.room)
+			properties += propertyHash(id, text.hash(typ))
+			continue
+		}
 		if v, ok := s.store(fields[i].Value, typ); ok && s.setProperty(event, t, row, id, typ, &v) {
 			properties += propertyHash(id, v.hash(typ))
 		}
