@@ -20,7 +20,7 @@ func TestReferenceIsAnswered(t *testing.T) {
 	n := openTest(t, testConfig(t.TempDir()))
 	ingest(t, n, engine.Accepted,
 		identify("m1", "user-1", field("country", tree.Str("BR")), field("plan", tree.Str("pro")), field("ltv", tree.NumInt(120))),
-		track("m2", "user-1", "Order Completed", field("amount", tree.NumInt(50))))
+		track("m2", "user-1", "Order Completed", field("amount", tree.NumInt(50))), track("m3", "user-1", "Product Added"))
 	for _, segment := range []string{"VIP", "Regular", "Churned"} {
 		ask(t, n, `create segment "`+segment+`" as country = "BR"`)
 	}
