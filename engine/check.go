@@ -159,6 +159,9 @@ func (r *root) checkColumn(i int, c *column) (sum factSum, err error) {
 		if table == nil {
 			continue
 		}
+		if table.sets != nil && !table.sets.check(table) {
+			return sum, invariant("column %d, chunk %d: sets of values", i, chunk)
+		}
 		for n, p := range table.pages {
 			if p == nil {
 				continue

@@ -10,6 +10,9 @@ import (
 // pagesPerChunk is the number of pages of a column that cover one chunk.
 const pagesPerChunk = query.ChunkSize / query.PageRows
 
+// pageBytes is the memory of a page beside its cells.
+const pageBytes = 96
+
 // page is 512 rows of a column: the unit of copying.
 type page struct {
 	epoch uint64
@@ -20,6 +23,10 @@ type page struct {
 type pageTable struct {
 	epoch uint64
 	pages []*page
+	// sets has the profiles by value, of strings and booleans; nil while there are none, and for ever
+	// (crowded) once there were too many values.
+	sets    *valueSets
+	crowded bool
 	// vecs is what readers get, made by the first of them; nil again after a write.
 	vecs atomic.Pointer[[]query.Vec]
 }
@@ -32,6 +39,7 @@ type column struct {
 	dict   *Dictionary
 	chunks []*pageTable
 	count  int64 // rows that have a value
+	sets   bool  // profiles are also kept by value
 	codes  int   // of dict, as of this version
 }
 
@@ -107,7 +115,10 @@ func (c *column) write(e *epochs, ordinal uint32) (*page, int) {
 		table = &pageTable{epoch: e.current}
 		c.chunks[chunk] = table
 	case e.isFrozen(table.epoch):
-		table = &pageTable{epoch: e.current, pages: append(make([]*page, 0, cap(table.pages)), table.pages...)}
+		table = &pageTable{
+			epoch: e.current, pages: append(make([]*page, 0, cap(table.pages)), table.pages...),
+			sets: table.sets, crowded: table.crowded,
+		}
 		c.chunks[chunk] = table
 	case table.vecs.Load() != nil:
 		table.vecs.Store(nil)
@@ -130,10 +141,14 @@ func (c *column) write(e *epochs, ordinal uint32) (*page, int) {
 // set writes an integer. REQUIRES: c is owned.
 func (c *column) set(e *epochs, ordinal uint32, raw int64) {
 	p, row := c.write(e, ordinal)
-	if _, had := p.raw(row); !had {
+	old, had := p.raw(row)
+	if !had {
 		c.count++
 	}
 	p.set(row, raw, query.PageRows)
+	if c.sets {
+		c.chunks[ordinal>>query.ChunkBits].index(e, c.dict, uint16(ordinal), old, raw, had, true)
+	}
 }
 
 // setNumber writes a number. REQUIRES: c is owned.
@@ -147,12 +162,16 @@ func (c *column) setNumber(e *epochs, ordinal uint32, n tree.Number) {
 
 // clear takes the value of an ordinal away. REQUIRES: c is owned.
 func (c *column) clear(e *epochs, ordinal uint32) {
-	if _, ok := c.raw(ordinal); !ok {
+	old, ok := c.raw(ordinal)
+	if !ok {
 		return
 	}
 	p, row := c.write(e, ordinal)
 	p.cells.clear(row)
 	c.count--
+	if c.sets {
+		c.chunks[ordinal>>query.ChunkBits].index(e, c.dict, uint16(ordinal), old, 0, true, false)
+	}
 }
 
 // vecs returns the pages over a chunk as the language reads them.
@@ -185,13 +204,13 @@ func (c *column) memory() (bytes int64) {
 		if table == nil {
 			continue
 		}
-		bytes += int64(48 + 8*cap(table.pages))
+		bytes += int64(64+8*cap(table.pages)) + table.sets.memory()
 		if vecs := table.vecs.Load(); vecs != nil {
 			bytes += int64(len(*vecs)) * 200
 		}
 		for _, p := range table.pages {
 			if p != nil {
-				bytes += 112 + p.cells.memory()
+				bytes += pageBytes + p.cells.memory()
 			}
 		}
 	}

@@ -47,6 +47,9 @@ func (p *profileSource) Attribute(id uint32, _ int) []query.Vec {
 	return p.pages[:n+1]
 }
 
+// ValueSets implements query.Source: it has none.
+func (p *profileSource) ValueSets(uint32, int) query.ValueSets { return nil }
+
 // Series implements query.Source. Where the profile has no such event there are no blocks; Ever is
 // not told.
 func (p *profileSource) Series(event uint32, chunk int) query.Series {

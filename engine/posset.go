@@ -31,6 +31,11 @@ func (p *posSet) has(pos uint16) bool {
 // add returns the set with pos; it is p itself where that may be written. added is false when pos
 // was there.
 func (p *posSet) add(e *epochs, pos uint16) (with *posSet, added bool) {
+	return p.addUpTo(e, pos, posSetList)
+}
+
+// addUpTo is add with another number of positions up to which they are kept as a list.
+func (p *posSet) addUpTo(e *epochs, pos uint16, most int) (with *posSet, added bool) {
 	if p == nil {
 		return &posSet{epoch: e.current, n: 1, list: []uint16{pos}}, true
 	}
@@ -39,7 +44,15 @@ func (p *posSet) add(e *epochs, pos uint16) (with *posSet, added bool) {
 	}
 	p = p.own(e)
 	p.n++
-	if p.bits == nil && len(p.list) < posSetList {
+	if p.bits == nil && len(p.list) < most {
+		if n := len(p.list); n == cap(p.list) {
+			// An eighth of room, so that lists waste little memory.
+			p.list = append(make([]uint16, 0, min(n+n/8+4, most)), p.list...)
+		}
+		if n := len(p.list); n > 0 && p.list[n-1] < pos {
+			p.list = append(p.list, pos)
+			return p, true
+		}
 		i, _ := slices.BinarySearch(p.list, pos)
 		p.list = slices.Insert(p.list, i, pos)
 		return p, true
@@ -83,6 +96,12 @@ func (p *posSet) own(e *epochs) *posSet {
 	return copied
 }
 
+// listed returns the set with its positions as a list. REQUIRES: they are bits, and p may be written.
+func (p *posSet) listed(e *epochs) *posSet {
+	list := slices.AppendSeq(make([]uint16, 0, p.n), p.each)
+	return &posSet{epoch: e.current, n: p.n, list: list}
+}
+
 // fill sets out to exactly the positions of p.
 func (p *posSet) fill(out *query.Bits) {
 	if p != nil && p.bits != nil {
@@ -118,7 +137,7 @@ func (p *posSet) memory() int64 {
 	if p == nil {
 		return 0
 	}
-	bytes := int64(56 + 2*cap(p.list))
+	bytes := int64(48 + 2*cap(p.list))
 	if p.bits != nil {
 		bytes += query.ChunkSize / 8
 	}

@@ -318,6 +318,9 @@ func (x *restorer) column(r *wire.Reader, key [4]uint64) {
 				}
 			}
 		}
+		if c.sets && r.Err() == nil {
+			table.indexPage(&x.s.epochs, c.dict, p, uint16(first))
+		}
 	}
 }
 

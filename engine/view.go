@@ -77,6 +77,19 @@ func (v *View) Attribute(id uint32, chunk int) []query.Vec {
 	return v.root.columns[i].vecs(chunk)
 }
 
+// ValueSets implements query.Source.
+func (v *View) ValueSets(id uint32, chunk int) query.ValueSets {
+	i := columnsOfEveryShard + int(id) - int(query.FirstAttribute)
+	if id < query.FirstAttribute || i >= len(v.root.columns) {
+		return nil
+	}
+	c := v.root.columns[i]
+	if chunk >= len(c.chunks) || c.chunks[chunk] == nil || c.chunks[chunk].sets == nil {
+		return nil
+	}
+	return c.chunks[chunk].sets
+}
+
 // Series implements query.Source.
 func (v *View) Series(event uint32, chunk int) query.Series {
 	s := v.root.series(event, chunk)

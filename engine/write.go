@@ -11,7 +11,7 @@ import (
 )
 
 func newAttributeColumn(epoch uint64, t tree.Type) *column {
-	c := &column{epoch: epoch, t: t}
+	c := &column{epoch: epoch, t: t, sets: t == tree.StringType || t == tree.BoolType}
 	if t == tree.StringType || t == tree.ListType {
 		c.dict = newDictionary(t)
 	}

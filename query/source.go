@@ -14,6 +14,9 @@ type Source interface {
 	// it does not cover has no value. The built-ins AttrFirstSeen and AttrLastSeen are served (over
 	// all events, also future ones); AttrUserID and AttrAnonymousID are not (use ID, UserID, Find).
 	Attribute(id uint32, chunk int) []Vec
+	// ValueSets returns who has which value of an attribute of strings or booleans in a chunk, nil where
+	// the source keeps no such sets (or nobody has a value). They tell the same as the pages.
+	ValueSets(attribute uint32, chunk int) ValueSets
 	// Series returns the events of one name in one chunk; a zero Series when there are none.
 	Series(event uint32, chunk int) Series
 	// Events returns, ascending, the event ids that have a series in the chunk.
@@ -27,6 +30,24 @@ type Source interface {
 	Find(id string) (ordinal uint32, ok bool)
 	// InList fills out with the members of a static list.
 	InList(list uint32, chunk int, out *Bits)
+}
+
+// ValueSets is one attribute over one chunk, value by value. It is immutable while the source is read.
+type ValueSets interface {
+	// Dict is the dictionary of the codes, the same one for all chunks; nil for booleans, whose codes
+	// are 0 and 1.
+	Dict() Dict
+	// Codes returns the codes of the values somebody has, ascending.
+	Codes() []uint32
+	// Holders returns who has the value of a code, nobody where it is not in Codes.
+	Holders(code uint32) Holders
+}
+
+// Holders is a set of N positions of a chunk: Bits, or where that is nil the ascending List.
+type Holders struct {
+	N    int
+	List []uint16
+	Bits *Bits
 }
 
 // PageRows is the number of positions one page of an attribute covers.

@@ -223,6 +223,7 @@ var _ query.Source = nobody{}
 func (nobody) Chunks() int                             { return 0 }
 func (nobody) Profiles(_ int, out *query.Bits)         { *out = query.Bits{} }
 func (nobody) Attribute(uint32, int) []query.Vec       { return nil }
+func (nobody) ValueSets(uint32, int) query.ValueSets   { return nil }
 func (nobody) Series(uint32, int) query.Series         { return query.Series{} }
 func (nobody) Events(int) []uint32                     { return nil }
 func (nobody) ID(uint32) string                        { return "" }

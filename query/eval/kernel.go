@@ -95,9 +95,7 @@ func (t *vecTest) table(d query.Dict) *codeTable {
 
 // codesEval decides each code when it is first met.
 func (t *vecTest) codesEval(v *query.Vec, table *codeTable, cand, out []uint64) {
-	if n := v.Dict.Len(); n > len(table.decided) {
-		table.decided = append(table.decided, make([]uint8, n-len(table.decided))...)
-	}
+	t.admit(table, v.Dict)
 	clear(out)
 	switch {
 	case v.U8 != nil:
@@ -108,6 +106,13 @@ func (t *vecTest) codesEval(v *query.Vec, table *codeTable, cand, out []uint64) 
 		narrowCodes(t, v, v.U32[:v.Rows], table.decided, cand, out)
 	default:
 		eachRow(v, cand, out, func(raw int64) bool { return t.decide(v.Dict, table.decided, raw) })
+	}
+}
+
+// admit gives a table room for all codes of its dictionary, which may have grown.
+func (t *vecTest) admit(table *codeTable, d query.Dict) {
+	if n := d.Len(); n > len(table.decided) {
+		table.decided = append(table.decided, make([]uint8, n-len(table.decided))...)
 	}
 }
 

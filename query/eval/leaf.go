@@ -15,13 +15,27 @@ type columnRunner struct {
 	column
 	run  *run
 	test *vecTest
+	sets setTest
 }
 
 func (p columnTest) bind(r *run) runner {
-	return &columnRunner{column: p.column, run: r, test: newVecTest(p.test)}
+	c := &columnRunner{column: p.column, run: r, test: newVecTest(p.test)}
+	c.sets.test = c.test
+	return c
+}
+
+// valueSets returns the sets of the attribute's values, nil where there are none.
+func (c *columnRunner) valueSets(s *scope) query.ValueSets {
+	if c.property || c.t != tree.StringType && c.t != tree.BoolType {
+		return nil
+	}
+	return c.run.src.ValueSets(c.id, s.chunk)
 }
 
 func (c *columnRunner) cost(s *scope) float64 {
+	if c.valueSets(s) != nil {
+		return 1000
+	}
 	each := 0.5
 	if c.test.holds != nil {
 		each = 2
@@ -36,6 +50,9 @@ func (c *columnRunner) eval(s *scope, cand, out []uint64) {
 		} else {
 			clear(out)
 		}
+		return
+	}
+	if sets := c.valueSets(s); sets != nil && c.sets.eval(sets, cand, out) {
 		return
 	}
 	const words = query.PageRows / 64

@@ -20,6 +20,7 @@ type Source struct {
 	ordinals map[string]uint32
 	profiles []query.Bits
 	attrs    map[uint32][][]query.Vec // by attribute and chunk
+	sets     map[uint32][]*valueSets  // the same; nil where none are kept
 	series   []map[uint32]query.Series
 	lists    map[uint32][]query.Bits
 }
@@ -43,7 +44,7 @@ func NewSources(h *History, s *Schema, shards int, rng *rand.Rand) []*Source {
 
 func newSource(h *History, s *Schema, profiles []*Profile, rng *rand.Rand) *Source {
 	src := &Source{history: h, chunks: 1 + rng.IntN(3), at: map[uint32]*Profile{}, ordinals: map[string]uint32{},
-		attrs: map[uint32][][]query.Vec{}, lists: map[uint32][]query.Bits{}}
+		attrs: map[uint32][][]query.Vec{}, sets: map[uint32][]*valueSets{}, lists: map[uint32][]query.Bits{}}
 	if len(profiles) > 10_000 {
 		src.chunks = max(src.chunks, len(profiles)/10_000)
 	}
@@ -111,6 +112,9 @@ func (s *Source) place(rng *rand.Rand) uint32 {
 
 func (s *Source) fillAttribute(id uint32, t tree.Type, rng *rand.Rand, value func(*Profile) tree.Value) {
 	s.attrs[id] = make([][]query.Vec, s.chunks)
+	s.sets[id] = make([]*valueSets, s.chunks)
+	shared := newDict()
+	alone := rng.IntN(2) == 0 // one dictionary for all chunks, so that there may be sets
 	for chunk := range s.chunks {
 		pages := make([][]tree.Value, query.ChunkSize/query.PageRows)
 		end := 0 // pages in use
@@ -125,13 +129,19 @@ func (s *Source) fillAttribute(id uint32, t tree.Type, rng *rand.Rand, value fun
 			}
 			(*page)[i%query.PageRows], end = v, int(i/query.PageRows)+1
 		}
-		shared, own := newDict(), rng.IntN(4) == 0
+		own := !alone && rng.IntN(4) == 0
+		if !alone {
+			shared = newDict()
+		}
 		for _, values := range pages[:end] {
 			d := shared
 			if own {
 				d = newDict()
 			}
 			s.attrs[id][chunk] = append(s.attrs[id][chunk], encode(shorten(values, rng), t, d, rng))
+		}
+		if (t == tree.StringType || t == tree.BoolType) && alone && id >= query.FirstAttribute && rng.IntN(3) > 0 {
+			s.sets[id][chunk] = newValueSets(s.attrs[id][chunk], shared, t, rng)
 		}
 	}
 }
@@ -272,6 +282,14 @@ func (s *Source) Attribute(id uint32, chunk int) []query.Vec {
 		return nil
 	}
 	return s.attrs[id][chunk]
+}
+
+// ValueSets implements query.Source.
+func (s *Source) ValueSets(id uint32, chunk int) query.ValueSets {
+	if s.sets[id] == nil || s.sets[id][chunk] == nil {
+		return nil
+	}
+	return s.sets[id][chunk]
 }
 
 // Series implements query.Source.

@@ -1,0 +1,145 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/musterdb/muster/query"
+)
+
+// maxValueSets is the number of different values in a chunk up to which a string or boolean attribute
+// keeps a set of profiles for each of them.
+const maxValueSets = 256
+
+// valueSetList is the largest number of positions kept as a list in a value's set: as many as take
+// the memory of bits. With it the sets of an attribute take at most two bytes a profile, however its
+// values are spread.
+const valueSetList = query.ChunkSize / 16
+
+// valueSets has, for one attribute and one chunk, the set of profiles of each value. It is derived
+// from the column and follows every write of it.
+type valueSets struct {
+	epoch uint64
+	dict  *Dictionary // nil for booleans
+	codes []uint32    // that somebody has, ascending
+	sets  []*posSet   // by place in codes, none empty
+}
+
+var _ query.ValueSets = (*valueSets)(nil)
+
+// Dict implements query.ValueSets.
+func (v *valueSets) Dict() query.Dict { return dictOrNil(v.dict) }
+
+// Codes implements query.ValueSets.
+func (v *valueSets) Codes() []uint32 { return v.codes }
+
+// Holders implements query.ValueSets.
+func (v *valueSets) Holders(code uint32) query.Holders {
+	i, ok := slices.BinarySearch(v.codes, code)
+	if !ok {
+		return query.Holders{}
+	}
+	set := v.sets[i]
+	return query.Holders{N: set.n, List: set.list, Bits: set.bits}
+}
+
+// own returns v, or a copy that may be written.
+func (v *valueSets) own(e *epochs) *valueSets {
+	if !e.isFrozen(v.epoch) {
+		return v
+	}
+	return &valueSets{epoch: e.current, dict: v.dict, codes: slices.Clone(v.codes), sets: slices.Clone(v.sets)}
+}
+
+// add puts a position into the set of a code; false when there would be too many sets. REQUIRES: v is
+// owned, and pos is in no set.
+func (v *valueSets) add(e *epochs, pos uint16, code uint32) bool {
+	i, known := slices.BinarySearch(v.codes, code)
+	if !known {
+		if len(v.codes) == maxValueSets {
+			return false
+		}
+		v.codes = slices.Insert(v.codes, i, code)
+		v.sets = slices.Insert(v.sets, i, nil)
+	}
+	v.sets[i], _ = v.sets[i].addUpTo(e, pos, valueSetList)
+	return true
+}
+
+// remove takes a position out of the set of a code. REQUIRES: v is owned, and pos is in it.
+func (v *valueSets) remove(e *epochs, pos uint16, code uint32) {
+	i, _ := slices.BinarySearch(v.codes, code)
+	set, _ := v.sets[i].remove(e, pos)
+	switch {
+	case set.n == 0:
+		v.codes, v.sets = slices.Delete(v.codes, i, i+1), slices.Delete(v.sets, i, i+1)
+		return
+	case set.bits != nil && set.n < valueSetList/2:
+		set = set.listed(e)
+	}
+	v.sets[i] = set
+}
+
+// index follows a change of one cell: pos had a value and code from, or none, and has to, or none.
+// REQUIRES: t is owned.
+func (t *pageTable) index(e *epochs, dict *Dictionary, pos uint16, from, to int64, had, has bool) {
+	if t.crowded || had == has && from == to {
+		return
+	}
+	if t.sets == nil {
+		t.sets = &valueSets{epoch: e.current, dict: dict}
+	}
+	t.sets = t.sets.own(e)
+	if had {
+		t.sets.remove(e, pos, uint32(from))
+	}
+	if has && !t.sets.add(e, pos, uint32(to)) {
+		t.sets, t.crowded = nil, true
+	}
+}
+
+// indexPage enters the rows of a page, all of them new, into the sets.
+func (t *pageTable) indexPage(e *epochs, dict *Dictionary, p *page, first uint16) {
+	for row := range uint16(query.PageRows) {
+		if raw, ok := p.raw(int(row)); ok {
+			t.index(e, dict, first+row, 0, raw, false, true)
+		}
+	}
+}
+
+// check compares the sets with the column they are derived from.
+func (v *valueSets) check(t *pageTable) bool {
+	total := 0
+	for i, set := range v.sets {
+		if set.n == 0 || set.n != len(positions(set)) || i > 0 && v.codes[i-1] >= v.codes[i] {
+			return false
+		}
+		total += set.n
+	}
+	for n, p := range t.pages {
+		if p == nil {
+			continue
+		}
+		for row := range query.PageRows {
+			raw, ok := p.raw(row)
+			if !ok {
+				continue
+			}
+			i, known := slices.BinarySearch(v.codes, uint32(raw))
+			if !known || !v.sets[i].has(uint16(n*query.PageRows+row)) {
+				return false
+			}
+			total--
+		}
+	}
+	return total == 0
+}
+
+func (v *valueSets) memory() (bytes int64) {
+	if v == nil {
+		return 0
+	}
+	for _, set := range v.sets {
+		bytes += set.memory()
+	}
+	return bytes + int64(64+4*cap(v.codes)+8*cap(v.sets))
+}

@@ -1,0 +1,85 @@
+package eval
+
+import (
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// mostListed is the number of positions in the lists of the wanted values above which the column is
+// read instead: it costs about as much as a list of so many.
+const mostListed = 24 * 1024
+
+// setTest asks the sets of an attribute's values. It remembers which codes of the dictionary are wanted.
+type setTest struct {
+	test   *vecTest
+	wanted []uint32 // scratch
+}
+
+// eval sets out to the candidates whose value is in the set of the test; false when reading the column
+// is cheaper.
+func (t *setTest) eval(sets query.ValueSets, cand, out []uint64) bool {
+	t.want(sets)
+	listed := 0
+	for _, code := range t.wanted {
+		listed += len(sets.Holders(code).List)
+	}
+	if listed > mostListed {
+		return false
+	}
+	if len(t.wanted) == 1 {
+		if h := sets.Holders(t.wanted[0]); h.Bits != nil {
+			intersect(h.Bits, cand, out)
+			return true
+		}
+	}
+	clear(out)
+	for _, code := range t.wanted {
+		h := sets.Holders(code)
+		if h.Bits != nil {
+			for w := range out {
+				out[w] |= h.Bits[w]
+			}
+		}
+		for _, pos := range h.List {
+			out[pos>>6] |= 1 << (pos & 63)
+		}
+	}
+	for w := range out {
+		out[w] &= cand[w]
+	}
+	return true
+}
+
+func intersect(b *query.Bits, cand, out []uint64) {
+	cand, out = cand[:len(b)], out[:len(b)]
+	for w := range b {
+		out[w] = cand[w] & b[w]
+	}
+}
+
+// want sets t.wanted to the codes the test admits.
+func (t *setTest) want(sets query.ValueSets) {
+	t.wanted = t.wanted[:0]
+	switch {
+	case t.test.present:
+		t.wanted = append(t.wanted, sets.Codes()...)
+	case t.test.typ == tree.BoolType:
+		for _, code := range sets.Codes() {
+			if t.test.integer(int64(code)) {
+				t.wanted = append(t.wanted, code)
+			}
+		}
+	case t.test.holds == nil:
+		for _, s := range t.test.table(sets.Dict()).spans {
+			t.wanted = append(t.wanted, uint32(s.lo))
+		}
+	default:
+		table := t.test.table(sets.Dict())
+		t.test.admit(table, sets.Dict())
+		for _, code := range sets.Codes() {
+			if t.test.decide(sets.Dict(), table.decided, int64(code)) {
+				t.wanted = append(t.wanted, code)
+			}
+		}
+	}
+}
