@@ -22,13 +22,12 @@ type Ask struct {
 
 // asker answers statements: parse, check, prepare, scatter to the views of all shards, merge.
 type asker struct {
-	node   *Node
-	slots  slots
-	frozen *frozen
+	node  *Node
+	slots slots
 }
 
 func newAsker(n *Node) *asker {
-	return &asker{node: n, slots: make(slots, n.config.Evaluations), frozen: newFrozen(n)}
+	return &asker{node: n, slots: make(slots, n.config.Evaluations)}
 }
 
 // stretchChunks is the largest number of chunks evaluated without yielding: some milliseconds.
@@ -117,18 +116,15 @@ func (a *asker) run(ctx context.Context, q *tree.Query, schema query.Schema, max
 	if err := checkOverflow(q.Stmt, schema, v); err != nil {
 		return nil, err
 	}
-	if q.AsOf == nil { // with as of, segments are computed and not those of the last refresh
-		refreshed, err := a.frozen.substitute(ctx, q.Stmt, schema, v)
-		if err != nil {
-			return nil, err
-		}
-		schema = refreshed
-	}
-	plan, err := exec.Prepare(q, schema, exec.Options{Now: v.now, MaxRows: maxRows, Budget: a.node.config.StatementBytes})
+	v.sets = newSets(ctx, a.node, v)
+	plan, err := exec.Prepare(q, schema, exec.Options{Now: v.now, MaxRows: maxRows, Budget: a.node.config.StatementBytes, Sets: v.sets})
 	if err != nil {
 		return nil, err
 	}
 	answer, err := a.rounds(ctx, plan, v)
+	if err == nil {
+		err = v.sets.failed()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -15,8 +15,15 @@ type Changes interface {
 	// Append takes the changes of one entry, often none. It comes after the entry is applied and before
 	// anybody is told so; it must not wait. An entry may come again after a restart.
 	Append(shard int, seq uint64, changes []engine.Change)
-	// Restored says that a shard's state was restored as of seq: the changes before it do not come.
-	Restored(shard int, seq uint64)
+	// Mark says that at an instant (Unix ms) a segment begins or ends to be, in the entry that is appended
+	// next.
+	Mark(shard int, at int64, segment string, begins bool)
+	// Restored says that a shard's state was restored as of seq and of an instant: the changes before it do
+	// not come.
+	Restored(shard int, seq uint64, at int64)
+	// Past returns the membership of a segment as it was at an instant; now is the present one. It is an
+	// unknownPast where that is not known. It may be called from any goroutine.
+	Past(ctx context.Context, shard int, segment string, at int64, now *Membership) (*Membership, error)
 	// Sync makes the changes up to seq durable; after it the log may be cut there.
 	Sync(shard int, seq uint64) error
 	Close() error
@@ -53,26 +60,28 @@ func (n *Node) IDs(shard int, ordinals []uint32, ids []string) []string {
 	return n.shards[shard].state.Load().IDs(ordinals, ids)
 }
 
-// SegmentMembers copies the live membership of a segment in a shard: bits by ordinal in chunks, nil for
-// an empty one, as of seq.
-func (n *Node) SegmentMembers(ctx context.Context, shard int, segment string) (seq uint64, chunks [][]uint64, err error) {
+// SegmentMembers copies the live membership of a segment in a shard.
+func (n *Node) SegmentMembers(ctx context.Context, shard int, segment string) (*Membership, error) {
 	view := n.shards[shard].state.Load().View()
 	defer view.Release()
 	members, ok := view.Members(segment)
 	if !ok {
-		return 0, nil, noSegment(segment)
+		return nil, noSegment(segment)
 	}
-	chunks = make([][]uint64, view.Chunks())
-	for chunk := range chunks {
-		if err := ctx.Err(); err != nil {
-			return 0, nil, err
-		}
-		var bits query.Bits
-		if members.Fill(chunk, &bits); bits.Any() {
-			chunks[chunk] = bits[:]
-		}
+	m := &Membership{Seq: view.Seq(), At: view.Time()}
+	m.fill(view, members)
+	return m, ctx.Err()
+}
+
+// SegmentCount returns the number of members of a segment in a shard, as of seq.
+func (n *Node) SegmentCount(shard int, segment string) (seq uint64, count int64, err error) {
+	view := n.shards[shard].state.Load().View()
+	defer view.Release()
+	members, ok := view.Members(segment)
+	if !ok {
+		return 0, 0, noSegment(segment)
 	}
-	return view.Seq(), chunks, nil
+	return view.Seq(), members.Count, nil
 }
 
 // Person is what is told of a profile beside its canonical id.

@@ -23,7 +23,7 @@ func (a *asker) bind(ctx context.Context, p tree.Pred, schema query.Schema, v *v
 	if err != nil {
 		return nil, fmt.Errorf("load zone of the workspace: %w", err)
 	}
-	env := &eval.Env{Schema: schema, Now: v.now, Zone: zone}
+	env := &eval.Env{Schema: schema, Now: v.now, Zone: zone, Sets: v.sets}
 	ranks, err := eval.Ranks(env, p)
 	if err != nil {
 		return nil, err
@@ -84,24 +84,6 @@ func (b *bound) over(ctx context.Context, pieces []stretch) ([][]query.Bits, err
 		return nil
 	})
 	return sets, err
-}
-
-// evaluate returns the members of a checked predicate, per shard and chunk.
-func (a *asker) evaluate(ctx context.Context, p tree.Pred, schema query.Schema, v *views) ([][]query.Bits, error) {
-	b, err := a.bind(ctx, p, schema, v)
-	if err != nil {
-		return nil, err
-	}
-	pieces := v.stretches(stretchChunks)
-	sets, err := b.over(ctx, pieces)
-	if err != nil {
-		return nil, err
-	}
-	shards := make([][]query.Bits, len(v.all))
-	for i, piece := range pieces {
-		shards[piece.shard] = append(shards[piece.shard], sets[i]...)
-	}
-	return shards, nil
 }
 
 // has tells whether one profile satisfies the predicate.

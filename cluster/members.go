@@ -106,7 +106,7 @@ func (n *Node) findMembers(ctx context.Context, pred tree.Pred, from position, l
 	return found, stats, nil
 }
 
-// bindText checks a parsed predicate and compiles it, frozen segments as of their last refresh.
+// bindText checks a parsed predicate and compiles it, held segments as of their last refresh.
 func (a *asker) bindText(ctx context.Context, pred tree.Pred, v *views) (*bound, error) {
 	schema := a.node.Schema()
 	checked, _, err := check.Predicate(pred, schema)
@@ -116,13 +116,12 @@ func (a *asker) bindText(ctx context.Context, pred tree.Pred, v *views) (*bound,
 	if err := checkOverflow(checked, schema, v); err != nil {
 		return nil, err
 	}
-	var segments []*tree.InSegment
-	eachPredSegment(checked, func(s *tree.InSegment) { segments = append(segments, s) })
-	schema, err = a.frozen.freeze(ctx, segments, schema, v)
-	if err != nil {
-		return nil, err
+	v.sets = newSets(ctx, a.node, v)
+	b, err := a.bind(ctx, checked, schema, v)
+	if err == nil {
+		err = v.sets.failed()
 	}
-	return a.bind(ctx, checked, schema, v)
+	return b, err
 }
 
 // behind drops the stretches that end before a position and cuts the one that holds it.

@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/engine/member"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/tree"
 )
 
 // refreshLook is how often the refresher looks for segments whose ranks are due.
@@ -38,10 +40,10 @@ func (n *Node) dueRefreshes() []string {
 	state := n.registry.state.Load()
 	now := n.config.Clock().UnixMilli()
 	for _, text := range state.Segments() {
-		if !hasRank(text.Tree().Pred) {
+		if !member.HasRank(text.Tree().Pred) {
 			continue
 		}
-		period := n.asker.frozen.period(text.Tree()).Milliseconds()
+		period := n.refreshPeriod(text.Tree()).Milliseconds()
 		for _, s := range n.shards {
 			x, ok := s.state.Load().Segment(text.Name)
 			if ok && x.Held && (x.Version != text.Version || now-x.RefreshedAt >= period) {
@@ -51,6 +53,13 @@ func (n *Node) dueRefreshes() []string {
 		}
 	}
 	return due
+}
+
+func (n *Node) refreshPeriod(s *tree.Segment) time.Duration {
+	if ms, ok := s.Refresh.Millis(); ok && ms > 0 {
+		return time.Duration(ms) * time.Millisecond
+	}
+	return n.config.DefaultRefresh
 }
 
 // refresh computes the cuts of one segment and proposes them.

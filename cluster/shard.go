@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/engine/identity"
 )
 
@@ -52,13 +53,18 @@ func newShard(ctx context.Context, number int, ec engine.Config) (*shard, error)
 
 // Apply implements raft.FSM: decode, call, hand over, return.
 func (s *shard) Apply(l *raft.Log) any {
-	result, err := s.state.Load().Apply(l.Index, l.Data)
+	state := s.state.Load()
+	before := state.Catalog()
+	result, err := state.Apply(l.Index, l.Data)
 	s.bytes.Add(int64(len(l.Data)))
 	if err != nil {
 		return applied{err: fmt.Errorf("apply entry %d of shard %d: %w", l.Index, s.number, err)}
 	}
 	s.since.CompareAndSwap(0, result.Now)
 	if s.sink != nil {
+		if result.Kind == engine.CatalogCommand && result.Refused == 0 {
+			s.markSegments(before, result.Now, l.Data)
+		}
 		s.sink.Append(s.number, l.Index, result.Changes)
 	}
 	a := applied{outcomes: slices.Clone(result.Outcomes)}
@@ -84,6 +90,22 @@ func (s *shard) Apply(l *raft.Log) any {
 	return a
 }
 
+// markSegments tells who hears of changes which segment begins or ends with a change of the catalog.
+func (s *shard) markSegments(before *catalog.State, now int64, entry []byte) {
+	command, err := engine.DecodeCommand(entry)
+	if err != nil {
+		return // it was applied: it can be decoded
+	}
+	switch change := command.Change; change.Kind {
+	case catalog.PutSegment:
+		if _, had := before.SegmentText(change.Segment.Name); !had {
+			s.sink.Mark(s.number, now, change.Segment.Name, true)
+		}
+	case catalog.DropSegment:
+		s.sink.Mark(s.number, now, change.Name, false)
+	}
+}
+
 // signal wakes whoever listens, if it is not awake already.
 func signal(c chan<- struct{}) {
 	select {
@@ -106,7 +128,7 @@ func (s *shard) Restore(snapshot io.ReadCloser) error {
 	s.state.Store(state)
 	s.since.Store(state.Time())
 	if s.sink != nil {
-		s.sink.Restored(s.number, state.Seq())
+		s.sink.Restored(s.number, state.Seq(), state.Time())
 	}
 	return snapshot.Close()
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/engine/member"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/check"
 	"github.com/musterdb/muster/query/syntax"
@@ -141,7 +142,15 @@ func (n *Node) saveSegment(ctx context.Context, q *tree.Query, stmt *tree.Create
 	if err != nil {
 		return nil, err
 	}
-	return warnings, n.awaitCatalog(ctx, state.Version())
+	if err := n.awaitCatalog(ctx, state.Version()); err != nil {
+		return nil, err
+	}
+	if member.HasRank(segment.Pred) { // its first members; the refresher would come within a second
+		if err := n.refresh(ctx, segment.Name); err != nil {
+			n.config.Log.Warn("segment was not refreshed", "segment", segment.Name, "err", err)
+		}
+	}
+	return warnings, nil
 }
 
 // DropSegment removes a segment. It is refused while other segments ask it: they could not be

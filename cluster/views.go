@@ -15,7 +15,7 @@ type views struct {
 	all []*engine.View
 	now int64 // the newer of the clock and of what the shards have seen: nothing acknowledged is hidden
 
-	frozen map[uint32]*membership
+	sets *sets // of the statement; nil: none
 }
 
 func (n *Node) takeViews() *views {
@@ -29,18 +29,10 @@ func (n *Node) takeViews() *views {
 
 // source is a shard as the language reads it.
 func (v *views) source(shard int) query.Source {
-	if v.frozen == nil {
+	if v.sets == nil {
 		return v.all[shard]
 	}
-	return frozenSource{Source: v.all[shard], shard: shard, lists: v.frozen}
-}
-
-// freeze adds the members of a frozen segment to the sources.
-func (v *views) freeze(m *membership) {
-	if v.frozen == nil {
-		v.frozen = map[uint32]*membership{}
-	}
-	v.frozen[m.id] = m
+	return setSource{Source: v.all[shard], shard: shard, sets: v.sets}
 }
 
 func (v *views) release() {

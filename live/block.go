@@ -2,6 +2,7 @@ package live
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 
 	"github.com/musterdb/muster/engine"
@@ -16,7 +17,7 @@ const pieceSize = 512
 // data and segments under the log's lock and reads on without it.
 //
 // A piece is its length, then: code of its segment (with the name where it is used first), seq, N,
-// version, at, cause, exits, enters.
+// version, at, cause, how many exit and enter, their ordinals, their ids.
 type block struct {
 	first, end Position // of the first profile; behind the last
 	data       []byte   // nil: only in the store
@@ -34,11 +35,25 @@ type piece struct {
 	version uint64
 	at      int64
 	cause   engine.Cause
-	exits   []string
-	enters  []string
+	exits   int      // the first of the profiles; the others enter
+	ids     []string // of the profiles
+	places  []uint32 // their ordinals
 }
 
-func (p *piece) count() int { return len(p.exits) + len(p.enters) }
+func (p *piece) count() int { return len(p.ids) }
+
+// The causes of pieces without profiles, which say that a segment begins or ends to be: what is not
+// known of it before the first is that it was not there.
+const (
+	segmentBegins engine.Cause = 0xf0 + iota
+	segmentEnds
+)
+
+// mark is a piece of a segment that begins or ends to be.
+type mark struct {
+	segment string
+	piece
+}
 
 // add appends a piece; scratch is reused.
 func (b *block) add(segment string, p *piece, scratch []byte) []byte {
@@ -56,11 +71,15 @@ func (b *block) add(segment string, p *piece, scratch []byte) []byte {
 	s = binary.AppendUvarint(s, p.version)
 	s = binary.AppendVarint(s, p.at)
 	s = append(s, byte(p.cause))
-	for _, side := range [][]string{p.exits, p.enters} {
-		s = binary.AppendUvarint(s, uint64(len(side)))
-		for _, id := range side {
-			s = wire.AppendString(s, id)
-		}
+	s = binary.AppendUvarint(s, uint64(p.exits))
+	s = binary.AppendUvarint(s, uint64(len(p.ids)-p.exits))
+	last := int64(0)
+	for _, ordinal := range p.places {
+		s = binary.AppendVarint(s, int64(ordinal)-last)
+		last = int64(ordinal)
+	}
+	for _, id := range p.ids {
+		s = wire.AppendString(s, id)
 	}
 	if len(b.data) == 0 {
 		b.first, b.latest = Position{p.seq, p.n}, p.at
@@ -89,7 +108,8 @@ type head struct {
 	at      int64
 	cause   engine.Cause
 	exits   int
-	rest    *wire.Reader // behind the number of exits
+	enters  int
+	rest    *wire.Reader // behind these numbers
 }
 
 // next returns the next piece; ok is false at the end or where the bytes are damaged, which err tells.
@@ -109,7 +129,8 @@ func (s *scanner) next() (h head, ok bool, err error) {
 		s.segments = h.code + 1
 	}
 	h.seq, h.n, h.version, h.at = r.Uvarint(), int(r.Uint32()), r.Uvarint(), r.Varint()
-	h.cause, h.exits, h.rest = engine.Cause(r.Byte()), r.Count(1), r
+	h.cause, h.exits, h.rest = engine.Cause(r.Byte()), r.Count(2), r
+	h.enters = r.Count(2)
 	if r.Err() != nil {
 		return head{}, false, r.Err()
 	}
@@ -117,30 +138,30 @@ func (s *scanner) next() (h head, ok bool, err error) {
 	return h, true, nil
 }
 
-// profiles calls fn with each profile of a piece, exits first. Ids alias the block.
-func (h *head) profiles(fn func(n int, enter bool, id string) bool) error {
-	n := h.n
-	for range h.exits {
-		if !fn(n, false, h.rest.String()) {
-			return h.rest.Err()
+// places calls fn with the ordinal of each profile of a piece, exits first.
+func (h *head) places(fn func(enter bool, ordinal uint32)) error {
+	ordinal := int64(0)
+	for i := range h.exits + h.enters {
+		ordinal += h.rest.Varint()
+		if ordinal < 0 || ordinal > math.MaxUint32 || h.rest.Err() != nil {
+			return wire.ErrMalformed
 		}
-		n++
+		fn(i >= h.exits, uint32(ordinal))
 	}
-	for range h.rest.Count(1) {
-		if !fn(n, true, h.rest.String()) {
-			return h.rest.Err()
-		}
-		n++
-	}
-	return h.rest.Done()
+	return nil
 }
 
-// counts returns how many leave and enter. It uses up the piece.
-func (h *head) counts() (exits, enters int) {
-	for range h.exits {
-		h.rest.Bytes()
+// profiles calls fn with the id of each profile of a piece, exits first. Ids alias the block.
+func (h *head) profiles(fn func(n int, enter bool, id string) bool) error {
+	for range h.exits + h.enters {
+		h.rest.Varint()
 	}
-	return h.exits, h.rest.Count(1)
+	for i := range h.exits + h.enters {
+		if !fn(h.n+i, i >= h.exits, h.rest.String()) {
+			return h.rest.Err()
+		}
+	}
+	return h.rest.Done()
 }
 
 // loadBlock makes a block of bytes out of the store.
@@ -159,7 +180,6 @@ func loadBlock(data []byte) (*block, error) {
 			b.first, b.latest = Position{h.seq, h.n}, h.at
 		}
 		b.latest = max(b.latest, h.at)
-		exits, enters := h.counts()
-		b.end = Position{h.seq, h.n + exits + enters}
+		b.end = Position{h.seq, h.n + h.exits + h.enters}
 	}
 }

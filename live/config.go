@@ -10,6 +10,9 @@ import (
 
 // Source is what the log needs of the shards.
 type Source interface {
+	// Count returns the number of members of a segment in a shard as of one seq. It is asked with the
+	// shard's log locked, as IDs is.
+	Count(shard int, segment string) (seq uint64, count int64, err error)
 	// IDs appends the canonical id of each ordinal of a shard to ids, "" for one that names nobody. During
 	// Append it still knows the profiles that the entry removed.
 	IDs(shard int, ordinals []uint32, ids []string) []string
@@ -21,6 +24,7 @@ type Source interface {
 // chunk is empty.
 type Members struct {
 	Seq    uint64
+	At     int64 // the shard's time, Unix ms
 	Chunks [][]uint64
 }
 
@@ -41,23 +45,33 @@ type Store interface {
 
 // Config is how a Log runs. Zero values mean the defaults named here.
 type Config struct {
-	Cluster     string // id of the cluster; required
-	Incarnation uint64 // changes when a shard's log is not the continuation of what it was; 1
-	Shards      int    // required
-	Source      Source // required
-	Stores      []Store
-	MemoryBytes int64         // of blocks in memory, at least four a shard; 256 MiB
-	BlockBytes  int           // of one block, the unit of storing and forgetting; 64 KiB
-	DiskBytes   int64         // of blocks in all stores; 2 GiB
-	Age         time.Duration // of the oldest block; 7 days
-	Consumers   Table         // of acknowledged cursors; kept in memory only without one
-	Now         func() time.Time
-	Log         *slog.Logger
+	Cluster string // id of the cluster; required
+	// Incarnations of the shards' logs: one changes when a log is not the continuation of what it was. All
+	// are 1 without them.
+	Incarnations []uint64
+	Shards       int    // required
+	Source       Source // required
+	Stores       []Store
+	// Checkpoints keep memberships, so that those of an instant are found without reading all changes
+	// since; none without them.
+	Checkpoints     []Store
+	CheckpointBytes int64         // of changes of a shard after which it is time for one; 16 MiB
+	CheckpointEvery time.Duration // or after this, where there are any; 24 h
+	MemoryBytes     int64         // of blocks in memory, at least four a shard; 256 MiB
+	BlockBytes      int           // of one block, the unit of storing and forgetting; 64 KiB
+	DiskBytes       int64         // of blocks in all stores; 2 GiB
+	Age             time.Duration // of the oldest block; 7 days
+	Consumers       Table         // of acknowledged cursors; kept in memory only without one
+	Now             func() time.Time
+	Log             *slog.Logger
 }
 
 func (c Config) withDefaults() Config {
-	if c.Incarnation == 0 {
-		c.Incarnation = 1
+	if c.CheckpointBytes == 0 {
+		c.CheckpointBytes = 16 << 20
+	}
+	if c.CheckpointEvery == 0 {
+		c.CheckpointEvery = 24 * time.Hour
 	}
 	if c.MemoryBytes == 0 {
 		c.MemoryBytes = 256 << 20
@@ -81,6 +95,13 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+func (c *Config) incarnation(shard int) uint64 {
+	if len(c.Incarnations) == 0 {
+		return 1
+	}
+	return c.Incarnations[shard]
+}
+
 // Validate reports all that is wrong with c at once.
 func (c Config) Validate() error {
 	var errs []error
@@ -93,6 +114,9 @@ func (c Config) Validate() error {
 	bad(c.Shards < 1, "Shards is %d, want 1 or more", c.Shards)
 	bad(c.Source == nil, "Source is missing")
 	bad(len(c.Stores) != 0 && len(c.Stores) != c.Shards, "%d Stores for %d shards", len(c.Stores), c.Shards)
+	bad(len(c.Checkpoints) != 0 && len(c.Checkpoints) != len(c.Stores), "%d Checkpoints for %d Stores", len(c.Checkpoints), len(c.Stores))
+	bad(len(c.Incarnations) != 0 && len(c.Incarnations) != c.Shards, "%d Incarnations for %d shards", len(c.Incarnations), c.Shards)
+	bad(c.CheckpointBytes < 0 || c.CheckpointEvery < 0, "CheckpointBytes and CheckpointEvery must be positive")
 	bad(c.MemoryBytes < 0 || c.BlockBytes < 0 || c.DiskBytes < 0 || c.Age < 0, "MemoryBytes, BlockBytes, DiskBytes and Age must be positive")
 	return errors.Join(errs...)
 }

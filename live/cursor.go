@@ -25,10 +25,10 @@ func after(seq uint64) Position { return Position{Seq: seq + 1} }
 
 // Cursor is how far somebody has heard. It is a value of its own: changing one changes no other.
 type Cursor struct {
-	cluster     uint64 // hash of the cluster's id
-	incarnation uint64
-	shards      []Position
-	paging      paging
+	cluster      uint64   // hash of the cluster's id
+	incarnations []uint64 // of the shards' logs
+	shards       []Position
+	paging       paging
 }
 
 // paging is the place within a snapshot that is being sent: below ordinal next of shard.
@@ -41,16 +41,16 @@ type paging struct {
 // ErrCursor says that a text is no cursor, or was changed.
 var ErrCursor = errors.New("not a cursor")
 
-const cursorVersion = 1
+const cursorVersion = 2
 
 // String returns the cursor as clients keep it.
 func (c *Cursor) String() string {
 	b := make([]byte, 0, 32+8*len(c.shards))
 	b = append(b, cursorVersion)
 	b = binary.LittleEndian.AppendUint64(b, c.cluster)
-	b = binary.AppendUvarint(b, c.incarnation)
 	b = binary.AppendUvarint(b, uint64(len(c.shards)))
-	for _, p := range c.shards {
+	for i, p := range c.shards {
+		b = binary.AppendUvarint(b, c.incarnations[i])
 		b = binary.AppendUvarint(b, p.Seq)
 		b = binary.AppendUvarint(b, uint64(p.N))
 	}
@@ -75,9 +75,10 @@ func ParseCursor(text string) (*Cursor, error) {
 	}
 	c := &Cursor{cluster: binary.LittleEndian.Uint64(body[1:])}
 	r := wire.NewReader(body[9:])
-	c.incarnation = r.Uvarint()
-	c.shards = make([]Position, r.Count(2))
+	n := r.Count(3)
+	c.incarnations, c.shards = make([]uint64, n), make([]Position, n)
 	for i := range c.shards {
+		c.incarnations[i] = r.Uvarint()
 		c.shards[i] = Position{Seq: r.Uvarint(), N: int(r.Uint32())}
 	}
 	if r.Err() == nil && r.Len() > 0 {
@@ -89,7 +90,7 @@ func ParseCursor(text string) (*Cursor, error) {
 	return c, nil
 }
 
-// Clone returns a copy.
+// Clone returns a copy. Incarnations are never changed.
 func (c *Cursor) Clone() *Cursor {
 	copied := *c
 	copied.shards = slices.Clone(c.shards)
@@ -109,7 +110,7 @@ func (c *Cursor) Paging() bool { return c.paging.active }
 // Behind tells whether d has heard something that c has not. Cursors of different logs are behind one
 // another.
 func (c *Cursor) Behind(d *Cursor) bool {
-	if c.cluster != d.cluster || c.incarnation != d.incarnation || len(c.shards) != len(d.shards) {
+	if c.cluster != d.cluster || !slices.Equal(c.incarnations, d.incarnations) {
 		return true
 	}
 	if c.paging.active && (!d.paging.active || c.paging.shard < d.paging.shard || c.paging.shard == d.paging.shard && c.paging.next < d.paging.next) {

@@ -7,6 +7,7 @@
 //	block         a stretch of one shard's log, 64 KiB of encoded changes (block.go)
 //	Cursor        how far somebody has heard: a position in every shard, opaque outside (cursor.go)
 //	Subscription  somebody who follows one segment from a cursor or from a snapshot (subscription.go)
+//	checkpoint    memberships that were kept, so that those of an instant are found (checkpoint.go, past.go)
 //	Consumers     the cursors that durable subscribers have acknowledged (consumers.go)
 //
 // A reader has no queue: it is a position in the log, so a slow one costs nothing and is told to start

@@ -26,6 +26,7 @@ type fakeShards struct {
 
 type fakeEntry struct {
 	seq     uint64
+	at      int64
 	changes []engine.Change
 }
 
@@ -51,7 +52,7 @@ func (f *fakeShards) IDs(shard int, ordinals []uint32, ids []string) []string {
 func (f *fakeShards) Members(_ context.Context, shard int, segment string) (*Members, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	m := &Members{Seq: f.seqs[shard]}
+	m := &Members{Seq: f.seqs[shard], At: f.time}
 	for o := range f.members[shard][segment] {
 		for len(m.Chunks) <= int(o>>16) {
 			m.Chunks = append(m.Chunks, nil)
@@ -64,13 +65,20 @@ func (f *fakeShards) Members(_ context.Context, shard int, segment string) (*Mem
 	return m, nil
 }
 
+// Count implements Source.
+func (f *fakeShards) Count(shard int, segment string) (seq uint64, count int64, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.seqs[shard], int64(len(f.members[shard][segment])), nil
+}
+
 // step makes one entry of a shard, of up to most changes a segment, and returns it.
 func (f *fakeShards) step(r *rand.Rand, shard, most int) fakeEntry {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.seqs[shard] += 1 + uint64(r.IntN(3)) // raft has entries of its own
 	f.time += int64(r.IntN(1000))
-	e := fakeEntry{seq: f.seqs[shard]}
+	e := fakeEntry{seq: f.seqs[shard], at: f.time}
 	n := 0
 	for _, segment := range f.segments {
 		if r.IntN(3) > 0 {

@@ -153,7 +153,7 @@ func restart(t *testing.T, l *Log, cfg Config, f *fakeShards, r *rand.Rand) *Log
 		}
 	} else { // without the last sync
 		l.stop()
-		<-l.ended
+		l.running.Wait()
 	}
 	l = openTest(t, cfg)
 	for shard := range f.entries {
@@ -171,7 +171,7 @@ func restart(t *testing.T, l *Log, cfg Config, f *fakeShards, r *rand.Rand) *Log
 		}
 		from = r.IntN(from + 1)
 		if from > 0 {
-			l.Restored(shard, entries[from-1].seq)
+			l.Restored(shard, entries[from-1].seq, entries[from-1].at)
 		}
 		for _, e := range entries[from:] {
 			l.Append(shard, e.seq, e.changes)
@@ -286,7 +286,7 @@ func TestResync(t *testing.T) {
 		want string
 	}{
 		{Config{Cluster: "other", Shards: 1, Source: f}, ReasonCluster},
-		{Config{Incarnation: 2, Shards: 1, Source: f}, ReasonIncarnation},
+		{Config{Incarnations: []uint64{2}, Shards: 1, Source: f}, ReasonIncarnation},
 		{Config{Shards: 2, Source: f}, ReasonIncarnation},
 	} {
 		other := openTest(t, c.cfg)
@@ -300,7 +300,7 @@ func TestResync(t *testing.T) {
 	// A state restored beyond what the log has: there is a gap, so everything before is void.
 	cursor := l.Now().String()
 	f.seqs[0] += 100
-	l.Restored(0, f.seqs[0])
+	l.Restored(0, f.seqs[0], f.time)
 	if got := reason(l, cursor); got != ReasonHorizon {
 		t.Errorf("a cursor before the gap: %s", got)
 	}
@@ -330,7 +330,7 @@ func TestRetention(t *testing.T) {
 		t.Errorf("%d bytes on disk", bytes)
 	}
 	l.stop()
-	<-l.ended
+	l.running.Wait()
 	l = openTest(t, cfg)
 	defer l.Close()
 	var resync *ResyncError
@@ -445,7 +445,7 @@ func TestStalledReaders(t *testing.T) {
 
 // TestCursors: a cursor comes back as it was; a changed one is none.
 func TestCursors(t *testing.T) {
-	c := &Cursor{cluster: 1 << 63, incarnation: 3, shards: []Position{{1, 2}, {1 << 40, 1 << 20}}}
+	c := &Cursor{cluster: 1 << 63, incarnations: []uint64{3, 1 << 62}, shards: []Position{{1, 2}, {1 << 40, 1 << 20}}}
 	for range 2 {
 		text := c.String()
 		back, err := ParseCursor(text)
@@ -471,7 +471,7 @@ func TestCursors(t *testing.T) {
 }
 
 func FuzzParseCursor(f *testing.F) {
-	c := &Cursor{cluster: 5, incarnation: 3, shards: []Position{{1, 2}}}
+	c := &Cursor{cluster: 5, incarnations: []uint64{3}, shards: []Position{{1, 2}}}
 	f.Add(c.String())
 	f.Add("")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -528,50 +528,5 @@ func TestConsumers(t *testing.T) {
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// TestStats: enters, exits and sizes are those of the history.
-func TestStats(t *testing.T) {
-	r := rand.New(rand.NewPCG(9, 9))
-	f := newFakeShards(3, "A", "B")
-	_, stores := newFakeStores(3)
-	l := openTest(t, Config{Shards: 3, Source: f, Stores: stores, BlockBytes: 4 << 10, MemoryBytes: 64 << 10})
-	defer l.Close()
-	since := f.time
-	for range 150 {
-		shard := r.IntN(3)
-		e := f.step(r, shard, 400)
-		l.Append(shard, e.seq, e.changes)
-		l.storeAll()
-	}
-	until := f.time - 5000
-	got, err := l.Stats(context.Background(), "A", since+5000, until, 7000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if int(got.Size) != len(f.list("A")) || got.Since != since+5000 {
-		t.Errorf("size %d since %d", got.Size, got.Since)
-	}
-	for i, x := range got.Stretches {
-		enters, exits, size := int64(0), int64(0), int64(0)
-		end := min(x.From+7000, until)
-		for k, item := range f.history {
-			if f.of[k] != "A" || item.At >= end {
-				continue
-			}
-			net := int64(-1)
-			if item.Enter {
-				net = 1
-			}
-			size += net
-			if item.At >= x.From {
-				enters += (net + 1) / 2
-				exits += (1 - net) / 2
-			}
-		}
-		if x.Enters != enters || x.Exits != exits || x.Size != size {
-			t.Errorf("stretch %d: %+v, want %d %d %d", i, x, enters, exits, size)
-		}
 	}
 }

@@ -16,17 +16,20 @@ import (
 // Log is the change log of all shards of a node. Append, Restored and Sync of one shard come from one
 // goroutine at a time; everything else may be called from any.
 type Log struct {
-	cfg       Config
-	cluster   uint64
-	shards    []*shardLog
-	consumers *Consumers
-	wakes     wakes
-	memory    atomic.Int64 // bytes of blocks in memory
+	cfg     Config
+	cluster uint64
+	shards  []*shardLog
+	// incarnations are those of the shards; they never change
+	incarnations []uint64
+	consumers    *Consumers
+	tally        *tally
+	wakes        wakes
+	memory       atomic.Int64 // bytes of blocks in memory
 
 	stop    context.CancelFunc
 	stopped context.Context
 	work    chan struct{} // capacity 1: there may be blocks to store
-	ended   chan struct{}
+	running sync.WaitGroup
 }
 
 // Open opens a log with what its stores hold. It must be closed.
@@ -35,13 +38,20 @@ func Open(cfg Config) (*Log, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	l := &Log{cfg: cfg, cluster: xxh3.HashString(cfg.Cluster), work: make(chan struct{}, 1), ended: make(chan struct{})}
+	l := &Log{cfg: cfg, cluster: xxh3.HashString(cfg.Cluster), work: make(chan struct{}, 1)}
+	l.tally = newTally(cfg.Age)
 	for i := range cfg.Shards {
-		s := &shardLog{number: i, log: l}
+		s := &shardLog{number: i, log: l, incarnation: cfg.incarnation(i)}
+		l.incarnations = append(l.incarnations, s.incarnation)
 		if len(cfg.Stores) > 0 {
 			s.store = cfg.Stores[i]
 			if err := s.recover(); err != nil {
 				return nil, fmt.Errorf("open change log of shard %d: %w", i, err)
+			}
+		}
+		if len(cfg.Checkpoints) > 0 {
+			if err := s.openCheckpoints(cfg.Checkpoints[i]); err != nil {
+				return nil, fmt.Errorf("open checkpoints of shard %d: %w", i, err)
 			}
 		}
 		l.shards = append(l.shards, s)
@@ -51,14 +61,19 @@ func Open(cfg Config) (*Log, error) {
 		return nil, fmt.Errorf("open consumers: %w", err)
 	}
 	l.stopped, l.stop = context.WithCancel(context.Background())
-	go l.run()
+	recovered := make([]int, len(l.shards))
+	for i, s := range l.shards {
+		recovered[i] = len(s.mu.blocks)
+	}
+	l.running.Go(l.run)
+	l.running.Go(func() { l.keepCourse(recovered) })
 	return l, nil
 }
 
 // Close stores what it can and ends every subscription with ErrClosed.
 func (l *Log) Close() error {
 	l.stop()
-	<-l.ended
+	l.running.Wait()
 	errs := []error{l.consumers.flush()}
 	for _, s := range l.shards {
 		errs = append(errs, s.sync(0))
@@ -77,26 +92,43 @@ func (l *Log) Append(shard int, seq uint64, changes []engine.Change) {
 	s.mu.Lock()
 	grown, sealed := s.appendLocked(seq, changes)
 	s.mu.Unlock()
+	l.grew(grown, sealed)
+	if len(changes) > 0 {
+		l.wakes.wake(changes)
+	}
+}
+
+// Mark says that at an instant a segment of a shard begins or ends to be. It belongs to the entry that is
+// appended next.
+func (l *Log) Mark(shard int, at int64, segment string, begins bool) {
+	s := l.shards[shard]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := mark{segment, piece{at: at, cause: segmentEnds}}
+	if begins {
+		m.cause = segmentBegins
+	}
+	s.mu.marks = append(s.mu.marks, m)
+}
+
+func (l *Log) grew(grown int64, sealed bool) {
 	if grown > 0 && l.memory.Add(grown) > l.cfg.MemoryBytes {
 		l.evict()
 	}
 	if sealed {
 		l.signal()
 	}
-	if len(changes) > 0 {
-		l.wakes.wake(changes)
-	}
 }
 
-// Restored says that a shard's state was restored as of seq: what happened before is known only if the
-// log has it.
-func (l *Log) Restored(shard int, seq uint64) {
+// Restored says that a shard's state was restored as of seq and of an instant: what happened before is
+// known only if the log has it.
+func (l *Log) Restored(shard int, seq uint64, at int64) {
 	s := l.shards[shard]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if seq > s.mu.head {
 		l.memory.Add(-s.forgetLocked(after(seq)))
-		s.mu.head = seq
+		s.mu.head, s.mu.dropped = seq, max(s.mu.dropped, at)
 	}
 }
 
@@ -146,7 +178,6 @@ const storeRetry = time.Second
 
 // run stores sealed blocks, drops what is too old, and keeps acknowledged cursors.
 func (l *Log) run() {
-	defer close(l.ended)
 	tick := time.NewTicker(storeRetry)
 	defer tick.Stop()
 	for {
@@ -190,28 +221,36 @@ func (l *Log) retain() {
 
 // shardLog is the log of one shard.
 type shardLog struct {
-	number int
-	log    *Log
-	store  Store      // may be nil
-	write  sync.Mutex // one writer of the store at a time; taken before mu
+	number      int
+	incarnation uint64
+	log         *Log
+	store       Store       // may be nil
+	write       sync.Mutex  // one writer of the store at a time; taken before mu
+	points      checkpoints // without a store there are none
 
 	mu struct {
 		sync.Mutex
-		blocks  []*block      // ascending; the last one may be open
-		base    uint64        // number of blocks[0]
-		horizon Position      // what is before it is gone
-		head    uint64        // last entry appended
-		held    int64         // bytes in memory
-		dropped int64         // greatest At of what was dropped, Unix ms
-		synced  uint64        // as the store's state says
-		behind  chan struct{} // closed by the next Append; nil while nobody waits
+		blocks  []*block        // ascending; the last one may be open
+		base    uint64          // number of blocks[0]
+		horizon Position        // what is before it is gone
+		head    uint64          // last entry appended
+		held    int64           // bytes in memory
+		dropped int64           // greatest At of what was dropped, Unix ms
+		synced  uint64          // as the store's state says
+		behind  chan struct{}   // closed by the next Append; nil while nobody waits
+		marks   []mark          // of the entry that is appended next
+		changed map[string]bool // segments with changes since the last checkpoint
+		fresh   int64           // bytes since then
 		ids     []string
+		places  []uint32
 		scratch []byte
 		piece   piece
 	}
 }
 
 func (s *shardLog) appendLocked(seq uint64, changes []engine.Change) (grown int64, sealed bool) {
+	marks := s.mu.marks
+	s.mu.marks = marks[:0]
 	if seq <= s.mu.head {
 		return 0, false
 	}
@@ -220,24 +259,43 @@ func (s *shardLog) appendLocked(seq uint64, changes []engine.Change) (grown int6
 		close(s.mu.behind)
 		s.mu.behind = nil
 	}
+	put := func(segment string) {
+		s.mu.piece.seq = seq
+		bytes, full := s.putLocked(segment)
+		grown, sealed = grown+bytes, sealed || full
+	}
+	for i := range marks {
+		s.mu.piece = marks[i].piece
+		put(marks[i].segment)
+	}
 	for i := range changes {
 		c := &changes[i]
-		ids := s.log.cfg.Source.IDs(s.number, c.Exits, s.mu.ids[:0])
-		ids = s.log.cfg.Source.IDs(s.number, c.Enters, ids)
+		s.mu.places = append(append(s.mu.places[:0], c.Exits...), c.Enters...)
+		ids := s.log.cfg.Source.IDs(s.number, s.mu.places, s.mu.ids[:0])
 		s.mu.ids = ids
+		s.log.tally.add(c.Segment, c.At, int64(len(c.Enters)), int64(len(c.Exits)))
 		for from := 0; from < len(ids); from += pieceSize {
 			to := min(from+pieceSize, len(ids))
-			cut := min(max(len(c.Exits), from), to)
-			s.mu.piece = piece{seq: seq, n: c.N + from, version: c.Version, at: c.At, cause: c.Cause, exits: ids[from:cut], enters: ids[cut:to]}
-			b, fresh := s.openLocked()
-			sealed = sealed || fresh
-			before := len(b.data)
-			s.mu.scratch = b.add(c.Segment, &s.mu.piece, s.mu.scratch)
-			grown += int64(len(b.data) - before)
+			exits := min(max(len(c.Exits)-from, 0), to-from)
+			s.mu.piece = piece{n: c.N + from, version: c.Version, at: c.At, cause: c.Cause, exits: exits, ids: ids[from:to], places: s.mu.places[from:to]}
+			put(c.Segment)
 		}
 	}
 	clear(s.mu.ids)
+	return grown, sealed
+}
+
+// putLocked appends s.mu.piece.
+func (s *shardLog) putLocked(segment string) (grown int64, sealed bool) {
+	b, sealed := s.openLocked()
+	before := len(b.data)
+	s.mu.scratch = b.add(segment, &s.mu.piece, s.mu.scratch)
+	grown = int64(len(b.data) - before)
 	s.mu.held += grown
+	s.mu.fresh += grown
+	if s.points.store != nil {
+		s.mu.changed[segment] = true
+	}
 	return grown, sealed
 }
 

@@ -46,7 +46,7 @@ func (s *shardLog) recover() error {
 		if st, err = decodeState(coded); err != nil {
 			return err
 		}
-		if st.incarnation != s.log.cfg.Incarnation {
+		if st.incarnation != s.incarnation {
 			st = state{}
 		}
 	}
@@ -118,7 +118,7 @@ func (s *shardLog) sync(seq uint64) error {
 		s.mu.blocks[n-1].sealed = true
 	}
 	head, synced := s.mu.head, s.mu.synced
-	st := state{s.log.cfg.Incarnation, head, s.mu.horizon, s.mu.dropped}
+	st := state{s.incarnation, head, s.mu.horizon, s.mu.dropped}
 	s.mu.Unlock()
 	if head < seq {
 		return fmt.Errorf("entry %d has not been appended, the last is %d", seq, head)
@@ -166,7 +166,7 @@ func (s *shardLog) retain(bytes, oldest int64) (freed int64, err error) {
 	s.mu.base += uint64(drop)
 	s.mu.blocks = slices.Clone(s.mu.blocks[drop:])
 	s.mu.held -= freed
-	st := state{s.log.cfg.Incarnation, s.mu.synced, s.mu.horizon, s.mu.dropped}
+	st := state{s.incarnation, s.mu.synced, s.mu.horizon, s.mu.dropped}
 	s.mu.Unlock()
 	if err := s.store.Commit(st.encode()); err != nil {
 		return freed, err

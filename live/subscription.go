@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"math/bits"
+	"slices"
 	"time"
 )
 
@@ -93,7 +94,7 @@ func (l *Log) Subscribe(ctx context.Context, q Request) (*Subscription, error) {
 
 // Now returns the cursor behind everything there is.
 func (l *Log) Now() *Cursor {
-	c := &Cursor{cluster: l.cluster, incarnation: l.cfg.Incarnation, shards: make([]Position, len(l.shards))}
+	c := &Cursor{cluster: l.cluster, incarnations: l.incarnations, shards: make([]Position, len(l.shards))}
 	for i, s := range l.shards {
 		s.mu.Lock()
 		c.shards[i] = after(s.mu.head)
@@ -107,7 +108,7 @@ func (l *Log) owns(c *Cursor) error {
 	switch {
 	case c.cluster != l.cluster:
 		return &ResyncError{ReasonCluster}
-	case c.incarnation != l.cfg.Incarnation || len(c.shards) != len(l.shards):
+	case !slices.Equal(c.incarnations, l.incarnations):
 		return &ResyncError{ReasonIncarnation}
 	}
 	return nil

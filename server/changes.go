@@ -215,7 +215,7 @@ func (s *Server) getStats(w *answer, r *http.Request) error {
 		return err
 	}
 	values := r.URL.Query()
-	to, err := timeParam(values, "to", s.cfg.Now())
+	to, err := timeParam(values, "to", s.cfg.Now().Truncate(time.Hour).Add(time.Hour)) // the hour that goes on is a step
 	if err != nil {
 		return err
 	}
@@ -233,6 +233,9 @@ func (s *Server) getStats(w *answer, r *http.Request) error {
 		}
 	}
 	step = max(step, time.Millisecond)
+	if step >= time.Hour {
+		from = from.Truncate(15 * time.Minute)
+	}
 	if to.Sub(from)/step > 10_000 {
 		return problem(api.CodeLimit, "there would be more than 10,000 steps")
 	}

@@ -65,6 +65,13 @@ func (f *fakeLive) Members(_ context.Context, shard int, _ string) (*live.Member
 	return &live.Members{Seq: f.seqs[shard], Chunks: [][]uint64{words}}, nil
 }
 
+// Count implements live.Source.
+func (f *fakeLive) Count(shard int, _ string) (seq uint64, count int64, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.seqs[shard], int64(len(f.members[shard])), nil
+}
+
 // People implements Live.
 func (f *fakeLive) People(_ context.Context, ids, names []string) ([]*render.Person, error) {
 	people := make([]*render.Person, len(ids))

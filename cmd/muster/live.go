@@ -34,6 +34,10 @@ func openChanges(c nodeConfig, db *persist.DB, n *cluster.Node) (*changes, error
 			return nil, err
 		}
 		lc.Stores = append(lc.Stores, store)
+		if store, err = persist.NewChanges(db, fmt.Sprintf("checkpoints-%03d", shard)); err != nil {
+			return nil, err
+		}
+		lc.Checkpoints = append(lc.Checkpoints, store)
 	}
 	consumers, err := persist.NewTable(db, "consumers")
 	if err != nil {
@@ -49,6 +53,12 @@ func openChanges(c nodeConfig, db *persist.DB, n *cluster.Node) (*changes, error
 		return nil, errors.Join(err, log.Close())
 	}
 	return &changes{log, n, webhooks}, nil
+}
+
+// Past implements cluster.Changes.
+func (c *changes) Past(ctx context.Context, shard int, segment string, at int64, now *cluster.Membership) (*cluster.Membership, error) {
+	was, err := c.Log.Past(ctx, shard, segment, at, (*live.Members)(now))
+	return (*cluster.Membership)(was), err
 }
 
 // Webhooks is where the webhooks of the node are kept.
@@ -69,9 +79,11 @@ type liveSource struct{ *cluster.Node }
 
 // Members implements live.Source.
 func (s liveSource) Members(ctx context.Context, shard int, segment string) (*live.Members, error) {
-	seq, chunks, err := s.SegmentMembers(ctx, shard, segment)
-	if err != nil {
-		return nil, err
-	}
-	return &live.Members{Seq: seq, Chunks: chunks}, nil
+	m, err := s.SegmentMembers(ctx, shard, segment)
+	return (*live.Members)(m), err
+}
+
+// Count implements live.Source.
+func (s liveSource) Count(shard int, segment string) (seq uint64, count int64, err error) {
+	return s.SegmentCount(shard, segment)
 }

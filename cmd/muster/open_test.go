@@ -239,7 +239,7 @@ func TestNodeFreezesRankedSegments(t *testing.T) {
 	c := testConfig(t.TempDir())
 	c.Tune = func(cc *cluster.Config) {
 		cc.Clock = func() time.Time { return now.Add(time.Duration(clock.Load())) }
-		cc.TickEvery = -1
+		cc.TickEvery = 20 * time.Millisecond
 	}
 	n := openTest(t, c)
 	set := func(message, user string, ltv int64) {
@@ -266,9 +266,14 @@ func TestNodeFreezesRankedSegments(t *testing.T) {
 	}
 	wantAnswer(t, n, fmt.Sprintf(`count where in segment "Rich" and user_id = "user-99" as of %s`, now.Add(time.Hour).UTC().Format(time.RFC3339)), "1")
 	clock.Store(int64(11 * time.Minute))
-	if in, err := n.MemberOf(t.Context(), "Top", "user-99"); err != nil || !in {
-		t.Errorf("user-99 in Top after a refresh: %v, %v", in, err)
-	}
+	await(t, "a refresh of Top", func() bool {
+		in, err := n.MemberOf(t.Context(), "Top", "user-99")
+		return err == nil && in
+	})
+	await(t, "a refresh of Rich", func() bool {
+		in, err := n.MemberOf(t.Context(), "Rich", "user-99")
+		return err == nil && in
+	})
 	wantAnswer(t, n, `count where in segment "Rich" and user_id = "user-19"`, "0")
 	counts("3")
 }

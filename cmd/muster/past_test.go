@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/musterdb/muster/api"
+)
+
+// pastPoint is what was known of all segments at an instant.
+type pastPoint struct {
+	at      int64
+	members map[string][]string
+}
+
+// TestWasInSegment: while messages arrive, a segment is replaced, time passes and the node is restarted,
+// the members of instants are noted; afterwards every one is answered as it was, as a set, for one
+// profile and by why.
+func TestWasInSegment(t *testing.T) {
+	n := newLiveNode(t)
+	begun := time.Now()
+	for i := range 30 {
+		n.send(fmt.Sprintf(`{"type":"identify","userId":"u%d","messageId":"i%d","traits":{"plan":"free","score":%d}}`, i, i, i),
+			fmt.Sprintf(`{"type":"track","userId":"u%d","messageId":"f%d","event":"Order","properties":{"amount":1}}`, i, i))
+	}
+	names := []string{"Buyers", "Pro", "Top"}
+	n.query(`create segment "Buyers" as did "Order" in last 1 second`)
+	n.query(`create segment "Pro" as plan = "pro"`)
+	n.query(`create segment "Top" refresh every 1 second as in top 5 by score`)
+	r := rand.New(rand.NewPCG(3, 14))
+	var points []pastPoint
+	for round := range 5 {
+		for i := range 15 {
+			user := r.IntN(30)
+			n.send(fmt.Sprintf(`{"type":"identify","userId":"u%d","messageId":"r%d-%d","traits":{"plan":%q,"score":%d}}`, user, round, i, []string{"pro", "free"}[r.IntN(2)], r.IntN(50)),
+				fmt.Sprintf(`{"type":"track","userId":"u%d","messageId":"o%d-%d","event":"Order","properties":{"amount":2}}`, r.IntN(30), round, i))
+			points = n.note(points, names)
+		}
+		if round == 2 {
+			n.query(`create or replace segment "Pro" as plan = "pro" and score > 10`)
+		}
+		if round%2 == 1 {
+			n.stop()
+			n.open()
+		}
+	}
+	if len(points) < 5 {
+		t.Fatalf("only %d instants were noted", len(points))
+	}
+	for _, p := range points {
+		at := time.UnixMilli(p.at).UTC().Format("2006-01-02T15:04:05.000Z")
+		for _, name := range names {
+			text := fmt.Sprintf("was in segment %q at %s", name, at)
+			if got := n.query("list where " + text); !slices.Equal(got, p.members[name]) {
+				t.Errorf("%s: %v, want %v", text, got, p.members[name])
+			}
+			was := slices.Contains(p.members[name], "u7")
+			why, err := n.api.Query(t.Context(), api.QueryRequest{Query: `why profile "u7" where ` + text})
+			if err != nil || len(why.Rows) != 1 || why.Rows[0][1] != was {
+				t.Errorf("why %s: %v, %v, want %v", text, why, err, was)
+			}
+			if got := n.query(fmt.Sprintf(`count where user_id = "u7" and not %s`, text)); (got[0] == "0") != was {
+				t.Errorf("not %s: %v, and it was %v", text, got, was)
+			}
+		}
+	}
+	early := begun.Add(-time.Hour).UTC().Format(time.RFC3339)
+	for text, want := range map[string]string{
+		`count where was in segment "Pro" at ` + early:                                   "did not exist yet",
+		`count where was in segment "Pro" at 2100-01-01`:                                 "future",
+		`create segment "Past" as was in segment "Pro" at 2026-01-01`:                    "a saved segment cannot",
+		`explain count where was in segment "Nobody" at 2026-01-01 and in segment "Top"`: "no segment",
+	} {
+		if _, err := n.api.Query(t.Context(), api.QueryRequest{Query: text}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+// note adds the members of now, if nothing has changed while they were asked for.
+func (n *liveNode) note(points []pastPoint, names []string) []pastPoint {
+	p := pastPoint{members: map[string][]string{}}
+	for _, name := range names {
+		p.members[name] = n.members(name)
+	}
+	p.at = time.Now().UnixMilli()
+	await(n.t, "the next millisecond", func() bool { return time.Now().UnixMilli() > p.at })
+	for _, name := range names {
+		if again := n.members(name); !slices.Equal(again, p.members[name]) {
+			return points
+		}
+	}
+	return append(points, p)
+}

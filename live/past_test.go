@@ -1,0 +1,213 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/musterdb/muster/engine"
+)
+
+// TestPast: at random instants of a random history, with logs that are closed, crash and replay, with
+// memory for a fraction and checkpoints now and then, the membership of an instant is what it was.
+func TestPast(t *testing.T) {
+	for seed := range 8 {
+		t.Run(seedName(seed), func(t *testing.T) { randomPast(t, uint64(seed)) })
+	}
+}
+
+func randomPast(t *testing.T, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 7))
+	const shards = 2
+	f := newFakeShards(shards, "A", "B")
+	_, stores := newFakeStores(shards)
+	_, checkpoints := newFakeStores(shards)
+	cfg := Config{Shards: shards, Source: f, Stores: stores, Checkpoints: checkpoints, BlockBytes: 4 << 10, MemoryBytes: 40 << 10,
+		DiskBytes: 1 << 30, Age: 1 << 60, CheckpointBytes: 6 << 10, CheckpointEvery: 1 << 50}
+	l := openTest(t, cfg)
+	started := f.time
+	kept := 0
+	for range 300 {
+		shard := r.IntN(shards)
+		e := f.step(r, shard, 1+r.IntN(300)*r.IntN(2))
+		l.Append(shard, e.seq, e.changes)
+		l.storeAll()
+		switch r.IntN(20) {
+		case 0:
+			if err := l.Sync(shard, e.seq); err != nil {
+				t.Fatal(err)
+			}
+		case 1:
+			l = restart(t, l, cfg, f, r)
+		case 2, 3, 4:
+			l.checkpointAll(context.Background())
+		case 5, 6:
+			f.checkPast(t, l, r, seed, started)
+		}
+		for _, s := range l.shards {
+			kept = max(kept, len(s.points.all))
+		}
+	}
+	if kept < 2 {
+		t.Errorf("seed %d: at most %d checkpoints were there", seed, kept)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkPast holds the membership of a random instant against the history.
+func (f *fakeShards) checkPast(t *testing.T, l *Log, r *rand.Rand, seed uint64, started int64) {
+	t.Helper()
+	shard, k := r.IntN(len(f.seqs)), r.IntN(len(f.segments))
+	segment, at := f.segments[k], started+r.Int64N(f.time-started+1)
+	now, err := f.Members(context.Background(), shard, segment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := l.Past(context.Background(), shard, segment, at, now)
+	if err != nil {
+		t.Fatalf("seed %d: %v", seed, err)
+	}
+	want := map[string]bool{}
+	for i, item := range f.history {
+		if f.of[i] == segment && item.Shard == shard && item.At <= at {
+			want[item.Profile] = item.Enter
+		}
+	}
+	members := 0
+	for _, in := range want {
+		if in {
+			members++
+		}
+	}
+	if got.Count() != members {
+		t.Fatalf("seed %d: %d members at %d, want %d", seed, got.Count(), at, members)
+	}
+	for _, o := range got.from(0, 1<<20) {
+		if !want[idOf(shard, o)] {
+			t.Fatalf("seed %d: %d is a member at %d", seed, o, at)
+		}
+	}
+}
+
+// TestPastUnknown: what is not known is told, with the instant from which on it is: before a segment was
+// made, and before what is kept. A segment that was dropped and made again was what it was.
+func TestPastUnknown(t *testing.T) {
+	f := newFakeShards(1, "A")
+	_, stores := newFakeStores(1)
+	l := openTest(t, Config{Shards: 1, Source: f, Stores: stores, BlockBytes: 64})
+	defer l.Close()
+	ctx := context.Background()
+	seq := uint64(0)
+	entry := func(at int64, enters, exits []uint32) {
+		seq++
+		c := engine.Change{Seq: seq, Segment: "A", At: at, Cause: engine.ByEvent, Enters: enters, Exits: exits}
+		l.Append(0, seq, []engine.Change{c})
+	}
+	l.Mark(0, 100, "A", true)
+	entry(100, []uint32{1}, nil)
+	entry(200, []uint32{2}, []uint32{1})
+	l.Mark(0, 300, "A", false)
+	entry(300, nil, []uint32{2})
+	l.Mark(0, 400, "A", true)
+	entry(450, []uint32{7}, nil)
+	now := &Members{Seq: seq, At: 500, Chunks: [][]uint64{make([]uint64, chunkWords)}}
+	now.Chunks[0][0] = 1 << 7
+	for _, x := range []struct {
+		at      int64
+		members []uint32
+		since   int64
+	}{{50, nil, 100}, {100, []uint32{1}, 0}, {250, []uint32{2}, 0}, {350, nil, 400}, {400, nil, 0}, {450, []uint32{7}, 0}, {600, []uint32{7}, 0}} {
+		m, err := l.Past(ctx, 0, "A", x.at, now)
+		var unknown *UnknownError
+		switch {
+		case x.since != 0:
+			if !errors.As(err, &unknown) || unknown.Since != x.since || !unknown.Made {
+				t.Errorf("at %d: %v, %+v", x.at, err, unknown)
+			}
+		case err != nil:
+			t.Errorf("at %d: %v", x.at, err)
+		case m.Count() != len(x.members) || len(x.members) > 0 && m.from(0, 9)[0] != x.members[0]:
+			t.Errorf("at %d: %v, want %v", x.at, m.from(0, 9), x.members)
+		}
+	}
+	if err := l.Sync(0, seq); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.shards[0].retain(1, 0); err != nil {
+		t.Fatal(err)
+	}
+	var unknown *UnknownError
+	if _, err := l.Past(ctx, 0, "A", 150, now); !errors.As(err, &unknown) || unknown.Made || unknown.Since < 200 {
+		t.Errorf("before what is kept: %v, %+v", err, unknown)
+	}
+}
+
+// TestCheckpointsGo: those that nobody can need are dropped, and others' when they are too many.
+func TestCheckpointsGo(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	f := newFakeShards(1, "A")
+	_, stores := newFakeStores(1)
+	kept, checkpoints := newFakeStores(1)
+	cfg := Config{Shards: 1, Source: f, Stores: stores, Checkpoints: checkpoints, BlockBytes: 1 << 10, CheckpointBytes: 1}
+	l := openTest(t, cfg)
+	for range 3 * maxCheckpoints {
+		e := f.step(r, 0, 50)
+		l.Append(0, e.seq, e.changes)
+		l.checkpointAll(context.Background())
+	}
+	places := map[uint64]bool{}
+	for at := range kept[0].blocks {
+		places[at.Seq] = true
+	}
+	if len(places) != maxCheckpoints || len(l.shards[0].points.all) != maxCheckpoints {
+		t.Errorf("%d checkpoints on disk and %d known, want %d", len(places), len(l.shards[0].points.all), maxCheckpoints)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Incarnations = []uint64{9}
+	l = openTest(t, cfg)
+	defer l.Close()
+	if n := len(l.shards[0].points.all); n != 0 {
+		t.Errorf("%d checkpoints of another incarnation are taken", n)
+	}
+}
+
+// TestMembersComeBack: a membership is the same after it was kept, sparse and dense chunks alike.
+func TestMembersComeBack(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 3))
+	m := &Members{Seq: 77, At: -5, Chunks: make([][]uint64, 600)}
+	for chunk := range m.Chunks {
+		if chunk%3 == 0 {
+			continue
+		}
+		m.Chunks[chunk] = make([]uint64, chunkWords)
+		for range []int{1, 1000, 50_000}[r.IntN(3)] {
+			o := r.IntN(chunkWords * 64)
+			m.Chunks[chunk][o>>6] |= 1 << (o & 63)
+		}
+	}
+	parts := m.encode("name")
+	if len(parts) < 2 {
+		t.Errorf("%d parts", len(parts))
+	}
+	back := &Members{}
+	for _, part := range parts {
+		if name, n, err := back.decode(part); err != nil || name != "name" || n != len(parts) {
+			t.Fatalf("%q, %d, %v", name, n, err)
+		}
+	}
+	if back.Seq != m.Seq || back.At != m.At || back.Count() != m.Count() {
+		t.Error("another membership comes back")
+	}
+	for chunk, words := range m.Chunks {
+		for i := range words {
+			if words[i] != back.Chunks[chunk][i] {
+				t.Fatalf("chunk %d, word %d", chunk, i)
+			}
+		}
+	}
+}
