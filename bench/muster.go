@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/musterdb/muster/bench/gen"
@@ -58,6 +56,7 @@ func (c MusterConfig) Validate() error {
 type Muster struct {
 	config MusterConfig
 	shards []*engine.Shard
+	pool   *exec.Pool
 }
 
 var _ Subject = (*Muster)(nil)
@@ -68,7 +67,7 @@ func NewMuster(c MusterConfig) (*Muster, error) {
 		return nil, err
 	}
 	c.setDefaults()
-	m := &Muster{config: c}
+	m := &Muster{config: c, pool: exec.NewPool(c.Workers)}
 	for i := range c.Shards {
 		shard, err := engine.New(engine.Config{Number: i})
 		if err != nil {
@@ -84,6 +83,7 @@ func (m *Muster) Name() string { return "Muster" }
 
 // Close implements Subject.
 func (m *Muster) Close() error {
+	m.pool.Close()
 	m.shards = nil
 	return nil
 }
@@ -92,9 +92,6 @@ func (m *Muster) Close() error {
 func (m *Muster) Load(ctx context.Context, shop *gen.Shop) error {
 	return newFiller(m).fill(ctx, shop)
 }
-
-// stretchChunks is how many chunks of a shard one worker takes at a time, as in a node.
-const stretchChunks = 4
 
 // Ask implements Subject.
 func (m *Muster) Ask(ctx context.Context, q Question) (Answer, Cost, error) {
@@ -113,6 +110,10 @@ func (m *Muster) Query(ctx context.Context, text string) (*query.Answer, error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := m.pool.Enter(ctx); err != nil {
+		return nil, err
+	}
+	defer m.pool.Leave()
 	views := make([]*engine.View, len(m.shards))
 	for i, shard := range m.shards {
 		views[i] = shard.View()
@@ -130,47 +131,11 @@ func (m *Muster) Query(ctx context.Context, text string) (*query.Answer, error) 
 	if err != nil {
 		return nil, err
 	}
-	for {
-		parts, err := m.scatter(ctx, plan, views)
-		if err != nil {
-			return nil, err
-		}
-		done, err := plan.Merge(parts)
-		if err != nil {
-			return nil, err
-		}
-		if done {
-			return plan.Answer()
-		}
-	}
-}
-
-type stretch struct{ shard, from, to int }
-
-// scatter computes the partials of one round with all workers.
-func (m *Muster) scatter(ctx context.Context, plan *exec.Plan, views []*engine.View) ([]*exec.Partial, error) {
-	var all []stretch
+	sources := make([]query.Source, len(views))
 	for i, v := range views {
-		for from := 0; from < v.Chunks(); from += stretchChunks {
-			all = append(all, stretch{i, from, min(from+stretchChunks, v.Chunks())})
-		}
+		sources[i] = v
 	}
-	parts := make([]*exec.Partial, len(all))
-	faults := make([]error, len(all))
-	var next atomic.Int64
-	worker := func() {
-		for i := int(next.Add(1)) - 1; i < len(all); i = int(next.Add(1)) - 1 {
-			parts[i], faults[i] = plan.Partial(ctx, views[all[i].shard], all[i].from, all[i].to)
-			runtime.Gosched()
-		}
-	}
-	var helpers sync.WaitGroup
-	for range min(m.config.Workers, len(all)) - 1 {
-		helpers.Go(worker)
-	}
-	worker()
-	helpers.Wait()
-	return parts, errors.Join(faults...)
+	return m.pool.Ask(ctx, plan, sources)
 }
 
 // textOf returns an answer as text.

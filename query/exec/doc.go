@@ -4,12 +4,13 @@
 // Its nouns: Plan (one prepared statement), Partial (what some chunks of one source contribute, plain
 // data that can travel between nodes), State (the rank cuts all nodes must share), Group and Cell
 // (one row of a breakdown and one number of it while it is being added up), Row (one profile of a
-// list).
+// list), Pool (the goroutines of a process that evaluate).
 //
-// A plan runs in rounds. In each, Partial is asked for every stretch of chunks of every source and
-// Merge is given the partials: first the cuts of ranks, then the rows; `lookalike` needs one more.
-// When Merge says done, Answer has the rows.
+// A plan runs in rounds. In each, partials are made of all chunks of all sources and Merge is given
+// them: first the cuts of ranks, then the rows; `lookalike` needs one more. When Merge says done,
+// Answer has the rows. Pool.Ask does all of that for sources of one process; Partial is for those that
+// are elsewhere.
 //
-// It must not know where sources live, nor goroutines: the caller scatters. Start reading at plan.go,
-// then group.go.
+// It must not know where sources live. Start reading at plan.go, then worker.go and ask.go for how
+// chunks are handed out, and group.go.
 package exec

@@ -225,13 +225,6 @@ func (e *explain) partial(ctx context.Context, w *worker, _ int) error {
 	if !e.analyze {
 		return nil
 	}
-	whole := w.plan.newWorker(w.src, w.from, w.to)
-	whole.env.Cuts = w.env.Cuts
-	started := time.Now()
-	if err := e.inner.partial(ctx, whole, 0); err != nil {
-		return err
-	}
-	w.part.Clauses[0] = Clause{In: whole.part.Profiles, Kept: whole.part.Members, Rows: whole.scanned.Load(), Blocks: whole.blocks.Load(), Nanos: time.Since(started).Nanoseconds()}
 	var probes []*probe
 	for _, root := range e.roots {
 		bound, err := w.probe(root)
@@ -241,22 +234,43 @@ func (e *explain) partial(ctx context.Context, w *worker, _ int) error {
 		probes = append(probes, bound)
 	}
 	var out query.Bits
-	return w.profiles(ctx, func(all *query.Bits) error {
-		for _, p := range probes {
-			p.eval(w, w.part.Clauses, all, &out)
+	for w.turn() {
+		if err := e.whole(ctx, w); err != nil {
+			return err
 		}
-		return nil
-	})
+		err := w.chunkProfiles(ctx, func(all *query.Bits) error {
+			for _, p := range probes {
+				p.eval(w, w.part.Clauses, all, &out)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// whole measures the statement over the chunk being looked at.
+func (e *explain) whole(ctx context.Context, w *worker) error {
+	whole := w.one(newKit())
+	started := time.Now()
+	if err := e.inner.partial(ctx, whole, 0); err != nil {
+		return err
+	}
+	w.part.Clauses[0].add(Clause{In: whole.part.Profiles, Kept: whole.part.Members, Rows: whole.scanned.Load(), Blocks: whole.blocks.Load(), Nanos: time.Since(started).Nanoseconds()})
+	return nil
+}
+
+func (c *Clause) add(d Clause) {
+	c.In, c.Kept = c.In+d.In, c.Kept+d.Kept
+	c.Rows, c.Blocks, c.Nanos = c.Rows+d.Rows, c.Blocks+d.Blocks, c.Nanos+d.Nanos
 }
 
 func (e *explain) merge(_ int, parts []*Partial) (bool, error) {
 	for _, part := range parts {
 		for i, c := range part.Clauses {
-			e.clauses[i].In += c.In
-			e.clauses[i].Kept += c.Kept
-			e.clauses[i].Rows += c.Rows
-			e.clauses[i].Blocks += c.Blocks
-			e.clauses[i].Nanos += c.Nanos
+			e.clauses[i].add(c)
 		}
 	}
 	return true, nil

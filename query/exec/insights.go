@@ -184,7 +184,23 @@ func (in *insights) merge(_ int, parts []*Partial) (bool, error) {
 			return false, err
 		}
 	}
+	skipMany(in.groups.all, in.skipped)
 	return true, nil
+}
+
+// skipMany adds the attributes with too many values over all partials, whatever the chunks of each.
+func skipMany(all []Group, skipped map[string]bool) {
+	values := map[string]int{}
+	for _, g := range all {
+		if g.Key[0].Str == "attribute" {
+			values[g.Key[1].Str]++
+		}
+	}
+	for name, n := range values {
+		if n > insightValues {
+			skipped[name] = true
+		}
+	}
 }
 
 func (in *insights) answer() (*query.Answer, error) {

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -54,6 +55,9 @@ func newList(p *Plan, s *tree.ListStmt) (statement, error) {
 
 func (l *list) preds() []tree.Pred { return []tree.Pred{l.stmt.Where} }
 
+// stores implements storer.
+func (l *list) stores() bool { return l.stored(sortedRows + 1) }
+
 // stored tells whether rows come in the order of storage.
 func (l *list) stored(total int64) bool {
 	return len(l.orders) == 0 && (l.limit < 0 || l.limit > sortedRows) && total > sortedRows
@@ -71,7 +75,7 @@ func (l *list) compare(a, b *Row) int {
 	case a.ID > b.ID:
 		return 1
 	}
-	return 0
+	return cmp.Compare(a.Place, b.Place)
 }
 
 // bindAll compiles expressions for the worker's source.
@@ -112,11 +116,11 @@ func (l *list) partial(ctx context.Context, w *worker, _ int) error {
 		var kept query.Bits
 		row := Row{Keys: make([]tree.Value, len(keys))} // copied when it is kept
 		for pos := range members.All {
-			row.ID = w.src.ID(w.ordinal(pos))
+			row.ID, row.Place = w.src.ID(w.ordinal(pos)), w.place(pos)
 			for i := range keys {
 				row.Keys[i] = vectors[i].Value(int(pos))
 			}
-			if added, err := top.add(row, pos, w.chunk); err != nil {
+			if added, err := top.add(row); err != nil {
 				return err
 			} else if added {
 				kept.Set(pos)
@@ -128,7 +132,7 @@ func (l *list) partial(ctx context.Context, w *worker, _ int) error {
 		for i := range columns {
 			columns[i].Chunk(w.chunk, &kept, &vectors[i])
 		}
-		return top.fill(w.chunk, vectors[:len(columns)])
+		return top.fill(w.place(0), vectors[:len(columns)])
 	})
 	w.part.Rows = top.finish()
 	return err
@@ -143,15 +147,13 @@ type topRows struct {
 	next   int  // rows before it have their columns
 }
 
-// placed is a row and where its columns are to be read.
+// placed is a row that may still lack its columns.
 type placed struct {
 	Row
-	chunk  int
-	pos    uint16
 	filled bool
 }
 
-func (t *topRows) add(row Row, pos uint16, chunk int) (bool, error) {
+func (t *topRows) add(row Row) (bool, error) {
 	limit := t.list.limit
 	if limit == 0 {
 		return false, nil
@@ -166,7 +168,7 @@ func (t *topRows) add(row Row, pos uint16, chunk int) (bool, error) {
 		return false, err
 	}
 	row.Keys = slices.Clone(row.Keys)
-	t.rows = append(t.rows, placed{Row: row, chunk: chunk, pos: pos})
+	t.rows = append(t.rows, placed{Row: row})
 	return true, nil
 }
 
@@ -183,17 +185,17 @@ func (t *topRows) cut() {
 	t.next = 0
 }
 
-// fill reads the columns of the rows of a chunk.
-func (t *topRows) fill(chunk int, columns []eval.Vector) error {
+// fill reads the columns of the rows of the chunk whose first place is given.
+func (t *topRows) fill(first uint64, columns []eval.Vector) error {
 	for ; t.next < len(t.rows); t.next++ {
 		r := &t.rows[t.next]
-		if r.filled || r.chunk != chunk {
+		if r.filled || r.Place < first || r.Place-first >= query.ChunkSize {
 			continue
 		}
 		r.filled = true
 		grown := 0
 		for c := range columns {
-			v := columns[c].Value(int(r.pos))
+			v := columns[c].Value(int(r.Place - first))
 			r.Values = append(r.Values, v)
 			grown += valueBytes(v)
 		}

@@ -119,8 +119,8 @@ func (f *facts) score(w *worker, candidates *query.Bits, top *topRows) error {
 		}
 	}
 	for pos := range candidates.All {
-		row := Row{ID: w.src.ID(w.ordinal(pos)), Keys: []tree.Value{tree.Num(tree.Decimal(scores[pos], 6))}}
-		if _, err := top.add(row, pos, w.chunk); err != nil {
+		row := Row{ID: w.src.ID(w.ordinal(pos)), Place: w.place(pos), Keys: []tree.Value{tree.Num(tree.Decimal(scores[pos], 6))}}
+		if _, err := top.add(row); err != nil {
 			return err
 		}
 	}
@@ -142,6 +142,7 @@ func (l *lookalike) merge(round int, parts []*Partial) (bool, error) {
 			return false, err
 		}
 	}
+	skipMany(l.groups.all, l.skipped)
 	return false, nil
 }
 

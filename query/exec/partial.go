@@ -48,9 +48,11 @@ type Spender struct {
 	Sum    tree.Sum
 }
 
-// Row is one profile: of a list, the values of its columns; Keys are what it is ordered by.
+// Row is one profile: of a list, the values of its columns; Keys are what it is ordered by. Place tells
+// apart profiles of one id, a user and somebody anonymous: the source's number << 32 | the ordinal.
 type Row struct {
 	ID     string
+	Place  uint64
 	Keys   []tree.Value
 	Values []tree.Value
 }

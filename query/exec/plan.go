@@ -66,6 +66,9 @@ type statement interface {
 	answer() (*query.Answer, error)
 }
 
+// storer is a statement whose rows may come in the order of storage: each chunk needs its own partial.
+type storer interface{ stores() bool }
+
 // sharer is a statement whose later rounds need what the earlier ones found.
 type sharer interface{ shared() *Partial }
 
@@ -147,18 +150,23 @@ func (p *Plan) Resume(s State) { p.state = s }
 
 // Partial computes what chunks [from, to) of a source contribute to the round that comes next.
 func (p *Plan) Partial(ctx context.Context, src query.Source, from, to int) (*Partial, error) {
-	w := p.newWorker(src, from, to)
+	f := &feed{sources: []query.Source{src}, to: min(to, src.Chunks())}
+	f.next.Store(int64(from))
+	return p.partial(ctx, p.newWorker(f, newKit()))
+}
+
+// partial is Partial of the chunks a worker is handed.
+func (p *Plan) partial(ctx context.Context, w *worker) (*Partial, error) {
 	var err error
-	if p.state.Round < p.ranks.rounds() {
+	if rounds := p.ranks.rounds(); p.state.Round < rounds {
 		err = p.ranks.partial(ctx, w)
 	} else {
-		w.env.Cuts = p.ranks.cuts(p.state)
-		err = p.stmt.partial(ctx, w, p.state.Round-p.ranks.rounds())
+		err = p.stmt.partial(ctx, w, p.state.Round-rounds)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("evaluate statement: %w", err)
 	}
-	w.part.Round, w.part.Scanned = p.state.Round, w.scanned.Load()
+	w.part.Scanned = w.scanned.Load()
 	return w.part, nil
 }
 
@@ -202,7 +210,7 @@ func (p *Plan) Answer() (*query.Answer, error) {
 }
 
 // Run answers a statement over sources of this process, one after the other: for tests and tools.
-// Servers scatter Partial themselves.
+// Servers ask a Pool.
 func (p *Plan) Run(ctx context.Context, sources []query.Source) (*query.Answer, error) {
 	for {
 		parts := make([]*Partial, 0, len(sources))

@@ -24,18 +24,43 @@ func newWhy(_ *Plan, s *tree.WhyStmt) (statement, error) { return &why{stmt: s},
 func (y *why) preds() []tree.Pred { return []tree.Pred{y.stmt.Where} }
 
 func (y *why) partial(_ context.Context, w *worker, _ int) error {
-	ordinal, ok := w.src.Find(y.stmt.Profile)
-	if chunk := int(ordinal >> query.ChunkBits); !ok || chunk < w.from || chunk >= w.to {
-		return nil
+	for w.turn() {
+		ordinal, ok := w.src.Find(y.stmt.Profile)
+		if !ok || int(ordinal>>query.ChunkBits) != w.chunk {
+			continue
+		}
+		w.part.Profiles++
+		m, err := match.Compile(match.Env{Schema: w.plan.schema, Zone: w.env.Zone, Cuts: w.env.Cuts, Sets: w.plan.opts.Sets}, y.stmt.Where)
+		if err != nil {
+			return err
+		}
+		p := match.NewProfile(w.src, w.plan.schema, ordinal)
+		rows := clauseRows(w.src.ID(ordinal), m.Explain(p, w.env.Now), 0)
+		user, ok := w.src.UserID(ordinal)
+		rows[0].Keys = []tree.Value{tree.Bool(ok && user == y.stmt.Profile)}
+		rows[0].Place = w.place(uint16(ordinal & (query.ChunkSize - 1)))
+		w.part.Rows = better(w.part.Rows, rows)
 	}
-	w.part.Profiles++
-	m, err := match.Compile(match.Env{Schema: w.plan.schema, Zone: w.env.Zone, Cuts: w.env.Cuts, Sets: w.plan.opts.Sets}, y.stmt.Where)
-	if err != nil {
-		return err
-	}
-	p := match.NewProfile(w.src, w.plan.schema, ordinal)
-	w.part.Rows = clauseRows(w.src.ID(ordinal), m.Explain(p, w.env.Now), 0)
 	return nil
+}
+
+// better returns the rows to show of two profiles, or of one and none. A user id comes before the same
+// text as an anonymous id of somebody else.
+func better(a, b []Row) []Row {
+	switch {
+	case len(a) == 0:
+		return b
+	case len(b) == 0:
+		return a
+	case a[0].Keys[0].True() != b[0].Keys[0].True():
+		if a[0].Keys[0].True() {
+			return a
+		}
+		return b
+	case a[0].Place <= b[0].Place:
+		return a
+	}
+	return b
 }
 
 // clauseRows lists a clause and its parts, indented as they are nested.
@@ -60,10 +85,7 @@ func clauseRows(id string, c match.Clause, depth int) []Row {
 
 func (y *why) merge(_ int, parts []*Partial) (bool, error) {
 	for _, part := range parts {
-		// A user id comes before the same text as an anonymous id of somebody else.
-		if len(part.Rows) > 0 && (len(y.rows) == 0 || part.Rows[0].ID == y.stmt.Profile) {
-			y.rows = part.Rows
-		}
+		y.rows = better(y.rows, part.Rows)
 	}
 	return true, nil
 }

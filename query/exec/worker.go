@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/musterdb/muster/query"
@@ -9,33 +10,111 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// worker computes one partial: a plan bound to a stretch of chunks of one source. It is for one
-// goroutine.
+// worker computes one partial: a plan bound to the chunks a feed hands it, of one source after the
+// other. It is for one goroutine.
 type worker struct {
-	plan    *Plan
-	env     *eval.Env
-	src     query.Source
-	from    int
-	to      int
-	part    *Partial
+	plan *Plan
+	env  *eval.Env
+	part *Partial
+	*kit
+
+	feed    *feed
+	asker   *asking // nil for helpers: who may call them
+	turns   int
+	base    int // chunks of the sources before
+	chunks  int // of the source
+	source  int // its number
+	chunk   int // being looked at
+	present int // profiles in it
+
 	scanned atomic.Int64
 	blocks  atomic.Int64
+	dims    []*dimension
+}
 
-	chunk    int // being looked at
-	dims     []*dimension
+// kit is what a worker uses again for the next statement.
+type kit struct {
+	src      *moving
+	all      query.Bits
+	found    query.Bits
 	assigned assignment
 	key      []tree.Value
 }
 
-func (p *Plan) newWorker(src query.Source, from, to int) *worker {
-	w := &worker{plan: p, src: src, from: from, to: min(to, src.Chunks()), part: &Partial{}}
+// moving is one source after the other: what is bound to it need not be bound again to the next, and
+// keeps its buffers and what it has learnt.
+type moving struct{ query.Source }
+
+func newKit() *kit { return &kit{src: &moving{}} }
+
+// feed hands out the chunks of some sources, one at a time, to the workers of one round.
+type feed struct {
+	sources []query.Source
+	to      int          // chunks, counted through all sources
+	next    atomic.Int64 // likewise
+	stopped atomic.Bool
+}
+
+// newFeed returns a feed of all chunks.
+func newFeed(sources []query.Source) *feed {
+	f := &feed{sources: sources}
+	for _, src := range sources {
+		f.to += src.Chunks()
+	}
+	return f
+}
+
+func (p *Plan) newWorker(f *feed, k *kit) *worker {
+	w := &worker{plan: p, feed: f, kit: k, part: &Partial{Round: p.state.Round}, source: -1}
 	env := p.env
 	env.Scanned, env.Blocks = &w.scanned, &w.blocks
+	if p.state.Round >= p.ranks.rounds() {
+		env.Cuts = p.ranks.cuts(p.state)
+	}
 	w.env = &env
 	return w
 }
 
-// bind compiles a predicate for the worker's source; nil is everyone.
+// yieldTurns is how many chunks are evaluated without yielding: some milliseconds.
+const yieldTurns = 4
+
+// turn takes the next chunk; false when there is none left.
+func (w *worker) turn() bool {
+	if w.feed.stopped.Load() {
+		return false
+	}
+	next := int(w.feed.next.Add(1)) - 1
+	if next >= w.feed.to {
+		return false
+	}
+	if w.asker != nil {
+		w.asker.consider(w.feed.to - next)
+	}
+	if w.turns++; w.turns%yieldTurns == 0 {
+		runtime.Gosched()
+	}
+	for next >= w.base+w.chunks {
+		w.base += w.chunks
+		w.source++
+		w.src.Source = w.feed.sources[w.source]
+		w.chunks = w.src.Chunks()
+	}
+	w.chunk = next - w.base
+	return true
+}
+
+// one returns a worker of the chunk being looked at alone.
+func (w *worker) one(k *kit) *worker {
+	at := w.base + w.chunk
+	f := &feed{sources: w.feed.sources, to: at + 1}
+	f.next.Store(int64(at))
+	alone := w.plan.newWorker(f, k)
+	k.src.Source = w.src.Source
+	alone.base, alone.chunks, alone.source = w.base, w.chunks, w.source
+	return alone
+}
+
+// bind compiles a predicate for the worker's sources; nil is everyone.
 func (w *worker) bind(p tree.Pred) (*eval.Evaluator, error) {
 	compiled, err := eval.Compile(w.env, p)
 	if err != nil {
@@ -62,37 +141,48 @@ func (w *worker) members(ctx context.Context, where tree.Pred, fn func(members *
 	if err != nil {
 		return err
 	}
-	var members query.Bits
+	everyone := where == nil
 	return w.profiles(ctx, func(all *query.Bits) error {
-		bound.Chunk(w.chunk, all, &members)
-		n := members.Count()
+		members, n := all, w.present
+		if !everyone {
+			members = &w.found
+			bound.Chunk(w.chunk, all, members)
+			n = members.Count()
+		}
 		w.part.Members += int64(n)
 		if n == 0 {
 			return nil
 		}
-		return fn(&members)
+		return fn(members)
 	})
 }
 
 // profiles calls fn with all profiles of each chunk. The context is looked at once per chunk.
 func (w *worker) profiles(ctx context.Context, fn func(all *query.Bits) error) error {
-	var all query.Bits
-	for w.chunk = w.from; w.chunk < w.to; w.chunk++ {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		w.src.Profiles(w.chunk, &all)
-		n := all.Count()
-		if n == 0 {
-			continue
-		}
-		w.part.Profiles += int64(n)
-		if err := fn(&all); err != nil {
+	for w.turn() {
+		if err := w.chunkProfiles(ctx, fn); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// chunkProfiles is profiles for the chunk being looked at.
+func (w *worker) chunkProfiles(ctx context.Context, fn func(all *query.Bits) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	w.src.Profiles(w.chunk, &w.all)
+	w.present = w.all.Count()
+	if w.present == 0 {
+		return nil
+	}
+	w.part.Profiles += int64(w.present)
+	return fn(&w.all)
+}
+
 // ordinal returns the ordinal of a position of the chunk being looked at.
 func (w *worker) ordinal(pos uint16) uint32 { return uint32(w.chunk)<<query.ChunkBits | uint32(pos) }
+
+// place tells apart the profiles of all sources.
+func (w *worker) place(pos uint16) uint64 { return uint64(w.source)<<32 | uint64(w.ordinal(pos)) }

@@ -1,0 +1,128 @@
+package exec
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/musterdb/muster/query"
+)
+
+// Ask runs the rounds of a plan over all sources. A partial is what one goroutine finds in all chunks it
+// took, of whichever source, so that a statement is bound and merged once a goroutine.
+//
+// REQUIRES: the caller has a slot.
+func (p *Pool) Ask(ctx context.Context, plan *Plan, sources []query.Source) (*query.Answer, error) {
+	for {
+		parts, err := p.round(ctx, plan, sources)
+		if err != nil {
+			return nil, err
+		}
+		done, err := plan.Merge(parts)
+		if err != nil {
+			return nil, err
+		}
+		if done {
+			return plan.Answer()
+		}
+	}
+}
+
+func (p *Pool) round(ctx context.Context, plan *Plan, sources []query.Source) ([]*Partial, error) {
+	r := &round{pool: p, ctx: ctx, plan: plan, feed: newFeed(sources)}
+	if s, ok := plan.stmt.(storer); ok && s.stores() {
+		r.stored = make([]*Partial, r.feed.to)
+	}
+	c := &crew{pool: p, work: r.work, stop: func() { r.feed.stopped.Store(true) }}
+	r.asking.crew = c
+	c.run()
+	if r.err != nil {
+		return nil, r.err
+	}
+	if r.stored != nil {
+		return r.stored, nil
+	}
+	return r.parts, nil
+}
+
+// round is one round while it is evaluated.
+type round struct {
+	pool   *Pool
+	ctx    context.Context // of the statement, which the round is part of
+	plan   *Plan
+	feed   *feed
+	asking asking
+
+	mu     sync.Mutex // of what follows
+	parts  []*Partial // one a worker
+	err    error      // the first
+	stored []*Partial // instead of parts, one a chunk in their order
+}
+
+// work evaluates chunks until none is left.
+func (r *round) work(asker bool) {
+	k := r.pool.lend()
+	defer r.pool.back(k)
+	w := r.plan.newWorker(r.feed, k)
+	if asker {
+		r.asking.started = time.Now()
+		w.asker = &r.asking
+	}
+	if r.stored != nil {
+		r.chunks(w)
+		return
+	}
+	part, err := r.plan.partial(r.ctx, w)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		r.failLocked(err)
+		return
+	}
+	r.parts = append(r.parts, part)
+}
+
+func (r *round) failLocked(err error) {
+	r.feed.stopped.Store(true)
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+// chunks evaluates chunks with a partial each. The worker only hands them out.
+func (r *round) chunks(w *worker) {
+	for w.turn() {
+		part, err := r.plan.partial(r.ctx, w.one(w.kit))
+		r.mu.Lock()
+		if err != nil {
+			r.failLocked(err)
+		}
+		r.stored[w.base+w.chunk] = part
+		r.mu.Unlock()
+	}
+}
+
+// asking decides whether a statement is worth helpers. Waking one takes longer than small statements do.
+type asking struct {
+	crew    *crew
+	started time.Time
+	turns   int
+}
+
+// wakeAt is the work left from which on a helper is called: what waking it and waiting for its end cost
+// must be small against half of that.
+const wakeAt = 40 * time.Microsecond
+
+// consider is called before each chunk the asker takes, left counting it and all behind it.
+func (a *asking) consider(left int) {
+	done := a.turns
+	a.turns++
+	if done == 0 || left < 2 {
+		return
+	}
+	spent := time.Since(a.started)
+	if time.Duration(left)*spent/time.Duration(done) < wakeAt {
+		return
+	}
+	a.crew.call()
+}
