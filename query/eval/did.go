@@ -68,9 +68,9 @@ func (d *didRunner) eval(s *scope, cand, out []uint64) {
 	// One more than the largest bound tells all counts apart that matter. Counters go on to what they
 	// can hold: that so few reach their top is what makes the branch at it cheap.
 	switch top := max(d.lo, d.hi+1); {
-	case top <= mostByte:
+	case top <= math.MaxUint8:
 		d.n8 = sized(d.n8, query.ChunkSize)
-		counts(d, s.chunk, cand, out, d.n8, mostByte)
+		counts(d, s.chunk, cand, out, d.n8, math.MaxUint8)
 	case top <= math.MaxUint16:
 		d.n16 = sized(d.n16, query.ChunkSize)
 		counts(d, s.chunk, cand, out, d.n16, math.MaxUint16)
@@ -105,9 +105,6 @@ func (d *didRunner) once(chunk int, series *query.Series, cand, out []uint64) {
 	}
 }
 
-// mostByte is the largest count of a counter of one byte: above it comparing eight at a time is dearer.
-const mostByte = 127
-
 // counts fills the counters n of one chunk, which stay at top, and sets out to the candidates within
 // bounds.
 func counts[T uint8 | uint16 | uint32](d *didRunner, chunk int, cand, out []uint64, n []T, top T) {
@@ -137,10 +134,6 @@ func counts[T uint8 | uint16 | uint32](d *didRunner, chunk int, cand, out []uint
 	hi := top
 	if d.hi >= 0 {
 		hi = T(d.hi)
-	}
-	if bytes, ok := any(n).([]uint8); ok {
-		bytesEval(bytes, uint8(lo), uint8(hi), true, cand, out)
-		return
 	}
 	narrowEval(n, lo, hi, cand, out)
 }

@@ -1,11 +1,11 @@
 package eval
 
 import (
-	"encoding/binary"
 	"math"
 	"math/bits"
 
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval/lanes"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -236,8 +236,7 @@ func spanEval(v *query.Vec, s span, cand, out []uint64) {
 		}
 	case v.U8 != nil:
 		if lo, hi, ok := offsets(s, v.Base, math.MaxUint8); ok {
-			small := v.Bounded && uint64(v.Hi-v.Base) <= 127
-			bytesEval(v.U8[:v.Rows], uint8(lo), uint8(hi), small, cand, out)
+			narrowEval(v.U8[:v.Rows], uint8(lo), uint8(hi), cand, out)
 		}
 	case v.U16 != nil:
 		if lo, hi, ok := offsets(s, v.Base, math.MaxUint16); ok {
@@ -276,109 +275,35 @@ func offsets(s span, base, limit int64) (lo, hi int64, ok bool) {
 	return max(s.lo, first) - base, min(s.hi, last) - base, !s.empty()
 }
 
-// denseRows is the number of candidates among 64 rows from which all rows are compared without a
-// branch.
-const denseRows = 12
-
-func narrowEval[T uint8 | uint16 | uint32](vals []T, lo, hi T, cand, out []uint64) {
-	width := hi - lo
-	for w, c := range cand {
-		if c == 0 {
-			continue
-		}
-		rows := vals[min(w*64, len(vals)):min(w*64+64, len(vals))]
-		var m uint64
-		if len(rows) == 64 && bits.OnesCount64(c) >= denseRows {
-			out[w] |= within((*[64]T)(rows), lo, width) & c
-			continue
-		}
-		if bits.OnesCount64(c) >= denseRows {
-			for i, x := range rows {
-				var b uint64
-				if x-lo <= width {
-					b = 1
-				}
-				m |= b << (i & 63)
-			}
-			out[w] |= m & c
-			continue
-		}
-		for ; c != 0; c &= c - 1 {
-			if i := bits.TrailingZeros64(c); i < len(rows) && rows[i]-lo <= width {
-				m |= 1 << i
-			}
-		}
-		out[w] |= m
-	}
-}
-
-// within returns the set of rows that lie between lo and lo + width. Shifts by constants are the
-// cheapest way to build a word.
-func within[T uint8 | uint16 | uint32](rows *[64]T, lo, width T) uint64 {
-	var m uint64
-	for k := 0; k < 64; k += 8 {
-		r := (*[8]T)(rows[k : k+8])
-		m |= (upTo(r[0]-lo, width) | upTo(r[1]-lo, width)<<1 | upTo(r[2]-lo, width)<<2 | upTo(r[3]-lo, width)<<3 |
-			upTo(r[4]-lo, width)<<4 | upTo(r[5]-lo, width)<<5 | upTo(r[6]-lo, width)<<6 | upTo(r[7]-lo, width)<<7) << k
-	}
-	return m
-}
-
-func upTo[T uint8 | uint16 | uint32](x, most T) uint64 {
-	if x <= most {
-		return 1
-	}
-	return 0
-}
-
+// fewRows is the number of candidates among groupWords words from which all rows are compared at once.
 const (
-	highBits = 0x8080808080808080
-	lowBits  = 0x7f7f7f7f7f7f7f7f
-	oneEach  = 0x0101010101010101
-	// gather brings the lowest bits of eight bytes together in the highest byte.
-	gather = 0x0102040810204080
+	groupWords = 8
+	fewRows    = 6
 )
 
-// bytesEval is narrowEval for bytes, eight of them at a time. With small no byte is above 127, and a
-// subtraction compares all eight without looking at their high bits.
-func bytesEval(vals []uint8, lo, hi uint8, small bool, cand, out []uint64) {
-	if small {
-		if hi = min(hi, 127); lo > hi {
-			return
-		}
-	}
-	least, above := uint64(lo)*oneEach, uint64(hi+1)*oneEach
-	for w, c := range cand {
-		if c == 0 {
+// narrowEval adds to out the rows of cand with lo <= value <= hi.
+func narrowEval[T lanes.Value](vals []T, lo, hi T, cand, out []uint64) {
+	var inside [groupWords]uint64
+	words := wordsFor(len(vals))
+	for first := 0; first < words; first += groupWords {
+		end := min(first+groupWords, words)
+		group := cand[first:end]
+		if countBits(group) >= fewRows {
+			lanes.Within(vals[first*64:min(end*64, len(vals))], lo, hi, inside[:end-first])
+			for w, c := range group {
+				out[first+w] |= inside[w] & c
+			}
 			continue
 		}
-		if w*64+64 > len(vals) {
-			narrowEval(vals[min(w*64, len(vals)):], lo, hi, cand[w:], out[w:])
-			return
-		}
-		rows := (*[64]uint8)(vals[w*64:])
-		var m uint64
-		for k := 0; k < 64; k += 8 {
-			x := binary.LittleEndian.Uint64(rows[k : k+8])
-			var in uint64
-			switch {
-			case small:
-				in = ((x | highBits) - least) &^ ((x | highBits) - above) & highBits
-			case hi == math.MaxUint8:
-				in = atLeast(x, least)
-			default:
-				in = atLeast(x, least) &^ atLeast(x, above)
+		for w, c := range group {
+			for ; c != 0; c &= c - 1 {
+				i := (first+w)<<6 | bits.TrailingZeros64(c)
+				if i < len(vals) && vals[i]-lo <= hi-lo {
+					out[first+w] |= c & -c
+				}
 			}
-			m |= (in >> 7 * gather) >> 56 << k
 		}
-		out[w] |= m & c
 	}
-}
-
-// atLeast sets the high bit of each byte of x that is not less than that of n.
-func atLeast(x, n uint64) uint64 {
-	low := (x | highBits) - n&lowBits // its high bits compare the low seven
-	return (x&^n | ^(x^n)&low) & highBits
 }
 
 func wideEval(vals []int64, s span, cand, out []uint64) {

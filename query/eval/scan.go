@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval/lanes"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -135,24 +136,7 @@ func (s *scan) pick(b *query.Block, cand []uint64, few, inside bool) int {
 
 // pickOffsets sets s.rows to the rows of b in the window. REQUIRES: some may be, and times are offsets.
 func (s *scan) pickOffsets(b *query.Block) {
-	first := uint32(max(s.from, b.Min) - b.Base)
-	width := uint32(min(s.to-1, b.Max)-b.Base) - first
-	off := b.Off[:b.Rows]
-	for w := range s.rows {
-		var m uint64
-		if len(off) >= w*64+64 {
-			s.rows[w] = within((*[64]uint32)(off[w*64:]), first, width)
-			continue
-		}
-		for i, o := range off[w*64 : min(w*64+64, len(off))] {
-			var hit uint64
-			if o-first <= width {
-				hit = 1
-			}
-			m |= hit << (i & 63)
-		}
-		s.rows[w] = m
-	}
+	lanes.Within(b.Off[:b.Rows], uint32(max(s.from, b.Min)-b.Base), uint32(min(s.to-1, b.Max)-b.Base), s.rows)
 }
 
 // pickSorted looks the candidates up in a block sorted by position.

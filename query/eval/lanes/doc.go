@@ -1,0 +1,10 @@
+// Package lanes compares many small integers with one stretch at once and returns the answer as a set:
+// one bit a value, 64 values a word.
+//
+// Its nouns: values (unsigned integers of 1, 2 or 4 bytes), the stretch lo to hi, the set of those
+// inside. It knows neither columns nor predicates.
+//
+// Where the processor has AVX2, whole words are compared 32 bytes at a time by the assembly in
+// within_amd64.s; lanes.go has the plain way, which everything else takes and tests compare with. Start
+// reading at lanes.go.
+package lanes

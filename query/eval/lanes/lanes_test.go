@@ -1,0 +1,74 @@
+package lanes
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// TestWithin compares random stretches with one comparison a value, at every length around whole words.
+func TestWithin(t *testing.T) {
+	t.Run("uint8", testWithin[uint8])
+	t.Run("uint16", testWithin[uint16])
+	t.Run("uint32", testWithin[uint32])
+}
+
+func testWithin[T Value](t *testing.T) {
+	for seed := range uint64(3000) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		vals := make([]T, 1+rng.IntN(400))
+		near := T(rng.Uint64())
+		for i := range vals {
+			vals[i] = T(rng.Uint64())
+			if rng.IntN(2) == 0 { // at and beside the ends
+				vals[i] = near + T(rng.IntN(5)) - 2
+			}
+		}
+		lo, hi := near, T(rng.Uint64())
+		switch rng.IntN(4) {
+		case 0:
+			hi = near
+		case 1:
+			lo = 0
+		case 2:
+			hi = ^T(0)
+		}
+		lo, hi = min(lo, hi), max(lo, hi)
+		out := make([]uint64, (len(vals)+63)/64)
+		Within(vals, lo, hi, out)
+		for i := range len(out) * 64 {
+			want := i < len(vals) && lo <= vals[i] && vals[i] <= hi
+			if got := out[i/64]>>(i%64)&1 == 1; got != want {
+				t.Fatalf("seed %d: value %d of %d is inside %d to %d: %v, want %v", seed, i, len(vals), lo, hi, got, want)
+			}
+		}
+		plain := make([]uint64, len(vals)/64)
+		plainWords(vals, lo, hi-lo, plain)
+		for w := range plain {
+			if plain[w] != out[w] {
+				t.Fatalf("seed %d: word %d is %x, in the plain way %x", seed, w, out[w], plain[w])
+			}
+		}
+	}
+}
+
+func BenchmarkWithin(b *testing.B) {
+	b.Run("uint8", benchWithin[uint8])
+	b.Run("uint16", benchWithin[uint16])
+	b.Run("uint32", benchWithin[uint32])
+}
+
+func benchWithin[T Value](b *testing.B) {
+	vals, out := make([]T, 4096), make([]uint64, 64)
+	for i := range vals {
+		vals[i] = T(rand.Uint64())
+	}
+	for name, fn := range map[string]func([]T, T, T, []uint64){"plain": plainWords[T], "words": words[T]} {
+		b.Run(fmt.Sprint(name), func(b *testing.B) {
+			for b.Loop() {
+				fn(vals, 20, 50, out)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(vals)), "ns/value")
+		})
+	}
+}

@@ -1,0 +1,35 @@
+package lanes
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/cpu"
+)
+
+//go:noescape
+func within8(vals *uint8, words int, lo, width uint8, out *uint64)
+
+//go:noescape
+func within16(vals *uint16, words int, lo, width uint16, out *uint64)
+
+//go:noescape
+func within32(vals *uint32, words int, lo, width uint32, out *uint64)
+
+// words sets out to the values between lo and lo + width. REQUIRES: out is not empty, and there are 64
+// values for each of its words.
+func words[T Value](vals []T, lo, width T, out []uint64) {
+	_ = vals[len(out)*64-1]
+	if !cpu.X86.HasAVX2 {
+		plainWords(vals, lo, width, out)
+		return
+	}
+	first := unsafe.Pointer(&vals[0])
+	switch unsafe.Sizeof(lo) {
+	case 1:
+		within8((*uint8)(first), len(out), uint8(lo), uint8(width), &out[0])
+	case 2:
+		within16((*uint16)(first), len(out), uint16(lo), uint16(width), &out[0])
+	default:
+		within32((*uint32)(first), len(out), uint32(lo), uint32(width), &out[0])
+	}
+}
