@@ -25,6 +25,7 @@ type tail struct {
 	times    []int64
 	min, max int64
 	cols     []tailColumn
+	live     *tailReading // of the writer alone, where live segments read the tail
 }
 
 const (

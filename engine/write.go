@@ -71,8 +71,9 @@ func (s *Shard) setAttribute(ordinal, id uint32, v tree.Value) {
 	if !ok {
 		return
 	}
+	var was tree.Value
 	if old, had := s.storedAttribute(c, ordinal); had {
-		if old.hash(c.t) == x.hash(c.t) && c.value(ordinal).Equal(v) {
+		if was = c.value(ordinal); old.hash(c.t) == x.hash(c.t) && was.Equal(v) {
 			return
 		}
 		s.root.hash = s.root.hash.sub(attributeFact(ordinal, id, old.hash(c.t)))
@@ -93,7 +94,7 @@ func (s *Shard) setAttribute(ordinal, id uint32, v tree.Value) {
 		c.set(&s.epochs, ordinal, x.raw)
 	}
 	if s.live != nil {
-		s.live.tracker.Attribute(ordinal, id)
+		s.live.tracker.Attribute(ordinal, id, was, v)
 	}
 }
 
@@ -147,7 +148,7 @@ func (s *Shard) appendEvent(ordinal, event uint32, time int64, fields []Field, f
 	s.seen(ordinal, time)
 	s.markDue(seriesKey{event, chunk}, x)
 	if s.live != nil {
-		s.live.tracker.Event(ordinal, event, time, func() (*query.Block, int) { return t.block(), row })
+		s.live.tracker.Event(ordinal, event, time, t.reading(), row)
 	}
 }
 

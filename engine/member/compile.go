@@ -92,9 +92,7 @@ func (c *compiler) pred(p tree.Pred) (node, error) {
 			equal.Op = tree.Eq
 			return c.all(opNot, []tree.Pred{&equal})
 		}
-		if m, lo, hi, ok := countBetween(p); ok {
-			return c.counted(p, tree.Step{Event: m.Event, Where: m.Where}, m.Window, lo, hi)
-		}
+		return c.compare(p)
 	case *tree.Did:
 		lo, hi := int64(1), int64(-1)
 		if p.Count != nil {
@@ -103,19 +101,21 @@ func (c *compiler) pred(p tree.Pred) (node, error) {
 		return c.counted(p, p.Step, p.Window, lo, hi)
 	case *tree.Edge:
 		return c.edge(p)
+	case *tree.Sequence:
+		return c.sequence(p)
 	}
 	return c.condition(p)
 }
 
 func (c *compiler) all(o op, args []tree.Pred) (node, error) {
-	n := node{op: o, args: make([]node, len(args))}
+	nodes := make([]node, len(args))
 	for i, arg := range args {
 		var err error
-		if n.args[i], err = c.pred(arg); err != nil {
+		if nodes[i], err = c.pred(arg); err != nil {
 			return node{}, err
 		}
 	}
-	return n, nil
+	return join(o, nodes), nil
 }
 
 // segment takes the program of a segment that is asked, or stands on its membership if that is held.
@@ -128,7 +128,7 @@ func (c *compiler) segment(p *tree.InSegment) (node, error) {
 		if !ok {
 			return node{}, fmt.Errorf("segment %q has no membership", p.Name)
 		}
-		return node{op: opLeaf, leaf: membership{c.t, slot}}, nil
+		return node{op: opLeaf, leaf: &leaf{t: c.t, kind: memberLeaf, slot: slot}}, nil
 	}
 	zone, err := time.LoadLocation(p.Def.Zone)
 	if err != nil {
@@ -139,8 +139,8 @@ func (c *compiler) segment(p *tree.InSegment) (node, error) {
 	return inner.pred(p.Def.Pred)
 }
 
-// countBetween reads a comparison of a count with a whole number as lo <= n <= hi.
-func countBetween(p *tree.Compare) (m *tree.Measure, lo, hi int64, ok bool) {
+// compare is a comparison of a count or a sum with a number, or the condition p itself.
+func (c *compiler) compare(p *tree.Compare) (node, error) {
 	o, l, r := p.Op, p.L, p.R
 	if _, literal := l.(*tree.Literal); literal {
 		l, r = r, l
@@ -148,65 +148,118 @@ func countBetween(p *tree.Compare) (m *tree.Measure, lo, hi int64, ok bool) {
 	}
 	m, isMeasure := l.(*tree.Measure)
 	x, isLiteral := r.(*tree.Literal)
-	if !isMeasure || !isLiteral || m.Fn != tree.CountFn || x.Value.Type != tree.NumberType {
-		return nil, 0, 0, false
+	if !isMeasure || !isLiteral || x.Value.Type != tree.NumberType {
+		return c.condition(p)
 	}
-	n := x.Value.Number()
-	if n.IsFloat() || n.Scale != 0 || n.Coef < 0 || n.Coef > 1<<32 {
-		return nil, 0, 0, false
+	s, n := tree.Step{Event: m.Event, Where: m.Where}, x.Value.Number()
+	switch {
+	case n.IsFloat() || n.Scale < 0:
+	case m.Fn == tree.CountFn:
+		if lo, hi, ok := between(o, n); ok {
+			return c.counted(p, s, m.Window, lo, hi)
+		}
+	case m.Fn == tree.SumFn:
+		return c.summed(p, m, o, n)
+	}
+	return c.condition(p)
+}
+
+// between reads a comparison with a whole number as lo <= n <= hi.
+func between(o tree.Op, n tree.Number) (lo, hi int64, ok bool) {
+	if n.Scale != 0 || n.Coef < 0 || n.Coef > 1<<32 {
+		return 0, 0, false
 	}
 	switch o {
 	case tree.Eq:
-		return m, n.Coef, n.Coef, true
+		return n.Coef, n.Coef, true
 	case tree.Lt:
 		if n.Coef == 0 {
-			return m, 1, 0, true
+			return 1, 0, true
 		}
-		return m, 0, n.Coef - 1, true
+		return 0, n.Coef - 1, true
 	case tree.Le:
-		return m, 0, n.Coef, true
+		return 0, n.Coef, true
 	case tree.Gt:
-		return m, n.Coef + 1, -1, true
+		return n.Coef + 1, -1, true
 	case tree.Ge:
-		return m, n.Coef, -1, true
+		return n.Coef, -1, true
 	}
-	return nil, 0, 0, false
+	return 0, 0, false
 }
 
 // counted is a comparison with a counter, or the condition p itself where edges do not tell.
 func (c *compiler) counted(p tree.Pred, s tree.Step, w tree.Window, lo, hi int64) (node, error) {
-	event, known := c.t.schema.Event(s.Event)
-	if !known || !countable(w) {
+	if !countable(w) || !c.isSteady(s) {
 		return c.condition(p)
 	}
-	if !c.isSteady(s) {
-		return c.condition(p)
-	}
-	at := &step{event: event, name: s.Event, where: s.Where, key: strconv.Itoa(int(event)) + c.keyOf(s.Where)}
-	var err error
-	if at.test, err = match.CompileStep(c.t.schema, c.zone, event, s.Where); err != nil {
-		return node{}, err
-	}
-	k, err := c.t.counter(at, w, c.zone)
+	at, err := c.step(s)
 	if err != nil {
 		return node{}, err
 	}
-	c.t.take(c.s, k)
-	for _, l := range k.limits {
-		if l.lo == lo && l.hi == hi {
-			return node{op: opLeaf, leaf: l}, nil
-		}
-	}
-	l := &threshold{of: k, lo: lo, hi: hi}
-	k.limits = append(k.limits, l)
-	return node{op: opLeaf, leaf: l}, nil
+	k := c.counter(&counter{step: at, window: w, zone: c.zone})
+	return node{op: opLeaf, leaf: k.limit(lo, hi)}, nil
 }
 
-// isSteady tells whether time alone never changes which events satisfy a step, nor a name to come.
+// summed is a comparison with a sum, or the condition p itself where edges do not tell.
+func (c *compiler) summed(p tree.Pred, m *tree.Measure, o tree.Op, n tree.Number) (node, error) {
+	s := tree.Step{Event: m.Event, Where: m.Where}
+	if !countable(m.Window) || !c.isSteady(s) || !c.isSteady(tree.Step{Event: m.Event, Where: &tree.IsSet{X: m.Arg}}) {
+		return c.condition(p)
+	}
+	at, err := c.step(s)
+	if err != nil {
+		return node{}, err
+	}
+	value, err := match.CompileValue(c.t.schema, c.zone, at.event, m.Arg)
+	if err != nil {
+		return node{}, err
+	}
+	k := c.counter(&counter{step: at, window: m.Window, zone: c.zone, amount: newAmount(c.t, at, m.Arg, value)})
+	return node{op: opLeaf, leaf: k.limitSum(o, n)}, nil
+}
+
+// sequence counts the first steps of a sequence of two that are a stretch of fixed length apart. The
+// rest is evaluated.
+func (c *compiler) sequence(p *tree.Sequence) (node, error) {
+	if len(p.Steps) != 1 || p.Steps[0].Within == nil || !countable(p.Window) {
+		return c.condition(p)
+	}
+	gap, fixed := p.Steps[0].Within.Millis()
+	if !fixed || gap <= 0 || !c.isSteady(p.First) || !c.isSteady(p.Steps[0].Step) {
+		return c.condition(p)
+	}
+	first, err := c.step(p.First)
+	if err != nil {
+		return node{}, err
+	}
+	second, err := c.step(p.Steps[0].Step)
+	if err != nil {
+		return node{}, err
+	}
+	k := c.counter(&counter{step: first, window: p.Window, zone: c.zone,
+		then: &then{sequence: p, second: second, gap: gap, absent: p.Steps[0].Absent}})
+	return node{op: opLeaf, leaf: k.limit(1, -1)}, nil
+}
+
+// isSteady tells whether time alone never changes which events satisfy a step, nor a name to come,
+// nor the event of another step.
 func (c *compiler) isSteady(s tree.Step) bool {
 	w := walker{schema: c.t.schema}
 	w.step(s, "")
-	return w.err == nil && w.timing == steady && !w.unknown
+	return w.err == nil && w.timing == steady && !w.unknown && !w.previous
+}
+
+// step prepares an event with its `where (…)`; it is registered with the first that stands on it.
+func (c *compiler) step(s tree.Step) (*step, error) {
+	event, _ := c.t.schema.Event(s.Event)
+	at := &step{event: event, name: s.Event, where: s.Where, key: strconv.Itoa(int(event)) + c.keyOf(s.Where)}
+	if old := c.t.steps[at.key]; old != nil {
+		return old, nil
+	}
+	at.equal = equalityOf(c.t.schema, event, s.Where)
+	var err error
+	at.test, err = match.CompileStep(c.t.schema, c.zone, event, s.Where)
+	return at, err
 }
 
 // keyOf tells conditions on events apart; a zone gives dates their meaning.
@@ -223,13 +276,7 @@ func (c *compiler) edge(p *tree.Edge) (node, error) {
 	did := func(w tree.Window) tree.Pred { return &tree.Did{Step: p.Step, Window: w, At: p.At} }
 	rolling := func(kind tree.WindowKind, d tree.Duration) tree.Window { return tree.Window{Kind: kind, Last: d} }
 	w := p.Window
-	if !countable(w) {
-		return c.condition(p)
-	}
-	if _, known := c.t.schema.Event(p.Step.Event); !known {
-		return c.condition(p)
-	}
-	if !c.isSteady(p.Step) {
+	if !countable(w) || !c.isSteady(p.Step) {
 		return c.condition(p)
 	}
 	smaller, larger := w.Last, w.Other
@@ -276,11 +323,33 @@ func (c *compiler) condition(p tree.Pred) (node, error) {
 			c.t.free = append(c.t.free, id)
 			return node{}, err
 		}
+		if err = c.hear(x); err != nil {
+			return node{}, err
+		}
 		c.t.listen(x)
 		x.awaitTurn()
 	}
 	c.t.take(c.s, x)
-	return node{op: opLeaf, leaf: x}, nil
+	return node{op: opLeaf, leaf: &x.leaf}, nil
+}
+
+// hear finds the steps a condition has to hear of: where what a step asks may change, all events of
+// the name.
+func (c *compiler) hear(x *condition) error {
+	for _, s := range x.deps.asked {
+		if _, known := c.t.schema.Event(s.Event); !known {
+			continue
+		}
+		if !c.isSteady(s) {
+			s.Where = nil
+		}
+		at, err := c.step(s)
+		if err != nil {
+			return err
+		}
+		x.steps = with(x.steps, c.t.stepOf(at))
+	}
+	return nil
 }
 
 // take notes that a segment stands on a part.
@@ -294,27 +363,35 @@ func (t *Tracker) take(s *segment, p part) {
 	s.parts = append(s.parts, p)
 }
 
-// counter returns the counter of a step and window, made if need be.
-func (t *Tracker) counter(at *step, w tree.Window, zone *time.Location) (*counter, error) {
-	w.At = tree.Span{}
-	key := at.key + "\x00" + windowKey(w, zone)
-	if k := t.counters[key]; k != nil {
-		return k, nil
+// counter returns the counter that k describes, made if need be.
+func (c *compiler) counter(k *counter) *counter {
+	t := c.t
+	k.window.At = tree.Span{}
+	k.key = k.step.key + "\x00" + windowKey(k.window, k.zone)
+	if k.amount != nil {
+		k.key += "\x00sum " + k.zone.String() + syntax.FormatExpr(k.amount.arg)
 	}
-	s := t.steps[at.key]
-	if s == nil {
-		s = at
-		t.steps[at.key] = s
-		l := t.listenersOf(s.event)
-		l.steps = append(l.steps, s)
+	if k.then != nil {
+		k.key += fmt.Sprintf("\x00then %t %d %s", k.then.absent, k.then.gap, k.then.second.key)
 	}
-	k := newCounter(t, t.freeID(), key, s, w, zone)
-	s.counters = append(s.counters, k)
-	t.counters[key] = k
+	if old := t.counters[k.key]; old != nil {
+		t.take(c.s, old)
+		return old
+	}
+	k.t, k.id, k.at = t, t.freeID(), t.rows.place(k.size())
+	k.step = t.stepOf(k.step)
+	k.step.counters = append(k.step.counters, k)
+	if k.then != nil {
+		k.then.second = t.stepOf(k.then.second)
+		k.then.second.follows = append(k.then.second.follows, k)
+	}
+	k.aim()
+	t.counters[k.key] = k
 	t.byID[k.id] = k
+	t.take(c.s, k)
 	k.awaitTurn()
-	k.enqueue()
-	return k, nil
+	k.agenda.enqueue(k)
+	return k
 }
 
 // windowKey is equal for windows that mean the same.

@@ -43,10 +43,10 @@ type condition struct {
 	zone    *time.Location
 	deps    dependencies
 	matcher *match.Matcher
-	bare    bool // true for a profile without facts
-	truth   set
+	leaf    leaf
+	steps   []*step      // the events it hears of
+	plain   bool         // an attribute's value decides
 	due     paged[int64] // of rolling ones: the instant queued for a profile; 0: none
-	users   []*segment   // active ones
 	stamp   uint64
 	turn    int64 // of calendar ones: the boundary queued
 }
@@ -63,7 +63,9 @@ func newCondition(t *Tracker, id uint32, key string, p tree.Pred, zone *time.Loc
 	if _, err = c.compiled(); err != nil {
 		return nil, err
 	}
-	c.bare = c.matcher.Match(match.NewProfile(nobody{}, t.schema, 0), t.now).True
+	bare := c.matcher.Match(match.NewProfile(nobody{}, t.schema, 0), t.now).True
+	c.leaf = leaf{t: t, kind: truthLeaf, at: t.rows.placeBit(), bare: bare}
+	_, c.plain = plain(t.schema, p)
 	return c, nil
 }
 
@@ -72,21 +74,22 @@ func (c *condition) compiled() (*eval.Pred, error) {
 	return eval.Compile(&eval.Env{Schema: c.t.schema, Now: c.t.now, Zone: c.zone}, c.pred)
 }
 
-func (c *condition) holds(ordinal uint32) bool { return c.truth.has(ordinal) }
-func (c *condition) empty() bool               { return c.bare }
+func (c *condition) holds(ordinal uint32) bool {
+	return c.t.rows.bit(c.t.rows.row(ordinal), c.leaf.at)
+}
 
-func (c *condition) fill(chunk int, all, out *query.Bits) {
-	c.truth.fill(chunk, out)
-	out.And(all)
+// put makes the condition true or false for a profile, and tells who stands on it.
+func (c *condition) put(ordinal uint32, is bool) {
+	if c.holds(ordinal) != is {
+		c.t.rows.setBit(ordinal, c.leaf.at, is)
+		c.t.flip(&c.leaf, ordinal)
+	}
 }
 
 // match evaluates the condition for one profile and queues when to look again.
 func (c *condition) match(p *match.Profile, ordinal uint32) {
 	v := c.matcher.Match(p, c.t.now)
-	if c.truth.has(ordinal) != v.True {
-		c.truth.put(ordinal, v.True)
-		c.t.mark(c.users, ordinal)
-	}
+	c.put(ordinal, v.True)
 	if c.deps.timing == rolling {
 		c.await(ordinal, v.Until)
 	}
@@ -122,7 +125,7 @@ func (c *condition) build(chunk int) {
 	src := c.t.host.Source()
 	src.Profiles(chunk, &all)
 	c.evaluate(src, chunk, &all, &in)
-	c.truth.load(chunk, &in)
+	c.t.rows.loadBit(chunk, c.leaf.at, &in)
 	if c.deps.timing != rolling {
 		return
 	}
@@ -173,10 +176,10 @@ func (c *condition) turns() {
 	for chunk := range c.chunks(src) {
 		src.Profiles(chunk, &all)
 		c.evaluate(src, chunk, &all, &in)
-		c.truth.fill(chunk, &was)
+		c.t.rows.fillBit(chunk, c.leaf.at, &was)
 		if was != in {
-			c.truth.load(chunk, &in)
-			c.t.markChunk(c.users, chunk)
+			c.t.rows.loadBit(chunk, c.leaf.at, &in)
+			c.t.markChunk(c.leaf.users, chunk)
 		}
 	}
 	c.awaitTurn()

@@ -1,39 +1,18 @@
 package member
 
 import (
-	"cmp"
-	"fmt"
-	"slices"
 	"time"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval"
 	"github.com/musterdb/muster/query/eval/calendar"
-	"github.com/musterdb/muster/query/match"
 	"github.com/musterdb/muster/query/tree"
 )
 
-// step is an event with a `where (…)`: what is asked of an arriving event once, for all counters.
-type step struct {
-	key      string
-	event    uint32
-	name     string
-	where    tree.Pred
-	test     *match.Step
-	counters []*counter
-}
-
-// moment is an edge passing an event: at an instant a profile's count changes by delta.
-type moment struct {
-	at      int64
-	ordinal uint32
-	delta   int8
-}
-
-// counter counts each profile's events of a step in a window, at both edges: an event adds when the
-// leading edge reaches it (on arrival, mostly) and is taken away when the trailing edge does. The
-// agenda has the edges up to the horizon in the order of time; beyond it they are found by scanning
-// the series when the horizon is reached. Thresholds share it.
+// counter adds up each profile's events of a step in a window, at both edges: an event is added when
+// the leading edge reaches it (on arrival, mostly) and taken away when the trailing edge does.
+// Thresholds share it. What an event adds is 1; for a sum its amount; for a sequence 1 if the second
+// step followed (or did not).
 type counter struct {
 	progress
 	t      *Tracker
@@ -42,29 +21,32 @@ type counter struct {
 	step   *step
 	window tree.Window
 	zone   *time.Location
+	amount *amount // of sums
+	then   *then   // of sequences
 
 	from, to int64 // only events of these times count; to is excluded
 	lead     int64 // an event counts from its time + lead on
 	trail    int64 // and until its time + trail; noTrail: for ever
-	counts   paged[uint8]
-	spill    map[uint32]uint32 // counts from 255 on
-	limits   []*threshold
 
-	agenda  []moment
-	head    int   // what of it is over
-	horizon int64 // the agenda is complete up to and with it
-	stretch int64 // how far the next look ahead goes
-	queued  int64 // the instant of the agenda that is queued; 0: none
-	turn    int64 // of calendar windows: the boundary queued
+	at     uint32              // its place in rows
+	spill  map[uint32]uint32   // counts from 255 on
+	sums   map[uint32]tree.Sum // sums that four bytes do not hold
+	limits []*leaf             // the thresholds
+	edges  []edge              // where a count crosses them
+	again  map[uint32]struct{} // profiles to be counted anew in this settling
+	agenda agenda
+	turn   int64 // of calendar windows: the boundary queued
+}
+
+// edge is a threshold that flips between the counts n-1 and n.
+type edge struct {
+	n    int64
+	leaf *leaf
 }
 
 const (
 	noTrail      = -1
-	firstStretch = 60_000
-	leastStretch = 1000
-	mostStretch  = 86_400_000
-	agendaLittle = 4 << 10 // moments below which the next look goes farther
-	agendaMuch   = 64 << 10
+	countSpilled = 255
 )
 
 // countable tells whether a window on events can be counted at its edges.
@@ -77,10 +59,12 @@ func countable(w tree.Window) bool {
 	return w.Kind != tree.InNext
 }
 
-func newCounter(t *Tracker, id uint32, key string, s *step, w tree.Window, zone *time.Location) *counter {
-	k := &counter{t: t, id: id, key: key, step: s, window: w, zone: zone, spill: map[uint32]uint32{}, stretch: firstStretch}
-	k.aim()
-	return k
+// size is how many bytes of a profile's row the counter needs.
+func (k *counter) size() int {
+	if k.amount != nil {
+		return 4
+	}
+	return 1
 }
 
 // aim sets what the window means at now.
@@ -98,54 +82,104 @@ func (k *counter) aim() {
 	default:
 		k.from, k.to = calendar.Resolve(k.window, k.t.now, k.zone)
 	}
-	k.horizon = k.t.now
-	if k.lead == 0 && k.trail == noTrail {
-		k.horizon = calendar.Forever // only what is stamped ahead: the agenda holds all of it
+	if k.then != nil && k.then.absent { // it is known only then
+		k.lead = max(k.lead, k.then.gap)
 	}
-	k.agenda, k.head = k.agenda[:0], 0
+	if k.trail != noTrail && k.trail <= k.lead { // over before it is known
+		k.from, k.to = 0, 0
+	}
+	k.agenda.reset(k)
 }
 
-func (k *counter) value(ordinal uint32) uint32 {
-	n := k.counts.get(ordinal)
-	if n == 255 {
-		return k.spill[ordinal]
+// value is a profile's count.
+func (k *counter) value(ordinal uint32) int64 {
+	row := k.t.rows.row(ordinal)
+	if int(k.at) >= len(row) {
+		return 0
 	}
-	return uint32(n)
+	if n := row[k.at]; n < countSpilled {
+		return int64(n)
+	}
+	return int64(k.spill[ordinal])
 }
 
-func (k *counter) store(ordinal, n uint32) {
-	if n < 255 {
-		if k.counts.get(ordinal) == 255 {
-			delete(k.spill, ordinal)
+func (k *counter) store(ordinal uint32, n int64) {
+	row := k.t.rows.own(ordinal)
+	if row[k.at] == countSpilled {
+		delete(k.spill, ordinal)
+	}
+	row[k.at] = uint8(min(n, countSpilled))
+	if n >= countSpilled {
+		if k.spill == nil {
+			k.spill = map[uint32]uint32{}
 		}
-		k.counts.put(ordinal, uint8(n))
+		k.spill[ordinal] = uint32(n)
+	}
+}
+
+// change adds delta to a profile's count and tells the thresholds it crosses.
+func (k *counter) change(ordinal uint32, delta int64) {
+	row := k.t.rows.own(ordinal)
+	was := int64(row[k.at])
+	if was == countSpilled {
+		was = int64(k.spill[ordinal])
+	}
+	is := was + delta
+	if is < 0 { // of a sequence: it is counted anew before anybody looks
+		k.countAgain(ordinal)
 		return
 	}
-	k.counts.put(ordinal, 255)
-	k.spill[ordinal] = n
+	if was < countSpilled && is < countSpilled {
+		row[k.at] = uint8(is)
+	} else {
+		k.store(ordinal, is)
+	}
+	k.crossed(ordinal, was, is)
 }
 
-// change adds delta to a profile's count and marks the segments whose threshold it crosses.
-func (k *counter) change(ordinal uint32, delta int) {
-	was := k.value(ordinal)
-	is := uint32(int(was) + delta)
-	k.store(ordinal, is)
-	for _, l := range k.limits {
-		if l.admits(was) != l.admits(is) {
-			k.t.mark(l.users, ordinal)
+func (k *counter) crossed(ordinal uint32, was, is int64) {
+	low, high := min(was, is), max(was, is)
+	for _, e := range k.edges {
+		if low < e.n && e.n <= high && e.leaf.admits(was) != e.leaf.admits(is) {
+			k.t.flip(e.leaf, ordinal)
 		}
 	}
+}
+
+// limit returns the threshold lo <= n <= hi, made if need be; hi < 0 is no bound.
+func (k *counter) limit(lo, hi int64) *leaf {
+	x := newCountLeaf(k, lo, hi)
+	for _, l := range k.limits {
+		if l.lo == x.lo && l.hi == x.hi {
+			return l
+		}
+	}
+	k.limits = append(k.limits, x)
+	k.edges = append(k.edges, edge{x.lo, x})
+	if hi >= 0 {
+		k.edges = append(k.edges, edge{x.hi + 1, x})
+	}
+	return x
 }
 
 // arrive takes an event that satisfies the step.
-func (k *counter) arrive(ordinal uint32, time int64) {
+func (k *counter) arrive(ordinal uint32, time int64, b *query.Block, row int) {
 	if !k.ready(ordinal) || time < k.from || time >= k.to {
 		return
 	}
-	if k.inWindow(time) {
-		k.change(ordinal, +1)
+	inside := k.inWindow(time)
+	if !inside && !k.agenda.concerns(k, time) {
+		return
 	}
-	k.foresee(ordinal, time, k.t.now, k.horizon, true)
+	w, ok := k.weight(ordinal, time, b, row)
+	if inside {
+		if ok {
+			k.add(ordinal, w)
+		} else {
+			k.countAgain(ordinal)
+		}
+	}
+	k.foresee(ordinal, time, w, ok, k.t.now, k.agenda.horizon, true)
 }
 
 // inWindow tells whether an event of a time is in the window now.
@@ -153,138 +187,129 @@ func (k *counter) inWindow(time int64) bool {
 	return calendar.Add(time, k.lead) <= k.t.now && (k.trail == noTrail || calendar.Add(time, k.trail) > k.t.now)
 }
 
-// foresee puts the edges of an event that lie in (after, upTo] on the agenda, in their place if the
-// agenda is sorted.
-func (k *counter) foresee(ordinal uint32, time, after, upTo int64, sorted bool) {
-	for _, m := range [...]moment{{calendar.Add(time, k.lead), ordinal, +1}, {calendar.Add(time, k.trail), ordinal, -1}} {
-		if m.delta < 0 && k.trail == noTrail || m.at <= after || m.at > upTo {
-			continue
+// weight is what an event of a profile adds now; ok is false where only counting anew can tell.
+func (k *counter) weight(ordinal uint32, time int64, b *query.Block, row int) (w int64, ok bool) {
+	switch {
+	case k.amount != nil:
+		return k.amount.of(b, row)
+	case k.then != nil:
+		if k.then.follows(k.t, ordinal, time) != k.then.absent {
+			return 1, true
 		}
-		if !sorted {
-			k.agenda = append(k.agenda, m)
-			continue
-		}
-		i, _ := slices.BinarySearchFunc(k.agenda[k.head:], m.at+1, func(m moment, at int64) int { return cmp.Compare(m.at, at) })
-		k.agenda = slices.Insert(k.agenda, k.head+i, m)
-		k.enqueue()
+		return 0, true
+	}
+	return 1, true
+}
+
+// add changes what a profile has by a weight.
+func (k *counter) add(ordinal uint32, w int64) {
+	switch {
+	case w == 0:
+	case k.amount != nil:
+		k.addSum(ordinal, w)
+	default:
+		k.change(ordinal, w)
 	}
 }
 
-// enqueue makes sure that the agenda's next instant is queued.
-func (k *counter) enqueue() {
-	next := k.horizon
-	if k.head < len(k.agenda) {
-		next = k.agenda[k.head].at
+// countAgain has a profile counted anew before memberships follow.
+func (k *counter) countAgain(ordinal uint32) {
+	if k.again == nil {
+		k.again = map[uint32]struct{}{}
 	}
-	if next == calendar.Forever || k.queued != 0 && k.queued <= next {
+	if len(k.again) == 0 {
+		k.t.recounts = append(k.t.recounts, k)
+	}
+	k.again[ordinal] = struct{}{}
+}
+
+// recount counts a profile anew from its events.
+func (k *counter) recount(ordinal uint32) {
+	from, to := k.reads()
+	k.t.found = k.t.host.Rows(ordinal, k.step.event, from, to, k.t.found[:0])
+	found := k.t.found
+	k.t.found = nil // a sequence looks for more meanwhile
+	defer func() { k.t.found = found }()
+	var n int64
+	var sum tree.Sum
+	for _, r := range found {
+		if k.step.where != nil && !k.step.test.Holds(r.Block, r.Row) {
+			continue
+		}
+		if k.amount != nil {
+			sum = sum.Add(k.amount.sum(r.Block, r.Row))
+			continue
+		}
+		w, _ := k.weight(ordinal, r.At, r.Block, r.Row)
+		n += w
+	}
+	if k.amount != nil {
+		k.setSum(ordinal, sum)
 		return
 	}
-	k.queued = next
-	k.t.queue.push(item{at: next, what: dueAgenda, id: k.id})
-}
-
-// come takes the edges of an instant, and looks ahead when the horizon is reached.
-func (k *counter) come(at int64) {
-	if k.queued != at {
-		return
-	}
-	k.queued = 0
-	for ; k.head < len(k.agenda) && k.agenda[k.head].at <= at; k.head++ {
-		if m := k.agenda[k.head]; k.t.host.Exists(m.ordinal) {
-			k.change(m.ordinal, int(m.delta))
-		}
-	}
-	if k.horizon <= at {
-		k.look()
-	}
-	k.enqueue()
-}
-
-// look fills the agenda up to a new horizon. How far it goes follows from how much there was.
-func (k *counter) look() {
-	src := k.t.host.Source()
-	after := k.horizon
-	upTo := max(after+min(k.stretch, k.reach()), k.t.upTo)
-	k.agenda, k.head = k.agenda[:0], 0
-	for chunk := range k.chunks(src) {
-		k.scan(src, chunk, after, upTo)
-	}
-	k.sort()
-	k.horizon = upTo
-	switch n := len(k.agenda); {
-	case n < agendaLittle:
-		k.stretch = min(2*k.stretch, mostStretch)
-	case n > agendaMuch:
-		k.stretch = max(k.stretch/2, leastStretch)
+	if was := k.value(ordinal); was != n {
+		k.store(ordinal, n)
+		k.crossed(ordinal, was, n)
 	}
 }
 
-// reach bounds a look ahead to a quarter of the window: what arrives then goes beyond the horizon and
-// not on the agenda.
-func (k *counter) reach() int64 {
-	least := k.trail
-	if k.lead > 0 && (least == noTrail || k.lead < least) {
-		least = k.lead
+// reads is the stretch of time whose events count now, both ends included.
+func (k *counter) reads() (from, to int64) {
+	from, to = k.from, min(k.to-1, calendar.Add(k.t.now, -k.lead))
+	if k.trail != noTrail {
+		from = max(from, calendar.Add(k.t.now, 1-k.trail))
 	}
-	return max(least/4, 1)
-}
-
-func (k *counter) sort() {
-	slices.SortFunc(k.agenda, func(a, b moment) int {
-		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.ordinal, b.ordinal), cmp.Compare(a.delta, b.delta))
-	})
-}
-
-// scan puts the edges of a chunk's events that lie in (after, upTo] on the agenda, unsorted.
-func (k *counter) scan(src query.Source, chunk int, after, upTo int64) {
-	passes := func(lo, hi, edge int64) bool {
-		return edge != noTrail && calendar.Add(hi, edge) > after && calendar.Add(lo, edge) <= upTo
-	}
-	for _, b := range src.Series(k.step.event, chunk).Blocks {
-		if !passes(b.Min, b.Max, k.lead) && !passes(b.Min, b.Max, k.trail) {
-			continue
-		}
-		for row := range b.Rows {
-			at := b.Time(row)
-			if (passes(at, at, k.lead) || passes(at, at, k.trail)) && k.from <= at && at < k.to && k.step.test.Holds(b, row) {
-				k.foresee(uint32(chunk)<<query.ChunkBits|uint32(b.Pos[row]), at, after, upTo, false)
-			}
-		}
-	}
+	return from, to
 }
 
 // build implements part.
 func (k *counter) build(chunk int) {
 	src := k.t.host.Source()
-	k.horizon = max(k.horizon, k.t.now)
 	k.countChunk(src, chunk)
-	k.agenda = append(k.agenda[:0:0], k.agenda[k.head:]...)
-	k.head = 0
-	k.scan(src, chunk, k.t.now, k.horizon)
-	k.sort()
-	k.enqueue()
+	k.agenda.resume(k, src, chunk)
 }
 
 // countChunk counts a chunk anew, as a set.
 func (k *counter) countChunk(src query.Source, chunk int) {
+	k.t.rows.zero(chunk, k.at, k.size())
+	forget(k.spill, chunk)
+	forget(k.sums, chunk)
+	if k.then != nil {
+		k.then.await(k, src, chunk)
+		k.then.count(k, src, chunk)
+		return
+	}
+	m := &tree.Measure{Fn: tree.CountFn, Event: k.step.name, Where: k.step.where, Window: k.window}
+	if k.amount != nil {
+		m.Fn, m.Arg = tree.SumFn, k.amount.arg
+	}
 	env := &eval.Env{Schema: k.t.schema, Now: k.t.now, Zone: k.zone}
-	x, err := eval.CompileExpr(env, &tree.Measure{Fn: tree.CountFn, Event: k.step.name, Where: k.step.where, Window: k.window})
+	x, err := eval.CompileExpr(env, m)
 	if err != nil { // it was compiled before with the same names
-		panic(fmt.Errorf("compile counter %q again: %w", k.key, err))
+		panic("compile counter " + k.key + " again: " + err.Error())
 	}
-	for ordinal := range k.spill {
-		if int(ordinal>>query.ChunkBits) == chunk {
-			delete(k.spill, ordinal)
-		}
-	}
-	k.counts.drop(chunk)
 	var all query.Bits
 	var n eval.Vector
 	src.Profiles(chunk, &all)
 	x.On(src).Chunk(chunk, &all, &n)
 	for pos := range all.All {
-		if n.Present(int(pos)) && n.Nums[pos].Coef > 0 {
-			k.store(uint32(chunk)<<query.ChunkBits|uint32(pos), uint32(n.Nums[pos].Coef))
+		if !n.Present(int(pos)) {
+			continue
+		}
+		ordinal := uint32(chunk)<<query.ChunkBits | uint32(pos)
+		if k.amount != nil {
+			k.loadSum(ordinal, n.Nums[pos])
+		} else if c := n.Nums[pos].Coef; c > 0 {
+			k.store(ordinal, c)
+		}
+	}
+}
+
+// forget removes the ordinals of a chunk.
+func forget[V any](from map[uint32]V, chunk int) {
+	for ordinal := range from {
+		if int(ordinal>>query.ChunkBits) == chunk {
+			delete(from, ordinal)
 		}
 	}
 }
@@ -295,13 +320,13 @@ func (k *counter) turns() {
 	src := k.t.host.Source()
 	for chunk := range k.chunks(src) {
 		k.countChunk(src, chunk)
-		k.scan(src, chunk, k.t.now, k.horizon)
+		k.agenda.scan(k, src, chunk, k.t.now, k.agenda.horizon)
 		for _, l := range k.limits {
 			k.t.markChunk(l.users, chunk)
 		}
 	}
-	k.sort()
-	k.enqueue()
+	k.agenda.sort()
+	k.agenda.enqueue(k)
 	k.awaitTurn()
 }
 
@@ -319,44 +344,8 @@ func calendarOf(w tree.Window) []tree.Window {
 	return nil
 }
 
-// threshold is a comparison with a counter: lo <= n <= hi, hi < 0 for no bound.
-type threshold struct {
-	of     *counter
-	lo, hi int64
-	users  []*segment
-}
-
-var _ leaf = (*threshold)(nil)
-
-func (l *threshold) admits(n uint32) bool { return int64(n) >= l.lo && (l.hi < 0 || int64(n) <= l.hi) }
-
-func (l *threshold) holds(ordinal uint32) bool { return l.admits(l.of.value(ordinal)) }
-func (l *threshold) empty() bool               { return l.admits(0) }
-
-func (l *threshold) fill(chunk int, all, out *query.Bits) {
-	if l.admits(0) {
-		*out = *all
-	} else {
-		*out = query.Bits{}
-	}
-	if chunk >= len(l.of.counts.chunks) || l.of.counts.chunks[chunk] == nil {
-		return
-	}
-	for i, page := range l.of.counts.chunks[chunk] {
-		if page == nil {
-			continue
-		}
-		for row := range page {
-			if page[row] == 0 {
-				continue
-			}
-			pos := uint16(i*pageRows + row)
-			if l.holds(uint32(chunk)<<query.ChunkBits | uint32(pos)) {
-				out.Set(pos)
-			} else {
-				out.Clear(pos)
-			}
-		}
-	}
-	out.And(all)
+// gone forgets a profile; its row is cleared already.
+func (k *counter) gone(ordinal uint32) {
+	delete(k.spill, ordinal)
+	delete(k.sums, ordinal)
 }

@@ -32,6 +32,8 @@ type dependencies struct {
 	unknown    bool // a name that the catalog may get later
 	timing     timing
 	windows    []tree.Window // those that give byCalendar its boundaries
+	asked      []tree.Step   // the events, each with its `where (…)`
+	previous   bool          // asks the event of the step before
 }
 
 // dependsOn finds what a checked leaf predicate depends on. An unknown form is an error: nothing may
@@ -170,6 +172,7 @@ func (w *walker) nested(p *tree.InSegment) {
 
 func (w *walker) step(s tree.Step, previous string) {
 	w.event(s.Event)
+	w.asked = append(w.asked, s)
 	w.pred(s.Where, s.Event, previous)
 }
 
@@ -186,15 +189,14 @@ func (w *walker) expr(x tree.Expr, event, previous string) {
 	switch x := x.(type) {
 	case *tree.Name:
 		if x.Previous {
-			event = previous
+			event, w.previous = previous, true
 		}
 		w.name(x.Name, event)
 	case *tree.Arith:
 		w.expr(x.L, event, previous)
 		w.expr(x.R, event, previous)
 	case *tree.Measure:
-		w.event(x.Event)
-		w.pred(x.Where, x.Event, "")
+		w.step(tree.Step{Event: x.Event, Where: x.Where}, "")
 		if x.Arg != nil {
 			w.expr(x.Arg, x.Event, "")
 		}

@@ -10,10 +10,20 @@ type Host interface {
 	// Profile is the state as it is now, to be asked about one profile only, cheaply. It is good
 	// until the next call.
 	Profile(ordinal uint32) query.Source
+	// Rows appends to into the events of a name and a profile with times from from to to, both
+	// included, in no order. They are good until the next call or the next event.
+	Rows(ordinal, event uint32, from, to int64, into []Row) []Row
 	// Exists tells whether a profile is there.
 	Exists(ordinal uint32) bool
 	// Members is the membership of the segment in a slot.
 	Members(slot int) Members
+}
+
+// Row is one event: a row of a block.
+type Row struct {
+	At    int64
+	Block *query.Block
+	Row   int
 }
 
 // Members is one membership as the Host stores it.

@@ -11,8 +11,11 @@ func (t *Tracker) listen(c *condition) {
 		l.conditions = append(l.conditions, c)
 		t.awaitAhead(event, l)
 	}
+	for _, s := range c.steps {
+		s.conditions = with(s.conditions, c)
+	}
 	for _, a := range c.deps.attributes {
-		t.byAttribute[a] = append(t.byAttribute[a], c)
+		t.attributeOf(a).add(c)
 	}
 	for _, list := range c.deps.lists {
 		t.byList[list] = with(t.byList[list], c)
@@ -26,18 +29,19 @@ func (t *Tracker) listen(c *condition) {
 	if c.deps.ids {
 		t.byProfileID = append(t.byProfileID, c)
 	}
-	if c.bare {
+	if c.leaf.bare {
 		t.bare = append(t.bare, c)
 	}
 }
 
 func (t *Tracker) listenersOf(event uint32) *listeners {
-	l := t.byEvent[event]
-	if l == nil {
-		l = &listeners{}
-		t.byEvent[event] = l
+	for len(t.byEvent) <= int(event) {
+		t.byEvent = append(t.byEvent, nil)
 	}
-	return l
+	if t.byEvent[event] == nil {
+		t.byEvent[event] = &listeners{}
+	}
+	return t.byEvent[event]
 }
 
 // awaitAhead queues the events of a name that are stamped ahead, once for all its conditions. As long
@@ -57,7 +61,7 @@ func (t *Tracker) awaitAllAhead() {
 	src := t.host.Source()
 	for chunk := range src.Chunks() {
 		for _, event := range src.Events(chunk) {
-			if l := t.byEvent[event]; l == nil || !l.ahead {
+			if int(event) >= len(t.byEvent) || t.byEvent[event] == nil || !t.byEvent[event].ahead {
 				t.awaitSeries(src, event, chunk)
 			}
 		}
@@ -83,7 +87,7 @@ func (t *Tracker) unuse(s *segment) {
 	for _, p := range s.parts {
 		switch p := p.(type) {
 		case *condition:
-			p.users = without(p.users, s)
+			p.leaf.users = without(p.leaf.users, s)
 		case *counter:
 			for _, l := range p.limits {
 				l.users = without(l.users, s)
@@ -106,13 +110,19 @@ func (t *Tracker) unuse(s *segment) {
 func (t *Tracker) forgetCondition(c *condition) {
 	delete(t.conditions, c.key)
 	t.byID[c.id] = nil
+	t.rows.bits = append(t.rows.bits, c.leaf.at)
 	for _, event := range c.deps.events {
 		l := t.byEvent[event]
-		l.conditions = without(l.conditions, c)
-		t.forgetListeners(event, l)
+		if l.conditions = without(l.conditions, c); len(l.conditions) == 0 {
+			l.ahead = false // those that come are queued no more
+		}
+	}
+	for _, s := range c.steps {
+		s.conditions = without(s.conditions, c)
+		t.forgetStep(s)
 	}
 	for _, a := range c.deps.attributes {
-		t.byAttribute[a] = without(t.byAttribute[a], c)
+		t.attributeOf(a).remove(c)
 	}
 	for _, list := range c.deps.lists {
 		t.byList[list] = without(t.byList[list], c)
@@ -125,21 +135,33 @@ func (t *Tracker) forgetCondition(c *condition) {
 func (t *Tracker) forgetCounter(k *counter) {
 	delete(t.counters, k.key)
 	t.byID[k.id] = nil
-	s := k.step
-	if s.counters = without(s.counters, k); len(s.counters) > 0 {
+	t.rows.giveBack(k.at, k.size())
+	k.step.counters = without(k.step.counters, k)
+	t.forgetStep(k.step)
+	if k.then != nil {
+		k.then.second.follows = without(k.then.second.follows, k)
+		t.forgetStep(k.then.second)
+	}
+}
+
+// stepOf returns the step of an event and a `where (…)`, made if need be.
+func (t *Tracker) stepOf(at *step) *step {
+	if s := t.steps[at.key]; s != nil {
+		return s
+	}
+	t.steps[at.key] = at
+	t.listenersOf(at.event).add(at)
+	return at
+}
+
+// forgetStep removes a step on which nothing stands any more.
+func (t *Tracker) forgetStep(s *step) {
+	if !s.idle() || t.steps[s.key] != s {
 		return
 	}
 	delete(t.steps, s.key)
-	l := t.byEvent[s.event]
-	l.steps = without(l.steps, s)
-	t.forgetListeners(s.event, l)
-}
-
-func (t *Tracker) forgetListeners(event uint32, l *listeners) {
-	if len(l.conditions) == 0 {
-		l.ahead = false // those that come are queued no more
-	}
-	if len(l.conditions) == 0 && len(l.steps) == 0 {
-		delete(t.byEvent, event)
+	t.byEvent[s.event].remove(s)
+	if t.byEvent[s.event].idle() {
+		t.byEvent[s.event] = nil
 	}
 }

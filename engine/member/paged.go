@@ -2,11 +2,6 @@ package member
 
 import "github.com/musterdb/muster/query"
 
-const (
-	pageRows      = query.PageRows
-	pagesPerChunk = query.ChunkSize / pageRows
-)
-
 // paged is one value per ordinal, in pages that exist only where a value was set. Reading elsewhere
 // gives the zero value.
 type paged[T comparable] struct {
@@ -54,71 +49,4 @@ func (p *paged[T]) drop(chunk int) {
 	if chunk < len(p.chunks) {
 		p.chunks[chunk] = nil
 	}
-}
-
-// set is a set of ordinals, in pages of 512 that exist only where somebody is.
-type set struct {
-	chunks []*[pagesPerChunk]*[pageRows / 64]uint64
-}
-
-func (s *set) has(ordinal uint32) bool {
-	chunk := int(ordinal >> query.ChunkBits)
-	if chunk >= len(s.chunks) || s.chunks[chunk] == nil {
-		return false
-	}
-	page := s.chunks[chunk][ordinal%query.ChunkSize/pageRows]
-	return page != nil && page[ordinal%pageRows/64]>>(ordinal%64)&1 != 0
-}
-
-func (s *set) put(ordinal uint32, in bool) {
-	if s.has(ordinal) == in {
-		return
-	}
-	chunk := int(ordinal >> query.ChunkBits)
-	for len(s.chunks) <= chunk {
-		s.chunks = append(s.chunks, nil)
-	}
-	table := s.chunks[chunk]
-	if table == nil {
-		table = new([pagesPerChunk]*[pageRows / 64]uint64)
-		s.chunks[chunk] = table
-	}
-	page := table[ordinal%query.ChunkSize/pageRows]
-	if page == nil {
-		page = new([pageRows / 64]uint64)
-		table[ordinal%query.ChunkSize/pageRows] = page
-	}
-	if in {
-		page[ordinal%pageRows/64] |= 1 << (ordinal % 64)
-	} else {
-		page[ordinal%pageRows/64] &^= 1 << (ordinal % 64)
-	}
-}
-
-func (s *set) fill(chunk int, out *query.Bits) {
-	*out = query.Bits{}
-	if chunk >= len(s.chunks) || s.chunks[chunk] == nil {
-		return
-	}
-	for i, page := range s.chunks[chunk] {
-		if page != nil {
-			copy(out[i*len(page):], page[:])
-		}
-	}
-}
-
-// load makes the set's part in a chunk equal to in.
-func (s *set) load(chunk int, in *query.Bits) {
-	for len(s.chunks) <= chunk {
-		s.chunks = append(s.chunks, nil)
-	}
-	table := new([pagesPerChunk]*[pageRows / 64]uint64)
-	for i := range table {
-		var page [pageRows / 64]uint64
-		copy(page[:], in[i*len(page):])
-		if page != ([pageRows / 64]uint64{}) {
-			table[i] = &page
-		}
-	}
-	s.chunks[chunk] = table
 }

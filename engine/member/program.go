@@ -1,17 +1,10 @@
 package member
 
-import "github.com/musterdb/muster/query"
+import (
+	"slices"
 
-// leaf is what a program asks: something that is true or false for every profile and known without
-// looking at facts.
-type leaf interface {
-	// holds tells whether it is true for a profile.
-	holds(ordinal uint32) bool
-	// fill sets out to the positions of all for which it is true.
-	fill(chunk int, all, out *query.Bits)
-	// empty tells whether it is true for a profile without any facts.
-	empty() bool
-}
+	"github.com/musterdb/muster/query"
+)
 
 // op is what a node of a program does.
 type op uint8
@@ -27,19 +20,51 @@ const (
 // node is a program: a segment's predicate over leaves.
 type node struct {
 	op   op
-	leaf leaf
+	leaf *leaf
 	args []node
 }
 
-func (n *node) holds(ordinal uint32) bool {
+// join makes an `and` or `or`; arguments of the same kind are taken in. Attributes come first: they
+// decide most often, and alike for whatever a profile does.
+func join(o op, args []node) node {
+	n := node{op: o}
+	for _, arg := range args {
+		if arg.op == o && o != opNot {
+			n.args = append(n.args, arg.args...)
+		} else {
+			n.args = append(n.args, arg)
+		}
+	}
+	if o != opNot {
+		slices.SortStableFunc(n.args, func(a, b node) int { return a.rank() - b.rank() })
+	}
+	return n
+}
+
+// rank orders the arguments of a node by what it costs to ask them, and how much they decide.
+func (n *node) rank() int {
+	switch {
+	case n.op == opNot:
+		return n.args[0].rank()
+	case n.op != opLeaf:
+		return 3
+	case n.leaf.kind == truthLeaf:
+		return 0
+	case n.leaf.kind == memberLeaf:
+		return 2
+	}
+	return 1
+}
+
+func (n *node) holds(row []byte, ordinal uint32) bool {
 	switch n.op {
 	case opLeaf:
-		return n.leaf.holds(ordinal)
+		return n.leaf.holds(row, ordinal)
 	case opNot:
-		return !n.args[0].holds(ordinal)
+		return !n.args[0].holds(row, ordinal)
 	case opAnd, opOr:
 		for i := range n.args {
-			if n.args[i].holds(ordinal) != (n.op == opAnd) {
+			if n.args[i].holds(row, ordinal) != (n.op == opAnd) {
 				return n.op != opAnd
 			}
 		}
@@ -48,11 +73,44 @@ func (n *node) holds(ordinal uint32) bool {
 	return true
 }
 
+// both tells what the program was before the leaves flipped that a settling deals with, and what it
+// is now.
+func (n *node) both(row []byte, ordinal uint32, settling uint64) (was, is bool) {
+	switch n.op {
+	case opLeaf:
+		is = n.leaf.holds(row, ordinal)
+		return is != (n.leaf.flipped == settling), is
+	case opNot:
+		was, is = n.args[0].both(row, ordinal, settling)
+		return !was, !is
+	case opAnd:
+		was, is = true, true
+		for i := range n.args {
+			w, x := n.args[i].both(row, ordinal, settling)
+			was, is = was && w, is && x
+			if !was && !is {
+				break
+			}
+		}
+		return was, is
+	case opOr:
+		for i := range n.args {
+			w, x := n.args[i].both(row, ordinal, settling)
+			was, is = was || w, is || x
+			if was && is {
+				break
+			}
+		}
+		return was, is
+	}
+	return true, true
+}
+
 // empty tells whether the program is true for a profile without facts.
 func (n *node) empty() bool {
 	switch n.op {
 	case opLeaf:
-		return n.leaf.empty()
+		return n.leaf.bare
 	case opNot:
 		return !n.args[0].empty()
 	case opAnd, opOr:
@@ -78,16 +136,21 @@ func (n *node) fill(chunk int, all, out *query.Bits) {
 		n.args[0].fill(chunk, all, &in)
 		*out = *all
 		out.AndNot(&in)
-	case opAnd, opOr:
-		n.args[0].fill(chunk, all, out)
+	case opAnd:
+		*out = *all
 		var in query.Bits
-		for i := 1; i < len(n.args); i++ {
-			n.args[i].fill(chunk, all, &in)
-			if n.op == opAnd {
-				out.And(&in)
-			} else {
-				out.Or(&in)
-			}
+		for i := range n.args {
+			n.args[i].fill(chunk, out, &in) // only those that are left
+			*out = in
+		}
+	case opOr:
+		left := *all
+		var in query.Bits
+		*out = query.Bits{}
+		for i := range n.args {
+			n.args[i].fill(chunk, &left, &in)
+			out.Or(&in)
+			left.AndNot(&in)
 		}
 	}
 }

@@ -6,6 +6,7 @@ const (
 	dueBoundary        // a condition or counter changes for everybody at once
 	dueAgenda          // a counter's next edge, or the end of what its agenda knows
 	dueEvent           // an event stamped ahead comes to be
+	dueRecount         // a counter has to count a profile anew
 )
 
 // item is something that happens by time alone at an instant.
@@ -13,7 +14,7 @@ type item struct {
 	at      int64
 	what    uint8
 	id      uint32 // of the condition, counter or event
-	ordinal uint32 // of dueProfile and dueEvent
+	ordinal uint32 // of those about one profile
 }
 
 func (i item) before(o item) bool {

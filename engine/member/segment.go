@@ -14,21 +14,10 @@ type segment struct {
 	program *node // nil: nobody
 	parts   []part
 	held    bool
-	on      []membership // the memberships the program stands on
-}
-
-// membership is a leaf: the membership of a held segment.
-type membership struct {
-	t    *Tracker
-	slot int
-}
-
-func (m membership) holds(ordinal uint32) bool { return m.t.host.Members(m.slot).Has(ordinal) }
-func (m membership) empty() bool               { return false }
-
-func (m membership) fill(chunk int, all, out *query.Bits) {
-	m.t.host.Members(m.slot).Fill(chunk, out)
-	out.And(all)
+	on      []int  // slots of the memberships the program stands on
+	settled uint64 // the settling that has looked at it
+	turns   int    // how many turned in this settling, and where the next one goes
+	next    int
 }
 
 // Build is some segments on their way to being live. They become it together.
@@ -133,8 +122,8 @@ func (t *Tracker) release(slot int) {
 	}
 	delete(t.segments, slot)
 	t.bareSegs = without(t.bareSegs, s)
-	for _, m := range s.on {
-		t.standing[m.slot] = without(t.standing[m.slot], s)
+	for _, slot := range s.on {
+		t.standing[slot] = without(t.standing[slot], s)
 	}
 	t.unuse(s)
 }
@@ -226,16 +215,12 @@ func (t *Tracker) activate(s *segment, chunks int) {
 
 // use registers a segment with the leaves of its program, so that it hears of their changes.
 func (t *Tracker) use(s *segment, n *node) {
-	if n.op == opLeaf {
-		switch l := n.leaf.(type) {
-		case *condition:
-			l.users = with(l.users, s)
-		case *threshold:
-			l.users = with(l.users, s)
-		case membership:
-			s.on = append(s.on, l)
-			t.standing[l.slot] = with(t.standing[l.slot], s)
-		}
+	switch {
+	case n.op == opLeaf && n.leaf.kind == memberLeaf:
+		s.on = append(s.on, n.leaf.slot)
+		t.standing[n.leaf.slot] = with(t.standing[n.leaf.slot], s)
+	case n.op == opLeaf:
+		n.leaf.users = with(n.leaf.users, s)
 	}
 	for i := range n.args {
 		t.use(s, &n.args[i])

@@ -8,13 +8,16 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// pair is a profile whose membership of a segment has to be looked at.
-type pair struct {
-	segment *segment
+// mark is a leaf that flipped for a profile, or a segment that has to be looked at for it.
+type mark struct {
+	leaf    *leaf
+	segment *segment // where leaf is nil
 	ordinal uint32
-	number  uint32 // in the order in which they were marked
 	cause   Cause
 }
+
+// stretch is marks of one profile that were made one after the other.
+type stretch struct{ ordinal, from, to uint32 }
 
 // chunkPair is a chunk in which a segment's membership has to be looked at.
 type chunkPair struct {
@@ -23,14 +26,29 @@ type chunkPair struct {
 	cause   Cause
 }
 
-// mark notes that a condition of some segments changed for a profile.
-func (t *Tracker) mark(segments []*segment, ordinal uint32) {
-	for _, s := range segments {
-		t.dirty = append(t.dirty, pair{s, ordinal, uint32(len(t.dirty)), t.cause})
+// turned is a profile that entered or left a segment in this settling.
+type turned struct {
+	segment *segment
+	ordinal uint32
+	cause   Cause
+	in      bool
+}
+
+// flip notes that a leaf flipped for a profile.
+func (t *Tracker) flip(l *leaf, ordinal uint32) {
+	if len(l.users) > 0 {
+		t.marks = append(t.marks, mark{leaf: l, ordinal: ordinal, cause: t.cause})
 	}
 }
 
-// markChunk notes that a condition of some segments may have changed for many.
+// mark has some segments looked at for a profile.
+func (t *Tracker) mark(segments []*segment, ordinal uint32) {
+	for _, s := range segments {
+		t.marks = append(t.marks, mark{segment: s, ordinal: ordinal, cause: t.cause})
+	}
+}
+
+// markChunk notes that a leaf of some segments may have flipped for many.
 func (t *Tracker) markChunk(segments []*segment, chunk int) {
 	for _, s := range segments {
 		t.chunks = append(t.chunks, chunkPair{s, chunk, t.cause})
@@ -40,14 +58,38 @@ func (t *Tracker) markChunk(segments []*segment, chunk int) {
 // Settle makes memberships follow what has happened at now.
 func (t *Tracker) Settle() {
 	t.look()
-	for len(t.chunks) > 0 || len(t.dirty) > 0 {
+	t.countAnew()
+	for len(t.chunks) > 0 || len(t.marks) > 0 {
 		t.settleChunks()
-		t.settlePairs()
+		t.settleMarks()
 	}
 }
 
+// countAnew counts the profiles for which that was asked.
+func (t *Tracker) countAnew() {
+	for len(t.recounts) > 0 {
+		k := t.recounts[0]
+		t.recounts = t.recounts[1:]
+		for _, ordinal := range sorted(k.again) {
+			if t.host.Exists(ordinal) && k.ready(ordinal) {
+				k.recount(ordinal)
+			}
+		}
+		clear(k.again)
+	}
+}
+
+func sorted(set map[uint32]struct{}) []uint32 {
+	all := make([]uint32, 0, len(set))
+	for ordinal := range set {
+		all = append(all, ordinal)
+	}
+	slices.Sort(all)
+	return all
+}
+
 // Flips returns what changed since it was asked last, in the order of instants, then of segments'
-// names. It is good until the next entry.
+// names.
 func (t *Tracker) Flips() []Flip {
 	flips := t.flips
 	t.flips = nil
@@ -55,6 +97,9 @@ func (t *Tracker) Flips() []Flip {
 }
 
 func (t *Tracker) settleChunks() {
+	if len(t.chunks) == 0 {
+		return
+	}
 	chunks := t.chunks
 	t.chunks = nil
 	slices.SortStableFunc(chunks, func(a, b chunkPair) int {
@@ -101,53 +146,145 @@ func (t *Tracker) replaceChunk(s *segment, chunk int, is *query.Bits, flip *Flip
 	}
 }
 
-func (t *Tracker) settlePairs() {
-	dirty := t.dirty
-	t.dirty = t.spare[:0]
-	slices.SortFunc(dirty, func(a, b pair) int {
-		switch {
-		case a.segment.slot != b.segment.slot:
-			return a.segment.slot - b.segment.slot
-		case a.ordinal != b.ordinal:
+// settleMarks goes from profile to profile: of each it finds the leaves that are not what they were,
+// and asks the programs of their users what they were and what they are.
+func (t *Tracker) settleMarks() {
+	marks := t.marks
+	t.marks = t.spare[:0]
+	t.stretches = t.stretches[:0]
+	for from := 0; from < len(marks); {
+		to := from + 1
+		for to < len(marks) && marks[to].ordinal == marks[from].ordinal {
+			to++
+		}
+		t.stretches = append(t.stretches, stretch{marks[from].ordinal, uint32(from), uint32(to)})
+		from = to
+	}
+	slices.SortFunc(t.stretches, func(a, b stretch) int {
+		if a.ordinal != b.ordinal {
 			return cmp.Compare(a.ordinal, b.ordinal)
 		}
-		return cmp.Compare(a.number, b.number)
+		return cmp.Compare(a.from, b.from)
 	})
-	first := len(t.flips)
-	byCause := [ByImport + 1]Flip{}
-	for i := range dirty {
-		x := &dirty[i]
-		last := i+1 == len(dirty) || dirty[i+1].segment != x.segment
-		if last || dirty[i+1].ordinal != x.ordinal { // of several causes the latest stands
-			members := t.host.Members(x.segment.slot)
-			is := x.segment.program != nil && t.host.Exists(x.ordinal) && x.segment.program.holds(x.ordinal)
-			if x.segment.held {
-				is = members.Has(x.ordinal) && t.host.Exists(x.ordinal)
-			}
-			if members.Has(x.ordinal) != is {
-				members.Put(x.ordinal, is)
-				flip := &byCause[x.cause]
-				if is {
-					flip.Enters = append(flip.Enters, x.ordinal)
+	for from := 0; from < len(t.stretches); {
+		to := from + 1
+		for to < len(t.stretches) && t.stretches[to].ordinal == t.stretches[from].ordinal {
+			to++
+		}
+		t.settleProfile(marks, t.stretches[from:to])
+		from = to
+	}
+	clear(marks)
+	t.spare = marks[:0]
+	t.tell()
+}
+
+// settleProfile makes one profile's memberships follow its leaves.
+func (t *Tracker) settleProfile(marks []mark, of []stretch) {
+	t.settling++
+	for _, x := range of {
+		for i := x.from; i < x.to; i++ {
+			if l := marks[i].leaf; l != nil {
+				if l.flipped == t.settling {
+					l.flipped = 0 // and back
 				} else {
-					flip.Exits = append(flip.Exits, x.ordinal)
+					l.flipped = t.settling
 				}
 			}
 		}
-		if !last {
-			continue
-		}
-		for cause := range byCause {
-			flip := byCause[cause]
-			flip.Slot, flip.At, flip.Cause = x.segment.slot, t.now, Cause(cause)
-			t.flipped(x.segment, flip)
-			byCause[cause] = Flip{}
+	}
+	ordinal := of[0].ordinal
+	row, exists := t.rows.row(ordinal), t.host.Exists(ordinal)
+	for i := len(of) - 1; i >= 0; i-- { // of several causes the latest stands
+		for m := int(of[i].to) - 1; m >= int(of[i].from); m-- {
+			x := &marks[m]
+			if x.leaf == nil {
+				t.compare(x.segment, row, ordinal, exists, x.cause)
+				continue
+			}
+			if x.leaf.flipped != t.settling {
+				continue
+			}
+			for _, s := range x.leaf.users {
+				if s.settled == t.settling {
+					continue
+				}
+				s.settled = t.settling
+				if was, is := s.program.both(row, ordinal, t.settling); was != is || !exists {
+					t.compare(s, row, ordinal, exists, x.cause)
+				}
+			}
 		}
 	}
-	slices.SortStableFunc(t.flips[first:], func(a, b Flip) int {
-		return cmp.Or(strings.Compare(t.segments[a.Slot].name, t.segments[b.Slot].name), cmp.Compare(a.Cause, b.Cause))
-	})
-	t.spare = dirty[:0]
+}
+
+// compare makes a profile's membership of a segment what the program says.
+func (t *Tracker) compare(s *segment, row []byte, ordinal uint32, exists bool, cause Cause) {
+	members := t.host.Members(s.slot)
+	was := members.Has(ordinal)
+	is := exists && s.program != nil && s.program.holds(row, ordinal)
+	if s.held {
+		is = exists && was
+	}
+	if was == is {
+		return
+	}
+	members.Put(ordinal, is)
+	if s.turns == 0 {
+		t.turning = append(t.turning, s)
+	}
+	s.turns++
+	t.turned = append(t.turned, turned{s, ordinal, cause, is})
+}
+
+// tell makes flips of what turned, by segment and cause.
+func (t *Tracker) tell() {
+	if len(t.turned) == 0 {
+		return
+	}
+	all := t.turned
+	slices.SortFunc(t.turning, func(a, b *segment) int { return cmp.Or(strings.Compare(a.name, b.name), a.slot-b.slot) })
+	end := 0
+	for _, s := range t.turning {
+		s.next, end = end, end+s.turns
+	}
+	order := slices.Grow(t.order[:0], len(all))[:len(all)]
+	for i := range all {
+		s := all[i].segment
+		order[s.next] = uint32(i)
+		s.next++
+	}
+	room := make([]uint32, 0, len(all)) // flips keep it
+	from := 0
+	for _, s := range t.turning {
+		mine := order[from : from+s.turns]
+		from += s.turns
+		s.turns = 0
+		for cause := ByEvent; cause <= ByImport; cause++ {
+			flip := Flip{Slot: s.slot, At: t.now, Cause: cause}
+			room, flip.Exits = pick(all, mine, cause, false, room)
+			room, flip.Enters = pick(all, mine, cause, true, room)
+			t.flipped(s, flip)
+		}
+	}
+	t.order = order
+	t.turning = t.turning[:0]
+	clear(all)
+	t.turned = all[:0]
+}
+
+// pick takes the ordinals of one cause and direction out of what turned, into room.
+func pick(all []turned, order []uint32, cause Cause, in bool, room []uint32) (rest, picked []uint32) {
+	first := len(room)
+	for _, i := range order {
+		if x := &all[i]; x.cause == cause && x.in == in {
+			room = append(room, x.ordinal)
+		}
+	}
+	if len(room) == first {
+		return room, nil
+	}
+	return room, room[first:len(room):len(room)]
 }
 
 // flipped keeps a flip and marks the segments that stand on the membership.
@@ -156,11 +293,15 @@ func (t *Tracker) flipped(s *segment, flip Flip) {
 		return
 	}
 	t.flips = append(t.flips, flip)
+	standing := t.standing[s.slot]
+	if len(standing) == 0 {
+		return
+	}
 	cause := t.cause
 	t.cause = flip.Cause
 	for _, ordinals := range [][]uint32{flip.Exits, flip.Enters} {
 		for _, ordinal := range ordinals {
-			t.mark(t.standing[s.slot], ordinal)
+			t.mark(standing, ordinal)
 		}
 	}
 	t.cause = cause

@@ -5,6 +5,7 @@ import (
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/match"
+	"github.com/musterdb/muster/query/tree"
 )
 
 // Tracker keeps the live segments of one shard. Within one log entry its methods are called in this
@@ -16,14 +17,15 @@ type Tracker struct {
 	upTo   int64 // where Advance is going
 	cause  Cause // of what is going on
 
+	rows       rows
 	conditions map[string]*condition
 	counters   map[string]*counter
 	steps      map[string]*step
 	byID       []any // conditions and counters by id; nil: free
 	free       []uint32
 
-	byEvent     map[uint32]*listeners
-	byAttribute map[uint32][]*condition
+	byEvent     []*listeners
+	byAttribute []*attribute // less query.FirstAttribute
 	byList      map[uint32][]*condition
 	anyEvent    []*condition
 	byProfileID []*condition
@@ -34,21 +36,22 @@ type Tracker struct {
 	standing map[int][]*segment
 	builds   []*Build
 
-	queue   queue
-	touched []touch
-	stamp   uint64
-	dirty   []pair
-	spare   []pair // memory for the next dirty
-	chunks  []chunkPair
-	flips   []Flip
-}
+	queue    queue
+	touched  []touch
+	recounts []*counter // with profiles to be counted anew
+	stamp    uint64
+	chunks   []chunkPair
+	flips    []Flip
 
-// listeners is what an event of one name concerns. Events stamped ahead are queued once there are
-// conditions.
-type listeners struct {
-	steps      []*step
-	conditions []*condition
-	ahead      bool // those stamped ahead are queued
+	marks     []mark
+	settling  uint64
+	spare     []mark // memory for the next marks
+	stretches []stretch
+	turned    []turned
+	turning   []*segment
+	order     []uint32
+	found     []Row // what Host.Rows fills
+	near      []Row
 }
 
 // New returns a tracker without segments.
@@ -56,7 +59,7 @@ func New(host Host, schema query.Schema, now int64) *Tracker {
 	return &Tracker{
 		host: host, schema: schema, now: now,
 		conditions: map[string]*condition{}, counters: map[string]*counter{}, steps: map[string]*step{},
-		byEvent: map[uint32]*listeners{}, byAttribute: map[uint32][]*condition{}, byList: map[uint32][]*condition{},
+		byList:   map[uint32][]*condition{},
 		segments: map[int]*segment{}, standing: map[int][]*segment{},
 	}
 }
@@ -75,7 +78,9 @@ type kind uint8
 
 const (
 	touchNew kind = iota
+	touchCondition
 	touchEvent
+	touchAnyEvent
 	touchAttribute
 	touchList
 	touchIDs
@@ -100,41 +105,66 @@ func (t *Tracker) touch(ordinal uint32, k kind, id uint32) {
 // Profile tells of a new profile.
 func (t *Tracker) Profile(ordinal uint32) { t.touch(ordinal, touchNew, 0) }
 
-// Event tells of a new event: a row of a block that row returns when it is needed.
-func (t *Tracker) Event(ordinal, event uint32, time int64, row func() (*query.Block, int)) {
-	l := t.byEvent[event]
-	if l == nil && len(t.anyEvent) == 0 {
-		return
-	}
-	if l != nil {
-		var b *query.Block
-		i := 0
+// Event tells of a new event: a row of a block, which is good until the call returns.
+func (t *Tracker) Event(ordinal, event uint32, time int64, b *query.Block, row int) {
+	if int(event) < len(t.byEvent) && t.byEvent[event] != nil {
+		l := t.byEvent[event]
 		for _, s := range l.steps {
-			if s.where != nil && b == nil {
-				b, i = row()
+			if s.where == nil || s.test.Holds(b, row) {
+				t.happened(s, ordinal, time, b, row)
 			}
-			if s.where == nil || s.test.Holds(b, i) {
-				for _, k := range s.counters {
-					k.arrive(ordinal, time)
+		}
+		for _, v := range l.valued {
+			for _, s := range v.of(b, row) {
+				if s.equal.whole || s.test.Holds(b, row) {
+					t.happened(s, ordinal, time, b, row)
 				}
 			}
 		}
+		if time > t.now && len(l.conditions) > 0 && len(t.anyEvent) == 0 {
+			t.queue.push(item{at: time, what: dueEvent, id: event, ordinal: ordinal})
+		}
 	}
-	if len(t.anyEvent) == 0 && len(l.conditions) == 0 {
+	if len(t.anyEvent) == 0 {
 		return
 	}
 	if time > t.now {
 		t.queue.push(item{at: time, what: dueEvent, id: event, ordinal: ordinal})
 	}
-	// Also one stamped ahead is looked at now: it may queue a nearer instant.
-	t.touch(ordinal, touchEvent, event)
+	t.touch(ordinal, touchAnyEvent, 0)
+}
+
+// happened tells all that stand on a step of an event that satisfies it.
+func (t *Tracker) happened(s *step, ordinal uint32, time int64, b *query.Block, row int) {
+	for _, k := range s.counters {
+		k.arrive(ordinal, time, b, row)
+	}
+	for _, k := range s.follows {
+		k.follow(ordinal, time)
+	}
+	for _, c := range s.conditions { // also of one stamped ahead: it may queue a nearer instant
+		t.touch(ordinal, touchCondition, c.id)
+	}
 }
 
 // Attribute tells that an attribute of a profile was set.
-func (t *Tracker) Attribute(ordinal, attribute uint32) {
-	if len(t.byAttribute[attribute]) > 0 {
-		t.touch(ordinal, touchAttribute, attribute)
+func (t *Tracker) Attribute(ordinal, id uint32, was, is tree.Value) {
+	a := t.attribute(id)
+	if a == nil {
+		return
 	}
+	a.set(t, ordinal, was, is)
+	if len(a.conditions) > 0 {
+		t.touch(ordinal, touchAttribute, id)
+	}
+}
+
+// attribute returns what an attribute concerns, nil if nothing.
+func (t *Tracker) attribute(id uint32) *attribute {
+	if i := int(id) - int(query.FirstAttribute); i >= 0 && i < len(t.byAttribute) {
+		return t.byAttribute[i]
+	}
+	return nil
 }
 
 // IDs tells that a profile got another id.
@@ -153,12 +183,14 @@ func (t *Tracker) Listed(ordinal, list uint32) {
 
 // Gone tells that a profile was removed with all its facts: it leaves every segment.
 func (t *Tracker) Gone(ordinal uint32) {
-	for _, k := range t.counters {
-		k.store(ordinal, 0)
-	}
-	for _, c := range t.conditions {
-		c.truth.put(ordinal, false)
-		c.due.put(ordinal, 0)
+	clear(t.rows.row(ordinal))
+	for _, p := range t.byID {
+		switch p := p.(type) {
+		case *counter:
+			p.gone(ordinal)
+		case *condition:
+			p.due.put(ordinal, 0)
+		}
 	}
 	for _, s := range t.segments {
 		if t.host.Members(s.slot).Has(ordinal) {
@@ -194,6 +226,7 @@ func (t *Tracker) Advance(now int64) {
 func (t *Tracker) happen(x item) {
 	if x.what == dueEvent {
 		t.touch(x.ordinal, touchEvent, x.id)
+		t.touch(x.ordinal, touchAnyEvent, 0)
 		return
 	}
 	switch p := t.byID[x.id].(type) {
@@ -208,6 +241,8 @@ func (t *Tracker) happen(x item) {
 		switch {
 		case x.what == dueAgenda:
 			p.come(x.at)
+		case x.what == dueRecount:
+			p.countAgain(x.ordinal)
 		case x.what == dueBoundary && p.turn == x.at:
 			p.turns()
 		}
@@ -240,7 +275,7 @@ func (t *Tracker) look() {
 func (t *Tracker) lookAt(ordinal uint32, touches []touch) {
 	t.stamp++
 	var p *match.Profile
-	evaluate := func(conditions []*condition) {
+	evaluate := func(conditions ...*condition) {
 		for _, c := range conditions {
 			if c.stamp == t.stamp || !c.ready(ordinal) {
 				continue
@@ -258,21 +293,26 @@ func (t *Tracker) lookAt(ordinal uint32, touches []touch) {
 		case touchNew:
 			for _, c := range t.bare {
 				if c.ready(ordinal) {
-					c.truth.put(ordinal, true)
+					t.rows.setBit(ordinal, c.leaf.at, true)
 				}
 			}
 			t.mark(t.bareSegs, ordinal)
+		case touchCondition:
+			if c, ok := t.byID[x.id].(*condition); ok {
+				evaluate(c)
+			}
 		case touchEvent:
 			if l := t.byEvent[x.id]; l != nil {
-				evaluate(l.conditions)
+				evaluate(l.conditions...)
 			}
-			evaluate(t.anyEvent)
+		case touchAnyEvent:
+			evaluate(t.anyEvent...)
 		case touchAttribute:
-			evaluate(t.byAttribute[x.id])
+			evaluate(t.attribute(x.id).conditions...)
 		case touchList:
-			evaluate(t.byList[x.id])
+			evaluate(t.byList[x.id]...)
 		case touchIDs:
-			evaluate(t.byProfileID)
+			evaluate(t.byProfileID...)
 		}
 	}
 }

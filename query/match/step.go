@@ -38,3 +38,32 @@ func (s *Step) Holds(b *query.Block, i int) bool {
 	of := scope{m: s.m, p: &Profile{schema: s.m.env.Schema}, zone: s.m.env.Zone, row: &at}
 	return of.pred(s.where).True
 }
+
+// StepValue is an expression on one event made ready. It is immutable.
+type StepValue struct {
+	m     *Matcher
+	event uint32
+	x     tree.Expr
+}
+
+// CompileValue prepares a checked expression on an event's properties.
+//
+// REQUIRES: what it asks does not change with time alone, and it does not mention `previous.`.
+func CompileValue(schema query.Schema, zone *time.Location, event uint32, x tree.Expr) (*StepValue, error) {
+	m, err := Compile(Env{Schema: schema, Zone: zone}, nil)
+	if err == nil {
+		err = m.prepareExprs(x)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("compile value: %w", err)
+	}
+	return &StepValue{m: m, event: event, x: x}, nil
+}
+
+// Of returns the value for a row of a block of the event.
+func (v *StepValue) Of(b *query.Block, i int) tree.Value {
+	at := row{at: b.Time(i), block: b, i: i, event: v.event}
+	of := scope{m: v.m, p: &Profile{schema: v.m.env.Schema}, zone: v.m.env.Zone, row: &at}
+	value, _ := of.expr(v.x)
+	return value
+}

@@ -1,0 +1,134 @@
+package engine
+
+import (
+	"slices"
+	"sort"
+
+	"github.com/musterdb/muster/engine/member"
+	"github.com/musterdb/muster/query"
+)
+
+// tailReading is what live segments read of a tail while it is written: its rows as a block that is
+// made once, and an index of them by position, made when it is first asked for. Only the writer uses
+// it: views have the tail's header and never look here.
+type tailReading struct {
+	block query.Block
+	vecs  []query.Vec
+
+	slots   []uint32 // by a hash of the position: the number of the latest row there + 1
+	earlier []uint32 // by row: the row before it at its position + 1
+}
+
+// reading returns the rows as a block that is good until the next one is appended.
+func (t *tail) reading() *query.Block {
+	if t.live == nil {
+		t.live = &tailReading{}
+	}
+	x := t.live
+	b := &x.block
+	b.Rows, b.Pos, b.Base, b.Min, b.Max = t.n, t.pos[:t.n], t.base, t.min, t.max
+	b.Off, b.Times = nil, nil
+	if t.off != nil {
+		b.Off = t.off[:t.n]
+	} else {
+		b.Times = t.times[:t.n]
+	}
+	if len(x.vecs) < len(t.cols) {
+		x.vecs = make([]query.Vec, len(t.cols))
+	}
+	clear(b.Cols)
+	for i := range t.cols {
+		c := &t.cols[i]
+		for len(b.Cols) <= int(c.property) {
+			b.Cols = append(b.Cols, nil)
+		}
+		if x.vecs[i] = c.vec(c.t, dictOrNil(c.dict), t.n); x.vecs[i].Rows > 0 {
+			b.Cols[c.property] = &x.vecs[i]
+		}
+	}
+	return b
+}
+
+// last returns the latest row of a position + 1, 0 if there is none; earlier goes on from it.
+func (t *tail) last(pos uint16) uint32 {
+	x := t.live
+	if x == nil || x.block.Rows != t.n {
+		t.reading()
+		x = t.live
+	}
+	if len(x.earlier) < t.n {
+		x.index(t.pos[:t.n])
+	}
+	return x.slots[x.slot(pos, t.pos)]
+}
+
+// index takes the rows that came since it was asked last.
+func (x *tailReading) index(pos []uint16) {
+	if room := 64; 2*len(pos) > len(x.slots) {
+		for room < 4*len(pos) && room < 2*query.ChunkSize {
+			room *= 2
+		}
+		if room > len(x.slots) {
+			x.slots = make([]uint32, room)
+			x.earlier = slices.Grow(x.earlier[:0], room/2)
+		}
+	}
+	for row := len(x.earlier); row < len(pos); row++ {
+		slot := x.slot(pos[row], pos)
+		x.earlier = append(x.earlier, x.slots[slot])
+		x.slots[slot] = uint32(row + 1)
+	}
+}
+
+// slot returns where a position is, or would be.
+func (x *tailReading) slot(p uint16, pos []uint16) int {
+	mask := len(x.slots) - 1
+	for i := int(p) * 0x9e35 & mask; ; i = (i + 1) & mask {
+		if row := x.slots[i]; row == 0 || pos[row-1] == p {
+			return i
+		}
+	}
+}
+
+func (x *tailReading) memory() int64 {
+	if x == nil {
+		return 0
+	}
+	return int64(200 + 160*cap(x.vecs) + 4*cap(x.slots) + 4*cap(x.earlier))
+}
+
+// Rows implements member.Host.
+func (l *live) Rows(ordinal, event uint32, from, to int64, into []member.Row) []member.Row {
+	s := l.s.root.series(event, int(ordinal>>query.ChunkBits))
+	if s == nil || s.max < from || s.min > to || from > to {
+		return into
+	}
+	pos := uint16(ordinal)
+	for _, t := range [...]*tail{s.main, s.late} {
+		if t == nil || t.max < from || t.min > to {
+			continue
+		}
+		for row := t.last(pos); row > 0; row = t.live.earlier[row-1] {
+			if at := t.live.block.Time(int(row - 1)); from <= at && at <= to {
+				into = append(into, member.Row{At: at, Block: &t.live.block, Row: int(row - 1)})
+			}
+		}
+	}
+	if !s.ever.has(pos) {
+		return into
+	}
+	first := sort.Search(len(s.leaves), func(i int) bool { return s.leaves[i].block.Max >= from })
+	for _, leaf := range s.leaves[first:] {
+		b := &leaf.block
+		if b.Min > to {
+			break
+		}
+		row, _ := slices.BinarySearch(b.Pos, pos)
+		for ; row < b.Rows && b.Pos[row] == pos; row++ {
+			if at := b.Time(row); from <= at && at <= to {
+				into = append(into, member.Row{At: at, Block: b, Row: row})
+			}
+		}
+	}
+	return into
+}

@@ -1,0 +1,133 @@
+package member
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// leafKind is how a leaf is read.
+type leafKind uint8
+
+const (
+	truthLeaf  leafKind = iota // a condition's bit
+	countLeaf                  // lo <= n <= hi of a counter
+	sumLeaf                    // the same of a sum
+	memberLeaf                 // the membership of a held segment
+)
+
+// leaf is what programs ask: something that is true or false for every profile and known without
+// looking at facts. It tells its users when it flips.
+type leaf struct {
+	t       *Tracker
+	kind    leafKind
+	lo8     uint8 // of counts below 255
+	hi8     uint8
+	at      uint32 // the place in rows, or the bit
+	lo, hi  int64  // both included; of sums, in coefficients
+	of      *counter
+	op      tree.Op // of sums that are kept apart: the comparison itself
+	literal tree.Number
+	slot    int // of memberLeaf
+	bare    bool
+	users   []*segment // active ones
+	flipped uint64     // the settling in which the leaf is the opposite of what it was
+}
+
+// newCountLeaf is a comparison with a counter: lo <= n <= hi, hi < 0 for no bound.
+func newCountLeaf(k *counter, lo, hi int64) *leaf {
+	if hi < 0 {
+		hi = math.MaxInt64
+	}
+	l := &leaf{t: k.t, kind: countLeaf, at: k.at, lo: lo, hi: hi, of: k}
+	l.lo8, l.hi8 = uint8(min(lo, 255)), uint8(min(hi, 254))
+	l.bare = l.admits(0)
+	return l
+}
+
+func (l *leaf) admits(n int64) bool { return l.lo <= n && n <= l.hi }
+
+// holds tells whether the leaf is true for a profile; row is the profile's.
+func (l *leaf) holds(row []byte, ordinal uint32) bool {
+	switch l.kind {
+	case truthLeaf:
+		return int(l.at/8) < len(row) && row[l.at/8]>>(l.at%8)&1 != 0
+	case countLeaf:
+		var n uint8
+		if int(l.at) < len(row) {
+			n = row[l.at]
+		}
+		if n == countSpilled {
+			return l.admits(int64(l.of.spill[ordinal]))
+		}
+		return l.lo8 <= n && n <= l.hi8
+	case sumLeaf:
+		c := sumAt(row, l.at)
+		if c == sumSpilled {
+			return l.holdsSum(l.of.sums[ordinal])
+		}
+		return l.admits(int64(c))
+	}
+	return l.t.host.Members(l.slot).Has(ordinal)
+}
+
+func sumAt(row []byte, at uint32) int32 {
+	if int(at)+4 > len(row) {
+		return 0
+	}
+	return int32(binary.LittleEndian.Uint32(row[at:]))
+}
+
+// fill sets out to the positions of all for which the leaf is true.
+func (l *leaf) fill(chunk int, all, out *query.Bits) {
+	switch l.kind {
+	case truthLeaf:
+		l.t.rows.fillBit(chunk, l.at, out)
+		out.And(all)
+		return
+	case memberLeaf:
+		l.t.host.Members(l.slot).Fill(chunk, out)
+		out.And(all)
+		return
+	}
+	for i := range pagesPerChunk {
+		p := l.t.rows.page(chunk*pagesPerChunk + i)
+		for w := i * pageRows / 64; w < (i+1)*pageRows/64; w++ {
+			switch {
+			case all[w] == 0:
+				out[w] = 0
+			case p == nil || int(l.at) >= p.width:
+				out[w] = 0
+				if l.bare {
+					out[w] = all[w]
+				}
+			default:
+				out[w] = all[w] & l.word(p, chunk, w)
+			}
+		}
+	}
+}
+
+// word is the leaf for the 64 profiles of a word of a chunk's bits.
+func (l *leaf) word(p *rowPage, chunk, w int) (word uint64) {
+	at := w * 64 % pageRows * p.width
+	first := uint32(chunk)<<query.ChunkBits | uint32(w*64)
+	for b := range 64 {
+		if l.kind == countLeaf {
+			if n := p.data[at+int(l.at)]; n != countSpilled {
+				if l.lo8 <= n && n <= l.hi8 {
+					word |= 1 << b
+				}
+				at += p.width
+				continue
+			}
+		}
+		if l.holds(p.data[at:at+p.width], first+uint32(b)) {
+			word |= 1 << b
+		}
+		at += p.width
+	}
+	return word
+}

@@ -1,0 +1,183 @@
+package member
+
+import "github.com/musterdb/muster/query"
+
+const (
+	pageRows      = query.PageRows
+	pagesPerChunk = query.ChunkSize / pageRows
+)
+
+// rows is what the parts know of each profile, profile by profile: a byte for a count, four for a
+// sum, a bit for a condition. All of one profile lies together because it is asked together: an event
+// moves the counters of one profile, and the programs that ask them ask the other parts of the same
+// profile. Pages exist only where something was set; each has the width it was made with and is made
+// anew, wider, when a column beyond it is written.
+type rows struct {
+	width int // bytes in use, freed ones included
+	pages []*rowPage
+	free  map[int][]uint32 // places given back, by size in bytes
+	bits  []uint32         // free bits
+}
+
+// rowPage is the rows of 512 profiles.
+type rowPage struct {
+	width int
+	data  []byte
+}
+
+// place returns the first of size free bytes of every row. What is in them is not known.
+func (r *rows) place(size int) uint32 {
+	if list := r.free[size]; len(list) > 0 {
+		at := list[len(list)-1]
+		r.free[size] = list[:len(list)-1]
+		return at
+	}
+	at := uint32(r.width)
+	r.width += size
+	return at
+}
+
+func (r *rows) giveBack(at uint32, size int) {
+	if r.free == nil {
+		r.free = map[int][]uint32{}
+	}
+	r.free[size] = append(r.free[size], at)
+}
+
+// placeBit returns a free bit of every row.
+func (r *rows) placeBit() uint32 {
+	if len(r.bits) == 0 {
+		at := 8 * r.place(1)
+		for i := range uint32(8) {
+			r.bits = append(r.bits, at+7-i)
+		}
+	}
+	bit := r.bits[len(r.bits)-1]
+	r.bits = r.bits[:len(r.bits)-1]
+	return bit
+}
+
+// row returns what is known of a profile, for reading: what lies beyond its end is zero.
+func (r *rows) row(ordinal uint32) []byte {
+	i := int(ordinal / pageRows)
+	if i >= len(r.pages) || r.pages[i] == nil {
+		return nil
+	}
+	p := r.pages[i]
+	at := int(ordinal%pageRows) * p.width
+	return p.data[at : at+p.width : at+p.width]
+}
+
+// own returns a profile's row for writing at all places.
+func (r *rows) own(ordinal uint32) []byte {
+	p := r.ownPage(int(ordinal / pageRows))
+	at := int(ordinal%pageRows) * p.width
+	return p.data[at : at+p.width : at+p.width]
+}
+
+func (r *rows) page(i int) *rowPage {
+	if i >= len(r.pages) {
+		return nil
+	}
+	return r.pages[i]
+}
+
+func (r *rows) ownPage(i int) *rowPage {
+	for len(r.pages) <= i {
+		r.pages = append(r.pages, nil)
+	}
+	p := r.pages[i]
+	if p != nil && p.width >= r.width {
+		return p
+	}
+	width := r.width
+	if width > 8 { // some room for the next columns
+		width = (width + width/16 + 7) &^ 7
+	}
+	wider := &rowPage{width: width, data: make([]byte, pageRows*width)}
+	if p != nil {
+		for row := range pageRows {
+			copy(wider.data[row*width:], p.data[row*p.width:(row+1)*p.width])
+		}
+	}
+	r.pages[i] = wider
+	return wider
+}
+
+// zero clears size bytes from at on for all of a chunk.
+func (r *rows) zero(chunk int, at uint32, size int) {
+	for i := chunk * pagesPerChunk; i < (chunk+1)*pagesPerChunk; i++ {
+		p := r.page(i)
+		if p == nil || int(at)+size > p.width {
+			continue
+		}
+		for from := int(at); from < len(p.data); from += p.width {
+			clear(p.data[from : from+size])
+		}
+	}
+}
+
+func (r *rows) bit(row []byte, bit uint32) bool {
+	return int(bit/8) < len(row) && row[bit/8]>>(bit%8)&1 != 0
+}
+
+func (r *rows) setBit(ordinal, bit uint32, is bool) {
+	if is {
+		r.own(ordinal)[bit/8] |= 1 << (bit % 8)
+	} else if row := r.row(ordinal); int(bit/8) < len(row) {
+		row[bit/8] &^= 1 << (bit % 8)
+	}
+}
+
+// fillBit sets out to the positions of a chunk where a bit is set.
+func (r *rows) fillBit(chunk int, bit uint32, out *query.Bits) {
+	for i := range pagesPerChunk {
+		words := out[i*pageRows/64 : (i+1)*pageRows/64]
+		p := r.page(chunk*pagesPerChunk + i)
+		if p == nil || int(bit/8) >= p.width {
+			clear(words)
+			continue
+		}
+		at := int(bit / 8)
+		for w := range words {
+			var word uint64
+			for b := range 64 {
+				word |= uint64(p.data[at]>>(bit%8)&1) << b
+				at += p.width
+			}
+			words[w] = word
+		}
+	}
+}
+
+// loadBit makes a bit of a chunk's rows equal to in.
+func (r *rows) loadBit(chunk int, bit uint32, in *query.Bits) {
+	for i := range pagesPerChunk {
+		words := in[i*pageRows/64 : (i+1)*pageRows/64]
+		some := uint64(0)
+		for _, word := range words {
+			some |= word
+		}
+		p := r.page(chunk*pagesPerChunk + i)
+		if some == 0 && (p == nil || int(bit/8) >= p.width) {
+			continue
+		}
+		p = r.ownPage(chunk*pagesPerChunk + i)
+		at, mask := int(bit/8), byte(1)<<(bit%8)
+		for _, word := range words {
+			for b := range 64 {
+				p.data[at] = p.data[at]&^mask | byte(word>>b&1)<<(bit%8)
+				at += p.width
+			}
+		}
+	}
+}
+
+func (r *rows) memory() (bytes int64) {
+	for _, p := range r.pages {
+		if p != nil {
+			bytes += int64(len(p.data)) + 40
+		}
+	}
+	return bytes + int64(8*cap(r.pages))
+}

@@ -1,0 +1,105 @@
+package member
+
+import (
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// then makes a counter one of sequences: an event of its step at t counts only if an event of the
+// second step lies in (t, t + gap], or, with absent, if none does once that time is over. Nothing is
+// kept of the gaps that are open: whether the second step followed is looked up in the series where
+// an edge passes a first one, and where a second one arrives.
+type then struct {
+	sequence *tree.Sequence
+	second   *step
+	gap      int64
+	absent   bool
+}
+
+// follows tells whether a second step has followed an event of a time.
+func (s *then) follows(t *Tracker, ordinal uint32, time int64) bool {
+	return s.seconds(t, ordinal, time, 1) > 0
+}
+
+// seconds counts the second steps in (time, time + gap] up to now; it stops at most.
+func (s *then) seconds(t *Tracker, ordinal uint32, time int64, most int) (n int) {
+	t.near = t.host.Rows(ordinal, s.second.event, time+1, min(calendar.Add(time, s.gap), t.now), t.near[:0])
+	for i := range t.near {
+		if r := &t.near[i]; s.second.where == nil || s.second.test.Holds(r.Block, r.Row) {
+			if n++; n == most {
+				break
+			}
+		}
+	}
+	return n
+}
+
+// follow takes an arriving event of the second step: it may be the first one after some that count.
+func (k *counter) follow(ordinal uint32, time int64) {
+	if !k.ready(ordinal) {
+		return
+	}
+	if time > k.t.now {
+		k.awaitSecond(ordinal, time)
+		return
+	}
+	from, to := k.reads()
+	from, to = max(from, calendar.Add(time, -k.then.gap)), min(to, time-1)
+	if from > to {
+		return
+	}
+	delta := int64(1)
+	if k.then.absent {
+		delta = -1
+	}
+	found := k.t.host.Rows(ordinal, k.step.event, from, to, k.t.found[:0])
+	for i := range found {
+		r := &found[i]
+		if k.step.where != nil && !k.step.test.Holds(r.Block, r.Row) {
+			continue
+		}
+		if k.then.seconds(k.t, ordinal, r.At, 2) == 1 {
+			k.change(ordinal, delta)
+		}
+	}
+	k.t.found = found
+}
+
+// awaitSecond has a profile counted anew when a second step that is stamped ahead comes to be. (With
+// absent nothing counts before that is over.)
+func (k *counter) awaitSecond(ordinal uint32, time int64) {
+	if !k.then.absent {
+		k.t.queue.push(item{at: time, what: dueRecount, id: k.id, ordinal: ordinal})
+	}
+}
+
+// await finds the second steps of a chunk that are stamped ahead.
+func (s *then) await(k *counter, src query.Source, chunk int) {
+	series := src.Series(s.second.event, chunk)
+	if series.Rows == 0 || series.Max <= k.t.now {
+		return
+	}
+	for _, b := range series.Blocks {
+		for row := 0; row < b.Rows && b.Max > k.t.now; row++ {
+			if at := b.Time(row); at > k.t.now {
+				k.awaitSecond(uint32(chunk)<<query.ChunkBits|uint32(b.Pos[row]), at)
+			}
+		}
+	}
+}
+
+// count counts the profiles of a chunk for which the sequence is true; for the others it is 0.
+func (s *then) count(k *counter, src query.Source, chunk int) {
+	p, err := eval.Compile(&eval.Env{Schema: k.t.schema, Now: k.t.now, Zone: k.zone}, s.sequence)
+	if err != nil { // it was compiled before with the same names
+		panic("compile counter " + k.key + " again: " + err.Error())
+	}
+	var all, in query.Bits
+	src.Profiles(chunk, &all)
+	p.On(src).Chunk(chunk, &all, &in)
+	for pos := range in.All {
+		k.recount(uint32(chunk)<<query.ChunkBits | uint32(pos))
+	}
+}
