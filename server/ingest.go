@@ -41,6 +41,12 @@ func (s *Server) ingest(kind engine.Kind) handler {
 		for i, span := range split.Items {
 			in.add(parcel, uint64(i+1), body[span.Start:span.End], in.decoder.Message)
 		}
+		if parcel.hasRefused() {
+			if err := in.decoder.Check(body); err != nil {
+				in.rejectBody(body, err)
+				return err
+			}
+		}
 		if err := in.send(r.Context(), parcel); err != nil {
 			return err
 		}

@@ -30,6 +30,16 @@ type parcel struct {
 	rejects  []rejected
 }
 
+// hasRefused tells whether a message was refused.
+func (p *parcel) hasRefused() bool {
+	for i := range p.rejects {
+		if !p.rejects[i].dropped {
+			return true
+		}
+	}
+	return false
+}
+
 // origin is where a message stood: its line in the body, and its bytes.
 type origin struct {
 	line uint64

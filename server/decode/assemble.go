@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -95,7 +96,7 @@ func (d *Decoder) body(m *engine.Incoming) error {
 		if p.event == "" {
 			return refuse("no_event", "track needs an event")
 		}
-		m.Event, used = d.intern([]byte(p.event)), &d.properties
+		m.Event, used = d.intern(p.event), &d.properties
 	case engine.Page, engine.Screen:
 		m.Event, used = PageEvent, &d.properties
 		if m.Kind == engine.Screen {
@@ -184,8 +185,8 @@ func (d *Decoder) inherit() error {
 	if d.json.peek() != '{' {
 		return nil
 	}
-	err := d.object(func(name []byte) error {
-		if string(name) == "traits" {
+	err := d.object(func(name string) error {
+		if name == "traits" {
 			_, err := d.fields(&d.inherited)
 			return err
 		}
@@ -208,13 +209,17 @@ func (d *Decoder) remainder() []byte {
 	if len(p.rest) == 0 {
 		return nil
 	}
-	rest := make(jsontext.Value, 0, len(p.rest)+2)
-	rest = append(append(rest, '{'), p.rest[1:]...)
-	rest = append(rest, '}')
-	if text := string(rest); strings.Contains(text, "\n") || strings.Contains(text, `": `) {
-		_ = rest.Compact(jsontext.AllowDuplicateNames(true)) // made of valid members
+	p.rest[0] = '{'
+	p.rest = append(p.rest, '}')
+	if bytes.IndexByte(p.rest, '\n') >= 0 || bytes.Contains(p.rest, []byte(`": `)) {
+		_ = (*jsontext.Value)(&p.rest).Compact(jsontext.AllowDuplicateNames(true)) // made of valid members
 	}
-	return rest
+	if len(d.restSlab)+len(p.rest) > cap(d.restSlab) {
+		d.restSlab = make([]byte, 0, max(16<<10, len(p.rest)))
+	}
+	start := len(d.restSlab)
+	d.restSlab = append(d.restSlab, p.rest...)
+	return slices.Clip(d.restSlab[start:])
 }
 
 // mergeContext returns the message's own context with those members of the request's that it lacks.

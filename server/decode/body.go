@@ -19,9 +19,26 @@ type Body struct {
 type Span struct{ Start, End int }
 
 // Split cuts a body into its messages. The error is a *Refusal: the body as a whole is not JSON, or
-// not an object. REQUIRES: nothing of d's last message is needed any more.
+// not an object. Messages that are objects are not read: if one of them is refused as a message, Check
+// tells whether the whole body must be. REQUIRES: nothing of d's last message is needed any more.
 func (d *Decoder) Split(body []byte) (Body, error) {
+	b, err := d.split(body, true)
+	if err != nil { // perhaps because of what an unread message holds
+		return d.split(body, false)
+	}
+	return b, nil
+}
+
+// Check returns why a body is not JSON, nil where it is.
+func (d *Decoder) Check(body []byte) error {
+	_, err := d.split(body, false)
+	return err
+}
+
+func (d *Decoder) split(body []byte, skim bool) (Body, error) {
 	var b Body
+	d.skimming = skim
+	d.turn = maxForetold // names of the envelope are none of messages
 	d.open(body)
 	switch d.json.peek() {
 	case '[':
@@ -30,7 +47,7 @@ func (d *Decoder) Split(body []byte) (Body, error) {
 			return b, err
 		}
 	case '{':
-		if err := d.object(func(name []byte) error { return d.envelope(&b, name) }); err != nil {
+		if err := d.object(func(name string) error { return d.envelope(&b, name) }); err != nil {
 			return b, err
 		}
 	default:
@@ -48,8 +65,8 @@ func (d *Decoder) Split(body []byte) (Body, error) {
 	return b, nil
 }
 
-func (d *Decoder) envelope(b *Body, name []byte) error {
-	switch string(name) {
+func (d *Decoder) envelope(b *Body, name string) error {
+	switch name {
 	case "batch":
 		if d.json.peek() == '[' {
 			b.Batch = true
@@ -85,7 +102,11 @@ func (d *Decoder) items(b *Body) error {
 		return d.syntax(err)
 	}
 	b.Items = b.Items[:0] // of two members of the name, the last counts
-	for d.json.peek() != ']' {
+	for k := d.json.peek(); k != ']'; k = d.json.peek() {
+		if start := d.offset(); k == '{' && d.skimming && d.json.skim() {
+			b.Items = append(b.Items, Span{start, d.offset()})
+			continue
+		}
 		v, err := d.json.value()
 		if err != nil {
 			return d.syntax(err)

@@ -18,14 +18,15 @@ func (d *Decoder) CloudEvent(raw []byte, env *Envelope) (engine.Incoming, error)
 	d.env, d.notes, d.seen = env, d.notes[:0], parts{rest: d.seen.rest[:0]}
 	d.traits.reset()
 	d.properties.reset()
+	d.turn = 0
 	d.open(raw)
 	if d.json.peek() != '{' {
 		return engine.Incoming{}, refuse("bad_json", "a CloudEvent is a JSON object")
 	}
 	version := ""
-	err := d.object(func(name []byte) (err error) {
+	err := d.object(func(name string) (err error) {
 		p := &d.seen
-		switch string(name) {
+		switch name {
 		case "specversion":
 			version, err = d.string("specversion", d.limits.Name)
 		case "id":
@@ -39,7 +40,7 @@ func (d *Decoder) CloudEvent(raw []byte, env *Envelope) (engine.Incoming, error)
 		case "data":
 			p.properties, err = d.fields(&d.properties)
 		default:
-			err = d.further(string(name))
+			err = d.further(name)
 		}
 		return err
 	})

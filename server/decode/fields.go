@@ -77,8 +77,11 @@ func (d *Decoder) fields(set *fieldSet) (string, error) {
 		return d.raw()
 	}
 	start := d.offset()
-	err := d.object(func(name []byte) error {
-		d.path = append(d.path[:0], name...)
+	err := d.object(func(name string) error {
+		d.path, d.known = append(d.path[:0], name...), name
+		if !d.lasting {
+			d.known = d.intern(name)
+		}
 		if len(name) == 0 {
 			d.lose(set, "empty_name", "a name is empty")
 		}
@@ -131,10 +134,11 @@ func (d *Decoder) value(set *fieldSet, depth int) error {
 // whose type its columns fix.
 func (d *Decoder) nested(set *fieldSet, depth int) error {
 	length := len(d.path)
+	d.known = ""
 	defer func() { d.path = d.path[:length] }()
-	return d.object(func(name []byte) error {
+	return d.object(func(name string) error {
 		if d.env.Import && len(name) > 0 && name[0] == '$' {
-			switch string(name) {
+			switch name {
 			case "$time":
 				v, err := d.importTime()
 				d.add(set, v, true)
@@ -250,7 +254,11 @@ func (d *Decoder) add(set *fieldSet, v tree.Value, exact bool) {
 			d.lose(set, "too_many_fields", "only the first %d values can be columns", d.limits.Fields)
 		}
 	default:
-		set.put(engine.NamedField{Name: d.intern(d.path), Value: v, Exact: exact})
+		name := d.known
+		if name == "" {
+			name = d.internBytes(d.path)
+		}
+		set.put(engine.NamedField{Name: name, Value: v, Exact: exact})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"unicode/utf8"
 	"unsafe"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -27,16 +28,29 @@ type Envelope struct {
 type Decoder struct {
 	limits Limits
 	json   scanner
-	text   string            // what json reads, as a string: values are cut out of it without a copy each
-	names  map[string]string // interned names: the same few come with every message
-	slab   []engine.NamedField
-	path   []byte
-	quoted []byte
-	notes  []Note
-	env    *Envelope
+	text   string // what json reads, as a string: values are cut out of it without a copy each
+	names  names
+	turn   int // of the next name of the message
+	// lasting tells that the name read last is an interned one. known is the interned form of path while
+	// path is one name; "" below it.
+	lasting  bool
+	known    string
+	skimming bool                // Split leaves it to others to read the messages
+	slab     []engine.NamedField // messages cut their fields from it
+	restSlab []byte              // and their Context
+	path     []byte
+	quoted   []byte
+	notes    []Note
+	env      *Envelope
 
 	traits, properties, inherited fieldSet
 	seen                          parts
+}
+
+// names are those of earlier messages: the same few come with every one.
+type names struct {
+	interned map[string]string
+	foretold []foretelling // by their turn
 }
 
 // maxNames bounds the interned names, so that a storm of names does not stay in memory.
@@ -44,7 +58,7 @@ const maxNames = 8192
 
 // NewDecoder returns a Decoder with limits.
 func NewDecoder(limits Limits) *Decoder {
-	return &Decoder{limits: limits.WithDefaults(), names: make(map[string]string)}
+	return &Decoder{limits: limits.WithDefaults(), names: names{interned: make(map[string]string)}}
 }
 
 // Notes returns what the last message lost as columns. It is valid until the next message.
@@ -81,6 +95,7 @@ type parts struct {
 // Message decodes one message. The error is a *Refusal. The message shares memory with raw, which
 // must not change any more.
 func (d *Decoder) Message(raw []byte, env *Envelope) (engine.Incoming, error) {
+	d.turn = 0
 	d.env, d.notes, d.seen = env, d.notes[:0], parts{rest: d.seen.rest[:0]}
 	d.traits.reset()
 	d.properties.reset()
@@ -108,26 +123,74 @@ func (d *Decoder) open(raw []byte) {
 
 // object reads an object and calls member for each name; name is valid until the next read.
 // REQUIRES: an object begins here.
-func (d *Decoder) object(member func(name []byte) error) error {
+func (d *Decoder) object(member func(name string) error) error {
 	if err := d.json.enter(); err != nil {
 		return d.syntax(err)
 	}
-	for d.json.peek() != '}' {
-		key, err := d.json.value()
-		if err != nil {
-			return d.syntax(err)
+	for {
+		name, ok := d.foretold()
+		if !ok {
+			if d.json.peek() == '}' {
+				return d.syntax(d.json.leave())
+			}
+			key, err := d.json.value()
+			if err != nil {
+				return d.syntax(err)
+			}
+			name = d.foretell(key)
 		}
-		if err := member(d.unquoted(key)); err != nil {
+		if err := member(name); err != nil {
 			return err
 		}
 	}
-	return d.syntax(d.json.leave())
+}
+
+// foretelling is a name that a message had: messages of one sender have the same names in the same
+// order, and looking whether it comes again is less than reading it. text is the name in its quotes and
+// the colon behind.
+type foretelling struct{ text, name string }
+
+// maxForetold is the number of names of a message that are looked for again.
+const maxForetold = 64
+
+// foretold reads the next name if it is the one that stood here in the message before.
+func (d *Decoder) foretold() (name string, ok bool) {
+	d.turn++
+	if d.turn > len(d.names.foretold) {
+		return "", false
+	}
+	next := &d.names.foretold[d.turn-1]
+	if next.text == "" || !d.json.foretold(next.text) {
+		return "", false
+	}
+	d.lasting = true
+	return next.name, true
+}
+
+// foretell returns the name that key, the value just read, holds, and remembers it for the next message.
+func (d *Decoder) foretell(key jsontext.Value) string {
+	d.lasting = false
+	if !d.json.plain {
+		return string(d.unquoted(key))
+	}
+	text := d.here(key)
+	at, end := d.json.at-len(key), d.json.at+1
+	if d.turn > maxForetold || end > len(d.text) || d.text[end-1] != ':' {
+		return text[1 : len(text)-1]
+	}
+	for len(d.names.foretold) < d.turn {
+		d.names.foretold = append(d.names.foretold, foretelling{})
+	}
+	next := &d.names.foretold[d.turn-1]
+	next.text = d.intern(d.text[at:end])
+	next.name, d.lasting = next.text[1:len(next.text)-2], true
+	return next.name
 }
 
 // member reads one top-level member of a message.
-func (d *Decoder) member(name []byte) (err error) {
+func (d *Decoder) member(name string) (err error) {
 	p := &d.seen
-	switch string(name) {
+	switch name {
 	case "type":
 		p.kind, err = d.string("type", d.limits.Name)
 	case "event":
@@ -163,7 +226,7 @@ func (d *Decoder) member(name []byte) (err error) {
 	case "writeKey", "receivedAt": // a secret, and what only the server can say
 		_, err = d.raw()
 	default:
-		err = d.further(string(name))
+		err = d.further(name)
 	}
 	return err
 }
@@ -197,9 +260,23 @@ func (d *Decoder) keep(name, raw string) {
 
 func appendMember(b []byte, name, raw string) []byte {
 	b = append(b, ',')
-	b, _ = jsontext.AppendQuote(b, name) // names came from valid JSON
+	if plainName(name) {
+		b = append(append(append(b, '"'), name...), '"')
+	} else {
+		b, _ = jsontext.AppendQuote(b, name) // names came from valid JSON
+	}
 	b = append(b, ':')
 	return append(b, raw...)
+}
+
+// plainName tells whether a name needs no escapes for certain.
+func plainName(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // raw reads a value of any kind, unparsed. Nesting is bounded here too, since it is parsed later.
@@ -304,34 +381,43 @@ func (d *Decoder) here(v jsontext.Value) string {
 	return d.text[end-len(v) : end]
 }
 
-// cut returns the string that v, the value just read, holds.
+// cut returns the string that v, the string just read, holds.
 func (d *Decoder) cut(v jsontext.Value) string {
-	if bytes.IndexByte(v, '\\') < 0 {
+	if d.json.plain {
 		s := d.here(v)
 		return s[1 : len(s)-1]
 	}
 	return string(d.unquoted(v))
 }
 
-// unquoted returns the bytes of the string v, valid until the next call.
+// unquoted returns the bytes of the string v without its escapes, valid until the next call.
 func (d *Decoder) unquoted(v jsontext.Value) []byte {
-	if bytes.IndexByte(v, '\\') < 0 {
-		return v[1 : len(v)-1]
-	}
 	d.quoted, _ = jsontext.AppendUnquote(d.quoted[:0], v) // v has been read, so it is valid
 	return d.quoted
 }
 
 // intern returns name as a string that is made once.
-func (d *Decoder) intern(name []byte) string {
-	if s, ok := d.names[string(name)]; ok {
+func (d *Decoder) intern(name string) string {
+	if s, ok := d.names.interned[name]; ok {
 		return s
 	}
-	if len(d.names) >= maxNames {
-		clear(d.names)
+	return d.remember(name)
+}
+
+// internBytes is intern of a name that will change.
+func (d *Decoder) internBytes(name []byte) string {
+	if s, ok := d.names.interned[string(name)]; ok {
+		return s
 	}
-	s := string(name)
-	d.names[s] = s
+	return d.remember(string(name))
+}
+
+func (d *Decoder) remember(name string) string {
+	if len(d.names.interned) >= maxNames {
+		clear(d.names.interned)
+	}
+	s := strings.Clone(name)
+	d.names.interned[s] = s
 	return s
 }
 

@@ -21,6 +21,7 @@ type scanner struct {
 	at     int  // behind what has been read
 	due    bool // at is at the beginning of the next token: what separates it has been read
 	done   bool // the text's one value has begun
+	plain  bool // the string read last has no backslash
 	levels []level
 }
 
@@ -39,8 +40,11 @@ func (s *scanner) reset(text []byte) { *s = scanner{text: text, levels: s.levels
 // peek returns the kind of the next token without reading it: one of `{}[]"0tfn`, or 0 at the end of
 // the text and where it is not JSON.
 func (s *scanner) peek() jsontext.Kind {
-	if !s.due && !s.separate() {
-		return 0
+	if !s.due {
+		if at := s.at; !s.separate() {
+			s.at = at // so that it fails again
+			return 0
+		}
 	}
 	if s.at == len(s.text) {
 		return 0
@@ -158,6 +162,81 @@ func (s *scanner) value() (jsontext.Value, error) {
 	return jsontext.Value(s.text[start:s.at:s.at]), nil
 }
 
+// foretold reads the next name of an object where it is one that is known from before: text is the
+// name in its quotes with the colon, and stands here with nothing but a comma before it, and with a
+// value right behind. Else it reads nothing. REQUIRES: what was read last is a value of the object, or
+// its first bracket.
+func (s *scanner) foretold(text string) bool {
+	l := &s.levels[len(s.levels)-1]
+	at := s.at
+	if l.some {
+		if at >= len(s.text) || s.text[at] != ',' {
+			return false
+		}
+		at++
+	}
+	end := at + len(text)
+	if end >= len(s.text) || string(s.text[at:end]) != text {
+		return false
+	}
+	switch s.text[end] {
+	case ' ', '\t', '\r', '\n', '}', ']':
+		return false
+	}
+	s.at, s.due, l.some, l.name = end, true, true, true
+	return true
+}
+
+// skim goes behind the object that begins here, looking at nothing but strings and brackets: where it is
+// no JSON, whoever reads it again must find out. It returns false at the end of the text. REQUIRES: peek
+// has seen the object.
+func (s *scanner) skim() bool {
+	depth, i := 0, s.at
+	for i < len(s.text) {
+		switch s.text[i] {
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				s.at = i + 1
+				s.began()
+				return true
+			}
+		case '"':
+			i = behindString(s.text, i+1)
+			continue
+		}
+		i++
+	}
+	return false
+}
+
+// behindString returns where the string ends whose quote is before i, eight bytes at a time.
+func behindString(text []byte, i int) int {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for i < len(text) {
+		for i+8 <= len(text) {
+			x := binary.LittleEndian.Uint64(text[i:])
+			quote, slash := x^'"'*ones, x^'\\'*ones
+			if marked := ((quote-ones)&^quote | (slash-ones)&^slash) & high; marked != 0 {
+				i += bits.TrailingZeros64(marked) >> 3
+				break
+			}
+			i += 8
+		}
+		switch {
+		case i >= len(text):
+		case text[i] == '"':
+			return i + 1
+		case text[i] == '\\':
+			i += 2
+		default:
+			i++
+		}
+	}
+	return i
+}
+
 // skip reads the object or array that begins here.
 func (s *scanner) skip() error {
 	outer := len(s.levels)
@@ -255,6 +334,7 @@ func (s *scanner) digits() bool {
 func (s *scanner) quoted() bool {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
 	start, i, ascii := s.at, s.at+1, true
+	s.plain = true
 	for {
 		for i+8 <= len(s.text) {
 			x := binary.LittleEndian.Uint64(s.text[i:])
@@ -277,6 +357,7 @@ func (s *scanner) quoted() bool {
 			if n == 0 {
 				return false
 			}
+			s.plain = false
 			i += n
 		case c < 0x20:
 			return false
