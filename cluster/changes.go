@@ -26,6 +26,8 @@ type Changes interface {
 	Past(ctx context.Context, shard int, segment string, at int64, now *Membership) (*Membership, error)
 	// Sync makes the changes up to seq durable; after it the log may be cut there.
 	Sync(shard int, seq uint64) error
+	// Flush writes what is kept in the node's tables. It comes before the node closes, and Close after.
+	Flush() error
 	Close() error
 }
 

@@ -18,46 +18,63 @@ type group struct {
 	raft      *raft.Raft
 	log       Log
 	transport *raft.InmemTransport
+	snapshots raft.SnapshotStore
+	known     bool // it had entries or a snapshot when it was opened
 }
 
-// openGroup opens a group's log and snapshots, restores its state machine and becomes its leader.
-// The log is verified first: raft panics on entries it cannot read.
+// openGroup opens a group and becomes its leader.
 func openGroup(ctx context.Context, c Config, node, name string, fsm raft.FSM) (*group, error) {
-	log, err := c.Storage.Log(name)
+	g, err := prepareGroup(ctx, c, name)
 	if err != nil {
-		return nil, fmt.Errorf("open log of %s: %w", name, err)
+		return nil, err
 	}
-	g := &group{name: name, log: log}
 	if err := g.start(ctx, c, node, fsm); err != nil {
 		return nil, errors.Join(err, g.close())
 	}
 	return g, nil
 }
 
-func (g *group) start(ctx context.Context, c Config, node string, fsm raft.FSM) error {
+// prepareGroup opens a group's log and snapshots. The log is verified: raft panics on entries it cannot
+// read.
+func prepareGroup(ctx context.Context, c Config, name string) (*group, error) {
+	log, err := c.Storage.Log(name)
+	if err != nil {
+		return nil, fmt.Errorf("open log of %s: %w", name, err)
+	}
+	g := &group{name: name, log: log}
+	if err := g.prepare(ctx, c); err != nil {
+		return nil, errors.Join(err, g.close())
+	}
+	return g, nil
+}
+
+func (g *group) prepare(ctx context.Context, c Config) (err error) {
 	if err := g.log.Verify(ctx); err != nil {
 		return fmt.Errorf("verify log of %s: %w", g.name, err)
 	}
-	snapshots, err := c.Storage.Snapshots(g.name)
-	if err != nil {
+	if g.snapshots, err = c.Storage.Snapshots(g.name); err != nil {
 		return fmt.Errorf("open snapshots of %s: %w", g.name, err)
 	}
+	if g.known, err = raft.HasExistingState(g.log, g.log, g.snapshots); err != nil {
+		return fmt.Errorf("look for state of %s: %w", g.name, err)
+	}
+	return nil
+}
+
+// start restores the state machine and becomes the group's leader.
+func (g *group) start(ctx context.Context, c Config, node string, fsm raft.FSM) (err error) {
 	var addr raft.ServerAddress
 	addr, g.transport = raft.NewInmemTransport(raft.ServerAddress(g.name))
 	rc := raftConfig(c, node, g.name)
-	known, err := raft.HasExistingState(g.log, g.log, snapshots)
-	if err != nil {
-		return fmt.Errorf("look for state of %s: %w", g.name, err)
-	}
-	if !known {
+	if !g.known {
 		alone := raft.Configuration{Servers: []raft.Server{{ID: rc.LocalID, Address: addr}}}
-		if err := raft.BootstrapCluster(rc, g.log, g.log, snapshots, g.transport, alone); err != nil {
+		if err := raft.BootstrapCluster(rc, g.log, g.log, g.snapshots, g.transport, alone); err != nil {
 			return fmt.Errorf("bootstrap %s: %w", g.name, err)
 		}
 	}
-	g.raft, err = raft.NewRaft(rc, fsm, g.log, g.log, snapshots, g.transport)
+	g.raft, err = raft.NewRaft(rc, fsm, g.log, g.log, g.snapshots, g.transport)
 	if err != nil {
-		if kept, listErr := snapshots.List(); listErr == nil && len(kept) > 0 { // raft keeps to itself what it met
+		if kept, listErr := g.snapshots.List(); listErr == nil && len(kept) > 0 { // raft keeps to itself what it met
 			err = fmt.Errorf("%w; if the log says that pages are damaged, muster check lists all of them", err)
 		}
 		return fmt.Errorf("start raft of %s: %w", g.name, err)

@@ -34,6 +34,9 @@ type Node struct {
 	asker    *asker
 	counters counters
 
+	incarnations []uint64 // of the shards' logs
+
+	run     context.Context
 	stop    context.CancelFunc // ends proposers, definer and loops
 	abandon context.CancelFunc // ends the waiting for a history that cannot be written
 	loops   sync.WaitGroup
@@ -57,8 +60,8 @@ func Open(ctx context.Context, c Config) (*Node, error) {
 
 func (n *Node) open(ctx context.Context) error {
 	started := time.Now()
-	var run, history context.Context
-	run, n.stop = context.WithCancel(context.Background())
+	var history context.Context
+	n.run, n.stop = context.WithCancel(context.Background())
 	history, n.abandon = context.WithCancel(context.Background())
 	var err error
 	if n.meta, err = loadMeta(n.config.Dir, n.config.Shards, int(n.config.DedupBytes/dedupEntry)); err != nil {
@@ -75,12 +78,12 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	for i, s := range n.shards {
-		s.proposer = newProposer(run, i, n.config, s, newStamper(n.config.Clock))
+		s.proposer = newProposer(n.run, i, n.config, s, newStamper(n.config.Clock))
 	}
 	n.ready.Store(true)
 	n.catalogChanged(n.registry.state.Load().Version())
-	n.definer = newDefiner(run, &definer{registry: n.registry, propose: n.proposeCatalog, lag: n.lag, refused: n.watch.admit})
-	n.startLoops(run)
+	n.definer = newDefiner(n.run, &definer{registry: n.registry, propose: n.proposeCatalog, lag: n.lag, refused: n.watch.admit})
+	n.startLoops(n.run)
 	n.config.Log.Info("node is ready", "cluster", n.meta.Cluster, "shards", len(n.shards),
 		"catalog", n.registry.state.Load().Version(), "elapsed", time.Since(started))
 	return nil
@@ -104,28 +107,38 @@ func (n *Node) openShards(ctx, history context.Context) error {
 			return err
 		}
 	}
+	if err := n.eachShard(func(s *shard) error { return n.openShard(ctx, history, s) }); err != nil {
+		return err
+	}
+	if err := n.incarnate(); err != nil {
+		return err
+	}
 	if err := n.openChanges(); err != nil {
 		return err
 	}
-	errs := make([]error, n.meta.Shards)
-	var opening sync.WaitGroup
+	return n.eachShard(func(s *shard) error { return s.group.start(ctx, n.config, n.meta.Node, s) })
+}
+
+// eachShard works on all shards beside each other.
+func (n *Node) eachShard(work func(s *shard) error) error {
+	errs := make([]error, len(n.shards))
+	var working sync.WaitGroup
 	for i, s := range n.shards {
-		opening.Go(func() { errs[i] = n.openShard(ctx, history, s) })
+		working.Go(func() { errs[i] = work(s) })
 	}
-	opening.Wait()
+	working.Wait()
 	return errors.Join(errs...)
 }
 
-// openShard opens a shard that was made. It is to be closed, also after an error.
+// openShard opens what a shard that was made lies in. It is to be closed, also after an error.
 func (n *Node) openShard(ctx, history context.Context, s *shard) error {
-	name := fmt.Sprintf("shard-%03d", s.number)
 	s.storage, s.registry, s.watch = n.config.Storage, n.registry, n.watch
-	store, err := n.config.Storage.History(name)
+	store, err := n.config.Storage.History(s.name())
 	if err != nil {
-		return fmt.Errorf("open history of %s: %w", name, err)
+		return fmt.Errorf("open history of %s: %w", s.name(), err)
 	}
 	s.historian = newHistorian(history, store, n.config.HistoryBytes, n.config.Log.With("shard", s.number))
-	s.group, err = openGroup(ctx, n.config, n.meta.Node, name, s)
+	s.group, err = prepareGroup(ctx, n.config, s.name())
 	return err
 }
 
@@ -188,6 +201,10 @@ func (n *Node) Close() error {
 }
 
 func (n *Node) close() error {
+	var flushed error
+	if n.changes != nil && n.ready.Load() {
+		flushed = n.changes.Flush()
+	}
 	n.stop()
 	n.ready.Store(false)
 	grace := time.AfterFunc(closeGrace, n.abandon) // a full disk may hold the entries up
@@ -201,9 +218,8 @@ func (n *Node) close() error {
 	}
 	n.loops.Wait()
 	grace.Stop()
-	var errs []error
 	var closing sync.WaitGroup
-	errs = make([]error, len(n.shards)+1)
+	errs := make([]error, len(n.shards)+1)
 	for i, s := range n.shards {
 		if s != nil {
 			closing.Go(func() { errs[i] = s.close() })
@@ -222,7 +238,7 @@ func (n *Node) close() error {
 	if n.changes != nil {
 		errs = append(errs, n.changes.Close())
 	}
-	return errors.Join(errors.Join(errs...), n.config.Storage.Close())
+	return errors.Join(flushed, errors.Join(errs...), n.config.Storage.Close())
 }
 
 // close syncs what the history has, which spares the next start the replay, and ends the group.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -21,6 +23,7 @@ type registry struct {
 	state   atomic.Pointer[catalog.State]
 	changed func(version uint64) // called after each change, by raft's goroutine; must not wait
 	bytes   atomic.Int64         // applied since the last snapshot
+	records records
 
 	mu struct {
 		sync.Mutex
@@ -34,10 +37,12 @@ var _ raft.FSM = (*registry)(nil)
 // before (see maxLag), so that none ever is.
 const keptChanges = 1024
 
-// The pages of a catalog snapshot. Keys number the parts of a state and the versions of changes.
+// The pages of a catalog snapshot. Keys number the parts of a state and the versions of changes; a
+// record has its own.
 const (
 	pageCatalogState  = 1
 	pageCatalogChange = 2
+	pageRecord        = 3
 )
 
 // catalogPage is the largest part of a state in one page.
@@ -52,6 +57,9 @@ func newRegistry(parse catalog.Parse, storage Storage, changed func(uint64)) *re
 // Apply implements raft.FSM: it folds a change in.
 func (r *registry) Apply(l *raft.Log) any {
 	r.bytes.Add(int64(len(l.Data)))
+	if len(l.Data) > 0 && l.Data[0] == recordsFormat {
+		return applied{err: r.records.apply(l.Data)}
+	}
 	change, err := catalog.DecodeChange(l.Data)
 	if err != nil {
 		return applied{err: err}
@@ -102,13 +110,14 @@ func (r *registry) Snapshot() (raft.FSMSnapshot, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	changes := append([][]byte(nil), r.mu.changes...)
-	return &registryImage{state: r.state.Load(), changes: changes, pages: r.storage.PageWriter}, nil
+	return &registryImage{state: r.state.Load(), changes: changes, records: r.records.all(), pages: r.storage.PageWriter}, nil
 }
 
 // registryImage is a catalog snapshot on its way to disk.
 type registryImage struct {
 	state   *catalog.State
 	changes [][]byte
+	records map[string][]byte
 	pages   func(io.Writer) PageWriter
 }
 
@@ -142,6 +151,11 @@ func (i *registryImage) writePages(w PageWriter) error {
 			return err
 		}
 	}
+	for _, key := range slices.Sorted(maps.Keys(i.records)) {
+		if err := w.WritePage(pageRecord, []byte(key), i.records[key]); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -156,8 +170,9 @@ func (r *registry) Restore(snapshot io.ReadCloser) error {
 func (r *registry) restore(pages PageReader) error {
 	var data []byte
 	var changes [][]byte
+	records := map[string][]byte{}
 	for {
-		kind, _, page, err := pages.Next()
+		kind, key, page, err := pages.Next()
 		if err == io.EOF {
 			break
 		}
@@ -169,6 +184,8 @@ func (r *registry) restore(pages PageReader) error {
 			data = append(data, page...)
 		case pageCatalogChange:
 			changes = append(changes, append([]byte(nil), page...))
+		case pageRecord:
+			records[string(key)] = append([]byte{}, page...)
 		default:
 			return fmt.Errorf("read catalog snapshot: page of unknown kind %d", kind)
 		}
@@ -183,6 +200,7 @@ func (r *registry) restore(pages PageReader) error {
 	r.mu.Lock()
 	r.mu.changes = changes
 	r.mu.Unlock()
+	r.records.restore(records)
 	r.state.Store(state)
 	r.changed(state.Version())
 	return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"io"
 	"sync"
 	"testing"
@@ -68,7 +69,11 @@ func TestRegistrySurvivesSnapshot(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	image := &registryImage{state: r.state.Load(), changes: r.mu.changes}
+	entry := encodeRecords(map[string][]byte{"webhooks/x": {1, 2}, "webhooks/y": {}})[0]
+	if a := r.Apply(&raft.Log{Data: entry}).(applied); a.err != nil || r.state.Load().Version() != 20 {
+		t.Fatalf("records: %v, version %d", a.err, r.state.Load().Version())
+	}
+	image := &registryImage{state: r.state.Load(), changes: r.mu.changes, records: r.records.all()}
 	pages := &memoryPages{}
 	if err := image.write(pages); err != nil || !pages.closed {
 		t.Fatalf("write: %v, closed %v", err, pages.closed)
@@ -79,6 +84,9 @@ func TestRegistrySurvivesSnapshot(t *testing.T) {
 	}
 	if !bytes.Equal(restored.state.Load().Encode(), r.state.Load().Encode()) {
 		t.Error("the restored catalog is another")
+	}
+	if !maps.EqualFunc(restored.records.all(), r.records.all(), bytes.Equal) || len(r.records.all()) != 2 {
+		t.Errorf("restored records %v", restored.records.all())
 	}
 	changes, err := restored.since(15, 20)
 	if err != nil || len(changes) != 5 || changes[0].Version != 16 {

@@ -51,6 +51,9 @@ func newShard(ctx context.Context, number int, ec engine.Config) (*shard, error)
 	return s, nil
 }
 
+// name is that of the shard's group.
+func (s *shard) name() string { return fmt.Sprintf("shard-%03d", s.number) }
+
 // Apply implements raft.FSM: decode, call, hand over, return.
 func (s *shard) Apply(l *raft.Log) any {
 	state := s.state.Load()

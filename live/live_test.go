@@ -502,7 +502,7 @@ func TestConsumers(t *testing.T) {
 	if err := l.Consumers().Ack("c0", "A", cursors[3], 5); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Close(); err != nil {
+	if err := errors.Join(l.Flush(), l.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if table.puts != 1 {

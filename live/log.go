@@ -66,15 +66,20 @@ func Open(cfg Config) (*Log, error) {
 		recovered[i] = len(s.mu.blocks)
 	}
 	l.running.Go(l.run)
+	l.running.Go(l.keepConsumers)
 	l.running.Go(func() { l.keepCourse(recovered) })
 	return l, nil
 }
 
-// Close stores what it can and ends every subscription with ErrClosed.
+// Flush keeps the cursors acknowledged so far.
+func (l *Log) Flush() error { return l.consumers.flush() }
+
+// Close stores what it can and ends every subscription with ErrClosed. It does not flush: where consumers
+// are kept may be closed before the log is.
 func (l *Log) Close() error {
 	l.stop()
 	l.running.Wait()
-	errs := []error{l.consumers.flush()}
+	var errs []error
 	for _, s := range l.shards {
 		errs = append(errs, s.sync(0))
 	}
@@ -176,7 +181,23 @@ func (l *Log) evict() {
 // storeRetry is how long the log waits after the disk has refused a block.
 const storeRetry = time.Second
 
-// run stores sealed blocks, drops what is too old, and keeps acknowledged cursors.
+// keepConsumers keeps acknowledged cursors, all that have moved in a second at once.
+func (l *Log) keepConsumers() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-l.stopped.Done():
+			return
+		}
+		if err := l.consumers.flush(); err != nil && l.stopped.Err() == nil {
+			l.cfg.Log.Warn("keep acknowledged cursors", "error", err)
+		}
+	}
+}
+
+// run stores sealed blocks and drops what is too old.
 func (l *Log) run() {
 	tick := time.NewTicker(storeRetry)
 	defer tick.Stop()
@@ -184,9 +205,6 @@ func (l *Log) run() {
 		select {
 		case <-l.work:
 		case <-tick.C:
-			if err := l.consumers.flush(); err != nil {
-				l.cfg.Log.Warn("keep acknowledged cursors", "error", err)
-			}
 		case <-l.stopped.Done():
 			return
 		}

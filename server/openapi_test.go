@@ -51,7 +51,7 @@ func TestOpenAPI(t *testing.T) {
 	s := newTestServer(t, node, nil)
 	changes := newFakeLive(t, 1, nil)
 	s.AttachLive(changes)
-	if err := s.StartWebhooks(nil); err != nil {
+	if err := s.StartWebhooks(nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	defer s.StopWebhooks()

@@ -12,11 +12,11 @@ import (
 	"github.com/musterdb/muster/server/webhook"
 )
 
-// StartWebhooks opens the webhooks that table holds, after AttachLive. Without a table they live as long
-// as the process. Serve ends them; who does not call it calls StopWebhooks.
-func (s *Server) StartWebhooks(table webhook.Table) error {
+// StartWebhooks opens the webhooks that shared holds, a table every node has, after AttachLive; table has
+// what this node is doing for them. Without tables they live as long as the process. Serve ends them; who does not call it calls StopWebhooks.
+func (s *Server) StartWebhooks(table, shared webhook.Table) error {
 	hooks, err := webhook.Open(webhook.Config{
-		Feed: s.webhookFeed, Table: table, AllowPrivate: s.cfg.PrivateWebhooks, Log: s.cfg.Log,
+		Feed: s.webhookFeed, Table: table, Shared: shared, AllowPrivate: s.cfg.PrivateWebhooks, Log: s.cfg.Log,
 		Lost: func(err error) (string, bool) {
 			var resync *live.ResyncError
 			if errors.As(err, &resync) {

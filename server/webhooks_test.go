@@ -23,7 +23,7 @@ func TestWebhooks(t *testing.T) {
 	f := newFakeLive(t, 1, nil)
 	for _, allow := range []bool{true, false} {
 		s, _ := newLiveServer(t, f, func(c *Config) { c.PrivateWebhooks = allow })
-		if err := s.StartWebhooks(nil); err != nil {
+		if err := s.StartWebhooks(nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		defer s.StopWebhooks()

@@ -27,7 +27,8 @@ var (
 
 // openChanges opens the change log of a node that is being opened.
 func openChanges(c nodeConfig, db *persist.DB, n *cluster.Node) (*changes, error) {
-	lc := live.Config{Cluster: n.Cluster(), Shards: n.Shards(), Source: liveSource{n}, Log: c.Log}
+	lc := live.Config{Cluster: n.Cluster(), Shards: n.Shards(), Source: liveSource{n}, Log: c.Log,
+		Incarnations: n.Incarnations(), Consumers: n.Table("consumers")}
 	for shard := range n.Shards() {
 		store, err := persist.NewChanges(db, fmt.Sprintf("shard-%03d", shard))
 		if err != nil {
@@ -39,11 +40,6 @@ func openChanges(c nodeConfig, db *persist.DB, n *cluster.Node) (*changes, error
 		}
 		lc.Checkpoints = append(lc.Checkpoints, store)
 	}
-	consumers, err := persist.NewTable(db, "consumers")
-	if err != nil {
-		return nil, err
-	}
-	lc.Consumers = consumers
 	log, err := live.Open(lc)
 	if err != nil {
 		return nil, err
@@ -61,8 +57,10 @@ func (c *changes) Past(ctx context.Context, shard int, segment string, at int64,
 	return (*cluster.Membership)(was), err
 }
 
-// Webhooks is where the webhooks of the node are kept.
-func (c *changes) Webhooks() webhook.Table { return c.webhooks }
+// Webhooks is where the node keeps what it is doing for webhooks, and where the cluster keeps them.
+func (c *changes) Webhooks() (table, shared webhook.Table) {
+	return c.webhooks, c.node.Table("webhooks")
+}
 
 // People implements server.Live.
 func (c *changes) People(ctx context.Context, ids, names []string) ([]*render.Person, error) {

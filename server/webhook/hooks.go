@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ type Hook struct {
 	OldUntil  time.Time `json:"old_until,omitzero"`
 	Disabled  string    `json:"disabled,omitempty"` // why nothing is sent; "" while it is
 	Cursor    string    `json:"cursor,omitempty"`   // everything before it is delivered, pending or dead
+	Epoch     string    `json:"epoch,omitempty"`    // changes when it begins anew: what was on its way is void
 }
 
 // Feed opens the changes of a segment from a cursor, or from now on if that is "".
@@ -49,13 +51,17 @@ type Table interface {
 
 // Config is how hooks run. Feed is required.
 type Config struct {
-	Feed         Feed
-	Lost         func(error) (reason string, lost bool) // tells an error of a Reader that a new start needs
-	Table        Table                                  // without one nothing outlives the process
-	AllowPrivate bool
-	Transport    http.RoundTripper // the guarded one
-	Log          *slog.Logger
-	Jitter       func(time.Duration) time.Duration // a random part is added; for tests
+	Feed Feed
+	Lost func(error) (reason string, lost bool) // tells an error of a Reader that a new start needs
+	// Shared has the hooks, and for each how far it has surely got: every node has it, and goes on from
+	// there (at least once) where another one ended. It is written once a second at most, but for orders.
+	// Table has what is on its way and how far this node has got. It may hold all; without any nothing
+	// outlives the process.
+	Shared, Table Table
+	AllowPrivate  bool
+	Transport     http.RoundTripper // the guarded one
+	Log           *slog.Logger
+	Jitter        func(time.Duration) time.Duration // a random part is added; for tests
 }
 
 // Hooks are all hooks of a node. Methods may be called from any goroutine.
@@ -97,6 +103,9 @@ func Open(cfg Config) (*Hooks, error) {
 	h := &Hooks{cfg: cfg, client: &http.Client{Transport: cfg.Transport, Timeout: tryTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse // a redirect is no success, and leads who knows where
 	}}}
+	if h.cfg.Shared == nil {
+		h.cfg.Shared = h.cfg.Table
+	}
 	if cfg.Transport == nil {
 		h.client.Transport = newTransport(cfg.AllowPrivate)
 	}
@@ -109,40 +118,130 @@ func Open(cfg Config) (*Hooks, error) {
 	for _, w := range h.mu.workers {
 		h.start(w)
 	}
+	h.work.Go(h.keepShared)
 	return h, nil
 }
 
-// load reads the table: hooks, then the messages that belong to them.
+// progress is how far this node has got with a hook.
+type progress struct {
+	Epoch  string `json:"epoch"`
+	Cursor string `json:"cursor"`
+}
+
+// load reads the tables: hooks, then what this node has kept of them. What is of another epoch goes.
 func (h *Hooks) load() error {
-	if h.cfg.Table == nil {
+	if h.cfg.Shared == nil {
 		return nil
 	}
+	err := h.cfg.Shared.All(func(key string, value []byte) error {
+		if kind, _, _ := strings.Cut(key, "/"); kind != "hook" {
+			return nil
+		}
+		var hook Hook
+		if err := json.Unmarshal(value, &hook); err != nil {
+			return fmt.Errorf("read %q: %w", key, err)
+		}
+		w := newWorker(h, hook)
+		w.shared = value
+		h.mu.workers[hook.Name] = w
+		return nil
+	})
+	if err != nil || h.cfg.Table == nil {
+		return err
+	}
 	var messages []*Message
-	err := h.cfg.Table.All(func(key string, value []byte) error {
-		kind, _, _ := strings.Cut(key, "/")
-		switch kind {
-		case "hook":
-			var hook Hook
-			if err := json.Unmarshal(value, &hook); err != nil {
-				return fmt.Errorf("read %q: %w", key, err)
+	err = h.cfg.Table.All(func(key string, value []byte) error {
+		var err error
+		switch kind, name, _ := strings.Cut(key, "/"); kind {
+		case "progress":
+			var p progress
+			if err = json.Unmarshal(value, &p); err == nil {
+				h.resume(name, p)
 			}
-			h.mu.workers[hook.Name] = newWorker(h, hook)
 		case "message":
 			m := &Message{}
-			if err := json.Unmarshal(value, m); err != nil {
-				return fmt.Errorf("read %q: %w", key, err)
-			}
+			err = json.Unmarshal(value, m)
 			messages = append(messages, m)
+		}
+		if err != nil {
+			return fmt.Errorf("read %q: %w", key, err)
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return h.takeMessages(messages)
+}
+
+func (h *Hooks) resume(name string, p progress) {
+	if w := h.mu.workers[name]; w != nil && w.hook.Epoch == p.Epoch {
+		w.hook.Cursor, w.cursor, w.resumed = p.Cursor, p.Cursor, true
+	}
+}
+
+// takeMessages gives messages to the hooks that go on with them, and removes the others.
+func (h *Hooks) takeMessages(messages []*Message) error {
+	void := map[string][]byte{}
 	slices.SortFunc(messages, func(a, b *Message) int { return a.At.Compare(b.At) })
 	for _, m := range messages {
-		if w := h.mu.workers[m.Hook]; w != nil {
+		if w := h.mu.workers[m.Hook]; w != nil && w.resumed {
 			w.restore(m)
+		} else {
+			void[m.key()] = nil
 		}
 	}
-	return err
+	if len(void) == 0 {
+		return nil
+	}
+	return h.cfg.Table.Put(void)
+}
+
+// keepShared tells every node, once a second, how far the hooks have got.
+func (h *Hooks) keepShared() {
+	tick := time.NewTicker(keepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			h.shareAll()
+		case <-h.ctx.Done():
+			return
+		}
+	}
+}
+
+func (h *Hooks) shareAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock() // or a hook that is replaced meanwhile would be written as it was
+	if err := h.share(slices.Collect(maps.Values(h.mu.workers))...); err != nil {
+		h.cfg.Log.Warn("progress of webhooks was not shared", "error", err)
+	}
+}
+
+// share writes what has changed of some hooks in one go.
+func (h *Hooks) share(workers ...*worker) error {
+	if h.cfg.Shared == nil {
+		return nil
+	}
+	values := map[string][]byte{}
+	for _, w := range workers {
+		if body, changed := w.toShare(); changed {
+			values["hook/"+w.hook.Name] = body
+		}
+	}
+	if len(values) == 0 {
+		return nil
+	}
+	if err := h.cfg.Shared.Put(values); err != nil {
+		return err
+	}
+	for _, w := range workers {
+		if body := values["hook/"+w.hook.Name]; body != nil {
+			w.isShared(body)
+		}
+	}
+	return nil
 }
 
 func (h *Hooks) start(w *worker) {
@@ -158,6 +257,7 @@ func (h *Hooks) start(w *worker) {
 func (h *Hooks) Close() {
 	h.cancel()
 	h.work.Wait()
+	h.shareAll()
 	h.client.CloseIdleConnections()
 }
 
@@ -190,7 +290,10 @@ func (h *Hooks) Put(hook Hook) (Hook, error) {
 			return Hook{}, err
 		}
 	}
-	if err := next.keep(); err != nil {
+	if next.hook.Epoch == "" {
+		next.hook.Epoch = rand.Text()
+	}
+	if err := errors.Join(h.share(next), next.keep()); err != nil {
 		if old != nil {
 			h.start(next)
 			h.mu.workers[hook.Name] = next
@@ -213,6 +316,11 @@ func (h *Hooks) Delete(name string) error {
 	}
 	w.stop()
 	delete(h.mu.workers, name)
+	if h.cfg.Shared != nil {
+		if err := h.cfg.Shared.Put(map[string][]byte{"hook/" + name: nil}); err != nil {
+			return err
+		}
+	}
 	return w.forget()
 }
 
@@ -281,7 +389,7 @@ func (h *Hooks) Replay(name, cursor string) error {
 	} else {
 		next.cursor = cursor
 	}
-	err := next.keep()
+	err := errors.Join(h.share(next), next.keep())
 	h.mu.workers[name] = next
 	h.start(next)
 	return err

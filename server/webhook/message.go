@@ -25,8 +25,9 @@ type Message struct {
 	Due     time.Time       `json:"due,omitzero"`
 	Error   string          `json:"error,omitempty"` // of the last try
 	Dead    bool            `json:"dead,omitempty"`
+	Start   string          `json:"start,omitempty"` // cursor before it, if it was read there
 
-	before string // cursor before it; "" for one that is in the table
+	before string // the same; "" for one that is in the table
 	flying bool
 }
 
@@ -68,12 +69,12 @@ func makeMessages(hook *Hook, changes []render.Change, start string, now time.Ti
 			list[i] = &changes[i]
 		}
 		return []*Message{{Hook: hook.Name, ID: "msg-" + changes[0].ID + "-" + strconv.Itoa(len(changes)),
-			Body: render.AppendCohort(nil, hook.Segment, list), At: now, before: start}}
+			Body: render.AppendCohort(nil, hook.Segment, list), At: now, Start: start, before: start}}
 	}
 	messages := make([]*Message, len(changes))
 	for i := range changes {
 		c := &changes[i]
-		m := &Message{Hook: hook.Name, ID: "msg-" + c.ID, Profile: c.Profile, At: now, before: start}
+		m := &Message{Hook: hook.Name, ID: "msg-" + c.ID, Profile: c.Profile, At: now, Start: start, before: start}
 		if hook.Format == render.Native {
 			event := "segment.exited"
 			if c.Enter {

@@ -143,6 +143,7 @@ func status(code int, header ...string) *http.Response {
 type memoryTable struct {
 	mu     sync.Mutex
 	values map[string][]byte
+	puts   int
 }
 
 func (t *memoryTable) All(fn func(string, []byte) error) error {
@@ -157,6 +158,7 @@ func (t *memoryTable) All(fn func(string, []byte) error) error {
 func (t *memoryTable) Put(values map[string][]byte) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.puts++
 	if t.values == nil {
 		t.values = map[string][]byte{}
 	}
@@ -392,6 +394,58 @@ func TestRestart(t *testing.T) {
 		}
 		if err := h.Delete("crm"); err != nil || len(table.values) != 0 {
 			t.Errorf("%v; left: %v", err, table.values)
+		}
+		h.Close()
+	})
+}
+
+// TestAnotherNode: a node that has what is shared, and nothing else, goes on with what has surely not been
+// delivered; a message that was being tried again is not lost.
+func TestAnotherNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		feed, target, shared := newFakeFeed(), &fakeTarget{}, &memoryTable{}
+		broken := true
+		target.answer = func(n int, r *http.Request) (*http.Response, error) {
+			if r.Header.Get("Webhook-Id") == "msg-0-3-0" && broken {
+				return status(500), nil
+			}
+			return status(200), nil
+		}
+		open := func(table Table) *Hooks {
+			h, err := Open(Config{Feed: feed.open, Transport: target, Table: table, Shared: shared, Jitter: func(d time.Duration) time.Duration { return d }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return h
+		}
+		first := &memoryTable{}
+		h := open(first)
+		made := put(t, h, Hook{})
+		puts := shared.puts
+		feed.add("a", "b", "c", "d")
+		pass(10 * time.Second)
+		if n := shared.puts - puts; n < 1 || n > 10 {
+			t.Errorf("%d writes to what is shared in ten seconds", n)
+		}
+		h.Close()
+		broken = false
+		sent := len(target.taken())
+		h = open(&memoryTable{})
+		pass(10 * time.Second)
+		got := target.taken()[sent:]
+		if !slices.Contains(got, "msg-0-3-0") || slices.Contains(got, "msg-0-1-0") {
+			t.Errorf("the other node sends %v", got)
+		}
+		if s, err := h.Get("crm"); err != nil || s.Secret != made.Secret {
+			t.Errorf("%+v, %v", s, err)
+		}
+		if _, err := h.Put(Hook{Name: "crm", Segment: "Other", URL: "https://crm.example/in", Format: render.Native}); err != nil {
+			t.Fatal(err)
+		}
+		h.Close()
+		h = open(first) // what the first node has kept is of another epoch
+		if s, _ := h.Get("crm"); s.Pending != 0 || s.Segment != "Other" {
+			t.Errorf("%+v", s)
 		}
 		h.Close()
 	})

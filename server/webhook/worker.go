@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -35,6 +36,9 @@ type worker struct {
 	failed    int64
 	lastError string
 
+	shared  []byte // what every node knows of the hook
+	resumed bool   // the node has had the hook before
+
 	cursor  string // behind everything read
 	paused  time.Time
 	changed map[string][]byte // to be kept
@@ -59,9 +63,9 @@ func (w *worker) takeOver(old *worker) {
 		w.hook.OldSecret, w.hook.OldUntil = old.hook.Secret, time.Now().Add(24*time.Hour)
 	}
 	w.tried, w.dead, w.delivered, w.failed = old.tried, old.dead, old.delivered, old.failed
-	w.hook.Cursor = ""
+	w.hook.Cursor, w.hook.Epoch, w.shared = "", "", old.shared
 	if w.hook.Segment == old.hook.Segment {
-		w.hook.Cursor = old.hook.Cursor
+		w.hook.Cursor, w.hook.Epoch = old.hook.Cursor, old.hook.Epoch
 		for _, m := range old.pending {
 			if m.before == "" { // the others are read again
 				w.pending = append(w.pending, m)
@@ -87,7 +91,7 @@ func (w *worker) restore(m *Message) {
 // revive makes dead messages pending again, as if they had never been tried.
 func (w *worker) revive() {
 	for _, m := range w.dead {
-		m.Dead, m.Attempt, m.Due, m.Error = false, 0, time.Time{}, ""
+		m.Dead, m.Attempt, m.Due, m.Error, m.Start = false, 0, time.Time{}, "", ""
 		w.change(m)
 	}
 	w.pending, w.dead = append(w.dead, w.pending...), nil
@@ -363,11 +367,11 @@ func (w *worker) keep() error {
 	if w.hooks.cfg.Table == nil {
 		return nil
 	}
-	body, err := json.Marshal(w.hook)
+	body, err := json.Marshal(progress{w.hook.Epoch, w.hook.Cursor})
 	if err != nil {
 		return err
 	}
-	w.changed["hook/"+w.hook.Name] = body
+	w.changed["progress/"+w.hook.Name] = body
 	if err := w.hooks.cfg.Table.Put(w.changed); err != nil {
 		return err
 	}
@@ -376,9 +380,32 @@ func (w *worker) keep() error {
 	return nil
 }
 
-// forget removes everything about the hook from the table.
+// toShare returns the hook as every node should know it: with the cursor behind which nothing has been
+// delivered for sure. changed is false where that is known.
+func (w *worker) toShare() (body []byte, changed bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	hook := w.hook
+	hook.Cursor = w.cursor
+	for _, m := range w.pending {
+		if m.Start != "" {
+			hook.Cursor = m.Start
+			break
+		}
+	}
+	body, err := json.Marshal(hook)
+	return body, err == nil && !bytes.Equal(body, w.shared)
+}
+
+func (w *worker) isShared(body []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.shared = body
+}
+
+// forget removes everything about the hook from the node's table.
 func (w *worker) forget() error {
-	gone := map[string][]byte{"hook/" + w.hook.Name: nil}
+	gone := map[string][]byte{"progress/" + w.hook.Name: nil}
 	for _, m := range append(slices.Clone(w.pending), w.dead...) {
 		gone[m.key()] = nil
 	}
