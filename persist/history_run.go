@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 	"sort"
 )
@@ -221,8 +222,7 @@ func (h *History) flushRunLocked() error {
 	if err := h.flushBlobLocked(); err != nil {
 		return err
 	}
-	sorted := slices.Clone(h.mu.locators)
-	slices.SortFunc(sorted, compareLocators)
+	sorted := sortLocators(h.mu.locators)
 	w := h.newRunWriter(h.mu.nextRun)
 	for _, l := range sorted {
 		if err := w.add(l); err != nil {
@@ -238,6 +238,34 @@ func (h *History) flushRunLocked() error {
 	h.mu.runs = append(h.mu.runs, r)
 	h.mu.locators = h.mu.locators[:0]
 	return nil
+}
+
+// sortLocators returns locators, which are in the order of their positions, in that of keys, then of
+// positions. Keys are hashes: about as many buckets as locators, chosen by the first bits of the key,
+// leave next to nothing to sort.
+func sortLocators(locators []locator) []locator {
+	width := max(bits.Len(uint(len(locators)))-2, 1)
+	ends := make([]uint32, 1<<width+1)
+	for i := range locators {
+		ends[locators[i].key>>(64-width)+1]++
+	}
+	for i := 1; i < len(ends); i++ {
+		ends[i] += ends[i-1]
+	}
+	sorted := make([]locator, len(locators))
+	for i := range locators { // in order, so that the positions of one key stay so
+		at := &ends[locators[i].key>>(64-width)]
+		sorted[*at] = locators[i]
+		*at++
+	}
+	from := uint32(0)
+	for _, to := range ends[:1<<width] { // where each bucket began has become where it ends
+		if to-from > 1 {
+			slices.SortFunc(sorted[from:to], compareLocators)
+		}
+		from = to
+	}
+	return sorted
 }
 
 // recoverRuns reads the heads and removes runs beyond Synced, runs that have been replaced, and

@@ -165,7 +165,7 @@ func (h *History) readBlob(key []byte) (blob, error) {
 	if err != nil {
 		return blob{}, err
 	}
-	out, err := decodeBlob(h.db.codec, b)
+	out, err := decodeBlob(b)
 	first := keyNumbers(key, h.cfg.Group)
 	if err == nil && (out.first.Seq != first[0] || uint64(out.first.N) != first[1]) {
 		err = errBlob

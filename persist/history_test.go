@@ -283,18 +283,38 @@ func FuzzRunPart(f *testing.F) {
 	})
 }
 
-func FuzzBlob(f *testing.F) {
-	codec, err := newBlobCodec()
-	if err != nil {
-		f.Fatal(err)
+// TestSortLocators holds the sort by buckets against the plain one: many keys, few keys, and one that
+// has most of the locators.
+func TestSortLocators(t *testing.T) {
+	seed := rand.Uint64()
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	for _, keys := range []uint64{1, 2, 300, 1 << 40} {
+		for _, n := range []int{0, 1, 2, 40, 5000} {
+			all := make([]locator, n)
+			for i := range all {
+				key := rnd.Uint64N(keys) * 0x9e3779b97f4a7c15
+				if i%3 == 0 {
+					key = 1 << 63
+				}
+				all[i] = locator{key: key, at: Position{Seq: uint64(i / 7), N: uint32(i % 7)}}
+			}
+			want := slices.Clone(all)
+			slices.SortFunc(want, compareLocators)
+			if got := sortLocators(all); !slices.Equal(got, want) {
+				t.Fatalf("seed %d: %d locators of %d keys are not sorted", seed, n, keys)
+			}
+		}
 	}
+}
+
+func FuzzBlob(f *testing.F) {
 	var b blobBuilder
 	b.add(Position{1, 0}, Record{7, []byte("abc")})
 	b.add(Position{1, 1}, Record{8, nil})
 	b.add(Position{4, 0}, Record{7, []byte("d")})
-	f.Add(b.encode(codec))
+	f.Add(b.encode())
 	f.Fuzz(func(t *testing.T, in []byte) {
-		got, err := decodeBlob(codec, in)
+		got, err := decodeBlob(in)
 		if err != nil {
 			return
 		}
