@@ -74,6 +74,19 @@ func (e *EventScan) Blocks(chunk int, cand *query.Bits, fn func(b *query.Block, 
 	})
 }
 
+// Within tells whether every row of a chunk is known to be of a profile of the set.
+func (e *EventScan) Within(chunk int, set *query.Bits) bool {
+	series := e.scan.series(chunk)
+	if series.Ever == nil {
+		return series.Rows == 0
+	}
+	outside := uint64(0)
+	for w, x := range series.Ever {
+		outside |= x &^ set[w]
+	}
+	return outside == 0
+}
+
 // Each calls fn with every row of the candidates in a chunk that satisfies the step, in no promised
 // order. Arg may be asked from within fn.
 func (e *EventScan) Each(chunk int, cand *query.Bits, fn func(b *query.Block, row int)) {

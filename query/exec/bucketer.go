@@ -2,7 +2,6 @@ package exec
 
 import (
 	"math/bits"
-	"slices"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
@@ -15,7 +14,11 @@ type bucketer struct {
 	starts   []int64 // of the buckets, by number
 	numbers  map[int64]int32
 
-	// Of the last block whose rows are in several buckets:
+	// Of the last block whose rows are in few buckets:
+	cut   [fewBuckets]part
+	words []uint64
+
+	// Of the last block whose rows are in many:
 	rows   []int32
 	tabled bool          // local holds all its buckets, in order of time
 	local  []localBucket // by cell, the first that may hold a row of the cell
@@ -44,14 +47,104 @@ func (k *bucketer) number(b bucket) int32 {
 	return n
 }
 
-// of returns the numbers of the buckets of the selected rows (nil: all) by row, or, when it is the
-// same for all rows, nil and the number. The selected rows lie in [from, to).
-func (k *bucketer) of(b *query.Block, selected []uint64, from, to int64) (rows []int32, one int32) {
+// part is the rows of a block that are in one bucket; nil is all of them.
+type part struct {
+	bucket int32
+	rows   []uint64
+}
+
+// fewBuckets is the number of buckets up to which a block is cut into parts.
+const fewBuckets = 4
+
+// parts cuts the selected rows (nil: all) of a block into parts; ok is false when they are in too many
+// buckets. The selected rows lie in [from, to). The parts are valid until the next call.
+func (k *bucketer) parts(b *query.Block, selected []uint64, from, to int64) (parts []part, ok bool) {
 	lo, hi := max(b.Min, from), min(b.Max, to-1)
 	first := k.calendar.at(lo)
 	if hi < first.to {
-		return nil, k.number(first)
+		k.cut[0] = part{k.number(first), selected}
+		return k.cut[:1], true
 	}
+	if b.Off == nil {
+		return nil, false
+	}
+	var buckets [fewBuckets]bucket
+	n := 0
+	for next := first; ; next = k.calendar.at(next.to) {
+		if n == fewBuckets {
+			return nil, false
+		}
+		buckets[n] = next
+		n++
+		if hi < next.to {
+			break
+		}
+	}
+	words := (b.Rows + 63) / 64
+	k.words = grown(k.words, n*words)
+	for i := range n {
+		out := k.words[i*words : (i+1)*words]
+		k.cut[i] = part{k.number(buckets[i]), out}
+		if i > 0 { // what begins later is no part of the bucket before
+			notBefore(b.Off[:b.Rows], uint32(buckets[i].from-b.Base), out)
+			before := k.cut[i-1].rows
+			for w, x := range out {
+				out[w] = x & k.left(selected, b.Rows, w)
+				before[w] &^= x
+			}
+			continue
+		}
+		for w := range out {
+			out[w] = k.left(selected, b.Rows, w)
+		}
+	}
+	return k.cut[:n], true
+}
+
+// left returns a word of a selection of rows; nil is all of them.
+func (k *bucketer) left(selected []uint64, rows, w int) uint64 {
+	if selected != nil {
+		return selected[w]
+	}
+	if rest := rows - w*64; rest < 64 {
+		return 1<<rest - 1
+	}
+	return ^uint64(0)
+}
+
+// notBefore sets out to the rows whose offset is not less than cut.
+func notBefore(off []uint32, cut uint32, out []uint64) {
+	for w := range out {
+		rows := off[w*64 : min(w*64+64, len(off))]
+		var m uint64
+		if len(rows) == 64 {
+			for i := 0; i < 64; i += 8 {
+				o := (*[8]uint32)(rows[i:])
+				m |= (reached(o[0], cut) | reached(o[1], cut)<<1 | reached(o[2], cut)<<2 | reached(o[3], cut)<<3 |
+					reached(o[4], cut)<<4 | reached(o[5], cut)<<5 | reached(o[6], cut)<<6 | reached(o[7], cut)<<7) << i
+			}
+		} else {
+			for i, o := range rows {
+				m |= reached(o, cut) << i
+			}
+		}
+		out[w] = m
+	}
+}
+
+// reached is 1 when an offset is not less than cut, else 0.
+func reached(off, cut uint32) uint64 {
+	if off >= cut {
+		return 1
+	}
+	return 0
+}
+
+// of returns the numbers of the buckets of the selected rows (nil: all), by row. The selected rows lie in
+// [from, to).
+func (k *bucketer) of(b *query.Block, selected []uint64, from, to int64) []int32 {
+	lo, hi := max(b.Min, from), min(b.Max, to-1)
+	first := k.calendar.at(lo)
 	k.rows = grown(k.rows, b.Rows)
 	var shift uint
 	shift, k.tabled = k.prepare(first, hi)
@@ -70,7 +163,7 @@ func (k *bucketer) of(b *query.Block, selected []uint64, from, to int64) (rows [
 			k.rows[i] = k.local[n].number
 		})
 	}
-	return k.rows[:b.Rows], -1
+	return k.rows[:b.Rows]
 }
 
 // offsets is the loop of of for rows whose times are offsets; the first bucket begins base before them.
@@ -122,100 +215,6 @@ func (k *bucketer) prepare(first bucket, hi int64) (shift uint, ok bool) {
 		k.cells[c] = uint16(at)
 	}
 	return shift, true
-}
-
-// visitors counts the different profiles of one chunk in each bucket: a set a bucket.
-type visitors struct {
-	planes []*query.Bits // by number of the bucket; nil, or empty between chunks
-	dirty  []int32       // numbers of the planes that are not empty
-	marked []bool        // by number: is in dirty
-	pairs  []uint64      // bucket << 16 | position, of the buckets beyond maxPlanes
-}
-
-// maxPlanes bounds the sets of a worker to 32 MiB.
-const maxPlanes = 4096
-
-// plane returns the set of a bucket below maxPlanes.
-func (v *visitors) plane(bucket int32) *query.Bits {
-	for int(bucket) >= len(v.planes) {
-		v.planes, v.marked = append(v.planes, nil), append(v.marked, false)
-	}
-	if v.planes[bucket] == nil {
-		v.planes[bucket] = new(query.Bits)
-	}
-	if !v.marked[bucket] {
-		v.marked[bucket] = true
-		v.dirty = append(v.dirty, bucket)
-	}
-	return v.planes[bucket]
-}
-
-// add takes in the selected rows (nil: all) of a block, in the buckets a bucketer found.
-func (v *visitors) add(b *query.Block, selected []uint64, k *bucketer, rows []int32, one int32) {
-	pos := b.Pos[:b.Rows]
-	switch {
-	case len(k.starts) > maxPlanes:
-		eachRow(b, selected, func(i int) {
-			n := one
-			if rows != nil {
-				n = rows[i]
-			}
-			if n >= maxPlanes {
-				v.pairs = append(v.pairs, uint64(n)<<16|uint64(pos[i]))
-			} else {
-				v.plane(n).Set(pos[i])
-			}
-		})
-	case rows == nil && selected == nil:
-		plane := v.plane(one)
-		for _, p := range pos {
-			plane[p>>6] |= 1 << (p & 63)
-		}
-	case rows == nil:
-		plane := v.plane(one)
-		eachRow(b, selected, func(i int) { plane.Set(pos[i]) })
-	case selected == nil && k.tabled:
-		v.addAll(pos, k, rows)
-	default:
-		eachRow(b, selected, func(i int) { v.plane(rows[i]).Set(pos[i]) })
-	}
-}
-
-// addAll is add of all rows, in the buckets of k's table.
-func (v *visitors) addAll(pos []uint16, k *bucketer, rows []int32) {
-	for _, l := range k.local {
-		v.plane(l.number)
-	}
-	planes := v.planes
-	rows = rows[:len(pos)]
-	for i, p := range pos {
-		planes[rows[i]][p>>6] |= 1 << (p & 63)
-	}
-}
-
-// each calls fn with the bucket and the profiles of each set that is not empty, and empties it.
-func (v *visitors) each(members *query.Bits, fn func(bucket int32, among *query.Bits)) {
-	for _, n := range v.dirty {
-		plane := v.planes[n]
-		for w := range plane {
-			plane[w] &= members[w]
-		}
-		fn(n, plane)
-		*plane, v.marked[n] = query.Bits{}, false
-	}
-	v.dirty = v.dirty[:0]
-	slices.Sort(v.pairs)
-	for from := 0; from < len(v.pairs); {
-		var among query.Bits
-		bucket := v.pairs[from] >> 16
-		for ; from < len(v.pairs) && v.pairs[from]>>16 == bucket; from++ {
-			if pos := uint16(v.pairs[from]); members.Has(pos) {
-				among.Set(pos)
-			}
-		}
-		fn(int32(bucket), &among)
-	}
-	v.pairs = v.pairs[:0]
 }
 
 // eachRow calls fn with the rows of a set, all rows for nil.

@@ -33,13 +33,9 @@ func TestBucketerAgainstCalendar(t *testing.T) {
 				}
 				for range 3 {
 					b, selected, from, to := randomRows(rng, span)
-					rows, one := k.of(b, selected, from, to)
-					seen.add(b, selected, k, rows, one)
+					rows := take(k, seen, b, selected, from, to)
 					eachRow(b, selected, func(i int) {
-						n := one
-						if rows != nil {
-							n = rows[i]
-						}
+						n := rows[i]
 						start := c.at(b.Time(i)).from
 						if got := k.starts[n]; got != start {
 							t.Fatalf("seed %d: %s, %v over %d h: row at %d is in the bucket from %d, want %d", seed, name, unit, span/hour, b.Time(i), got, start)
@@ -53,7 +49,12 @@ func TestBucketerAgainstCalendar(t *testing.T) {
 					})
 				}
 				met := map[int64]bool{}
-				seen.each(&members, func(bucket int32, among *query.Bits) {
+				seen.each(func(bucket int32, among *query.Bits, lone *query.Block) {
+					if lone != nil {
+						among = &query.Bits{}
+						setAll(among, lone)
+					}
+					among.And(&members)
 					start := k.starts[bucket]
 					if met[start] {
 						t.Fatalf("seed %d: bucket %d comes twice", seed, start)
@@ -68,9 +69,114 @@ func TestBucketerAgainstCalendar(t *testing.T) {
 						t.Fatalf("seed %d: %s, %v over %d h: the bucket from %d is left out", seed, name, unit, span/hour, start)
 					}
 				}
-				seen.each(&members, func(int32, *query.Bits) { t.Fatalf("seed %d: the sets were not emptied", seed) })
+				seen.each(func(int32, *query.Bits, *query.Block) { t.Fatalf("seed %d: the sets were not emptied", seed) })
 			}
 		}
+	}
+}
+
+// take hands a block to visitors, in parts or row by row, and returns the buckets of its rows.
+func take(k *bucketer, seen *visitors, b *query.Block, selected []uint64, from, to int64) []int32 {
+	parts, few := k.parts(b, selected, from, to)
+	if !few {
+		rows := k.of(b, selected, from, to)
+		seen.addRows(b, selected, k, rows)
+		return rows
+	}
+	rows := make([]int32, b.Rows)
+	for i := range rows {
+		rows[i] = -1
+	}
+	for _, p := range parts {
+		seen.add(b, p.rows, p.bucket)
+		eachRow(b, p.rows, func(i int) {
+			if rows[i] >= 0 {
+				panic("a row is in two parts")
+			}
+			rows[i] = p.bucket
+		})
+	}
+	return rows
+}
+
+// Blocks in order of position are counted without a set.
+func TestDifferentPositions(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	rng := rand.New(rand.NewPCG(seed, 0))
+	for n := range 200 {
+		var want, members query.Bits
+		pos := make([]uint16, n)
+		for i := range pos {
+			pos[i] = uint16(rng.IntN(40)) * 1638
+			want.Set(pos[i])
+			if rng.IntN(2) == 0 {
+				members.Set(pos[i])
+			}
+		}
+		slices.Sort(pos)
+		if got := differentPositions(pos); got != want.Count() {
+			t.Fatalf("seed %d: %d different positions in %v, want %d", seed, got, pos, want.Count())
+		}
+		want.And(&members)
+		if got := differentMembers(pos, &members); got != want.Count() {
+			t.Fatalf("seed %d: %d members in %v, want %d", seed, got, pos, want.Count())
+		}
+	}
+}
+
+// A column is added up as its rows are one by one, or not at all.
+func TestColumnSum(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	rng := rand.New(rand.NewPCG(seed, 0))
+	summed := 0
+	for range 400 {
+		rows := 1 + rng.IntN(300)
+		v := &query.Vec{Type: tree.NumberType, Rows: rows, Base: rng.Int64N(1<<rng.IntN(62)+1) - 50, Scale: int8(rng.IntN(10))}
+		switch rng.IntN(5) {
+		case 0:
+			v.Const = true
+		case 1:
+			v.U8 = make([]uint8, rows)
+			for i := range v.U8 {
+				v.U8[i] = uint8(rng.IntN(256))
+			}
+		case 2:
+			v.U16 = make([]uint16, rows)
+			for i := range v.U16 {
+				v.U16[i] = uint16(rng.IntN(1<<16) * rng.IntN(2))
+			}
+		case 3:
+			v.Bounded, v.Lo, v.Hi = true, v.Base+1, v.Base+1<<20
+			v.U32 = make([]uint32, rows)
+			for i := range v.U32 {
+				v.U32[i] = uint32(rng.IntN(1<<20 + 1))
+			}
+		case 4:
+			v.Bounded, v.Lo, v.Hi = true, -v.Base-100, v.Base+100
+			v.I64 = make([]int64, rows)
+			for i := range v.I64 {
+				if v.I64[i] = rng.Int64N(2*(v.Base+100)) - v.Base - 100; rng.IntN(4) == 0 {
+					v.I64[i] = query.VecMissing
+				}
+			}
+		}
+		var want Cell
+		for i := range rows {
+			if x := v.Value(i); !x.Missing() {
+				want.add(tree.SumFn, x)
+			}
+		}
+		n, sum, ok := columnSum(tree.SumFn, v)
+		if !ok {
+			continue
+		}
+		summed++
+		if n != want.N || (tree.Sum{}).AddInt(sum) != want.Sum {
+			t.Fatalf("seed %d: %d numbers, %d billionths of %+v, want %+v", seed, n, sum, v, want)
+		}
+	}
+	if summed < 100 {
+		t.Fatalf("seed %d: only %d columns were added up", seed, summed)
 	}
 }
 
@@ -82,6 +188,9 @@ func randomRows(rng *rand.Rand, span int64) (b *query.Block, selected []uint64, 
 	times := make([]int64, rows)
 	for i := range times {
 		times[i], b.Pos[i] = base+rng.Int64N(span), uint16(rng.IntN(query.ChunkSize))
+	}
+	if b.Sorted = rng.IntN(2) == 0; b.Sorted {
+		slices.Sort(b.Pos)
 	}
 	b.Min, b.Max = slices.Min(times), slices.Max(times)
 	if b.Max-base < 1<<32 && rng.IntN(3) > 0 {

@@ -170,6 +170,7 @@ func (p *Pool) lend() *kit {
 // back keeps a kit for the next statement.
 func (p *Pool) back(k *kit) {
 	k.src.Source = nil
+	k.visitors.reset()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.mu.kits) < cap(p.slots) {

@@ -66,7 +66,7 @@ func (t *trend) partial(ctx context.Context, w *worker, _ int) error {
 	}
 	c := &trendScan{
 		trend: t, scan: compiled.On(w.src), arg: t.stmt.Of != nil && t.stmt.Of.Arg != nil,
-		buckets: newBucketer(calendarOf{unit: t.stmt.Bucket, zone: w.env.Zone}),
+		buckets: newBucketer(calendarOf{unit: t.stmt.Bucket, zone: w.env.Zone}), seen: &w.visitors,
 	}
 	keys := newGroups(&w.plan.budget)
 	err = w.members(ctx, t.stmt.Where, func(members *query.Bits) error {
@@ -74,93 +74,13 @@ func (t *trend) partial(ctx context.Context, w *worker, _ int) error {
 		if c.groups, err = w.assign(members, keys); err != nil {
 			return err
 		}
-		c.chunk(w.chunk)
+		c.chunk(w.chunk, len(keys.all))
 		charged := c.grown
 		c.grown = 0
 		return w.plan.budget.charge(charged)
 	})
 	w.part.Groups = c.found(keys)
 	return err
-}
-
-// trendScan is a trend over the chunks of one source.
-type trendScan struct {
-	*trend
-	scan    *eval.EventScan
-	arg     bool
-	buckets *bucketer
-	seen    visitors
-	table   cellTable
-	grown   int // bytes not charged yet
-
-	members *query.Bits
-	groups  *assignment
-}
-
-func (c *trendScan) chunk(chunk int) {
-	c.scan.Blocks(chunk, c.members, func(b *query.Block, selected []uint64) {
-		rows, one := c.buckets.of(b, selected, c.from, c.to)
-		if c.stmt.Users {
-			c.seen.add(b, selected, c.buckets, rows, one)
-			return
-		}
-		var add addend
-		if c.arg {
-			add = newAddend(c.fn, c.scan.Column(0))
-		}
-		eachRow(b, selected, func(i int) {
-			bucket := one
-			if rows != nil {
-				bucket = rows[i]
-			}
-			for _, g := range c.groups.of(b.Pos[i]) {
-				cell := c.cell(bucket, g)
-				switch {
-				case !c.arg:
-					cell.N++
-				case add.ok:
-					add.add(cell, i)
-				default:
-					if v := c.scan.Arg(0, i); !v.Missing() {
-						c.grown += cell.add(c.fn, v)
-					}
-				}
-			}
-		})
-	})
-	c.seen.each(c.members, func(bucket int32, among *query.Bits) {
-		if c.groups.alone {
-			if n := among.Count(); n > 0 {
-				c.cell(bucket, 0).N += int64(n)
-			}
-			return
-		}
-		for pos := range among.All {
-			for _, g := range c.groups.of(pos) {
-				c.cell(bucket, g).N++
-			}
-		}
-	})
-}
-
-// cell returns the cell of a bucket and a group of dimensions.
-func (c *trendScan) cell(bucket, group int32) *Cell {
-	cell, made := c.table.at(bucket, group)
-	if made {
-		c.grown += groupBytes + cellBytes
-	}
-	return cell
-}
-
-// found returns the cells as groups.
-func (c *trendScan) found(keys *groups) []Group {
-	all := make([]Group, len(c.table.cells))
-	for i, cell := range c.table.cells {
-		key := append([]tree.Value{tree.Time(c.buckets.starts[cell.bucket])}, keys.all[cell.group].Key...)
-		all[i] = Group{Key: key, Cells: []Cell{cell.Cell}}
-	}
-	sortGroups(all)
-	return all
 }
 
 func (t *trend) merge(_ int, parts []*Partial) (bool, error) {

@@ -39,6 +39,7 @@ type kit struct {
 	found    query.Bits
 	assigned assignment
 	key      []tree.Value
+	visitors visitors
 }
 
 // moving is one source after the other: what is bound to it need not be bound again to the next, and
