@@ -152,11 +152,30 @@ func (s *Shard) finishMaintenance(w *maintenance) {
 	current.due = false
 	if w.cut == s.cuts {
 		current.leaves = w.replaced
-		current.main = current.main.after(w.main)
-		current.late = current.late.after(w.late)
 		current.setLeafMax()
+		current.main, current.late = current.main.after(w.main), current.late.after(w.late)
+		current.sortOutLate()
 	}
 	s.markDue(w.key, current)
+}
+
+// sortOutLate moves rows of the main tail that came while leaves were made, and are late since.
+func (s *series) sortOutLate() {
+	if s.main == nil || s.main.min >= s.leafMax {
+		return
+	}
+	all, b := s.main, s.main.block()
+	s.main = nil
+	for row := range all.n {
+		place := &s.main
+		if b.Time(row) < s.leafMax {
+			place = &s.late
+		}
+		if *place == nil {
+			*place = newTail(b.Time(row))
+		}
+		(*place).copyRow(all, b, row)
+	}
 }
 
 // after returns the rows of t that follow those of an older state of it; t itself when old is nil.
