@@ -41,7 +41,7 @@ type entries interface {
 	// propose starts an entry on its way.
 	propose(entry []byte) raft.ApplyFuture
 	// messages encodes an entry of messages; tick one of nothing but time.
-	messages(version uint64, now int64, msgs []engine.Message) []byte
+	messages(version uint64, now int64, parcels [][]engine.Message) []byte
 	tick(now int64) []byte
 	// changes returns the catalog changes from one version to another, each encoded as an entry.
 	changes(after, upTo uint64, now func() int64) ([][]byte, error)
@@ -55,7 +55,9 @@ type entries interface {
 // order per literal id and puts a catalog version before the first message that needs it.
 //
 // The first proposal after a silence of BatchWait goes at once; after that one entry gathers what
-// comes within BatchWait, up to BatchBytes. At most FlightEntries entries of messages and FlightBytes
+// comes until the next beat of BatchWait, up to BatchBytes. The beat is that of the clock, so that all
+// shards write at once: a request that goes to all of them waits for half a beat and not for nearly a
+// whole one, and the disk is synced for many at a time. At most FlightEntries entries of messages and FlightBytes
 // bytes are on their way; sixteen commands count as one entry, since raft stores those that come
 // together with one fsync. What cannot go waits in a queue bounded in bytes; beyond it is "overloaded".
 type proposer struct {
@@ -247,14 +249,15 @@ func (p *proposer) pending(version uint64) bool {
 	return len(p.mu.queue) > 0 || p.mu.target > version
 }
 
-// gather waits until BatchWait after the last entry, or until a whole entry is there. A command does
+// gather waits for the next beat if the last entry is not older, or until a whole entry is there. A command does
 // not wait: nothing could share its entry.
 func (p *proposer) gather(ctx context.Context, sent time.Time) error {
 	for {
-		left := p.c.BatchWait - time.Since(sent)
-		if left <= 0 || p.full() {
+		now := time.Now()
+		if now.Sub(sent) >= p.c.BatchWait || p.full() || p.beat(now) != p.beat(sent) {
 			return ctx.Err()
 		}
+		left := p.c.BatchWait - time.Duration(now.UnixNano())%p.c.BatchWait
 		timer := time.NewTimer(left)
 		select {
 		case <-timer.C:
@@ -267,6 +270,9 @@ func (p *proposer) gather(ctx context.Context, sent time.Time) error {
 		}
 	}
 }
+
+// beat is the number of the beat in which an instant lies.
+func (p *proposer) beat(at time.Time) int64 { return at.UnixNano() / int64(max(p.c.BatchWait, 1)) }
 
 func (p *proposer) full() bool {
 	p.mu.Lock()
@@ -328,7 +334,7 @@ func (p *proposer) entry(ctx context.Context, version uint64) uint64 {
 	if batch[0].command != nil {
 		data, weight = batch[0].command(now), 1
 	} else {
-		data = p.entries.messages(need, now, messagesOf(batch))
+		data = p.entries.messages(need, now, parcelsOf(batch))
 	}
 	for _, q := range batch {
 		close(q.encoded)
@@ -337,19 +343,12 @@ func (p *proposer) entry(ctx context.Context, version uint64) uint64 {
 	return version
 }
 
-func messagesOf(batch []*proposal) []engine.Message {
-	if len(batch) == 1 {
-		return batch[0].msgs
+func parcelsOf(batch []*proposal) [][]engine.Message {
+	parcels := make([][]engine.Message, len(batch))
+	for i, q := range batch {
+		parcels[i] = q.msgs
 	}
-	n := 0
-	for _, q := range batch {
-		n += len(q.msgs)
-	}
-	all := make([]engine.Message, 0, n)
-	for _, q := range batch {
-		all = append(all, q.msgs...)
-	}
-	return all
+	return parcels
 }
 
 // send puts one entry on its way when there is room in flight.

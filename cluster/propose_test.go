@@ -95,7 +95,8 @@ func (l *fakeLog) count(kind byte) (n int) {
 	return n
 }
 
-func (l *fakeLog) messages(version uint64, _ int64, msgs []engine.Message) []byte {
+func (l *fakeLog) messages(version uint64, _ int64, parcels [][]engine.Message) []byte {
+	msgs := slices.Concat(parcels...)
 	entry := binary.BigEndian.AppendUint64([]byte{fakeMessages}, version)
 	entry = binary.BigEndian.AppendUint32(entry, uint32(len(msgs)))
 	for i := range msgs {

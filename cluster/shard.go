@@ -171,8 +171,8 @@ func (i *shardImage) Release() { i.view.Release() }
 
 func (s *shard) propose(entry []byte) raft.ApplyFuture { return s.group.raft.Apply(entry, 0) }
 
-func (s *shard) messages(version uint64, now int64, msgs []engine.Message) []byte {
-	return engine.EncodeMessages(version, now, msgs)
+func (s *shard) messages(version uint64, now int64, parcels [][]engine.Message) []byte {
+	return engine.EncodeParcels(version, now, parcels)
 }
 
 func (s *shard) tick(now int64) []byte { return engine.EncodeTick(now) }

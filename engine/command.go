@@ -76,11 +76,23 @@ func appendHeader(b []byte, kind CommandKind, now int64) []byte {
 //
 // REQUIRES: len(msgs) <= MaxMessages.
 func EncodeMessages(catalogVersion uint64, now int64, msgs []Message) []byte {
-	b := appendHeader(make([]byte, 0, entrySize(msgs)), MessagesCommand, now)
+	return EncodeParcels(catalogVersion, now, [][]Message{msgs})
+}
+
+// EncodeParcels is EncodeMessages of the messages of all parcels, in order.
+func EncodeParcels(catalogVersion uint64, now int64, parcels [][]Message) []byte {
+	n, size := 0, 0
+	for _, msgs := range parcels {
+		n += len(msgs)
+		size += entrySize(msgs)
+	}
+	b := appendHeader(make([]byte, 0, size), MessagesCommand, now)
 	b = binary.AppendUvarint(b, catalogVersion)
-	b = binary.AppendUvarint(b, uint64(len(msgs)))
-	for i := range msgs {
-		b = appendMessage(b, &msgs[i], now)
+	b = binary.AppendUvarint(b, uint64(n))
+	for _, msgs := range parcels {
+		for i := range msgs {
+			b = appendMessage(b, &msgs[i], now)
+		}
 	}
 	return b
 }
