@@ -97,6 +97,12 @@ func (c *count) partial(ctx context.Context, w *worker, _ int) error {
 	g := newGroups(&w.plan.budget, tree.CountFn)
 	var counts []int64
 	err := w.members(ctx, c.where, func(members *query.Bits) error {
+		if slotted, err := w.slotted(g, w.flushCounts); err != nil {
+			return err
+		} else if slotted {
+			w.countSlots(members, c.where == nil)
+			return nil
+		}
 		a, err := w.assign(members, g)
 		if err != nil {
 			return err
@@ -117,6 +123,9 @@ func (c *count) partial(ctx context.Context, w *worker, _ int) error {
 		}
 		return nil
 	})
+	if err == nil {
+		err = w.flushCounts()
+	}
 	w.part.Groups = g.all
 	return err
 }

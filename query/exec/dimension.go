@@ -17,6 +17,10 @@ type dimension struct {
 	zone    *time.Location
 	expr    *eval.ExprEvaluator
 	segment *eval.Evaluator
+	// plain says that the values are those of an attribute of strings or booleans as they are.
+	plain     bool
+	attribute uint32
+	t         tree.Type
 
 	values eval.Vector
 	inside query.Bits
@@ -82,6 +86,11 @@ func (w *worker) newDimension(d tree.Dimension) (*dimension, error) {
 		return nil, err
 	}
 	bound.expr = compiled.On(w.src)
+	if d.Measure == nil && !ordered(d) {
+		id, t, known := w.env.Schema.Attribute(d.Name.Name)
+		bound.attribute, bound.t = id, t
+		bound.plain = known && id >= query.FirstAttribute && (t == tree.StringType || t == tree.BoolType)
+	}
 	return bound, nil
 }
 

@@ -112,14 +112,20 @@ func (a *assignment) of(pos uint16) []int32 {
 func (w *worker) assign(members *query.Bits, g *groups) (*assignment, error) {
 	a := &w.assigned
 	a.members, a.alone, a.single = members, len(w.dims) == 0, nil
+	if a.alone {
+		_, err := g.at(nil)
+		return a, err
+	}
+	if slotted, err := w.slotted(g, func() error { return nil }); err != nil || slotted {
+		if err != nil {
+			return nil, err
+		}
+		return a, w.assignSlots(members)
+	}
 	for _, d := range w.dims {
 		d.load(w, members)
 	}
-	switch {
-	case a.alone:
-		_, err := g.at(nil)
-		return a, err
-	case len(w.dims) == 1 && !w.dims[0].listed():
+	if len(w.dims) == 1 && !w.dims[0].listed() {
 		return a, w.assignSingle(members, g)
 	}
 	if cap(a.start) == 0 {
@@ -139,6 +145,30 @@ func (w *worker) assign(members *query.Bits, g *groups) (*assignment, error) {
 		a.start[next] = int32(len(a.groups))
 	}
 	return a, nil
+}
+
+// assignSlots is assign for dimensions that have slots.
+func (w *worker) assignSlots(members *query.Bits) error {
+	a := &w.assigned
+	a.buffer = grown(a.buffer, query.ChunkSize)
+	a.single = a.buffer
+	slots := w.fillSlots(members)
+	if err := w.meetSlots(members); err != nil {
+		return err
+	}
+	known := w.slots.known
+	for i, m := range members {
+		if m == 0 {
+			continue
+		}
+		to := a.single[i*64 : i*64+64]
+		for k, slot := range slots[i*64 : i*64+64] {
+			if int(slot) < len(known) {
+				to[k] = known[slot] - 1
+			}
+		}
+	}
+	return nil
 }
 
 // assignSingle is assign for one dimension that puts a profile into one group.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval"
-	"github.com/musterdb/muster/query/eval/calendar"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -91,122 +90,65 @@ func (s *stats) fns() []tree.Fn {
 
 func (s *stats) preds() []tree.Pred { return s.predsWith(s.stmt.Where) }
 
-// meter reads one measure from one source: the events of a step, or an attribute.
-type meter struct {
-	of     *tree.Measure
-	scan   *eval.EventScan
-	days   *calendar.Days
-	expr   *eval.ExprEvaluator
-	values eval.Vector
-}
-
-func (w *worker) newMeter(m *tree.Measure) (*meter, error) {
-	t := &meter{of: m}
-	if m.Event != "" {
-		var args []tree.Expr
-		if m.Arg != nil {
-			args = append(args, m.Arg)
-		}
-		rows, err := eval.CompileEvents(w.env, tree.Step{Event: m.Event, Where: m.Where}, m.Window, args...)
-		if err != nil {
-			return nil, err
-		}
-		t.scan, t.days = rows.On(w.src), calendar.NewDays(w.env.Zone)
-		return t, nil
-	}
-	if m.Arg != nil {
-		compiled, err := eval.CompileExpr(w.env, m.Arg)
-		if err != nil {
-			return nil, err
-		}
-		t.expr = compiled.On(w.src)
-	}
-	return t, nil
-}
-
-// each calls fn with every value of the members of a chunk; the missing one for what has no
-// argument, and values that are missing left out.
-func (t *meter) each(w *worker, members *query.Bits, fn func(pos uint16, v tree.Value)) {
-	switch {
-	case t.scan != nil:
-		t.scan.Each(w.chunk, members, func(b *query.Block, row int) {
-			var v tree.Value
-			switch {
-			case t.of.Fn == tree.DaysFn:
-				v = tree.NumInt(t.days.Of(b.Time(row)))
-			case t.of.Arg != nil:
-				if v = t.scan.Arg(0, row); v.Missing() {
-					return
-				}
-			}
-			fn(b.Pos[row], v)
-		})
-	case t.expr != nil:
-		t.expr.Chunk(w.chunk, members, &t.values)
-		for pos := range members.All {
-			if v := t.values.Value(int(pos)); !v.Missing() {
-				fn(pos, v)
-			}
-		}
-	default:
-		for pos := range members.All {
-			fn(pos, tree.Value{})
-		}
-	}
-}
-
-// sum adds the argument of all rows to the cells of their groups.
-func (t *meter) sum(w *worker, a *assignment, cell func(group int32) *Cell) {
-	t.scan.Blocks(w.chunk, a.members, func(b *query.Block, selected []uint64) {
-		add := newAddend(t.of.Fn, t.scan.Column(0))
-		eachRow(b, selected, func(i int) {
-			for _, group := range a.of(b.Pos[i]) {
-				if add.ok {
-					add.add(cell(group), i)
-				} else {
-					cell(group).add(t.of.Fn, t.scan.Arg(0, i))
-				}
-			}
-		})
-	})
-}
-
 func (s *stats) partial(ctx context.Context, w *worker, _ int) error {
 	if err := w.by(s.by); err != nil {
 		return err
 	}
-	meters := make([]*meter, len(s.measures))
-	for i, m := range s.measures {
-		var err error
-		if meters[i], err = w.newMeter(m); err != nil {
-			return err
-		}
+	meters, err := w.newMeters(s.measures)
+	if err != nil {
+		return err
 	}
 	g := newGroups(&w.plan.budget, s.fns()...)
-	err := w.members(ctx, s.stmt.Where, func(members *query.Bits) error {
-		a, err := w.assign(members, g)
-		if err != nil {
-			return err
-		}
-		for k, t := range meters {
-			if t.scan != nil && t.of.Arg != nil && (t.of.Fn == tree.SumFn || t.of.Fn == tree.AvgFn) {
-				t.sum(w, a, func(group int32) *Cell { return &g.all[group].Cells[k] })
-				continue
-			}
-			grown := 0
-			t.each(w, members, func(pos uint16, v tree.Value) {
-				for _, i := range a.of(pos) {
-					grown += g.all[i].Cells[k].add(t.of.Fn, v)
-				}
-			})
-			if err := w.plan.budget.charge(grown); err != nil {
+	flush := func() error {
+		for _, t := range meters {
+			if err := w.flushTally(t); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}
+	err = w.members(ctx, s.stmt.Where, func(members *query.Bits) error { return w.meterChunk(meters, members, g, flush) })
+	if err == nil {
+		err = flush()
+	}
 	w.part.Groups = g.all
 	return err
+}
+
+// meterChunk takes all meters over the members of a chunk: by slots where dimension and function allow
+// it, else value by value.
+func (w *worker) meterChunk(meters []*meter, members *query.Bits, g *groups, flush func() error) error {
+	slotted, err := w.slotted(g, flush)
+	if err != nil {
+		return err
+	}
+	var slots *[query.ChunkSize]uint16
+	var assigned *assignment
+	for _, t := range meters {
+		if slotted && t.tallied() {
+			if slots == nil {
+				slots = w.fillSlots(members)
+				if err := w.meetSlots(members); err != nil {
+					return err
+				}
+				w.setApart(members)
+			}
+			if err := w.tallyChunk(t, members, slots); err != nil {
+				return err
+			}
+			continue
+		}
+		if assigned == nil {
+			if assigned, err = w.assign(members, g); err != nil {
+				return err
+			}
+			slots = nil // assign has used their memory
+		}
+		if err := t.take(w, members, assigned, g); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *stats) merge(_ int, parts []*Partial) (bool, error) {

@@ -38,6 +38,8 @@ type kit struct {
 	all      query.Bits
 	found    query.Bits
 	assigned assignment
+	slots    slotting
+	places   []uint16
 	key      []tree.Value
 	visitors visitors
 }
@@ -67,6 +69,7 @@ func newFeed(sources []query.Source) *feed {
 
 func (p *Plan) newWorker(f *feed, k *kit) *worker {
 	w := &worker{plan: p, feed: f, kit: k, part: &Partial{Round: p.state.Round}, source: -1}
+	k.slots.reset()
 	env := p.env
 	env.Scanned, env.Blocks = &w.scanned, &w.blocks
 	if p.state.Round >= p.ranks.rounds() {

@@ -1,0 +1,420 @@
+package exec
+
+import (
+	"math/bits"
+	"slices"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// slotting numbers the combinations of values of dictionary attributes, booleans and segments: the slot
+// of a profile is a sum over the dimensions of (1 + code, or 0 for what is not set) × stride. So members
+// are counted by small integers, and values and groups are looked up once a slot.
+type slotting struct {
+	dims   []slotDim
+	size   int     // slots in use
+	known  []int32 // 1 + group by slot; 0: not known yet
+	open   int     // slots that have none yet
+	groups *groups
+	owner  *dimension // the first one: other dimensions have other slots
+	next   []slotDim  // scratch
+
+	slots  *[query.ChunkSize]uint16 // by position, see fill
+	counts [4][]uint32              // by slot, see count
+	dirty  bool
+	bytes  byteHistogram
+}
+
+// reset forgets the statement before.
+func (s *slotting) reset() {
+	s.groups, s.owner, s.dims, s.dirty = nil, nil, s.dims[:0], false
+	s.bytes.used = false
+}
+
+// slotDim is how one dimension takes part.
+type slotDim struct {
+	kind   slotKind
+	dict   query.Dict
+	size   int // values, with the one that is not set
+	stride int
+}
+
+type slotKind uint8
+
+const (
+	segmentSlots slotKind = iota // 0 outside, 1 inside
+	boolSlots                    // 0 not set, 1 false, 2 true
+	codeSlots                    // 0 not set, 1 + code
+)
+
+// maxSlots is the number of combinations up to which they are numbered; one number is left for those
+// who are no members.
+const maxSlots = 1<<16 - 1
+
+// slotted prepares the slots of the worker's dimensions for a chunk; false when there are none. When
+// other slots than before begin, what was counted by the old ones goes to flush first.
+func (w *worker) slotted(g *groups, flush func() error) (bool, error) {
+	s := &w.slots
+	var owner *dimension
+	if len(w.dims) > 0 {
+		owner = w.dims[0]
+	}
+	same := s.groups == g && s.owner == owner && len(s.dims) == len(w.dims)
+	s.next = s.next[:0]
+	stride := 1
+	for i, d := range w.dims {
+		var before slotDim
+		if same {
+			before = s.dims[i]
+		}
+		next, ok := d.slots(w, before)
+		if !ok || stride*next.size > maxSlots {
+			return false, nil
+		}
+		next.stride = stride
+		stride *= next.size
+		s.next = append(s.next, next)
+	}
+	if same && slices.Equal(s.next, s.dims) {
+		return true, nil
+	}
+	if err := flush(); err != nil {
+		return false, err
+	}
+	s.groups, s.owner, s.size = g, owner, stride
+	s.dims = append(s.dims[:0], s.next...)
+	s.known = grown(s.known, stride)
+	clear(s.known)
+	s.open = stride
+	return true, nil
+}
+
+// slots tells how d takes part over the chunk; before is how it did in the last one.
+func (d *dimension) slots(w *worker, before slotDim) (next slotDim, ok bool) {
+	switch {
+	case d.segment != nil:
+		return slotDim{kind: segmentSlots, size: 2}, true
+	case !d.plain:
+		return next, false
+	case d.t == tree.BoolType:
+		return slotDim{kind: boolSlots, size: 3}, true
+	}
+	dict, ok := d.dictOf(w)
+	switch {
+	case !ok:
+		return next, false
+	case before.size > 1 && (dict == before.dict || dict == nil):
+		return slotDim{kind: codeSlots, dict: before.dict, size: before.size}, true
+	case dict == nil: // nobody has a value
+		return slotDim{kind: codeSlots, size: 1}, true
+	}
+	return slotDim{kind: codeSlots, dict: dict, size: dict.Len() + 1}, true
+}
+
+// dictOf returns the one dictionary of an attribute's values in the chunk, nil where there are none;
+// ok is false when there are several.
+func (d *dimension) dictOf(w *worker) (dict query.Dict, ok bool) {
+	if sets := w.src.ValueSets(d.attribute, w.chunk); sets != nil {
+		return sets.Dict(), true
+	}
+	pages := w.src.Attribute(d.attribute, w.chunk)
+	for i := range pages {
+		switch {
+		case pages[i].Dict == nil || pages[i].Rows == 0:
+		case dict == nil:
+			dict = pages[i].Dict
+		case dict != pages[i].Dict:
+			return nil, false
+		}
+	}
+	return dict, true
+}
+
+// group returns the number of the group of a slot.
+func (w *worker) slotGroup(slot int) (int32, error) {
+	s := &w.slots
+	if known := s.known[slot]; known > 0 {
+		return known - 1, nil
+	}
+	w.key = w.key[:0]
+	for _, d := range s.dims {
+		w.key = append(w.key, d.value(slot/d.stride%d.size))
+	}
+	i, err := s.groups.at(w.key)
+	if err == nil {
+		s.known[slot] = i + 1
+		s.open--
+	}
+	return i, err
+}
+
+func (d *slotDim) value(n int) tree.Value {
+	switch {
+	case d.kind == segmentSlots:
+		return tree.Bool(n == 1)
+	case n == 0:
+		return tree.Value{}
+	case d.kind == boolSlots:
+		return tree.Bool(n == 2)
+	}
+	return d.dict.Value(uint32(n - 1))
+}
+
+// fill sets the slots of the members of the chunk; those of others mean nothing.
+func (w *worker) fillSlots(members *query.Bits) *[query.ChunkSize]uint16 {
+	s := &w.slots
+	if s.slots == nil {
+		s.slots = new([query.ChunkSize]uint16)
+	}
+	clear(s.slots[:])
+	for i, d := range s.dims {
+		if d.kind == segmentSlots {
+			bound := w.dims[i]
+			bound.segment.Chunk(w.chunk, members, &bound.inside)
+			for pos := range bound.inside.All {
+				s.slots[pos] += uint16(d.stride)
+			}
+			continue
+		}
+		pages := w.src.Attribute(w.dims[i].attribute, w.chunk)
+		for n := range pages {
+			const words = query.PageRows / 64
+			at := n * query.PageRows
+			addSlots(&pages[n], d.stride, members[n*words:(n+1)*words], s.slots[at:at+query.PageRows])
+		}
+	}
+	return s.slots
+}
+
+// meetSlots makes the groups of the members' slots.
+func (w *worker) meetSlots(members *query.Bits) error {
+	slots, known := w.slots.slots, w.slots.known
+	for i, m := range members {
+		if w.slots.open == 0 {
+			return nil
+		}
+		rows := slots[i*64 : i*64+64]
+		for ; m != 0; m &= m - 1 {
+			if slot := rows[bits.TrailingZeros64(m)]; known[slot] == 0 {
+				if _, err := w.slotGroup(int(slot)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// setApart gives those who are no members the slot after the last.
+func (w *worker) setApart(members *query.Bits) {
+	s := &w.slots
+	for i, m := range members {
+		switch rows := s.slots[i*64 : i*64+64]; m {
+		case ^uint64(0):
+		case 0:
+			for k := range rows {
+				rows[k] = uint16(s.size)
+			}
+		default:
+			for m = ^m; m != 0; m &= m - 1 {
+				rows[bits.TrailingZeros64(m)] = uint16(s.size)
+			}
+		}
+	}
+}
+
+// addSlots adds the share of one dimension to the slots of the members among the rows of a page.
+func addSlots(v *query.Vec, stride int, members []uint64, slots []uint16) {
+	switch {
+	case v.U8 != nil:
+		addNarrowSlots(v.U8[:v.Rows], v.Base, stride, members, slots)
+	case v.U16 != nil:
+		addNarrowSlots(v.U16[:v.Rows], v.Base, stride, members, slots)
+	default:
+		for w, m := range members {
+			for ; m != 0; m &= m - 1 {
+				i := w<<6 | bits.TrailingZeros64(m)
+				if i >= v.Rows {
+					return
+				}
+				if raw, ok := v.Raw(i); ok {
+					slots[i] += uint16(int(raw+1) * stride)
+				}
+			}
+		}
+	}
+}
+
+func addNarrowSlots[T uint8 | uint16](vals []T, base int64, stride int, members []uint64, slots []uint16) {
+	first, step := uint16(int(base+1)*stride), uint16(stride)
+	for w, m := range members {
+		if m == 0 || w*64 >= len(vals) {
+			continue
+		}
+		rows := vals[w*64 : min(w*64+64, len(vals))]
+		to := slots[w*64:][:len(rows)]
+		for i, x := range rows {
+			share := first + step*uint16(x)
+			if x == 0 {
+				share = 0
+			}
+			to[i] += share
+		}
+	}
+}
+
+// countSlots adds the members of a chunk to the counts of their slots.
+func (w *worker) countSlots(members *query.Bits, everyone bool) {
+	s := &w.slots
+	if !s.dirty {
+		s.dirty = true
+		for k := range s.counts {
+			s.counts[k] = grown(s.counts[k], s.size)
+			clear(s.counts[k])
+		}
+	}
+	if len(s.dims) == 1 && s.dims[0].kind != segmentSlots {
+		w.countPages(members, everyone)
+		return
+	}
+	slots := w.fillSlots(members)
+	a, b, c, d := s.counts[0], s.counts[1], s.counts[2], s.counts[3]
+	for i, m := range members {
+		if m == ^uint64(0) {
+			rows := slots[i*64 : i*64+64]
+			for k := 0; k < 64; k += 4 {
+				r := rows[k : k+4 : k+4]
+				a[r[0]]++
+				b[r[1]]++
+				c[r[2]]++
+				d[r[3]]++
+			}
+			continue
+		}
+		for ; m != 0; m &= m - 1 {
+			a[slots[i<<6|bits.TrailingZeros64(m)]]++
+		}
+	}
+}
+
+// countPages is countSlots for one attribute, straight over its codes, or for everyone from the sizes
+// of its sets.
+func (w *worker) countPages(members *query.Bits, everyone bool) {
+	counts, id := w.slots.counts[0], w.dims[0].attribute
+	if sets := w.src.ValueSets(id, w.chunk); everyone && sets != nil {
+		left := members.Count()
+		for _, code := range sets.Codes() {
+			n := sets.Holders(code).N
+			counts[code+1] += uint32(n)
+			left -= n
+		}
+		counts[0] += uint32(left)
+		return
+	}
+	const words = query.PageRows / 64
+	pages := w.src.Attribute(id, w.chunk)
+	for n := range pages {
+		w.slots.bytes.page(&pages[n], members[n*words:(n+1)*words], counts)
+	}
+	w.slots.bytes.flush(counts)
+	for _, m := range members[len(pages)*words:] {
+		counts[0] += uint32(bits.OnesCount64(m))
+	}
+}
+
+// flushCounts adds the counts to the cells of their groups.
+func (w *worker) flushCounts() error {
+	s := &w.slots
+	if !s.dirty {
+		return nil
+	}
+	s.dirty = false
+	for slot := range s.size {
+		n := uint32(0)
+		for k := range s.counts {
+			n += s.counts[k][slot]
+		}
+		if n == 0 {
+			continue
+		}
+		i, err := w.slotGroup(slot)
+		if err != nil {
+			return err
+		}
+		s.groups.all[i].Cells[0].N += int64(n)
+	}
+	return nil
+}
+
+// byteHistogram counts the bytes of pages that have one base, in four lanes: a byte that follows its
+// equal would wait for the count before it to be stored.
+type byteHistogram struct {
+	lanes [4][256]uint32
+	base  int64
+	used  bool
+}
+
+// page counts the members among the rows of a page by 1 + code, 0 for what has none.
+func (h *byteHistogram) page(v *query.Vec, members []uint64, counts []uint32) {
+	for w, m := range members {
+		if beyond := v.Rows - w*64; beyond < 64 { // what a page does not cover has no value
+			covered := uint64(1)<<max(beyond, 0) - 1
+			counts[0] += uint32(bits.OnesCount64(m &^ covered))
+			m &= covered
+		}
+		switch {
+		case m == 0:
+		case v.U8 != nil:
+			if h.used && h.base != v.Base {
+				h.flush(counts)
+			}
+			h.base, h.used = v.Base, true
+			h.word(v.U8[w*64:v.Rows], m)
+		default:
+			for ; m != 0; m &= m - 1 {
+				raw, ok := v.Raw(w<<6 | bits.TrailingZeros64(m))
+				if !ok {
+					raw = -1
+				}
+				counts[raw+1]++
+			}
+		}
+	}
+}
+
+func (h *byteHistogram) word(rows []uint8, m uint64) {
+	if m == ^uint64(0) && len(rows) >= 64 {
+		rows := (*[64]uint8)(rows)
+		for k := 0; k < 64; k += 4 {
+			h.lanes[0][rows[k]]++
+			h.lanes[1][rows[k+1]]++
+			h.lanes[2][rows[k+2]]++
+			h.lanes[3][rows[k+3]]++
+		}
+		return
+	}
+	for ; m != 0; m &= m - 1 {
+		i := bits.TrailingZeros64(m)
+		h.lanes[i&3][rows[i]]++
+	}
+}
+
+// flush adds what was counted to the counts by 1 + code.
+func (h *byteHistogram) flush(counts []uint32) {
+	if !h.used {
+		return
+	}
+	h.used = false
+	for x := range 256 {
+		n := h.lanes[0][x] + h.lanes[1][x] + h.lanes[2][x] + h.lanes[3][x]
+		switch {
+		case n == 0:
+		case x == 0:
+			counts[0] += n
+		default:
+			counts[h.base+int64(x)+1] += n
+		}
+	}
+	h.lanes = [4][256]uint32{}
+}
