@@ -17,6 +17,14 @@ type posSet struct {
 	bits  *query.Bits
 }
 
+// holders returns the set as the language reads it.
+func (p *posSet) holders() query.Holders {
+	if p == nil {
+		return query.Holders{}
+	}
+	return query.Holders{N: p.n, List: p.list, Bits: p.bits}
+}
+
 func (p *posSet) has(pos uint16) bool {
 	if p == nil {
 		return false

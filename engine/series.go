@@ -27,7 +27,7 @@ type series struct {
 	leafMax    int64 // of the leaves' times
 	rows       int
 	due        bool // waits for Maintain
-	// made is what readers get without Ever, made by the first of them; nil again after a write.
+	// made is what readers get, made by the first of them; nil again after a write.
 	made atomic.Pointer[query.Series]
 }
 
@@ -88,17 +88,10 @@ func (s *series) read() query.Series {
 		if s.main != nil {
 			made.Blocks = append(made.Blocks, s.main.block())
 		}
-		if s.ever != nil && s.ever.bits != nil {
-			made.Ever = s.ever.bits
-		}
+		made.Ever = s.ever.holders()
 		s.made.Store(made)
 	}
-	out := *made
-	if out.Ever == nil {
-		out.Ever = new(query.Bits)
-		s.ever.fill(out.Ever)
-	}
-	return out
+	return *made
 }
 
 // blocks returns all rows.

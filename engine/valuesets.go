@@ -38,8 +38,7 @@ func (v *valueSets) Holders(code uint32) query.Holders {
 	if !ok {
 		return query.Holders{}
 	}
-	set := v.sets[i]
-	return query.Holders{N: set.n, List: set.list, Bits: set.bits}
+	return v.sets[i].holders()
 }
 
 // own returns v, or a copy that may be written.

@@ -50,6 +50,32 @@ type Holders struct {
 	Bits *Bits
 }
 
+// AddTo adds h to b.
+func (h Holders) AddTo(b *Bits) {
+	if h.Bits != nil {
+		b.Or(h.Bits)
+		return
+	}
+	for _, pos := range h.List {
+		b.Set(pos)
+	}
+}
+
+// Among sets out to the positions of cand, words of a chunk, that are in h.
+func (h Holders) Among(cand, out []uint64) {
+	if h.Bits != nil {
+		cand, out = cand[:len(h.Bits)], out[:len(h.Bits)]
+		for w := range h.Bits {
+			out[w] = cand[w] & h.Bits[w]
+		}
+		return
+	}
+	clear(out)
+	for _, pos := range h.List {
+		out[pos>>6] |= cand[pos>>6] & (1 << (pos & 63))
+	}
+}
+
 // PageRows is the number of positions one page of an attribute covers.
 const PageRows = 512
 
@@ -57,8 +83,8 @@ const PageRows = 512
 // in time.
 type Series struct {
 	Blocks []*Block
-	// Ever has the profiles with an event of the name, at any time (also a future one). nil: unknown.
-	Ever *Bits
+	// Ever has the profiles with an event of the name, at any time (also a future one). Nobody: unknown.
+	Ever Holders
 	// Min and Max bound the times of all rows, Unix ms. Rows is their number.
 	Min, Max int64
 	Rows     int

@@ -153,9 +153,7 @@ func (c *condition) candidates(src query.Source, chunk int) *query.Bits {
 		events = src.Events(chunk)
 	}
 	for _, event := range events {
-		if s := src.Series(event, chunk); s.Ever != nil {
-			some.Or(s.Ever)
-		}
+		src.Series(event, chunk).Ever.AddTo(&some)
 	}
 	for _, attribute := range c.deps.attributes {
 		for page, vec := range src.Attribute(attribute, chunk) {

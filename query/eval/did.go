@@ -41,7 +41,7 @@ func (p did) bind(r *run) runner { return &didRunner{did: p, scan: p.step.bind(r
 func (d *didRunner) cost(s *scope) float64 {
 	if d.lo == 1 && d.hi < 0 && d.scan.where == nil {
 		series := d.scan.series(s.chunk)
-		if series.Ever != nil && d.scan.covers(&series) {
+		if series.Ever.N > 0 && d.scan.covers(&series) {
 			return 200
 		}
 	}
@@ -82,10 +82,8 @@ func (d *didRunner) eval(s *scope, cand, out []uint64) {
 
 // once sets out to the candidates with any row.
 func (d *didRunner) once(chunk int, series *query.Series, cand, out []uint64) {
-	if series.Ever != nil && d.scan.where == nil && d.scan.covers(series) {
-		for w := range out {
-			out[w] = cand[w] & series.Ever[w]
-		}
+	if series.Ever.N > 0 && d.scan.where == nil && d.scan.covers(series) {
+		series.Ever.Among(cand, out)
 		return
 	}
 	d.scan.each(chunk, cand, func(b *query.Block, rows []uint64) {

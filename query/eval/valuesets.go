@@ -27,34 +27,17 @@ func (t *setTest) eval(sets query.ValueSets, cand, out []uint64) bool {
 		return false
 	}
 	if len(t.wanted) == 1 {
-		if h := sets.Holders(t.wanted[0]); h.Bits != nil {
-			intersect(h.Bits, cand, out)
-			return true
-		}
+		sets.Holders(t.wanted[0]).Among(cand, out)
+		return true
 	}
 	clear(out)
 	for _, code := range t.wanted {
-		h := sets.Holders(code)
-		if h.Bits != nil {
-			for w := range out {
-				out[w] |= h.Bits[w]
-			}
-		}
-		for _, pos := range h.List {
-			out[pos>>6] |= 1 << (pos & 63)
-		}
+		sets.Holders(code).AddTo((*query.Bits)(out))
 	}
 	for w := range out {
 		out[w] &= cand[w]
 	}
 	return true
-}
-
-func intersect(b *query.Bits, cand, out []uint64) {
-	cand, out = cand[:len(b)], out[:len(b)]
-	for w := range b {
-		out[w] = cand[w] & b[w]
-	}
 }
 
 // want sets t.wanted to the codes the test admits.

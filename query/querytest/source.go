@@ -188,7 +188,7 @@ func newSeries(rows []row, name string, schema *Schema, rng *rand.Rand) query.Se
 		ever.Set(r.pos)
 	}
 	if rng.IntN(3) > 0 {
-		series.Ever = &ever
+		series.Ever = bitsOrList(rng, query.Holders{N: ever.Count(), List: slices.Collect(ever.All)})
 	}
 	parts := make([][]row, 1+rng.IntN(min(4, len(rows))))
 	if rng.IntN(2) == 0 {

@@ -38,18 +38,19 @@ func newValueSets(pages []query.Vec, d *dict, t tree.Type, rng *rand.Rand) *valu
 	}
 	v.codes = slices.Sorted(maps.Keys(v.holders))
 	for _, code := range v.codes {
-		h := v.holders[code]
-		if rng.IntN(2) == 0 {
-			continue
-		}
-		h.Bits = new(query.Bits)
-		for _, pos := range h.List {
-			h.Bits.Set(pos)
-		}
-		h.List = nil
-		v.holders[code] = h
+		v.holders[code] = bitsOrList(rng, v.holders[code])
 	}
 	return v
+}
+
+// bitsOrList returns a list as it is or as bits, by chance.
+func bitsOrList(rng *rand.Rand, list query.Holders) query.Holders {
+	if rng.IntN(2) == 0 {
+		return list
+	}
+	b := new(query.Bits)
+	list.AddTo(b)
+	return query.Holders{N: list.N, Bits: b}
 }
 
 // Dict implements query.ValueSets.
