@@ -11,9 +11,7 @@ import (
 	"github.com/musterdb/muster/bench/gen"
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/check"
 	"github.com/musterdb/muster/query/exec"
-	"github.com/musterdb/muster/query/syntax"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -57,6 +55,7 @@ type Muster struct {
 	config MusterConfig
 	shards []*engine.Shard
 	pool   *exec.Pool
+	texts  exec.Texts
 }
 
 var _ Subject = (*Muster)(nil)
@@ -106,7 +105,7 @@ func (m *Muster) Ask(ctx context.Context, q Question) (Answer, Cost, error) {
 
 // Query answers one statement asked at Now.
 func (m *Muster) Query(ctx context.Context, text string) (*query.Answer, error) {
-	q, err := syntax.Parse(text, syntax.Limits{})
+	q, err := m.texts.Parse(text)
 	if err != nil {
 		return nil, err
 	}
@@ -120,14 +119,14 @@ func (m *Muster) Query(ctx context.Context, text string) (*query.Answer, error) 
 		defer views[i].Release()
 	}
 	schema := views[0].Catalog().Schema()
-	checked, warnings, err := check.Statement(q, schema)
+	checked, err := m.texts.Check(q, schema)
 	if err != nil {
 		return nil, err
 	}
-	if len(warnings) > 0 {
-		return nil, &warnings[0] // a question with a wrong name would be answered very fast
+	if len(checked.Warnings) > 0 {
+		return nil, &checked.Warnings[0] // a question with a wrong name would be answered very fast
 	}
-	plan, err := exec.Prepare(checked, schema, exec.Options{Now: Now().UnixMilli()})
+	plan, err := exec.Prepare(checked.Query, schema, exec.Options{Now: Now().UnixMilli()})
 	if err != nil {
 		return nil, err
 	}

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/check"
 	"github.com/musterdb/muster/query/exec"
-	"github.com/musterdb/muster/query/syntax"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -23,11 +22,18 @@ type Ask struct {
 // asker answers statements: parse, check, prepare, scatter to the views of all shards, merge.
 type asker struct {
 	node  *Node
-	slots slots
+	pool  *exec.Pool
+	texts exec.Texts
 }
 
 func newAsker(n *Node) *asker {
-	return &asker{node: n, slots: make(slots, n.config.Evaluations)}
+	return &asker{node: n, pool: exec.NewPool(n.config.Evaluations)}
+}
+
+// scatter calls work for every stretch, in this goroutine and others. The first error ends it. REQUIRES:
+// the caller has a slot.
+func (a *asker) scatter(ctx context.Context, all []stretch, work func(ctx context.Context, i int, piece stretch) error) error {
+	return a.pool.Each(ctx, len(all), func(ctx context.Context, i int) error { return work(ctx, i, all[i]) })
 }
 
 // stretchChunks is the largest number of chunks evaluated without yielding: some milliseconds.
@@ -53,18 +59,18 @@ func (n *Node) Query(ctx context.Context, ask Ask) (*query.Answer, error) {
 }
 
 func (n *Node) query(ctx context.Context, ask Ask) (*query.Answer, error) {
-	q, err := syntax.Parse(ask.Text, syntax.Limits{})
+	text, err := n.asker.texts.Parse(ask.Text)
 	if err != nil {
 		return nil, err
 	}
 	if err := n.atLevel(ctx, ask.Consistency); err != nil {
 		return nil, err
 	}
-	if answer, ok, err := n.catalogStatement(ctx, q, ask.Text); ok {
+	if answer, ok, err := n.catalogStatement(ctx, text.Query, ask.Text); ok {
 		return answer, err
 	}
 	schema := n.Schema()
-	checked, warnings, err := check.Statement(q, schema)
+	checked, err := n.asker.texts.Check(text, schema)
 	if err != nil {
 		return nil, diagnose(err, ask.Text)
 	}
@@ -72,7 +78,7 @@ func (n *Node) query(ctx context.Context, ask Ask) (*query.Answer, error) {
 	if err != nil {
 		return nil, diagnose(err, ask.Text)
 	}
-	answer.Warnings = located(append(warnings, answer.Warnings...), ask.Text)
+	answer.Warnings = located(append(slices.Clone(checked.Warnings), answer.Warnings...), ask.Text)
 	return answer, nil
 }
 
@@ -106,22 +112,22 @@ func (n *Node) atLevel(ctx context.Context, level string) error {
 }
 
 // run evaluates a checked statement. The slot comes before the views: whoever waits holds none.
-func (a *asker) run(ctx context.Context, q *tree.Query, schema query.Schema, maxRows int64) (*query.Answer, error) {
-	if err := a.slots.enter(ctx); err != nil {
+func (a *asker) run(ctx context.Context, q *exec.Checked, schema query.Schema, maxRows int64) (*query.Answer, error) {
+	if err := a.pool.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer a.slots.leave()
+	defer a.pool.Leave()
 	v := a.node.takeViews()
 	defer v.release()
-	if err := checkOverflow(q.Stmt, schema, v); err != nil {
+	if err := checkOverflow(q.Properties, schema, v); err != nil {
 		return nil, err
 	}
 	v.sets = newSets(ctx, a.node, v)
-	plan, err := exec.Prepare(q, schema, exec.Options{Now: v.now, MaxRows: maxRows, Budget: a.node.config.StatementBytes, Sets: v.sets})
+	plan, err := exec.Prepare(q.Query, schema, exec.Options{Now: v.now, MaxRows: maxRows, Budget: a.node.config.StatementBytes, Sets: v.sets})
 	if err != nil {
 		return nil, err
 	}
-	answer, err := a.rounds(ctx, plan, v)
+	answer, err := a.pool.Ask(ctx, plan, v.sources())
 	if err == nil {
 		err = v.sets.failed()
 	}
@@ -130,26 +136,4 @@ func (a *asker) run(ctx context.Context, q *tree.Query, schema query.Schema, max
 	}
 	answer.Stats.Shards = v.stats()
 	return answer, nil
-}
-
-// rounds scatters a plan until it has its answer.
-func (a *asker) rounds(ctx context.Context, plan *exec.Plan, v *views) (*query.Answer, error) {
-	pieces := v.stretches(stretchChunks)
-	for {
-		parts := make([]*exec.Partial, len(pieces))
-		err := a.slots.scatter(ctx, pieces, func(ctx context.Context, i int, piece stretch) (err error) {
-			parts[i], err = plan.Partial(ctx, v.source(piece.shard), piece.from, piece.to)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		done, err := plan.Merge(parts)
-		if err != nil {
-			return nil, err
-		}
-		if done {
-			return plan.Answer()
-		}
-	}
 }

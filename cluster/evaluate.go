@@ -45,7 +45,7 @@ func (a *asker) bind(ctx context.Context, p tree.Pred, schema query.Schema, v *v
 func (a *asker) cut(ctx context.Context, rank *eval.RankQuery, v *views) (eval.Cut, error) {
 	pieces := v.stretches(stretchChunks)
 	parts := make([]eval.RankPart, len(pieces))
-	err := a.slots.scatter(ctx, pieces, func(ctx context.Context, i int, piece stretch) error {
+	err := a.scatter(ctx, pieces, func(ctx context.Context, i int, piece stretch) error {
 		scan := rank.On(v.source(piece.shard))
 		var profiles query.Bits
 		for chunk := piece.from; chunk < piece.to; chunk++ {
@@ -70,7 +70,7 @@ func (a *asker) cut(ctx context.Context, rank *eval.RankQuery, v *views) (eval.C
 // over evaluates the predicate over some stretches. The result is one set a chunk, in their order.
 func (b *bound) over(ctx context.Context, pieces []stretch) ([][]query.Bits, error) {
 	sets := make([][]query.Bits, len(pieces))
-	err := b.asker.slots.scatter(ctx, pieces, func(ctx context.Context, i int, piece stretch) error {
+	err := b.asker.scatter(ctx, pieces, func(ctx context.Context, i int, piece stretch) error {
 		evaluator := b.pred.On(b.views.source(piece.shard))
 		sets[i] = make([]query.Bits, piece.to-piece.from)
 		var profiles query.Bits

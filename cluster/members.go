@@ -9,6 +9,7 @@ import (
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/check"
+	"github.com/musterdb/muster/query/exec"
 	"github.com/musterdb/muster/query/syntax"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -69,10 +70,10 @@ type memberSet struct {
 
 // findMembers evaluates the predicate behind a position, chunk by chunk and no further than limit.
 func (n *Node) findMembers(ctx context.Context, pred tree.Pred, from position, limit int) ([]memberSet, query.Stats, error) {
-	if err := n.asker.slots.enter(ctx); err != nil {
+	if err := n.asker.pool.Enter(ctx); err != nil {
 		return nil, query.Stats{}, err
 	}
-	defer n.asker.slots.leave()
+	defer n.asker.pool.Leave()
 	v := n.takeViews()
 	defer v.release()
 	stats := query.Stats{Now: v.now, Shards: v.stats()}
@@ -113,7 +114,7 @@ func (a *asker) bindText(ctx context.Context, pred tree.Pred, v *views) (*bound,
 	if err != nil {
 		return nil, err
 	}
-	if err := checkOverflow(checked, schema, v); err != nil {
+	if err := checkOverflow(exec.Properties(checked), schema, v); err != nil {
 		return nil, err
 	}
 	v.sets = newSets(ctx, a.node, v)
@@ -197,10 +198,10 @@ func (n *Node) MemberOf(ctx context.Context, segment, id string) (bool, error) {
 	if _, ok := n.registry.state.Load().SegmentText(segment); !ok {
 		return false, noSegment(segment)
 	}
-	if err := n.asker.slots.enter(ctx); err != nil {
+	if err := n.asker.pool.Enter(ctx); err != nil {
 		return false, err
 	}
-	defer n.asker.slots.leave()
+	defer n.asker.pool.Leave()
 	v := n.takeViews()
 	defer v.release()
 	shard, ordinal, ok := v.find(id)

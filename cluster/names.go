@@ -30,10 +30,10 @@ func (n *Node) Names(ctx context.Context, kind query.NameKind) ([]engine.NameInf
 	default:
 		return nil, fmt.Errorf("describe names: kind %d has no page", kind)
 	}
-	if err := n.asker.slots.enter(ctx); err != nil {
+	if err := n.asker.pool.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer n.asker.slots.leave()
+	defer n.asker.pool.Leave()
 	v := n.takeViews()
 	defer v.release()
 	merged := map[string]*engine.NameInfo{}

@@ -217,6 +217,9 @@ func (n *Node) close() error {
 		<-n.definer.done
 	}
 	n.loops.Wait()
+	if n.asker != nil {
+		n.asker.pool.Close()
+	}
 	grace.Stop()
 	var closing sync.WaitGroup
 	errs := make([]error, len(n.shards)+1)

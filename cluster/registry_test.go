@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"io"
+	"maps"
 	"sync"
 	"testing"
 

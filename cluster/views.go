@@ -1,11 +1,6 @@
 package cluster
 
 import (
-	"context"
-	"runtime"
-	"sync"
-	"sync/atomic"
-
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/query"
 )
@@ -33,6 +28,15 @@ func (v *views) source(shard int) query.Source {
 		return v.all[shard]
 	}
 	return setSource{Source: v.all[shard], shard: shard, sets: v.sets}
+}
+
+// sources are all shards.
+func (v *views) sources() []query.Source {
+	all := make([]query.Source, len(v.all))
+	for shard := range v.all {
+		all[shard] = v.source(shard)
+	}
+	return all
 }
 
 func (v *views) release() {
@@ -63,57 +67,4 @@ func (v *views) stretches(size int) []stretch {
 		}
 	}
 	return all
-}
-
-// slots bounds the evaluations of a node that run at once. More of them would make none faster, and
-// would keep the writers from the processor.
-type slots chan struct{}
-
-// enter waits for a slot.
-func (s slots) enter(ctx context.Context) error {
-	select {
-	case s <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s slots) leave() { <-s }
-
-// scatter calls work for every stretch. The caller has one slot and works in it; further workers help
-// as long as slots are free. Every worker yields after each stretch. The first error ends it.
-func (s slots) scatter(ctx context.Context, all []stretch, work func(ctx context.Context, i int, piece stretch) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var next atomic.Int64
-	worker := func() {
-		for ctx.Err() == nil {
-			i := int(next.Add(1)) - 1
-			if i >= len(all) {
-				return
-			}
-			if err := work(ctx, i, all[i]); err != nil {
-				cancel(err)
-				return
-			}
-			runtime.Gosched()
-		}
-	}
-	var helpers sync.WaitGroup
-	for range len(all) - 1 {
-		select {
-		case s <- struct{}{}:
-			helpers.Go(func() {
-				defer s.leave()
-				worker()
-			})
-			continue
-		default:
-		}
-		break
-	}
-	worker()
-	helpers.Wait()
-	return context.Cause(ctx)
 }

@@ -67,6 +67,8 @@ func (r *round) work(asker bool) {
 	if asker {
 		r.asking.started = time.Now()
 		w.asker = &r.asking
+	} else {
+		w.leave = r.pool.isClosed
 	}
 	if r.stored != nil {
 		r.chunks(w)

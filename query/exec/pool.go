@@ -35,10 +35,19 @@ func NewPool(slots int) *Pool {
 	return p
 }
 
-// Close ends the helpers. What is being asked goes on without them.
+// Close ends the helpers, in the middle of what they help with: it goes on without them.
 func (p *Pool) Close() {
 	p.once.Do(func() { close(p.closed) })
 	p.ended.Wait()
+}
+
+func (p *Pool) isClosed() bool {
+	select {
+	case <-p.closed:
+		return true
+	default:
+		return false
+	}
 }
 
 // Enter waits for a slot.
@@ -133,8 +142,8 @@ func (p *Pool) Each(ctx context.Context, n int, work func(ctx context.Context, i
 	defer cancel(nil)
 	var next atomic.Int64
 	c := &crew{pool: p, stop: func() { cancel(context.Canceled) }}
-	c.work = func(bool) {
-		for ctx.Err() == nil {
+	c.work = func(asker bool) {
+		for ctx.Err() == nil && (asker || !p.isClosed()) {
 			i := int(next.Add(1)) - 1
 			if i >= n {
 				return

@@ -19,7 +19,8 @@ type worker struct {
 	*kit
 
 	feed    *feed
-	asker   *asking // nil for helpers: who may call them
+	asker   *asking     // nil for helpers: who may call them
+	leave   func() bool // of helpers: leaves the rest to the asker
 	turns   int
 	base    int // chunks of the sources before
 	chunks  int // of the source
@@ -84,7 +85,7 @@ const yieldTurns = 4
 
 // turn takes the next chunk; false when there is none left.
 func (w *worker) turn() bool {
-	if w.feed.stopped.Load() {
+	if w.feed.stopped.Load() || w.leave != nil && w.leave() {
 		return false
 	}
 	next := int(w.feed.next.Add(1)) - 1

@@ -1,4 +1,4 @@
-package cluster
+package exec
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 	"github.com/musterdb/muster/query/syntax"
 )
 
-func TestUsedPropertiesAreAllFound(t *testing.T) {
+func TestPropertiesAreAllFound(t *testing.T) {
 	for text, want := range map[string][]string{
 		`count where country = "BR"`:                                                             nil,
 		`count where did "A" where (x = 1 and not y is set)`:                                     {"A.x", "A.y"},
@@ -29,8 +29,8 @@ func TestUsedPropertiesAreAllFound(t *testing.T) {
 			continue
 		}
 		var got []string
-		for _, used := range usedProperties(q.Stmt) {
-			got = append(got, fmt.Sprint(used.event, ".", used.name.Name))
+		for _, used := range Properties(q.Stmt) {
+			got = append(got, fmt.Sprint(used.Event, ".", used.Name.Name))
 		}
 		slices.Sort(got)
 		if !slices.Equal(got, want) {
