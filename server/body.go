@@ -39,36 +39,19 @@ func (s *Server) bodiesFull() error {
 	return busy(api.CodeOverloaded, "too many bodies are being read at once", time.Second)
 }
 
-// patientBody reads a request's body with a deadline: one for the whole, or, for streams, a new one
-// at each read. After the end it lets the connection live on without one: the deadline would end
-// the request's context while the node works. After an error the deadline stays, or what is left of
-// the body would be waited for.
-type patientBody struct {
-	body    io.Reader
-	control *http.ResponseController
-	timeout time.Duration
-	rolling bool
-	begun   bool
-}
-
-func (p *patientBody) Read(b []byte) (int, error) {
-	if p.rolling || !p.begun {
-		p.begun = true
-		// Writers without deadlines (tests with a recorder) are read without them.
-		if err := p.control.SetReadDeadline(time.Now().Add(p.timeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-			return 0, err
-		}
-	}
-	n, err := p.body.Read(b)
-	if err == io.EOF {
-		_ = p.control.SetReadDeadline(time.Time{}) // a connection that is gone needs none
-	}
-	return n, err
-}
-
-// open returns the body of a request, inflated. close gives back what the inflating holds.
+// open returns the body of a request, inflated. close gives back what the inflating holds, and ends the
+// patience.
 func (s *Server) open(w http.ResponseWriter, r *http.Request, rolling bool) (body io.Reader, closeBody func(), err error) {
-	raw := &patientBody{body: r.Body, control: http.NewResponseController(w), timeout: s.cfg.BodyTimeout, rolling: rolling}
+	raw := s.senders.begin(r.Body, http.NewResponseController(w), rolling)
+	body, release, err := s.inflated(raw, r)
+	if err != nil {
+		raw.end()
+		return nil, nil, err
+	}
+	return body, func() { release(); raw.end() }, nil
+}
+
+func (s *Server) inflated(raw *patientBody, r *http.Request) (body io.Reader, closeBody func(), err error) {
 	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
 	case "", "identity":
 		return raw, func() {}, nil

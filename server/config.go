@@ -32,6 +32,8 @@ type Config struct {
 	HeaderTimeout time.Duration // to read the headers; 10 s
 	IdleTimeout   time.Duration // between requests of a connection; 2 min
 	BodyTimeout   time.Duration // for a whole body, and for each read of a stream; 30 s
+	BodyGrace     time.Duration // for which a body may come more slowly than MinBodyRate; 5 s
+	MinBodyRate   int64         // bytes a second of a body, and of streams while others wait; 1 KiB
 	WriteTimeout  time.Duration // for each write of an answer; 30 s
 	IngestTimeout time.Duration // until messages are durable; 60 s
 	QueryTimeout  time.Duration // of a statement; 30 s
@@ -81,6 +83,8 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.HeaderTimeout, 10*time.Second)
 	orDefault(&c.IdleTimeout, 2*time.Minute)
 	orDefault(&c.BodyTimeout, 30*time.Second)
+	orDefault(&c.BodyGrace, 5*time.Second)
+	orDefault(&c.MinBodyRate, 1<<10)
 	orDefault(&c.WriteTimeout, 30*time.Second)
 	orDefault(&c.IngestTimeout, time.Minute)
 	orDefault(&c.QueryTimeout, 30*time.Second)
@@ -108,7 +112,7 @@ func (c Config) Validate() error {
 		{"max body", c.MaxBody, 1024}, {"max line", int64(c.MaxLine), 1024}, {"max items", int64(c.MaxItems), 1},
 		{"max in flight", c.MaxInFlight, streamBudget}, {"max ingests", int64(c.MaxIngests), 1}, {"max requests", int64(c.MaxRequests), 1},
 		{"max problems", int64(c.MaxProblems), 1}, {"reject count", int64(c.RejectCount), 1}, {"reject bytes", c.RejectBytes, maxExcerpt},
-		{"header timeout", int64(c.HeaderTimeout), 1}, {"idle timeout", int64(c.IdleTimeout), 1}, {"body timeout", int64(c.BodyTimeout), 1},
+		{"header timeout", int64(c.HeaderTimeout), 1}, {"idle timeout", int64(c.IdleTimeout), 1}, {"body grace", int64(c.BodyGrace), 1}, {"min body rate", c.MinBodyRate, 1}, {"body timeout", int64(c.BodyTimeout), 1},
 		{"write timeout", int64(c.WriteTimeout), 1}, {"ingest timeout", int64(c.IngestTimeout), 1}, {"query timeout", int64(c.QueryTimeout), 1},
 		{"max streams", int64(c.MaxStreams), 1}, {"heartbeat", int64(c.Heartbeat), int64(10 * time.Millisecond)}, {"stream timeout", int64(c.StreamTimeout), 1},
 	} {

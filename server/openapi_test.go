@@ -125,8 +125,8 @@ func checkOperation(t *testing.T, s *Server, doc *openAPI, op openOperation, met
 			want = status
 		}
 	}
-	if op.OperationID == "stream" {
-		return // no answer but a protocol: see TestStream
+	if op.OperationID == "stream" || strings.HasPrefix(op.OperationID, "pprof") {
+		return // no answer but a protocol, or only for callers on this machine: see TestStream, TestProfiling
 	}
 	for media, c := range op.Responses[want].Content {
 		if media == "text/event-stream" {

@@ -59,6 +59,7 @@ func (s *Server) table() []route {
 		{method: "GET", pattern: "/readyz", class: healthClass, reads: true, handle: s.readyz, operation: operation{id: "readyz", summary: "Whether the node serves; 503 with the same body while it does not", answer: api.Health{}}},
 		{method: "GET", pattern: "/metrics", class: healthClass, reads: true, handle: s.getMetrics, operation: operation{id: "metrics", summary: "Metrics for Prometheus", media: []string{"text/plain"}}},
 	}
+	routes = append(routes, s.profilingRoutes()...)
 	routes = append(routes, s.queryRoutes()...)
 	routes = append(routes, s.recordRoutes()...)
 	routes = append(routes, s.liveRoutes()...)

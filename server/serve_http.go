@@ -161,6 +161,7 @@ func (s *Server) admit(w *answer, r *http.Request) (handle handler, release func
 	case slots <- struct{}{}:
 		return w.route.handle, func() { <-slots }, nil
 	default:
+		s.senders.cutSlow(time.Now())
 		return nil, nil, busy(api.CodeOverloaded, "too many requests at once", time.Second)
 	}
 }

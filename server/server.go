@@ -30,6 +30,7 @@ type Server struct {
 	openapi  []byte
 
 	inFlight     budget
+	senders      *senders
 	ingests      chan struct{} // slots
 	requests     chan struct{}
 	decoders     sync.Pool // of *decode.Decoder
@@ -54,6 +55,7 @@ func New(cfg Config, node Node) (*Server, error) {
 		rejects:  newRejectLog(cfg.RejectCount, cfg.RejectBytes),
 		foreign:  http.NewCrossOriginProtection(),
 		inFlight: budget{limit: cfg.MaxInFlight},
+		senders:  newSenders(cfg),
 		ingests:  make(chan struct{}, cfg.MaxIngests),
 		requests: make(chan struct{}, cfg.MaxRequests),
 		streams:  newStreams(cfg.MaxStreams),
