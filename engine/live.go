@@ -5,6 +5,7 @@ import (
 
 	"github.com/musterdb/muster/engine/member"
 	"github.com/musterdb/muster/query"
+	"github.com/zeebo/xxh3"
 )
 
 // buildBudget is how many chunks of conditions one entry computes for segments that are being built:
@@ -176,20 +177,60 @@ func (m *memberStore) Has(ordinal uint32) bool { return m.s.root.segments[m.slot
 func (m *memberStore) Fill(chunk int, out *query.Bits) { m.s.root.segments[m.slot].fill(chunk, out) }
 
 // Put implements member.Members.
-func (m *memberStore) Put(ordinal uint32, in bool) {
-	x := m.s.segment(m.slot)
-	chunk := int(ordinal >> query.ChunkBits)
-	for len(x.members) <= chunk {
-		x.members = append(x.members, nil)
-	}
-	fact := memberFact(x.name, ordinal)
-	if in {
-		x.members[chunk], _ = x.members[chunk].add(&m.s.epochs, uint16(ordinal))
-		x.count++
-		m.s.root.hash = m.s.root.hash.add(fact)
+func (m *memberStore) Put(ordinals []uint32, in bool) {
+	if len(ordinals) == 0 {
 		return
 	}
-	x.members[chunk], _ = x.members[chunk].remove(&m.s.epochs, uint16(ordinal))
-	x.count--
-	m.s.root.hash = m.s.root.hash.sub(fact)
+	x := m.s.segment(m.slot)
+	name := xxh3.HashString(x.name)
+	for from := 0; from < len(ordinals); {
+		chunk := int(ordinals[from] >> query.ChunkBits)
+		to := from
+		for to < len(ordinals) && int(ordinals[to]>>query.ChunkBits) == chunk {
+			to++
+		}
+		for len(x.members) <= chunk {
+			x.members = append(x.members, nil)
+		}
+		x.members[chunk] = x.members[chunk].put(&m.s.epochs, ordinals[from:to], in)
+		from = to
+	}
+	sum := factSum{}
+	for _, ordinal := range ordinals {
+		sum = sum.add(fact(factMember, uint64(ordinal), name, 0))
+	}
+	if in {
+		x.count += int64(len(ordinals))
+		m.s.root.hash = m.s.root.hash.add(sum)
+		return
+	}
+	x.count -= int64(len(ordinals))
+	m.s.root.hash = m.s.root.hash.sub(sum)
+}
+
+// put returns the set with, or without, the positions of ordinals of one chunk.
+func (p *posSet) put(e *epochs, ordinals []uint32, in bool) *posSet {
+	if p == nil || p.bits == nil {
+		for _, ordinal := range ordinals {
+			if in {
+				p, _ = p.add(e, uint16(ordinal))
+			} else {
+				p, _ = p.remove(e, uint16(ordinal))
+			}
+		}
+		return p
+	}
+	p = p.own(e)
+	if in {
+		p.n += len(ordinals)
+		for _, ordinal := range ordinals {
+			p.bits.Set(uint16(ordinal))
+		}
+		return p
+	}
+	p.n -= len(ordinals)
+	for _, ordinal := range ordinals {
+		p.bits.Clear(uint16(ordinal))
+	}
+	return p
 }

@@ -133,6 +133,11 @@ func (r *liveRun) check() {
 	if err := r.shard.Check(); err != nil {
 		r.t.Fatalf("seed %d, entry %d, now %d: %v\n%v", r.seed, r.seq, r.shard.Time(), err, r.texts)
 	}
+	if l := r.shard.live; l != nil {
+		if err := l.tracker.Check(); err != nil {
+			r.t.Fatalf("seed %d, entry %d, now %d: %v\n%v", r.seed, r.seq, r.shard.Time(), err, r.texts)
+		}
+	}
 	v := r.shard.View()
 	defer v.Release()
 	for _, m := range v.Segments() {
@@ -196,7 +201,12 @@ func (r *liveRun) counting() tree.Pred {
 	step := pick(`"Viewed"`, `"Order Completed"`, `"Søk"`, `"Viewed" where (category = "shoes")`, `"Order Completed" where (amount >= 1)`)
 	window := pick("ever", "in last 1 second", "in last 15 minutes", "in last 1 hour", "in last 7 days", "in last 30 days",
 		"more than 1 hour ago", "more than 7 days ago", "between 1 and 7 days ago", "today", "this month", "yesterday", "since 2018-01-01")
-	text := pick("did "+step+" "+window, "did "+step+" at least 2 times "+window, "did not "+step+" "+window,
+	other := pick(`"Viewed"`, `"Order Completed" where (amount >= 1)`, `"Viewed" where (category in ("shoes", "Shoes"))`)
+	gap := pick("1 second", "15 minutes", "1 hour", "7 days")
+	sum := pick("amount", "amount * 2", "amount / 3", "amount - 1.5")
+	text := pick("did "+step+" then "+other+" within "+gap+" "+window, "did "+step+" then not "+other+" within "+gap+" "+window,
+		"sum("+sum+`) of "Order Completed" `+window+pick(" > ", " <= ", " = ", " < ", " >= ")+pick("0", "1.5", "2.25", "100", "-3"),
+		"did "+step+" "+window, "did "+step+" at least 2 times "+window, "did not "+step+" "+window,
 		"first did "+step+" "+window, "last did "+step+" "+window, "count of "+step+" "+window+" <= 1", "3 > count of "+step+" "+window)
 	p, err := parsePred(text)
 	if err != nil {

@@ -175,8 +175,8 @@ func (k *counter) arrive(ordinal uint32, time int64, b *query.Block, row int) {
 	if inside {
 		if ok {
 			k.add(ordinal, w)
-		} else {
-			k.countAgain(ordinal)
+		} else { // at once, so that the changes have the causes that they would have with another scale
+			k.setSum(ordinal, k.sumOf(ordinal).Add(k.amount.sum(b, row)))
 		}
 	}
 	k.foresee(ordinal, time, w, ok, k.t.now, k.agenda.horizon, true)
@@ -223,15 +223,24 @@ func (k *counter) countAgain(ordinal uint32) {
 	k.again[ordinal] = struct{}{}
 }
 
-// recount counts a profile anew from its events.
+// recount counts a profile anew.
 func (k *counter) recount(ordinal uint32) {
+	n, sum := k.counted(ordinal)
+	if k.amount != nil {
+		k.setSum(ordinal, sum)
+		return
+	}
+	if was := k.value(ordinal); was != n {
+		k.store(ordinal, n)
+		k.crossed(ordinal, was, n)
+	}
+}
+
+// counted is a profile's count, or sum, from its events.
+func (k *counter) counted(ordinal uint32) (n int64, sum tree.Sum) {
 	from, to := k.reads()
-	k.t.found = k.t.host.Rows(ordinal, k.step.event, from, to, k.t.found[:0])
-	found := k.t.found
-	k.t.found = nil // a sequence looks for more meanwhile
-	defer func() { k.t.found = found }()
-	var n int64
-	var sum tree.Sum
+	found := k.t.host.Rows(ordinal, k.step.event, from, to, k.t.found[:0])
+	k.t.found = found
 	for _, r := range found {
 		if k.step.where != nil && !k.step.test.Holds(r.Block, r.Row) {
 			continue
@@ -243,14 +252,7 @@ func (k *counter) recount(ordinal uint32) {
 		w, _ := k.weight(ordinal, r.At, r.Block, r.Row)
 		n += w
 	}
-	if k.amount != nil {
-		k.setSum(ordinal, sum)
-		return
-	}
-	if was := k.value(ordinal); was != n {
-		k.store(ordinal, n)
-		k.crossed(ordinal, was, n)
-	}
+	return n, sum
 }
 
 // reads is the stretch of time whose events count now, both ends included.

@@ -30,8 +30,8 @@ type Row struct {
 type Members interface {
 	Has(ordinal uint32) bool
 	Fill(chunk int, out *query.Bits)
-	// Put makes a profile a member or no member. REQUIRES: it is not that already.
-	Put(ordinal uint32, member bool)
+	// Put makes profiles, ascending, members or no members. REQUIRES: none is that already.
+	Put(ordinals []uint32, member bool)
 }
 
 // Cause is why a profile entered or left, in the numbers of package engine.

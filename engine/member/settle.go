@@ -60,6 +60,7 @@ func (t *Tracker) Settle() {
 	t.look()
 	t.countAnew()
 	for len(t.chunks) > 0 || len(t.marks) > 0 {
+		t.ahead = len(t.chunks) > 0
 		t.settleChunks()
 		t.settleMarks()
 	}
@@ -136,14 +137,20 @@ func (t *Tracker) replaceChunk(s *segment, chunk int, is *query.Bits, flip *Flip
 	exits, enters := was, *is
 	exits.AndNot(is)
 	enters.AndNot(&was)
-	for pos := range exits.All {
-		members.Put(base|uint32(pos), false)
-		flip.Exits = append(flip.Exits, base|uint32(pos))
+	first := len(flip.Exits)
+	flip.Exits = appendAll(flip.Exits, base, &exits)
+	members.Put(flip.Exits[first:], false)
+	first = len(flip.Enters)
+	flip.Enters = appendAll(flip.Enters, base, &enters)
+	members.Put(flip.Enters[first:], true)
+}
+
+func appendAll(to []uint32, base uint32, in *query.Bits) []uint32 {
+	to = slices.Grow(to, in.Count())
+	for pos := range in.All {
+		to = append(to, base|uint32(pos))
 	}
-	for pos := range enters.All {
-		members.Put(base|uint32(pos), true)
-		flip.Enters = append(flip.Enters, base|uint32(pos))
-	}
+	return to
 }
 
 // settleMarks goes from profile to profile: of each it finds the leaves that are not what they were,
@@ -182,19 +189,22 @@ func (t *Tracker) settleMarks() {
 // settleProfile makes one profile's memberships follow its leaves.
 func (t *Tracker) settleProfile(marks []mark, of []stretch) {
 	t.settling++
+	ordinal := of[0].ordinal
+	row, exists := t.rows.row(ordinal), t.host.Exists(ordinal)
+	// Otherwise what programs were is what memberships are, which need not be looked at then.
+	compare := t.ahead || !exists
 	for _, x := range of {
 		for i := x.from; i < x.to; i++ {
-			if l := marks[i].leaf; l != nil {
-				if l.flipped == t.settling {
-					l.flipped = 0 // and back
-				} else {
-					l.flipped = t.settling
-				}
+			switch l := marks[i].leaf; {
+			case l == nil: // it may be new, and no member of what is true without facts
+				compare = true
+			case l.flipped == t.settling:
+				l.flipped = 0 // and back
+			default:
+				l.flipped = t.settling
 			}
 		}
 	}
-	ordinal := of[0].ordinal
-	row, exists := t.rows.row(ordinal), t.host.Exists(ordinal)
 	for i := len(of) - 1; i >= 0; i-- { // of several causes the latest stands
 		for m := int(of[i].to) - 1; m >= int(of[i].from); m-- {
 			x := &marks[m]
@@ -209,32 +219,42 @@ func (t *Tracker) settleProfile(marks []mark, of []stretch) {
 				if s.settled == t.settling {
 					continue
 				}
-				s.settled = t.settling
-				if was, is := s.program.both(row, ordinal, t.settling); was != is || !exists {
+				if compare {
 					t.compare(s, row, ordinal, exists, x.cause)
+					continue
+				}
+				s.settled = t.settling
+				if was, is := s.program.both(row, ordinal, t.settling); was != is {
+					t.turn(s, ordinal, x.cause, is)
 				}
 			}
 		}
 	}
 }
 
-// compare makes a profile's membership of a segment what the program says.
+// compare looks whether a profile's membership of a segment is what the program says.
 func (t *Tracker) compare(s *segment, row []byte, ordinal uint32, exists bool, cause Cause) {
-	members := t.host.Members(s.slot)
-	was := members.Has(ordinal)
+	if s.settled == t.settling {
+		return
+	}
+	s.settled = t.settling
+	was := t.host.Members(s.slot).Has(ordinal)
 	is := exists && s.program != nil && s.program.holds(row, ordinal)
 	if s.held {
 		is = exists && was
 	}
-	if was == is {
-		return
+	if was != is {
+		t.turn(s, ordinal, cause, is)
 	}
-	members.Put(ordinal, is)
+}
+
+// turn notes that a profile enters or leaves a segment.
+func (t *Tracker) turn(s *segment, ordinal uint32, cause Cause, in bool) {
 	if s.turns == 0 {
 		t.turning = append(t.turning, s)
 	}
 	s.turns++
-	t.turned = append(t.turned, turned{s, ordinal, cause, is})
+	t.turned = append(t.turned, turned{s, ordinal, cause, in})
 }
 
 // tell makes flips of what turned, by segment and cause.
@@ -264,6 +284,12 @@ func (t *Tracker) tell() {
 			flip := Flip{Slot: s.slot, At: t.now, Cause: cause}
 			room, flip.Exits = pick(all, mine, cause, false, room)
 			room, flip.Enters = pick(all, mine, cause, true, room)
+			if len(flip.Exits)+len(flip.Enters) == 0 {
+				continue
+			}
+			members := t.host.Members(s.slot)
+			members.Put(flip.Exits, false)
+			members.Put(flip.Enters, true)
 			t.flipped(s, flip)
 		}
 	}

@@ -153,11 +153,14 @@ func (k *counter) storeSum(ordinal uint32, s tree.Sum) {
 	binary.LittleEndian.PutUint32(k.t.rows.own(ordinal)[k.at:], uint32(int32(coef)))
 }
 
-// loadSum takes a sum as it was evaluated. A float is the sum rounded: it is computed anew.
+// loadSum takes a sum as it was evaluated. That is the nearest float64, which has all digits up to
+// the fifteenth; larger ones are computed anew.
 func (k *counter) loadSum(ordinal uint32, n tree.Number) {
-	switch s, ok := tree.Billionths(n); {
-	case n.IsZero():
-	case ok && !n.IsFloat() && n.Scale <= 9 && n.Coef > -1<<50 && n.Coef < 1<<50:
+	const digits = 1_000_000_000_000_000
+	s, ok := tree.Billionths(n)
+	switch i := int64(s.Lo); {
+	case ok && s == tree.Sum{}:
+	case ok && s.Hi == i>>63 && i > -digits && i < digits:
 		k.storeSum(ordinal, s)
 	default:
 		k.countAgain(ordinal)

@@ -45,6 +45,7 @@ type Tracker struct {
 
 	marks     []mark
 	settling  uint64
+	ahead     bool   // memberships are those of now already in some chunks
 	spare     []mark // memory for the next marks
 	stretches []stretch
 	turned    []turned
