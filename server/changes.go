@@ -132,7 +132,7 @@ func (s *Server) sendEvents(ctx context.Context, w *answer, f *feed) error {
 	b = append(b, "\n\n"...)
 	var ahead *fed
 	if f.known != nil { // while the status can still say that there is nothing to follow
-		next, err := f.next(ctx, streamBatch, s.cfg.Heartbeat)
+		next, err := f.next(ctx, int(f.batch()), s.cfg.Heartbeat)
 		if err != nil {
 			return liveProblem(err)
 		}
@@ -152,7 +152,7 @@ func (s *Server) sendEvents(ctx context.Context, w *answer, f *feed) error {
 		if err := w.control.Flush(); err != nil {
 			return nil
 		}
-		next, err := f.next(ctx, streamBatch, s.cfg.Heartbeat)
+		next, err := f.next(ctx, int(f.batch()), s.cfg.Heartbeat)
 		if err == nil {
 			b = appendEvents(b[:0], f, &next)
 			continue

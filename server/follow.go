@@ -83,7 +83,7 @@ func (c *stream) feed(ctx context.Context, sub *subscription) error {
 			}
 			continue
 		}
-		next, err := sub.feed.next(ctx, int(min(credit, streamBatch)), c.server.cfg.Heartbeat)
+		next, err := sub.feed.next(ctx, int(min(credit, sub.feed.batch())), c.server.cfg.Heartbeat)
 		if err != nil {
 			return err
 		}
@@ -100,10 +100,8 @@ func (c *stream) feed(ctx context.Context, sub *subscription) error {
 			}
 		default:
 			sub.take(len(next.changes))
-			for _, text := range changeTexts(sub, &next) {
-				if !c.send(ctx, text) {
-					return ctx.Err()
-				}
+			if !c.send(ctx, changeTexts(sub, &next)...) {
+				return ctx.Err()
 			}
 		}
 	}

@@ -57,6 +57,7 @@ type feed struct {
 	format  render.ChangeFormat
 	changes []render.Change
 	ids     []string
+	paging  bool                            // a snapshot is being sent
 	known   func(ctx context.Context) error // asked when a segment that was dropped has no more to tell; nil for others
 }
 
@@ -91,7 +92,16 @@ func (s *Server) openFeed(ctx context.Context, q live.Request, fields []string, 
 	if f.sub, err = l.Subscribe(ctx, q); err != nil {
 		return nil, liveProblem(err)
 	}
+	f.paging = f.sub.Cursor().Paging()
 	return f, nil
+}
+
+// batch is how many profiles are told at once where nobody says.
+func (f *feed) batch() int64 {
+	if f.paging {
+		return pageBatch
+	}
+	return streamBatch
 }
 
 // dropGrace is how long the shards may take to tell the exits of a segment that was dropped.
@@ -125,6 +135,7 @@ func (f *feed) next(ctx context.Context, limit int, idle time.Duration) (fed, er
 		}
 		f.known = nil // it was made again
 	}
+	f.paging = b.Snapshot && b.More
 	out := fed{snapshot: b.Snapshot, more: b.More, cursor: b.Cursor.String()}
 	f.ids = f.ids[:0]
 	f.ids = append(f.ids, b.Members...)

@@ -19,7 +19,8 @@ const (
 	maxSubscriptions = 100 // of one stream
 	maxCredit        = 1 << 40
 	maxFields        = 50
-	streamBatch      = 128 // profiles a subscription renders at once
+	streamBatch      = 32  // changes a subscription renders at once: what a stalled one holds
+	pageBatch        = 256 // members of a page
 )
 
 // stream is one client of GET /v1/stream. The handler's goroutine reads commands, one writes, and each
@@ -30,7 +31,7 @@ type stream struct {
 	socket socket
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	out    chan []byte // unbuffered: one text at a time, credit is the only queue
+	out    chan [][]byte // unbuffered: one batch at a time, credit is the only queue
 	work   sync.WaitGroup
 
 	mu struct {
@@ -68,7 +69,7 @@ func (s *Server) stream(w *answer, r *http.Request) error {
 		s.cfg.Log.Debug("stream refused", "error", err)
 		return nil
 	}
-	c := &stream{server: s, socket: conn, out: make(chan []byte)}
+	c := &stream{server: s, socket: conn, out: make(chan [][]byte)}
 	c.mu.subscriptions = make(map[string]*subscription)
 	c.ctx, c.cancel = context.WithCancelCause(context.WithoutCancel(r.Context()))
 	c.run()
@@ -105,8 +106,8 @@ func (c *stream) write() {
 	for {
 		var err error
 		select {
-		case text := <-c.out:
-			err = c.socket.Write(text)
+		case texts := <-c.out:
+			err = c.socket.Write(texts)
 		case <-ping.C:
 			err = c.socket.Ping()
 		case <-c.ctx.Done():
@@ -119,10 +120,10 @@ func (c *stream) write() {
 	}
 }
 
-// send hands a text to the writer; false when the stream or ctx has ended.
-func (c *stream) send(ctx context.Context, text []byte) bool {
+// send hands texts to the writer; false when the stream or ctx has ended.
+func (c *stream) send(ctx context.Context, texts ...[]byte) bool {
 	select {
-	case c.out <- text:
+	case c.out <- texts:
 		return true
 	case <-ctx.Done():
 	case <-c.ctx.Done():

@@ -13,7 +13,8 @@ import (
 // pings; any may interrupt.
 type socket interface {
 	Read() ([]byte, error)
-	Write(text []byte) error
+	// Write sends texts, one message each.
+	Write(texts [][]byte) error
 	Ping() error
 	// Interrupt makes a Read and a Write that wait return an error.
 	Interrupt()
@@ -41,6 +42,7 @@ const maxStreamMessage = 64 << 10
 // gorillaSocket is a socket of gorilla/websocket.
 type gorillaSocket struct {
 	conn    *websocket.Conn
+	cork    *corkedConn // under conn
 	silence time.Duration // how long the other side may say nothing, not even pong
 	timeout time.Duration // of a write
 }
@@ -53,11 +55,12 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (socket, error)
 		HandshakeTimeout: s.cfg.HeaderTimeout, ReadBufferSize: 1024, WriteBufferSize: 4096, WriteBufferPool: &s.writeBuffers,
 		Subprotocols: []string{streamProtocol}, CheckOrigin: s.sameOrigin,
 	}
-	conn, err := u.Upgrade(w, r, nil)
+	hijacked := &corkingWriter{ResponseWriter: w}
+	conn, err := u.Upgrade(hijacked, r, nil)
 	if err != nil {
 		return nil, err
 	}
-	g := &gorillaSocket{conn: conn, silence: 3 * s.cfg.Heartbeat, timeout: s.cfg.StreamTimeout}
+	g := &gorillaSocket{conn: conn, cork: hijacked.conn, silence: 3 * s.cfg.Heartbeat, timeout: s.cfg.StreamTimeout}
 	conn.SetReadLimit(2 * maxStreamMessage) // beyond it is not even read, and closed with 1009
 	conn.SetPongHandler(func(string) error { return conn.SetReadDeadline(time.Now().Add(g.silence)) })
 	return g, nil
@@ -83,12 +86,15 @@ func (g *gorillaSocket) Read() ([]byte, error) {
 	return text, nil
 }
 
-// Write sends a text, or gives up.
-func (g *gorillaSocket) Write(text []byte) error {
-	if err := g.conn.SetWriteDeadline(time.Now().Add(g.timeout)); err != nil {
-		return err
+// Write sends texts together, or gives up.
+func (g *gorillaSocket) Write(texts [][]byte) error {
+	g.cork.Cork()
+	for _, text := range texts {
+		if err := g.conn.WriteMessage(websocket.TextMessage, text); err != nil {
+			return err
+		}
 	}
-	return g.conn.WriteMessage(websocket.TextMessage, text)
+	return g.cork.Uncork(time.Now().Add(g.timeout))
 }
 
 // Ping asks for a pong.
@@ -97,7 +103,7 @@ func (g *gorillaSocket) Ping() error {
 }
 
 // Interrupt implements socket.
-func (g *gorillaSocket) Interrupt() { _ = g.conn.NetConn().SetDeadline(time.Now()) }
+func (g *gorillaSocket) Interrupt() { g.cork.Interrupt() }
 
 // closeGrace is how long the reason of a close may take to be written, and then to be heard.
 const closeGrace = 250 * time.Millisecond
