@@ -18,8 +18,9 @@ import (
 
 // NodeConfig says how a node is started to be measured.
 type NodeConfig struct {
-	Binary string // muster
-	Dir    string // for files, data and logs; removed by the caller
+	Binary string   // muster
+	Dir    string   // for files, data and logs; removed by the caller
+	Args   []string // further ones of muster serve
 	Log    func(format string, args ...any)
 }
 
@@ -45,6 +46,7 @@ func (c *NodeConfig) run(ctx context.Context, steps ...step) (figures []Figure, 
 	if err != nil {
 		return nil, err
 	}
+	node.args = c.Args
 	defer func() { err = errors.Join(err, node.Close()) }()
 	if _, err := node.Start(ctx); err != nil {
 		return nil, err
@@ -63,6 +65,7 @@ func (c *NodeConfig) run(ctx context.Context, steps ...step) (figures []Figure, 
 type Node struct {
 	Client *api.Client
 	binary string
+	args   []string
 	dir    string
 	listen string
 	log    *os.File
@@ -92,7 +95,7 @@ func NewNode(binary, dir string) (*Node, error) {
 // Start runs the node and returns how long it took until it served.
 func (n *Node) Start(ctx context.Context) (time.Duration, error) {
 	started := time.Now()
-	n.cmd = exec.Command(n.binary, "serve", "--data", filepath.Join(n.dir, "data"), "--listen", n.listen)
+	n.cmd = exec.Command(n.binary, append([]string{"serve", "--data", filepath.Join(n.dir, "data"), "--listen", n.listen}, n.args...)...)
 	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
 	if err := n.cmd.Start(); err != nil {
 		return 0, fmt.Errorf("start the node: %w", err)

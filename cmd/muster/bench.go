@@ -20,6 +20,7 @@ type benchCommand struct {
 	Stored    benchStored    `cmd:"" help:"Import a generated shop into a node of its own: import, memory, HTTP, restarts."`
 
 	Concurrent benchConcurrent `cmd:"" help:"Ask a node of its own with a generated shop: alone, with many askers, beside ingest."`
+	Live       benchLive       `cmd:"" help:"Live segments: latency, cost, lapses, stalled readers."`
 }
 
 // shopFlags describe a generated shop.
