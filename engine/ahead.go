@@ -56,9 +56,9 @@ func (s *Shard) lookAhead(messages []Message) {
 	found := a.messages[:len(messages)]
 	sum := int64(0)
 	for i := range found {
-		x := &s.dedupIndex[found[i].messageID>>56]
-		if x.used > 0 {
-			sum += int64(x.slots[x.start(found[i].messageID)])
+		hash := found[i].messageID
+		if x, part := &s.dedupIndex[hash>>56], &s.root.dedup.parts[hash>>56]; x.used > 0 && len(part.hashes) > 0 && len(part.starts) > 0 {
+			sum += int64(x.slots[x.start(hash)]) + int64(part.hashes[len(part.hashes)-1]) + int64(part.starts[0].gen)
 		}
 	}
 	for i := range found {
