@@ -52,6 +52,15 @@ func (a *agenda) reset(k *counter) {
 	if k.lead == 0 && k.trail == noTrail {
 		a.horizon = calendar.Forever // only what is stamped ahead: the agenda holds all of it
 	}
+	k.reached()
+}
+
+// reached follows a new horizon.
+func (k *counter) reached() {
+	k.soonest = calendar.Never
+	if k.trail != noTrail {
+		k.soonest = calendar.Add(k.agenda.horizon, 1-k.trail)
+	}
 }
 
 // concerns tells whether an event of a time may have an edge up to the horizon.
@@ -142,6 +151,7 @@ func (a *agenda) look(k *counter) {
 	}
 	a.sort()
 	a.horizon = upTo
+	k.reached()
 	switch n := len(a.moments); {
 	case n < agendaLittle:
 		a.stretch = min(2*a.stretch, mostStretch)
@@ -195,6 +205,7 @@ func (a *agenda) scan(k *counter, src query.Source, chunk int, after, upTo int64
 // resume adds a chunk that was counted to the agenda.
 func (a *agenda) resume(k *counter, src query.Source, chunk int) {
 	a.horizon = max(a.horizon, k.t.now)
+	k.reached()
 	a.moments = append(a.moments[:0:0], a.moments[a.head:]...)
 	a.head = 0
 	a.scan(k, src, chunk, k.t.now, a.horizon)

@@ -177,7 +177,7 @@ func (c *condition) turns() {
 		c.t.rows.fillBit(chunk, c.leaf.at, &was)
 		if was != in {
 			c.t.rows.loadBit(chunk, c.leaf.at, &in)
-			c.t.markChunk(c.leaf.users, chunk)
+			c.t.markUsers(&c.leaf, chunk)
 		}
 	}
 	c.awaitTurn()

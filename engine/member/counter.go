@@ -28,14 +28,16 @@ type counter struct {
 	lead     int64 // an event counts from its time + lead on
 	trail    int64 // and until its time + trail; noTrail: for ever
 
-	at     uint32              // its place in rows
-	spill  map[uint32]uint32   // counts from 255 on
-	sums   map[uint32]tree.Sum // sums that four bytes do not hold
-	limits []*leaf             // the thresholds
-	edges  []edge              // where a count crosses them
-	again  map[uint32]struct{} // profiles to be counted anew in this settling
-	agenda agenda
-	turn   int64 // of calendar windows: the boundary queued
+	at      uint32              // its place in rows
+	spill   map[uint32]uint32   // counts from 255 on
+	sums    map[uint32]tree.Sum // sums that four bytes do not hold
+	limits  []*leaf             // the thresholds
+	edges   []edge              // where a count crosses them
+	crosses uint64              // bit n: counts from n on cross one, or bit 63: more than that do
+	soonest int64               // events from it on have no trailing edge up to the horizon
+	again   map[uint32]struct{} // profiles to be counted anew in this settling
+	agenda  agenda
+	turn    int64 // of calendar windows: the boundary queued
 }
 
 // edge is a threshold that flips between the counts n-1 and n.
@@ -155,17 +157,32 @@ func (k *counter) limit(lo, hi int64) *leaf {
 		}
 	}
 	k.limits = append(k.limits, x)
-	k.edges = append(k.edges, edge{x.lo, x})
+	k.cross(x.lo, x)
 	if hi >= 0 {
-		k.edges = append(k.edges, edge{x.hi + 1, x})
+		k.cross(x.hi+1, x)
 	}
 	return x
+}
+
+func (k *counter) cross(n int64, l *leaf) {
+	k.edges = append(k.edges, edge{n, l})
+	k.crosses |= 1 << min(n, 63)
 }
 
 // arrive takes an event that satisfies the step.
 func (k *counter) arrive(ordinal uint32, time int64, b *query.Block, row int) {
 	if !k.ready(ordinal) || time < k.from || time >= k.to {
 		return
+	}
+	if time >= k.soonest && time <= k.t.now && k.lead == 0 && k.amount == nil && k.then == nil {
+		if known := k.t.rows.own(ordinal); known[k.at] < countSpilled-1 { // what most events do
+			n := known[k.at] + 1
+			known[k.at] = n
+			if k.crosses>>min(n, 63)&1 != 0 {
+				k.crossed(ordinal, int64(n)-1, int64(n))
+			}
+			return
+		}
 	}
 	inside := k.inWindow(time)
 	if !inside && !k.agenda.concerns(k, time) {
@@ -324,7 +341,7 @@ func (k *counter) turns() {
 		k.countChunk(src, chunk)
 		k.agenda.scan(k, src, chunk, k.t.now, k.agenda.horizon)
 		for _, l := range k.limits {
-			k.t.markChunk(l.users, chunk)
+			k.t.markUsers(l, chunk)
 		}
 	}
 	k.agenda.sort()

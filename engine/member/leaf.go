@@ -3,6 +3,7 @@ package member
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
@@ -32,8 +33,31 @@ type leaf struct {
 	literal tree.Number
 	slot    int // of memberLeaf
 	bare    bool
-	users   []*segment // active ones
-	flipped uint64     // the settling in which the leaf is the opposite of what it was
+	users   []user // active ones
+	flipped uint64 // the settling in which the leaf is the opposite of what it was
+}
+
+// user is an active segment that asks a leaf. Where its program cannot be true without some
+// attribute, guard is that condition's bit: most profiles are passed without looking at the program.
+type user struct {
+	segment *segment
+	guard   uint32
+}
+
+// unguarded is the guard of programs without one.
+const unguarded = 1<<32 - 1
+
+// guardOf finds the guard of a program.
+func guardOf(n *node) uint32 {
+	if n.op == opAnd && len(n.args) > 0 && n.args[0].op == opLeaf && n.args[0].leaf.kind == truthLeaf {
+		return n.args[0].leaf.at
+	}
+	return unguarded
+}
+
+// leave takes a segment from the users.
+func (l *leaf) leave(s *segment) {
+	l.users = slices.DeleteFunc(slices.Clone(l.users), func(u user) bool { return u.segment == s })
 }
 
 // newCountLeaf is a comparison with a counter: lo <= n <= hi, hi < 0 for no bound.

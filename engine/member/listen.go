@@ -87,10 +87,10 @@ func (t *Tracker) unuse(s *segment) {
 	for _, p := range s.parts {
 		switch p := p.(type) {
 		case *condition:
-			p.leaf.users = without(p.leaf.users, s)
+			p.leaf.leave(s)
 		case *counter:
 			for _, l := range p.limits {
-				l.users = without(l.users, s)
+				l.leave(s)
 			}
 		}
 		if p.state().refs--; p.state().refs > 0 {

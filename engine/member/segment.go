@@ -220,7 +220,7 @@ func (t *Tracker) use(s *segment, n *node) {
 		s.on = append(s.on, n.leaf.slot)
 		t.standing[n.leaf.slot] = with(t.standing[n.leaf.slot], s)
 	case n.op == opLeaf:
-		n.leaf.users = with(n.leaf.users, s)
+		n.leaf.users = with(n.leaf.users, user{s, guardOf(s.program)})
 	}
 	for i := range n.args {
 		t.use(s, &n.args[i])

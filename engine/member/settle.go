@@ -55,6 +55,13 @@ func (t *Tracker) markChunk(segments []*segment, chunk int) {
 	}
 }
 
+// markUsers notes that a leaf may have flipped for many.
+func (t *Tracker) markUsers(l *leaf, chunk int) {
+	for _, u := range l.users {
+		t.chunks = append(t.chunks, chunkPair{u.segment, chunk, t.cause})
+	}
+}
+
 // Settle makes memberships follow what has happened at now.
 func (t *Tracker) Settle() {
 	t.look()
@@ -193,6 +200,7 @@ func (t *Tracker) settleProfile(marks []mark, of []stretch) {
 	row, exists := t.rows.row(ordinal), t.host.Exists(ordinal)
 	// Otherwise what programs were is what memberships are, which need not be looked at then.
 	compare := t.ahead || !exists
+	guarded := exists // the guards' bits are what they were
 	for _, x := range of {
 		for i := x.from; i < x.to; i++ {
 			switch l := marks[i].leaf; {
@@ -202,6 +210,7 @@ func (t *Tracker) settleProfile(marks []mark, of []stretch) {
 				l.flipped = 0 // and back
 			default:
 				l.flipped = t.settling
+				guarded = guarded && l.kind != truthLeaf
 			}
 		}
 	}
@@ -215,7 +224,11 @@ func (t *Tracker) settleProfile(marks []mark, of []stretch) {
 			if x.leaf.flipped != t.settling {
 				continue
 			}
-			for _, s := range x.leaf.users {
+			for _, u := range x.leaf.users {
+				if guarded && u.guard != unguarded && !t.rows.bit(row, u.guard) {
+					continue
+				}
+				s := u.segment
 				if s.settled == t.settling {
 					continue
 				}
@@ -269,8 +282,10 @@ func (t *Tracker) tell() {
 		s.next, end = end, end+s.turns
 	}
 	order := slices.Grow(t.order[:0], len(all))[:len(all)]
+	causes := uint(0)
 	for i := range all {
 		s := all[i].segment
+		causes |= 1 << all[i].cause
 		order[s.next] = uint32(i)
 		s.next++
 	}
@@ -280,7 +295,10 @@ func (t *Tracker) tell() {
 		mine := order[from : from+s.turns]
 		from += s.turns
 		s.turns = 0
-		for cause := ByEvent; cause <= ByImport; cause++ {
+		for cause := range ByImport + 1 {
+			if causes>>cause&1 == 0 {
+				continue
+			}
 			flip := Flip{Slot: s.slot, At: t.now, Cause: cause}
 			room, flip.Exits = pick(all, mine, cause, false, room)
 			room, flip.Enters = pick(all, mine, cause, true, room)
