@@ -1,6 +1,10 @@
 package query
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/musterdb/muster/query/eval/lanes"
+)
 
 // ChunkBits is the number of low bits of an ordinal that give its position in its chunk.
 const ChunkBits = 16
@@ -52,13 +56,7 @@ func (b *Bits) Any() bool {
 }
 
 // Count returns the number of positions.
-func (b *Bits) Count() int {
-	n := 0
-	for i := range b {
-		n += bits.OnesCount64(b[i])
-	}
-	return n
-}
+func (b *Bits) Count() int { return lanes.Count(b[:]) }
 
 // All yields the positions in ascending order.
 func (b *Bits) All(yield func(uint16) bool) {

@@ -69,13 +69,18 @@ func (c *compiler) pred(p tree.Pred) (plan, error) {
 }
 
 func (c *compiler) chain(args []tree.Pred, or bool) (plan, error) {
-	ch := chain{or: or, args: make([]plan, len(args))}
-	for i, arg := range args {
+	ch := chain{or: or}
+	for _, arg := range args {
 		p, err := c.pred(arg)
 		if err != nil {
 			return nil, err
 		}
-		ch.args[i] = p
+		if !or || !ch.takes(p) {
+			ch.args = append(ch.args, p)
+		}
+	}
+	if len(ch.args) == 1 {
+		return ch.args[0], nil
 	}
 	return ch, nil
 }

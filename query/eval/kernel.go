@@ -1,8 +1,10 @@
 package eval
 
 import (
+	"cmp"
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval/lanes"
@@ -81,6 +83,7 @@ func (t *vecTest) table(d query.Dict) *codeTable {
 				table.spans = append(table.spans, span{int64(code), int64(code)})
 			}
 		}
+		table.spans = merged(table.spans)
 		if t.holds != nil {
 			table.decided = make([]uint8, d.Len())
 		}
@@ -165,7 +168,7 @@ func (t *vecTest) scaled(scale int8) []span {
 				spans = append(spans, raw)
 			}
 		}
-		t.byScale[scale] = spans
+		t.byScale[scale] = merged(spans)
 	}
 	return t.byScale[scale]
 }
@@ -200,17 +203,31 @@ func lastCoef(scale int8, n tree.Number, open bool) int64 {
 	return lo
 }
 
-// spansEval sets out to the rows of cand whose raw integer lies in one of the spans.
+// merged returns the spans in order, those that overlap or touch made one.
+func merged(spans []span) []span {
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.lo, b.lo) })
+	kept := spans[:0]
+	for _, s := range spans {
+		if n := len(kept); n > 0 && (kept[n-1].hi == math.MaxInt64 || s.lo <= kept[n-1].hi+1) {
+			kept[n-1].hi = max(kept[n-1].hi, s.hi)
+		} else if !s.empty() {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
+// mostPasses is the number of spans up to which narrow rows are compared with one after the other:
+// 64 of them at once, that is faster than looking up where each lies.
+const mostPasses = 24
+
+// spansEval sets out to the rows of cand whose raw integer lies in one of the spans, which are merged.
 func spansEval(v *query.Vec, spans []span, cand, out []uint64) {
 	clear(out)
-	if len(spans) > 4 {
+	if len(spans) > mostPasses || len(spans) > 4 && v.I64 != nil {
 		eachRow(v, cand, out, func(raw int64) bool {
-			for _, s := range spans {
-				if s.lo <= raw && raw <= s.hi {
-					return true
-				}
-			}
-			return false
+			i, exact := slices.BinarySearchFunc(spans, raw, func(s span, raw int64) int { return cmp.Compare(s.lo, raw) })
+			return exact || i > 0 && raw <= spans[i-1].hi
 		})
 		return
 	}

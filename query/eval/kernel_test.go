@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/musterdb/muster/query"
@@ -132,6 +133,36 @@ func TestCountBounds(t *testing.T) {
 				if got, want := lo <= count && (hi < 0 || count <= hi), ordered(op, tree.Int(count).Compare(n)); got != want {
 					t.Errorf("%d %v %s: %v by [%d, %d]", count, op, n, got, lo, hi)
 				}
+			}
+		}
+	}
+}
+
+// TestMerged: the same integers are in fewer spans, in order, none touching the next.
+func TestMerged(t *testing.T) {
+	const seed = 8
+	rng := rand.New(rand.NewPCG(seed, 0))
+	for range 500 {
+		spans := make([]span, rng.IntN(12))
+		for i := range spans {
+			lo := rng.Int64N(40)
+			spans[i] = span{lo, lo + rng.Int64N(5) - 1}
+		}
+		if len(spans) > 0 && rng.IntN(4) == 0 {
+			spans[0].hi = math.MaxInt64
+		}
+		in := func(spans []span, x int64) bool {
+			return slices.ContainsFunc(spans, func(s span) bool { return s.lo <= x && x <= s.hi })
+		}
+		got := merged(slices.Clone(spans))
+		for x := int64(-2); x < 50; x++ {
+			if in(got, x) != in(spans, x) {
+				t.Fatalf("seed %d: %v became %v: %d", seed, spans, got, x)
+			}
+		}
+		for i := 1; i < len(got); i++ {
+			if got[i-1].hi+1 >= got[i].lo || got[i].empty() {
+				t.Fatalf("seed %d: %v became %v", seed, spans, got)
 			}
 		}
 	}

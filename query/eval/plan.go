@@ -2,7 +2,6 @@ package eval
 
 import (
 	"math"
-	"slices"
 
 	"github.com/musterdb/muster/query/tree"
 )
@@ -58,6 +57,22 @@ type clause struct {
 	rank       float64
 }
 
+// takes makes p part of a clause of a disjunction that asks the same column for other values: one
+// question instead of two. It returns false when there is none.
+func (p *chain) takes(q plan) bool {
+	more, ok := q.(columnTest)
+	if !ok || !more.test.listed() {
+		return false
+	}
+	for i, arg := range p.args {
+		if known, ok := arg.(columnTest); ok && known.column == more.column && known.test.listed() {
+			p.args[i] = columnTest{column: known.column, test: known.test.or(more.test)}
+			return true
+		}
+	}
+	return false
+}
+
 func (p chain) bind(r *run) runner {
 	c := &chainRunner{run: r, or: p.or, args: make([]clause, len(p.args)), orders: make([]int, len(p.args))}
 	for i, arg := range p.args {
@@ -76,7 +91,7 @@ func (c *chainRunner) cost(s *scope) float64 {
 }
 
 // order sorts the clauses by cost per candidate settled: a conjunction settles those that fail, a
-// disjunction those that pass.
+// disjunction those that pass. There are few, and mostly they are in order already.
 func (c *chainRunner) order(s *scope) {
 	for i := range c.args {
 		a := &c.args[i]
@@ -86,15 +101,11 @@ func (c *chainRunner) order(s *scope) {
 		}
 		a.rank = (a.cost(s) + 50) / max(settled, 0.001)
 	}
-	slices.SortStableFunc(c.orders, func(i, j int) int {
-		switch d := c.args[i].rank - c.args[j].rank; {
-		case d < 0:
-			return -1
-		case d > 0:
-			return 1
+	for i := range c.orders {
+		for k := i; k > 0 && c.args[c.orders[k]].rank < c.args[c.orders[k-1]].rank; k-- {
+			c.orders[k], c.orders[k-1] = c.orders[k-1], c.orders[k]
 		}
-		return 0
-	})
+	}
 }
 
 func (c *chainRunner) eval(s *scope, cand, out []uint64) {

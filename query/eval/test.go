@@ -2,6 +2,7 @@ package eval
 
 import (
 	"math"
+	"slices"
 
 	"github.com/musterdb/muster/query/eval/calendar"
 	"github.com/musterdb/muster/query/tree"
@@ -84,6 +85,17 @@ func (t *test) integer(i int64) bool {
 		}
 	}
 	return false
+}
+
+// listed tells whether the set is what the test lists: one of some values or stretches.
+func (t *test) listed() bool { return !t.present && t.holds == nil && t.typ != tree.NoType }
+
+// or returns the test for what is in either set. REQUIRES: both are listed and of one type.
+func (t *test) or(u *test) *test {
+	return &test{
+		typ: t.typ, keys: slices.Concat(t.keys, u.keys), nums: slices.Concat(t.nums, u.nums),
+		ints: merged(slices.Concat(t.ints, u.ints)),
+	}
 }
 
 // compareTest returns the test `x op literal` for an x of type typ. Ne is not asked here.
@@ -169,6 +181,7 @@ func inTest(typ tree.Type, lits []literal) *test {
 		t.nums = append(t.nums, one.nums...)
 		t.keys = append(t.keys, one.keys...)
 	}
+	t.ints = merged(t.ints)
 	return t
 }
 

@@ -54,7 +54,9 @@ func (t *setTest) want(sets query.ValueSets) {
 		}
 	case t.test.holds == nil:
 		for _, s := range t.test.table(sets.Dict()).spans {
-			t.wanted = append(t.wanted, uint32(s.lo))
+			for code := s.lo; code <= s.hi; code++ {
+				t.wanted = append(t.wanted, uint32(code))
+			}
 		}
 	default:
 		table := t.test.table(sets.Dict())

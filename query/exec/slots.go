@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval/lanes"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -228,9 +229,11 @@ func (w *worker) setApart(members *query.Bits) {
 func addSlots(v *query.Vec, stride int, members []uint64, slots []uint16) {
 	switch {
 	case v.U8 != nil:
-		addNarrowSlots(v.U8[:v.Rows], v.Base, stride, members, slots)
+		if lanes.Count(members) > 0 {
+			lanes.AddScaled(slots[:v.Rows], v.U8[:v.Rows], uint16(int(v.Base+1)*stride), uint16(stride))
+		}
 	case v.U16 != nil:
-		addNarrowSlots(v.U16[:v.Rows], v.Base, stride, members, slots)
+		addWideSlots(v.U16[:v.Rows], v.Base, stride, members, slots)
 	default:
 		for w, m := range members {
 			for ; m != 0; m &= m - 1 {
@@ -246,7 +249,7 @@ func addSlots(v *query.Vec, stride int, members []uint64, slots []uint16) {
 	}
 }
 
-func addNarrowSlots[T uint8 | uint16](vals []T, base int64, stride int, members []uint64, slots []uint16) {
+func addWideSlots(vals []uint16, base int64, stride int, members []uint64, slots []uint16) {
 	first, step := uint16(int(base+1)*stride), uint16(stride)
 	for w, m := range members {
 		if m == 0 || w*64 >= len(vals) {
@@ -255,7 +258,7 @@ func addNarrowSlots[T uint8 | uint16](vals []T, base int64, stride int, members 
 		rows := vals[w*64 : min(w*64+64, len(vals))]
 		to := slots[w*64:][:len(rows)]
 		for i, x := range rows {
-			share := first + step*uint16(x)
+			share := first + step*x
 			if x == 0 {
 				share = 0
 			}
