@@ -69,13 +69,13 @@ func (d *didRunner) eval(s *scope, cand, out []uint64) {
 	// can hold: that so few reach their top is what makes the branch at it cheap.
 	switch top := max(d.lo, d.hi+1); {
 	case top <= math.MaxUint8:
-		d.n8 = sized(d.n8, query.ChunkSize)
+		d.n8 = d.scan.run.stock.u8.sized(d.n8, query.ChunkSize)
 		counts(d, s.chunk, cand, out, d.n8, math.MaxUint8)
 	case top <= math.MaxUint16:
-		d.n16 = sized(d.n16, query.ChunkSize)
+		d.n16 = d.scan.run.stock.u16.sized(d.n16, query.ChunkSize)
 		counts(d, s.chunk, cand, out, d.n16, math.MaxUint16)
 	default:
-		d.n32 = sized(d.n32, query.ChunkSize)
+		d.n32 = d.scan.run.stock.u32.sized(d.n32, query.ChunkSize)
 		counts(d, s.chunk, cand, out, d.n32, math.MaxUint32)
 	}
 }

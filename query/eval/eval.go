@@ -16,6 +16,8 @@ type Env struct {
 	Zone   *time.Location // the statement's; a segment's own is used inside it. nil is UTC
 	Cuts   map[*tree.Rank]Cut
 	Sets   query.Sets // memberships not to be computed; nil: there are none
+	// Stock, if not nil, lends buffers to what is bound, all of it for one goroutine.
+	Stock *Stock
 	// Scanned, if not nil, counts the rows of events that were read.
 	Scanned *atomic.Int64
 	// Blocks, if not nil, counts the leaves and tails those rows lay in.

@@ -110,7 +110,7 @@ func (m *measureLoader) tally(cand []uint64, out *Vector) {
 }
 
 func (m *measureLoader) clearCounts() {
-	m.n = sized(m.n, query.ChunkSize)
+	m.n = m.scan.run.stock.u32.sized(m.n, query.ChunkSize)
 	clear(m.n)
 }
 
@@ -154,7 +154,7 @@ func (m *measureLoader) sum(chunk int, cand []uint64, out *Vector) {
 		return
 	}
 	m.clearCounts()
-	m.sums = sized(m.sums, query.ChunkSize)
+	m.sums = m.scan.run.stock.sums.sized(m.sums, query.ChunkSize)
 	clear(m.sums)
 	m.scan.each(chunk, cand, func(b *query.Block, rows []uint64) {
 		if m.arg.load(chunk, b, rows) {
@@ -236,7 +236,7 @@ func (m *measureLoader) extreme(chunk int, cand []uint64, out *Vector) {
 // edge keeps the value of the earliest or latest row that has one; at the same millisecond the
 // smaller value counts as earlier.
 func (m *measureLoader) edge(chunk int, cand []uint64, out *Vector) {
-	m.times = sized(m.times, query.ChunkSize)
+	m.times = m.scan.run.stock.i64.sized(m.times, query.ChunkSize)
 	m.rows(chunk, cand, func(b *query.Block, i, pos int) {
 		t := b.Time(i)
 		if m.fn == tree.LastFn {

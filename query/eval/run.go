@@ -1,10 +1,10 @@
 package eval
 
 import (
+	"math/bits"
 	"sync/atomic"
 
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval/lanes"
 )
 
 // plan is a compiled predicate, over profiles or over the rows of one event.
@@ -41,11 +41,16 @@ type run struct {
 	now     int64
 	scanned *atomic.Int64
 	blocks  *atomic.Int64
+	stock   *Stock
 	free    [][]uint64
 }
 
 func newRun(src query.Source, env *Env) *run {
-	return &run{src: src, now: env.Now, scanned: env.Scanned, blocks: env.Blocks}
+	r := &run{src: src, now: env.Now, scanned: env.Scanned, blocks: env.Blocks, stock: env.Stock}
+	if r.stock == nil {
+		r.stock = &Stock{}
+	}
+	return r
 }
 
 // scan counts the rows read of one block.
@@ -65,7 +70,7 @@ func (r *run) words(n int) []uint64 {
 		r.free = r.free[:k-1]
 		return w[:n]
 	}
-	return make([]uint64, n, max(n, query.ChunkSize/64))
+	return r.stock.words.take(n)
 }
 
 func (r *run) give(w []uint64) { r.free = append(r.free, w) }
@@ -81,7 +86,13 @@ func anyBit(w []uint64) bool {
 	return false
 }
 
-func countBits(w []uint64) int { return lanes.Count(w) }
+func countBits(w []uint64) int {
+	n := 0
+	for _, x := range w {
+		n += bits.OnesCount64(x)
+	}
+	return n
+}
 
 // fillOnes sets the first n bits of w and clears the rest.
 func fillOnes(w []uint64, n int) {

@@ -88,11 +88,11 @@ func (s *scan) each(chunk int, cand []uint64, fn func(b *query.Block, rows []uin
 			fn(b, nil)
 			continue
 		}
-		s.rows = sized(s.rows, wordsFor(b.Rows))
+		s.rows = s.run.stock.words.sized(s.rows, wordsFor(b.Rows))
 		s.run.scan(s.pick(b, cand, few, inside))
 		rows := s.rows
 		if s.where != nil && anyBit(rows) {
-			s.kept = sized(s.kept, len(rows))
+			s.kept = s.run.stock.words.sized(s.kept, len(rows))
 			s.where.eval(&scope{chunk: chunk, block: b}, rows, s.kept)
 			rows = s.kept
 		}

@@ -11,7 +11,7 @@ import (
 // of all columns rule out that one grows beyond maxCoefSum.
 type coefSums struct {
 	scale int8
-	sums  [query.ChunkSize]int64
+	sums  *[query.ChunkSize]int64
 }
 
 const maxCoefSum = 1 << 62
@@ -68,7 +68,7 @@ func rawBounds(v *query.Vec) (lo, hi int64, ok bool) {
 // values in m.n.
 func (m *measureLoader) addCoefs(chunk int, cand []uint64, scale int8, counted bool) {
 	if m.coefs == nil {
-		m.coefs = &coefSums{}
+		m.coefs = &coefSums{sums: (*[query.ChunkSize]int64)(m.scan.run.stock.i64.take(query.ChunkSize))}
 	}
 	m.coefs.scale = scale
 	clear(m.coefs.sums[:])

@@ -95,6 +95,7 @@ func (r *round) failLocked(err error) {
 func (r *round) chunks(w *worker) {
 	for w.turn() {
 		part, err := r.plan.partial(r.ctx, w.one(w.kit))
+		w.stock.Reclaim()
 		r.mu.Lock()
 		if err != nil {
 			r.failLocked(err)

@@ -180,6 +180,7 @@ func (p *Pool) lend() *kit {
 func (p *Pool) back(k *kit) {
 	k.src.Source = nil
 	k.visitors.reset()
+	k.stock.Reclaim()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.mu.kits) < cap(p.slots) {

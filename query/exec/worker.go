@@ -43,6 +43,7 @@ type kit struct {
 	places   []uint16
 	key      []tree.Value
 	visitors visitors
+	stock    eval.Stock
 }
 
 // moving is one source after the other: what is bound to it need not be bound again to the next, and
@@ -72,7 +73,7 @@ func (p *Plan) newWorker(f *feed, k *kit) *worker {
 	w := &worker{plan: p, feed: f, kit: k, part: &Partial{Round: p.state.Round}, source: -1}
 	k.slots.reset()
 	env := p.env
-	env.Scanned, env.Blocks = &w.scanned, &w.blocks
+	env.Scanned, env.Blocks, env.Stock = &w.scanned, &w.blocks, &k.stock
 	if p.state.Round >= p.ranks.rounds() {
 		env.Cuts = p.ranks.cuts(p.state)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/exec"
 	"github.com/musterdb/muster/query/syntax"
 )
 
@@ -32,7 +33,9 @@ func (l *local) Query(text string) (*query.Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ask(q, l.schema, time.Now().UnixMilli(), l.sources)
+	pool := exec.NewPool(2)
+	defer pool.Close()
+	return ask(pool, q, l.schema, time.Now().UnixMilli(), l.sources)
 }
 
 func TestAcceptance(t *testing.T) {

@@ -19,6 +19,8 @@ var statements = flag.Int("statements", 300, "random statements to compare")
 
 // Statements over 1, 3 and 8 shards, in whole sources and in single chunks, answer as the oracle does.
 func TestStatementsAgree(t *testing.T) {
+	pool := exec.NewPool(2) // one for all: statements leave their buffers to those after them
+	defer pool.Close()
 	failures := 0
 	const perHistory = 5
 	for i := 0; i < *statements && failures < 4; i += perHistory {
@@ -39,7 +41,7 @@ func TestStatementsAgree(t *testing.T) {
 			want := oracle.Rows(stmt)
 			for _, shards := range []int{1, 3, 8} {
 				q := &tree.Query{Stmt: stmt, Zone: g.Zone}
-				got, err := ask(q, schema, g.Now, sources[shards])
+				got, err := ask(pool, q, schema, g.Now, sources[shards])
 				if err == nil {
 					err = sameRows(got.Rows, want)
 				}
@@ -54,12 +56,12 @@ func TestStatementsAgree(t *testing.T) {
 }
 
 // ask checks and answers a statement.
-func ask(q *tree.Query, s query.Schema, now int64, sources []*Source) (*query.Answer, error) {
+func ask(pool *exec.Pool, q *tree.Query, s query.Schema, now int64, sources []*Source) (*query.Answer, error) {
 	checked, warnings, err := check.Statement(q, s)
 	if err != nil {
 		return nil, err
 	}
-	a, err := answer(checked, s, now, sources)
+	a, err := answer(pool, checked, s, now, sources)
 	if err != nil {
 		return nil, err
 	}
@@ -69,12 +71,12 @@ func ask(q *tree.Query, s query.Schema, now int64, sources []*Source) (*query.An
 
 // answer runs a statement by a pool, where a partial is of several sources, and chunk by chunk, where
 // several are of one source.
-func answer(q *tree.Query, s query.Schema, now int64, sources []*Source) (*query.Answer, error) {
+func answer(pool *exec.Pool, q *tree.Query, s query.Schema, now int64, sources []*Source) (*query.Answer, error) {
 	want, err := answerChunks(q, s, now, sources)
 	if err != nil {
 		return nil, err
 	}
-	got, err := answerPool(q, s, now, sources)
+	got, err := answerPool(pool, q, s, now, sources)
 	if err != nil {
 		return nil, err
 	}
@@ -90,13 +92,11 @@ func timed(q *tree.Query) bool {
 	return ok
 }
 
-func answerPool(q *tree.Query, s query.Schema, now int64, sources []*Source) (*query.Answer, error) {
+func answerPool(pool *exec.Pool, q *tree.Query, s query.Schema, now int64, sources []*Source) (*query.Answer, error) {
 	plan, err := exec.Prepare(q, s, exec.Options{Now: now})
 	if err != nil {
 		return nil, err
 	}
-	pool := exec.NewPool(2)
-	defer pool.Close()
 	all := make([]query.Source, len(sources))
 	for i, src := range sources {
 		all[i] = src

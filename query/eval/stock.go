@@ -1,0 +1,67 @@
+package eval
+
+import (
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// Stock lends buffers to what is bound and keeps them for what is bound after: a statement that takes
+// some microseconds should not leave hundreds of kilobytes behind, which all others pay for. It is for
+// one goroutine at a time. The zero Stock is ready.
+type Stock struct {
+	words pile[uint64]
+	u8    pile[uint8]
+	u16   pile[uint16]
+	u32   pile[uint32]
+	i64   pile[int64]
+	sums  pile[tree.Sum]
+}
+
+// Reclaim takes back everything that was lent.
+//
+// REQUIRES: nothing is evaluated any more by what was bound with the stock.
+func (s *Stock) Reclaim() {
+	s.words.reclaim(64)
+	s.u8.reclaim(8)
+	s.u16.reclaim(2)
+	s.u32.reclaim(4)
+	s.i64.reclaim(2)
+	s.sums.reclaim(1)
+}
+
+// pile is the buffers of one type, most of one size.
+type pile[T any] struct {
+	free, lent [][]T
+}
+
+// sized returns s with n elements of any content, or a buffer of the pile where s is too small.
+func (p *pile[T]) sized(s []T, n int) []T {
+	if cap(s) >= n {
+		return s[:n]
+	}
+	return p.take(n)
+}
+
+// take lends a buffer of n elements of any content.
+func (p *pile[T]) take(n int) []T {
+	if k := len(p.free); k > 0 && cap(p.free[k-1]) >= n {
+		s := p.free[k-1][:n]
+		p.free = p.free[:k-1]
+		p.lent = append(p.lent, s)
+		return s
+	}
+	s := make([]T, n, max(n, query.ChunkSize/64))
+	p.lent = append(p.lent, s)
+	return s
+}
+
+// reclaim keeps a few buffers. Large ones are rare: the rows of a tail, say.
+func (p *pile[T]) reclaim(most int) {
+	for _, s := range p.lent {
+		if len(p.free) < most && cap(s) <= query.ChunkSize {
+			p.free = append(p.free, s)
+		}
+	}
+	clear(p.lent)
+	p.lent = p.lent[:0]
+}
