@@ -24,6 +24,9 @@ type Changes interface {
 	// Past returns the membership of a segment as it was at an instant; now is the present one. It is an
 	// unknownPast where that is not known. It may be called from any goroutine.
 	Past(ctx context.Context, shard int, segment string, at int64, now *Membership) (*Membership, error)
+	// Left returns the ids of those of some profiles, by ordinal, that have left a segment after an instant,
+	// up to an entry. Profiles that are no more are known by it.
+	Left(ctx context.Context, shard int, segment string, at int64, seq uint64, of [][]uint64) ([]string, error)
 	// Sync makes the changes up to seq durable; after it the log may be cut there.
 	Sync(shard int, seq uint64) error
 	// Flush writes what is kept in the node's tables. It comes before the node closes, and Close after.

@@ -148,7 +148,7 @@ func (s *sets) past(name string, at int64) ([][][]uint64, error) {
 		shards[shard] = was.Chunks
 	}
 	if known == 0 {
-		return shards, nil
+		return shards, s.follow(name, at, shards)
 	}
 	stamp := func(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.999Z07:00") }
 	if made {
@@ -157,6 +157,60 @@ func (s *sets) past(name string, at int64) ([][][]uint64, error) {
 	}
 	return nil, &tree.Diagnostic{Code: "unknown_past", Message: fmt.Sprintf("the members of segment %q at %s are no longer known", name, stamp(at)),
 		Hint: fmt.Sprintf("changes are kept since %s", stamp(known))}
+}
+
+// follow adds the profiles that members of then have joined since: who was in stays known as a person. Who
+// was erased is not, whoever uses the id now.
+func (s *sets) follow(name string, at int64, shards [][][]uint64) error {
+	for shard, view := range s.views.all {
+		gone := goneOf(view, shards[shard])
+		if gone == nil {
+			continue
+		}
+		ids, err := s.node.changes.Left(s.ctx, shard, name, at, view.Seq(), gone)
+		if err != nil {
+			return fmt.Errorf("read changes of shard %d: %w", shard, err)
+		}
+		for _, id := range ids {
+			to, ordinal, ok := s.views.find(id)
+			if !ok || s.views.all[to].ID(ordinal) == id {
+				continue
+			}
+			chunk := int(ordinal >> query.ChunkBits)
+			for len(shards[to]) <= chunk {
+				shards[to] = append(shards[to], nil)
+			}
+			if shards[to][chunk] == nil {
+				shards[to][chunk] = make([]uint64, len(query.Bits{}))
+			}
+			shards[to][chunk][ordinal&(query.ChunkSize-1)>>6] |= 1 << (ordinal & 63)
+		}
+	}
+	return nil
+}
+
+// goneOf returns the members that are no profiles any more; nil if there are none.
+func goneOf(view *engine.View, chunks [][]uint64) (gone [][]uint64) {
+	var profiles query.Bits
+	for chunk, words := range chunks {
+		if words == nil {
+			continue
+		}
+		view.Profiles(chunk, &profiles)
+		for i, w := range words {
+			if w &^= profiles[i]; w == 0 {
+				continue
+			}
+			if gone == nil {
+				gone = make([][]uint64, len(chunks))
+			}
+			if gone[chunk] == nil {
+				gone[chunk] = make([]uint64, len(words))
+			}
+			gone[chunk][i] = w
+		}
+	}
+	return gone
 }
 
 // setSource is a view that also holds the sets of a statement.

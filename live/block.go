@@ -96,6 +96,7 @@ type scanner struct {
 	data     []byte
 	off      int
 	segments int // names met so far
+	piece    wire.Reader
 }
 
 // head is the beginning of a piece: enough to decide whether to read it.
@@ -112,7 +113,8 @@ type head struct {
 	rest    *wire.Reader // behind these numbers
 }
 
-// next returns the next piece; ok is false at the end or where the bytes are damaged, which err tells.
+// next returns the next piece, which is good until the one after it; ok is false at the end or where the
+// bytes are damaged, which err tells.
 func (s *scanner) next() (h head, ok bool, err error) {
 	if s.off >= len(s.data) {
 		return head{}, false, nil
@@ -122,7 +124,8 @@ func (s *scanner) next() (h head, ok bool, err error) {
 		return head{}, false, wire.ErrMalformed
 	}
 	from := s.off + width
-	r := wire.NewReader(s.data[from : from+int(size)])
+	s.piece = *wire.NewReader(s.data[from : from+int(size)])
+	r := &s.piece
 	h.code = int(r.Uint32())
 	if h.code >= s.segments {
 		h.name = r.String()

@@ -10,8 +10,7 @@ import (
 
 // Source is what the log needs of the shards.
 type Source interface {
-	// Count returns the number of members of a segment in a shard as of one seq. It is asked with the
-	// shard's log locked, as IDs is.
+	// Count returns the number of members of a segment in a shard as of one seq.
 	Count(shard int, segment string) (seq uint64, count int64, err error)
 	// IDs appends the canonical id of each ordinal of a shard to ids, "" for one that names nobody. During
 	// Append it still knows the profiles that the entry removed.

@@ -45,7 +45,7 @@ func (l *Log) Past(ctx context.Context, shard int, segment string, at int64, now
 	for i, words := range base.Chunks {
 		u.is.Chunks[i] = slices.Clone(words)
 	}
-	err = s.eachBlock(ctx, at+1, u.before, u.block)
+	err = s.eachBlock(ctx, at+1, Position{}, u.before, u.block)
 	if since := s.since(); at < since { // after reading: what is dropped meanwhile was not read
 		return nil, &UnknownError{Since: since}
 	}
@@ -106,6 +106,68 @@ func (u *undo) undo(enter bool, ordinal uint32) {
 	}
 }
 
+// Left returns the ids of those of some profiles of a shard that have left a segment after an instant, up to
+// an entry: who was a member then and is gone has left, and the log knows the id though the shard does not.
+func (l *Log) Left(ctx context.Context, shard int, segment string, at int64, seq uint64, of [][]uint64) (ids []string, err error) {
+	x := left{segment: segment, at: at, before: after(seq)}
+	for chunk, words := range of {
+		if words != nil {
+			copy(wordsAt(&x.open, chunk), words)
+		}
+	}
+	err = l.shards[shard].eachBlock(ctx, at+1, Position{}, x.before, x.block)
+	return x.ids, err
+}
+
+// left looks for the first exit of profiles.
+type left struct {
+	segment string
+	at      int64
+	before  Position
+	open    [][]uint64
+	ids     []string
+}
+
+func (x *left) block(data []byte) error {
+	code := -1
+	sc := scanner{data: data}
+	for {
+		h, ok, err := sc.next()
+		if err != nil || !ok {
+			return err
+		}
+		if h.name == x.segment && h.name != "" {
+			code = h.code
+		}
+		if h.code != code || h.at <= x.at || h.exits == 0 || !(Position{h.seq, h.n}).less(x.before) {
+			continue
+		}
+		if err := x.piece(&h); err != nil {
+			return err
+		}
+	}
+}
+
+func (x *left) piece(h *head) error {
+	var found []int
+	i := -1
+	err := h.places(func(enter bool, ordinal uint32) {
+		i++
+		chunk, word, bit := int(ordinal>>16), int(ordinal&0xffff>>6), uint64(1)<<(ordinal&63)
+		if !enter && chunk < len(x.open) && x.open[chunk] != nil && x.open[chunk][word]&bit != 0 {
+			x.open[chunk][word] &^= bit
+			found = append(found, i)
+		}
+	})
+	for at := 0; err == nil && len(found) > 0; at++ {
+		id := h.rest.String()
+		if err = h.rest.Err(); err == nil && at == found[0] {
+			x.ids, found = append(x.ids, string([]byte(id))), found[1:]
+		}
+	}
+	return err
+}
+
 // wordsAt returns the words of a chunk, made if need be.
 func wordsAt(chunks *[][]uint64, chunk int) []uint64 {
 	for len(*chunks) <= chunk {
@@ -120,9 +182,9 @@ func wordsAt(chunks *[][]uint64, chunk int) []uint64 {
 // chunkWords is the number of words of a chunk of Members.
 const chunkWords = 1024
 
-// eachBlock calls fn with the bytes of the blocks before a position that hold something since an instant,
-// as far as that is known. Blocks that are dropped meanwhile are left out.
-func (s *shardLog) eachBlock(ctx context.Context, since int64, before Position, fn func(data []byte) error) error {
+// eachBlock calls fn with the bytes of the blocks between two positions that hold something since an
+// instant, as far as that is known. Blocks that are dropped meanwhile are left out.
+func (s *shardLog) eachBlock(ctx context.Context, since int64, from, before Position, fn func(data []byte) error) error {
 	s.mu.Lock()
 	number := s.mu.base
 	s.mu.Unlock()
@@ -138,7 +200,7 @@ func (s *shardLog) eachBlock(ctx context.Context, since int64, before Position, 
 			return nil
 		}
 		b := s.mu.blocks[i]
-		data, old := b.data, b.latest != 0 && b.latest < since
+		data, old := b.data, b.latest != 0 && b.latest < since || !from.less(b.end)
 		s.mu.Unlock()
 		if old {
 			continue

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/musterdb/muster/engine"
@@ -85,10 +86,22 @@ func (f *fakeShards) checkPast(t *testing.T, l *Log, r *rand.Rand, seed uint64, 
 	if got.Count() != members {
 		t.Fatalf("seed %d: %d members at %d, want %d", seed, got.Count(), at, members)
 	}
+	gone := &Members{}
+	var left []string
 	for _, o := range got.from(0, 1<<20) {
 		if !want[idOf(shard, o)] {
 			t.Fatalf("seed %d: %d is a member at %d", seed, o, at)
 		}
+		if chunk := int(o >> 16); chunk >= len(now.Chunks) || now.Chunks[chunk] == nil || now.Chunks[chunk][o&0xffff>>6]>>(o&63)&1 == 0 {
+			wordsAt(&gone.Chunks, chunk)[o&0xffff>>6] |= 1 << (o & 63)
+			left = append(left, idOf(shard, o))
+		}
+	}
+	ids, err := l.Left(context.Background(), shard, segment, at, now.Seq, gone.Chunks)
+	slices.Sort(ids)
+	slices.Sort(left)
+	if err != nil || !slices.Equal(ids, left) {
+		t.Fatalf("seed %d: %d have left since %d, want %d (%v)", seed, len(ids), at, len(left), err)
 	}
 }
 
@@ -208,6 +221,32 @@ func TestMembersComeBack(t *testing.T) {
 			if words[i] != back.Chunks[chunk][i] {
 				t.Fatalf("chunk %d, word %d", chunk, i)
 			}
+		}
+	}
+}
+
+// BenchmarkPast takes back 16 MiB of changes of single profiles, as many as lie between two checkpoints,
+// from a membership of a million.
+func BenchmarkPast(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 1))
+	f := newFakeShards(1, "A", "B", "C", "D")
+	l := openTest(b, Config{Shards: 1, Source: f})
+	defer l.Close()
+	seq, bytes := uint64(0), int64(0)
+	for bytes < 16<<20 {
+		seq++
+		c := engine.Change{Seq: seq, Segment: f.segments[r.IntN(4)], At: int64(seq), Enters: []uint32{uint32(r.IntN(1 << 20))}}
+		l.Append(0, seq, []engine.Change{c})
+		bytes = l.MemoryBytes()
+	}
+	now := &Members{Seq: seq, At: int64(seq), Chunks: make([][]uint64, 16)}
+	for i := range now.Chunks {
+		now.Chunks[i] = make([]uint64, chunkWords)
+	}
+	b.ReportMetric(float64(seq), "changes")
+	for b.Loop() {
+		if _, err := l.Past(context.Background(), 0, "A", 1, now); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

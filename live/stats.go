@@ -42,9 +42,11 @@ func (l *Log) Stats(ctx context.Context, segment string, since, until, step int6
 		}
 	}
 	onTheHour := since%hour == 0 && step%hour == 0 && (until%hour == 0 || until > l.cfg.Now().UnixMilli())
-	if onTheHour && l.tallied(segment, since, stats, count) {
-		stats.sizes(later)
-		return stats, nil
+	if onTheHour {
+		if ready, err := l.tallied(ctx, segment, since, stats, count); ready || err != nil {
+			stats.sizes(later)
+			return stats, err
+		}
 	}
 	for shard, s := range l.shards {
 		seq, size, err := l.cfg.Source.Count(shard, segment)
@@ -55,7 +57,7 @@ func (l *Log) Stats(ctx context.Context, segment string, since, until, step int6
 			return nil, err
 		}
 		stats.Size += size
-		err = s.eachPiece(ctx, segment, since, after(seq), func(h *head) { count(h.at, int64(h.enters), int64(h.exits)) })
+		err = s.eachPiece(ctx, segment, since, Position{}, after(seq), func(h *head) { count(h.at, int64(h.enters), int64(h.exits)) })
 		if err != nil {
 			return nil, err
 		}
@@ -74,30 +76,42 @@ func (stats *Stats) sizes(later int64) {
 	}
 }
 
-// tallied counts by the tally. It is false where that cannot be: the blocks are still being counted, or a
-// shard has applied an entry whose changes are on their way.
-func (l *Log) tallied(segment string, since int64, stats *Stats, count func(at, enters, exits int64)) bool {
-	for _, s := range l.shards {
-		s.mu.Lock() // all at once: sizes and counts are of the same entries
-		defer s.mu.Unlock()
-	}
-	size := int64(0)
-	for shard, s := range l.shards {
-		seq, n, err := l.cfg.Source.Count(shard, segment)
-		if err != nil || seq > s.mu.head {
-			return false
-		}
-		size += n
-	}
-	hours, ready := l.tally.course(segment, since)
+// tallied counts by the tally; ready is false while blocks are still being counted.
+func (l *Log) tallied(ctx context.Context, segment string, since int64, stats *Stats, count func(at, enters, exits int64)) (ready bool, err error) {
+	hours, heads, ready := l.hoursAndHeads(segment, since)
 	if !ready {
-		return false
+		return false, nil
 	}
-	stats.Size = size
 	for _, h := range hours {
 		count(h.hour*hour, h.enters, h.exits)
 	}
-	return true
+	for shard, s := range l.shards {
+		seq, size, err := l.cfg.Source.Count(shard, segment)
+		if err != nil {
+			return true, err
+		}
+		if err := s.await(ctx, seq); err != nil {
+			return true, err
+		}
+		stats.Size += size
+		// What came between is in the size and not in the hours.
+		err = s.eachPiece(ctx, segment, 0, after(heads[shard]), after(seq), func(h *head) { count(h.at, int64(h.enters), int64(h.exits)) })
+		if err != nil {
+			return true, err
+		}
+	}
+	return true, nil
+}
+
+// hoursAndHeads returns the hours of a segment and the entries up to which they count, of all shards.
+func (l *Log) hoursAndHeads(segment string, since int64) (hours []hourly, heads []uint64, ready bool) {
+	for _, s := range l.shards {
+		s.mu.Lock() // all at once, for a moment: hours and heads are of the same entries
+		defer s.mu.Unlock()
+		heads = append(heads, s.mu.head)
+	}
+	hours, ready = l.tally.course(segment, since)
+	return hours, heads, ready
 }
 
 // since is the time from which on the log tells everything: 0 when nothing was ever dropped.
@@ -107,25 +121,23 @@ func (s *shardLog) since() int64 {
 	return s.mu.dropped
 }
 
-// eachPiece calls fn with the pieces of a segment before a position. Blocks that end before since are
-// passed over where that is known.
-func (s *shardLog) eachPiece(ctx context.Context, segment string, since int64, before Position, fn func(h *head)) error {
-	return s.eachBlock(ctx, since, before, func(data []byte) error { return countPieces(data, segment, before, fn) })
-}
-
-func countPieces(data []byte, segment string, before Position, fn func(h *head)) error {
-	code := -1
-	sc := scanner{data: data}
-	for {
-		h, ok, err := sc.next()
-		if err != nil || !ok {
-			return err
+// eachPiece calls fn with the pieces of a segment from a position on, before another. Blocks that end
+// before since are passed over where that is known.
+func (s *shardLog) eachPiece(ctx context.Context, segment string, since int64, from, before Position, fn func(h *head)) error {
+	return s.eachBlock(ctx, since, from, before, func(data []byte) error {
+		code := -1
+		sc := scanner{data: data}
+		for {
+			h, ok, err := sc.next()
+			if err != nil || !ok {
+				return err
+			}
+			if h.name == segment && h.name != "" {
+				code = h.code
+			}
+			if at := (Position{h.seq, h.n}); h.code == code && !at.less(from) && at.less(before) {
+				fn(&h)
+			}
 		}
-		if h.name == segment && h.name != "" {
-			code = h.code
-		}
-		if h.code == code && (Position{h.seq, h.n}).less(before) {
-			fn(&h)
-		}
-	}
+	})
 }

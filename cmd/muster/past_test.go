@@ -81,6 +81,36 @@ func TestWasInSegment(t *testing.T) {
 	}
 }
 
+// TestWasInFollowsThoseWhoJoined: visitors who were in a segment, some of them no longer when they became
+// known, are found as the users they have joined.
+func TestWasInFollowsThoseWhoJoined(t *testing.T) {
+	n := newLiveNode(t)
+	n.send(`{"type":"identify","userId":"u0","messageId":"first","traits":{"plan":"free"}}`)
+	n.query(`create segment "Pro" as plan = "pro"`)
+	for i := range 8 {
+		n.send(fmt.Sprintf(`{"type":"identify","anonymousId":"a%d","messageId":"a%d","traits":{"plan":"pro"}}`, i, i))
+	}
+	at := time.Now()
+	await(t, "the next millisecond", func() bool { return time.Now().UnixMilli() > at.UnixMilli() })
+	for i := range 4 { // these leave before they are known
+		n.send(fmt.Sprintf(`{"type":"identify","anonymousId":"a%d","messageId":"b%d","traits":{"plan":"free"}}`, i, i))
+	}
+	for i := range 6 {
+		n.send(fmt.Sprintf(`{"type":"identify","userId":"u%d","anonymousId":"a%d","messageId":"u%d","traits":{"plan":"free"}}`, i+1, i, i))
+	}
+	await(t, "all merges", func() bool { return n.query("count")[0] == "9" })
+	want := []string{"a6", "a7", "u1", "u2", "u3", "u4", "u5", "u6"}
+	text := `list where was in segment "Pro" at ` + at.UTC().Format("2006-01-02T15:04:05.000Z")
+	if got := n.query(text); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	n.stop()
+	n.open()
+	if got := n.query(text); !slices.Equal(got, want) {
+		t.Errorf("after a restart: %v, want %v", got, want)
+	}
+}
+
 // note adds the members of now, if nothing has changed while they were asked for.
 func (n *liveNode) note(points []pastPoint, names []string) []pastPoint {
 	p := pastPoint{members: map[string][]string{}}
