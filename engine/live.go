@@ -30,7 +30,7 @@ type live struct {
 // startLive makes what keeps segments current. REQUIRES: there is none.
 func (s *Shard) startLive() *live {
 	l := &live{s: s, slots: map[string]int{}, needs: map[int]member.Needs{}}
-	l.view.shard = s
+	l.view.shard, l.one.live = s, l
 	l.tracker = member.New(l, s.root.catalog.Schema(), s.root.time)
 	s.live = l
 	return l

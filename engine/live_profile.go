@@ -1,18 +1,27 @@
 package engine
 
 import (
+	"math"
+
+	"github.com/musterdb/muster/engine/member"
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/match"
 )
 
 // profileSource is the state to be asked about one profile: what it returns for a chunk is right at
 // that profile's position only, and is made in a fraction of the time.
 type profileSource struct {
+	live    *live
 	root    *root
 	ordinal uint32
 	pages   [pagesPerChunk]query.Vec
+	rows    []member.Row
 }
 
-var _ query.Source = (*profileSource)(nil)
+var (
+	_ query.Source    = (*profileSource)(nil)
+	_ match.RowSource = (*profileSource)(nil)
+)
 
 // Chunks implements query.Source.
 func (p *profileSource) Chunks() int { return len(p.root.profiles) }
@@ -69,6 +78,14 @@ func (p *profileSource) Series(event uint32, chunk int) query.Series {
 		out.Blocks = append(out.Blocks, s.main.block())
 	}
 	return out
+}
+
+// Rows implements match.RowSource.
+func (p *profileSource) Rows(event, ordinal uint32, yield func(b *query.Block, row int)) {
+	p.rows = p.live.Rows(ordinal, event, math.MinInt64, math.MaxInt64, p.rows[:0])
+	for _, r := range p.rows {
+		yield(r.Block, r.Row)
+	}
 }
 
 // Events implements query.Source.

@@ -43,16 +43,11 @@ const (
 )
 
 // reset empties the agenda: what it knew is about another window.
-func (a *agenda) reset(k *counter) {
+func (a *agenda) reset(horizon int64) {
 	if a.stretch == 0 {
 		a.stretch = firstStretch
 	}
-	a.moments, a.head = a.moments[:0], 0
-	a.horizon = k.t.now
-	if k.lead == 0 && k.trail == noTrail {
-		a.horizon = calendar.Forever // only what is stamped ahead: the agenda holds all of it
-	}
-	k.reached()
+	a.moments, a.head, a.horizon = a.moments[:0], 0, horizon
 }
 
 // reached follows a new horizon.
@@ -64,8 +59,9 @@ func (k *counter) reached() {
 }
 
 // concerns tells whether an event of a time may have an edge up to the horizon.
-func (a *agenda) concerns(k *counter, time int64) bool {
-	return time > k.t.now || calendar.Add(time, k.lead) <= a.horizon || k.trail != noTrail && calendar.Add(time, k.trail) <= a.horizon
+func (k *counter) concerns(time int64) bool {
+	horizon := k.agenda.horizon
+	return time > k.t.now || calendar.Add(time, k.lead) <= horizon || k.trail != noTrail && calendar.Add(time, k.trail) <= horizon
 }
 
 // foresee puts the edges of an event that lie in (after, upTo] on the agenda, in their place if the
@@ -84,14 +80,19 @@ func (k *counter) foresee(ordinal uint32, time, weight int64, known bool, after,
 			a.moments = append(a.moments, m)
 			continue
 		}
-		i, _ := slices.BinarySearchFunc(a.moments[a.head:], m.at+1, func(m moment, at int64) int { return cmp.Compare(m.at, at) })
-		a.moments = slices.Insert(a.moments, a.head+i, m)
-		a.enqueue(k)
+		a.insert(m)
+		a.enqueue(k.t, k.id)
 	}
 }
 
-// enqueue makes sure that the next instant is in the tracker's queue.
-func (a *agenda) enqueue(k *counter) {
+// insert puts a moment in its place.
+func (a *agenda) insert(m moment) {
+	i, _ := slices.BinarySearchFunc(a.moments[a.head:], m.at+1, func(m moment, at int64) int { return cmp.Compare(m.at, at) })
+	a.moments = slices.Insert(a.moments, a.head+i, m)
+}
+
+// enqueue makes sure that the next instant is in the tracker's queue, for the part with the id.
+func (a *agenda) enqueue(t *Tracker, id uint32) {
 	next := a.horizon
 	if a.head < len(a.moments) {
 		next = a.moments[a.head].at
@@ -100,25 +101,29 @@ func (a *agenda) enqueue(k *counter) {
 		return
 	}
 	a.queued = next
-	k.t.queue.push(item{at: next, what: dueAgenda, id: k.id})
+	t.queue.push(item{at: next, what: dueAgenda, id: id})
 }
 
 // come takes the edges of an instant, and looks ahead when the horizon is reached.
 func (k *counter) come(at int64) {
-	a := &k.agenda
+	if k.agenda.pass(k.t, at, k.pass) {
+		k.look()
+	}
+	k.agenda.enqueue(k.t, k.id)
+}
+
+// pass yields the moments of an instant that was queued, and tells whether the horizon is reached.
+func (a *agenda) pass(t *Tracker, at int64, yield func(moment)) (reached bool) {
 	if a.queued != at {
-		return
+		return false
 	}
 	a.queued = 0
 	for ; a.head < len(a.moments) && a.moments[a.head].at <= at; a.head++ {
-		if m := a.moments[a.head]; k.t.host.Exists(m.ordinal) {
-			k.pass(m)
+		if m := a.moments[a.head]; t.host.Exists(m.ordinal) {
+			yield(m)
 		}
 	}
-	if a.horizon <= at {
-		a.look(k)
-	}
-	a.enqueue(k)
+	return a.horizon <= at
 }
 
 // pass lets an edge pass an event.
@@ -140,18 +145,27 @@ func (k *counter) pass(m moment) {
 	}
 }
 
-// look fills the agenda up to a new horizon. How far it goes follows from how much there was.
-func (a *agenda) look(k *counter) {
+// look fills the agenda up to a new horizon.
+func (k *counter) look() {
 	src := k.t.host.Source()
-	after := a.horizon
-	upTo := max(after+min(a.stretch, k.reach()), k.t.upTo)
-	a.moments, a.head = a.moments[:0], 0
+	after, upTo := k.agenda.begin(k.t, k.reach())
 	for chunk := range k.chunks(src) {
-		a.scan(k, src, chunk, after, upTo)
+		k.scan(src, chunk, after, upTo)
 	}
+	k.agenda.looked(upTo)
+	k.reached()
+}
+
+// begin empties the agenda for a look ahead that goes no farther than reach.
+func (a *agenda) begin(t *Tracker, reach int64) (after, upTo int64) {
+	a.moments, a.head = a.moments[:0], 0
+	return a.horizon, max(a.horizon+min(a.stretch, reach), t.upTo)
+}
+
+// looked ends a look ahead. How far the next one goes follows from how much there was.
+func (a *agenda) looked(upTo int64) {
 	a.sort()
 	a.horizon = upTo
-	k.reached()
 	switch n := len(a.moments); {
 	case n < agendaLittle:
 		a.stretch = min(2*a.stretch, mostStretch)
@@ -180,7 +194,7 @@ func (a *agenda) sort() {
 }
 
 // scan puts the edges of a chunk's events that lie in (after, upTo] on the agenda, unsorted.
-func (a *agenda) scan(k *counter, src query.Source, chunk int, after, upTo int64) {
+func (k *counter) scan(src query.Source, chunk int, after, upTo int64) {
 	passes := func(lo, hi, edge int64) bool {
 		return edge != noTrail && calendar.Add(hi, edge) > after && calendar.Add(lo, edge) <= upTo
 	}
@@ -203,12 +217,18 @@ func (a *agenda) scan(k *counter, src query.Source, chunk int, after, upTo int64
 }
 
 // resume adds a chunk that was counted to the agenda.
-func (a *agenda) resume(k *counter, src query.Source, chunk int) {
-	a.horizon = max(a.horizon, k.t.now)
+func (k *counter) resume(src query.Source, chunk int) {
+	upTo := k.agenda.reopen(k.t.now)
 	k.reached()
+	k.scan(src, chunk, k.t.now, upTo)
+	k.agenda.sort()
+	k.agenda.enqueue(k.t, k.id)
+}
+
+// reopen makes room for more moments up to the horizon, which it returns.
+func (a *agenda) reopen(now int64) (upTo int64) {
+	a.horizon = max(a.horizon, now)
 	a.moments = append(a.moments[:0:0], a.moments[a.head:]...)
 	a.head = 0
-	a.scan(k, src, chunk, k.t.now, a.horizon)
-	a.sort()
-	a.enqueue(k)
+	return a.horizon
 }

@@ -328,6 +328,9 @@ func (c *compiler) condition(p tree.Pred) (node, error) {
 		}
 		c.t.listen(x)
 		x.awaitTurn()
+		if x.watches() {
+			x.agenda.enqueue(c.t, x.id)
+		}
 	}
 	c.t.take(c.s, x)
 	return node{op: opLeaf, leaf: &x.leaf}, nil
@@ -390,7 +393,7 @@ func (c *compiler) counter(k *counter) *counter {
 	t.byID[k.id] = k
 	t.take(c.s, k)
 	k.awaitTurn()
-	k.agenda.enqueue(k)
+	k.agenda.enqueue(t, k.id)
 	return k
 }
 

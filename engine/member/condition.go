@@ -46,7 +46,8 @@ type condition struct {
 	leaf    leaf
 	steps   []*step      // the events it hears of
 	plain   bool         // an attribute's value decides
-	due     paged[int64] // of rolling ones: the instant queued for a profile; 0: none
+	agenda  agenda       // of rolling ones: when edges pass times in facts
+	due     paged[int64] // of loose ones: the instant queued for a profile; 0: none
 	stamp   uint64
 	turn    int64 // of calendar ones: the boundary queued
 }
@@ -66,6 +67,7 @@ func newCondition(t *Tracker, id uint32, key string, p tree.Pred, zone *time.Loc
 	bare := c.matcher.Match(match.NewProfile(nobody{}, t.schema, 0), t.now).True
 	c.leaf = leaf{t: t, kind: truthLeaf, at: t.rows.placeBit(), bare: bare}
 	_, c.plain = plain(t.schema, p)
+	c.agenda.reset(t.now)
 	return c, nil
 }
 
@@ -90,7 +92,7 @@ func (c *condition) put(ordinal uint32, is bool) {
 func (c *condition) match(p *match.Profile, ordinal uint32) {
 	v := c.matcher.Match(p, c.t.now)
 	c.put(ordinal, v.True)
-	if c.deps.timing == rolling {
+	if c.deps.timing == rolling && c.deps.loose {
 		c.await(ordinal, v.Until)
 	}
 }
@@ -127,6 +129,10 @@ func (c *condition) build(chunk int) {
 	c.evaluate(src, chunk, &all, &in)
 	c.t.rows.loadBit(chunk, c.leaf.at, &in)
 	if c.deps.timing != rolling {
+		return
+	}
+	if !c.deps.loose {
+		c.resume(src, chunk)
 		return
 	}
 	c.due.drop(chunk)
@@ -193,7 +199,7 @@ func (p *progress) chunks(src query.Source) int {
 
 // awaitTurn queues the next boundary of a calendar condition.
 func (c *condition) awaitTurn() {
-	if c.deps.timing == byCalendar {
+	if len(c.deps.windows) > 0 {
 		c.turn = boundary(c.deps.windows, c.t.now, c.zone)
 		c.t.queue.push(item{at: c.turn, what: dueBoundary, id: c.id})
 	}

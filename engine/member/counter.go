@@ -90,7 +90,12 @@ func (k *counter) aim() {
 	if k.trail != noTrail && k.trail <= k.lead { // over before it is known
 		k.from, k.to = 0, 0
 	}
-	k.agenda.reset(k)
+	horizon := k.t.now
+	if k.lead == 0 && k.trail == noTrail {
+		horizon = calendar.Forever // only what is stamped ahead: the agenda holds all of it
+	}
+	k.agenda.reset(horizon)
+	k.reached()
 }
 
 // value is a profile's count.
@@ -185,7 +190,7 @@ func (k *counter) arrive(ordinal uint32, time int64, b *query.Block, row int) {
 		}
 	}
 	inside := k.inWindow(time)
-	if !inside && !k.agenda.concerns(k, time) {
+	if !inside && !k.concerns(time) {
 		return
 	}
 	w, ok := k.weight(ordinal, time, b, row)
@@ -285,7 +290,7 @@ func (k *counter) reads() (from, to int64) {
 func (k *counter) build(chunk int) {
 	src := k.t.host.Source()
 	k.countChunk(src, chunk)
-	k.agenda.resume(k, src, chunk)
+	k.resume(src, chunk)
 }
 
 // countChunk counts a chunk anew, as a set.
@@ -339,13 +344,13 @@ func (k *counter) turns() {
 	src := k.t.host.Source()
 	for chunk := range k.chunks(src) {
 		k.countChunk(src, chunk)
-		k.agenda.scan(k, src, chunk, k.t.now, k.agenda.horizon)
+		k.scan(src, chunk, k.t.now, k.agenda.horizon)
 		for _, l := range k.limits {
 			k.t.markUsers(l, chunk)
 		}
 	}
 	k.agenda.sort()
-	k.agenda.enqueue(k)
+	k.agenda.enqueue(k.t, k.id)
 	k.awaitTurn()
 }
 

@@ -34,6 +34,8 @@ type dependencies struct {
 	windows    []tree.Window // those that give byCalendar its boundaries
 	asked      []tree.Step   // the events, each with its `where (…)`
 	previous   bool          // asks the event of the step before
+	edges      []int64       // how long after a time in a fact a rolling one can change (before: negative)
+	loose      bool          // it can change at other instants, too: months are not of one length
 }
 
 // dependsOn finds what a checked leaf predicate depends on. An unknown form is an error: nothing may
@@ -45,6 +47,8 @@ func dependsOn(schema query.Schema, p tree.Pred) (dependencies, error) {
 	w.events = slices.Compact(w.events)
 	slices.Sort(w.attributes)
 	w.attributes = slices.Compact(w.attributes)
+	slices.Sort(w.edges)
+	w.edges = slices.Compact(w.edges)
 	return w.dependencies, w.err
 }
 
@@ -135,6 +139,9 @@ func (w *walker) profilePred(p tree.Pred) {
 		previous := p.First.Event
 		for _, s := range p.Steps {
 			w.step(s.Step, previous)
+			if s.Within != nil {
+				w.edge(*s.Within, 1)
+			}
 			if s.Absent {
 				w.slower(rolling) // true when the gap is over
 			} else {
@@ -228,10 +235,25 @@ func (w *walker) name(name, event string) {
 	}
 }
 
+func (w *walker) edge(d tree.Duration, sign int64) {
+	ms, fixed := d.Millis()
+	w.edges = append(w.edges, sign*ms)
+	w.loose = w.loose || !fixed
+}
+
 func (w *walker) window(win tree.Window) {
 	switch win.Kind {
 	case tree.InLast, tree.MoreThanAgo, tree.BetweenAgo, tree.InNext:
 		w.slower(rolling)
+		sign := int64(1)
+		if win.Kind == tree.InNext {
+			sign = -1
+		}
+		w.edges = append(w.edges, 0)
+		w.edge(win.Last, sign)
+		if win.Kind == tree.BetweenAgo {
+			w.edge(win.Other, sign)
+		}
 	case tree.Today, tree.Yesterday, tree.This, tree.LastUnit:
 		w.slower(byCalendar)
 		w.windows = append(w.windows, win)

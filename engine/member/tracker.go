@@ -132,6 +132,9 @@ func (t *Tracker) Event(ordinal, event uint32, time int64, b *query.Block, row i
 	if time > t.now {
 		t.queue.push(item{at: time, what: dueEvent, id: event, ordinal: ordinal})
 	}
+	for _, c := range t.anyEvent {
+		c.foresee(ordinal, time)
+	}
 	t.touch(ordinal, touchAnyEvent, 0)
 }
 
@@ -144,6 +147,7 @@ func (t *Tracker) happened(s *step, ordinal uint32, time int64, b *query.Block, 
 		k.follow(ordinal, time)
 	}
 	for _, c := range s.conditions { // also of one stamped ahead: it may queue a nearer instant
+		c.foresee(ordinal, time)
 		t.touch(ordinal, touchCondition, c.id)
 	}
 }
@@ -155,8 +159,14 @@ func (t *Tracker) Attribute(ordinal, id uint32, was, is tree.Value) {
 		return
 	}
 	a.set(t, ordinal, was, is)
-	if len(a.conditions) > 0 {
-		t.touch(ordinal, touchAttribute, id)
+	if len(a.conditions) == 0 {
+		return
+	}
+	t.touch(ordinal, touchAttribute, id)
+	for _, c := range a.conditions {
+		if is.Type == tree.TimeType {
+			c.foresee(ordinal, is.Int)
+		}
 	}
 }
 
@@ -235,6 +245,8 @@ func (t *Tracker) happen(x item) {
 		switch {
 		case x.what == dueProfile:
 			p.come(x)
+		case x.what == dueAgenda:
+			p.comeAgenda(x.at)
 		case x.what == dueBoundary && p.turn == x.at:
 			p.turns()
 		}

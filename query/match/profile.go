@@ -26,6 +26,12 @@ type row struct {
 	event uint32
 }
 
+// RowSource is a source that finds the events of one profile at once.
+type RowSource interface {
+	// Rows calls yield for the events of a name and a profile, in any order.
+	Rows(event, ordinal uint32, yield func(b *query.Block, row int))
+}
+
 // NewProfile returns the reader of one profile.
 func NewProfile(src query.Source, schema query.Schema, ordinal uint32) *Profile {
 	return &Profile{src: src, schema: schema, ordinal: ordinal, events: map[uint32][]row{}}
@@ -74,6 +80,20 @@ func (p *Profile) rowsOf(event uint32) []row {
 	if ok {
 		return rows
 	}
+	if src, ok := p.src.(RowSource); ok {
+		src.Rows(event, p.ordinal, func(b *query.Block, i int) {
+			rows = append(rows, row{at: b.Time(i), block: b, i: i, event: event})
+		})
+	} else {
+		rows = p.searched(event)
+	}
+	slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(a.at, b.at) })
+	p.events[event] = rows
+	return rows
+}
+
+// searched finds the profile's events of one name in the blocks of their chunk.
+func (p *Profile) searched(event uint32) (rows []row) {
 	pos := p.position()
 	for _, b := range p.src.Series(event, p.chunk()).Blocks {
 		from, to := 0, b.Rows
@@ -85,8 +105,6 @@ func (p *Profile) rowsOf(event uint32) []row {
 			rows = append(rows, row{at: b.Time(i), block: b, i: i, event: event})
 		}
 	}
-	slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(a.at, b.at) })
-	p.events[event] = rows
 	return rows
 }
 
