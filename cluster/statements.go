@@ -121,6 +121,10 @@ func refreshDuration(d time.Duration) (tree.Duration, error) {
 func (n *Node) saveSegment(ctx context.Context, q *tree.Query, stmt *tree.CreateStmt, segment tree.Segment) ([]tree.Diagnostic, error) {
 	var warnings []tree.Diagnostic
 	text := syntax.FormatPred(segment.Pred)
+	kept, err := n.keepPast(ctx, segment.Pred, segment.Zone)
+	if err != nil {
+		return nil, err
+	}
 	state, err := n.definer.change(ctx, func(s *catalog.State) (catalog.Change, error) {
 		if _, exists := s.SegmentText(segment.Name); exists && !stmt.Replace {
 			return catalog.Change{}, &Error{code: "segment_exists", text: fmt.Sprintf("segment %q exists already; use create or replace", segment.Name)}
@@ -135,8 +139,12 @@ func (n *Node) saveSegment(ctx context.Context, q *tree.Query, stmt *tree.Create
 		if _, warnings, err = check.Statement(&checked, s.Schema()); err != nil {
 			return catalog.Change{}, err
 		}
+		saved, err := savedText(s, kept)
+		if err != nil {
+			return catalog.Change{}, err
+		}
 		return catalog.Change{Kind: catalog.PutSegment, Segment: catalog.Segment{
-			Name: segment.Name, Described: segment.Described, Text: text, Canonical: text, Zone: zone, Refresh: segment.Refresh,
+			Name: segment.Name, Described: segment.Described, Text: saved, Canonical: text, Zone: zone, Refresh: segment.Refresh,
 		}}, nil
 	})
 	if err != nil {
@@ -150,7 +158,7 @@ func (n *Node) saveSegment(ctx context.Context, q *tree.Query, stmt *tree.Create
 			n.config.Log.Warn("segment was not refreshed", "segment", segment.Name, "err", err)
 		}
 	}
-	return warnings, nil
+	return warnings, n.dropKept(ctx)
 }
 
 // DropSegment removes a segment. It is refused while other segments ask it: they could not be
@@ -168,13 +176,19 @@ func (n *Node) DropSegment(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return n.awaitCatalog(ctx, state.Version())
+	if err := n.awaitCatalog(ctx, state.Version()); err != nil {
+		return err
+	}
+	return n.dropKept(ctx)
 }
 
 // segmentUser returns a segment whose predicate asks another one.
 func segmentUser(s *catalog.State, name string) (user string, ok bool) {
 	for _, other := range s.Segments() {
-		eachPredSegment(other.Tree().Pred, func(asked *tree.InSegment) { ok = ok || asked.Name == name && other.Name != name })
+		eachPred(other.Tree().Pred, func(p tree.Pred) {
+			asked, is := p.(*tree.InSegment)
+			ok = ok || is && asked.Name == name && other.Name != name
+		})
 		if ok {
 			return other.Name, true
 		}

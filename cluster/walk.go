@@ -2,20 +2,20 @@ package cluster
 
 import "github.com/musterdb/muster/query/tree"
 
-// eachPredSegment calls fn with the segments a predicate asks, without looking into them.
-func eachPredSegment(p tree.Pred, fn func(*tree.InSegment)) {
+// eachPred calls fn with the conditions a predicate is made of, without looking into the segments it asks.
+func eachPred(p tree.Pred, fn func(tree.Pred)) {
 	switch p := p.(type) {
 	case *tree.And:
 		for _, arg := range p.Args {
-			eachPredSegment(arg, fn)
+			eachPred(arg, fn)
 		}
 	case *tree.Or:
 		for _, arg := range p.Args {
-			eachPredSegment(arg, fn)
+			eachPred(arg, fn)
 		}
 	case *tree.Not:
-		eachPredSegment(p.Arg, fn)
-	case *tree.InSegment:
+		eachPred(p.Arg, fn)
+	default:
 		fn(p)
 	}
 }

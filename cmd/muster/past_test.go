@@ -72,7 +72,7 @@ func TestWasInSegment(t *testing.T) {
 	for text, want := range map[string]string{
 		`count where was in segment "Pro" at ` + early:                                   "did not exist yet",
 		`count where was in segment "Pro" at 2100-01-01`:                                 "future",
-		`create segment "Past" as was in segment "Pro" at 2026-01-01`:                    "a saved segment cannot",
+		`create segment "Past" as was in segment "Pro" at 2026-01-01`:                    "did not exist yet",
 		`explain count where was in segment "Nobody" at 2026-01-01 and in segment "Top"`: "no segment",
 	} {
 		if _, err := n.api.Query(t.Context(), api.QueryRequest{Query: text}); err == nil || !strings.Contains(err.Error(), want) {
@@ -108,6 +108,57 @@ func TestWasInFollowsThoseWhoJoined(t *testing.T) {
 	n.open()
 	if got := n.query(text); !slices.Equal(got, want) {
 		t.Errorf("after a restart: %v, want %v", got, want)
+	}
+}
+
+// TestSavedWasIn: a saved segment may ask what another one was: its members of then are kept.
+func TestSavedWasIn(t *testing.T) {
+	n := newLiveNode(t)
+	n.send(`{"type":"identify","userId":"u1","messageId":"1","traits":{"plan":"pro","age":30}}`,
+		`{"type":"identify","userId":"u2","messageId":"2","traits":{"plan":"pro","age":40}}`,
+		`{"type":"identify","userId":"u3","messageId":"3","traits":{"plan":"free","age":50}}`)
+	n.query(`create segment "Pro" as plan = "pro"`)
+	at := time.Now().UTC()
+	await(t, "the next millisecond", func() bool { return time.Now().UnixMilli() > at.UnixMilli() })
+	n.send(`{"type":"identify","userId":"u1","messageId":"4","traits":{"plan":"free"}}`,
+		`{"type":"identify","userId":"u3","messageId":"5","traits":{"plan":"pro"}}`)
+	question := `was in segment "Pro" at ` + at.Format("2006-01-02T15:04:05.000Z")
+	n.query(`create segment "Lost" as ` + question + ` and not in segment "Pro"`)
+	n.query(`create segment "Old" as ` + question + ` and age > 30`)
+	check := func(when string, lost, old []string) {
+		t.Helper()
+		await(t, when, func() bool { return slices.Equal(n.members("Lost"), lost) && slices.Equal(n.members("Old"), old) })
+		for name, want := range map[string][]string{"Lost": lost, "Old": old} {
+			if got := n.query(fmt.Sprintf("list where in segment %q", name)); !slices.Equal(got, want) {
+				t.Errorf("%s: %s has %v, want %v", when, name, got, want)
+			}
+		}
+	}
+	check("at first", []string{"u1"}, []string{"u2"})
+	n.send(`{"type":"identify","userId":"u2","messageId":"6","traits":{"plan":"free"}}`, `{"type":"identify","userId":"u1","messageId":"7","traits":{"age":31}}`)
+	check("later", []string{"u1", "u2"}, []string{"u1", "u2"})
+	n.stop()
+	n.open()
+	check("after a restart", []string{"u1", "u2"}, []string{"u1", "u2"})
+	if got, err := n.api.Query(t.Context(), api.QueryRequest{Query: "show segments"}); err != nil || !strings.Contains(fmt.Sprint(got.Rows), question[:20]) {
+		t.Errorf("shown as %v, %v", got, err)
+	}
+	lists := func() int {
+		t.Helper()
+		found, err := n.api.Lists(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(found.Lists)
+	}
+	n.query(`create or replace segment "Lost" as ` + question)
+	if lists() != 1 {
+		t.Errorf("%d lists", lists())
+	}
+	n.query(`drop segment "Lost"`)
+	n.query(`create or replace segment "Old" as age > 30`)
+	if lists() != 0 {
+		t.Errorf("%d lists are left", lists())
 	}
 }
 

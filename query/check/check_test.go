@@ -175,7 +175,7 @@ func TestRefuses(t *testing.T) {
 		{`in segment "A"`, "segment_cycle", "", `"A" → "B" → "A"`},
 		{`in segment "Dangles"`, "unknown_segment", `in segment "Dangles"`, `segment "Dangles": there is no segment "Gone"`},
 		{`was in segment "VIPs" at 2026-11-01`, "unknown_segment", "", "VIPs"},
-		{`in segment "Was"`, "not_supported", "", "saved segment cannot"},
+		{`in segment "Was"`, "not_supported", "", "were not kept"},
 		{`in list "newsletters"`, "unknown_list", "", "newsletters"},
 		{`in top 10 by country`, "type_mismatch", "country", "by a number or a time"},
 	} {

@@ -106,12 +106,12 @@ func (c *checker) profilePred(p tree.Pred, in place) tree.Pred {
 	return p
 }
 
-// wasIn checks a past membership. It does not depend on the definition of today. A saved segment cannot
-// ask it: changes are kept for a while, and a segment for ever.
+// wasIn checks a past membership. It does not depend on the definition of today. A segment that is saved
+// already cannot ask it, since changes are kept for a while and a segment for ever: whoever saves one puts
+// a list in its place.
 func (c *checker) wasIn(p *tree.WasIn) tree.Pred {
-	if len(c.stack) > 0 {
-		c.errorf("not_supported", p.Pos, "ask it in a statement, or keep those members as a list and ask  in list",
-			"a saved segment cannot ask was in segment: changes are kept for some days only")
+	if c.inside != nil {
+		c.errorf("not_supported", p.Pos, "save it again", "it asks was in segment, and the members of then were not kept")
 	}
 	if _, ok := c.schema.Segment(p.Name); !ok {
 		c.unknownSegment(p.Name, p.Pos)

@@ -1,0 +1,184 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/syntax"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// A saved segment may ask was in segment, though changes are kept for days and a segment for ever: the
+// members of then are kept as a static list when the segment is saved, and the shards are given the list
+// in place of the question. Its name is the question with the instant written out, so that segments that
+// ask the same share it; it goes when none does.
+
+// keptPrefix begins the names of these lists.
+const keptPrefix = `was in segment "`
+
+// maxKept is how many members may be kept for one segment.
+const maxKept = 1_000_000
+
+// keepPast makes the lists that a predicate needs, and returns it with them in the place of the past. zone
+// is that of the segment.
+func (n *Node) keepPast(ctx context.Context, p tree.Pred, zone string) (tree.Pred, error) {
+	if zone == "" {
+		zone = n.registry.state.Load().Zone()
+	}
+	location, err := time.LoadLocation(zone)
+	if err != nil {
+		return p, nil // the check says so better
+	}
+	return eachWasIn(p, func(was *tree.WasIn) (tree.Pred, error) {
+		at, _ := calendar.Span(was.At, location)
+		name := keptPrefix + was.Name + `" at ` + time.UnixMilli(at).UTC().Format("2006-01-02T15:04:05.999Z07:00")
+		if err := n.keepMembers(ctx, name, was, at); err != nil {
+			return nil, err
+		}
+		return &tree.InList{Name: name, At: was.Pos}, nil
+	})
+}
+
+// keepMembers fills a list with the members of an instant. One that a segment asks is full.
+func (n *Node) keepMembers(ctx context.Context, list string, was *tree.WasIn, at int64) error {
+	state := n.registry.state.Load()
+	if asksList(state, list) {
+		return nil
+	}
+	if !catalog.ValidName(list) {
+		return refused("refused", fmt.Sprintf("the name of segment %q is too long to keep its members of then", was.Name))
+	}
+	if _, ok := state.SegmentText(was.Name); !ok {
+		return nil // the check says so better
+	}
+	ids, err := n.pastIDs(ctx, was, at)
+	if err != nil {
+		return err
+	}
+	return n.ListEdit(ctx, list, ids, nil)
+}
+
+// pastIDs returns the ids of the members of an instant, as they are called now.
+func (n *Node) pastIDs(ctx context.Context, was *tree.WasIn, at int64) (ids []string, err error) {
+	if err := n.asker.pool.Enter(ctx); err != nil {
+		return nil, err
+	}
+	defer n.asker.pool.Leave()
+	v := n.takeViews()
+	defer v.release()
+	v.sets = newSets(ctx, n, v)
+	list, err := v.sets.Past(was.Name, at)
+	if err != nil {
+		if d, ok := err.(*tree.Diagnostic); ok {
+			placed := *d
+			placed.At = was.Pos
+			return nil, &placed
+		}
+		return nil, err
+	}
+	for shard, view := range v.all {
+		source := v.source(shard)
+		for chunk := range view.Chunks() {
+			var members, profiles query.Bits
+			source.InList(list, chunk, &members)
+			view.Profiles(chunk, &profiles)
+			members.And(&profiles)
+			for i := range members.All {
+				ids = append(ids, view.ID(uint32(chunk)<<query.ChunkBits|uint32(i)))
+			}
+			if len(ids) > maxKept {
+				return nil, refused("refused", fmt.Sprintf("segment %q had more than %d members then: too many to keep for a saved segment", was.Name, maxKept))
+			}
+		}
+	}
+	return ids, nil
+}
+
+// eachWasIn returns p with every `was in segment` replaced.
+func eachWasIn(p tree.Pred, by func(*tree.WasIn) (tree.Pred, error)) (tree.Pred, error) {
+	each := func(args []tree.Pred) ([]tree.Pred, error) {
+		out := slices.Clone(args)
+		for i := range out {
+			var err error
+			if out[i], err = eachWasIn(out[i], by); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	}
+	switch p := p.(type) {
+	case *tree.And:
+		args, err := each(p.Args)
+		return &tree.And{Args: args}, err
+	case *tree.Or:
+		args, err := each(p.Args)
+		return &tree.Or{Args: args}, err
+	case *tree.Not:
+		arg, err := eachWasIn(p.Arg, by)
+		return &tree.Not{Arg: arg}, err
+	case *tree.WasIn:
+		return by(p)
+	}
+	return p, nil
+}
+
+// asksList tells whether a saved segment asks a list.
+func asksList(s *catalog.State, list string) bool {
+	for _, segment := range s.Segments() {
+		if !strings.Contains(segment.Text, "was in segment ") {
+			continue
+		}
+		found := false
+		eachPred(segment.Tree().Pred, func(p tree.Pred) {
+			in, ok := p.(*tree.InList)
+			found = found || ok && in.Name == list
+		})
+		if found {
+			return true
+		}
+	}
+	return false
+}
+
+// dropKept drops the lists that were kept for segments, and that none asks any more. Whoever is about to
+// save a segment that asks one fills it again.
+func (n *Node) dropKept(ctx context.Context) error {
+	for {
+		dropped := false
+		state, err := n.definer.change(ctx, func(s *catalog.State) (catalog.Change, error) {
+			for _, list := range s.Lists() {
+				if strings.HasPrefix(list.Name, keptPrefix) && !asksList(s, list.Name) {
+					dropped = true
+					return catalog.Change{Kind: catalog.DropList, Name: list.Name}, nil
+				}
+			}
+			return catalog.Change{}, nil
+		})
+		if err != nil || !dropped {
+			return err
+		}
+		if err := n.awaitCatalog(ctx, state.Version()); err != nil {
+			return err
+		}
+	}
+}
+
+// savedText is the text of a segment as the shards are given it: its lists must be asked in the very state
+// the segment is made from.
+func savedText(s *catalog.State, p tree.Pred) (string, error) {
+	var missing error
+	eachPred(p, func(p tree.Pred) {
+		if in, ok := p.(*tree.InList); ok && strings.HasPrefix(in.Name, keptPrefix) {
+			if _, ok := s.List(in.Name); !ok {
+				missing = notReady("the members of then were dropped meanwhile", nil)
+			}
+		}
+	})
+	return syntax.FormatPred(p), missing
+}
