@@ -292,10 +292,10 @@ func offsets(s span, base, limit int64) (lo, hi int64, ok bool) {
 	return max(s.lo, first) - base, min(s.hi, last) - base, !s.empty()
 }
 
-// fewRows is the number of candidates among groupWords words from which all rows are compared at once.
+// All rows of groupWords words are compared at once where one of the words has more than fewRows candidates.
 const (
 	groupWords = 8
-	fewRows    = 6
+	fewRows    = 3
 )
 
 // narrowEval adds to out the rows of cand with lo <= value <= hi.
@@ -305,7 +305,7 @@ func narrowEval[T lanes.Value](vals []T, lo, hi T, cand, out []uint64) {
 	for first := 0; first < words; first += groupWords {
 		end := min(first+groupWords, words)
 		group := cand[first:end]
-		if countBits(group) >= fewRows {
+		if dense(group) {
 			lanes.Within(vals[first*64:min(end*64, len(vals))], lo, hi, inside[:end-first])
 			for w, c := range group {
 				out[first+w] |= inside[w] & c
@@ -321,6 +321,15 @@ func narrowEval[T lanes.Value](vals []T, lo, hi T, cand, out []uint64) {
 			}
 		}
 	}
+}
+
+func dense(words []uint64) bool {
+	for _, x := range words {
+		if bits.OnesCount64(x) > fewRows {
+			return true
+		}
+	}
+	return false
 }
 
 func wideEval(vals []int64, s span, cand, out []uint64) {

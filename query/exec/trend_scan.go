@@ -6,6 +6,7 @@ import (
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/eval/lanes"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -236,7 +237,7 @@ func (c *trendScan) usersSingle(bucket int32, among *query.Bits, lone *query.Blo
 	case c.within: // without a branch: every other step or so is to another profile
 		last := uint32(lone.Pos[0]) ^ 1
 		for _, p := range lone.Pos[:lone.Rows] {
-			counts[group[p]] += int64(differ(last, uint32(p)))
+			counts[group[p]] += int64(lanes.Differ(last, uint32(p)))
 			last = uint32(p)
 		}
 	default:

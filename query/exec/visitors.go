@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval/lanes"
 )
 
 // visitors are the different profiles of one chunk in each bucket: a set a bucket. The one leaf that a
@@ -165,23 +166,8 @@ func differentPositions(pos []uint16) int {
 	if len(pos) == 0 {
 		return 0
 	}
-	n, last := uint32(1), uint32(pos[0])
-	for len(pos) >= 8 {
-		p := (*[8]uint16)(pos)
-		a, b, c, d := uint32(p[0]), uint32(p[1]), uint32(p[2]), uint32(p[3])
-		e, f, g, h := uint32(p[4]), uint32(p[5]), uint32(p[6]), uint32(p[7])
-		n += differ(last, a) + differ(a, b) + differ(b, c) + differ(c, d) + differ(d, e) + differ(e, f) + differ(f, g) + differ(g, h)
-		last, pos = h, pos[8:]
-	}
-	for _, p := range pos {
-		n += differ(last, uint32(p))
-		last = uint32(p)
-	}
-	return int(n)
+	return 1 + lanes.Steps(pos)
 }
-
-// differ is 1 when two positions are different, else 0.
-func differ(a, b uint32) uint32 { return ((a ^ b) + 0xffff) >> 16 }
 
 // differentMembers is differentPositions of members only.
 func differentMembers(pos []uint16, members *query.Bits) int {
@@ -190,7 +176,7 @@ func differentMembers(pos []uint16, members *query.Bits) int {
 	}
 	n, last := uint64(0), uint32(pos[0])^1
 	for _, p := range pos {
-		n += uint64(differ(last, uint32(p))) & (members[p>>6] >> (p & 63))
+		n += uint64(lanes.Differ(last, uint32(p))) & (members[p>>6] >> (p & 63))
 		last = uint32(p)
 	}
 	return int(n)

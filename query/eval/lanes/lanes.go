@@ -58,6 +58,29 @@ func upTo[T Value](x, most T) uint64 {
 	return 0
 }
 
+// plainSteps counts the values that differ from the one before, eight of them between two branches.
+func plainSteps(vals []uint16) int {
+	if len(vals) == 0 {
+		return 0
+	}
+	n, last := uint32(0), uint32(vals[0])
+	for len(vals) >= 8 {
+		v := (*[8]uint16)(vals)
+		a, b, c, d := uint32(v[0]), uint32(v[1]), uint32(v[2]), uint32(v[3])
+		e, f, g, h := uint32(v[4]), uint32(v[5]), uint32(v[6]), uint32(v[7])
+		n += Differ(last, a) + Differ(a, b) + Differ(b, c) + Differ(c, d) + Differ(d, e) + Differ(e, f) + Differ(f, g) + Differ(g, h)
+		last, vals = h, vals[8:]
+	}
+	for _, v := range vals {
+		n += Differ(last, uint32(v))
+		last = uint32(v)
+	}
+	return int(n)
+}
+
+// Differ is 1 when two values of 16 bits are different, else 0.
+func Differ(a, b uint32) uint32 { return ((a ^ b) + 0xffff) >> 16 }
+
 const (
 	highBits = 0x8080808080808080
 	lowBits  = 0x7f7f7f7f7f7f7f7f

@@ -52,6 +52,40 @@ func testWithin[T Value](t *testing.T) {
 	}
 }
 
+// TestSteps counts the steps of random runs, of every length around whole groups.
+func TestSteps(t *testing.T) {
+	for seed := range uint64(2000) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		vals := make([]uint16, rng.IntN(200))
+		want, at := 0, uint16(rng.Uint32())
+		for i := range vals {
+			if i > 0 && rng.IntN(3) > 0 {
+				at += uint16(1 + rng.IntN(65535))
+				want++
+			}
+			vals[i] = at
+		}
+		if got, plain := Steps(vals), plainSteps(vals); got != want || plain != want {
+			t.Fatalf("seed %d: %d steps, in the plain way %d, want %d", seed, got, plain, want)
+		}
+	}
+}
+
+func BenchmarkSteps(b *testing.B) {
+	vals := make([]uint16, 2048)
+	for i := range vals {
+		vals[i] = uint16(i / 3)
+	}
+	for name, fn := range map[string]func([]uint16) int{"plain": plainSteps, "words": Steps} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				fn(vals)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(vals)), "ns/value")
+		})
+	}
+}
+
 func BenchmarkWithin(b *testing.B) {
 	b.Run("uint8", benchWithin[uint8])
 	b.Run("uint16", benchWithin[uint16])

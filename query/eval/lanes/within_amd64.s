@@ -135,3 +135,26 @@ loop32:
 	JNZ loop32
 	VZEROUPPER
 	RET
+
+// func steps16(vals *uint16, groups int) int
+TEXT ·steps16(SB), NOSPLIT, $0-24
+	MOVQ vals+0(FP), SI
+	MOVQ groups+8(FP), CX
+	XORQ DX, DX
+
+steps:
+	VMOVDQU (SI), Y2
+	VMOVDQU 32(SI), Y3
+	VPCMPEQW 2(SI), Y2, Y2
+	VPCMPEQW 34(SI), Y3, Y3
+	VPACKSSWB Y3, Y2, Y2
+	VPMOVMSKB Y2, AX
+	NOTL AX
+	POPCNTL AX, AX
+	ADDQ AX, DX
+	ADDQ $64, SI
+	DECQ CX
+	JNZ steps
+	MOVQ DX, ret+16(FP)
+	VZEROUPPER
+	RET

@@ -15,6 +15,21 @@ func within16(vals *uint16, words int, lo, width uint16, out *uint64)
 //go:noescape
 func within32(vals *uint32, words int, lo, width uint32, out *uint64)
 
+//go:noescape
+func steps16(vals *uint16, groups int) int
+
+// stepGroup is how many neighbours steps16 compares at once.
+const stepGroup = 32
+
+// Steps counts the values that differ from the one before.
+func Steps(vals []uint16) int {
+	groups := (len(vals) - 1) / stepGroup
+	if groups <= 0 || !cpu.X86.HasAVX2 || !cpu.X86.HasPOPCNT {
+		return plainSteps(vals)
+	}
+	return steps16(&vals[0], groups) + plainSteps(vals[groups*stepGroup:])
+}
+
 // words sets out to the values between lo and lo + width. REQUIRES: out is not empty, and there are 64
 // values for each of its words.
 func words[T Value](vals []T, lo, width T, out []uint64) {
