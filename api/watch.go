@@ -21,6 +21,9 @@ type Watching struct {
 	Fields  []string // attributes to tell beside the id
 	As      string   // name of a durable subscriber: what fn has taken is acknowledged
 	Window  int64    // profiles the server may send before they are taken; 1,000
+
+	// Retrying is told why there is no connection, before each further try; it may be nil.
+	Retrying func(err error)
 }
 
 // watchTimes are the pauses of a Watch.
@@ -58,6 +61,9 @@ func (c *Client) Watch(ctx context.Context, watching Watching, fn func(*StreamMe
 		if w.heard {
 			retry, w.heard = watchFirstRetry, false
 		}
+		if w.Retrying != nil && !errors.Is(err, errResync) {
+			w.Retrying(err)
+		}
 		wait := time.NewTimer(retry/2 + rand.N(retry))
 		select {
 		case <-wait.C:
@@ -68,6 +74,9 @@ func (c *Client) Watch(ctx context.Context, watching Watching, fn func(*StreamMe
 		retry = min(2*retry, watchLastRetry)
 	}
 }
+
+// errResync ends a connection whose subscription begins again.
+var errResync = errors.New("resync")
 
 // finalError ends a Watch.
 type finalError struct{ error }
@@ -177,7 +186,7 @@ func (w *watcher) take(m *StreamMessage) error {
 	w.heard = true
 	if m.Op == "resync" {
 		w.from = "snapshot"
-		return errors.New("resync")
+		return errResync
 	}
 	if m.Cursor == "" {
 		return nil

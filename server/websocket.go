@@ -42,7 +42,7 @@ const maxStreamMessage = 64 << 10
 // gorillaSocket is a socket of gorilla/websocket.
 type gorillaSocket struct {
 	conn    *websocket.Conn
-	cork    *corkedConn // under conn
+	cork    *corkedConn   // under conn
 	silence time.Duration // how long the other side may say nothing, not even pong
 	timeout time.Duration // of a write
 }

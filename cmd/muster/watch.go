@@ -35,8 +35,15 @@ func (c *watchCommand) Run(ctx context.Context, a *app) error {
 	if isTerminal && !c.JSON {
 		fmt.Fprintf(a.stderr, "watching %s from %s; Ctrl-C ends\n", harmless(c.Segment), c.From)
 	}
-	seen := 0
-	err := c.client().Watch(ctx, api.Watching{Segment: c.Segment, From: c.From, As: c.As, Fields: c.Fields}, func(m *api.StreamMessage) error {
+	seen, lost := 0, false
+	watching := api.Watching{Segment: c.Segment, From: c.From, As: c.As, Fields: c.Fields, Retrying: func(err error) {
+		if !lost {
+			fmt.Fprintf(a.stderr, "no connection (%v): trying again\n", err)
+		}
+		lost = true
+	}}
+	err := c.client().Watch(ctx, watching, func(m *api.StreamMessage) error {
+		lost = false
 		if m.Op == "enter" || m.Op == "exit" {
 			seen++
 		}

@@ -2,8 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"fmt"
+	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestWatchCommand: members, then who enters and leaves, as text and as JSON.
@@ -25,12 +29,17 @@ func TestWatchCommand(t *testing.T) {
 		}
 		ended <- out
 	}()
-	n.send(`{"type":"identify","userId":"u2","messageId":"2","traits":{"plan":"pro"}}`)
-	n.send(`{"type":"identify","userId":"u1","messageId":"3","traits":{"plan":"free"}}`)
-	n.send(`{"type":"identify","userId":"u3","messageId":"4","traits":{"plan":"pro"}}`)
-	n.send(`{"type":"identify","userId":"u3","messageId":"5","traits":{"plan":"free"}}`)
-	out := <-ended
-	if !strings.Contains(out, "is in   u") && !strings.Contains(out, "enters") || !strings.Contains(out, "u1") || !strings.Contains(out, "(attribute)") {
+	out, done := "", false
+	for i := 2; !done; i++ { // who begins late hears of the later ones
+		plan := []string{"pro", "free"}[i%2]
+		n.send(fmt.Sprintf(`{"type":"identify","userId":"u1","messageId":"%d","traits":{"plan":%q}}`, i, plan))
+		select {
+		case out = <-ended:
+			done = true
+		default:
+		}
+	}
+	if !strings.Contains(out, "enters  u1") || !strings.Contains(out, "leaves  u1") || !strings.Contains(out, "(attribute)") {
 		t.Errorf("output:\n%s", out)
 	}
 	if _, errs, code := watch("None"); code != 1 || !strings.Contains(errs, "None") {
@@ -38,5 +47,25 @@ func TestWatchCommand(t *testing.T) {
 	}
 	if _, _, code := watch("Pro", "--from", "acked"); code != 2 {
 		t.Errorf("acked without a name: exit %d", code)
+	}
+}
+
+// TestWatchWithoutServer: somebody who watches a server that is not there is told so, once.
+func TestWatchWithoutServer(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	a := app{stdin: strings.NewReader(""), stdout: &out, stderr: &errs}
+	a.run(ctx, []string{"watch", "--server", "http://" + addr, "VIP"})
+	if text := errs.String(); strings.Count(text, "trying again") != 1 || !strings.Contains(text, "refused") {
+		t.Errorf("told: %s", text)
 	}
 }
