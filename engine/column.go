@@ -10,6 +10,9 @@ import (
 // pagesPerChunk is the number of pages of a column that cover one chunk.
 const pagesPerChunk = query.ChunkSize / query.PageRows
 
+// vecBytes is the memory of a page as readers get it.
+const vecBytes = 176
+
 // pageBytes is the memory of a page beside its cells.
 const pageBytes = 96
 
@@ -206,7 +209,7 @@ func (c *column) memory() (bytes int64) {
 		}
 		bytes += int64(64+8*cap(table.pages)) + table.sets.memory()
 		if vecs := table.vecs.Load(); vecs != nil {
-			bytes += int64(len(*vecs)) * 200
+			bytes += int64(len(*vecs)) * vecBytes
 		}
 		for _, p := range table.pages {
 			if p != nil {

@@ -138,21 +138,21 @@ const VecMissing = -1 << 63
 // float64. Otherwise all rows have Scale, and no row is a float; coefficients are then those of one
 // common scale and not canonical (1.50 and 2.25 are 150 and 225): use tree.Decimal.
 type Vec struct {
-	Type   tree.Type
-	Rows   int
-	Dict   Dict // strings and lists
-	Const  bool
-	Base   int64
-	Scale  int8
-	U8     []uint8
-	U16    []uint16
-	U32    []uint32
-	I64    []int64
-	Scales []int8
+	Rows  int
+	Base  int64
+	Type  tree.Type
+	Scale int8
+	Const bool
 	// Bounded tells that Lo and Hi are bounds of the raw integers of all rows that have a value
 	// (only without Scales); they need not be reached.
 	Bounded bool
 	Lo, Hi  int64
+	U8      []uint8
+	U16     []uint16
+	U32     []uint32
+	I64     []int64
+	Scales  []int8
+	Dict    Dict // strings and lists
 }
 
 // Dict is the dictionary of a column of strings or lists: codes from 0 to Len()-1 in order of first

@@ -70,6 +70,67 @@ func (t *vecTest) eval(v *query.Vec, cand, out []uint64) {
 	}
 }
 
+// pageWords is a set of the rows of a page.
+type pageWords [query.PageRows / 64]uint64
+
+func (p *pageWords) any() bool {
+	return p[0]|p[1]|p[2]|p[3]|p[4]|p[5]|p[6]|p[7] != 0
+}
+
+// fewInPage is the number of candidates in a page below which values of four bytes are looked at one
+// by one: their cache lines are fewer.
+const fewInPage = 16
+
+// whole is eval for a whole page of narrow integers asked for one span, which most are; false for others.
+func (t *vecTest) whole(v *query.Vec, cand, out *pageWords) bool {
+	if v.Rows != query.PageRows || v.Type != t.typ || t.holds != nil || v.Scales != nil {
+		return false
+	}
+	spans := t.ints
+	switch {
+	case t.present:
+		spans = everything
+	case t.typ == tree.NumberType:
+		spans = t.scaled(v.Scale)
+	case t.typ == tree.StringType:
+		spans = t.table(v.Dict).spans
+	}
+	if len(spans) != 1 {
+		return false
+	}
+	s := spans[0]
+	if v.Bounded && s.lo <= v.Lo && v.Hi <= s.hi {
+		s = everything[0]
+	}
+	ok := !v.Bounded || v.Lo <= s.hi && s.lo <= v.Hi
+	var lo, hi int64
+	switch {
+	case !ok:
+	case v.U8 != nil:
+		if lo, hi, ok = offsets(s, v.Base, math.MaxUint8); ok {
+			lanes.Within(v.U8, uint8(lo), uint8(hi), out[:])
+		}
+	case v.U16 != nil:
+		if lo, hi, ok = offsets(s, v.Base, math.MaxUint16); ok {
+			lanes.Within(v.U16, uint16(lo), uint16(hi), out[:])
+		}
+	case v.U32 != nil && lanes.Count(cand[:]) >= fewInPage:
+		if lo, hi, ok = offsets(s, v.Base, math.MaxUint32); ok {
+			lanes.Within(v.U32, uint32(lo), uint32(hi), out[:])
+		}
+	default:
+		return false
+	}
+	if !ok {
+		*out = pageWords{}
+		return true
+	}
+	for w := range out {
+		out[w] &= cand[w]
+	}
+	return true
+}
+
 // table returns what is known about a dictionary's codes.
 func (t *vecTest) table(d query.Dict) *codeTable {
 	if t.codes != nil && t.dict == d {

@@ -55,17 +55,17 @@ func (c *columnRunner) eval(s *scope, cand, out []uint64) {
 	if sets := c.valueSets(s); sets != nil && c.sets.eval(sets, cand, out) {
 		return
 	}
-	const words = query.PageRows / 64
 	pages := c.run.src.Attribute(c.id, s.chunk)
 	for i := range pages {
-		from, to := i*words, (i+1)*words
-		if anyBit(cand[from:to]) {
-			c.test.eval(&pages[i], cand[from:to], out[from:to])
-		} else {
-			clear(out[from:to])
+		from, to := (*pageWords)(cand[i*len(pageWords{}):]), (*pageWords)(out[i*len(pageWords{}):])
+		switch {
+		case !from.any():
+			*to = pageWords{}
+		case !c.test.whole(&pages[i], from, to):
+			c.test.eval(&pages[i], from[:], to[:])
 		}
 	}
-	clear(out[len(pages)*words:])
+	clear(out[len(pages)*len(pageWords{}):])
 }
 
 // valueTest asks the values of any expression for a set of values.

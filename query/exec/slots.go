@@ -190,6 +190,13 @@ func (w *worker) fillSlots(members *query.Bits) *[query.ChunkSize]uint16 {
 
 // meetSlots makes the groups of the members' slots.
 func (w *worker) meetSlots(members *query.Bits) error {
+	if s := &w.slots; len(s.dims) == 1 && s.dims[0].kind != segmentSlots {
+		if sets := w.src.ValueSets(w.dims[0].attribute, w.chunk); sets != nil {
+			if all, err := w.meetSets(sets, members); all || err != nil {
+				return err
+			}
+		}
+	}
 	slots, known := w.slots.slots, w.slots.known
 	for i, m := range members {
 		if w.slots.open == 0 {
@@ -205,6 +212,26 @@ func (w *worker) meetSlots(members *query.Bits) error {
 		}
 	}
 	return nil
+}
+
+// meetSets is meetSlots for one attribute by the sets of its values; false when there may be members
+// without a value besides, of which it knows no group.
+func (w *worker) meetSets(sets query.ValueSets, members *query.Bits) (all bool, err error) {
+	known, have := w.slots.known, 0
+	for _, code := range sets.Codes() {
+		h := sets.Holders(code)
+		have += h.N
+		if known[code+1] != 0 {
+			continue
+		}
+		var with query.Bits
+		if h.Among(members[:], with[:]); with.Any() {
+			if _, err := w.slotGroup(int(code) + 1); err != nil {
+				return false, err
+			}
+		}
+	}
+	return have == w.present || known[0] != 0, nil
 }
 
 // setApart gives those who are no members the slot after the last.

@@ -17,6 +17,7 @@ type slotTally struct {
 	typ   tree.Type // of what is least or greatest
 	room  uint64    // what the magnitude of every sum may grow by
 	dirty bool
+	packs [2][]uint64 // see addPacked
 }
 
 // slotSum is the number of values and their sum, or the least or greatest of them.
@@ -48,15 +49,17 @@ type slotRows struct {
 	selected []uint64 // nil: all
 	pos      []uint16
 	slots    *[query.ChunkSize]uint16
+	alone    bool // every row has slot 0
 }
 
 // tallyChunk adds up the members of a chunk, whose slots are given.
 func (w *worker) tallyChunk(t *meter, members *query.Bits, slots *[query.ChunkSize]uint16) error {
 	t.tally.prepare(w.slots.size)
+	alone := w.slots.size == 1 && members.Count() == w.present
 	var err error
 	if t.scan != nil {
 		t.scan.Blocks(w.chunk, members, func(b *query.Block, selected []uint64) {
-			r := slotRows{rows: b.Rows, selected: selected, pos: b.Pos[:b.Rows], slots: slots}
+			r := slotRows{rows: b.Rows, selected: selected, pos: b.Pos[:b.Rows], slots: slots, alone: alone}
 			if t.of.Arg == nil {
 				t.tally.count(&r)
 				return
@@ -108,6 +111,7 @@ func (s *slotTally) prepare(size int) {
 	for k := range s.lanes {
 		if len(s.lanes[k]) != size+1 {
 			s.lanes[k] = make([]slotSum, size+1)
+			s.packs[k] = make([]uint64, size+1)
 		}
 	}
 }
@@ -253,6 +257,10 @@ func (s *slotTally) count(r *slotRows) {
 	s.dirty = true
 	a, b := s.lanes[0], s.lanes[1]
 	if r.selected == nil {
+		if r.alone {
+			a[0].n += int64(r.rows)
+			return
+		}
 		pos := r.pos
 		for ; len(pos) >= 2; pos = pos[2:] {
 			a[r.slots[pos[0]]].n++
@@ -289,6 +297,15 @@ func (s *slotTally) add(fn tree.Fn, r *slotRows) {
 }
 
 func addNarrow[T uint8 | uint16 | uint32](s *slotTally, r *slotRows, vals []T) {
+	switch {
+	case r.selected != nil:
+	case r.alone:
+		addAll(s, r.v.Base, vals)
+		return
+	case len(vals) < 1<<16 && len(vals) >= 8*len(s.lanes[0]):
+		addPacked(s, r, vals)
+		return
+	}
 	for w := range (len(vals) + 63) / 64 {
 		m := ^uint64(0)
 		if r.selected != nil {
@@ -312,6 +329,49 @@ func addNarrow[T uint8 | uint16 | uint32](s *slotTally, r *slotRows, vals []T) {
 					sum.n++
 					sum.sum += r.v.Base + int64(x)
 				}
+			}
+		}
+	}
+}
+
+// addAll adds rows of slot 0.
+func addAll[T uint8 | uint16 | uint32](s *slotTally, base int64, vals []T) {
+	var sum, missing uint64
+	for _, x := range vals {
+		sum += uint64(x)
+		if x == 0 {
+			missing++
+		}
+	}
+	n := int64(len(vals)) - int64(missing)
+	s.lanes[0][0].n += n
+	s.lanes[0][0].sum += base*n + int64(sum)
+}
+
+// packedOne is one value in a word that has their number above the 48 bits of the sum of their cells.
+const packedOne = 1 << 48
+
+// addPacked adds rows with one addition each: fewer than 2^16 cells of up to 32 bits fit below their
+// number. A missing value is a cell of 0 and adds nothing.
+func addPacked[T uint8 | uint16 | uint32](s *slotTally, r *slotRows, vals []T) {
+	a, b := s.packs[0], s.packs[1]
+	pos, slots := r.pos[:len(vals)], r.slots
+	for i := 1; i < len(vals); i += 2 {
+		x, y := uint64(vals[i-1]), uint64(vals[i])
+		a[slots[pos[i-1]]] += x | (x+packedOne-1)&packedOne
+		b[slots[pos[i]]] += y | (y+packedOne-1)&packedOne
+	}
+	if n := len(vals); n&1 != 0 {
+		x := uint64(vals[n-1])
+		a[slots[pos[n-1]]] += x | (x+packedOne-1)&packedOne
+	}
+	for k, packs := range s.packs {
+		for slot, x := range packs {
+			if x != 0 {
+				n := int64(x / packedOne)
+				s.lanes[k][slot].n += n
+				s.lanes[k][slot].sum += n*r.v.Base + int64(x%packedOne)
+				packs[slot] = 0
 			}
 		}
 	}
