@@ -3,6 +3,8 @@ package engine
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,57 +56,92 @@ func shopSegment(rng *rand.Rand) string {
 	return text
 }
 
+// liveLoad is how events come while they are measured.
+type liveLoad struct {
+	every    int64 // ms between two batches of 1,000
+	sessions int   // events in a row of one profile
+}
+
 // BenchmarkLive measures what events cost with live segments: 125,000 profiles with a million events
-// over 90 days, then 100,000 events, ten batches of 1,000 a second.
+// over 90 days, then 100,000 events, ten batches of 1,000 a second, each of a profile drawn anew:
+// hardly anybody has done the same within the day, so that nearly every event crosses thresholds.
 func BenchmarkLive(b *testing.B) {
 	for _, segments := range []int{0, 1, 100, 1000, 10_000} {
-		b.Run(fmt.Sprint(segments), func(b *testing.B) { benchmarkLive(b, segments) })
+		b.Run(fmt.Sprint(segments), func(b *testing.B) { benchmarkLive(b, segments, liveLoad{every: 100, sessions: 1}) })
 	}
 }
 
-func benchmarkLive(b *testing.B, segments int) {
+// BenchmarkLiveVisits measures the same where each profile that comes does ten things in a row.
+func BenchmarkLiveVisits(b *testing.B) {
+	for _, segments := range []int{0, 1, 100, 1000, 10_000} {
+		b.Run(fmt.Sprint(segments), func(b *testing.B) { benchmarkLive(b, segments, liveLoad{every: 100, sessions: 10}) })
+	}
+}
+
+// BenchmarkLiveSteady measures the same in a state that stays as it is: events come as fast as those
+// of the 90 days before, in visits of ten, so that as many leave the windows as come.
+func BenchmarkLiveSteady(b *testing.B) {
+	for _, segments := range []int{0, 1, 100, 1000, 10_000} {
+		b.Run(fmt.Sprint(segments), func(b *testing.B) {
+			benchmarkLive(b, segments, liveLoad{every: 90 * day / 1000, sessions: 10})
+		})
+	}
+}
+
+// benchShop is a shard with a history and segments.
+func benchShop(b *testing.B, profiles, history, segments int, rng *rand.Rand) (s *Shard, seq uint64) {
+	s = shopShard(b)
+	s.config.Parse = parsePred
+	s.root.catalog = withParse(b, s.root.catalog)
+	seq = uint64(2)
+	for _, entry := range shopLog(profiles, history) {
+		mustApply(b, s, seq, entry)
+		seq++
+		s.Maintain(1000)
+	}
+	now := s.Time()
+	used := cpuTime(b)
+	for i := range segments {
+		c := catalog.Change{Version: s.Catalog().Version() + 1, Kind: catalog.PutSegment,
+			Segment: catalog.Segment{Name: fmt.Sprint("segment", i), Text: shopSegment(rng)}}
+		mustApply(b, s, seq, EncodeCatalog(now, c))
+		seq++
+	}
+	for s.live != nil && len(s.root.builds) > 0 {
+		mustApply(b, s, seq, EncodeTick(now))
+		seq++
+	}
+	if segments > 0 {
+		conditions, counters := s.live.tracker.Conditions()
+		b.ReportMetric(float64(conditions), "conditions")
+		b.ReportMetric(float64(counters), "counters")
+		b.ReportMetric(float64((cpuTime(b)-used).Microseconds())/1000/float64(segments), "cpu-ms/definition")
+	}
+	return s, seq
+}
+
+func benchmarkLive(b *testing.B, segments int, load liveLoad) {
 	const profiles, history, events = 125_000, 1_000_000, 100_000
 	for b.Loop() {
 		b.StopTimer()
-		s := shopShard(b)
-		s.config.Parse = parsePred
-		s.root.catalog = withParse(b, s.root.catalog)
-		seq := uint64(2)
-		for _, entry := range shopLog(profiles, history) {
-			mustApply(b, s, seq, entry)
-			seq++
-			s.Maintain(1000)
-		}
-		now := s.Time()
 		rng := rand.New(rand.NewPCG(7, 7))
-		started := time.Now()
-		for i := range segments {
-			c := catalog.Change{Version: s.Catalog().Version() + 1, Kind: catalog.PutSegment,
-				Segment: catalog.Segment{Name: fmt.Sprint("segment", i), Text: shopSegment(rng)}}
-			mustApply(b, s, seq, EncodeCatalog(now, c))
-			seq++
-		}
-		for s.live != nil && len(s.root.builds) > 0 {
-			mustApply(b, s, seq, EncodeTick(now))
-			seq++
-		}
-		if segments > 0 {
-			conditions, counters := s.live.tracker.Conditions()
-			b.ReportMetric(float64(conditions), "conditions")
-			b.ReportMetric(float64(counters), "counters")
-			b.ReportMetric(float64(time.Since(started).Milliseconds())/float64(segments), "ms/definition")
-		}
+		s, seq := benchShop(b, profiles, history, segments, rng)
+		now := s.Time()
 		entries := make([][]byte, events/1000)
 		for i := range entries {
-			now += 100
+			now += load.every
 			batch := make([]Message, 1000)
 			for j := range batch {
 				batch[j] = shopEvent(rng, profiles, history+i*1000+j, now)
+				if j%load.sessions > 0 {
+					batch[j].UserID = batch[j-1].UserID
+				}
 			}
 			entries[i] = EncodeMessages(1, now, batch)
 		}
 		changes := 0
 		worst := time.Duration(0)
+		runtime.GC()
 		used := cpuTime(b)
 		b.StartTimer()
 		for _, entry := range entries {
@@ -121,6 +158,11 @@ func benchmarkLive(b *testing.B, segments int) {
 		b.ReportMetric(float64(cpuTime(b)-used)/events, "cpu-ns/event")
 		b.ReportMetric(float64(changes)/events, "changes/event")
 		b.ReportMetric(float64(worst.Microseconds())/1000, "worst-ms/batch")
+		for _, line := range s.Memory() {
+			if strings.HasPrefix(line.Name, "live ") || line.Name == "memberships" {
+				b.ReportMetric(float64(line.Bytes)/profiles, strings.ReplaceAll(line.Name, " ", "-")+"-B/profile")
+			}
+		}
 		b.StartTimer()
 	}
 }

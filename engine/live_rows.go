@@ -132,3 +132,20 @@ func (l *live) Rows(ordinal, event uint32, from, to int64, into []member.Row) []
 	}
 	return into
 }
+
+// indexMemory is the bytes of what live segments have added to tails.
+func (l *live) indexMemory() (bytes int64) {
+	for _, table := range l.s.root.events {
+		for _, s := range table.chunks {
+			if s == nil {
+				continue
+			}
+			for _, t := range [...]*tail{s.main, s.late} {
+				if t != nil {
+					bytes += t.live.memory()
+				}
+			}
+		}
+	}
+	return bytes
+}
