@@ -1,9 +1,11 @@
 package exec
 
 import (
+	"math"
 	"math/bits"
 
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval/lanes"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -86,7 +88,7 @@ func (k *bucketer) parts(b *query.Block, selected []uint64, from, to int64) (par
 		out := k.words[i*words : (i+1)*words]
 		k.cut[i] = part{k.number(buckets[i]), out}
 		if i > 0 { // what begins later is no part of the bucket before
-			notBefore(b.Off[:b.Rows], uint32(buckets[i].from-b.Base), out)
+			lanes.Within(b.Off[:b.Rows], uint32(buckets[i].from-b.Base), math.MaxUint32, out)
 			before := k.cut[i-1].rows
 			for w, x := range out {
 				out[w] = x & k.left(selected, b.Rows, w)
@@ -110,34 +112,6 @@ func (k *bucketer) left(selected []uint64, rows, w int) uint64 {
 		return 1<<rest - 1
 	}
 	return ^uint64(0)
-}
-
-// notBefore sets out to the rows whose offset is not less than cut.
-func notBefore(off []uint32, cut uint32, out []uint64) {
-	for w := range out {
-		rows := off[w*64 : min(w*64+64, len(off))]
-		var m uint64
-		if len(rows) == 64 {
-			for i := 0; i < 64; i += 8 {
-				o := (*[8]uint32)(rows[i:])
-				m |= (reached(o[0], cut) | reached(o[1], cut)<<1 | reached(o[2], cut)<<2 | reached(o[3], cut)<<3 |
-					reached(o[4], cut)<<4 | reached(o[5], cut)<<5 | reached(o[6], cut)<<6 | reached(o[7], cut)<<7) << i
-			}
-		} else {
-			for i, o := range rows {
-				m |= reached(o, cut) << i
-			}
-		}
-		out[w] = m
-	}
-}
-
-// reached is 1 when an offset is not less than cut, else 0.
-func reached(off, cut uint32) uint64 {
-	if off >= cut {
-		return 1
-	}
-	return 0
 }
 
 // of returns the numbers of the buckets of the selected rows (nil: all), by row. The selected rows lie in

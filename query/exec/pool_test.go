@@ -36,7 +36,7 @@ func ask(ctx context.Context, t *testing.T, p *exec.Pool, h *querytest.History, 
 
 // Whoever takes which chunk, a pool answers as one goroutine does.
 func TestPoolAnswersAsRun(t *testing.T) {
-	h := shop(400)
+	h := shop(250)
 	slow := make([]query.Source, 0, 5)
 	for _, s := range sources(h, 5) {
 		slow = append(slow, yielding{s})
@@ -48,7 +48,7 @@ func TestPoolAnswersAsRun(t *testing.T) {
 			"list plan where in top 5 by sum(amount) of Order", "stats sum(ltv), median(ltv), sum(amount) of Order by plan",
 			"trend Order in last 30 days by day of users by plan", "trend Order ever by day of sum(amount)", "overlap ltv > 100, ltv > 500",
 			"funnel Order then Order within 2 days", "retention Order then Order in last 20 days by day", "rfm of Order ever by amount",
-			"insights where ltv > 300", "lookalike of ltv > 900 top 5", `why profile "user-00007" where ltv > 3`, "explain count where ltv > 3",
+			"insights where ltv > 200", "lookalike of ltv > 900 top 5", `why profile "user-00007" where ltv > 3`, "explain count where ltv > 3",
 		} {
 			want, err := run(t, h, text, exec.Options{})
 			if err != nil {
@@ -71,7 +71,7 @@ func TestPoolAnswersAsRun(t *testing.T) {
 type yielding struct{ query.Source }
 
 func (y yielding) Profiles(chunk int, out *query.Bits) {
-	for range 30 {
+	for range 10 {
 		runtime.Gosched()
 	}
 	y.Source.Profiles(chunk, out)

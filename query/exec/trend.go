@@ -2,7 +2,6 @@ package exec
 
 import (
 	"context"
-	"slices"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval"
@@ -115,15 +114,21 @@ func (t *trend) answer() (*query.Answer, error) {
 	if len(keys.all)*len(starts) > maxBuckets {
 		return nil, tooManyRows(t.stmt.Bucket)
 	}
+	width := 2 + len(t.by)
+	a.Rows = make([][]tree.Value, 0, len(starts)*len(keys.all))
+	values := make([]tree.Value, 0, len(starts)*len(keys.all)*width)
+	key := make([]tree.Value, 0, width)
 	for _, b := range starts {
+		name := t.calendar.name(b.from)
 		for _, k := range keys.all {
 			cell := &Cell{}
-			key := append([]tree.Value{tree.Time(b.from)}, k.Key...)
+			key = append(append(key[:0], tree.Time(b.from)), k.Key...)
 			if i, known := t.groups.find(key); known {
 				cell = &t.groups.all[i].Cells[0]
 			}
-			row := append([]tree.Value{t.calendar.name(b.from)}, k.Key...)
-			a.Rows = append(a.Rows, append(slices.Clip(row), cell.result(t.fn, tree.Number{})))
+			from := len(values)
+			values = append(append(append(values, name), k.Key...), cell.result(t.fn, tree.Number{}))
+			a.Rows = append(a.Rows, values[from:len(values):len(values)])
 		}
 	}
 	return a, nil

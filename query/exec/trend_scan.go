@@ -272,12 +272,14 @@ func (c *trendScan) cell(bucket, group int32) *Cell {
 
 // found returns the cells as groups.
 func (c *trendScan) found(keys *groups) []Group {
-	all := make([]Group, len(c.table.cells))
+	all, cells := make([]Group, len(c.table.cells)), make([]Cell, len(c.table.cells))
+	values := make([]tree.Value, 0, len(all)*(1+len(c.by)))
 	for i, cell := range c.table.cells {
-		key := append([]tree.Value{tree.Time(c.buckets.starts[cell.bucket])}, keys.all[cell.group].Key...)
-		all[i] = Group{Key: key, Cells: []Cell{cell.Cell}}
+		from := len(values)
+		values = append(append(values, tree.Time(c.buckets.starts[cell.bucket])), keys.all[cell.group].Key...)
+		cells[i] = cell.Cell
+		all[i] = Group{Key: values[from:len(values):len(values)], Cells: cells[i : i+1 : i+1]}
 	}
-	sortGroups(all)
 	return all
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/eval/lanes"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -153,7 +154,7 @@ func (w *worker) members(ctx context.Context, where tree.Pred, fn func(members *
 		if !everyone {
 			members = &w.found
 			bound.Chunk(w.chunk, all, members)
-			n = members.Count()
+			n = lanes.Count(members[:])
 		}
 		w.part.Members += int64(n)
 		if n == 0 {
@@ -179,7 +180,7 @@ func (w *worker) chunkProfiles(ctx context.Context, fn func(all *query.Bits) err
 		return err
 	}
 	w.src.Profiles(w.chunk, &w.all)
-	w.present = w.all.Count()
+	w.present = lanes.Count(w.all[:])
 	if w.present == 0 {
 		return nil
 	}
