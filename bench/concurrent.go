@@ -51,7 +51,7 @@ const crowdGoal = 3
 
 // phases asks under one load after the other.
 func (c *ConcurrentConfig) phases(ctx context.Context, node *Node) ([]Figure, error) {
-	if _, err := c.askAll(ctx, node, 1, 0, 2*time.Second); err != nil { // warm
+	if _, _, err := c.askAll(ctx, node, 1, 0, 2*time.Second); err != nil { // warm
 		return nil, err
 	}
 	var figures []Figure
@@ -75,13 +75,13 @@ func (c *ConcurrentConfig) phases(ctx context.Context, node *Node) ([]Figure, er
 			}
 			sending.Go(func() { sent, sendErr = Send(ctx, node.Client, traffic) })
 		}
-		times, err := c.askAll(ctx, node, phase.askers, c.thinkOf(phase.askers), c.Duration)
+		times, own, err := c.askAll(ctx, node, phase.askers, c.thinkOf(phase.askers), c.Duration)
 		sending.Wait()
 		if err := errors.Join(err, sendErr); err != nil {
 			return nil, err
 		}
 		if phase.askers > 0 {
-			figures = append(figures, c.answers(phase.name, times, &alone, phase.share)...)
+			figures = append(figures, c.answers(phase.name, times, own, &alone, phase.share)...)
 		}
 		if sent != nil {
 			most = max(most, sent.Rate())
@@ -102,12 +102,12 @@ func (c *ConcurrentConfig) thinkOf(askers int) time.Duration {
 }
 
 // answers are the figures of one phase; alone is the p99 of the first.
-func (c *ConcurrentConfig) answers(name string, times []float64, alone *float64, share float64) []Figure {
+func (c *ConcurrentConfig) answers(name string, times, own []float64, alone *float64, share float64) []Figure {
 	p99 := quantile(times, 0.99)
 	note := fmt.Sprintf("%d questions", len(times))
 	figures := []Figure{
 		{Name: name + ": p50", Value: quantile(times, 0.5), Unit: "ms", Note: note},
-		{Name: name + ": p99", Value: p99, Unit: "ms"},
+		{Name: name + ": p99", Value: p99, Unit: "ms", Note: formatNumber(quantile(own, 0.99)) + " ms in the node's own measure"},
 	}
 	if *alone == 0 {
 		*alone = max(p99, 1e-3)
@@ -120,12 +120,13 @@ func (c *ConcurrentConfig) answers(name string, times []float64, alone *float64,
 	return append(figures, ratio)
 }
 
-// askAll returns the times of askers that go through all questions, each beginning with another.
-func (c *ConcurrentConfig) askAll(ctx context.Context, node *Node, askers int, think, duration time.Duration) ([]float64, error) {
+// askAll returns the times of askers that go through all questions, each beginning with another, and the
+// times the node itself says.
+func (c *ConcurrentConfig) askAll(ctx context.Context, node *Node, askers int, think, duration time.Duration) (outside, own []float64, err error) {
 	client := newHTTP(node, askers)
 	questions := Questions()
 	until := time.Now().Add(duration)
-	times := make([][]float64, askers)
+	times, inside := make([][]float64, askers), make([][]float64, askers)
 	faults := make([]error, askers)
 	var all sync.WaitGroup
 	for i := range askers {
@@ -135,17 +136,19 @@ func (c *ConcurrentConfig) askAll(ctx context.Context, node *Node, askers int, t
 			}
 			for n := i; time.Now().Before(until) && ctx.Err() == nil; n++ {
 				started := time.Now()
-				if _, _, err := askHTTP(ctx, client, questions[n%len(questions)]); err != nil {
+				_, took, err := askHTTP(ctx, client, questions[n%len(questions)])
+				if err != nil {
 					faults[i] = err
 					return
 				}
+				inside[i] = append(inside[i], millis(took))
 				times[i] = append(times[i], millis(time.Since(started)))
 				pause(ctx, think)
 			}
 		})
 	}
 	all.Wait()
-	return sorted(times...), errors.Join(faults...)
+	return sorted(times...), sorted(inside...), errors.Join(faults...)
 }
 
 // pause waits for d or for the end of ctx.

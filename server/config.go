@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ type Config struct {
 	MaxIngests  int   // ingest requests at once; 512
 	MaxRequests int   // other requests at once; 256
 	MaxProblems int   // problems one answer lists; 10,000
+	Decoders    int   // requests whose messages are decoded at the same time; GOMAXPROCS
 	MaxStreams  int   // sockets and other endless answers at once; 10,000
 
 	HeaderTimeout time.Duration // to read the headers; 10 s
@@ -77,6 +79,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.MaxIngests, 512)
 	orDefault(&c.MaxRequests, 256)
 	orDefault(&c.MaxProblems, 10_000)
+	orDefault(&c.Decoders, runtime.GOMAXPROCS(0))
 	orDefault(&c.MaxStreams, 10_000)
 	orDefault(&c.Heartbeat, 15*time.Second)
 	orDefault(&c.StreamTimeout, 30*time.Second)
@@ -114,7 +117,7 @@ func (c Config) Validate() error {
 		{"max problems", int64(c.MaxProblems), 1}, {"reject count", int64(c.RejectCount), 1}, {"reject bytes", c.RejectBytes, maxExcerpt},
 		{"header timeout", int64(c.HeaderTimeout), 1}, {"idle timeout", int64(c.IdleTimeout), 1}, {"body grace", int64(c.BodyGrace), 1}, {"min body rate", c.MinBodyRate, 1}, {"body timeout", int64(c.BodyTimeout), 1},
 		{"write timeout", int64(c.WriteTimeout), 1}, {"ingest timeout", int64(c.IngestTimeout), 1}, {"query timeout", int64(c.QueryTimeout), 1},
-		{"max streams", int64(c.MaxStreams), 1}, {"heartbeat", int64(c.Heartbeat), int64(10 * time.Millisecond)}, {"stream timeout", int64(c.StreamTimeout), 1},
+		{"decoders", int64(c.Decoders), 1}, {"max streams", int64(c.MaxStreams), 1}, {"heartbeat", int64(c.Heartbeat), int64(10 * time.Millisecond)}, {"stream timeout", int64(c.StreamTimeout), 1},
 	} {
 		if f.value < f.least {
 			faults = append(faults, fmt.Errorf("server config: %s is %d: must be at least %d", f.name, f.value, f.least))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -96,12 +97,10 @@ func (p *pump) run(ctx context.Context) {
 		p.lines.next(&c.lineBlock)
 		p.in.misfits.schema = p.in.s.node().Schema() // earlier chunks may have made names
 		c.messages, c.origins = make([]engine.Incoming, 0, len(c.items)), make([]origin, 0, len(c.items))
-		for _, l := range c.items {
-			if l.tooLong {
-				p.in.tooLong(&c.parcel, l)
-				continue
-			}
-			p.in.add(&c.parcel, l.number, l.raw, p.in.decoder.Message)
+		for some := range slices.Chunk(c.items, turnLines) {
+			p.in.s.turns.take()
+			p.in.decodeLines(&c.parcel, some)
+			p.in.s.turns.give()
 		}
 		if c.err != nil && !errors.Is(c.err, errEnd) {
 			p.broke = c.err
@@ -118,6 +117,16 @@ func (p *pump) run(ctx context.Context) {
 			p.lines.drain(drainBytes)
 			return
 		}
+	}
+}
+
+func (in *intake) decodeLines(to *parcel, lines []line) {
+	for _, l := range lines {
+		if l.tooLong {
+			in.tooLong(to, l)
+			continue
+		}
+		in.add(to, l.number, l.raw, in.decoder.Message)
 	}
 }
 

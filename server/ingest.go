@@ -22,36 +22,43 @@ func (s *Server) ingest(kind engine.Kind) handler {
 		defer release()
 		in := s.newIntake(r.URL.Path, decode.Envelope{Kind: kind})
 		defer in.close()
-		split, err := in.decoder.Split(body)
+		parcel, err := in.decodeBody(body)
 		if err != nil {
-			in.rejectBody(body, err)
 			return err
-		}
-		if len(split.Items) > s.cfg.MaxItems {
-			return problem(api.CodeTooLarge, fmt.Sprintf("the batch has %d messages: at most %d", len(split.Items), s.cfg.MaxItems))
-		}
-		if split.Batch {
-			in.env.Kind = 0
-		}
-		in.env.SentAt, in.env.Context = split.SentAt, split.Context
-		if !split.Batch { // both are the message's own
-			in.env.SentAt, in.env.Context = 0, nil
-		}
-		parcel := &parcel{messages: make([]engine.Incoming, 0, len(split.Items)), origins: make([]origin, 0, len(split.Items))}
-		for i, span := range split.Items {
-			in.add(parcel, uint64(i+1), body[span.Start:span.End], in.decoder.Message)
-		}
-		if parcel.hasRefused() {
-			if err := in.decoder.Check(body); err != nil {
-				in.rejectBody(body, err)
-				return err
-			}
 		}
 		if err := in.send(r.Context(), parcel); err != nil {
 			return err
 		}
 		return writeJSON(w, http.StatusOK, api.Success{Success: true, Rejected: in.result.Rejected})
 	}
+}
+
+// decodeBody makes the messages of a body, when it is its turn.
+func (in *intake) decodeBody(body []byte) (*parcel, error) {
+	in.s.turns.take()
+	defer in.s.turns.give()
+	split, err := in.decoder.Split(body)
+	if err != nil {
+		in.rejectBody(body, err)
+		return nil, err
+	}
+	if most := in.s.cfg.MaxItems; len(split.Items) > most {
+		return nil, problem(api.CodeTooLarge, fmt.Sprintf("the batch has %d messages: at most %d", len(split.Items), most))
+	}
+	if split.Batch { // else all of this is the message's own
+		in.env.Kind, in.env.SentAt, in.env.Context = 0, split.SentAt, split.Context
+	}
+	p := &parcel{messages: make([]engine.Incoming, 0, len(split.Items)), origins: make([]origin, 0, len(split.Items))}
+	for i, span := range split.Items {
+		in.add(p, uint64(i+1), body[span.Start:span.End], in.decoder.Message)
+	}
+	if p.hasRefused() {
+		if err := in.decoder.Check(body); err != nil {
+			in.rejectBody(body, err)
+			return nil, err
+		}
+	}
+	return p, nil
 }
 
 // rejectBody shows a body that is no JSON among the rejects: its sender drops it and sees nothing.

@@ -34,6 +34,7 @@ type Server struct {
 	ingests      chan struct{} // slots
 	requests     chan struct{}
 	decoders     sync.Pool // of *decode.Decoder
+	turns        turns     // of those who decode
 	gzips        sync.Pool // of *gzip.Reader
 	changes      atomic.Pointer[Live]
 	streams      *streams
@@ -56,6 +57,7 @@ func New(cfg Config, node Node) (*Server, error) {
 		foreign:  http.NewCrossOriginProtection(),
 		inFlight: budget{limit: cfg.MaxInFlight},
 		senders:  newSenders(cfg),
+		turns:    make(turns, cfg.Decoders),
 		ingests:  make(chan struct{}, cfg.MaxIngests),
 		requests: make(chan struct{}, cfg.MaxRequests),
 		streams:  newStreams(cfg.MaxStreams),

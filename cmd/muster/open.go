@@ -21,6 +21,7 @@ import (
 type nodeConfig struct {
 	Dir           string
 	Shards        int    // 0: what the directory has, else 8
+	Processors    int    // evaluations at once; 0: GOMAXPROCS
 	MemoryLimit   int64  // bytes beyond which ingest is refused; 0: none
 	DiskFloor     uint64 // free bytes below which nothing is written; 0: the default of persist
 	SnapshotBytes int64  // of a shard's log, after which a snapshot is written; 0: the default of cluster
@@ -55,7 +56,7 @@ func openWithChanges(ctx context.Context, c nodeConfig) (*cluster.Node, *changes
 	if err != nil {
 		return nil, nil, err
 	}
-	cc := cluster.Config{Dir: c.Dir, Storage: storage, Shards: c.Shards, MemoryLimit: c.MemoryLimit, SnapshotBytes: c.SnapshotBytes, Log: c.Log}
+	cc := cluster.Config{Dir: c.Dir, Storage: storage, Shards: c.Shards, Evaluations: c.Processors, MemoryLimit: c.MemoryLimit, SnapshotBytes: c.SnapshotBytes, Log: c.Log}
 	var heard *changes
 	cc.Changes = func(n *cluster.Node) (cluster.Changes, error) {
 		var err error

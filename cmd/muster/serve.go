@@ -74,7 +74,8 @@ func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(
 	if err := server.CheckListen(flags.Listen, flags.Insecure); err != nil {
 		return err
 	}
-	p, err := a.startProcess(flags, dir)
+	processors := addProcessors()
+	p, err := a.startProcess(flags, dir, processors)
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(
 		cancel(err)
 		served <- err
 	}()
-	config := nodeConfig{Dir: dir, Shards: flags.Shards, MemoryLimit: memory.Refuse, DiskFloor: uint64(floor), SnapshotBytes: snapshot, Log: p.log}
+	config := nodeConfig{Dir: dir, Shards: flags.Shards, Processors: processors, MemoryLimit: memory.Refuse, DiskFloor: uint64(floor), SnapshotBytes: snapshot, Log: p.log}
 	err = p.runNode(ctx, config, then, func() error {
 		cancel(nil)
 		return <-served
@@ -99,7 +100,7 @@ func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(
 }
 
 // startProcess takes the directory and the address.
-func (a *app) startProcess(flags nodeFlags, dir string) (*nodeProcess, error) {
+func (a *app) startProcess(flags nodeFlags, dir string, processors int) (*nodeProcess, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(flags.LogLevel)); err != nil {
 		return nil, usageError{err}
@@ -113,7 +114,7 @@ func (a *app) startProcess(flags nodeFlags, dir string) (*nodeProcess, error) {
 		return nil, errors.Join(err, p.lock.unlock())
 	}
 	p.url = "http://" + p.listener.Addr().String()
-	p.server, err = server.New(server.Config{Log: p.log, Version: version, LocalOnly: server.CheckListen(flags.Listen, false) == nil, PrivateWebhooks: flags.PrivateHooks}, nil)
+	p.server, err = server.New(server.Config{Log: p.log, Version: version, Decoders: processors, LocalOnly: server.CheckListen(flags.Listen, false) == nil, PrivateWebhooks: flags.PrivateHooks}, nil)
 	if err != nil {
 		return nil, errors.Join(err, p.listener.Close(), p.lock.unlock())
 	}
