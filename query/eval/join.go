@@ -100,10 +100,10 @@ func (q *sequenceRunner) followJoined(st *seqStep, visits []visit) {
 	before := 0
 	for _, v := range visits {
 		for ; before < len(q.here) && q.here[before].time < v.time; before++ {
-			q.joiner.push(before, st.join.previous(&pair{previous: q.here[before].rowAt}))
+			q.joiner.push(before, st.join.previous(q.pairOf(v, q.here[before])))
 		}
-		for j := q.joiner.first(st.join.own(&pair{row: v.rowAt})); j >= 0 && v.time <= calendar.Add(q.here[j].time, st.gap); j = q.joiner.next[j] {
-			if st.pair(&pair{v.rowAt, q.here[j].rowAt}) {
+		for j := q.joiner.first(st.join.own(q.pairOf(v, v))); j >= 0 && v.time <= calendar.Add(q.here[j].time, st.gap); j = q.joiner.next[j] {
+			if st.pair(q.pairOf(v, q.here[j])) {
 				q.there = append(q.there, v)
 				break
 			}
@@ -121,12 +121,12 @@ func (q *sequenceRunner) keepJoined(st *seqStep, visits []visit) {
 	for i := len(q.here) - 1; i >= 0; i-- {
 		a := q.here[i]
 		for ; after > 0 && visits[after-1].time > a.time; after-- {
-			q.joiner.push(after-1, st.join.own(&pair{row: visits[after-1].rowAt}))
+			q.joiner.push(after-1, st.join.own(q.pairOf(visits[after-1], a)))
 		}
 		end := calendar.Add(a.time, st.gap)
 		found := end > q.now
-		for j := q.joiner.first(st.join.previous(&pair{previous: a.rowAt})); !found && j >= 0 && visits[j].time <= end; j = q.joiner.next[j] {
-			found = st.pair(&pair{visits[j].rowAt, a.rowAt})
+		for j := q.joiner.first(st.join.previous(q.pairOf(a, a))); !found && j >= 0 && visits[j].time <= end; j = q.joiner.next[j] {
+			found = st.pair(q.pairOf(visits[j], a))
 		}
 		if !found {
 			q.there = append(q.there, a)

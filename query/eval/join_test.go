@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -25,7 +26,7 @@ func TestJoined(t *testing.T) {
 	visits := func() []visit {
 		v := make([]visit, rng.IntN(30))
 		for i := range v {
-			v[i] = visit{rowAt{row: rng.IntN(1000)}, int64(rng.IntN(60)), 0}
+			v[i] = visit{time: int64(rng.IntN(60)), row: uint32(rng.IntN(1000))}
 		}
 		slices.SortFunc(v, func(a, b visit) int { return cmp.Compare(a.time, b.time) })
 		return v
@@ -33,8 +34,8 @@ func TestJoined(t *testing.T) {
 	for range 2000 {
 		here, there := visits(), visits()
 		st.gap = int64(rng.IntN(40))
-		plain := &sequenceRunner{sequence: sequence{now: int64(rng.IntN(90))}, here: slices.Clone(here)}
-		joined := &sequenceRunner{sequence: plain.sequence, here: slices.Clone(here)}
+		plain := &sequenceRunner{sequence: sequence{now: int64(rng.IntN(90))}, blocks: make([]*query.Block, 1), here: slices.Clone(here)}
+		joined := &sequenceRunner{sequence: plain.sequence, blocks: make([]*query.Block, 1), here: slices.Clone(here)}
 		if rng.IntN(2) == 0 {
 			plain.follow(st, there)
 			joined.followJoined(st, there)

@@ -1,6 +1,10 @@
 package eval
 
 import (
+	"cmp"
+	"math"
+	"slices"
+
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval/calendar"
 	"github.com/musterdb/muster/query/tree"
@@ -52,11 +56,24 @@ func (c *compiler) sequence(p *tree.Sequence) (plan, error) {
 			next.from = first.from + 1
 		}
 		seq.steps = append(seq.steps, next)
-		if !s.Absent {
+		if s.Absent {
+			seq.settle(next.gap)
+		} else {
 			previous = own
 		}
 	}
 	return seq, nil
+}
+
+// settle bounds the step the last `then not` is about: an event whose gap is not over cannot be chosen.
+func (q *sequence) settle(gap int64) {
+	about := &q.first
+	for k := range q.steps {
+		if !q.steps[k].absent {
+			about = &q.steps[k].step
+		}
+	}
+	about.to = min(about.to, calendar.Add(calendar.Add(q.now, 1), -gap))
 }
 
 // splitPrevious parts a condition into what looks at one event and what mentions previous.
@@ -89,58 +106,153 @@ func joined(args []tree.Pred) tree.Pred {
 	return &tree.And{Args: args}
 }
 
+// sequenceRunner answers sequences without previous by moments, which are sorted and compared as
+// numbers, and the others profile by profile.
 type sequenceRunner struct {
 	sequence
-	run         *run
-	scans       []*scan // the first step, then the others
+	run    *run
+	linked bool    // a step has a pair
+	scans  []*scan // the first step, then the others
+	found  []moments
+	order  []int // of scans
+
 	visits      [][]visit
+	blocks      []*query.Block // of the visits
 	sorter      visitSorter
+	at          []int
+	lanes       [][]visit
 	here, there []visit // events that can be chosen for the current and the next step
 	joiner      joiner
+	pair        pair
 }
 
 func (p sequence) bind(r *run) runner {
 	s := &sequenceRunner{sequence: p, run: r, scans: []*scan{p.first.bind(r)}}
 	for _, st := range p.steps {
 		s.scans = append(s.scans, st.step.bind(r))
+		s.linked = s.linked || st.pair != nil
 	}
-	s.visits = make([][]visit, len(s.scans))
+	n := len(s.scans)
+	s.found, s.order = make([]moments, n), make([]int, n)
+	s.visits, s.at, s.lanes = make([][]visit, n), make([]int, n), make([][]visit, n)
 	return s
 }
 
 func (q *sequenceRunner) cost(s *scope) float64 {
 	cost := 0.0
 	for _, sc := range q.scans {
-		cost += 20 * sc.cost(s.chunk)
+		cost += 5 * sc.cost(s.chunk)
+	}
+	if q.linked {
+		cost *= 4
 	}
 	return cost
 }
 
-func (q *sequenceRunner) eval(s *scope, cand, out []uint64) {
-	open := q.run.words(len(cand))
-	copy(open, cand)
-	for k, sc := range q.scans {
-		met := out
-		clear(met)
-		q.visits[k] = q.visits[k][:0]
-		sc.each(s.chunk, open, func(b *query.Block, rows []uint64) {
-			eachSelected(b, rows, func(i int) {
-				if pos := int(b.Pos[i]); has(open, pos) {
-					q.visits[k] = append(q.visits[k], visit{rowAt{b, i}, b.Time(i), b.Pos[i]})
-					set(met, pos)
-				}
-			})
-		})
-		if k == 0 || !q.steps[k-1].absent {
-			copy(open, met)
+// absent tells whether scan k is that of a `then not`.
+func (q *sequenceRunner) absent(k int) bool { return k > 0 && q.steps[k-1].absent }
+
+// arrange puts the scans in the order in which they are read: a profile needs all steps but those of
+// `then not`, so the cheapest of them goes first and leaves the others less to look at.
+func (q *sequenceRunner) arrange(chunk int) {
+	for k := range q.order {
+		q.order[k] = k
+	}
+	costs := func(k int) float64 {
+		if q.absent(k) {
+			return math.Inf(1)
 		}
+		return q.scans[k].cost(chunk)
+	}
+	slices.SortStableFunc(q.order, func(i, j int) int { return cmp.Compare(costs(i), costs(j)) })
+}
+
+func (q *sequenceRunner) eval(s *scope, cand, out []uint64) {
+	base, ok := momentBase(q.scans, s.chunk)
+	open, met := q.run.words(len(cand)), q.run.words(len(cand))
+	copy(open, cand)
+	q.arrange(s.chunk)
+	if q.linked || !ok {
+		open, met = q.look(s.chunk, open, met)
+		clear(out)
+		q.decide(open, out)
+	} else {
+		open, met = q.read(s.chunk, base, open, met)
+		clear(out)
+		q.choose(open, met, out)
+	}
+	q.run.give(open)
+	q.run.give(met)
+}
+
+// read gathers the moments of all steps. It returns who has those of all steps that are needed, and
+// who has some of the last step read.
+func (q *sequenceRunner) read(chunk int, base int64, open, met []uint64) (left, last []uint64) {
+	for _, k := range q.order {
 		if !anyBit(open) {
 			break
 		}
+		q.found[k].read(q.scans[k], chunk, base, open, met)
+		if !q.absent(k) {
+			open, met = met, open
+		}
 	}
-	clear(out)
-	q.decide(open, out)
-	q.run.give(open)
+	return open, met
+}
+
+// choose sets out to the profiles in open for whom any choice of moments makes the sequence.
+func (q *sequenceRunner) choose(open, met, out []uint64) {
+	if !anyBit(open) {
+		return
+	}
+	if len(q.steps) == 1 && q.steps[0].absent { // who has none of the step needs no look at times
+		for w := range out {
+			out[w] = open[w] &^ met[w]
+			open[w] &= met[w]
+		}
+	}
+	for k := range q.found {
+		q.found[k].sort(open)
+	}
+	here := q.found[0].keys
+	for k := range q.steps {
+		next, gap := q.found[k+1].keys, uint64(min(q.steps[k].gap, momentTime))
+		if q.steps[k].absent {
+			here = without(here, next, gap)
+		} else {
+			here = follow(here, next, gap)
+		}
+	}
+	for _, m := range here {
+		set(out, int(m>>momentBits))
+	}
+}
+
+// look gathers the visits of all steps of those in open, and returns who has those that are needed.
+func (q *sequenceRunner) look(chunk int, open, met []uint64) (left, spare []uint64) {
+	q.blocks = q.blocks[:0]
+	for _, k := range q.order {
+		if !anyBit(open) {
+			break
+		}
+		clear(met)
+		visits := q.visits[k][:0]
+		q.scans[k].each(chunk, open, func(b *query.Block, rows []uint64) {
+			block := uint32(len(q.blocks))
+			q.blocks = append(q.blocks, b)
+			eachSelected(b, rows, func(i int) {
+				if p := b.Pos[i]; has(open, int(p)) {
+					visits = append(visits, visit{b.Time(i), block, uint32(i), p})
+					set(met, int(p))
+				}
+			})
+		})
+		q.visits[k] = visits
+		if !q.absent(k) {
+			open, met = met, open
+		}
+	}
+	return open, met
 }
 
 // decide goes through the profiles in order, with the visits of each step in step.
@@ -149,22 +261,19 @@ func (q *sequenceRunner) decide(open, out []uint64) {
 		return
 	}
 	for k := range q.visits {
+		q.visits[k] = slices.DeleteFunc(q.visits[k], func(v visit) bool { return !has(open, int(v.pos)) })
 		q.sorter.sort(&q.visits[k])
+		q.at[k] = 0
 	}
-	at := make([]int, len(q.visits))
-	lanes := make([][]visit, len(q.visits))
 	eachBit(open, func(pos int) {
 		for k, v := range q.visits {
-			for at[k] < len(v) && int(v[at[k]].pos) < pos {
-				at[k]++
+			from := q.at[k]
+			for q.at[k] < len(v) && int(v[q.at[k]].pos) == pos {
+				q.at[k]++
 			}
-			from := at[k]
-			for at[k] < len(v) && int(v[at[k]].pos) == pos {
-				at[k]++
-			}
-			lanes[k] = v[from:at[k]]
+			q.lanes[k] = v[from:q.at[k]]
 		}
-		if q.fits(lanes) {
+		if q.fits(q.lanes) {
 			set(out, pos)
 		}
 	})
@@ -194,6 +303,13 @@ func (q *sequenceRunner) fits(lanes [][]visit) bool {
 	return true
 }
 
+// pairOf makes the pair a condition looks at, which lives until the next.
+func (q *sequenceRunner) pairOf(v, previous visit) *pair {
+	q.pair.row = rowAt{q.blocks[v.block], int(v.row)}
+	q.pair.previous = rowAt{q.blocks[previous.block], int(previous.row)}
+	return &q.pair
+}
+
 // follow replaces the chosen events by those of the next step that can come after one of them.
 func (q *sequenceRunner) follow(st *seqStep, visits []visit) {
 	q.there = q.there[:0]
@@ -203,7 +319,7 @@ func (q *sequenceRunner) follow(st *seqStep, visits []visit) {
 			before++
 		}
 		for j := before - 1; j >= 0 && v.time <= calendar.Add(q.here[j].time, st.gap); j-- {
-			if st.pair == nil || st.pair(&pair{v.rowAt, q.here[j].rowAt}) {
+			if st.pair == nil || st.pair(q.pairOf(v, q.here[j])) {
 				q.there = append(q.there, v)
 				break
 			}
@@ -223,7 +339,7 @@ func (q *sequenceRunner) keepWithout(st *seqStep, visits []visit) {
 		}
 		found := end > q.now
 		for j := after; !found && j < len(visits) && visits[j].time <= end; j++ {
-			found = st.pair == nil || st.pair(&pair{visits[j].rowAt, a.rowAt})
+			found = st.pair == nil || st.pair(q.pairOf(visits[j], a))
 		}
 		if !found {
 			kept = append(kept, a)

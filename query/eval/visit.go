@@ -7,10 +7,11 @@ import (
 )
 
 // visit is a row of a profile, when the rows of a chunk are put in order by profile and time.
+// It names its row by numbers: sorting pointers would have the collector look on.
 type visit struct {
-	rowAt
-	time int64
-	pos  uint16
+	time       int64
+	block, row uint32
+	pos        uint16
 }
 
 // visitSorter sorts visits by position, then time. It keeps its buffers.
