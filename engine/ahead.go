@@ -128,9 +128,7 @@ func (x *textAhead) guess() {
 		return
 	}
 	code := x.code - 1
-	if x.at = 0; code%dictBlockCodes > 0 {
-		x.at = (*x.dict.blocks.Load())[code/dictBlockCodes].ends[code%dictBlockCodes-1]
-	}
+	x.at = (*x.dict.blocks.Load())[code/dictBlockCodes].start(code % dictBlockCodes)
 }
 
 // settle drops a code that was guessed wrong: of another text with nearly the same hash.
@@ -140,7 +138,7 @@ func (x *textAhead) settle() {
 	}
 	code := x.code - 1
 	b := (*x.dict.blocks.Load())[code/dictBlockCodes]
-	if end := b.ends[code%dictBlockCodes]; int(end-x.at) != len(x.text) || string(b.bytes[x.at:end]) != x.text {
+	if end := b.end(code % dictBlockCodes); int(end-x.at) != len(x.text) || string(b.bytes[x.at:end]) != x.text {
 		x.code = 0
 	}
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"sync/atomic"
 	"unsafe"
 
@@ -16,10 +17,28 @@ const dictBlockCodes = 1024
 // MaxValueBytes is the length of the longest string or list a column holds; longer ones are missing.
 const MaxValueBytes = 1 << 16
 
-// dictBlock is the values of up to 1,024 codes: value i of the block is bytes[ends[i-1]:ends[i]].
+// dictBlock is the values of up to 1,024 codes: value i of the block is bytes[ends[i-1]:ends[i]]. A full
+// block of less than 64 KiB has its ends in two bytes each.
 type dictBlock struct {
 	ends  []uint32
+	short []uint16 // in place of ends
 	bytes []byte
+}
+
+// start returns where value i of the block begins.
+func (b *dictBlock) start(i uint32) uint32 {
+	if i == 0 {
+		return 0
+	}
+	return b.end(i - 1)
+}
+
+// end returns where value i of the block ends.
+func (b *dictBlock) end(i uint32) uint32 {
+	if b.short != nil {
+		return uint32(b.short[i])
+	}
+	return b.ends[i]
 }
 
 // Dictionary gives strings or lists dense codes in order of first appearance. It only grows. One
@@ -47,11 +66,8 @@ func (d *Dictionary) Len() int { return int(d.n.Load()) }
 func (d *Dictionary) bytes(code uint32) []byte {
 	b := (*d.blocks.Load())[code/dictBlockCodes]
 	i := code % dictBlockCodes
-	from := uint32(0)
-	if i > 0 {
-		from = b.ends[i-1]
-	}
-	return b.bytes[from:b.ends[i]:b.ends[i]]
+	from, end := b.start(i), b.end(i)
+	return b.bytes[from:end:end]
 }
 
 // text returns a code's stored form as a string. REQUIRES: code < Len().
@@ -91,10 +107,7 @@ func (d *Dictionary) add(text string, hash uint64) uint32 {
 	code := d.n.Load()
 	b := d.room(code, len(text))
 	i := code % dictBlockCodes
-	from := uint32(0)
-	if i > 0 {
-		from = b.ends[i-1]
-	}
+	from := b.start(i)
 	copy(b.bytes[from:], text)
 	b.ends[i] = from + uint32(len(text))
 	d.n.Store(code + 1)
@@ -110,7 +123,7 @@ func (d *Dictionary) room(code uint32, n int) *dictBlock {
 	last := int(code / dictBlockCodes)
 	if last == len(blocks) {
 		if last > 0 {
-			d.replace(blocks, last-1, dictBlockCodes, int(blocks[last-1].ends[dictBlockCodes-1]))
+			d.publish(blocks, last-1, blocks[last-1].full())
 			blocks = *d.blocks.Load()
 		}
 		ends, size := dictBlockCodes, 0
@@ -119,15 +132,12 @@ func (d *Dictionary) room(code uint32, n int) *dictBlock {
 		} else {
 			size = len(blocks[last-1].bytes) + 64 // about what the block before it needed
 		}
-		grown := append(append(make([]*dictBlock, 0, last+1), blocks...), &dictBlock{make([]uint32, ends), make([]byte, max(size, n, 64))})
+		grown := append(append(make([]*dictBlock, 0, last+1), blocks...), &dictBlock{ends: make([]uint32, ends), bytes: make([]byte, max(size, n, 64))})
 		d.blocks.Store(&grown)
 		return grown[last]
 	}
 	b := blocks[last]
-	used := 0
-	if i > 0 {
-		used = int(b.ends[i-1])
-	}
+	used := int(b.start(uint32(i)))
 	if i < len(b.ends) && used+n <= len(b.bytes) {
 		return b
 	}
@@ -143,9 +153,28 @@ func (d *Dictionary) room(code uint32, n int) *dictBlock {
 
 // replace publishes a copy of a block with other room.
 func (d *Dictionary) replace(blocks []*dictBlock, i, ends, size int) *dictBlock {
-	b := &dictBlock{make([]uint32, ends), make([]byte, size)}
+	b := &dictBlock{ends: make([]uint32, ends), bytes: make([]byte, size)}
 	copy(b.ends, blocks[i].ends)
 	copy(b.bytes, blocks[i].bytes)
+	return d.publish(blocks, i, b)
+}
+
+// full returns a copy of a block that has all its values, without room for more.
+func (b *dictBlock) full() *dictBlock {
+	size := b.end(dictBlockCodes - 1)
+	copied := &dictBlock{ends: b.ends, bytes: append(make([]byte, 0, size), b.bytes[:size]...)}
+	if size > math.MaxUint16 {
+		return copied
+	}
+	copied.ends, copied.short = nil, make([]uint16, dictBlockCodes)
+	for i, end := range b.ends {
+		copied.short[i] = uint16(end)
+	}
+	return copied
+}
+
+// publish puts a block into the place of another.
+func (d *Dictionary) publish(blocks []*dictBlock, i int, b *dictBlock) *dictBlock {
 	replaced := append([]*dictBlock(nil), blocks...)
 	replaced[i] = b
 	d.blocks.Store(&replaced)
@@ -155,7 +184,7 @@ func (d *Dictionary) replace(blocks []*dictBlock, i, ends, size int) *dictBlock 
 func (d *Dictionary) memory() int64 {
 	bytes := d.index.memory()
 	for _, b := range *d.blocks.Load() {
-		bytes += int64(56 + 4*cap(b.ends) + cap(b.bytes))
+		bytes += int64(80 + 4*cap(b.ends) + 2*cap(b.short) + cap(b.bytes))
 	}
 	return bytes
 }

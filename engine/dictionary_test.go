@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -15,7 +16,13 @@ import (
 func TestDictionary(t *testing.T) {
 	const values = 50_000
 	d := newDictionary(tree.StringType)
-	text := func(i int) string { return fmt.Sprintf("value-%d-%s", i, "long enough to fill blocks"[:i%26]) }
+	text := func(i int) string {
+		s := fmt.Sprintf("value-%d-%s", i, "long enough to fill blocks"[:i%26])
+		if i/10_000 == 2 {
+			s += strings.Repeat("x", 80) // blocks of more than 64 KiB
+		}
+		return s
+	}
 	var readers sync.WaitGroup
 	stop := make(chan struct{})
 	for range 2 {
@@ -52,6 +59,11 @@ func TestDictionary(t *testing.T) {
 	for i := range values {
 		if code, ok := d.Find(tree.Str(text(i))); !ok || code != uint32(i) || d.Value(code).Str != text(i) {
 			t.Fatalf("code of %q is %d, %v", text(i), code, ok)
+		}
+	}
+	for i, b := range *d.blocks.Load() {
+		if full := i < values/dictBlockCodes; (b.short != nil) != (full && len(b.bytes) < 1<<16) {
+			t.Fatalf("block %d of %d bytes: short ends %t", i, len(b.bytes), b.short != nil)
 		}
 	}
 	if _, ok := d.Find(tree.Str("another")); ok {
