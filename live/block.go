@@ -154,17 +154,27 @@ func (h *head) places(fn func(enter bool, ordinal uint32)) error {
 	return nil
 }
 
-// profiles calls fn with the id of each profile of a piece, exits first. Ids alias the block.
-func (h *head) profiles(fn func(n int, enter bool, id string) bool) error {
-	for range h.exits + h.enters {
-		h.rest.Varint()
-	}
-	for i := range h.exits + h.enters {
-		if !fn(h.n+i, i >= h.exits, h.rest.String()) {
-			return h.rest.Err()
+// inside is a place in a piece: before its profile of this number, with so many bytes left. The zero
+// inside is its beginning.
+type inside struct{ profile, left int }
+
+// profiles calls fn with the id of each profile of a piece from a place on, exits first, until it returns
+// false, and returns the place before that one. Ids alias the block.
+func (h *head) profiles(from inside, fn func(n int, enter bool, id string) bool) (inside, error) {
+	if from.profile > 0 {
+		h.rest.Take(h.rest.Len() - from.left)
+	} else {
+		for range h.exits + h.enters {
+			h.rest.Varint()
 		}
 	}
-	return h.rest.Done()
+	for i := from.profile; i < h.exits+h.enters; i++ {
+		left := h.rest.Len()
+		if !fn(h.n+i, i >= h.exits, h.rest.String()) {
+			return inside{i, left}, h.rest.Err()
+		}
+	}
+	return inside{}, h.rest.Done()
 }
 
 // loadBlock makes a block of bytes out of the store.

@@ -28,6 +28,7 @@ type reader struct {
 	pos     Position
 	number  uint64 // of the block it is in
 	off     int    // of the piece that pos is in or before
+	within  inside // that piece: reading it a few profiles at a time must not cost their square
 	names   int    // names met below off
 	located bool
 	loaded  *block // blocks[number], read back
@@ -57,6 +58,7 @@ func (r *reader) look() (v sight, none bool, err error) {
 		// The last block that begins at or before pos.
 		i := sort.Search(len(blocks), func(i int) bool { return r.pos.less(blocks[i].first) })
 		r.number, r.off, r.names, r.loaded, r.located = s.mu.base+uint64(max(i-1, 0)), 0, 0, nil, true
+		r.within = inside{}
 	}
 	i := int(r.number - s.mu.base)
 	if i >= len(blocks) {
@@ -112,15 +114,15 @@ func (r *reader) read(limit int, out []Item) ([]Item, error) {
 				return out, err
 			}
 		} else if v.sealed {
-			r.off = len(v.data)
+			r.off, r.within = len(v.data), inside{}
 		} else {
-			r.off, r.names = len(v.data), len(v.segments)
+			r.off, r.names, r.within = len(v.data), len(v.segments), inside{}
 		}
 		limit -= len(out) - before
 		switch {
 		case !done:
 		case v.sealed:
-			r.number, r.off, r.names, r.loaded = r.number+1, 0, 0, nil
+			r.number, r.off, r.names, r.loaded, r.within = r.number+1, 0, 0, nil, inside{}
 			if v.last {
 				r.pos = after(v.head)
 			} else if r.pos.less(v.end) {
@@ -138,8 +140,8 @@ func (r *reader) read(limit int, out []Item) ([]Item, error) {
 func (r *reader) scan(v *sight, limit int, out []Item) (_ []Item, done bool, err error) {
 	code := slices.Index(v.segments, r.segment)
 	s := scanner{data: v.data, off: r.off, segments: r.names}
-	for {
-		r.off, r.names = s.off, s.segments
+	for within := r.within; ; within = (inside{}) {
+		r.off, r.names, r.within = s.off, s.segments, within
 		h, ok, err := s.next()
 		if err != nil || !ok {
 			return out, true, err
@@ -148,7 +150,7 @@ func (r *reader) scan(v *sight, limit int, out []Item) (_ []Item, done bool, err
 			continue
 		}
 		full := false
-		err = h.profiles(func(n int, enter bool, id string) bool {
+		r.within, err = h.profiles(within, func(n int, enter bool, id string) bool {
 			at := Position{h.seq, n}
 			if at.less(r.pos) || id == "" {
 				return true

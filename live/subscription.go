@@ -176,11 +176,14 @@ func (s *Subscription) Next(ctx context.Context, limit int, idle time.Duration) 
 	}
 }
 
+// shareFloor is what a shard may tell at least before the next one: looking for more costs something.
+const shareFloor = 16
+
 // read takes what there is, of all shards in turn, so that none keeps the others waiting.
 func (s *Subscription) read(limit int) (Batch, error) {
 	batch := Batch{Start: s.cursor.Clone()}
 	s.items = s.items[:0]
-	share := max(1, (limit+len(s.readers)-1)/len(s.readers))
+	share := max(shareFloor, (limit+len(s.readers)-1)/len(s.readers))
 	var err error
 	for more := true; more && len(s.items) < limit; {
 		more = false

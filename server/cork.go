@@ -18,21 +18,22 @@ const sendBuffer = 64 << 10
 // leave in one system call. One goroutine corks; any may write.
 type corkedConn struct {
 	net.Conn
+	rooms       *sync.Pool // of *[]byte, for what is held
 	interrupted atomic.Bool
 	deadline    time.Time // of the next Write; whoever sets it writes next, by the lock of websocket.Conn
 
 	mu struct {
-		sync.Mutex // held while a Write waits
-		corked     bool
-		held       []byte
-		broken     error // a message was written in part: nothing can follow it
+		sync.Mutex         // held while a Write waits
+		held       *[]byte // nil unless corked
+		broken     error   // a message was written in part: nothing can follow it
 	}
 }
 
 // corkingWriter gives away its connection as a corkedConn.
 type corkingWriter struct {
 	http.ResponseWriter
-	conn *corkedConn
+	rooms *sync.Pool
+	conn  *corkedConn
 }
 
 // Hijack implements http.Hijacker.
@@ -48,7 +49,7 @@ func (w *corkingWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetWriteBuffer(sendBuffer) // without it the stream works as well
 	}
-	w.conn = &corkedConn{Conn: conn}
+	w.conn = &corkedConn{Conn: conn, rooms: w.rooms}
 	return w.conn, buffers, nil
 }
 
@@ -67,8 +68,8 @@ func (c *corkedConn) Write(b []byte) (int, error) {
 	if c.mu.broken != nil {
 		return 0, c.mu.broken
 	}
-	if c.mu.corked {
-		c.mu.held = append(c.mu.held, b...)
+	if c.mu.held != nil {
+		*c.mu.held = append(*c.mu.held, b...)
 		return len(b), nil
 	}
 	if err := c.Conn.SetWriteDeadline(deadline); err != nil {
@@ -81,28 +82,32 @@ func (c *corkedConn) Write(b []byte) (int, error) {
 func (c *corkedConn) Cork() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.mu.corked = true
+	if c.mu.held, _ = c.rooms.Get().(*[]byte); c.mu.held == nil {
+		c.mu.held = new([]byte)
+	}
 }
 
-// keptBuffer is the size up to which the room of what was held is kept for the next time.
-const keptBuffer = 2 << 10
+// keptRoom is the size up to which room is kept for the next one who corks.
+const keptRoom = 64 << 10
 
 // Uncork writes what was held.
 func (c *corkedConn) Uncork(deadline time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.mu.corked = false
 	held := c.mu.held
-	if c.mu.held = held[:0]; cap(held) > keptBuffer {
-		c.mu.held = nil
-	}
+	c.mu.held = nil
+	defer func() {
+		if *held = (*held)[:0]; cap(*held) <= keptRoom {
+			c.rooms.Put(held)
+		}
+	}()
 	if err := c.Conn.SetWriteDeadline(deadline); err != nil {
 		return err
 	}
 	if c.interrupted.Load() { // before the deadline was set: it would undo that
 		return net.ErrClosed
 	}
-	n, err := c.Conn.Write(held)
+	n, err := c.Conn.Write(*held)
 	if n > 0 {
 		c.mu.broken = err
 	}

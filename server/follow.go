@@ -145,9 +145,11 @@ func appendProfiles(b []byte, members []member, fields bool) []byte {
 
 // changeTexts renders the changes of a batch, one text each; cohort-batch is one for all.
 func changeTexts(sub *subscription, batch *fed) [][]byte {
+	// One piece of memory for all: a text is its cursor, an id, and about 160 bytes around them.
+	room := make([]byte, 0, len(batch.changes)*(240+len(batch.cursor)+len(sub.id)+len(sub.segment)))
 	begin := func(op string) []byte {
-		b := append([]byte(`{"op":"`), op...)
-		b = append(b, `","id":`...)
+		b := append(room[len(room):], `{"op":"`...)
+		b = append(append(b, op...), `","id":`...)
 		return append(render.AppendString(b, sub.id), ',')
 	}
 	if sub.format == render.CohortBatch {
@@ -174,6 +176,9 @@ func changeTexts(sub *subscription, batch *fed) [][]byte {
 			b = append(append(append(b, `,"cursor":"`...), change.Cursor...), '"')
 		}
 		texts[i] = append(b, '}')
+		if end := len(room) + len(texts[i]); end <= cap(room) { // else it has a piece of its own
+			room = room[:end]
+		}
 	}
 	return texts
 }

@@ -40,6 +40,7 @@ type Server struct {
 	streams      *streams
 	hooks        atomic.Pointer[webhook.Hooks]
 	writeBuffers sync.Pool // of gorilla's
+	corkRooms    sync.Pool // of *[]byte: what streams write at once
 	idPrefix     string
 	idCounter    atomic.Uint64
 }

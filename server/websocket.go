@@ -55,7 +55,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (socket, error)
 		HandshakeTimeout: s.cfg.HeaderTimeout, ReadBufferSize: 1024, WriteBufferSize: 4096, WriteBufferPool: &s.writeBuffers,
 		Subprotocols: []string{streamProtocol}, CheckOrigin: s.sameOrigin,
 	}
-	hijacked := &corkingWriter{ResponseWriter: w}
+	hijacked := &corkingWriter{ResponseWriter: w, rooms: &s.corkRooms}
 	conn, err := u.Upgrade(hijacked, r, nil)
 	if err != nil {
 		return nil, err
