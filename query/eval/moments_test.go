@@ -4,70 +4,85 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/musterdb/muster/query"
 )
 
-// TestMomentsSort drops the moments of profiles that are out and puts the others in order, as sorting does.
+// TestMomentsSort holds the counting sort against comparing, with rows in and out of order.
 func TestMomentsSort(t *testing.T) {
-	for seed := range uint64(300) {
-		rng := rand.New(rand.NewPCG(seed, 3))
-		profiles, span := 1+rng.IntN(query.ChunkSize), 1+rng.Int64N(momentTime)
-		open := make([]uint64, query.ChunkSize/64)
-		for w := range open {
-			open[w] = rng.Uint64() | rng.Uint64()
-		}
+	seed := uint64(time.Now().UnixNano())
+	rng := rand.New(rand.NewPCG(seed, 2))
+	for range 60 {
+		profiles, rows, span := 1+rng.IntN(query.ChunkSize), rng.IntN(5000), 1+rng.Int64N(1<<20)
 		var m moments
+		var open query.Bits
+		for p := range profiles {
+			if rng.IntN(3) > 0 {
+				open.Set(uint16(p))
+			}
+		}
 		var want []uint64
-		for range rng.IntN(4000) {
-			pos := rng.IntN(profiles)
-			k := uint64(pos)<<momentBits | uint64(rng.Int64N(span))
+		for i := range rows {
+			p, at := rng.IntN(profiles), rng.Int64N(span)
+			if rng.IntN(4) > 0 { // mostly as leaves have them
+				at = int64(i)
+			}
+			k := uint64(p)<<momentBits | uint64(at)
 			m.keys = append(m.keys, k)
-			if has(open, pos) {
+			if open.Has(uint16(p)) {
 				want = append(want, k)
 			}
 		}
-		if rng.IntN(3) == 0 { // as one leaf has them
-			slices.Sort(m.keys)
-		}
 		slices.Sort(want)
-		m.sort(open)
-		if !slices.Equal(m.keys, want) {
-			t.Fatalf("seed %d: %d moments are not in order, want %d", seed, len(m.keys), len(want))
+		if m.sort(open[:]); !slices.Equal(m.keys, want) {
+			t.Fatalf("seed %d: %d rows of %d profiles are not sorted as comparing does", seed, rows, profiles)
 		}
 	}
 }
 
-// TestMomentsFollow compares both steps with a look at all pairs.
-func TestMomentsFollow(t *testing.T) {
-	for seed := range uint64(2000) {
-		rng := rand.New(rand.NewPCG(seed, 4))
-		some := func() []uint64 {
-			keys := make([]uint64, rng.IntN(40))
-			for i := range keys {
-				keys[i] = rng.Uint64N(4)<<momentBits | rng.Uint64N(50)
+// TestMomentsChoice holds follow and without against the ways that look at every pair of visits.
+func TestMomentsChoice(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	rng := rand.New(rand.NewPCG(seed, 3))
+	times := func() []visit {
+		v := make([]visit, rng.IntN(12))
+		for i := range v {
+			v[i].time = rng.Int64N(40)
+		}
+		sortByTime(v)
+		return v
+	}
+	keysOf := func(pos int, visits []visit) (keys []uint64) {
+		for _, v := range visits {
+			keys = append(keys, uint64(pos)<<momentBits|uint64(v.time))
+		}
+		return keys
+	}
+	for range 3000 {
+		st := &seqStep{gap: rng.Int64N(50)}
+		if rng.IntN(10) == 0 {
+			st.gap = momentTime
+		}
+		absent := rng.IntN(2) == 0
+		var here, next, want []uint64
+		for _, pos := range []int{0, 1, 7, query.ChunkSize - 1} {
+			a, b := times(), times()
+			here, next = append(here, keysOf(pos, a)...), append(next, keysOf(pos, b)...)
+			slow := &sequenceRunner{sequence: sequence{now: 1 << 50}, here: a}
+			if absent {
+				slow.keepWithout(st, b)
+			} else {
+				slow.follow(st, b)
 			}
-			slices.Sort(keys)
-			return keys
+			want = append(want, keysOf(pos, slow.here)...)
 		}
-		here, next, gap := some(), some(), rng.Uint64N(30)
-		after := func(a, b uint64) bool { return a>>momentBits == b>>momentBits && a < b && b-a <= gap }
-		var followed, alone []uint64
-		for _, b := range next {
-			if slices.ContainsFunc(here, func(a uint64) bool { return after(a, b) }) {
-				followed = append(followed, b)
-			}
+		fast := follow
+		if absent {
+			fast = without
 		}
-		for _, a := range here {
-			if !slices.ContainsFunc(next, func(b uint64) bool { return after(a, b) }) {
-				alone = append(alone, a)
-			}
-		}
-		if got := without(slices.Clone(here), next, gap); !slices.Equal(got, alone) {
-			t.Fatalf("seed %d: without gives %x, want %x", seed, got, alone)
-		}
-		if got := follow(here, next, gap); !slices.Equal(got, followed) {
-			t.Fatalf("seed %d: follow gives %x, want %x", seed, got, followed)
+		if got := fast(slices.Clone(here), slices.Clone(next), uint64(st.gap)); !slices.Equal(got, want) {
+			t.Fatalf("seed %d: absent %v within %d: %x then %x: %x, want %x", seed, absent, st.gap, here, next, got, want)
 		}
 	}
 }
