@@ -27,13 +27,15 @@ type historian struct {
 	behind  int64  // bytes of entries since the last sync
 }
 
-// historyTask is an entry of messages with what became of them, or a request to sync up to seq.
+// historyTask is an entry of messages with what became of them, or a request: to sync up to seq, or to tell
+// when what came before can be read.
 type historyTask struct {
 	seq      uint64
 	entry    []byte
 	outcomes []engine.Outcome
 	bytes    int64
 	synced   chan error // of a request; capacity 1
+	written  bool       // the request is satisfied when what came before is written
 }
 
 // syncHistory is how many bytes of entries are written between two syncs.
@@ -75,7 +77,15 @@ func (h *historian) put(ctx context.Context, task historyTask) error {
 
 // sync waits until everything put so far is durable.
 func (h *historian) sync(ctx context.Context, seq uint64) error {
-	task := historyTask{seq: seq, synced: make(chan error, 1)}
+	return h.request(ctx, historyTask{seq: seq, synced: make(chan error, 1)})
+}
+
+// await waits until everything put so far can be read: who was told that a message is taken finds it.
+func (h *historian) await(ctx context.Context) error {
+	return h.request(ctx, historyTask{written: true, synced: make(chan error, 1)})
+}
+
+func (h *historian) request(ctx context.Context, task historyTask) error {
 	select {
 	case h.queue <- task:
 	case <-h.done:
@@ -98,7 +108,11 @@ func (h *historian) run(ctx context.Context) {
 	for {
 		select {
 		case task := <-h.queue:
-			if task.synced != nil {
+			switch {
+			case task.written:
+				task.synced <- nil
+				continue
+			case task.synced != nil:
 				task.synced <- h.settle(task.seq)
 				continue
 			}

@@ -59,3 +59,45 @@ func TestHistorianSyncs(t *testing.T) {
 		t.Errorf("synced %v, want %v", store.synced, want)
 	}
 }
+
+// slowHistory lets every Append wait.
+type slowHistory struct {
+	syncedHistory
+	proceed chan struct{}
+}
+
+func (h *slowHistory) Append(seq uint64, records []Record) error {
+	<-h.proceed
+	return h.syncedHistory.Append(seq, records)
+}
+
+// TestHistorianAwaits: what was put before is written when await returns, and nothing is synced for it.
+func TestHistorianAwaits(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	store := &slowHistory{proceed: make(chan struct{})}
+	h := newHistorian(ctx, store, 8<<20, slog.New(slog.DiscardHandler))
+	entry := engine.EncodeMessages(1, 7, []engine.Message{{Kind: engine.Track, UserID: "u", MessageID: "m", Context: make([]byte, 1<<20)}})
+	if err := h.put(ctx, historyTask{seq: 1, entry: entry, outcomes: []engine.Outcome{{Status: engine.Accepted}}}); err != nil {
+		t.Fatal(err)
+	}
+	awaited := make(chan error, 1)
+	go func() { awaited <- h.await(ctx) }()
+	impatient, stop := context.WithCancel(ctx)
+	stop()
+	if err := h.await(impatient); err == nil {
+		t.Error("await does not end with its context")
+	}
+	select {
+	case err := <-awaited:
+		t.Errorf("await returned before anything was written: %v", err)
+	default:
+	}
+	close(store.proceed)
+	if err := <-awaited; err != nil || len(store.appended) != 1 || len(store.synced) != 0 {
+		t.Errorf("%v, appended %v, synced %v", err, store.appended, store.synced)
+	}
+	cancel()
+	if err := h.close(); err != nil {
+		t.Fatal(err)
+	}
+}

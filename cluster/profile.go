@@ -5,7 +5,10 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/wire"
@@ -63,6 +66,9 @@ func (n *Node) Timeline(ctx context.Context, id, before string, limit int) (mess
 		return nil, "", err
 	}
 	sources := n.timelineSources(about)
+	if err := n.awaitHistory(ctx, sources); err != nil {
+		return nil, "", err
+	}
 	if err := resume(sources, before); err != nil {
 		return nil, "", err
 	}
@@ -86,6 +92,27 @@ func (n *Node) Timeline(ctx context.Context, id, before string, limit int) (mess
 		return messages, "", err
 	}
 	return messages, pause(sources), nil
+}
+
+// historyWait is how long a reader waits for a history that lags, since the disk refuses or is slow.
+const historyWait = 5 * time.Second
+
+// awaitHistory waits until the histories have every message that was acknowledged.
+func (n *Node) awaitHistory(ctx context.Context, sources []*source) error {
+	limited, cancel := context.WithTimeout(ctx, historyWait)
+	defer cancel()
+	for i, s := range sources {
+		if slices.ContainsFunc(sources[:i], func(before *source) bool { return before.shard == s.shard }) {
+			continue
+		}
+		if err := n.shards[s.shard].historian.await(limited); err != nil {
+			if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+				return &Temporary{Error{code: "history_incomplete", text: "the history waits for the disk"}, time.Second}
+			}
+			return err
+		}
+	}
+	return nil
 }
 
 func (n *Node) timelineSources(about *engine.About) []*source {
