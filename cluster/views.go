@@ -13,10 +13,17 @@ type views struct {
 	sets *sets // of the statement; nil: none
 }
 
+// takeViews takes those views first that are there at once: a shard in the middle of an entry lets wait for
+// milliseconds, and until then others may be too.
 func (n *Node) takeViews() *views {
 	v := &views{all: make([]*engine.View, len(n.shards)), now: n.config.Clock().UnixMilli()}
 	for i, s := range n.shards {
-		v.all[i] = s.state.Load().View()
+		v.all[i] = s.state.Load().TryView()
+	}
+	for i, s := range n.shards {
+		if v.all[i] == nil {
+			v.all[i] = s.state.Load().View()
+		}
 		v.now = max(v.now, v.all[i].Time())
 	}
 	return v

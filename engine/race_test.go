@@ -58,3 +58,25 @@ func TestViewsBesideApply(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A view that is tried is there at once or not at all.
+func TestTryView(t *testing.T) {
+	s, log := newTestShard(t), newScript(3, 200)
+	mustApply(t, s, 4, log.step(nil))
+	s.mu.Lock() // as Apply does
+	if v := s.TryView(); v != nil {
+		t.Error("a view of a shard that is busy")
+	}
+	s.mu.Unlock()
+	v, w := s.TryView(), s.View()
+	if v == nil || v.Seq() != w.Seq() || v.Hash() != w.Hash() {
+		t.Fatal("no view, or another one")
+	}
+	before := describeView(v)
+	mustApply(t, s, 5, log.step(nil))
+	if !slices.Equal(before, describeView(v)) {
+		t.Error("the view changed")
+	}
+	v.Release()
+	w.Release()
+}

@@ -20,11 +20,25 @@ type View struct {
 
 var _ query.Source = (*View)(nil)
 
-// View returns the state as of now, in microseconds. It must be released; while it lives, pages that
-// are written are copied first.
+// View returns the state as of now, in microseconds, but not before an entry is applied that is being
+// applied. It must be released; while it lives, pages that are written are copied first.
 func (s *Shard) View() *View {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.viewLocked()
+}
+
+// TryView is View, or nil where that would have to wait: whoever views many shards waits for the busy
+// ones last.
+func (s *Shard) TryView() *View {
+	if !s.mu.TryLock() {
+		return nil
+	}
+	defer s.mu.Unlock()
+	return s.viewLocked()
+}
+
+func (s *Shard) viewLocked() *View {
 	if s.merged {
 		s.root.merges = s.machine.AppendState(nil)
 		s.merged = false
