@@ -240,23 +240,7 @@ func (s *Shard) Memory() []MemoryLine {
 			add("lists", l.memory())
 		}
 	}
-	for _, x := range r.segments {
-		if x != nil {
-			for _, m := range x.members {
-				add("memberships", m.memory())
-			}
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.live != nil {
-		m := s.live.tracker.Memory()
-		add("live rows", m.Rows)
-		add("live queue", m.Queue)
-		add("live definitions", m.Others)
-		add("live index", s.live.indexMemory())
-	}
-	return lines
+	return append(lines, s.liveMemory(r)...)
 }
 
 func (s *series) leafMemory() (bytes int64) {

@@ -12,7 +12,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-var denseRuns = flag.Int("live-dense", 6, "random runs in which much happens to few profiles")
+var denseRuns = flag.Int("live-dense", 4, "random runs in which much happens to few profiles")
 
 // denseRun is few profiles to which much happens within the windows of many segments: every edge
 // passes, sequences overlap, events come late, doubled and stamped ahead.
@@ -148,7 +148,7 @@ func (r *denseRun) play() {
 	for range 12 {
 		r.define()
 	}
-	for step := range 150 {
+	for step := range 120 {
 		r.now += []int64{1, 100, 1000, 5000, 30_000}[r.rng.IntN(5)]
 		batch := make([]Message, r.rng.IntN(5))
 		for i := range batch {

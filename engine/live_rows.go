@@ -100,10 +100,10 @@ func (x *tailReading) memory() int64 {
 // Rows implements member.Host.
 func (l *live) Rows(ordinal, event uint32, from, to int64, into []member.Row) []member.Row {
 	s := l.s.root.series(event, int(ordinal>>query.ChunkBits))
-	if s == nil || s.max < from || s.min > to || from > to {
+	pos := uint16(ordinal)
+	if s == nil || s.max < from || s.min > to || from > to || !s.ever.has(pos) {
 		return into
 	}
-	pos := uint16(ordinal)
 	for _, t := range [...]*tail{s.main, s.late} {
 		if t == nil || t.max < from || t.min > to {
 			continue
@@ -113,9 +113,6 @@ func (l *live) Rows(ordinal, event uint32, from, to int64, into []member.Row) []
 				into = append(into, member.Row{At: at, Block: &t.live.block, Row: int(row - 1)})
 			}
 		}
-	}
-	if !s.ever.has(pos) {
-		return into
 	}
 	first := sort.Search(len(s.leaves), func(i int) bool { return s.leaves[i].block.Max >= from })
 	for _, leaf := range s.leaves[first:] {
@@ -131,6 +128,28 @@ func (l *live) Rows(ordinal, event uint32, from, to int64, into []member.Row) []
 		}
 	}
 	return into
+}
+
+// liveMemory is what live segments take: r is a view's, the rest is read under the lock.
+func (s *Shard) liveMemory(r *root) []MemoryLine {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.live == nil {
+		return nil
+	}
+	members := int64(0)
+	for _, x := range r.segments {
+		if x != nil {
+			for _, set := range x.members {
+				members += set.memory()
+			}
+		}
+	}
+	m := s.live.tracker.Memory()
+	return []MemoryLine{
+		{Name: "memberships", Bytes: members}, {Name: "live rows", Bytes: m.Rows}, {Name: "live queue", Bytes: m.Queue},
+		{Name: "live definitions", Bytes: m.Others}, {Name: "live index", Bytes: s.live.indexMemory()},
+	}
 }
 
 // indexMemory is the bytes of what live segments have added to tails.

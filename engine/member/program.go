@@ -154,3 +154,58 @@ func (n *node) fill(chunk int, all, out *query.Bits) {
 		}
 	}
 }
+
+// literal is a leaf, or the opposite of one, as programs that are a conjunction of such ask it: what is
+// needed of the leaf lies here.
+type literal struct {
+	leaf    *leaf
+	at      uint32
+	lo8     uint8
+	hi8     uint8
+	truth   bool // a bit, not a count
+	negated bool
+}
+
+// literals returns the program as a conjunction; nil where it is none, or asks something else.
+func (n *node) literals() []literal {
+	args := []node{*n}
+	if n.op == opAnd {
+		args = n.args
+	}
+	all := make([]literal, 0, len(args))
+	for i := range args {
+		arg, negated := &args[i], false
+		if arg.op == opNot {
+			arg, negated = &arg.args[0], true
+		}
+		if arg.op != opLeaf || arg.leaf.kind > countLeaf {
+			return nil
+		}
+		l := arg.leaf
+		all = append(all, literal{leaf: l, at: l.at, lo8: l.lo8, hi8: l.hi8, truth: l.kind == truthLeaf, negated: negated})
+	}
+	return all
+}
+
+// allBoth is both for a conjunction.
+func allBoth(all []literal, row []byte, ordinal uint32, settling uint64) (was, is bool) {
+	was, is = true, true
+	for i := range all {
+		x := &all[i]
+		var holds bool
+		switch {
+		case x.truth:
+			holds = int(x.at/8) < len(row) && row[x.at/8]>>(x.at%8)&1 != 0
+		case int(x.at) >= len(row) || row[x.at] == countSpilled:
+			holds = x.leaf.holds(row, ordinal)
+		default:
+			holds = x.lo8 <= row[x.at] && row[x.at] <= x.hi8
+		}
+		holds = holds != x.negated
+		is = is && holds
+		if was = was && holds != (x.leaf.flipped == settling); !was && !is {
+			return false, false
+		}
+	}
+	return was, is
+}

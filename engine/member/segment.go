@@ -11,13 +11,23 @@ import (
 type segment struct {
 	slot    int
 	name    string
-	program *node // nil: nobody
+	program *node     // nil: nobody
+	all     []literal // the same where it is a conjunction
 	parts   []part
 	held    bool
 	on      []int  // slots of the memberships the program stands on
 	settled uint64 // the settling that has looked at it
 	turns   int    // how many turned in this settling, and where the next one goes
 	next    int
+}
+
+// both tells what the segment's program was before the leaves flipped that a settling deals with, and
+// what it is now.
+func (s *segment) both(row []byte, ordinal uint32, settling uint64) (was, is bool) {
+	if s.all != nil {
+		return allBoth(s.all, row, ordinal, settling)
+	}
+	return s.program.both(row, ordinal, settling)
 }
 
 // Build is some segments on their way to being live. They become it together.
@@ -203,6 +213,7 @@ func (t *Tracker) activate(s *segment, chunks int) {
 	s.held = false
 	if s.program != nil {
 		t.use(s, s.program)
+		s.all = s.program.literals()
 		if s.program.empty() {
 			t.bareSegs = append(t.bareSegs, s)
 		}

@@ -237,7 +237,7 @@ func (t *Tracker) settleProfile(marks []mark, of []stretch) {
 					continue
 				}
 				s.settled = t.settling
-				if was, is := s.program.both(row, ordinal, t.settling); was != is {
+				if was, is := s.both(row, ordinal, t.settling); was != is {
 					t.turn(s, ordinal, x.cause, is)
 				}
 			}
