@@ -3,7 +3,6 @@ package live
 import (
 	"encoding/binary"
 	"math"
-	"slices"
 
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/wire"
@@ -19,11 +18,12 @@ const pieceSize = 512
 // A piece is its length, then: code of its segment (with the name where it is used first), seq, N,
 // version, at, cause, how many exit and enter, their ordinals, their ids.
 type block struct {
-	first, end Position // of the first profile; behind the last
-	data       []byte   // nil: only in the store
-	segments   []string // by code
-	latest     int64    // greatest At
-	size       int      // bytes, also of one that is only in the store
+	first, end Position       // of the first profile; behind the last
+	data       []byte         // nil: only in the store
+	segments   []string       // by code
+	codes      map[string]int // their codes, of the open block
+	latest     int64          // greatest At
+	size       int            // bytes, also of one that is only in the store
 	sealed     bool
 	stored     bool
 }
@@ -57,10 +57,14 @@ type mark struct {
 
 // add appends a piece; scratch is reused.
 func (b *block) add(segment string, p *piece, scratch []byte) []byte {
-	code := slices.Index(b.segments, segment)
+	code, met := b.codes[segment]
 	s := scratch[:0]
-	if code < 0 {
+	if !met {
+		if b.codes == nil {
+			b.codes = make(map[string]int)
+		}
 		code = len(b.segments)
+		b.codes[segment] = code
 		s = wire.AppendString(binary.AppendUvarint(s, uint64(code)), segment)
 		b.segments = append(b.segments, segment)
 	} else {

@@ -324,7 +324,7 @@ func (s *shardLog) openLocked() (b *block, sealed bool) {
 			if len(last.data) < s.log.cfg.BlockBytes {
 				return last, false
 			}
-			last.sealed, sealed = true, true
+			last.sealed, last.codes, sealed = true, nil, true
 		}
 	}
 	b = &block{}

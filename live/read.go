@@ -30,6 +30,8 @@ type reader struct {
 	off     int    // of the piece that pos is in or before
 	within  inside // that piece: reading it a few profiles at a time must not cost their square
 	names   int    // names met below off
+	code    int    // of the segment in the block, plus 1; 0 while it was not met
+	looked  int    // so many of the block's segments were looked at for it
 	located bool
 	loaded  *block // blocks[number], read back
 }
@@ -58,7 +60,7 @@ func (r *reader) look() (v sight, none bool, err error) {
 		// The last block that begins at or before pos.
 		i := sort.Search(len(blocks), func(i int) bool { return r.pos.less(blocks[i].first) })
 		r.number, r.off, r.names, r.loaded, r.located = s.mu.base+uint64(max(i-1, 0)), 0, 0, nil, true
-		r.within = inside{}
+		r.within, r.code, r.looked = inside{}, 0, 0
 	}
 	i := int(r.number - s.mu.base)
 	if i >= len(blocks) {
@@ -109,7 +111,7 @@ func (r *reader) read(limit int, out []Item) ([]Item, error) {
 		}
 		before := len(out)
 		done := true
-		if slices.Contains(v.segments, r.segment) {
+		if r.find(v.segments) {
 			if out, done, err = r.scan(&v, limit, out); err != nil {
 				return out, err
 			}
@@ -123,6 +125,7 @@ func (r *reader) read(limit int, out []Item) ([]Item, error) {
 		case !done:
 		case v.sealed:
 			r.number, r.off, r.names, r.loaded, r.within = r.number+1, 0, 0, nil, inside{}
+			r.code, r.looked = 0, 0
 			if v.last {
 				r.pos = after(v.head)
 			} else if r.pos.less(v.end) {
@@ -136,9 +139,19 @@ func (r *reader) read(limit int, out []Item) ([]Item, error) {
 	return out, nil
 }
 
+// find tells whether the block has the segment, by the names that it has got since the last look.
+func (r *reader) find(segments []string) bool {
+	if r.code == 0 {
+		if i := slices.Index(segments[r.looked:], r.segment); i >= 0 {
+			r.code = r.looked + i + 1
+		}
+		r.looked = len(segments)
+	}
+	return r.code > 0
+}
+
 // scan reads the pieces of a block. done tells that there are no more.
 func (r *reader) scan(v *sight, limit int, out []Item) (_ []Item, done bool, err error) {
-	code := slices.Index(v.segments, r.segment)
 	s := scanner{data: v.data, off: r.off, segments: r.names}
 	for within := r.within; ; within = (inside{}) {
 		r.off, r.names, r.within = s.off, s.segments, within
@@ -146,7 +159,7 @@ func (r *reader) scan(v *sight, limit int, out []Item) (_ []Item, done bool, err
 		if err != nil || !ok {
 			return out, true, err
 		}
-		if h.code != code {
+		if h.code != r.code-1 {
 			continue
 		}
 		full := false
