@@ -112,8 +112,9 @@ type asking struct {
 	turns   int
 }
 
-// wakeAt is the work left from which on a helper is called: what waking it and waiting for its end cost
-// must be small against half of that.
+// wakeAt is the work left from which on a helper is called. Waking it and its going to sleep again were
+// measured at 6 to 9 µs of processor time, binding the statement once more is a few more; both must be
+// small against the half it takes over.
 const wakeAt = 40 * time.Microsecond
 
 // consider is called before each chunk the asker takes, left counting it and all behind it.
