@@ -148,15 +148,11 @@ func (c *LoadConfig) snapshots(ctx context.Context, node *Node) ([]Figure, error
 	if err != nil {
 		return nil, err
 	}
-	sent, err := Send(ctx, node.Client, half)
+	sent, spans, err := c.untilSnapshots(ctx, node, half)
 	if err != nil {
 		return nil, err
 	}
 	after, err := node.Written()
-	if err != nil {
-		return nil, err
-	}
-	spans, err := node.Snapshots()
 	if err != nil {
 		return nil, err
 	}
@@ -179,6 +175,32 @@ func (c *LoadConfig) snapshots(ctx context.Context, node *Node) ([]Figure, error
 		{Name: "bytes written an event, snapshots included", Value: float64(after-before) / float64(sent.Events), Unit: "B"},
 		{Name: "ingest p99 with a snapshot ÷ without", Value: quantile(during, 0.99) / max(quantile(quiet, 0.99), 0.1), Unit: "×", Goal: 2},
 	}, nil
+}
+
+// The node is driven until it has taken fewestSnapshots, one a shard, but not longer than for
+// longestDrives of the time asked for.
+const (
+	fewestSnapshots = 8
+	longestDrives   = 5
+)
+
+// untilSnapshots sends traffic, again if need be: a slow machine takes long to fill the logs.
+func (c *LoadConfig) untilSnapshots(ctx context.Context, node *Node, traffic TrafficConfig) (all *Sent, spans []Span, err error) {
+	all = &Sent{}
+	for drive := 1; drive <= longestDrives; drive++ {
+		sent, err := Send(ctx, node.Client, traffic)
+		if err != nil {
+			return nil, nil, err
+		}
+		all.Events += sent.Events
+		all.Requests = append(all.Requests, sent.Requests...)
+		if spans, err = node.Snapshots(); err != nil || len(spans) >= fewestSnapshots {
+			return all, spans, err
+		}
+		c.Log("snapshots: %d so far, at least %d are wanted", len(spans), fewestSnapshots)
+		traffic.Seed++
+	}
+	return all, spans, nil
 }
 
 // askHTTP asks a node one question at Now and returns the rows as text and the server's own time.
