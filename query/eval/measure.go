@@ -61,6 +61,7 @@ type measureLoader struct {
 	n     []uint32
 	sums  []tree.Sum
 	coefs *coefSums
+	short shortSums
 	times []int64
 	marks marks
 	seen  []sighting

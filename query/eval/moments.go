@@ -22,6 +22,7 @@ type moments struct {
 	cand  []uint64 // whose rows are wanted
 	met   []uint64 // who of them had one
 	block func(b *query.Block, rows []uint64)
+	stock *Stock
 	spare []uint64
 	ranks ranks
 }
@@ -34,7 +35,7 @@ func (m *moments) read(s *scan, chunk int, base int64, cand, met []uint64) {
 		m.block = m.add
 	}
 	clear(met)
-	m.keys, m.base, m.cand, m.met = m.keys[:0], base, cand, met
+	m.keys, m.base, m.cand, m.met, m.stock = m.keys[:0], base, cand, met, s.run.stock
 	s.each(chunk, cand, m.block)
 }
 
@@ -43,7 +44,7 @@ func (m *moments) add(b *query.Block, rows []uint64) {
 	cand, met := (*[query.ChunkSize / 64]uint64)(m.cand), (*[query.ChunkSize / 64]uint64)(m.met)
 	n := len(m.keys)
 	if rows != nil {
-		m.keys = slices.Grow(m.keys, countBits(rows))
+		m.grow(countBits(rows))
 		keys := m.keys[:cap(m.keys)]
 		for w, x := range rows {
 			for ; x != 0; x &= x - 1 {
@@ -58,7 +59,7 @@ func (m *moments) add(b *query.Block, rows []uint64) {
 		m.keys = keys[:n]
 		return
 	}
-	m.keys = slices.Grow(m.keys, b.Rows)
+	m.grow(b.Rows)
 	keys := m.keys[:cap(m.keys)]
 	pos := b.Pos[:b.Rows]
 	if b.Off == nil {
@@ -81,6 +82,13 @@ func (m *moments) add(b *query.Block, rows []uint64) {
 	m.keys = keys[:n]
 }
 
+// grow makes room for n more.
+func (m *moments) grow(n int) {
+	if n += len(m.keys); n > cap(m.keys) {
+		m.keys = append(m.stock.words.take(max(n, 2*cap(m.keys)))[:0], m.keys...)
+	}
+}
+
 // sort puts the moments of the profiles in open in order and drops the others.
 func (m *moments) sort(open []uint64) {
 	profiles, n := (*[query.ChunkSize / 64]uint64)(open), 0
@@ -94,7 +102,7 @@ func (m *moments) sort(open []uint64) {
 	case n <= fewMoments:
 		slices.Sort(m.keys)
 	default:
-		m.spare = sized(m.spare, n)
+		m.spare = m.stock.words.sized(m.spare, n)
 		m.ranks.sort(m.keys, m.spare, open)
 		m.keys, m.spare = m.spare, m.keys
 	}

@@ -15,7 +15,7 @@ func TestMomentsSort(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 2))
 	for range 60 {
 		profiles, rows, span := 1+rng.IntN(query.ChunkSize), rng.IntN(5000), 1+rng.Int64N(1<<20)
-		var m moments
+		m := moments{stock: &Stock{}}
 		var open query.Bits
 		for p := range profiles {
 			if rng.IntN(3) > 0 {

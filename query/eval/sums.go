@@ -123,7 +123,7 @@ func (s *coefSums) sum(pos int) tree.Sum {
 
 // number returns the sum of a position as the language has it.
 func (s *coefSums) number(pos int) tree.Number {
-	if c, most := s.sums[pos], exactSum/tree.Pow10(9-s.scale); -most < c && c < most {
+	if c := s.sums[pos]; -exactCoef < c && c < exactCoef {
 		return tree.Decimal(c, s.scale)
 	}
 	return sumNumber(s.sum(pos))
@@ -132,6 +132,9 @@ func (s *coefSums) number(pos int) tree.Number {
 // testSum sets out to the candidates whose sum a test admits, by the coefficients alone; false when it
 // cannot.
 func (m *measureLoader) testSum(s *scope, t *vecTest, cand, out []uint64) bool {
+	if m.testShort(s, t, cand, out) {
+		return true
+	}
 	if m.fn != tree.SumFn || m.ranked || t.typ != tree.NumberType {
 		return false
 	}
@@ -144,14 +147,13 @@ func (m *measureLoader) testSum(s *scope, t *vecTest, cand, out []uint64) bool {
 	if !t.present {
 		spans = t.scaled(scale)
 	}
-	most := exactSum / tree.Pow10(9-scale)
 	for w, c := range cand {
 		var in uint64
 		for ; c != 0; c &= c - 1 {
 			i := w<<6 | bits.TrailingZeros64(c)
 			x := m.coefs.sums[i]
 			hit := false
-			if -most < x && x < most {
+			if -exactCoef < x && x < exactCoef {
 				for k := range spans {
 					hit = hit || spans[k].lo <= x && x <= spans[k].hi
 				}

@@ -16,7 +16,7 @@ func TestSumsByCoefficient(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	now := time.Date(2026, 3, 31, 12, 0, 0, 0, time.UTC).UnixMilli()
 	env := &Env{Schema: oneSchema{}, Now: now}
-	taken := 0
+	taken, short := 0, 0
 	for round := range 60 {
 		bounded, plain := &oneChunk{}, &oneChunk{}
 		for range 1 + rng.IntN(3) {
@@ -67,16 +67,24 @@ func TestSumsByCoefficient(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got, want query.Bits
-			p.On(bounded).Chunk(0, &cand, &got)
+			e := p.On(bounded)
+			e.Chunk(0, &cand, &got)
+			short += heldShort(e)
 			p.On(plain).Chunk(0, &cand, &want)
 			if got != want {
 				t.Fatalf("seed %d, round %d: %v %v %v has %d members, want %d", seed, round, fn, op, limit, got.Count(), want.Count())
 			}
 		}
 	}
-	if taken == 0 {
-		t.Fatalf("seed %d: coefficients were never added", seed)
+	if taken == 0 || short == 0 {
+		t.Fatalf("seed %d: coefficients were added %d times, short sums %d times", seed, taken, short)
 	}
+}
+
+// heldShort is 1 when an evaluator's sums were short.
+func heldShort(e *Evaluator) int {
+	v, ok := e.root.(*valueRunner)
+	return b2i(ok && v.loader.(*measureLoader).short.held())
 }
 
 // randomSums draws a block of amounts in any encoding: small, negative, or so large that sums are
@@ -86,7 +94,7 @@ func randomSums(rng *rand.Rand, now int64) *query.Block {
 	b := &query.Block{Rows: rows, Min: now - 90*dayMs, Max: now}
 	v := &query.Vec{Type: tree.NumberType, Rows: rows, Scale: int8(rng.IntN(10)), Bounded: true}
 	b.Cols = []*query.Vec{v}
-	encoding := rng.IntN(5)
+	encoding := rng.IntN(8)
 	switch encoding {
 	case 0:
 		v.Const, v.Base = true, rng.Int64N(1000)-500
@@ -100,14 +108,18 @@ func randomSums(rng *rand.Rand, now int64) *query.Block {
 	case 4:
 		v.I64, v.Hi = make([]int64, rows), 1<<rng.IntN(62)
 		v.Lo = -v.Hi
+	case 5: // these and the next are small: sums of them are short
+		v.U8, v.Base, v.Lo, v.Hi = make([]uint8, rows), 9, 10, 264
+	default:
+		v.U16, v.Base, v.Lo, v.Hi = make([]uint16, rows), -1, 0, 65_534
 	}
 	for i := range rows {
 		b.Pos = append(b.Pos, uint16(rng.IntN(4000)))
 		b.Times = append(b.Times, now-rng.Int64N(90*dayMs))
 		switch encoding {
-		case 1:
+		case 1, 5:
 			v.U8[i] = uint8(rng.Uint32())
-		case 2:
+		case 2, 6, 7:
 			v.U16[i] = uint16(rng.Uint32())
 		case 3:
 			v.U32[i] = rng.Uint32() >> rng.IntN(32)
