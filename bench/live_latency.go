@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -192,6 +191,3 @@ func (e *ears) stop() {
 	}
 	e.running.Wait()
 }
-
-// ownTime is the processor seconds of this process.
-func ownTime() (float64, error) { return processorTimeOf(os.Getpid()) }

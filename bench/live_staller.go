@@ -130,7 +130,7 @@ func (s *staller) read(ctx context.Context, members int) error {
 	if errors.Is(err, errHeard) {
 		return nil
 	}
-	if err != nil && strings.Contains(err.Error(), `"op":"resync"`) {
+	if strings.Contains(err.Error(), `"op":"resync"`) {
 		s.resynced = true
 	}
 	return err
