@@ -17,7 +17,8 @@ type dimension struct {
 	zone    *time.Location
 	expr    *eval.ExprEvaluator
 	segment *eval.Evaluator
-	// plain says that the values are those of an attribute of strings or booleans as they are.
+	// plain says that the values are those of an attribute of strings, booleans or numbers as they are,
+	// or the steps numbers are in.
 	plain     bool
 	attribute uint32
 	t         tree.Type
@@ -86,10 +87,11 @@ func (w *worker) newDimension(d tree.Dimension) (*dimension, error) {
 		return nil, err
 	}
 	bound.expr = compiled.On(w.src)
-	if d.Measure == nil && !ordered(d) {
+	if d.Measure == nil && d.Unit == tree.NoUnit {
 		id, t, known := w.env.Schema.Attribute(d.Name.Name)
 		bound.attribute, bound.t = id, t
-		bound.plain = known && id >= query.FirstAttribute && (t == tree.StringType || t == tree.BoolType)
+		bound.plain = known && id >= query.FirstAttribute &&
+			(t == tree.NumberType || d.Step == nil && (t == tree.StringType || t == tree.BoolType))
 	}
 	return bound, nil
 }

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 
@@ -9,9 +10,10 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// slotting numbers the combinations of values of dictionary attributes, booleans and segments: the slot
-// of a profile is a sum over the dimensions of (1 + code, or 0 for what is not set) × stride. So members
-// are counted by small integers, and values and groups are looked up once a slot.
+// slotting numbers the combinations of values of dictionary attributes, numbers of a small range,
+// booleans and segments: the slot of a profile is a sum over the dimensions of (1 + code, or 0 for what
+// is not set) × stride. So members are counted by small integers, and values and groups are looked up
+// once a slot. Several slots may have one group: numbers of one step.
 type slotting struct {
 	dims   []slotDim
 	size   int     // slots in use
@@ -37,6 +39,8 @@ func (s *slotting) reset() {
 type slotDim struct {
 	kind   slotKind
 	dict   query.Dict
+	least  int64 // of numbers: the coefficient of code 0, of scale decimals
+	scale  int8
 	size   int // values, with the one that is not set
 	stride int
 }
@@ -47,6 +51,7 @@ const (
 	segmentSlots slotKind = iota // 0 outside, 1 inside
 	boolSlots                    // 0 not set, 1 false, 2 true
 	codeSlots                    // 0 not set, 1 + code
+	numberSlots                  // 0 not set, 1 + coefficient - least
 )
 
 // maxSlots is the number of combinations up to which they are numbered; one number is left for those
@@ -100,6 +105,8 @@ func (d *dimension) slots(w *worker, before slotDim) (next slotDim, ok bool) {
 		return next, false
 	case d.t == tree.BoolType:
 		return slotDim{kind: boolSlots, size: 3}, true
+	case d.t == tree.NumberType:
+		return d.numberSlots(w, before)
 	}
 	dict, ok := d.dictOf(w)
 	switch {
@@ -111,6 +118,39 @@ func (d *dimension) slots(w *worker, before slotDim) (next slotDim, ok bool) {
 		return slotDim{kind: codeSlots, size: 1}, true
 	}
 	return slotDim{kind: codeSlots, dict: dict, size: dict.Len() + 1}, true
+}
+
+// mostNumbers is the range of coefficients up to which numbers have slots.
+const mostNumbers = 1 << 14
+
+// numberSlots tells how numbers take part: by their coefficients, where all pages have one scale and
+// their range is small.
+func (d *dimension) numberSlots(w *worker, before slotDim) (next slotDim, ok bool) {
+	next = slotDim{kind: numberSlots, size: 1}
+	lo, hi := int64(math.MaxInt64), int64(math.MinInt64)
+	if before.size > 1 {
+		next.scale, lo, hi = before.scale, before.least, before.least+int64(before.size)-2
+	}
+	pages := w.src.Attribute(d.attribute, w.chunk)
+	for i := range pages {
+		v := &pages[i]
+		if v.Rows == 0 {
+			continue
+		}
+		from, to, ok := rawBounds(v)
+		if !ok || v.Type != tree.NumberType || lo <= hi && v.Scale != next.scale {
+			return next, false
+		}
+		next.scale, lo, hi = v.Scale, min(lo, from), max(hi, to)
+	}
+	if lo > hi { // nobody has a value
+		return next, true
+	}
+	if uint64(hi)-uint64(lo) >= mostNumbers {
+		return next, false
+	}
+	next.least, next.size = lo, int(hi-lo)+2
+	return next, true
 }
 
 // dictOf returns the one dictionary of an attribute's values in the chunk, nil where there are none;
@@ -139,8 +179,12 @@ func (w *worker) slotGroup(slot int) (int32, error) {
 		return known - 1, nil
 	}
 	w.key = w.key[:0]
-	for _, d := range s.dims {
-		w.key = append(w.key, d.value(slot/d.stride%d.size))
+	for i, d := range s.dims {
+		v := d.value(slot / d.stride % d.size)
+		if step := w.dims[i].of.Step; step != nil && !v.Missing() {
+			v = lowerEnd(v.Number(), *step)
+		}
+		w.key = append(w.key, v)
 	}
 	i, err := s.groups.at(w.key)
 	if err == nil {
@@ -158,6 +202,8 @@ func (d *slotDim) value(n int) tree.Value {
 		return tree.Value{}
 	case d.kind == boolSlots:
 		return tree.Bool(n == 2)
+	case d.kind == numberSlots:
+		return tree.Num(tree.Decimal(d.least+int64(n)-1, d.scale))
 	}
 	return d.dict.Value(uint32(n - 1))
 }
@@ -182,7 +228,7 @@ func (w *worker) fillSlots(members *query.Bits) *[query.ChunkSize]uint16 {
 		for n := range pages {
 			const words = query.PageRows / 64
 			at := n * query.PageRows
-			addSlots(&pages[n], d.stride, members[n*words:(n+1)*words], s.slots[at:at+query.PageRows])
+			addSlots(&pages[n], d.least, d.stride, members[n*words:(n+1)*words], s.slots[at:at+query.PageRows])
 		}
 	}
 	return s.slots
@@ -253,14 +299,14 @@ func (w *worker) setApart(members *query.Bits) {
 }
 
 // addSlots adds the share of one dimension to the slots of the members among the rows of a page.
-func addSlots(v *query.Vec, stride int, members []uint64, slots []uint16) {
+func addSlots(v *query.Vec, least int64, stride int, members []uint64, slots []uint16) {
 	switch {
 	case v.U8 != nil:
 		if lanes.Count(members) > 0 {
-			lanes.AddScaled(slots[:v.Rows], v.U8[:v.Rows], uint16(int(v.Base+1)*stride), uint16(stride))
+			lanes.AddScaled(slots[:v.Rows], v.U8[:v.Rows], uint16(int(v.Base-least+1)*stride), uint16(stride))
 		}
 	case v.U16 != nil:
-		addWideSlots(v.U16[:v.Rows], v.Base, stride, members, slots)
+		addWideSlots(v.U16[:v.Rows], v.Base-least, stride, members, slots)
 	default:
 		for w, m := range members {
 			for ; m != 0; m &= m - 1 {
@@ -269,7 +315,7 @@ func addSlots(v *query.Vec, stride int, members []uint64, slots []uint16) {
 					return
 				}
 				if raw, ok := v.Raw(i); ok {
-					slots[i] += uint16(int(raw+1) * stride)
+					slots[i] += uint16(int(raw-least+1) * stride)
 				}
 			}
 		}
@@ -345,7 +391,7 @@ func (w *worker) countPages(members *query.Bits, everyone bool) {
 	const words = query.PageRows / 64
 	pages := w.src.Attribute(id, w.chunk)
 	for n := range pages {
-		w.slots.bytes.page(&pages[n], members[n*words:(n+1)*words], counts)
+		w.slots.bytes.page(&pages[n], w.slots.dims[0].least, members[n*words:(n+1)*words], counts)
 	}
 	w.slots.bytes.flush(counts)
 	for _, m := range members[len(pages)*words:] {
@@ -385,8 +431,9 @@ type byteHistogram struct {
 	used  bool
 }
 
-// page counts the members among the rows of a page by 1 + code, 0 for what has none.
-func (h *byteHistogram) page(v *query.Vec, members []uint64, counts []uint32) {
+// page counts the members among the rows of a page by 1 + code, 0 for what has none; the code of the
+// integer least is 0.
+func (h *byteHistogram) page(v *query.Vec, least int64, members []uint64, counts []uint32) {
 	for w, m := range members {
 		if beyond := v.Rows - w*64; beyond < 64 { // what a page does not cover has no value
 			covered := uint64(1)<<max(beyond, 0) - 1
@@ -396,18 +443,18 @@ func (h *byteHistogram) page(v *query.Vec, members []uint64, counts []uint32) {
 		switch {
 		case m == 0:
 		case v.U8 != nil:
-			if h.used && h.base != v.Base {
+			if h.used && h.base != v.Base-least {
 				h.flush(counts)
 			}
-			h.base, h.used = v.Base, true
+			h.base, h.used = v.Base-least, true
 			h.word(v.U8[w*64:v.Rows], m)
 		default:
 			for ; m != 0; m &= m - 1 {
-				raw, ok := v.Raw(w<<6 | bits.TrailingZeros64(m))
-				if !ok {
-					raw = -1
+				if raw, ok := v.Raw(w<<6 | bits.TrailingZeros64(m)); ok {
+					counts[raw-least+1]++
+				} else {
+					counts[0]++
 				}
-				counts[raw+1]++
 			}
 		}
 	}

@@ -69,7 +69,7 @@ func TestHistogram(t *testing.T) {
 		v := randomPage(rng, int64(rng.IntN(codes-values+1)), values)
 		var members [query.PageRows / 64]uint64
 		randomWords(rng, members[:])
-		h.page(&v, members[:], got)
+		h.page(&v, 0, members[:], got)
 		for i := range query.PageRows {
 			if members[i>>6]>>(i&63)&1 == 0 {
 				continue

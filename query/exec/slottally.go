@@ -396,6 +396,19 @@ func addWord[T uint8 | uint16 | uint32](s *slotTally, rows []T, pos []uint16, sl
 // best keeps the least or greatest value of each slot.
 func (s *slotTally) best(greatest bool, r *slotRows) {
 	a := s.lanes[0]
+	if r.selected == nil {
+		switch v := r.v; {
+		case v.U8 != nil:
+			bestNarrow(a, greatest, r, v.U8[:r.rows])
+			return
+		case v.U16 != nil:
+			bestNarrow(a, greatest, r, v.U16[:r.rows])
+			return
+		case v.U32 != nil:
+			bestNarrow(a, greatest, r, v.U32[:r.rows])
+			return
+		}
+	}
 	eachOf(r.rows, r.selected, func(i int) {
 		raw, ok := r.v.Raw(i)
 		if !ok {
@@ -407,4 +420,19 @@ func (s *slotTally) best(greatest bool, r *slotRows) {
 		}
 		x.n++
 	})
+}
+
+// bestNarrow is best for all rows of a narrow column.
+func bestNarrow[T uint8 | uint16 | uint32](a []slotSum, greatest bool, r *slotRows, vals []T) {
+	pos, slots, base := r.pos[:len(vals)], r.slots, r.v.Base
+	for i, x := range vals {
+		if x == 0 {
+			continue
+		}
+		raw, to := base+int64(x), &a[slots[pos[i]]]
+		if to.n == 0 || (raw > to.sum) == greatest && raw != to.sum {
+			to.sum = raw
+		}
+		to.n++
+	}
 }
