@@ -40,6 +40,25 @@ func (m *marks) add(pos int, number uint32) {
 	m.planes[k][pos] |= 1 << (number & 63)
 }
 
+// addAll adds a number to many positions.
+func (m *marks) addAll(pos []uint16, number uint32) {
+	if len(pos) == 0 {
+		return
+	}
+	m.add(int(pos[0]), number)
+	k := number >> 6
+	if int(k) >= len(m.planes) {
+		for _, p := range pos[1:] {
+			m.add(int(p), number)
+		}
+		return
+	}
+	plane, bit := (*[query.ChunkSize]uint64)(m.planes[k]), uint64(1)<<(number&63)
+	for _, p := range pos {
+		plane[p] |= bit
+	}
+}
+
 // count adds the number of different pairs of each position to n.
 func (m *marks) count(n []uint32) {
 	for k, used := range m.used {

@@ -79,18 +79,15 @@ func (m *measureLoader) cost(s *scope) float64 {
 func (m *measureLoader) load(s *scope, cand []uint64, out *Vector) {
 	out.reset(m.t, query.ChunkSize)
 	switch m.fn {
-	case tree.CountFn:
-		m.count(s.chunk, cand, out)
+	case tree.CountFn, tree.DistinctFn, tree.DaysFn:
+		m.wholes(s.chunk, cand)
+		m.tally(cand, out)
 	case tree.SumFn, tree.AvgFn:
 		m.sum(s.chunk, cand, out)
 	case tree.MinFn, tree.MaxFn:
 		m.extreme(s.chunk, cand, out)
 	case tree.FirstFn, tree.LastFn:
 		m.edge(s.chunk, cand, out)
-	case tree.DistinctFn:
-		m.distinct(s.chunk, cand, out)
-	case tree.DaysFn:
-		m.activeDays(s.chunk, cand, out)
 	case tree.FavoriteFn:
 		m.favorite(s.chunk, cand, out)
 	}
@@ -115,12 +112,43 @@ func (m *measureLoader) clearCounts() {
 	clear(m.n)
 }
 
-func (m *measureLoader) count(chunk int, cand []uint64, out *Vector) {
+// wholes sets m.n to the whole numbers of the candidates; others may have any.
+func (m *measureLoader) wholes(chunk int, cand []uint64) {
 	m.clearCounts()
+	switch m.fn {
+	case tree.CountFn:
+		m.count(chunk, cand)
+	case tree.DistinctFn:
+		m.distinct(chunk, cand)
+	case tree.DaysFn:
+		m.activeDays(chunk, cand)
+	}
+}
+
+// testWholes sets out to the candidates whose whole number a test admits; false for other measures.
+func (m *measureLoader) testWholes(s *scope, t *vecTest, cand, out []uint64) bool {
+	whole := m.fn == tree.CountFn || m.fn == tree.DistinctFn || m.fn == tree.DaysFn
+	if !whole || m.ranked || t.typ != tree.NumberType {
+		return false
+	}
+	if t.present {
+		copy(out, cand)
+		return true
+	}
+	m.wholes(s.chunk, cand)
+	clear(out)
+	for _, span := range t.scaled(0) {
+		if lo, hi := max(span.lo, 0), min(span.hi, math.MaxUint32); lo <= hi {
+			narrowEval(m.n, uint32(lo), uint32(hi), cand, out)
+		}
+	}
+	return true
+}
+
+func (m *measureLoader) count(chunk int, cand []uint64) {
 	m.scan.each(chunk, cand, func(b *query.Block, rows []uint64) {
 		eachSelected(b, rows, func(i int) { m.n[b.Pos[i]]++ })
 	})
-	m.tally(cand, out)
 }
 
 // rows calls fn with the rows that have a value of the argument, of candidates only.
@@ -258,7 +286,7 @@ func (m *measureLoader) edge(chunk int, cand []uint64, out *Vector) {
 	})
 }
 
-func (m *measureLoader) distinct(chunk int, cand []uint64, out *Vector) {
+func (m *measureLoader) distinct(chunk int, cand []uint64) {
 	m.marks.reset()
 	m.names.trim()
 	m.rows(chunk, cand, func(_ *query.Block, i, pos int) {
@@ -266,25 +294,25 @@ func (m *measureLoader) distinct(chunk int, cand []uint64, out *Vector) {
 			m.marks.add(pos, id)
 		}
 	})
-	m.clearCounts()
 	m.marks.count(m.n)
-	m.tally(cand, out)
 }
 
-func (m *measureLoader) activeDays(chunk int, cand []uint64, out *Vector) {
+func (m *measureLoader) activeDays(chunk int, cand []uint64) {
 	m.marks.reset()
 	series := m.scan.series(chunk)
 	base := m.days.Of(max(m.scan.from, series.Min))
 	m.scan.each(chunk, cand, func(b *query.Block, rows []uint64) {
+		if day := m.days.Of(b.Max); rows == nil && m.days.Of(b.Min) == day { // a leaf of one day
+			m.marks.addAll(b.Pos[:b.Rows], uint32(min(day-base, math.MaxUint32)))
+			return
+		}
 		eachSelected(b, rows, func(i int) {
 			if pos := int(b.Pos[i]); has(cand, pos) {
 				m.marks.add(pos, uint32(min(m.days.Of(b.Time(i))-base, math.MaxUint32)))
 			}
 		})
 	})
-	m.clearCounts()
 	m.marks.count(m.n)
-	m.tally(cand, out)
 }
 
 // sighting is one row's value, by the number the interner gave it.
