@@ -196,9 +196,11 @@ func BenchmarkMidnight(b *testing.B) {
 			mustApply(b, s, seq, EncodeMessages(1, testStart, batch))
 		}
 		seq++
+		used := cpuTime(b)
 		b.StartTimer()
 		r := mustApply(b, s, seq, EncodeTick(testStart+2*day))
 		b.StopTimer()
+		b.ReportMetric(float64((cpuTime(b)-used).Microseconds())/1000, "cpu-ms")
 		if len(r.Changes) != 1 || r.Changes[0].Len() != profiles {
 			b.Fatalf("%d changes", len(r.Changes))
 		}
@@ -225,6 +227,7 @@ func BenchmarkSpread(b *testing.B) {
 			mustApply(b, s, seq, EncodeMessages(1, testStart+minute, batch))
 		}
 		left, worst := 0, time.Duration(0)
+		used := cpuTime(b)
 		b.StartTimer()
 		for now := int64(testStart + hour); now <= testStart+hour+minute; now += 250 {
 			seq++
@@ -240,6 +243,7 @@ func BenchmarkSpread(b *testing.B) {
 			b.Fatalf("%d left", left)
 		}
 		b.ReportMetric(float64(worst.Microseconds())/1000, "worst-ms/tick")
+		b.ReportMetric(float64((cpuTime(b)-used).Microseconds())/1000, "cpu-ms")
 		b.StartTimer()
 	}
 }

@@ -195,13 +195,11 @@ func (t *Tracker) Listed(ordinal, list uint32) {
 // Gone tells that a profile was removed with all its facts: it leaves every segment.
 func (t *Tracker) Gone(ordinal uint32) {
 	clear(t.rows.row(ordinal))
-	for _, p := range t.byID {
-		switch p := p.(type) {
-		case *counter:
-			p.gone(ordinal)
-		case *condition:
-			p.due.put(ordinal, 0)
-		}
+	for _, k := range t.counters {
+		k.gone(ordinal)
+	}
+	for _, c := range t.conditions {
+		c.due.put(ordinal, 0)
 	}
 	for _, s := range t.segments {
 		if t.host.Members(s.slot).Has(ordinal) {
