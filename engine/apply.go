@@ -80,6 +80,7 @@ func (s *Shard) Apply(seq uint64, entry []byte) (Result, error) {
 	}
 	s.finishLive(&result)
 	result.Merges = s.merged
+	s.publish()
 	return result, nil
 }
 

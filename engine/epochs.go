@@ -10,8 +10,8 @@ import (
 // series, …) carries the epoch in which it was made; a view freezes the epoch it was taken in and all
 // before. A frozen node is copied before it is written, and the copy belongs to the current epoch.
 //
-// The writer asks under the shard's lock, so no view appears while an entry is applied; views may be
-// released at any moment, which only ever thaws.
+// The writer asks under the shard's lock, so nothing is frozen while an entry is applied: a view taken
+// then is another one of an epoch that is. Views may be released at any moment, which only ever thaws.
 type epochs struct {
 	current uint64
 	frozen  atomic.Uint64 // nodes of epochs below this one are frozen
@@ -33,6 +33,18 @@ func (e *epochs) freeze() (epoch uint64) {
 	e.mu.live = append(e.mu.live, epoch)
 	e.frozen.Store(epoch + 1)
 	return epoch
+}
+
+// retain registers another view of an epoch; false when none is alive any more.
+func (e *epochs) retain(epoch uint64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	i := slices.Index(e.mu.live, epoch)
+	if i < 0 {
+		return false
+	}
+	e.mu.live = slices.Insert(e.mu.live, i, epoch)
+	return true
 }
 
 // release forgets one view of epoch.

@@ -80,3 +80,47 @@ func TestTryView(t *testing.T) {
 	v.Release()
 	w.Release()
 }
+
+// TestViewsBesideAnEntry takes views while an entry is applied: the first reader to find the shard busy
+// waits, those after it get the state before the entry, and what was acknowledged is in it.
+func TestViewsBesideAnEntry(t *testing.T) {
+	s, log := newTestShard(t), newScript(5, 100)
+	seq := uint64(4)
+	busy := func() *View {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.TryView()
+	}
+	if busy() != nil {
+		t.Fatal("a view of a shard that nobody has waited for")
+	}
+	var kept []*View
+	var lines [][]string
+	for range publishEntries {
+		mustApply(t, s, seq, log.step(nil))
+		v := busy()
+		if v == nil || v.Seq() != seq || v.Hash() != s.Hash() {
+			t.Fatalf("no view of entry %d", seq)
+		}
+		kept, lines = append(kept, v), append(lines, describeView(v))
+		seq++
+	}
+	for range publishEntries { // the last reader asked one entry ago
+		mustApply(t, s, seq, log.step(nil))
+		seq++
+	}
+	if busy() == nil {
+		t.Fatal("views are no longer published, too early")
+	}
+	for i, v := range kept {
+		diffLines(t, "a view beside entries", describeView(v), lines[i])
+		v.Release()
+	}
+	for range publishEntries + 1 {
+		mustApply(t, s, seq, log.step(nil))
+		seq++
+	}
+	if busy() != nil || s.published.Load() != nil {
+		t.Fatal("views are published for nobody")
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/engine/identity"
@@ -111,6 +112,11 @@ type Shard struct {
 	epochs epochs
 
 	maintaining sync.Mutex // one Maintain at a time; taken before mu
+
+	// Readers that come while an entry is applied find the state before it here.
+	published atomic.Pointer[View]
+	applied   atomic.Uint64 // seq of the last entry applied
+	wanted    atomic.Int32  // for how many entries more views are published
 
 	mu          sync.Mutex // guards all below
 	root        *root

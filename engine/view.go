@@ -20,9 +20,13 @@ type View struct {
 
 var _ query.Source = (*View)(nil)
 
-// View returns the state as of now, in microseconds, but not before an entry is applied that is being
-// applied. It must be released; while it lives, pages that are written are copied first.
+// View returns the state after the last entry applied. It must be released; while it lives, pages that
+// are written are copied first. It takes microseconds, except that the first reader to come while an entry
+// is being applied waits for it.
 func (s *Shard) View() *View {
+	if v := s.TryView(); v != nil {
+		return v
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.viewLocked()
@@ -31,11 +35,36 @@ func (s *Shard) View() *View {
 // TryView is View, or nil where that would have to wait: whoever views many shards waits for the busy
 // ones last.
 func (s *Shard) TryView() *View {
-	if !s.mu.TryLock() {
+	if s.mu.TryLock() {
+		defer s.mu.Unlock()
+		return s.viewLocked()
+	}
+	s.wanted.Store(publishEntries)
+	p := s.published.Load()
+	if p == nil || p.root.seq != s.applied.Load() || !s.epochs.retain(p.epoch) {
 		return nil
 	}
-	defer s.mu.Unlock()
-	return s.viewLocked()
+	return &View{shard: s, root: p.root, epoch: p.epoch}
+}
+
+// publishEntries is after how many entries a shard that nobody had to wait for stops publishing views:
+// each makes the next entry copy what it writes.
+const publishEntries = 64
+
+// publish makes the state after an entry what readers get while the next ones are applied. REQUIRES: the
+// lock is held.
+func (s *Shard) publish() {
+	last := s.published.Load()
+	if s.wanted.Load() > 0 {
+		s.wanted.Add(-1)
+		s.published.Store(s.viewLocked())
+	} else if last != nil {
+		s.published.Store(nil)
+	}
+	s.applied.Store(s.root.seq)
+	if last != nil {
+		last.Release()
+	}
 }
 
 func (s *Shard) viewLocked() *View {
