@@ -14,9 +14,9 @@ import (
 // memoryPlan divides the memory a node may use. A node's state lies in few large slabs without
 // pointers, so that collecting often is cheap and letting garbage double the heap is not: the
 // collector runs at half of what Go would wait for, and in earnest below Limit. Ingest is refused
-// before that, as a node that only collects answers nobody. While there is little, garbage may be
-// Garbage all the same: what is on its way through a node is as much with a small state as with a large
-// one, and collecting it often is what costs.
+// before that, as a node that only collects answers nobody. While the state is small, Garbage may lie
+// there all the same: what is on its way through a node is as much as with a large state, and
+// collecting it often is what costs.
 type memoryPlan struct {
 	Total  int64 // of the machine or its control group
 	Limit  int64 // the collector's soft limit
