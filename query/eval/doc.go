@@ -3,7 +3,8 @@
 //
 // Its nouns: Env (now, zone and catalog of a statement), Pred and Expr (compiled once per statement),
 // Evaluator (one Pred bound to one Source, for one goroutine), Vector (a value for every position of
-// a chunk), EventScan (the rows of one step), RankQuery and Cut (who is in the top N).
+// a chunk), EventScan (the rows of one step), Attempts (how far profiles get in a funnel), RankQuery
+// and Cut (who is in the top N).
 //
 // It must not know statements (query/exec) nor how text is parsed, and it shares no algorithm with
 // query/match, which answers the same predicates for one profile. Start reading at eval.go, then

@@ -289,37 +289,3 @@ func TestTallies(t *testing.T) {
 		}
 	}
 }
-
-// Timelines bring the rows of several steps together, by profile and time.
-func TestTimelines(t *testing.T) {
-	a := newAsker(t, shop(), 5)
-	var compiled []*eval.Events
-	for _, name := range []string{"View", "Buy"} {
-		e, err := eval.CompileEvents(&a.env, tree.Step{Event: name}, tree.Window{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		compiled = append(compiled, e)
-	}
-	var lines []string
-	a.chunks(func(src query.Source, chunk int, profiles *query.Bits) {
-		var scans []*eval.EventScan
-		for _, e := range compiled {
-			scans = append(scans, e.On(src))
-		}
-		eval.Timelines(scans, chunk, profiles, func(pos uint16, times [][]int64) {
-			line := src.ID(uint32(chunk)<<query.ChunkBits | uint32(pos))
-			for _, of := range times {
-				line += fmt.Sprintf(" %d", len(of))
-				if !slices.IsSorted(of) {
-					t.Errorf("%s: %v is not in order", line, of)
-				}
-			}
-			lines = append(lines, line)
-		})
-	})
-	slices.Sort(lines)
-	if got, want := strings.Join(lines, ", "), "ann 1 3, bob 2 1, cyd 2 0"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-}

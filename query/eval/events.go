@@ -57,10 +57,18 @@ type EventScan struct {
 	args []*argLoader
 	live []bool // per argument: the current block has values
 
-	rows   []visit // of one chunk, for Timelines
+	rows   []visit // of one chunk, for timelines
 	sorter visitSorter
 	times  []int64
 }
+
+// Narrow leaves out rows outside [from, to) as well.
+func (e *EventScan) Narrow(from, to int64) {
+	e.scan.from, e.scan.to = max(e.scan.from, from), min(e.scan.to, to)
+}
+
+// Stretch returns the bounds of the rows that are read, [from, to).
+func (e *EventScan) Stretch() (from, to int64) { return e.scan.from, e.scan.to }
 
 // Blocks calls fn with every block that has rows of the step in a chunk, and the set of those rows, nil
 // for all of them. Rows of profiles outside cand may be among them. Arg and Column may be asked from
@@ -113,10 +121,10 @@ func (e *EventScan) Arg(k, row int) tree.Value {
 	return e.args[k].value(row)
 }
 
-// Timelines calls fn, by position, with the times of the rows each candidate has in each of the
+// timelines calls fn, by position, with the times of the rows each candidate has in each of the
 // scans, ascending. Profiles without a row in the first scan are left out. The slices are valid until
 // fn returns.
-func Timelines(scans []*EventScan, chunk int, cand *query.Bits, fn func(pos uint16, times [][]int64)) {
+func timelines(scans []*EventScan, chunk int, cand *query.Bits, fn func(pos uint16, times [][]int64)) {
 	wanted := *cand
 	for k, s := range scans {
 		s.rows = s.rows[:0]

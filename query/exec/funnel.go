@@ -3,7 +3,6 @@ package exec
 import (
 	"context"
 	"math"
-	"sort"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval"
@@ -65,19 +64,15 @@ func (f *funnel) partial(ctx context.Context, w *worker, _ int) error {
 	}
 	scans := bindScans(compiled, w.src)
 	g := newGroups(&w.plan.budget, make([]tree.Fn, len(scans))...)
-	gap := f.gap()
+	attempts := eval.NewAttempts(scans, f.gap())
 	err = w.members(ctx, f.stmt.Where, func(members *query.Bits) error {
 		a, err := w.assign(members, g)
 		if err != nil {
 			return err
 		}
-		eval.Timelines(scans, w.chunk, members, func(pos uint16, times [][]int64) {
-			for k := range bestAttempt(times, gap) {
-				for _, i := range a.of(pos) {
-					g.all[i].Cells[k].N++
-				}
-			}
-		})
+		for k, reached := range attempts.Chunk(w.chunk, members) {
+			a.count(&reached, g, k)
+		}
 		return nil
 	})
 	w.part.Groups = g.all
@@ -90,32 +85,6 @@ func bindScans(compiled []*eval.Events, src query.Source) []*eval.EventScan {
 		scans[i] = c.On(src)
 	}
 	return scans
-}
-
-// bestAttempt returns how many steps the best attempt reaches. From a given first event the earliest
-// next one is never worse than a later one.
-func bestAttempt(times [][]int64, gap int64) int {
-	best := 0
-	for _, first := range times[0] {
-		until := first + gap
-		if until < first {
-			until = math.MaxInt64
-		}
-		reached, at := 1, first
-		for reached < len(times) {
-			next := times[reached]
-			i := sort.Search(len(next), func(i int) bool { return next[i] > at })
-			if i == len(next) || next[i] > until {
-				break
-			}
-			at = next[i]
-			reached++
-		}
-		if best = max(best, reached); best == len(times) {
-			break
-		}
-	}
-	return best
 }
 
 func (f *funnel) merge(_ int, parts []*Partial) (bool, error) {

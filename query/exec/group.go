@@ -107,6 +107,24 @@ func (a *assignment) of(pos uint16) []int32 {
 	return a.single[int(pos) : int(pos)+1]
 }
 
+// count adds some of the members to cell k of their groups.
+func (a *assignment) count(some *query.Bits, g *groups, k int) {
+	switch {
+	case a.alone:
+		g.all[0].Cells[k].N += int64(some.Count())
+	case a.single != nil:
+		for pos := range some.All {
+			g.all[a.single[pos]].Cells[k].N++
+		}
+	default:
+		for pos := range some.All {
+			for _, i := range a.of(pos) {
+				g.all[i].Cells[k].N++
+			}
+		}
+	}
+}
+
 // assign computes the groups of the members of a chunk. It is valid until the next call, as long as
 // members is not changed.
 func (w *worker) assign(members *query.Bits, g *groups) (*assignment, error) {

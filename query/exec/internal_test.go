@@ -70,21 +70,3 @@ func TestGroupsAreRefusedAboveTheirLimit(t *testing.T) {
 		t.Error("the fourth group was let in")
 	}
 }
-
-// A funnel step at exactly the end of its time counts, one in the same millisecond as the last not.
-func TestBestAttempt(t *testing.T) {
-	for _, c := range []struct {
-		times [][]int64
-		want  int
-	}{
-		{[][]int64{{10}, {20}}, 2},
-		{[][]int64{{10}, {21}}, 1},
-		{[][]int64{{10}, {10}}, 1},
-		{[][]int64{{0, 15}, {5, 16}, {25}}, 3},
-		{[][]int64{{0}, {10}, {10}}, 2},
-	} {
-		if got := bestAttempt(c.times, 10); got != c.want {
-			t.Errorf("%v: %d, want %d", c.times, got, c.want)
-		}
-	}
-}

@@ -3,7 +3,6 @@ package exec
 import (
 	"context"
 	"fmt"
-	"sort"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval"
@@ -48,40 +47,14 @@ func (r *retention) partial(ctx context.Context, w *worker, _ int) error {
 	if err != nil {
 		return err
 	}
-	scans := bindScans(compiled, w.src)
-	periods := calendarOf{unit: r.stmt.Bucket, zone: w.env.Zone}
-	g := newGroups(&w.plan.budget, tree.CountFn)
-	key := make([]tree.Value, 2)
+	c := newRetentionScan(bindScans(compiled, w.src), calendarOf{unit: r.stmt.Bucket, zone: w.env.Zone}, &w.visitors)
 	err = w.members(ctx, r.stmt.Where, func(members *query.Bits) error {
-		var failed error
-		count := func() {
-			i, err := g.at(key)
-			if err != nil {
-				failed = err
-				return
-			}
-			g.all[i].Cells[0].N++
-		}
-		eval.Timelines(scans, w.chunk, members, func(_ uint16, times [][]int64) {
-			if failed != nil {
-				return
-			}
-			first, then := times[0][0], times[1]
-			key[0], key[1] = tree.Time(periods.at(first).from), tree.Value{}
-			count()
-			i := sort.Search(len(then), func(i int) bool { return then[i] >= first })
-			for i < len(then) && failed == nil {
-				b := periods.at(then[i])
-				key[1] = tree.Time(b.from)
-				count()
-				for i < len(then) && then[i] < b.to {
-					i++
-				}
-			}
-		})
-		return failed
+		c.chunk(w.chunk, members)
+		charged := c.made * (groupBytes + cellBytes)
+		c.made = 0
+		return w.plan.budget.charge(charged)
 	})
-	w.part.Groups = g.all
+	w.part.Groups = c.groups()
 	return err
 }
 
