@@ -15,7 +15,7 @@ type Partial struct {
 	Ranks    []eval.RankPart
 	Groups   []Group
 	Rows     []Row
-	Spenders []Spender
+	Spenders Spenders
 	Skipped  []string // attributes with too many values to compare
 	Clauses  []Clause // of explain analyze
 }
@@ -41,11 +41,10 @@ type Values struct {
 	All  []tree.Number         // of median and percentile
 }
 
-// Spender is one profile of `rfm`.
-type Spender struct {
-	Latest int64 // Unix ms
-	Count  int64
-	Sum    tree.Sum
+// Spenders are the profiles of `rfm`, as keys that are in order with those of others: of the latest event,
+// how many there are, and the float64 of their sum, which is in order with its Number.
+type Spenders struct {
+	Recency, Frequency, Monetary []uint64
 }
 
 // Row is one profile: of a list, the values of its columns; Keys are what it is ordered by. Place tells

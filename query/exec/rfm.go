@@ -2,23 +2,22 @@ package exec
 
 import (
 	"context"
-	"slices"
-	"sort"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/eval/places"
 	"github.com/musterdb/muster/query/tree"
 )
 
 // rfm is `rfm of "Order Completed" <window> by amount [where P]`.
 type rfm struct {
 	stmt     *tree.RFMStmt
-	spenders []Spender
+	spenders Spenders
 	budget   *budget
 }
 
-// spenderBytes is charged for a profile with such an event.
-const spenderBytes = 80
+// spenderBytes is charged for a profile with such an event: here and where partials meet.
+const spenderBytes = 48
 
 func newRFM(p *Plan, s *tree.RFMStmt) (statement, error) {
 	r := &rfm{stmt: s, budget: &p.budget}
@@ -37,52 +36,101 @@ func (r *rfm) partial(ctx context.Context, w *worker, _ int) error {
 	if err != nil {
 		return err
 	}
-	scan := compiled.On(w.src)
-	at := make([]int32, query.ChunkSize) // the place of a position's spender + 1
+	s := newSpending(compiled.On(w.src))
 	return w.members(ctx, r.stmt.Where, func(members *query.Bits) error {
-		clear(at)
-		before := len(w.part.Spenders)
-		scan.Each(w.chunk, members, func(b *query.Block, row int) {
-			pos, t := b.Pos[row], b.Time(row)
-			if at[pos] == 0 {
-				w.part.Spenders = append(w.part.Spenders, Spender{Latest: t})
-				at[pos] = int32(len(w.part.Spenders))
+		before := len(w.part.Spenders.Recency)
+		s.chunk(w.chunk, members, &w.part.Spenders)
+		return r.budget.charge((len(w.part.Spenders.Recency) - before) * spenderBytes)
+	})
+}
+
+// spending is the rows of a chunk added up by position. Rows of others than members may be among them.
+type spending struct {
+	scan   *eval.EventScan
+	latest []int64
+	count  []uint32
+	sums   []tree.Sum
+}
+
+func newSpending(scan *eval.EventScan) *spending {
+	return &spending{scan, make([]int64, query.ChunkSize), make([]uint32, query.ChunkSize), make([]tree.Sum, query.ChunkSize)}
+}
+
+// chunk appends the members of a chunk who have rows to out.
+func (s *spending) chunk(chunk int, members *query.Bits, out *Spenders) {
+	clear(s.count)
+	clear(s.sums)
+	s.scan.Blocks(chunk, members, s.block)
+	for pos := range members.All {
+		if n := s.count[pos]; n > 0 {
+			out.Recency = append(out.Recency, places.OfInt(s.latest[pos]))
+			out.Frequency = append(out.Frequency, uint64(n))
+			out.Monetary = append(out.Monetary, places.OfFloat(s.sums[pos].Float64()))
+		}
+	}
+}
+
+func (s *spending) block(b *query.Block, selected []uint64) {
+	latest, count := (*[query.ChunkSize]int64)(s.latest), (*[query.ChunkSize]uint32)(s.count)
+	eachRow(b, selected, func(i int) {
+		p, t := b.Pos[i], b.Time(i)
+		if count[p] == 0 || t > latest[p] {
+			latest[p] = t
+		}
+		count[p]++
+	})
+	sums := (*[query.ChunkSize]tree.Sum)(s.sums)
+	a := newAddend(tree.SumFn, s.scan.Column(0))
+	eachRow(b, selected, func(i int) {
+		if a.ok {
+			raw, ok := a.v.Raw(i)
+			if !ok {
+				return
 			}
-			s := &w.part.Spenders[at[pos]-1]
-			s.Latest, s.Count = max(s.Latest, t), s.Count+1
-			if v := scan.Arg(0, row); v.Type == tree.NumberType {
-				if sum, ok := tree.Billionths(v.Number()); ok {
-					s.Sum = s.Sum.Add(sum)
-				}
+			if -a.most <= raw && raw <= a.most {
+				p := b.Pos[i]
+				sums[p] = sums[p].AddInt(raw * a.unit)
+				return
 			}
-		})
-		return r.budget.charge((len(w.part.Spenders) - before) * spenderBytes)
+		}
+		if v := s.scan.Arg(0, i); v.Type == tree.NumberType {
+			if sum, ok := tree.Billionths(v.Number()); ok {
+				p := b.Pos[i]
+				sums[p] = sums[p].Add(sum)
+			}
+		}
 	})
 }
 
 func (r *rfm) merge(_ int, parts []*Partial) (bool, error) {
 	for _, part := range parts {
-		r.spenders = append(r.spenders, part.Spenders...)
+		all, s := &r.spenders, &part.Spenders
+		all.Recency = append(all.Recency, s.Recency...)
+		all.Frequency = append(all.Frequency, s.Frequency...)
+		all.Monetary = append(all.Monetary, s.Monetary...)
 	}
 	return true, nil
 }
 
-// scores gives each spender 1 + ⌊5 × (those with less) ÷ all⌋.
-func (r *rfm) scores(compare func(a, b *Spender) int) []int8 {
-	order := make([]int32, len(r.spenders))
-	for i := range order {
-		order[i] = int32(i)
+// bounds returns the keys above which the scores 2 to 5 begin. The score is 1 + ⌊5 × (those with less) ÷
+// all⌋, so the score k + 1 begins above the key at place ⌈k × all ÷ 5⌉ - 1.
+func bounds(keys []uint64) (above [4]uint64) {
+	var at [4]int
+	for k := range at {
+		at[k] = ((k+1)*len(keys)+4)/5 - 1
 	}
-	slices.SortFunc(order, func(i, j int32) int { return compare(&r.spenders[i], &r.spenders[j]) })
-	scores := make([]int8, len(order))
-	less := 0
-	for i, k := range order {
-		if i > 0 && compare(&r.spenders[order[i-1]], &r.spenders[k]) < 0 {
-			less = i
+	copy(above[:], places.Find(keys, at[:]...))
+	return above
+}
+
+// score is one less than that of the language.
+func score(key uint64, above *[4]uint64) (score int) {
+	for _, bound := range above {
+		if key > bound {
+			score++
 		}
-		scores[k] = int8(1 + 5*less/len(order))
 	}
-	return scores
+	return score
 }
 
 func (r *rfm) answer() (*query.Answer, error) {
@@ -90,30 +138,24 @@ func (r *rfm) answer() (*query.Answer, error) {
 	for _, name := range []string{"recency", "frequency", "monetary", "count"} {
 		a.Columns = append(a.Columns, query.Column{Name: name, Type: "number"})
 	}
-	recency := r.scores(func(a, b *Spender) int { return compareInts(a.Latest, b.Latest) })
-	frequency := r.scores(func(a, b *Spender) int { return compareInts(a.Count, b.Count) })
-	monetary := r.scores(func(a, b *Spender) int { return a.Sum.Number().Compare(b.Sum.Number()) })
-	cells := map[[3]int8]int64{}
-	for i := range r.spenders {
-		cells[[3]int8{recency[i], frequency[i], monetary[i]}]++
+	s := &r.spenders
+	if len(s.Recency) == 0 {
+		return a, nil
+	}
+	recency, frequency, monetary := bounds(s.Recency), bounds(s.Frequency), bounds(s.Monetary)
+	var cells [5 * 5 * 5]int64
+	for i, key := range s.Recency {
+		cells[score(key, &recency)*25+score(s.Frequency[i], &frequency)*5+score(s.Monetary[i], &monetary)]++
 	}
 	for cell, n := range cells {
+		if n == 0 {
+			continue
+		}
 		row := make([]tree.Value, 0, 4)
-		for _, score := range cell {
-			row = append(row, tree.NumInt(int64(score)))
+		for _, score := range []int{cell / 25, cell / 5 % 5, cell % 5} {
+			row = append(row, tree.NumInt(int64(1+score)))
 		}
 		a.Rows = append(a.Rows, append(row, tree.NumInt(n)))
 	}
-	sort.Slice(a.Rows, func(i, j int) bool { return compareRows(a.Rows[i], a.Rows[j]) < 0 })
 	return a, nil
-}
-
-func compareInts(a, b int64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
