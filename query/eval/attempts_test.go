@@ -51,7 +51,7 @@ func TestAttempts(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	rng := rand.New(rand.NewPCG(seed, 4))
 	reachedLast := 0
-	for range 500 {
+	for range 200 {
 		src, steps, span := &manySeries{}, 1+rng.IntN(4), int64(1+rng.IntN(3000))
 		var scans []*EventScan
 		for k := range steps {

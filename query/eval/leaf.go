@@ -87,8 +87,14 @@ func (p valueTest) bind(r *run) runner {
 func (v *valueRunner) cost(s *scope) float64 { return v.loader.cost(s) + 5*float64(s.rows()) }
 
 func (v *valueRunner) eval(s *scope, cand, out []uint64) {
-	if m, ok := v.loader.(*measureLoader); ok && m.testSum(s, v.test, cand, out) {
-		return
+	if m, ok := v.loader.(*measureLoader); ok {
+		if m.testSum(s, v.test, cand, out) {
+			return
+		}
+		if col := m.gather(s.chunk, cand); col != nil {
+			v.test.eval(col, cand, out)
+			return
+		}
 	}
 	v.load(s, cand, &v.values)
 	v.values.test(v.test.test, cand, out)

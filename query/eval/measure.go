@@ -62,10 +62,10 @@ type measureLoader struct {
 	sums  []tree.Sum
 	coefs *coefSums
 	short shortSums
-	times []int64
 	marks marks
 	seen  []sighting
 	names interner
+	gathered
 }
 
 func (m *measureLoader) cost(s *scope) float64 {
@@ -78,6 +78,10 @@ func (m *measureLoader) cost(s *scope) float64 {
 
 func (m *measureLoader) load(s *scope, cand []uint64, out *Vector) {
 	out.reset(m.t, query.ChunkSize)
+	if col := m.gather(s.chunk, cand); col != nil {
+		out.fill(col, 0, cand)
+		return
+	}
 	switch m.fn {
 	case tree.CountFn, tree.DistinctFn, tree.DaysFn:
 		m.wholes(s.chunk, cand)
