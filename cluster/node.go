@@ -177,16 +177,27 @@ func (n *Node) lag() uint64 {
 
 // awaitCatalog waits until every shard has applied the catalog up to version.
 func (n *Node) awaitCatalog(ctx context.Context, version uint64) error {
-	for _, s := range n.shards {
-		// A command of nothing but time, behind the catalog version it says it needs.
+	waits := make([]*proposal, len(n.shards))
+	var errs []error
+	for i, s := range n.shards {
 		if s.catalog() >= version {
 			continue
 		}
-		if _, err := s.proposer.do(ctx, version, 32, engine.EncodeTick); err != nil {
-			return fmt.Errorf("bring catalog version %d to shard %d: %w", version, s.number, err)
+		// A command of nothing but time, behind the catalog version it says it needs.
+		var err error
+		if waits[i], err = s.proposer.start(version, 32, engine.EncodeTick); err != nil {
+			errs = append(errs, fmt.Errorf("bring catalog version %d to shard %d: %w", version, i, err))
 		}
 	}
-	return nil
+	for i, q := range waits {
+		if q == nil {
+			continue
+		}
+		if _, err := n.shards[i].proposer.await(ctx, q); err != nil {
+			errs = append(errs, fmt.Errorf("bring catalog version %d to shard %d: %w", version, i, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Schema is the newest catalog this node knows.

@@ -174,13 +174,22 @@ func (p *proposer) await(ctx context.Context, q *proposal) (reply, error) {
 
 // do queues a command and waits for its reply.
 func (p *proposer) do(ctx context.Context, need uint64, size int, command func(now int64) []byte) (reply, error) {
-	if err := p.reserve(size); err != nil {
+	q, err := p.start(need, size, command)
+	if err != nil {
 		return reply{}, err
+	}
+	return p.await(ctx, q)
+}
+
+// start queues a command, which is to be awaited.
+func (p *proposer) start(need uint64, size int, command func(now int64) []byte) (*proposal, error) {
+	if err := p.reserve(size); err != nil {
+		return nil, err
 	}
 	q := newProposal(nil, need, size)
 	q.command = command
 	p.submit(q)
-	return p.await(ctx, q)
+	return q, nil
 }
 
 // wantCatalog makes the shard apply the catalog up to version, soon.

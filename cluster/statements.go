@@ -204,17 +204,26 @@ func noSegment(name string) error {
 func (n *Node) Segments(context.Context) ([]SegmentText, error) {
 	var all []SegmentText
 	for _, s := range n.registry.state.Load().Segments() {
-		all = append(all, SegmentText{
-			Name: s.Name, Predicate: s.Canonical, Described: s.Described, Zone: s.Zone,
-			Refresh: n.refreshOf(s), Version: s.Version,
-		})
+		all = append(all, textOf(s))
 	}
 	return all, nil
 }
 
-func (n *Node) refreshOf(s *catalog.Segment) time.Duration {
+// Segment returns a saved segment.
+func (n *Node) Segment(name string) (SegmentText, bool) {
+	s, ok := n.registry.state.Load().SegmentText(name)
+	if !ok {
+		return SegmentText{}, false
+	}
+	return textOf(s), true
+}
+
+func textOf(s *catalog.Segment) SegmentText {
 	ms, _ := s.Refresh.Millis()
-	return time.Duration(ms) * time.Millisecond
+	return SegmentText{
+		Name: s.Name, Predicate: s.Canonical, Described: s.Described, Zone: s.Zone,
+		Refresh: time.Duration(ms) * time.Millisecond, Version: s.Version,
+	}
 }
 
 // ListEdit adds and removes ids of a static list, creating it if needed. Every shard keeps the ids

@@ -52,6 +52,7 @@ func (l *live) slotOf(name string) int {
 		l.s.root.segments = append(l.s.root.segments, nil)
 	}
 	l.s.root.segments[slot] = &segment{epoch: l.s.epochs.current, name: name}
+	l.s.root.slots = &slotIndex{}
 	l.slots[name] = slot
 	return slot
 }
@@ -67,22 +68,39 @@ func (l *live) drop(name string) {
 // what they lack may be there now.
 func (l *live) standingOn(name string) map[string]bool {
 	found := l.failed()
-	for other, slot := range l.slots {
-		if slices.Contains(l.needs[slot].Segments, name) {
-			found[other] = true
-		}
+	for other := range l.askers[name] {
+		found[other] = true
 	}
 	return found
 }
 
 func (l *live) failed() map[string]bool {
 	found := map[string]bool{}
-	for name, slot := range l.slots {
-		if l.s.root.segments[slot].state == SegmentFailed {
+	for name := range l.failing {
+		if slot, ok := l.slots[name]; ok && l.s.root.segments[slot].state == SegmentFailed {
 			found[name] = true
+		} else {
+			delete(l.failing, name)
 		}
 	}
 	return found
+}
+
+// need notes what the segment in a slot stands on.
+func (l *live) need(slot int, needs member.Needs) {
+	name := l.s.root.segments[slot].name
+	for _, asked := range l.needs[slot].Segments {
+		if delete(l.askers[asked], name); len(l.askers[asked]) == 0 {
+			delete(l.askers, asked)
+		}
+	}
+	l.needs[slot] = needs
+	for _, asked := range needs.Segments {
+		if l.askers[asked] == nil {
+			l.askers[asked] = map[string]struct{}{}
+		}
+		l.askers[asked][name] = struct{}{}
+	}
 }
 
 // changedNames returns the segments that new names or lists may give another meaning.
@@ -127,11 +145,11 @@ func (l *live) definition(name string) (d member.Definition, ok bool) {
 	x := l.s.segment(slot)
 	asked, err := l.checked(name)
 	if err != nil {
-		l.needs[slot] = member.Needs{}
+		l.need(slot, member.Needs{})
 		l.fail(name, err.Error())
 		return d, false
 	}
-	l.needs[slot] = member.NeedsOf(l.s.root.catalog.Schema(), asked)
+	l.need(slot, member.NeedsOf(l.s.root.catalog.Schema(), asked))
 	if reason := l.overflowed(slot); reason != "" {
 		l.fail(name, reason)
 		return d, false
@@ -145,6 +163,7 @@ func (l *live) definition(name string) (d member.Definition, ok bool) {
 	x.state = SegmentWaiting
 	if period, ok := asked.Def.Refresh.Millis(); ok && period > 0 && !member.HasRank(asked.Def.Pred) {
 		x.state, x.period, x.next = SegmentLive, period, l.s.root.time+period
+		l.repeats(slot)
 		l.refresh = append(l.refresh, slot)
 	}
 	return d, false
@@ -174,6 +193,7 @@ func (l *live) fail(name, reason string) {
 	slot := l.slots[name]
 	x := l.s.segment(slot)
 	x.state, x.reason, x.held, x.period = SegmentFailed, reason, false, 0
+	l.failing[name] = struct{}{}
 	if text, ok := l.s.root.catalog.SegmentText(name); ok {
 		x.version = text.Version
 	}

@@ -19,8 +19,11 @@ type live struct {
 	tracker *member.Tracker
 	slots   map[string]int // of segments, by name
 	needs   map[int]member.Needs
-	stores  []*memberStore // by slot
-	view    View           // of the shard's own root, never frozen
+	askers  map[string]map[string]struct{} // of a segment, those that stand on it
+	failing map[string]struct{}            // segments that failed, and may have recovered since
+	periods []int                          // slots that time refreshes, or did once; ascending
+	stores  []*memberStore                 // by slot
+	view    View                           // of the shard's own root, never frozen
 	one     profileSource
 	dropped []int             // slots to be freed when the entry's changes are told
 	refresh []int             // slots to be refreshed in this entry
@@ -29,7 +32,10 @@ type live struct {
 
 // startLive makes what keeps segments current. REQUIRES: there is none.
 func (s *Shard) startLive() *live {
-	l := &live{s: s, slots: map[string]int{}, needs: map[int]member.Needs{}}
+	l := &live{
+		s: s, slots: map[string]int{}, needs: map[int]member.Needs{},
+		askers: map[string]map[string]struct{}{}, failing: map[string]struct{}{},
+	}
 	l.view.shard, l.one.live = s, l
 	l.tracker = member.New(l, s.root.catalog.Schema(), s.root.time)
 	s.live = l
@@ -81,8 +87,8 @@ func (s *Shard) advanceLive(cause Cause) {
 func (l *live) advance(now int64) {
 	for {
 		at, slot := now, -1
-		for i, x := range l.s.root.segments {
-			if x != nil && x.refreshes() && x.next <= at {
+		for _, i := range l.periods {
+			if x := l.s.root.segments[i]; x != nil && x.refreshes() && x.next <= at {
 				if next := x.last(now); next < at || slot < 0 {
 					at, slot = next, i
 				}
@@ -96,6 +102,16 @@ func (l *live) advance(now int64) {
 		l.refreshSlot(slot, nil)
 		l.tracker.Settle()
 	}
+}
+
+// repeats notes that time refreshes the segment in a slot.
+func (l *live) repeats(slot int) {
+	l.periods = slices.DeleteFunc(l.periods, func(i int) bool {
+		x := l.s.root.segments[i]
+		return i == slot || x == nil || x.period == 0
+	})
+	i, _ := slices.BinarySearch(l.periods, slot)
+	l.periods = slices.Insert(l.periods, i, slot)
 }
 
 // finishLive settles what the entry did and returns the changes, those of time included.
@@ -120,7 +136,11 @@ func (s *Shard) finishLive(result *Result) {
 	}
 	l.tracker.Settle()
 	n := 0
-	for _, flip := range l.tracker.Flips() {
+	flips := l.tracker.Flips()
+	if len(flips) > 0 {
+		result.Changes = make([]Change, 0, len(flips))
+	}
+	for _, flip := range flips {
 		x := s.root.segments[flip.Slot]
 		change := Change{
 			Seq: s.root.seq, N: n, Segment: x.name, Version: x.version, At: flip.At, Cause: Cause(flip.Cause),
@@ -131,8 +151,9 @@ func (s *Shard) finishLive(result *Result) {
 	}
 	for _, slot := range l.dropped {
 		l.tracker.Forget(slot)
+		l.need(slot, member.Needs{})
 		delete(l.needs, slot)
-		s.root.segments[slot] = nil
+		s.root.segments[slot], s.root.slots = nil, &slotIndex{}
 	}
 	l.dropped = l.dropped[:0]
 	s.saveBuilds()
@@ -149,7 +170,7 @@ func (s *Shard) saveBuilds() {
 	}
 	builds := make([]build, len(building))
 	for i, b := range building {
-		builds[i] = build{slots: slices.Clone(b.Slots), part: b.Part, chunk: b.Chunk, parts: b.Parts()}
+		builds[i] = build{slots: b.Slots, part: b.Part, chunk: b.Chunk, parts: b.Parts()}
 	}
 	s.root.builds = builds
 }

@@ -112,11 +112,16 @@ func (s *Shard) restoreLive() error {
 	if len(s.root.catalog.Segments()) == 0 {
 		return nil
 	}
+	s.root.slots = &slotIndex{}
 	l := s.startLive()
+	for slot, x := range s.root.segments {
+		if x != nil {
+			l.slots[x.name] = slot
+		}
+	}
 	var live, new []string
 	for _, text := range s.root.catalog.Segments() {
-		_, had := l.restored(text.Name)
-		if !had { // a snapshot from before there were live segments
+		if _, had := l.slots[text.Name]; !had { // a snapshot from before there were live segments
 			l.slotOf(text.Name)
 			new = append(new, text.Name)
 		}
@@ -156,17 +161,6 @@ func (s *Shard) restoreLive() error {
 	return nil
 }
 
-// restored returns the slot of a restored segment.
-func (l *live) restored(name string) (slot int, ok bool) {
-	for slot, x := range l.s.root.segments {
-		if x != nil && x.name == name {
-			l.slots[name] = slot
-			return slot, true
-		}
-	}
-	return 0, false
-}
-
 // restoreNeeds finds what each segment stands on, and puts those that are not built in their places.
 func (l *live) restoreNeeds() error {
 	for slot, x := range l.s.root.segments {
@@ -179,8 +173,14 @@ func (l *live) restoreNeeds() error {
 		if x.held || x.state == SegmentFailed {
 			l.tracker.Hold(slot, x.name)
 		}
+		if x.period > 0 {
+			l.repeats(slot)
+		}
+		if x.state == SegmentFailed {
+			l.failing[x.name] = struct{}{}
+		}
 		if asked, err := l.checked(x.name); err == nil {
-			l.needs[slot] = member.NeedsOf(l.s.root.catalog.Schema(), asked)
+			l.need(slot, member.NeedsOf(l.s.root.catalog.Schema(), asked))
 		} else if x.state != SegmentFailed {
 			return err
 		}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/musterdb/muster/query"
 	"github.com/zeebo/xxh3"
@@ -139,14 +140,33 @@ func (v *View) Segments() []Segment {
 	return all
 }
 
+// slotIndex finds slots by name. Versions of a root that have the same segments share one, which the
+// first to look makes.
+type slotIndex struct {
+	once  sync.Once
+	slots map[string]int
+}
+
+func (r *root) slotOf(name string) (slot int, ok bool) {
+	r.slots.once.Do(func() {
+		r.slots.slots = make(map[string]int, len(r.segments))
+		for slot, x := range r.segments {
+			if x != nil {
+				r.slots.slots[x.name] = slot
+			}
+		}
+	})
+	slot, ok = r.slots.slots[name]
+	return slot, ok
+}
+
 // Members returns the membership of a saved segment; ok is false where there is none of the name.
 func (v *View) Members(name string) (m Segment, ok bool) {
-	for slot, x := range v.root.segments {
-		if x != nil && x.name == name {
-			return v.root.segmentInfo(slot), true
-		}
+	slot, ok := v.root.slotOf(name)
+	if !ok {
+		return Segment{}, false
 	}
-	return Segment{}, false
+	return v.root.segmentInfo(slot), true
 }
 
 // SegmentsOf returns the names of the segments a profile is a member of, ascending.
@@ -166,12 +186,11 @@ func (v *View) SegmentsOf(ordinal uint32) []string {
 func (s *Shard) Segment(name string) (m Segment, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for slot, x := range s.root.segments {
-		if x != nil && x.name == name {
-			m = s.root.segmentInfo(slot)
-			m.x = nil
-			return m, true
-		}
+	slot, ok := s.root.slotOf(name)
+	if !ok {
+		return m, false
 	}
-	return m, false
+	m = s.root.segmentInfo(slot)
+	m.x = nil
+	return m, true
 }

@@ -100,6 +100,7 @@ type root struct {
 	dedup                *dedup
 	imports              []*importSource
 	segments             []*segment // by slot; nil: free
+	slots                *slotIndex
 	builds               []build
 	merges               []byte // encoded state of the merge protocol
 	mismatched           int64  // values dropped because they had another type
@@ -143,7 +144,7 @@ func New(c Config) (*Shard, error) {
 	s.root = &root{
 		catalog: catalog.New(c.Parse),
 		users:   newDictionary(tree.StringType), anons: newDictionary(tree.StringType),
-		dedup: &dedup{},
+		dedup: &dedup{}, slots: &slotIndex{},
 	}
 	for i := range columnsOfEveryShard {
 		t := tree.NumberType

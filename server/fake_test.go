@@ -134,6 +134,15 @@ func (f *fakeNode) Segments(context.Context) ([]SegmentText, error) {
 	defer f.mu.Unlock()
 	return slices.Clone(f.segments), nil
 }
+func (f *fakeNode) Segment(_ context.Context, name string) (SegmentText, bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := slices.IndexFunc(f.segments, func(t SegmentText) bool { return t.Name == name })
+	if i < 0 {
+		return SegmentText{}, false, nil
+	}
+	return f.segments[i], true, nil
+}
 func (f *fakeNode) Members(_ context.Context, predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error) {
 	return f.members(predicate, after, limit, fn)
 }

@@ -108,16 +108,11 @@ func (f *feed) batch() int64 {
 const dropGrace = time.Second
 
 func (s *Server) knownSegment(ctx context.Context, name string) error {
-	list, err := s.node().Segments(ctx)
-	if err != nil {
-		return err
+	_, ok, err := s.node().Segment(ctx, name)
+	if err == nil && !ok {
+		err = problem(api.CodeNoSegment, "no segment is called "+strconv.Quote(name))
 	}
-	for i := range list {
-		if list[i].Name == name {
-			return nil
-		}
-	}
-	return problem(api.CodeNoSegment, "no segment is called "+strconv.Quote(name))
+	return err
 }
 
 // next returns up to limit profiles; see live.Subscription.Next.

@@ -39,6 +39,8 @@ type Node interface {
 	DropSegment(ctx context.Context, name string) error
 	// Segments lists the saved segments in ascending order of name.
 	Segments(ctx context.Context) ([]SegmentText, error)
+	// Segment returns one of them; ok is false where there is none of the name.
+	Segment(ctx context.Context, name string) (segment SegmentText, ok bool, err error)
 	// Members calls fn with the canonical id of every member in storage order (shard, ordinal), after
 	// the position `after` ("" from the start), until fn returns false or limit is reached (0: no limit).
 	Members(ctx context.Context, predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error)

@@ -39,6 +39,9 @@ func (o opening) PutSegment(context.Context, SegmentText, bool, bool) ([]tree.Di
 }
 func (o opening) DropSegment(context.Context, string) error              { return o.no() }
 func (o opening) Segments(context.Context) ([]SegmentText, error)        { return nil, o.no() }
+func (o opening) Segment(context.Context, string) (SegmentText, bool, error) {
+	return SegmentText{}, false, o.no()
+}
 func (o opening) MemberOf(context.Context, string, string) (bool, error) { return false, o.no() }
 func (o opening) Members(context.Context, string, string, int, func(string, string) bool) (query.Stats, error) {
 	return query.Stats{}, o.no()

@@ -33,16 +33,11 @@ func (s *Server) getSegments(w *answer, r *http.Request) error {
 
 // segment finds a saved segment by its name.
 func (s *Server) segment(r *http.Request, name string) (SegmentText, error) {
-	list, err := s.node().Segments(r.Context())
-	if err != nil {
-		return SegmentText{}, err
+	t, ok, err := s.node().Segment(r.Context(), name)
+	if err == nil && !ok {
+		err = problem(api.CodeNoSegment, "no segment is called "+strconv.Quote(name))
 	}
-	for _, t := range list {
-		if t.Name == name {
-			return t, nil
-		}
-	}
-	return SegmentText{}, problem(api.CodeNoSegment, "no segment is called "+strconv.Quote(name))
+	return t, err
 }
 
 func (s *Server) getSegment(w *answer, r *http.Request) error {

@@ -35,6 +35,12 @@ func (n node) Segments(ctx context.Context) ([]server.SegmentText, error) {
 	return all, err
 }
 
+// Segment implements server.Node.
+func (n node) Segment(_ context.Context, name string) (server.SegmentText, bool, error) {
+	s, ok := n.Node.Segment(name)
+	return server.SegmentText(s), ok, nil
+}
+
 // Status implements server.Node.
 func (n node) Status(ctx context.Context) server.Status {
 	st := n.Node.Status(ctx)

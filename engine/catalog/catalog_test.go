@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -233,4 +235,46 @@ func BenchmarkDefine(b *testing.B) {
 	for b.Loop() {
 		next(b, s, Change{Kind: DefineNames, Names: []Name{attribute("another", tree.BoolType)}})
 	}
+}
+
+// TestDirectory: segments that come and go by the hundreds are those of a plain map, and an older state
+// keeps its own.
+func TestDirectory(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	s, want := New(parseAnything), map[string]uint64{}
+	var old *State
+	var oldWant map[string]uint64
+	check := func(s *State, want map[string]uint64) {
+		t.Helper()
+		all := s.Segments()
+		if len(all) != len(want) || !slices.IsSortedFunc(all, func(a, b *Segment) int { return strings.Compare(a.Name, b.Name) }) {
+			t.Fatalf("%d segments, want %d in order", len(all), len(want))
+		}
+		for _, segment := range all {
+			if got, ok := s.SegmentText(segment.Name); !ok || got.Version != want[segment.Name] {
+				t.Fatalf("segment %s is of %d, want %d", segment.Name, got.Version, want[segment.Name])
+			}
+		}
+	}
+	for i := range 2000 {
+		name := fmt.Sprint("s", r.IntN(900))
+		if _, had := want[name]; had && r.IntN(2) == 0 {
+			s = next(t, s, Change{Kind: DropSegment, Name: name})
+			delete(want, name)
+			if _, ok := s.Segment(name); ok {
+				t.Fatalf("segment %s was dropped", name)
+			}
+		} else {
+			s = next(t, s, Change{Kind: PutSegment, Segment: Segment{Name: name, Text: "everyone"}})
+			want[name] = s.Version()
+		}
+		if i == 1000 {
+			old, oldWant = s, maps.Clone(want)
+		}
+		if i%100 == 0 {
+			check(s, want)
+		}
+	}
+	check(s, want)
+	check(old, oldWant)
 }

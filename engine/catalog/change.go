@@ -133,7 +133,7 @@ func (s *State) putSegment(segment Segment) error {
 	if err := checkName(segment.Name); err != nil {
 		return err
 	}
-	if _, exists := s.segments[segment.Name]; !exists && len(s.segments) >= MaxSegments {
+	if _, exists := s.segments.get(segment.Name); !exists && s.segments.n >= MaxSegments {
 		return fmt.Errorf("put segment %q: %w", segment.Name, ErrTooMany)
 	}
 	if err := checkZone(segment.Zone); err != nil {
@@ -146,8 +146,7 @@ func (s *State) putSegment(segment Segment) error {
 	if err := segment.resolve(s.parse); err != nil {
 		return err
 	}
-	s.segments = maps.Clone(s.segments)
-	s.segments[segment.Name] = &segment
+	s.segments = s.segments.put(segment.Name, &segment)
 	return nil
 }
 
@@ -162,11 +161,10 @@ func (s *Segment) resolve(parse Parse) error {
 }
 
 func (s *State) dropSegment(name string) error {
-	if _, ok := s.segments[name]; !ok {
+	if _, ok := s.segments.get(name); !ok {
 		return fmt.Errorf("drop segment %q: %w", name, ErrNotFound)
 	}
-	s.segments = maps.Clone(s.segments)
-	delete(s.segments, name)
+	s.segments = s.segments.put(name, nil)
 	return nil
 }
 

@@ -108,7 +108,7 @@ func (s *State) Encode() []byte {
 			b = wire.AppendString(b, p.Name)
 		}
 	}
-	b = binary.AppendUvarint(b, uint64(len(s.segments)))
+	b = binary.AppendUvarint(b, uint64(s.segments.n))
 	for _, segment := range s.Segments() {
 		b = appendSegment(b, segment)
 	}
@@ -138,6 +138,7 @@ func Decode(data []byte, parse Parse) (*State, error) {
 			r.Fail("a name is defined twice")
 		}
 	}
+	segments := map[string]*Segment{}
 	for range r.Count(8) {
 		segment := readSegment(r)
 		if r.Err() != nil {
@@ -149,8 +150,9 @@ func Decode(data []byte, parse Parse) (*State, error) {
 		if err := segment.resolve(parse); err != nil {
 			return nil, fmt.Errorf("decode catalog: %w", err)
 		}
-		s.segments[segment.Name] = &segment
+		segments[segment.Name] = &segment
 	}
+	s.segments = directory{base: segments, n: len(segments)}
 	s.nextList = r.Uint32()
 	for range r.Count(2) {
 		l := List{ID: r.Uint32(), Name: r.String()}

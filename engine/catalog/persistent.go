@@ -2,7 +2,7 @@ package catalog
 
 import "maps"
 
-// The two structures that let a State of thousands of names have a successor in microseconds. Both
+// The three structures that let a State of thousands of names have a successor in microseconds. All
 // are persistent: an old value never sees what was added to a newer one.
 
 const vectorPage = 128
@@ -65,4 +65,59 @@ func (l layered) with(added map[string]uint32) layered {
 	maps.Copy(base, l.recent)
 	maps.Copy(base, added)
 	return layered{base, nil}
+}
+
+// directory maps names to segments in the same two layers; nil in the small one says that a name of the
+// large one was dropped.
+type directory struct {
+	base, recent map[string]*Segment
+	n            int
+}
+
+func (d directory) get(name string) (*Segment, bool) {
+	s, ok := d.recent[name]
+	if !ok {
+		s = d.base[name]
+	}
+	return s, s != nil
+}
+
+// put returns d with a segment of a name, or without one where it is nil.
+func (d directory) put(name string, s *Segment) directory {
+	next := directory{base: d.base, n: d.n}
+	if _, had := d.get(name); had {
+		next.n--
+	}
+	if s != nil {
+		next.n++
+	}
+	if len(d.recent) < recentLimit {
+		next.recent = make(map[string]*Segment, len(d.recent)+1)
+		maps.Copy(next.recent, d.recent)
+		next.recent[name] = s
+		return next
+	}
+	next.base = make(map[string]*Segment, next.n)
+	for name, s := range d.all {
+		next.base[name] = s
+	}
+	delete(next.base, name)
+	if s != nil {
+		next.base[name] = s
+	}
+	return next
+}
+
+// all calls yield for every segment, in no order.
+func (d directory) all(yield func(string, *Segment) bool) {
+	for name, s := range d.recent {
+		if s != nil && !yield(name, s) {
+			return
+		}
+	}
+	for name, s := range d.base {
+		if _, newer := d.recent[name]; !newer && !yield(name, s) {
+			return
+		}
+	}
 }

@@ -3,6 +3,7 @@ package catalog
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
@@ -81,7 +82,7 @@ type State struct {
 	attributeIndex layered
 	events         vector[*Event]
 	eventIndex     layered
-	segments       map[string]*Segment
+	segments       directory
 	lists          map[string]List
 	nextList       uint32
 }
@@ -91,7 +92,7 @@ var _ query.Schema = (*State)(nil)
 // New returns version 0: nothing but the built-in attributes. parse may be nil where there are never
 // any segments.
 func New(parse Parse) *State {
-	return &State{parse: parse, segments: map[string]*Segment{}, lists: map[string]List{}}
+	return &State{parse: parse, lists: map[string]List{}}
 }
 
 // Version counts the changes applied.
@@ -178,7 +179,7 @@ func (s *State) Property(event uint32, name string) (uint32, tree.Type, bool) {
 
 // Segment implements query.Schema.
 func (s *State) Segment(name string) (*tree.Segment, bool) {
-	segment, ok := s.segments[name]
+	segment, ok := s.segments.get(name)
 	if !ok {
 		return nil, false
 	}
@@ -187,16 +188,17 @@ func (s *State) Segment(name string) (*tree.Segment, bool) {
 
 // SegmentText returns a segment as it was written.
 func (s *State) SegmentText(name string) (*Segment, bool) {
-	segment, ok := s.segments[name]
+	segment, ok := s.segments.get(name)
 	return segment, ok
 }
 
 // Segments returns the segments in ascending order of name.
 func (s *State) Segments() []*Segment {
-	all := make([]*Segment, 0, len(s.segments))
-	for _, name := range slices.Sorted(maps.Keys(s.segments)) {
-		all = append(all, s.segments[name])
+	all := make([]*Segment, 0, s.segments.n)
+	for _, segment := range s.segments.all {
+		all = append(all, segment)
 	}
+	slices.SortFunc(all, func(a, b *Segment) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
 
@@ -246,7 +248,7 @@ func (s *State) Names(kind query.NameKind, event string, yield func(string, tree
 			}
 		}
 	case query.SegmentName:
-		for name := range s.segments {
+		for name := range s.segments.all {
 			types[name] = tree.NoType
 		}
 	case query.ListName:

@@ -19,6 +19,7 @@ type segment struct {
 	settled uint64 // the settling that has looked at it
 	turns   int    // how many turned in this settling, and where the next one goes
 	next    int
+	rank    int // place by name, where the tracker has numbered them
 }
 
 // both tells what the segment's program was before the leaves flipped that a settling deals with, and
@@ -55,7 +56,7 @@ func (t *Tracker) Define(definitions []Definition) []error {
 			s = &segment{slot: d.Slot, name: d.Name}
 		}
 		s.held = true
-		t.segments[d.Slot] = s
+		t.put(d.Slot, s)
 		b.Slots = append(b.Slots, d.Slot)
 		b.segments = append(b.segments, s)
 		for _, p := range s.parts {
@@ -64,6 +65,11 @@ func (t *Tracker) Define(definitions []Definition) []error {
 	}
 	t.builds = append(t.builds, b)
 	return errs
+}
+
+func (t *Tracker) put(slot int, s *segment) {
+	t.segments[slot] = s
+	t.rename()
 }
 
 func (b *Build) add(p part) {
@@ -78,7 +84,7 @@ func (b *Build) add(p part) {
 // Hold puts a segment into a slot whose membership only Refresh changes.
 func (t *Tracker) Hold(slot int, name string) {
 	t.release(slot)
-	t.segments[slot] = &segment{slot: slot, name: name, held: true}
+	t.put(slot, &segment{slot: slot, name: name, held: true})
 }
 
 // Drop empties a slot: its members leave at Settle, then Forget it.
@@ -90,7 +96,7 @@ func (t *Tracker) Drop(slot int) {
 	name := s.name
 	t.release(slot)
 	s = &segment{slot: slot, name: name}
-	t.segments[slot] = s
+	t.put(slot, s)
 	for chunk := range t.host.Source().Chunks() {
 		t.markChunk([]*segment{s}, chunk)
 	}
@@ -131,6 +137,7 @@ func (t *Tracker) release(slot int) {
 		}
 	}
 	delete(t.segments, slot)
+	t.rename()
 	t.bareSegs = without(t.bareSegs, s)
 	for _, slot := range s.on {
 		t.standing[slot] = without(t.standing[slot], s)

@@ -2,6 +2,7 @@ package member
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -97,10 +98,11 @@ func sorted(set map[uint32]struct{}) []uint32 {
 }
 
 // Flips returns what changed since it was asked last, in the order of instants, then of segments'
-// names.
+// names. The list, not the ordinals, is good until it is asked again.
 func (t *Tracker) Flips() []Flip {
 	flips := t.flips
-	t.flips = nil
+	clear(t.told)
+	t.flips, t.told = t.told[:0], flips
 	return flips
 }
 
@@ -276,7 +278,7 @@ func (t *Tracker) tell() {
 		return
 	}
 	all := t.turned
-	slices.SortFunc(t.turning, func(a, b *segment) int { return cmp.Or(strings.Compare(a.name, b.name), a.slot-b.slot) })
+	t.sortTurning()
 	end := 0
 	for _, s := range t.turning {
 		s.next, end = end, end+s.turns
@@ -316,6 +318,44 @@ func (t *Tracker) tell() {
 	clear(all)
 	t.turned = all[:0]
 }
+
+func byName(a, b *segment) int { return cmp.Or(strings.Compare(a.name, b.name), a.slot-b.slot) }
+
+// settledDefinitions is after how many tellings without a definition in between segments are numbered by
+// name: while thousands are being defined that would cost more than it saves.
+const settledDefinitions = 16
+
+// sortTurning orders those that turn by name. Where they are numbered that is a look at each number.
+func (t *Tracker) sortTurning() {
+	if t.byName == nil {
+		if t.unnamed++; t.unnamed < settledDefinitions {
+			slices.SortFunc(t.turning, byName)
+			return
+		}
+		t.byName = make([]*segment, 0, len(t.segments))
+		for _, s := range t.segments {
+			t.byName = append(t.byName, s)
+		}
+		slices.SortFunc(t.byName, byName)
+		for i, s := range t.byName {
+			s.rank = i
+		}
+		t.turns = make([]uint64, len(t.byName)/64+1)
+	}
+	for _, s := range t.turning {
+		t.turns[s.rank/64] |= 1 << (s.rank % 64)
+	}
+	t.turning = t.turning[:0]
+	for i, word := range t.turns {
+		for ; word != 0; word &= word - 1 {
+			t.turning = append(t.turning, t.byName[i*64+bits.TrailingZeros64(word)])
+		}
+		t.turns[i] = 0
+	}
+}
+
+// rename notes that there are other segments than before.
+func (t *Tracker) rename() { t.byName, t.turns, t.unnamed = nil, nil, 0 }
 
 // pick takes the ordinals of one cause and direction out of what turned, into room.
 func pick(all []turned, order []uint32, cause Cause, in bool, room []uint32) (rest, picked []uint32) {

@@ -42,6 +42,7 @@ type Tracker struct {
 	stamp    uint64
 	chunks   []chunkPair
 	flips    []Flip
+	told     []Flip // memory for the next flips
 
 	marks     []mark
 	settling  uint64
@@ -50,6 +51,9 @@ type Tracker struct {
 	stretches []stretch
 	turned    []turned
 	turning   []*segment
+	byName    []*segment // nil while definitions change
+	unnamed   int        // tellings since they did
+	turns     []uint64   // bits by rank
 	order     []uint32
 	found     []Row // what Host.Rows fills
 	near      []Row
