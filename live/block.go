@@ -2,45 +2,46 @@ package live
 
 import (
 	"encoding/binary"
-	"math"
+	"unsafe"
 
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/wire"
 )
 
-// pieceSize bounds the profiles of one piece: a change of a million profiles is cut, so that nobody has
-// to hold it as a whole.
-const pieceSize = 512
+// A group has at most so many profiles and so many of them in all its pieces: what is read at once stays
+// small, and so does what a block can be too large by.
+const (
+	groupPeople  = 512
+	groupChanges = 4096
+)
 
 // block is a stretch of a shard's log. Bytes below the length of data never change, so a reader takes
 // data and segments under the log's lock and reads on without it.
 //
-// A piece is its length, then: code of its segment (with the name where it is used first), seq, N,
-// version, at, cause, how many exit and enter, their ordinals, their ids.
+// It holds records of a length and a body. One that begins with 0 opens a group, which lies in one block:
+// seq, a time, how many profiles are in it, of each the ordinal and the end of its id (four bytes each),
+// their ids. A profile that moves in dozens of segments at once is there once. The others are pieces of the
+// group: code of the segment + 1 (with the name where it is used first), N, version, the time after that of
+// the group, cause, how many exit and enter, their numbers in the group.
 type block struct {
-	first, end Position       // of the first profile; behind the last
-	data       []byte         // nil: only in the store
-	segments   []string       // by code
-	codes      map[string]int // their codes, of the open block
-	latest     int64          // greatest At
-	size       int            // bytes, also of one that is only in the store
+	first, end Position // of the first profile; behind the last
+	data       []byte   // nil: only in the store
+	segments   []string // by code
+	latest     int64    // greatest At
+	size       int      // bytes, also of one that is only in the store
 	sealed     bool
 	stored     bool
 }
 
-// piece is up to pieceSize profiles of one change.
+// piece is the profiles of one change that are in one group.
 type piece struct {
-	seq     uint64
 	n       int
 	version uint64
 	at      int64
 	cause   engine.Cause
 	exits   int      // the first of the profiles; the others enter
-	ids     []string // of the profiles
-	places  []uint32 // their ordinals
+	people  []uint32 // numbers of the profiles in the group
 }
-
-func (p *piece) count() int { return len(p.ids) }
 
 // The causes of pieces without profiles, which say that a segment begins or ends to be: what is not
 // known of it before the first is that it was not there.
@@ -55,51 +56,96 @@ type mark struct {
 	piece
 }
 
-// add appends a piece; scratch is reused.
-func (b *block) add(segment string, p *piece, scratch []byte) []byte {
-	code, met := b.codes[segment]
-	s := scratch[:0]
-	if !met {
-		if b.codes == nil {
-			b.codes = make(map[string]int)
-		}
-		code = len(b.segments)
-		b.codes[segment] = code
-		s = wire.AppendString(binary.AppendUvarint(s, uint64(code)), segment)
-		b.segments = append(b.segments, segment)
-	} else {
-		s = binary.AppendUvarint(s, uint64(code))
+// open opens a group of the profiles at places; scratch is reused.
+func (b *block) open(seq uint64, at int64, places []uint32, ids []string, scratch []byte) []byte {
+	s := append(scratch[:0], 0)
+	s = binary.AppendUvarint(s, seq)
+	s = binary.AppendVarint(s, at)
+	s = binary.AppendUvarint(s, uint64(len(places)))
+	end := 0
+	for i, ordinal := range places {
+		end += len(ids[i])
+		s = binary.LittleEndian.AppendUint32(s, ordinal)
+		s = binary.LittleEndian.AppendUint32(s, uint32(end))
 	}
-	s = binary.AppendUvarint(s, p.seq)
-	s = binary.AppendUvarint(s, uint64(p.n))
-	s = binary.AppendUvarint(s, p.version)
-	s = binary.AppendVarint(s, p.at)
-	s = append(s, byte(p.cause))
-	s = binary.AppendUvarint(s, uint64(p.exits))
-	s = binary.AppendUvarint(s, uint64(len(p.ids)-p.exits))
-	last := int64(0)
-	for _, ordinal := range p.places {
-		s = binary.AppendVarint(s, int64(ordinal)-last)
-		last = int64(ordinal)
-	}
-	for _, id := range p.ids {
-		s = wire.AppendString(s, id)
-	}
-	if len(b.data) == 0 {
-		b.first, b.latest = Position{p.seq, p.n}, p.at
+	for _, id := range ids {
+		s = append(s, id...)
 	}
 	b.data = wire.AppendBytes(b.data, s)
-	b.latest = max(b.latest, p.at)
-	b.end = Position{p.seq, p.n + p.count()}
 	b.size = len(b.data)
 	return s
 }
 
-// scanner reads the pieces of a block.
+// add appends a piece of the segment with a code, which has a name in the block, to the group of an entry and
+// a time; met tells that the name was told. scratch is reused.
+func (b *block) add(code int, met bool, seq uint64, at int64, p *piece, scratch []byte) []byte {
+	s := binary.AppendUvarint(scratch[:0], uint64(code)+1)
+	if !met {
+		s = wire.AppendString(s, b.segments[code])
+	}
+	s = binary.AppendUvarint(s, uint64(p.n))
+	s = binary.AppendUvarint(s, p.version)
+	s = binary.AppendVarint(s, p.at-at)
+	s = append(s, byte(p.cause))
+	s = binary.AppendUvarint(s, uint64(p.exits))
+	s = binary.AppendUvarint(s, uint64(len(p.people)-p.exits))
+	last := int64(-1)
+	for _, number := range p.people {
+		s = binary.AppendVarint(s, int64(number)-last)
+		last = int64(number)
+	}
+	if b.end == (Position{}) {
+		b.first, b.latest = Position{seq, p.n}, p.at
+	}
+	b.data = wire.AppendBytes(b.data, s)
+	b.latest = max(b.latest, p.at)
+	b.end = Position{seq, p.n + len(p.people)}
+	b.size = len(b.data)
+	return s
+}
+
+// group is who and when the pieces behind its record are about.
+type group struct {
+	seq   uint64
+	at    int64
+	n     int
+	fixed []byte // of each profile its ordinal and the end of its id
+	ids   []byte
+}
+
+func readGroup(r *wire.Reader) (g group) {
+	g.seq, g.at, g.n = r.Uvarint(), r.Varint(), r.Count(8)
+	g.fixed = r.Take(8 * g.n)
+	g.ids = r.Take(r.Len())
+	return g
+}
+
+func (g *group) ordinal(number int) uint32 { return binary.LittleEndian.Uint32(g.fixed[8*number:]) }
+
+// id returns the id of a profile, which aliases the block.
+func (g *group) id(number int) (id string, ok bool) {
+	from := uint32(0)
+	if number > 0 {
+		from = binary.LittleEndian.Uint32(g.fixed[8*number-4:])
+	}
+	to := binary.LittleEndian.Uint32(g.fixed[8*number+4:])
+	if from > to || uint64(to) > uint64(len(g.ids)) {
+		return "", false
+	}
+	if from == to {
+		return "", true
+	}
+	return unsafe.String(&g.ids[from], int(to-from)), true
+}
+
+// scanner reads the pieces of a block. One that begins in the middle needs the group it is in.
 type scanner struct {
 	data     []byte
 	off      int
 	segments int // names met so far
+	groupAt  int // where the group begins
+	entered  bool
+	group    group
 	piece    wire.Reader
 }
 
@@ -114,68 +160,111 @@ type head struct {
 	cause   engine.Cause
 	exits   int
 	enters  int
+	group   *group
 	rest    *wire.Reader // behind these numbers
+}
+
+// record returns the record at an offset and where the next one begins.
+func (s *scanner) record(off int) (body []byte, next int, err error) {
+	size, width := binary.Uvarint(s.data[off:])
+	if width <= 0 || size == 0 || size > uint64(len(s.data)-off-width) {
+		return nil, 0, wire.ErrMalformed
+	}
+	from := off + width
+	return s.data[from : from+int(size)], from + int(size), nil
 }
 
 // next returns the next piece, which is good until the one after it; ok is false at the end or where the
 // bytes are damaged, which err tells.
 func (s *scanner) next() (h head, ok bool, err error) {
-	if s.off >= len(s.data) {
-		return head{}, false, nil
+	for s.off < len(s.data) {
+		body, next, err := s.record(s.off)
+		if err != nil {
+			return head{}, false, err
+		}
+		if body[0] == 0 {
+			s.groupAt, s.entered = s.off, false
+		} else if h, err = s.read(body); err != nil {
+			return head{}, false, err
+		}
+		s.off = next
+		if body[0] != 0 {
+			return h, true, nil
+		}
 	}
-	size, width := binary.Uvarint(s.data[s.off:])
-	if width <= 0 || size > uint64(len(s.data)-s.off-width) {
-		return head{}, false, wire.ErrMalformed
+	return head{}, false, nil
+}
+
+// enter reads the group.
+func (s *scanner) enter() error {
+	body, _, err := s.record(s.groupAt)
+	if err != nil || body[0] != 0 {
+		return wire.ErrMalformed
 	}
-	from := s.off + width
-	s.piece = *wire.NewReader(s.data[from : from+int(size)])
+	r := wire.NewReader(body[1:])
+	s.group, s.entered = readGroup(r), true
+	return r.Done()
+}
+
+func (s *scanner) read(body []byte) (h head, err error) {
+	if !s.entered {
+		if err := s.enter(); err != nil {
+			return h, err
+		}
+	}
+	s.piece = *wire.NewReader(body)
 	r := &s.piece
-	h.code = int(r.Uint32())
+	h.code, h.group, h.rest = int(r.Uint32())-1, &s.group, r
 	if h.code >= s.segments {
 		h.name = r.String()
 		s.segments = h.code + 1
 	}
-	h.seq, h.n, h.version, h.at = r.Uvarint(), int(r.Uint32()), r.Uvarint(), r.Varint()
-	h.cause, h.exits, h.rest = engine.Cause(r.Byte()), r.Count(2), r
-	h.enters = r.Count(2)
-	if r.Err() != nil {
-		return head{}, false, r.Err()
-	}
-	s.off = from + int(size)
-	return h, true, nil
+	h.seq, h.n, h.version, h.at = s.group.seq, int(r.Uint32()), r.Uvarint(), s.group.at+r.Varint()
+	h.cause, h.exits = engine.Cause(r.Byte()), r.Count(1)
+	h.enters = r.Count(1)
+	return h, r.Err()
 }
 
-// places calls fn with the ordinal of each profile of a piece, exits first.
-func (h *head) places(fn func(enter bool, ordinal uint32)) error {
-	ordinal := int64(0)
+// each calls fn with the number in the group of each profile of a piece, exits first.
+func (h *head) each(fn func(enter bool, number int)) error {
+	number := int64(-1)
 	for i := range h.exits + h.enters {
-		ordinal += h.rest.Varint()
-		if ordinal < 0 || ordinal > math.MaxUint32 || h.rest.Err() != nil {
+		number += h.rest.Varint()
+		if number < 0 || number >= int64(h.group.n) || h.rest.Err() != nil {
 			return wire.ErrMalformed
 		}
-		fn(i >= h.exits, uint32(ordinal))
+		fn(i >= h.exits, int(number))
 	}
 	return nil
 }
 
-// inside is a place in a piece: before its profile of this number, with so many bytes left. The zero
-// inside is its beginning.
-type inside struct{ profile, left int }
+// inside is a place in a piece: before its profile of this place, with so many bytes left, and behind the
+// profile of that number. The zero inside is its beginning.
+type inside struct {
+	profile, left int
+	number        int64
+}
 
 // profiles calls fn with the id of each profile of a piece from a place on, exits first, until it returns
 // false, and returns the place before that one. Ids alias the block.
 func (h *head) profiles(from inside, fn func(n int, enter bool, id string) bool) (inside, error) {
+	number := int64(-1)
 	if from.profile > 0 {
+		number = from.number
 		h.rest.Take(h.rest.Len() - from.left)
-	} else {
-		for range h.exits + h.enters {
-			h.rest.Varint()
-		}
 	}
 	for i := from.profile; i < h.exits+h.enters; i++ {
-		left := h.rest.Len()
-		if !fn(h.n+i, i >= h.exits, h.rest.String()) {
-			return inside{i, left}, h.rest.Err()
+		here := inside{i, h.rest.Len(), number}
+		number += h.rest.Varint()
+		if number < 0 || number >= int64(h.group.n) || h.rest.Err() != nil {
+			return here, wire.ErrMalformed
+		}
+		id, ok := h.group.id(int(number))
+		if !ok {
+			return here, wire.ErrMalformed
+		}
+		if !fn(h.n+i, i >= h.exits, id) {
+			return here, nil
 		}
 	}
 	return inside{}, h.rest.Done()
@@ -193,7 +282,7 @@ func loadBlock(data []byte) (*block, error) {
 		if h.name != "" {
 			b.segments = append(b.segments, string([]byte(h.name)))
 		}
-		if b.first == (Position{}) {
+		if b.end == (Position{}) {
 			b.first, b.latest = Position{h.seq, h.n}, h.at
 		}
 		b.latest = max(b.latest, h.at)

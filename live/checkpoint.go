@@ -41,7 +41,6 @@ func placeOf(segment string) int { return int(xxh3.HashString(segment)>>24|1) <<
 // openCheckpoints finds those that were completed, of this incarnation.
 func (s *shardLog) openCheckpoints(store Store) error {
 	s.points.store = store
-	s.mu.changed = map[string]bool{}
 	found := map[uint64]checkpoint{}
 	err := store.Blocks(func(seq uint64, n, size int) error {
 		c := found[seq]
@@ -72,7 +71,7 @@ func (s *shardLog) openCheckpoints(store Store) error {
 func (s *shardLog) checkpointDue(now int64) (seq uint64, due bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.points.store == nil || len(s.mu.changed) == 0 {
+	if s.points.store == nil || s.mu.changed == 0 {
 		return 0, false
 	}
 	last := int64(0)
@@ -88,16 +87,15 @@ func (s *shardLog) checkpointDue(now int64) (seq uint64, due bool) {
 // checkpoint keeps the memberships of the segments that have changed since the last one.
 func (s *shardLog) checkpoint(ctx context.Context, seq uint64) error {
 	s.mu.Lock()
-	changed := s.mu.changed
-	s.mu.changed, s.mu.fresh = map[string]bool{}, 0
+	changed := s.changedLocked()
 	s.mu.Unlock()
 	c := checkpoint{seq: seq}
-	err := s.writeCheckpoint(ctx, &c, slices.Sorted(maps.Keys(changed)))
+	err := s.writeCheckpoint(ctx, &c, changed)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
-		for name := range changed { // they are to be in the next one
-			s.mu.changed[name] = true
+		for _, name := range changed { // they are to be in the next one
+			s.changeLocked(s.knownLocked(name))
 		}
 		return fmt.Errorf("keep a checkpoint at entry %d: %w", seq, err)
 	}

@@ -95,7 +95,7 @@ func (s *shardLog) countBlock(b *block, checkpoint uint64) error {
 		s.log.tally.add(name, h.at, int64(h.enters), int64(h.exits))
 		if h.seq > checkpoint && s.points.store != nil {
 			s.mu.Lock()
-			s.mu.changed[name] = true
+			s.changeLocked(s.knownLocked(name))
 			s.mu.fresh += int64(sc.off - before)
 			s.mu.Unlock()
 		}

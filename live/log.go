@@ -42,6 +42,7 @@ func Open(cfg Config) (*Log, error) {
 	l.tally = newTally(cfg.Age)
 	for i := range cfg.Shards {
 		s := &shardLog{number: i, log: l, incarnation: cfg.incarnation(i)}
+		s.mu.known = map[string]*known{}
 		l.incarnations = append(l.incarnations, s.incarnation)
 		if len(cfg.Stores) > 0 {
 			s.store = cfg.Stores[i]
@@ -248,73 +249,20 @@ type shardLog struct {
 
 	mu struct {
 		sync.Mutex
-		blocks  []*block        // ascending; the last one may be open
-		base    uint64          // number of blocks[0]
-		horizon Position        // what is before it is gone
-		head    uint64          // last entry appended
-		held    int64           // bytes in memory
-		dropped int64           // greatest At of what was dropped, Unix ms
-		synced  uint64          // as the store's state says
-		behind  chan struct{}   // closed by the next Append; nil while nobody waits
-		marks   []mark          // of the entry that is appended next
-		changed map[string]bool // segments with changes since the last checkpoint
-		fresh   int64           // bytes since then
-		ids     []string
-		places  []uint32
-		scratch []byte
-		piece   piece
+		blocks  []*block          // ascending; the last one may be open
+		base    uint64            // number of blocks[0]
+		horizon Position          // what is before it is gone
+		head    uint64            // last entry appended
+		held    int64             // bytes in memory
+		dropped int64             // greatest At of what was dropped, Unix ms
+		synced  uint64            // as the store's state says
+		behind  chan struct{}     // closed by the next Append; nil while nobody waits
+		marks   []mark            // of the entry that is appended next
+		known   map[string]*known // segments with changes, but for those long ago
+		changed int               // of them since the last checkpoint
+		fresh   int64             // bytes since then
+		group   grouping
 	}
-}
-
-func (s *shardLog) appendLocked(seq uint64, changes []engine.Change) (grown int64, sealed bool) {
-	marks := s.mu.marks
-	s.mu.marks = marks[:0]
-	if seq <= s.mu.head {
-		return 0, false
-	}
-	s.mu.head = seq
-	if s.mu.behind != nil {
-		close(s.mu.behind)
-		s.mu.behind = nil
-	}
-	put := func(segment string) {
-		s.mu.piece.seq = seq
-		bytes, full := s.putLocked(segment)
-		grown, sealed = grown+bytes, sealed || full
-	}
-	for i := range marks {
-		s.mu.piece = marks[i].piece
-		put(marks[i].segment)
-	}
-	for i := range changes {
-		c := &changes[i]
-		s.mu.places = append(append(s.mu.places[:0], c.Exits...), c.Enters...)
-		ids := s.log.cfg.Source.IDs(s.number, s.mu.places, s.mu.ids[:0])
-		s.mu.ids = ids
-		s.log.tally.add(c.Segment, c.At, int64(len(c.Enters)), int64(len(c.Exits)))
-		for from := 0; from < len(ids); from += pieceSize {
-			to := min(from+pieceSize, len(ids))
-			exits := min(max(len(c.Exits)-from, 0), to-from)
-			s.mu.piece = piece{n: c.N + from, version: c.Version, at: c.At, cause: c.Cause, exits: exits, ids: ids[from:to], places: s.mu.places[from:to]}
-			put(c.Segment)
-		}
-	}
-	clear(s.mu.ids)
-	return grown, sealed
-}
-
-// putLocked appends s.mu.piece.
-func (s *shardLog) putLocked(segment string) (grown int64, sealed bool) {
-	b, sealed := s.openLocked()
-	before := len(b.data)
-	s.mu.scratch = b.add(segment, &s.mu.piece, s.mu.scratch)
-	grown = int64(len(b.data) - before)
-	s.mu.held += grown
-	s.mu.fresh += grown
-	if s.points.store != nil {
-		s.mu.changed[segment] = true
-	}
-	return grown, sealed
 }
 
 // openLocked returns the block to append to; sealed tells that the one before it is full.
@@ -324,7 +272,7 @@ func (s *shardLog) openLocked() (b *block, sealed bool) {
 			if len(last.data) < s.log.cfg.BlockBytes {
 				return last, false
 			}
-			last.sealed, last.codes, sealed = true, nil, true
+			last.sealed, sealed = true, true
 		}
 	}
 	b = &block{}
@@ -419,6 +367,9 @@ func (w *wakes) watch(segment string) <-chan struct{} {
 func (w *wakes) wake(changes []engine.Change) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if len(w.mu.channels) == 0 {
+		return
+	}
 	for i := range changes {
 		if waiting := w.mu.channels[changes[i].Segment]; waiting != nil {
 			close(waiting)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+
+	"github.com/musterdb/muster/engine/wire"
 )
 
 // UnknownError says that what a segment was like at an instant is not known, and from when on it is,
@@ -84,7 +86,8 @@ func (u *undo) block(data []byte) error {
 			u.marked = true
 			continue
 		}
-		if err := h.places(u.undo); err != nil {
+		err = h.each(func(enter bool, number int) { u.undo(enter, h.group.ordinal(number)) })
+		if err != nil {
 			return err
 		}
 	}
@@ -149,21 +152,20 @@ func (x *left) block(data []byte) error {
 }
 
 func (x *left) piece(h *head) error {
-	var found []int
-	i := -1
-	err := h.places(func(enter bool, ordinal uint32) {
-		i++
+	damaged := false
+	err := h.each(func(enter bool, number int) {
+		ordinal := h.group.ordinal(number)
 		chunk, word, bit := int(ordinal>>16), int(ordinal&0xffff>>6), uint64(1)<<(ordinal&63)
-		if !enter && chunk < len(x.open) && x.open[chunk] != nil && x.open[chunk][word]&bit != 0 {
-			x.open[chunk][word] &^= bit
-			found = append(found, i)
+		if enter || chunk >= len(x.open) || x.open[chunk] == nil || x.open[chunk][word]&bit == 0 {
+			return
 		}
+		x.open[chunk][word] &^= bit
+		id, ok := h.group.id(number)
+		damaged = damaged || !ok
+		x.ids = append(x.ids, string([]byte(id)))
 	})
-	for at := 0; err == nil && len(found) > 0; at++ {
-		id := h.rest.String()
-		if err = h.rest.Err(); err == nil && at == found[0] {
-			x.ids, found = append(x.ids, string([]byte(id))), found[1:]
-		}
+	if damaged {
+		return wire.ErrMalformed
 	}
 	return err
 }

@@ -30,6 +30,7 @@ type reader struct {
 	off     int    // of the piece that pos is in or before
 	within  inside // that piece: reading it a few profiles at a time must not cost their square
 	names   int    // names met below off
+	group   int    // where the group begins that off is in
 	code    int    // of the segment in the block, plus 1; 0 while it was not met
 	looked  int    // so many of the block's segments were looked at for it
 	located bool
@@ -152,9 +153,9 @@ func (r *reader) find(segments []string) bool {
 
 // scan reads the pieces of a block. done tells that there are no more.
 func (r *reader) scan(v *sight, limit int, out []Item) (_ []Item, done bool, err error) {
-	s := scanner{data: v.data, off: r.off, segments: r.names}
+	s := scanner{data: v.data, off: r.off, segments: r.names, groupAt: r.group}
 	for within := r.within; ; within = (inside{}) {
-		r.off, r.names, r.within = s.off, s.segments, within
+		r.off, r.names, r.group, r.within = s.off, s.segments, s.groupAt, within
 		h, ok, err := s.next()
 		if err != nil || !ok {
 			return out, true, err

@@ -18,8 +18,11 @@ type state struct {
 	dropped     int64 // time of what was dropped last
 }
 
+// stateFormat is also that of the blocks.
+const stateFormat = 2
+
 func (s state) encode() []byte {
-	b := binary.AppendUvarint([]byte{1}, s.incarnation)
+	b := binary.AppendUvarint([]byte{stateFormat}, s.incarnation)
 	b = binary.AppendUvarint(b, s.synced)
 	b = binary.AppendUvarint(b, s.horizon.Seq)
 	b = binary.AppendUvarint(b, uint64(s.horizon.N))
@@ -28,7 +31,7 @@ func (s state) encode() []byte {
 
 func decodeState(b []byte) (s state, err error) {
 	r := wire.NewReader(b)
-	if format := r.Byte(); format != 1 {
+	if format := r.Byte(); format != stateFormat {
 		return s, fmt.Errorf("state has the format %d", format)
 	}
 	s = state{r.Uvarint(), r.Uvarint(), Position{r.Uvarint(), int(r.Uint32())}, r.Varint()}

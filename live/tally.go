@@ -4,6 +4,8 @@ import (
 	"sort"
 	"sync"
 	"time"
+
+	"github.com/musterdb/muster/engine"
 )
 
 const hour = int64(time.Hour / time.Millisecond)
@@ -15,8 +17,14 @@ type tally struct {
 	mu    struct {
 		sync.Mutex
 		ready    bool // the blocks of earlier lives are counted
-		segments map[string][]hourly
+		segments map[string]*tallied
 	}
+}
+
+// tallied is the hours of a segment.
+type tallied struct {
+	hours []hourly
+	gone  bool // forgotten: there may be another one now
 }
 
 // hourly is one hour of a segment, ascending.
@@ -27,16 +35,44 @@ type hourly struct {
 
 func newTally(age time.Duration) *tally {
 	t := &tally{hours: age.Milliseconds()/hour + 2}
-	t.mu.segments = map[string][]hourly{}
+	t.mu.segments = map[string]*tallied{}
 	return t
 }
 
 func (t *tally) add(segment string, at, enters, exits int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := t.mu.segments[segment]
-	h := at / hour
-	i := sort.Search(len(all), func(i int) bool { return all[i].hour >= h })
+	t.addLocked(t.ofLocked(segment), at, enters, exits)
+}
+
+// addAll counts the changes of an entry, of the segments of the same numbers.
+func (t *tally) addAll(changes []engine.Change, of []*known) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range changes {
+		c, k := &changes[i], of[i]
+		if k.tally == nil || k.tally.gone {
+			k.tally = t.ofLocked(k.name)
+		}
+		t.addLocked(k.tally, c.At, int64(len(c.Enters)), int64(len(c.Exits)))
+	}
+}
+
+func (t *tally) ofLocked(segment string) *tallied {
+	x := t.mu.segments[segment]
+	if x == nil {
+		x = &tallied{}
+		t.mu.segments[segment] = x
+	}
+	return x
+}
+
+func (t *tally) addLocked(x *tallied, at, enters, exits int64) {
+	all, h := x.hours, at/hour
+	i := len(all) - 1
+	if i < 0 || all[i].hour != h {
+		i = sort.Search(len(all), func(i int) bool { return all[i].hour >= h })
+	}
 	if i == len(all) || all[i].hour != h {
 		all = append(all, hourly{})
 		copy(all[i+1:], all[i:])
@@ -48,10 +84,10 @@ func (t *tally) add(segment string, at, enters, exits int64) {
 		if old > 0 && old <= i {
 			all, i = append([]hourly(nil), all[old:]...), i-old
 		}
+		x.hours = all
 	}
 	all[i].enters += enters
 	all[i].exits += exits
-	t.mu.segments[segment] = all
 }
 
 // counted says that the blocks of earlier lives are counted.
@@ -65,9 +101,10 @@ func (t *tally) counted() {
 func (t *tally) forget(now int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for name, all := range t.mu.segments {
-		if all[len(all)-1].hour < now/hour-t.hours {
+	for name, x := range t.mu.segments {
+		if x.hours[len(x.hours)-1].hour < now/hour-t.hours {
 			delete(t.mu.segments, name)
+			x.gone = true
 		}
 	}
 }
@@ -76,7 +113,10 @@ func (t *tally) forget(now int64) {
 func (t *tally) course(segment string, since int64) (hours []hourly, ready bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := t.mu.segments[segment]
+	var all []hourly
+	if x := t.mu.segments[segment]; x != nil {
+		all = x.hours
+	}
 	i := sort.Search(len(all), func(i int) bool { return all[i].hour*hour >= since })
 	return append([]hourly(nil), all[i:]...), t.mu.ready
 }

@@ -1,0 +1,199 @@
+package live
+
+import (
+	"slices"
+
+	"github.com/musterdb/muster/engine"
+)
+
+// known is what a shard's log keeps of a segment, so that a change costs one look.
+type known struct {
+	name    string
+	block   uint64 // number of the block in which it has the code, + 1
+	code    int
+	changed bool // since the last checkpoint
+	tally   *tallied
+}
+
+// grouping makes groups and pieces of the changes of an entry. Its memory is used again.
+type grouping struct {
+	places   []uint32                // of the profiles of the group
+	slots    [4 * groupPeople]uint16 // by a hash of the ordinal: number in places + 1
+	numbers  []uint32                // of the profiles of all pieces
+	pieces   []pending
+	ids      []string
+	segments []*known // of the entry's changes
+	scratch  []byte
+}
+
+// pending is a piece that waits for its group to be complete.
+type pending struct {
+	change   int
+	n, exits int
+	from, to int // in numbers
+}
+
+// full tells whether the group takes no more profiles.
+func (g *grouping) full() bool { return len(g.places) == groupPeople || len(g.numbers) >= groupChanges }
+
+// number returns the number of a profile in the group.
+func (g *grouping) number(ordinal uint32) uint32 {
+	for i := ordinal * 0x9e3779b1 >> 16; ; i++ {
+		slot := &g.slots[i%uint32(len(g.slots))]
+		if *slot == 0 {
+			g.places = append(g.places, ordinal)
+			*slot = uint16(len(g.places))
+			return uint32(len(g.places) - 1)
+		}
+		if n := uint32(*slot) - 1; g.places[n] == ordinal {
+			return n
+		}
+	}
+}
+
+func (g *grouping) clear() {
+	clear(g.slots[:])
+	clear(g.ids)
+	g.places, g.numbers, g.pieces, g.ids = g.places[:0], g.numbers[:0], g.pieces[:0], g.ids[:0]
+}
+
+func (s *shardLog) appendLocked(seq uint64, changes []engine.Change) (grown int64, sealed bool) {
+	marks := s.mu.marks
+	s.mu.marks = marks[:0]
+	if seq <= s.mu.head {
+		return 0, false
+	}
+	s.mu.head = seq
+	if s.mu.behind != nil {
+		close(s.mu.behind)
+		s.mu.behind = nil
+	}
+	before := s.mu.held
+	for i := range marks {
+		b, full := s.openLocked()
+		sealed = sealed || full
+		m := &marks[i]
+		s.growLocked(b, func() {
+			s.mu.group.scratch = b.open(seq, m.at, nil, nil, s.mu.group.scratch)
+			s.putLocked(b, s.knownLocked(m.segment), seq, m.at, &m.piece)
+		})
+	}
+	if len(changes) > 0 {
+		sealed = s.appendChangesLocked(seq, changes) || sealed
+	}
+	return s.mu.held - before, sealed
+}
+
+func (s *shardLog) appendChangesLocked(seq uint64, changes []engine.Change) (sealed bool) {
+	g := &s.mu.group
+	g.segments = g.segments[:0]
+	for i := range changes {
+		c := &changes[i]
+		g.segments = append(g.segments, s.knownLocked(c.Segment))
+		n, from := 0, len(g.numbers)
+		end := func(to int) {
+			if to > n {
+				g.pieces = append(g.pieces, pending{i, c.N + n, max(min(len(c.Exits), to)-n, 0), from, len(g.numbers)})
+			}
+		}
+		at := 0
+		for _, side := range [...][]uint32{c.Exits, c.Enters} {
+			for _, ordinal := range side {
+				if g.full() {
+					end(at)
+					sealed = s.putGroupLocked(seq, changes) || sealed
+					n, from = at, 0
+				}
+				g.numbers = append(g.numbers, g.number(ordinal))
+				at++
+			}
+		}
+		end(at)
+	}
+	sealed = s.putGroupLocked(seq, changes) || sealed
+	s.log.tally.addAll(changes, g.segments)
+	clear(g.segments)
+	return sealed
+}
+
+// putGroupLocked appends the group that is complete.
+func (s *shardLog) putGroupLocked(seq uint64, changes []engine.Change) (sealed bool) {
+	g := &s.mu.group
+	if len(g.pieces) == 0 {
+		return false
+	}
+	b, sealed := s.openLocked()
+	at := changes[g.pieces[0].change].At
+	g.ids = s.log.cfg.Source.IDs(s.number, g.places, g.ids)
+	s.growLocked(b, func() {
+		g.scratch = b.open(seq, at, g.places, g.ids, g.scratch)
+		for _, x := range g.pieces {
+			c := &changes[x.change]
+			s.putLocked(b, g.segments[x.change], seq, at,
+				&piece{n: x.n, version: c.Version, at: c.At, cause: c.Cause, exits: x.exits, people: g.numbers[x.from:x.to]})
+		}
+	})
+	g.clear()
+	return sealed
+}
+
+// putLocked appends a piece to the group that was opened last.
+func (s *shardLog) putLocked(b *block, k *known, seq uint64, at int64, p *piece) {
+	number := s.mu.base + uint64(len(s.mu.blocks)) // b is the last one
+	met := k.block == number
+	if !met {
+		k.code = len(b.segments)
+		if k.block == 0 { // new, or forgotten meanwhile
+			if code := slices.Index(b.segments, k.name); code >= 0 {
+				k.code, met = code, true
+			}
+		}
+		if !met {
+			b.segments = append(b.segments, k.name)
+		}
+		k.block = number
+	}
+	s.mu.group.scratch = b.add(k.code, met, seq, at, p, s.mu.group.scratch)
+	s.changeLocked(k)
+}
+
+func (s *shardLog) growLocked(b *block, add func()) {
+	before := len(b.data)
+	add()
+	grown := int64(len(b.data) - before)
+	s.mu.held += grown
+	s.mu.fresh += grown
+}
+
+func (s *shardLog) knownLocked(segment string) *known {
+	k := s.mu.known[segment]
+	if k == nil {
+		k = &known{name: segment}
+		s.mu.known[segment] = k
+	}
+	return k
+}
+
+// changeLocked notes that a segment is to be in the next checkpoint.
+func (s *shardLog) changeLocked(k *known) {
+	if !k.changed && s.points.store != nil {
+		k.changed = true
+		s.mu.changed++
+	}
+}
+
+// changedLocked returns the segments that have changed since it was asked last, and forgets the others.
+func (s *shardLog) changedLocked() []string {
+	var names []string
+	for name, k := range s.mu.known {
+		if !k.changed {
+			delete(s.mu.known, name)
+			continue
+		}
+		names = append(names, name)
+		k.changed = false
+	}
+	s.mu.changed, s.mu.fresh = 0, 0
+	slices.Sort(names)
+	return names
+}

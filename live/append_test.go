@@ -1,0 +1,101 @@
+package live
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/musterdb/muster/engine"
+)
+
+// crowd is an entry in which many segments change by the same profiles, more than a group takes.
+func crowd(r *rand.Rand, seq uint64, segments, profiles int) (changes []engine.Change) {
+	n := 0
+	for i := range segments {
+		c := engine.Change{Seq: seq, N: n, Segment: fmt.Sprint("s", i), Version: 3, At: int64(1000 + i), Cause: engine.ByTime}
+		for ordinal := range uint32(profiles) {
+			switch r.IntN(4) {
+			case 0:
+				c.Exits = append(c.Exits, ordinal*7)
+			case 1, 2:
+				c.Enters = append(c.Enters, ordinal*7)
+			}
+		}
+		n += c.Len()
+		changes = append(changes, c)
+	}
+	return changes
+}
+
+// itemsOf is what the follower of a segment is to hear of some changes.
+func itemsOf(changes []engine.Change, segment string) (items []Item) {
+	for _, c := range changes {
+		if c.Segment != segment {
+			continue
+		}
+		for i, ordinal := range slices.Concat(c.Exits, c.Enters) {
+			items = append(items, Item{Seq: c.Seq, N: c.N + i, Enter: i >= len(c.Exits), Profile: idOf(0, ordinal), At: c.At, Cause: c.Cause, Version: c.Version})
+		}
+	}
+	return items
+}
+
+// TestGroups: changes that share their profiles are told whole, whatever groups and blocks they are cut
+// into, and however few are read at a time.
+func TestGroups(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	f := newFakeShards(1)
+	for _, size := range []struct{ segments, profiles int }{{1, 2000}, {40, 700}, {300, 30}, {700, 1}} {
+		l := openTest(t, Config{Shards: 1, Source: f, BlockBytes: 4 << 10})
+		begin := l.Now().String()
+		var all []engine.Change
+		for seq := range uint64(3) {
+			changes := crowd(r, seq+1, size.segments, size.profiles)
+			l.Append(0, seq+1, changes)
+			all = append(all, changes...)
+		}
+		for i := range size.segments {
+			segment := fmt.Sprint("s", i)
+			s, err := l.Subscribe(context.Background(), Request{Segment: segment, From: FromCursor, Cursor: begin})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := drain(t, s, 1+r.IntN(300)), itemsOf(all, segment); !slices.Equal(got, want) {
+				t.Fatalf("%d segments, %d profiles: %d changes of %s, want %d", size.segments, size.profiles, len(got), segment, len(want))
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestDamagedBlocks: a block with a wrong byte is read without a panic.
+func TestDamagedBlocks(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	l := openTest(t, Config{Shards: 1, Source: newFakeShards(1)})
+	defer l.Close()
+	l.Append(0, 1, crowd(r, 1, 5, 12))
+	sound := l.shards[0].mu.blocks[0].data
+	for i := range sound {
+		data := slices.Clone(sound)
+		data[i] ^= byte(1 + r.IntN(255))
+		b, err := loadBlock(data)
+		if err != nil {
+			continue
+		}
+		sc := scanner{data: b.data}
+		for {
+			h, ok, err := sc.next()
+			if err != nil || !ok {
+				break
+			}
+			_, err = h.profiles(inside{}, func(int, bool, string) bool { return true })
+			if err != nil {
+				break
+			}
+		}
+	}
+}
