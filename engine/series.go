@@ -88,6 +88,10 @@ func (s *series) read() query.Series {
 		if s.main != nil {
 			made.Blocks = append(made.Blocks, s.main.block())
 		}
+		made.Spans = make([]query.Span, len(made.Blocks))
+		for i, b := range made.Blocks {
+			made.Spans[i] = query.Span{Min: b.Min, Max: b.Max}
+		}
 		made.Ever = s.ever.holders()
 		s.made.Store(made)
 	}

@@ -83,12 +83,18 @@ const PageRows = 512
 // in time.
 type Series struct {
 	Blocks []*Block
+	// Spans has the bounds of each block's times, so that those outside a window need not be touched; nil
+	// where the source keeps none.
+	Spans []Span
 	// Ever has the profiles with an event of the name, at any time (also a future one). Nobody: unknown.
 	Ever Holders
 	// Min and Max bound the times of all rows, Unix ms. Rows is their number.
 	Min, Max int64
 	Rows     int
 }
+
+// Span is a stretch of time, Unix ms, with both ends.
+type Span struct{ Min, Max int64 }
 
 // Block is a leaf or a stretch of a tail: Rows events, column by column, immutable.
 type Block struct {

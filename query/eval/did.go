@@ -110,13 +110,7 @@ func counts[T uint8 | uint16 | uint32](d *didRunner, chunk int, cand, out []uint
 	lanes := (*[query.ChunkSize]T)(n)
 	d.scan.each(chunk, cand, func(b *query.Block, rows []uint64) {
 		if rows == nil {
-			for _, p := range b.Pos[:b.Rows] {
-				x := lanes[p]
-				if x < top {
-					x++
-				}
-				lanes[p] = x
-			}
+			countAll(lanes, b.Pos[:b.Rows], top)
 			return
 		}
 		eachBit(rows, func(i int) {
@@ -134,4 +128,30 @@ func counts[T uint8 | uint16 | uint32](d *didRunner, chunk int, cand, out []uint
 		hi = T(d.hi)
 	}
 	narrowEval(n, lo, hi, cand, out)
+}
+
+// countAll counts rows. Those of a leaf are ordered by position, and counting waits for a counter just
+// written: so rows of four quarters take turns.
+func countAll[T uint8 | uint16 | uint32](n *[query.ChunkSize]T, pos []uint16, top T) {
+	quarter := len(pos) / 4
+	p0, p1, p2, p3 := pos[:quarter], pos[quarter:2*quarter], pos[2*quarter:3*quarter], pos[3*quarter:4*quarter]
+	for i := range p0 {
+		if x := n[p0[i]]; x < top {
+			n[p0[i]] = x + 1
+		}
+		if x := n[p1[i]]; x < top {
+			n[p1[i]] = x + 1
+		}
+		if x := n[p2[i]]; x < top {
+			n[p2[i]] = x + 1
+		}
+		if x := n[p3[i]]; x < top {
+			n[p3[i]] = x + 1
+		}
+	}
+	for _, p := range pos[4*quarter:] {
+		if x := n[p]; x < top {
+			n[p] = x + 1
+		}
+	}
 }

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval/lanes"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -57,6 +58,9 @@ func (c *columnRunner) eval(s *scope, cand, out []uint64) {
 	}
 	pages := c.run.src.Attribute(c.id, s.chunk)
 	for i := range pages {
+		if next := i + pagesAhead; next < len(pages) {
+			fetch(&pages[next])
+		}
 		from, to := (*pageWords)(cand[i*len(pageWords{}):]), (*pageWords)(out[i*len(pageWords{}):])
 		switch {
 		case !from.any():
@@ -66,6 +70,20 @@ func (c *columnRunner) eval(s *scope, cand, out []uint64) {
 		}
 	}
 	clear(out[len(pages)*len(pageWords{}):])
+}
+
+// pagesAhead is how many pages before it is read a page is asked of the memory.
+const pagesAhead = 4
+
+func fetch(v *query.Vec) {
+	switch {
+	case v.U8 != nil:
+		lanes.Ahead(v.U8)
+	case v.U16 != nil:
+		lanes.Ahead(v.U16)
+	case v.U32 != nil:
+		lanes.Ahead(v.U32)
+	}
 }
 
 // valueTest asks the values of any expression for a set of values.

@@ -21,6 +21,7 @@ type scan struct {
 	step
 	run   *run
 	where runner
+	near  []*query.Block // those with rows in the window
 	rows  []uint64
 	kept  []uint64
 }
@@ -73,9 +74,14 @@ func (s *scan) covers(series *query.Series) bool {
 // set is valid until fn returns.
 func (s *scan) each(chunk int, cand []uint64, fn func(b *query.Block, rows []uint64)) {
 	series := s.series(chunk)
+	near := s.nearby(&series)
 	wanted := -1
-	for _, b := range series.Blocks {
-		if b.Rows == 0 || b.Max < s.from || b.Min >= s.to {
+	for k, b := range near {
+		if next := k + blocksAhead; next < len(near) {
+			lanes.AheadOf(near[next])
+			lanes.Ahead(near[k+1].Pos)
+		}
+		if b.Rows == 0 {
 			continue
 		}
 		if cand != nil && wanted < 0 {
@@ -100,6 +106,27 @@ func (s *scan) each(chunk int, cand []uint64, fn func(b *query.Block, rows []uin
 			fn(b, rows)
 		}
 	}
+}
+
+// blocksAhead is how many blocks before it is read a block is asked of the memory; its positions follow one
+// block before.
+const blocksAhead = 2
+
+// nearby returns the blocks that may have rows in the window.
+func (s *scan) nearby(series *query.Series) []*query.Block {
+	if series.Spans == nil {
+		s.near = slices.DeleteFunc(append(s.near[:0], series.Blocks...), func(b *query.Block) bool {
+			return b.Max < s.from || b.Min >= s.to
+		})
+		return s.near
+	}
+	s.near = s.near[:0]
+	for i, span := range series.Spans {
+		if span.Max >= s.from && span.Min < s.to {
+			s.near = append(s.near, series.Blocks[i])
+		}
+	}
+	return s.near
 }
 
 // pick sets s.rows to the rows of b in the window, only those of the candidates where that is cheap
