@@ -95,7 +95,9 @@ func (n *Node) cuts(ctx context.Context, name string) ([]eval.Cut, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		queries, parts, err := scanRanks(ctx, s, name, now)
+		v := s.state.Load().View()
+		defer v.Release() // parts ask it for ids until the cuts are known
+		queries, parts, err := scanRanks(ctx, v, name, now)
 		if err != nil {
 			return nil, err
 		}
@@ -117,9 +119,7 @@ func (n *Node) cuts(ctx context.Context, name string) ([]eval.Cut, error) {
 }
 
 // scanRanks reads the keys of a segment's ranks from a view of one shard.
-func scanRanks(ctx context.Context, s *shard, name string, now int64) ([]*eval.RankQuery, []eval.RankPart, error) {
-	v := s.state.Load().View()
-	defer v.Release()
+func scanRanks(ctx context.Context, v *engine.View, name string, now int64) ([]*eval.RankQuery, []eval.RankPart, error) {
 	queries, src, err := v.Ranks(name, now)
 	if err != nil {
 		return nil, nil, err

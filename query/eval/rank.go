@@ -3,10 +3,9 @@ package eval
 import (
 	"fmt"
 	"math/big"
-	"slices"
-	"strings"
 
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval/places"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -81,49 +80,38 @@ type RankKey struct {
 	ID    string
 }
 
-func (k RankKey) compare(o RankKey, bottom bool) int {
-	c := k.Value.Compare(o.Value)
-	if !bottom {
-		c = -c
-	}
-	if c == 0 {
-		return strings.Compare(k.ID, o.ID)
-	}
-	return c
-}
-
-// RankPart is what some chunks know of a rank: how many profiles have the measure, and the keys that
-// may still be within the cut.
-type RankPart struct {
-	Total int64
-	Keys  []RankKey
+// Cut is the last place within a rank; None when nobody is.
+type Cut struct {
+	None bool
+	Last RankKey
 }
 
 // RankScan reads a rank's keys from one source.
 type RankScan struct {
 	q      *RankQuery
 	src    query.Source
-	by     loader
+	by     rankColumn
 	values Vector
 }
 
 // On binds q to a source, for one goroutine.
 func (q *RankQuery) On(src query.Source) *RankScan {
-	return &RankScan{q: q, src: src, by: q.by.bind(newRun(src, q.env))}
+	return &RankScan{q: q, src: src, by: rankColumn{loader: q.by.bind(newRun(src, q.env))}}
 }
+
+// Move names the source the next chunks are of, where the one that was bound stands for several. It is
+// asked for ids later.
+func (s *RankScan) Move(src query.Source) { s.src = src }
 
 // Chunk adds the profiles of a chunk, all of them, to part.
 func (s *RankScan) Chunk(chunk int, profiles *query.Bits, part *RankPart) {
-	s.by.load(&scope{chunk: chunk}, profiles[:], &s.values)
-	eachBit(s.values.Has, func(i int) {
-		n, ok := rankNumber(&s.values, i)
-		if !ok {
-			return
-		}
-		part.Total++
-		part.Keys = append(part.Keys, RankKey{n, s.src.ID(uint32(chunk)<<query.ChunkBits | uint32(i))})
-	})
-	s.q.prune(part)
+	at := &scope{chunk: chunk}
+	if col := s.by.column(at, profiles[:]); col != nil {
+		s.q.take(part, s.src, chunk, col, profiles[:])
+		return
+	}
+	s.by.load(at, profiles[:], &s.values)
+	s.q.takeNumbers(part, s.src, chunk, &s.values)
 }
 
 func rankNumber(v *Vector, i int) (n tree.Number, ok bool) {
@@ -134,43 +122,6 @@ func rankNumber(v *Vector, i int) (n tree.Number, ok bool) {
 		return tree.Int(v.Ints[i]), true
 	}
 	return n, false
-}
-
-// prune drops keys that cannot be within the cut, now and then.
-func (q *RankQuery) prune(part *RankPart) {
-	n, ok := q.Node.N.Int64()
-	if q.Node.Percent || !ok || int64(len(part.Keys)) < 2*n+4096 {
-		return
-	}
-	q.sort(part.Keys)
-	part.Keys = slices.Clip(part.Keys[:n])
-}
-
-func (q *RankQuery) sort(keys []RankKey) {
-	slices.SortFunc(keys, func(a, b RankKey) int { return a.compare(b, q.Node.Bottom) })
-}
-
-// Merge takes other into part.
-func (q *RankQuery) Merge(part, other *RankPart) {
-	part.Total += other.Total
-	part.Keys = append(part.Keys, other.Keys...)
-	q.prune(part)
-}
-
-// Cut is the last place within a rank; None when nobody is.
-type Cut struct {
-	None bool
-	Last RankKey
-}
-
-// Cut returns the cut when every chunk of every shard is in part.
-func (q *RankQuery) Cut(part *RankPart) Cut {
-	n := q.admitted(part.Total)
-	if n <= 0 || len(part.Keys) == 0 {
-		return Cut{None: true}
-	}
-	q.sort(part.Keys)
-	return Cut{Last: part.Keys[min(n, int64(len(part.Keys)))-1]}
 }
 
 // admitted is the number of places: N, or ⌈N% of total⌉ in exact arithmetic.
@@ -194,9 +145,10 @@ func (q *RankQuery) admitted(total int64) int64 {
 
 // ranked is `in top N by X` with its cut.
 type ranked struct {
-	by     operand
-	cut    Cut
-	bottom bool
+	by            operand
+	cut           Cut
+	bottom        bool
+	better, equal *test // than and to the value at the cut
 }
 
 func (c *compiler) rank(p *tree.Rank) (plan, error) {
@@ -209,33 +161,77 @@ func (c *compiler) rank(p *tree.Rank) (plan, error) {
 	}
 	inner := compiler{env: c.env, zone: c.zone, ranked: true}
 	by, err := inner.expr(p.By)
-	return ranked{by: by, cut: cut, bottom: p.Bottom}, err
+	if err != nil {
+		return nil, err
+	}
+	last := cut.Last.Value
+	value := literal{typ: tree.NumberType, value: tree.Num(last)}
+	if by.typ() == tree.TimeType {
+		value = literal{typ: tree.TimeType, value: tree.Time(last.Coef), first: last.Coef, last: last.Coef}
+	}
+	op := tree.Gt
+	if p.Bottom {
+		op = tree.Lt
+	}
+	return ranked{by: by, cut: cut, bottom: p.Bottom,
+		better: compareTest(by.typ(), op, value), equal: compareTest(by.typ(), tree.Eq, value)}, nil
 }
 
 type rankedRunner struct {
 	ranked
-	loader
-	src    query.Source
-	values Vector
+	rankColumn
+	run           *run
+	better, equal *vecTest
+	tests         [2]runner // better and equal, of a rank by an attribute
+	values        Vector
 }
 
 func (p ranked) bind(r *run) runner {
-	return &rankedRunner{ranked: p, loader: p.by.bind(r), src: r.src}
+	k := &rankedRunner{ranked: p, rankColumn: rankColumn{loader: p.by.bind(r)}, run: r, better: newVecTest(p.better), equal: newVecTest(p.equal)}
+	if c, ok := p.by.(column); ok {
+		k.tests = [2]runner{columnTest{c, p.better}.bind(r), columnTest{c, p.equal}.bind(r)}
+	}
+	return k
 }
 
 func (k *rankedRunner) eval(s *scope, cand, out []uint64) {
+	if !rankable(k.by.typ()) {
+		clear(out)
+		return
+	}
+	equal := k.run.words(len(cand))
+	defer k.run.give(equal)
+	if k.tests[0] != nil {
+		k.tests[0].eval(s, cand, out)
+		k.tests[1].eval(s, cand, equal)
+	} else if col := k.column(s, cand); col == nil {
+		k.load(s, cand, &k.values)
+		k.values.test(k.better.test, cand, out)
+		k.values.test(k.equal.test, cand, equal)
+	} else if col.Scale == tree.FloatScale {
+		k.floats(col, cand, out, equal)
+	} else {
+		k.better.eval(col, cand, out)
+		k.equal.eval(col, cand, equal)
+	}
+	eachBit(equal, func(i int) {
+		if k.run.src.ID(uint32(s.chunk)<<query.ChunkBits|uint32(i)) <= k.cut.Last.ID {
+			set(out, i)
+		}
+	})
+}
+
+// floats sets out and equal for keys of floats.
+func (k *rankedRunner) floats(col *query.Vec, cand, out, equal []uint64) {
 	clear(out)
-	k.load(s, cand, &k.values)
-	eachBit(k.values.Has, func(i int) {
-		n, ok := rankNumber(&k.values, i)
-		if !ok {
-			return
-		}
-		c := n.Compare(k.cut.Last.Value)
-		if k.bottom {
-			c = -c
-		}
-		if c > 0 || c == 0 && k.src.ID(uint32(s.chunk)<<query.ChunkBits|uint32(i)) <= k.cut.Last.ID {
+	clear(equal)
+	last := places.Int(places.OfFloat(k.cut.Last.Value.Float64()))
+	eachBit(cand, func(i int) {
+		switch x := col.I64[i]; {
+		case x == query.VecMissing:
+		case x == last:
+			set(equal, i)
+		case x < last == k.bottom:
 			set(out, i)
 		}
 	})

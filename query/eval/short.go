@@ -44,26 +44,11 @@ func (m *measureLoader) testShort(s *scope, t *vecTest, cand, out []uint64) bool
 		}
 		clear(short.sums[:])
 	case m.fn == tree.AvgFn:
-		if short.pairs == nil {
-			short.pairs = (*[query.ChunkSize]uint64)(m.scan.run.stock.words.take(query.ChunkSize))
-		}
-		clear(short.pairs[:])
+		m.clearPairs()
 	default:
 		return false
 	}
-	if short.add == nil {
-		short.add = m.addShort
-	}
-	short.scale, short.total = -1, 0
-	m.scan.each(s.chunk, cand, short.add)
-	switch {
-	case short.failed:
-	case short.sums != nil:
-		short.failed = short.total > math.MaxUint32
-	default:
-		short.failed = short.total > pairSum
-	}
-	if short.failed {
+	if !m.sumShort(s.chunk, cand) {
 		return false
 	}
 	clear(out)
@@ -73,6 +58,31 @@ func (m *measureLoader) testShort(s *scope, t *vecTest, cand, out []uint64) bool
 		short.testAverages(t, cand, out)
 	}
 	return true
+}
+
+func (m *measureLoader) clearPairs() {
+	if m.short.pairs == nil {
+		m.short.pairs = (*[query.ChunkSize]uint64)(m.scan.run.stock.words.take(query.ChunkSize))
+	}
+	clear(m.short.pairs[:])
+}
+
+// sumShort adds the rows of a chunk to sums or pairs, which are clear; false when they are not short.
+func (m *measureLoader) sumShort(chunk int, cand []uint64) bool {
+	short := &m.short
+	if short.add == nil {
+		short.add = m.addShort
+	}
+	short.scale, short.total = -1, 0
+	m.scan.each(chunk, cand, short.add)
+	switch {
+	case short.failed:
+	case short.sums != nil:
+		short.failed = short.total > math.MaxUint32
+	default:
+		short.failed = short.total > pairSum
+	}
+	return !short.failed
 }
 
 // held tells whether sums were short.

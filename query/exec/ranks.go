@@ -61,8 +61,9 @@ func (r *ranks) partial(ctx context.Context, w *worker) error {
 	return w.profiles(ctx, func(all *query.Bits) error {
 		now := 0
 		for i, scan := range scans {
+			scan.Move(w.src.Source)
 			scan.Chunk(w.chunk, all, &w.part.Ranks[i])
-			now += len(w.part.Ranks[i].Keys)
+			now += w.part.Ranks[i].Len()
 		}
 		grown := now - held
 		held = now
@@ -71,7 +72,7 @@ func (r *ranks) partial(ctx context.Context, w *worker) error {
 }
 
 // rankKeyBytes is charged for a profile that may be within a rank.
-const rankKeyBytes = 48
+const rankKeyBytes = 32
 
 // merge finds the cuts.
 func (r *ranks) merge(state *State, parts []*Partial) {

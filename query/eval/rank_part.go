@@ -1,0 +1,292 @@
+package eval
+
+import (
+	"cmp"
+	"encoding/binary"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval/places"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// RankPart is what some chunks know of a rank: how many profiles have the measure, and those that may
+// still be within the cut. Values are kept as keys in order, the first place with the least key. Ids
+// are asked only of those who have the value at the cut, so the sources must live until it is known.
+type RankPart struct {
+	Total   int64
+	sources []query.Source
+	who     []uint64      // the number of a source << 32 | the ordinal
+	scale   int8          // of the numbers keys stand for; tree.FloatScale for floats
+	keys    []uint64      // of who
+	plain   bool          // values have no common form and are
+	numbers []tree.Number // of who, instead of keys
+	worst   uint64        // greater keys cannot be within the cut; 0 is not known yet
+}
+
+// Len returns how many profiles the part holds.
+func (p *RankPart) Len() int { return len(p.who) }
+
+// flip turns a key of a value into one of its place, and back.
+func (q *RankQuery) flip(key uint64) uint64 {
+	if q.Node.Bottom {
+		return key
+	}
+	return ^key
+}
+
+// number returns the value of a place's key.
+func (q *RankQuery) number(p *RankPart, key uint64) tree.Number {
+	if key = q.flip(key); p.scale == tree.FloatScale {
+		n, _ := tree.FromFloat(places.Float(key))
+		return n
+	}
+	return tree.Decimal(places.Int(key), p.scale)
+}
+
+// from returns the number of a source.
+func (p *RankPart) from(src query.Source) uint64 {
+	i := slices.Index(p.sources, src)
+	if i < 0 {
+		i = len(p.sources)
+		p.sources = append(p.sources, src)
+	}
+	return uint64(i) << 32
+}
+
+// spell turns keys into numbers.
+func (q *RankQuery) spell(p *RankPart) {
+	if p.plain {
+		return
+	}
+	p.plain = true
+	for _, k := range p.keys {
+		p.numbers = append(p.numbers, q.number(p, k))
+	}
+	p.keys = nil
+}
+
+// align brings the keys of a part and those to come, of some scale and at most so large, to one form.
+// It returns what coefficients to come have to be multiplied by; ok is false where there is no form,
+// and then the part has numbers.
+func (q *RankQuery) align(p *RankPart, scale int8, most int64) (factor int64, ok bool) {
+	if p.plain {
+		return 0, false
+	}
+	if len(p.keys) == 0 {
+		p.scale, p.worst = scale, 0
+	}
+	if scale == p.scale {
+		return 1, true
+	}
+	if scale != tree.FloatScale && p.scale != tree.FloatScale {
+		up := max(scale, p.scale)
+		held := int64(0)
+		if scale > p.scale {
+			for _, k := range p.keys {
+				x := places.Int(q.flip(k))
+				held = max(held, x, -max(x, -math.MaxInt64))
+			}
+		}
+		if most <= mostGathered/tree.Pow10(up-scale) && held <= mostGathered/tree.Pow10(up-p.scale) {
+			by := tree.Pow10(up - p.scale)
+			for i, k := range p.keys {
+				p.keys[i] = q.flip(places.OfInt(places.Int(q.flip(k)) * by))
+			}
+			p.scale, p.worst = up, 0
+			return tree.Pow10(up - scale), true
+		}
+	}
+	q.spell(p)
+	return 0, false
+}
+
+// take adds the profiles of a set with the values of a column over their chunk; of a column of
+// FloatScale they are keys of floats.
+func (q *RankQuery) take(p *RankPart, src query.Source, chunk int, col *query.Vec, profiles []uint64) {
+	most := int64(0)
+	eachBit(profiles, func(i int) {
+		if x := col.I64[i]; x != query.VecMissing {
+			most = max(most, x, -max(x, -math.MaxInt64))
+		}
+	})
+	factor, ok := q.align(p, col.Scale, most)
+	first := p.from(src) | uint64(chunk)<<query.ChunkBits
+	worst := p.worst
+	if worst == 0 {
+		worst = math.MaxUint64
+	}
+	flip := uint64(0)
+	if !q.Node.Bottom {
+		flip = math.MaxUint64
+	}
+	eachBit(profiles, func(i int) {
+		x := col.I64[i]
+		if x == query.VecMissing {
+			return
+		}
+		p.Total++
+		if !ok {
+			p.who = append(p.who, first|uint64(i))
+			p.numbers = append(p.numbers, q.number(&RankPart{scale: col.Scale}, q.flip(places.OfInt(x))))
+			return
+		}
+		if key := places.OfInt(x*factor) ^ flip; key <= worst {
+			p.who, p.keys = append(p.who, first|uint64(i)), append(p.keys, key)
+		}
+	})
+	q.prune(p)
+}
+
+// takeNumbers is take of values without a common form.
+func (q *RankQuery) takeNumbers(p *RankPart, src query.Source, chunk int, v *Vector) {
+	q.spell(p)
+	first := p.from(src) | uint64(chunk)<<query.ChunkBits
+	eachBit(v.Has, func(i int) {
+		if n, ok := rankNumber(v, i); ok {
+			p.Total++
+			p.who, p.numbers = append(p.who, first|uint64(i)), append(p.numbers, n)
+		}
+	})
+}
+
+// prune drops profiles that cannot be within the cut, now and then. Those at the last value stay: their
+// ids decide.
+func (q *RankQuery) prune(p *RankPart) {
+	n, ok := q.Node.N.Int64()
+	if q.Node.Percent || !ok || n <= 0 || p.plain || int64(len(p.keys)) < 2*n+4096 {
+		return
+	}
+	p.worst = places.Find(p.keys, int(n-1))[0]
+	kept := 0
+	for i, k := range p.keys {
+		if k <= p.worst {
+			p.keys[kept], p.who[kept] = k, p.who[i]
+			kept++
+		}
+	}
+	p.keys, p.who = p.keys[:kept], p.who[:kept]
+}
+
+// Merge takes other into part. It may change both.
+func (q *RankQuery) Merge(part, other *RankPart) {
+	part.Total += other.Total
+	if len(other.who) == 0 {
+		return
+	}
+	if len(part.who) == 0 {
+		total := part.Total
+		*part = *other
+		part.Total = total
+		part.who, part.keys, part.numbers = slices.Clip(part.who), slices.Clip(part.keys), slices.Clip(part.numbers)
+		return
+	}
+	switch {
+	case part.plain || other.plain || part.scale == other.scale:
+	case part.scale < other.scale: // both would do; what is held is brought to the other's scale
+		q.align(part, other.scale, 0)
+	default:
+		q.align(other, part.scale, 0)
+	}
+	if part.plain != other.plain {
+		q.spell(part)
+		q.spell(other)
+	}
+	sources := make([]uint64, len(other.sources))
+	for i, src := range other.sources {
+		sources[i] = part.from(src)
+	}
+	for _, w := range other.who {
+		part.who = append(part.who, sources[w>>32]|w&math.MaxUint32)
+	}
+	part.keys, part.numbers = append(part.keys, other.keys...), append(part.numbers, other.numbers...)
+	q.prune(part)
+}
+
+// Cut returns the cut when every chunk of every shard is in part.
+func (q *RankQuery) Cut(part *RankPart) Cut {
+	n := min(q.admitted(part.Total), int64(len(part.who)))
+	if n <= 0 {
+		return Cut{None: true}
+	}
+	if part.plain {
+		return q.cutNumbers(part, int(n-1))
+	}
+	last := places.Find(part.keys, int(n-1))[0]
+	before, equal := 0, []uint64(nil)
+	for i, k := range part.keys {
+		switch {
+		case k < last:
+			before++
+		case k == last:
+			equal = append(equal, part.who[i])
+		}
+	}
+	return Cut{Last: RankKey{q.number(part, last), part.idAt(equal, int(n-1)-before)}}
+}
+
+// cutNumbers is Cut of numbers.
+func (q *RankQuery) cutNumbers(part *RankPart, place int) Cut {
+	order := make([]int, len(part.who))
+	for i := range order {
+		order[i] = i
+	}
+	compare := func(i, j int) int {
+		c := part.numbers[i].Compare(part.numbers[j])
+		if !q.Node.Bottom {
+			c = -c
+		}
+		return c
+	}
+	slices.SortFunc(order, compare)
+	from, to := place, place+1
+	for from > 0 && compare(order[from-1], order[place]) == 0 {
+		from--
+	}
+	for to < len(order) && compare(order[to], order[place]) == 0 {
+		to++
+	}
+	equal := make([]uint64, 0, to-from)
+	for _, i := range order[from:to] {
+		equal = append(equal, part.who[i])
+	}
+	return Cut{Last: RankKey{part.numbers[order[place]], part.idAt(equal, place-from)}}
+}
+
+// idAt returns the id at a place of some profiles in the order of their ids. Ids often begin alike: the
+// eight bytes after that are keys, and only ids with the key at the place are compared.
+func (p *RankPart) idAt(who []uint64, place int) string {
+	ids := make([]string, len(who))
+	alike := 0
+	for i, w := range who {
+		ids[i] = p.sources[w>>32].ID(uint32(w))
+		if i == 0 {
+			alike = len(ids[0])
+		}
+		n := 0
+		for n < min(alike, len(ids[i])) && ids[i][n] == ids[0][n] {
+			n++
+		}
+		alike = n
+	}
+	keys := make([]uint64, len(ids))
+	for i, id := range ids {
+		var b [8]byte
+		copy(b[:], id[alike:])
+		keys[i] = binary.BigEndian.Uint64(b[:])
+	}
+	at := places.Find(keys, place)[0]
+	near := []string{}
+	for i, k := range keys {
+		switch cmp.Compare(k, at) {
+		case -1:
+			place--
+		case 0:
+			near = append(near, ids[i])
+		}
+	}
+	slices.SortFunc(near, strings.Compare)
+	return near[place]
+}
