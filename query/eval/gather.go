@@ -16,6 +16,10 @@ type gathered struct {
 	times []int64 // of first and last
 	vals  []int64 // of a block
 	take  func(b *query.Block, rows []uint64)
+
+	counts []uint64 // of favorite, by position and then code
+	codes  int
+	from   int64
 }
 
 // none64 stands for a missing value among gathered ones, and is greater than all others.
@@ -24,9 +28,12 @@ const none64 = math.MaxInt64
 // mostGathered bounds what is gathered, so that it can be negated and is never none64.
 const mostGathered = 1 << 62
 
-// gather returns min, max, first or last of the candidates as a column over the chunk, valid until the
+// gather returns min, max, first, last or favorite of the candidates as a column over the chunk, valid until the
 // next call; others may have any value. It is nil where columns have no common form.
 func (m *measureLoader) gather(chunk int, cand []uint64) *query.Vec {
+	if m.fn == tree.FavoriteFn {
+		return m.gatherFavorite(chunk, cand)
+	}
 	edge := m.fn == tree.FirstFn || m.fn == tree.LastFn
 	if !edge && m.fn != tree.MinFn && m.fn != tree.MaxFn || m.arg.column == nil {
 		return nil

@@ -44,6 +44,8 @@ func randomColumns(rng *rand.Rand, blocks []*query.Block, kinds query.Dict) {
 	}
 }
 
+var gatheredFns = []tree.Fn{tree.MinFn, tree.MaxFn, tree.FirstFn, tree.LastFn, tree.FavoriteFn}
+
 // TestGather holds gathered values against those found value by value.
 func TestGather(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
@@ -54,12 +56,12 @@ func TestGather(t *testing.T) {
 		randomColumns(rng, src.series[0].Blocks, newWords(4))
 		st := step{known: true, from: 1_000_000 + rng.Int64N(100), to: 1_000_000 + span}
 		var cand query.Bits
-		for p := range 30 {
+		for p := range query.ChunkSize {
 			if rng.IntN(5) > 0 {
-				cand.Set(uint16(p * 2000))
+				cand.Set(uint16(p))
 			}
 		}
-		for _, fn := range []tree.Fn{tree.MinFn, tree.MaxFn, tree.FirstFn, tree.LastFn} {
+		for _, fn := range gatheredFns {
 			c := column{id: uint32(rng.IntN(2)), property: true, t: tree.NumberType}
 			if c.id == 1 {
 				c.t = tree.StringType
@@ -71,9 +73,12 @@ func TestGather(t *testing.T) {
 			slow, fast := bind(), bind()
 			var want Vector
 			want.reset(c.t, query.ChunkSize)
-			if fn == tree.MinFn || fn == tree.MaxFn {
+			switch fn {
+			case tree.MinFn, tree.MaxFn:
 				slow.extreme(0, cand[:], &want)
-			} else {
+			case tree.FavoriteFn:
+				slow.favorite(0, cand[:], &want)
+			default:
 				slow.edge(0, cand[:], &want)
 			}
 			col := fast.gather(0, cand[:])
@@ -88,7 +93,7 @@ func TestGather(t *testing.T) {
 			}
 		}
 	}
-	for _, fn := range []tree.Fn{tree.MinFn, tree.MaxFn, tree.FirstFn, tree.LastFn} {
+	for _, fn := range gatheredFns {
 		if gathered[fn] == 0 {
 			t.Errorf("seed %d: %s was never gathered", seed, fn)
 		}

@@ -11,6 +11,7 @@ type rankColumn struct {
 	loader
 	col  query.Vec
 	ints []int64
+	vals Vector
 }
 
 func rankable(t tree.Type) bool { return t == tree.NumberType || t == tree.TimeType }
@@ -25,6 +26,16 @@ func (k *rankColumn) column(s *scope, cand []uint64) *query.Vec {
 		}
 	case *measureLoader:
 		return k.measure(l, s.chunk, cand)
+	case *seenLoader:
+		l.load(s, cand, &k.vals)
+		ints := k.room(tree.TimeType, 0, l.run.stock)
+		copy(ints, k.vals.Ints)
+		for i := range ints {
+			if !k.vals.Present(i) {
+				ints[i] = query.VecMissing
+			}
+		}
+		return &k.col
 	}
 	return nil
 }
