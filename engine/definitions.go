@@ -10,6 +10,7 @@ import (
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/check"
 	"github.com/musterdb/muster/query/tree"
+	"github.com/zeebo/xxh3"
 )
 
 // defineSegments makes live segments follow a change of the catalog, which is applied already.
@@ -51,7 +52,7 @@ func (l *live) slotOf(name string) int {
 		slot = len(l.s.root.segments)
 		l.s.root.segments = append(l.s.root.segments, nil)
 	}
-	l.s.root.segments[slot] = &segment{epoch: l.s.epochs.current, name: name}
+	l.s.root.segments[slot] = &segment{epoch: l.s.epochs.current, name: name, hash: xxh3.HashString(name)}
 	l.s.root.slots = &slotIndex{}
 	l.slots[name] = slot
 	return slot

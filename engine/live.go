@@ -5,7 +5,6 @@ import (
 
 	"github.com/musterdb/muster/engine/member"
 	"github.com/musterdb/muster/query"
-	"github.com/zeebo/xxh3"
 )
 
 // buildBudget is how many chunks of conditions one entry computes for segments that are being built:
@@ -203,7 +202,6 @@ func (m *memberStore) Put(ordinals []uint32, in bool) {
 		return
 	}
 	x := m.s.segment(m.slot)
-	name := xxh3.HashString(x.name)
 	for from := 0; from < len(ordinals); {
 		chunk := int(ordinals[from] >> query.ChunkBits)
 		to := from
@@ -218,7 +216,7 @@ func (m *memberStore) Put(ordinals []uint32, in bool) {
 	}
 	sum := factSum{}
 	for _, ordinal := range ordinals {
-		sum = sum.add(fact(factMember, uint64(ordinal), name, 0))
+		sum = sum.add(fact(factMember, uint64(ordinal), x.hash, 0))
 	}
 	if in {
 		x.count += int64(len(ordinals))
@@ -232,12 +230,11 @@ func (m *memberStore) Put(ordinals []uint32, in bool) {
 // put returns the set with, or without, the positions of ordinals of one chunk.
 func (p *posSet) put(e *epochs, ordinals []uint32, in bool) *posSet {
 	if p == nil || p.bits == nil {
+		if in {
+			return p.insert(e, ordinals)
+		}
 		for _, ordinal := range ordinals {
-			if in {
-				p, _ = p.add(e, uint16(ordinal))
-			} else {
-				p, _ = p.remove(e, uint16(ordinal))
-			}
+			p, _ = p.remove(e, uint16(ordinal))
 		}
 		return p
 	}

@@ -92,6 +92,30 @@ func (p *posSet) remove(e *epochs, pos uint16) (without *posSet, removed bool) {
 	return p, true
 }
 
+// insert returns the set with positions, ascending, that it does not have.
+func (p *posSet) insert(e *epochs, ordinals []uint32) *posSet {
+	if p == nil || len(p.list)+len(ordinals) > posSetList {
+		for _, ordinal := range ordinals {
+			p, _ = p.add(e, uint16(ordinal))
+		}
+		return p
+	}
+	p = p.own(e)
+	n := len(p.list) + len(ordinals)
+	if n > cap(p.list) { // an eighth of room
+		p.list = append(make([]uint16, 0, min(n+n/8+4, posSetList)), p.list...)
+	}
+	from := len(p.list)
+	p.list, p.n = p.list[:n], n
+	for i := len(ordinals) - 1; i >= 0; i-- {
+		pos := uint16(ordinals[i])
+		at, _ := slices.BinarySearch(p.list[:from], pos)
+		copy(p.list[at+i+1:], p.list[at:from])
+		p.list[at+i], from = pos, at
+	}
+	return p
+}
+
 func (p *posSet) own(e *epochs) *posSet {
 	if !e.isFrozen(p.epoch) {
 		return p

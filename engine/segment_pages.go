@@ -7,6 +7,7 @@ import (
 	"github.com/musterdb/muster/engine/member"
 	"github.com/musterdb/muster/engine/wire"
 	"github.com/musterdb/muster/query"
+	"github.com/zeebo/xxh3"
 )
 
 // segments writes the memberships and how far each segment is. What they are kept current with is
@@ -52,7 +53,7 @@ func (w *snapshotWriter) segments(r *root) error {
 
 func (x *restorer) segment(r *wire.Reader, slot uint64) {
 	name := string(append([]byte(nil), r.String()...))
-	s := &segment{name: name, version: r.Uvarint(), state: SegmentState(r.Byte())}
+	s := &segment{name: name, hash: xxh3.HashString(name), version: r.Uvarint(), state: SegmentState(r.Byte())}
 	s.reason = string(append([]byte(nil), r.String()...))
 	s.held = r.Byte() != 0
 	s.period, s.next, s.at = r.Varint(), r.Varint(), r.Varint()

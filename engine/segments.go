@@ -30,6 +30,7 @@ func (s SegmentState) String() string { return segmentStates[s] }
 type segment struct {
 	epoch   uint64
 	name    string
+	hash    uint64 // of the name
 	version uint64 // of the catalog that made the definition the membership is of
 	state   SegmentState
 	reason  string // of a failed one

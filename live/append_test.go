@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -98,4 +99,40 @@ func TestDamagedBlocks(t *testing.T) {
 			}
 		}
 	}
+}
+
+// BenchmarkAppend is an entry of 250 events that each move their profile in 16 of 1,000 segments.
+func BenchmarkAppend(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	of := make([]map[uint32]bool, 1000)
+	for range 250 {
+		ordinal := uint32(r.IntN(100_000))
+		for range 16 {
+			i := r.IntN(len(of))
+			if of[i] == nil {
+				of[i] = map[uint32]bool{}
+			}
+			of[i][ordinal] = true
+		}
+	}
+	var changes []engine.Change
+	n := 0
+	for i, ordinals := range of {
+		c := engine.Change{N: n, Segment: fmt.Sprint("segment ", i), Version: 700, At: 1_800_000_000_000, Cause: engine.ByEvent, Enters: slices.Sorted(maps.Keys(ordinals))}
+		if n += c.Len(); c.Len() > 0 {
+			changes = append(changes, c)
+		}
+	}
+	_, stores := newFakeStores(1)
+	l := openTest(b, Config{Shards: 1, Source: newFakeShards(1), Stores: stores, DiskBytes: 1 << 20})
+	defer l.Close()
+	seq := uint64(0)
+	for b.Loop() {
+		seq++
+		for i := range changes {
+			changes[i].Seq = seq
+		}
+		l.Append(0, seq, changes)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/change")
 }

@@ -134,6 +134,9 @@ func (k *counter) pass(m moment) {
 			time = m.at - k.trail
 		}
 		m.weight, _ = k.weight(m.ordinal, time, nil, 0)
+		if m.kind == leads {
+			k.then.passed.add(m.at, m.ordinal)
+		}
 	}
 	switch m.kind {
 	case leads:
@@ -219,6 +222,9 @@ func (k *counter) scan(src query.Source, chunk int, after, upTo int64) {
 // resume adds a chunk that was counted to the agenda.
 func (k *counter) resume(src query.Source, chunk int) {
 	upTo := k.agenda.reopen(k.t.now)
+	if k.then != nil {
+		k.then.passed.reset(k.t.now)
+	}
 	k.reached()
 	k.scan(src, chunk, k.t.now, upTo)
 	k.agenda.sort()

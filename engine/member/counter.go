@@ -90,6 +90,9 @@ func (k *counter) aim() {
 	if k.trail != noTrail && k.trail <= k.lead { // over before it is known
 		k.from, k.to = 0, 0
 	}
+	if k.then != nil {
+		k.then.passed.reset(k.t.now)
+	}
 	horizon := k.t.now
 	if k.lead == 0 && k.trail == noTrail {
 		horizon = calendar.Forever // only what is stamped ahead: the agenda holds all of it
@@ -195,6 +198,9 @@ func (k *counter) arrive(ordinal uint32, time int64, b *query.Block, row int) {
 	}
 	w, ok := k.weight(ordinal, time, b, row)
 	if inside {
+		if k.then != nil {
+			k.then.passed.add(calendar.Add(time, k.lead), ordinal)
+		}
 		if ok {
 			k.add(ordinal, w)
 		} else { // at once, so that the changes have the causes that they would have with another scale

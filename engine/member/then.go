@@ -1,6 +1,8 @@
 package member
 
 import (
+	"slices"
+
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval"
 	"github.com/musterdb/muster/query/eval/calendar"
@@ -16,6 +18,51 @@ type then struct {
 	second   *step
 	gap      int64
 	absent   bool
+	passed   passages
+}
+
+// passages are the leading edges that have passed first steps lately, in the order of instants: which first
+// steps a second one on time can follow is told by them, without a look into the series.
+type passages struct {
+	all   []passage
+	since int64 // those at later instants are all there
+}
+
+type passage struct {
+	at      int64
+	ordinal uint32
+}
+
+const mostPassages = 1024
+
+// reset forgets all up to now.
+func (p *passages) reset(now int64) { p.all, p.since = p.all[:0], now }
+
+func (p *passages) add(at int64, ordinal uint32) {
+	if len(p.all) == mostPassages {
+		p.since = p.all[mostPassages/2-1].at
+		p.all = slices.DeleteFunc(p.all, func(x passage) bool { return x.at <= p.since })
+	}
+	if at <= p.since {
+		return
+	}
+	p.all = append(p.all, passage{at, ordinal})
+	for i := len(p.all) - 1; i > 0 && p.all[i-1].at > at; i-- { // of an event that came late
+		p.all[i-1], p.all[i] = p.all[i], p.all[i-1]
+	}
+}
+
+// none tells that it is known that no edge has passed a first step of a profile in a stretch of time.
+func (p *passages) none(ordinal uint32, from, to int64) bool {
+	if from <= p.since {
+		return false
+	}
+	for i := len(p.all) - 1; i >= 0 && p.all[i].at >= from; i-- {
+		if p.all[i].ordinal == ordinal && p.all[i].at <= to {
+			return false
+		}
+	}
+	return true
 }
 
 // follows tells whether a second step has followed an event of a time.
@@ -47,7 +94,7 @@ func (k *counter) follow(ordinal uint32, time int64) {
 	}
 	from, to := k.reads()
 	from, to = max(from, calendar.Add(time, -k.then.gap)), min(to, time-1)
-	if from > to {
+	if from > to || k.then.absent && k.then.passed.none(ordinal, calendar.Add(from, k.lead), calendar.Add(to, k.lead)) {
 		return
 	}
 	delta := int64(1)
