@@ -33,8 +33,7 @@ func (c *condition) check(src query.Source, chunk int) error {
 	var all, want, got query.Bits
 	src.Profiles(chunk, &all)
 	c.evaluate(src, chunk, &all, &want)
-	c.t.rows.fillBit(chunk, c.leaf.at, &got)
-	got.And(&all)
+	c.t.rows.fillBit(chunk, c.leaf.at, &all, &got)
 	for pos := range all.All {
 		if got.Has(pos) != want.Has(pos) {
 			return fmt.Errorf("condition %q holds for profile %d: %t, not %t", c.key, chunk<<query.ChunkBits|int(pos), got.Has(pos), want.Has(pos))

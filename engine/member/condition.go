@@ -180,7 +180,7 @@ func (c *condition) turns() {
 	for chunk := range c.chunks(src) {
 		src.Profiles(chunk, &all)
 		c.evaluate(src, chunk, &all, &in)
-		c.t.rows.fillBit(chunk, c.leaf.at, &was)
+		c.t.rows.fillBit(chunk, c.leaf.at, &all, &was)
 		if was != in {
 			c.t.rows.loadBit(chunk, c.leaf.at, &in)
 			c.t.markUsers(&c.leaf, chunk)

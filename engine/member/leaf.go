@@ -3,6 +3,7 @@ package member
 import (
 	"encoding/binary"
 	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/musterdb/muster/query"
@@ -108,8 +109,7 @@ func sumAt(row []byte, at uint32) int32 {
 func (l *leaf) fill(chunk int, all, out *query.Bits) {
 	switch l.kind {
 	case truthLeaf:
-		l.t.rows.fillBit(chunk, l.at, out)
-		out.And(all)
+		l.t.rows.fillBit(chunk, l.at, all, out)
 		return
 	case memberLeaf:
 		l.t.host.Members(l.slot).Fill(chunk, out)
@@ -128,30 +128,30 @@ func (l *leaf) fill(chunk int, all, out *query.Bits) {
 					out[w] = all[w]
 				}
 			default:
-				out[w] = all[w] & l.word(p, chunk, w)
+				out[w] = l.word(p, chunk, w, all[w])
 			}
 		}
 	}
 }
 
-// word is the leaf for the 64 profiles of a word of a chunk's bits.
-func (l *leaf) word(p *rowPage, chunk, w int) (word uint64) {
-	at := w * 64 % pageRows * p.width
+// word is the leaf for some of the 64 profiles of a word of a chunk's bits: a row is a cache miss.
+func (l *leaf) word(p *rowPage, chunk, w int, of uint64) (word uint64) {
+	begin := w * 64 % pageRows * p.width
 	first := uint32(chunk)<<query.ChunkBits | uint32(w*64)
-	for b := range 64 {
+	for ; of != 0; of &= of - 1 {
+		b := bits.TrailingZeros64(of)
+		at := begin + b*p.width
 		if l.kind == countLeaf {
 			if n := p.data[at+int(l.at)]; n != countSpilled {
 				if l.lo8 <= n && n <= l.hi8 {
 					word |= 1 << b
 				}
-				at += p.width
 				continue
 			}
 		}
 		if l.holds(p.data[at:at+p.width], first+uint32(b)) {
 			word |= 1 << b
 		}
-		at += p.width
 	}
 	return word
 }

@@ -1,6 +1,10 @@
 package member
 
-import "github.com/musterdb/muster/query"
+import (
+	"math/bits"
+
+	"github.com/musterdb/muster/query"
+)
 
 const (
 	pageRows      = query.PageRows
@@ -129,21 +133,22 @@ func (r *rows) setBit(ordinal, bit uint32, is bool) {
 	}
 }
 
-// fillBit sets out to the positions of a chunk where a bit is set.
-func (r *rows) fillBit(chunk int, bit uint32, out *query.Bits) {
+// fillBit sets out to those of some positions of a chunk where a bit is set.
+func (r *rows) fillBit(chunk int, bit uint32, of, out *query.Bits) {
 	for i := range pagesPerChunk {
-		words := out[i*pageRows/64 : (i+1)*pageRows/64]
+		from, to := i*pageRows/64, (i+1)*pageRows/64
+		words := out[from:to]
 		p := r.page(chunk*pagesPerChunk + i)
 		if p == nil || int(bit/8) >= p.width {
 			clear(words)
 			continue
 		}
-		at := int(bit / 8)
-		for w := range words {
+		for w, left := range of[from:to] {
+			begin := w*64*p.width + int(bit/8)
 			var word uint64
-			for b := range 64 {
-				word |= uint64(p.data[at]>>(bit%8)&1) << b
-				at += p.width
+			for ; left != 0; left &= left - 1 {
+				b := bits.TrailingZeros64(left)
+				word |= uint64(p.data[begin+b*p.width]>>(bit%8)&1) << b
 			}
 			words[w] = word
 		}

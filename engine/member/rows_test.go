@@ -65,13 +65,17 @@ func TestRowsAreTheirTwin(t *testing.T) {
 
 // checkBits holds bits against their twin, by chunk and one by one.
 func checkBits(t *testing.T, r *rows, bits []uint32, twin map[[2]uint32]bool) {
+	var everybody query.Bits
+	for i := range everybody {
+		everybody[i] = ^uint64(0)
+	}
 	for chunk := range 4 {
 		for _, b := range bits {
 			var in, again query.Bits
-			r.fillBit(chunk, b, &in)
+			r.fillBit(chunk, b, &everybody, &in)
 			r.loadBit(chunk, b, &query.Bits{})
 			r.loadBit(chunk, b, &in)
-			r.fillBit(chunk, b, &again)
+			r.fillBit(chunk, b, &everybody, &again)
 			if in != again {
 				t.Fatalf("bit %d of chunk %d is not what was loaded", b, chunk)
 			}
