@@ -1,8 +1,11 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,25 +110,15 @@ func (r *routing) resolve(ctx context.Context, msgs []engine.Incoming) error {
 	r.arrange(msgs)
 	state := r.node.registry.state.Load()
 	var again []int // messages with missing names
-	var names []catalog.Name
-	seen := map[catalog.Name]bool{}
+	missing := missingNames{}
 	for k, i := range r.order {
-		missing := r.resolveOne(state, &msgs[i], k)
-		if len(missing) == 0 {
-			continue
-		}
-		again = append(again, k)
-		for _, name := range missing {
-			if !seen[name] {
-				// The definer may look at it after we have given up and msgs is somebody else's again.
-				name.Event, name.Name = strings.Clone(name.Event), strings.Clone(name.Name)
-				seen[name] = true
-				names = append(names, name)
-			}
+		if names := r.resolveOne(state, &msgs[i], k); len(names) > 0 {
+			again = append(again, k)
+			missing.add(i, names)
 		}
 	}
 	if len(again) > 0 {
-		defined, err := r.node.definer.names(ctx, names)
+		defined, err := r.node.definer.names(ctx, missing.inOrder())
 		if err != nil {
 			return fmt.Errorf("define names: %w", err)
 		}
@@ -139,6 +132,28 @@ func (r *routing) resolve(ctx context.Context, msgs []engine.Incoming) error {
 	}
 	r.need = state.Version()
 	return nil
+}
+
+// missingNames has names the catalog lacks, each with the first message of the request that mentions it.
+type missingNames map[catalog.Name]int32
+
+func (m missingNames) add(message int32, names []catalog.Name) {
+	for _, name := range names {
+		if first, known := m[name]; !known || message < first {
+			m[name] = message
+		}
+	}
+}
+
+// inOrder returns the names in the order of the request: the first value of a name gives it its type.
+func (m missingNames) inOrder() []catalog.Name {
+	names := slices.SortedFunc(maps.Keys(m), func(a, b catalog.Name) int {
+		return cmp.Or(cmp.Compare(m[a], m[b]), cmp.Compare(a.Kind, b.Kind), strings.Compare(a.Event, b.Event), strings.Compare(a.Name, b.Name), cmp.Compare(a.Type, b.Type))
+	})
+	for i := range names { // the definer may look at them after we gave up and msgs is somebody else's again
+		names[i].Event, names[i].Name = strings.Clone(names[i].Event), strings.Clone(names[i].Name)
+	}
+	return names
 }
 
 func (r *routing) resolveOne(state *catalog.State, in *engine.Incoming, k int) []catalog.Name {
