@@ -20,8 +20,9 @@ type sequence struct {
 
 type seqStep struct {
 	step
-	pair   pairPred // the part of `where (…)` that mentions previous.; nil without
-	join   *join    // an equality in it; nil without
+	pair   pairPred   // the part of `where (…)` that mentions previous.; nil without
+	join   *join      // an equality in it; nil without
+	equal  *[2]column // all of it is an equality of these; nil if not
 	absent bool
 	gap    int64 // ms; Forever without `within`
 }
@@ -49,6 +50,9 @@ func (c *compiler) sequence(p *tree.Sequence) (plan, error) {
 				return nil, err
 			}
 			if next.join, err = pc.join(linked); err != nil {
+				return nil, err
+			}
+			if next.equal, err = pc.matched(linked); err != nil {
 				return nil, err
 			}
 		}
@@ -106,15 +110,16 @@ func joined(args []tree.Pred) tree.Pred {
 	return &tree.And{Args: args}
 }
 
-// sequenceRunner answers sequences without previous by moments, which are sorted and compared as
-// numbers, and the others profile by profile.
+// sequenceRunner answers sequences without previous, and those of two steps that ask one equality of
+// it, by moments, which are sorted and compared as numbers, and the others profile by profile.
 type sequenceRunner struct {
 	sequence
-	run    *run
-	linked bool    // a step has a pair
-	scans  []*scan // the first step, then the others
-	found  []moments
-	order  []int // of scans
+	run      *run
+	linked   bool      // a step has a pair
+	matching *matching // of a sequence that is one; nil if not
+	scans    []*scan   // the first step, then the others
+	found    []moments
+	order    []int // of scans
 
 	visits      [][]visit
 	blocks      []*query.Block // of the visits
@@ -131,6 +136,9 @@ func (p sequence) bind(r *run) runner {
 	for _, st := range p.steps {
 		s.scans = append(s.scans, st.step.bind(r))
 		s.linked = s.linked || st.pair != nil
+	}
+	if len(p.steps) == 1 && p.steps[0].equal != nil {
+		s.matching = &matching{columns: *p.steps[0].equal}
 	}
 	n := len(s.scans)
 	s.found, s.order = make([]moments, n), make([]int, n)
@@ -169,6 +177,11 @@ func (q *sequenceRunner) arrange(chunk int) {
 
 func (q *sequenceRunner) eval(s *scope, cand, out []uint64) {
 	base, ok := momentBase(q.scans, s.chunk)
+	if q.matching != nil && ok {
+		if q.arrange(s.chunk); q.match(s.chunk, base, cand, out) {
+			return
+		}
+	}
 	open, met := q.run.words(len(cand)), q.run.words(len(cand))
 	copy(open, cand)
 	q.arrange(s.chunk)
