@@ -72,14 +72,24 @@ func (g *group) start(ctx context.Context, c Config, node string, fsm raft.FSM) 
 			return fmt.Errorf("bootstrap %s: %w", g.name, err)
 		}
 	}
-	g.raft, err = raft.NewRaft(rc, fsm, g.log, g.log, g.snapshots, g.transport)
-	if err != nil {
+	if g.raft, err = g.open(rc, fsm); err != nil {
 		if kept, listErr := g.snapshots.List(); listErr == nil && len(kept) > 0 { // raft keeps to itself what it met
 			err = fmt.Errorf("%w; if the log says that pages are damaged, muster check lists all of them", err)
 		}
 		return fmt.Errorf("start raft of %s: %w", g.name, err)
 	}
 	return g.awaitReady(ctx)
+}
+
+// open makes raft, which panics when an entry is missing behind the snapshot it could read: it falls back to
+// an older one where the newest is damaged, and the log may begin after that.
+func (g *group) open(rc *raft.Config, fsm raft.FSM) (r *raft.Raft, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("read the log behind the last snapshot that is whole: %v", p)
+		}
+	}()
+	return raft.NewRaft(rc, fsm, g.log, g.log, g.snapshots, g.transport)
 }
 
 // raftConfig is the timing of a group whose only voter is this node. Snapshots are asked for by
