@@ -1,10 +1,10 @@
 package eval
 
 import (
-	"math/bits"
 	"sync/atomic"
 
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval/lanes"
 )
 
 // plan is a compiled predicate, over profiles or over the rows of one event.
@@ -86,13 +86,7 @@ func anyBit(w []uint64) bool {
 	return false
 }
 
-func countBits(w []uint64) int {
-	n := 0
-	for _, x := range w {
-		n += bits.OnesCount64(x)
-	}
-	return n
-}
+func countBits(w []uint64) int { return lanes.Count(w) }
 
 // fillOnes sets the first n bits of w and clears the rest.
 func fillOnes(w []uint64, n int) {
