@@ -37,8 +37,8 @@ func (o opening) Timeline(context.Context, string, string, int) ([]engine.Receiv
 func (o opening) PutSegment(context.Context, SegmentText, bool, bool) ([]tree.Diagnostic, error) {
 	return nil, o.no()
 }
-func (o opening) DropSegment(context.Context, string) error              { return o.no() }
-func (o opening) Segments(context.Context) ([]SegmentText, error)        { return nil, o.no() }
+func (o opening) DropSegment(context.Context, string) error       { return o.no() }
+func (o opening) Segments(context.Context) ([]SegmentText, error) { return nil, o.no() }
 func (o opening) Segment(context.Context, string) (SegmentText, bool, error) {
 	return SegmentText{}, false, o.no()
 }
