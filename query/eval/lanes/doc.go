@@ -2,7 +2,8 @@
 // one bit a value, 64 values a word.
 //
 // Its nouns: values (unsigned integers of 1, 2 or 4 bytes), the stretch lo to hi, the set of those
-// inside, steps between neighbours; and what is asked of the memory ahead of its turn. It knows neither columns nor predicates.
+// inside, steps between neighbours, and what is asked of the memory ahead of its turn. It knows neither
+// columns nor predicates.
 //
 // Where the processor has AVX2, whole words are compared 32 bytes at a time by the assembly in
 // within_amd64.s; lanes.go has the plain way, which everything else takes and tests compare with. Start
