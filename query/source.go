@@ -1,6 +1,9 @@
 package query
 
-import "github.com/musterdb/muster/query/tree"
+import (
+	"github.com/musterdb/muster/query/eval/lanes"
+	"github.com/musterdb/muster/query/tree"
+)
 
 // Source is one shard's state at one seq, immutable while it is read. Ordinals are dense uint32:
 // chunk<<ChunkBits | position. Several goroutines may read one Source, each another chunk.
@@ -61,19 +64,19 @@ func (h Holders) AddTo(b *Bits) {
 	}
 }
 
-// Among sets out to the positions of cand, words of a chunk, that are in h.
-func (h Holders) Among(cand, out []uint64) {
+// Among sets out to the positions of cand, words of a chunk, that are in h, and returns how many they are.
+func (h Holders) Among(cand, out []uint64) int {
 	if h.Bits != nil {
-		cand, out = cand[:len(h.Bits)], out[:len(h.Bits)]
-		for w := range h.Bits {
-			out[w] = cand[w] & h.Bits[w]
-		}
-		return
+		return lanes.And(cand, h.Bits[:], out)
 	}
 	clear(out)
+	n := 0
 	for _, pos := range h.List {
-		out[pos>>6] |= cand[pos>>6] & (1 << (pos & 63))
+		in := cand[pos>>6] >> (pos & 63) & 1
+		out[pos>>6] |= in << (pos & 63)
+		n += int(in)
 	}
+	return n
 }
 
 // PageRows is the number of positions one page of an attribute covers.

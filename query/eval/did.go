@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval/lanes"
 )
 
 // did asks how often profiles have a row of a step: lo <= n <= hi, hi < 0 for no upper bound, with
@@ -52,18 +53,14 @@ func (d *didRunner) cost(s *scope) float64 {
 	return cost
 }
 
-func (d *didRunner) eval(s *scope, cand, out []uint64) {
-	clear(out)
+func (d *didRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 	series := d.scan.series(s.chunk)
-	if series.Rows == 0 {
-		return
+	if d.lo == 1 && d.hi < 0 && series.Rows > 0 {
+		return d.once(s.chunk, &series, cand, out)
 	}
-	if d.lo == 1 && d.hi < 0 {
-		d.once(s.chunk, &series, cand, out)
-		return
-	}
+	clear(out)
 	if int64(series.Rows) < d.lo {
-		return
+		return 0
 	}
 	// One more than the largest bound tells all counts apart that matter. Counters go on to what they
 	// can hold: that so few reach their top is what makes the branch at it cheap.
@@ -78,28 +75,38 @@ func (d *didRunner) eval(s *scope, cand, out []uint64) {
 		d.n32 = d.scan.run.stock.u32.sized(d.n32, query.ChunkSize)
 		counts(d, s.chunk, cand, out, d.n32, math.MaxUint32)
 	}
+	return countBits(out)
 }
 
-// once sets out to the candidates with any row.
-func (d *didRunner) once(chunk int, series *query.Series, cand, out []uint64) {
+// once sets out to the candidates with any row and returns how many they are.
+func (d *didRunner) once(chunk int, series *query.Series, cand, out []uint64) int {
 	if series.Ever.N > 0 && d.scan.where == nil && d.scan.covers(series) {
-		series.Ever.Among(cand, out)
-		return
+		return series.Ever.Among(cand, out)
 	}
+	found := (*query.Bits)(out)
+	clear(found[:])
 	d.scan.each(chunk, cand, func(b *query.Block, rows []uint64) {
 		if rows == nil {
-			for _, p := range b.Pos[:b.Rows] {
-				out[p>>6] |= 1 << (p & 63)
-			}
+			setAll(found, b.Pos[:b.Rows])
 			return
 		}
-		eachBit(rows, func(i int) {
-			p := b.Pos[i]
-			out[p>>6] |= 1 << (p & 63)
-		})
+		eachBit(rows, func(i int) { found.Set(b.Pos[i]) })
 	})
-	for w := range out {
-		out[w] &= cand[w]
+	return lanes.And(cand, out, out)
+}
+
+// setAll adds the profiles of rows. Rows of four quarters take turns, as in countAll.
+func setAll(found *query.Bits, pos []uint16) {
+	quarter := len(pos) / 4
+	p0, p1, p2, p3 := pos[:quarter], pos[quarter:2*quarter], pos[2*quarter:3*quarter], pos[3*quarter:4*quarter]
+	for i := range p0 {
+		found.Set(p0[i])
+		found.Set(p1[i])
+		found.Set(p2[i])
+		found.Set(p3[i])
+	}
+	for _, p := range pos[4*quarter:] {
+		found.Set(p)
 	}
 }
 
@@ -107,15 +114,15 @@ func (d *didRunner) once(chunk int, series *query.Series, cand, out []uint64) {
 // bounds.
 func counts[T uint8 | uint16 | uint32](d *didRunner, chunk int, cand, out []uint64, n []T, top T) {
 	clear(n)
-	lanes := (*[query.ChunkSize]T)(n)
+	all := (*[query.ChunkSize]T)(n)
 	d.scan.each(chunk, cand, func(b *query.Block, rows []uint64) {
 		if rows == nil {
-			countAll(lanes, b.Pos[:b.Rows], top)
+			countAll(all, b.Pos[:b.Rows], top)
 			return
 		}
 		eachBit(rows, func(i int) {
-			if p := b.Pos[i]; lanes[p] < top {
-				lanes[p]++
+			if p := b.Pos[i]; all[p] < top {
+				all[p]++
 			}
 		})
 	})

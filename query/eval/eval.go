@@ -65,13 +65,20 @@ func (p *Pred) On(src query.Source) *Evaluator {
 type Evaluator struct {
 	run  *run
 	root runner
+	at   scope
 }
 
-// Chunk sets out to the positions of cand that satisfy the predicate.
+// Chunk sets out to the positions of cand that satisfy the predicate and returns how many they are.
 //
 // REQUIRES: cand holds only existing profiles; out is not cand.
-func (e *Evaluator) Chunk(chunk int, cand, out *query.Bits) {
-	e.root.eval(&scope{chunk: chunk}, cand[:], out[:])
+func (e *Evaluator) Chunk(chunk int, cand, out *query.Bits) int {
+	return e.Among(chunk, cand, cand.Count(), out)
+}
+
+// Among is Chunk where it is known that cand has n positions.
+func (e *Evaluator) Among(chunk int, cand *query.Bits, n int, out *query.Bits) int {
+	e.at.chunk = chunk
+	return e.root.eval(&e.at, cand[:], n, out[:])
 }
 
 // Expr is a compiled expression over profiles: an attribute, a literal, a measure of events, or

@@ -44,17 +44,20 @@ func (c *columnRunner) cost(s *scope) float64 {
 	return each * float64(s.rows())
 }
 
-func (c *columnRunner) eval(s *scope, cand, out []uint64) {
+func (c *columnRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 	if c.property {
-		if v := s.block.Col(c.id); v != nil {
-			c.test.eval(v, cand, out)
-		} else {
+		v := s.block.Col(c.id)
+		if v == nil {
 			clear(out)
+			return 0
 		}
-		return
+		c.test.eval(v, cand, out)
+		return countBits(out)
 	}
-	if sets := c.valueSets(s); sets != nil && c.sets.eval(sets, cand, out) {
-		return
+	if sets := c.valueSets(s); sets != nil {
+		if n, ok := c.sets.eval(sets, cand, out); ok {
+			return n
+		}
 	}
 	pages := c.run.src.Attribute(c.id, s.chunk)
 	for i := range pages {
@@ -70,6 +73,7 @@ func (c *columnRunner) eval(s *scope, cand, out []uint64) {
 		}
 	}
 	clear(out[len(pages)*len(pageWords{}):])
+	return countBits(out)
 }
 
 // pagesAhead is how many pages before it is read a page is asked of the memory.
@@ -104,7 +108,13 @@ func (p valueTest) bind(r *run) runner {
 
 func (v *valueRunner) cost(s *scope) float64 { return v.loader.cost(s) + 5*float64(s.rows()) }
 
-func (v *valueRunner) eval(s *scope, cand, out []uint64) {
+func (v *valueRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
+	v.decide(s, cand, out)
+	return countBits(out)
+}
+
+// decide sets out to the candidates whose value the test admits.
+func (v *valueRunner) decide(s *scope, cand, out []uint64) {
 	if m, ok := v.loader.(*measureLoader); ok {
 		if m.testSum(s, v.test, cand, out) {
 			return
@@ -138,12 +148,12 @@ func (c *comparisonRunner) cost(s *scope) float64 {
 	return c.l.cost(s) + c.r.cost(s) + 10*float64(s.rows())
 }
 
-func (c *comparisonRunner) eval(s *scope, cand, out []uint64) {
+func (c *comparisonRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 	clear(out)
 	c.l.load(s, cand, &c.left)
 	c.r.load(s, cand, &c.right)
 	if c.left.Type != c.right.Type || c.left.Type == tree.NoType {
-		return
+		return 0
 	}
 	for w := range out {
 		out[w] = cand[w] & c.left.Has[w] & c.right.Has[w]
@@ -153,6 +163,7 @@ func (c *comparisonRunner) eval(s *scope, cand, out []uint64) {
 			out[i>>6] &^= 1 << (i & 63)
 		}
 	})
+	return countBits(out)
 }
 
 // userIs finds the one profile of each user id asked for.
@@ -167,7 +178,7 @@ func (p userIs) bind(r *run) runner { return userRunner{p, r.src} }
 
 func (userRunner) cost(*scope) float64 { return 100 }
 
-func (u userRunner) eval(s *scope, cand, out []uint64) {
+func (u userRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 	clear(out)
 	for _, id := range u.ids {
 		ordinal, ok := u.src.Find(id.Str)
@@ -180,4 +191,5 @@ func (u userRunner) eval(s *scope, cand, out []uint64) {
 			}
 		}
 	}
+	return countBits(out)
 }

@@ -38,8 +38,8 @@ func TestMatching(t *testing.T) {
 				cand.Set(uint16(p * 2000))
 			}
 		}
-		fast.eval(&scope{}, cand[:], got[:])
-		slow.eval(&scope{}, cand[:], want[:])
+		fast.eval(&scope{}, cand[:], cand.Count(), got[:])
+		slow.eval(&scope{}, cand[:], cand.Count(), want[:])
 		if got != want {
 			t.Fatalf("seed %d: %s: not those that pairs find", seed, name)
 		}

@@ -3,6 +3,7 @@ package eval
 import (
 	"math"
 
+	"github.com/musterdb/muster/query/eval/lanes"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -12,13 +13,21 @@ type (
 	none struct{}
 )
 
-func (all) bind(*run) runner                  { return all{} }
-func (all) cost(*scope) float64               { return 0 }
-func (all) eval(_ *scope, cand, out []uint64) { copy(out, cand) }
+func (all) bind(*run) runner    { return all{} }
+func (all) cost(*scope) float64 { return 0 }
 
-func (none) bind(*run) runner               { return none{} }
-func (none) cost(*scope) float64            { return 0 }
-func (none) eval(_ *scope, _, out []uint64) { clear(out) }
+func (all) eval(_ *scope, cand []uint64, n int, out []uint64) int {
+	copy(out, cand)
+	return n
+}
+
+func (none) bind(*run) runner    { return none{} }
+func (none) cost(*scope) float64 { return 0 }
+
+func (none) eval(_ *scope, _ []uint64, _ int, out []uint64) int {
+	clear(out)
+	return 0
+}
 
 // notPlan is the exact complement within the candidates.
 type notPlan struct{ arg plan }
@@ -27,13 +36,11 @@ type notRunner struct{ arg runner }
 
 func (p notPlan) bind(r *run) runner { return notRunner{p.arg.bind(r)} }
 
-func (n notRunner) cost(s *scope) float64 { return n.arg.cost(s) }
+func (r notRunner) cost(s *scope) float64 { return r.arg.cost(s) }
 
-func (n notRunner) eval(s *scope, cand, out []uint64) {
-	n.arg.eval(s, cand, out)
-	for i := range out {
-		out[i] = cand[i] &^ out[i]
-	}
+func (r notRunner) eval(s *scope, cand []uint64, n int, out []uint64) int {
+	r.arg.eval(s, cand, n, out)
+	return lanes.AndNot(cand, out, out)
 }
 
 // chain is a conjunction or, with or set, a disjunction. Cheap and decisive clauses go first, each
@@ -108,36 +115,63 @@ func (c *chainRunner) order(s *scope) {
 	}
 }
 
-func (c *chainRunner) eval(s *scope, cand, out []uint64) {
+func (c *chainRunner) eval(s *scope, cand []uint64, n int, out []uint64) int {
+	if n == 0 {
+		clear(out)
+		return 0
+	}
 	c.order(s)
+	if c.or {
+		return c.any(s, cand, n, out)
+	}
+	return c.every(s, cand, n, out)
+}
+
+// every asks each clause about those that passed the ones before. Two sets take turns, so that the last
+// of them is out.
+func (c *chainRunner) every(s *scope, cand []uint64, n int, out []uint64) int {
+	spare := c.run.words(len(cand))
+	defer c.run.give(spare)
+	to, next := out, spare
+	if len(c.orders)%2 == 0 {
+		to, next = spare, out
+	}
+	for _, i := range c.orders {
+		a := &c.args[i]
+		passed := a.eval(s, cand, n, to)
+		a.seen(n, passed)
+		cand, n = to, passed
+		to, next = next, to
+		if n == 0 {
+			clear(out)
+			return 0
+		}
+	}
+	return n
+}
+
+// any asks each clause about those that none before has admitted.
+func (c *chainRunner) any(s *scope, cand []uint64, n int, out []uint64) int {
+	a := &c.args[c.orders[0]]
+	admitted := a.eval(s, cand, n, out)
+	a.seen(n, admitted)
 	open, found := c.run.words(len(cand)), c.run.words(len(cand))
-	copy(open, cand)
-	clear(out)
-	left := countBits(open)
-	for k, i := range c.orders {
+	defer func() { c.run.give(open); c.run.give(found) }()
+	for _, i := range c.orders[1:] {
+		left := lanes.AndNot(cand, out, open)
 		if left == 0 {
 			break
 		}
 		a := &c.args[i]
-		a.eval(s, open, found)
-		passed := countBits(found)
-		a.in, a.passed = a.in+float64(left), a.passed+float64(passed)
-		if c.or {
-			for w := range out {
-				out[w] |= found[w]
-				open[w] &^= found[w]
-			}
-			left -= passed
-			continue
-		}
-		open, found = found, open
-		left = passed
-		if k == len(c.orders)-1 {
-			copy(out, open)
-		}
+		a.seen(left, a.eval(s, open, left, found))
+		admitted = lanes.Or(out, found, out)
 	}
-	c.run.give(open)
-	c.run.give(found)
+	return admitted
+}
+
+// seen remembers how many passed of how many.
+func (a *clause) seen(in, passed int) {
+	a.in, a.passed = a.in+float64(in), a.passed+float64(passed)
 }
 
 // countBounds turns `n op c` for whole n >= 0 into lo <= n <= hi (hi < 0: no bound). ok is false for

@@ -194,16 +194,16 @@ func (p ranked) bind(r *run) runner {
 	return k
 }
 
-func (k *rankedRunner) eval(s *scope, cand, out []uint64) {
+func (k *rankedRunner) eval(s *scope, cand []uint64, n int, out []uint64) int {
 	if !rankable(k.by.typ()) {
 		clear(out)
-		return
+		return 0
 	}
 	equal := k.run.words(len(cand))
 	defer k.run.give(equal)
 	if k.tests[0] != nil {
-		k.tests[0].eval(s, cand, out)
-		k.tests[1].eval(s, cand, equal)
+		k.tests[0].eval(s, cand, n, out)
+		k.tests[1].eval(s, cand, n, equal)
 	} else if col := k.column(s, cand); col == nil {
 		k.load(s, cand, &k.values)
 		k.values.test(k.better.test, cand, out)
@@ -219,6 +219,7 @@ func (k *rankedRunner) eval(s *scope, cand, out []uint64) {
 			set(out, i)
 		}
 	})
+	return countBits(out)
 }
 
 // floats sets out and equal for keys of floats.

@@ -16,8 +16,9 @@ type plan interface {
 type runner interface {
 	// cost estimates the work of one evaluation in nanoseconds. It decides speed, never an answer.
 	cost(s *scope) float64
-	// eval sets out to the elements of cand for which the predicate is true; out is not cand.
-	eval(s *scope, cand, out []uint64)
+	// eval sets out to those of the n elements of cand for which the predicate is true and returns how
+	// many they are; out is not cand.
+	eval(s *scope, cand []uint64, n int, out []uint64) int
 }
 
 // scope is what a runner looks at: the profiles of a chunk, or the rows of a block of it. Sets are

@@ -21,6 +21,7 @@ type scan struct {
 	step
 	run   *run
 	where runner
+	at    scope          // of the block its where is asked about
 	near  []*query.Block // those with rows in the window
 	rows  []uint64
 	kept  []uint64
@@ -97,12 +98,14 @@ func (s *scan) each(chunk int, cand []uint64, fn func(b *query.Block, rows []uin
 		s.rows = s.run.stock.words.sized(s.rows, wordsFor(b.Rows))
 		s.run.scan(s.pick(b, cand, few, inside))
 		rows := s.rows
-		if s.where != nil && anyBit(rows) {
+		n := countBits(rows)
+		if s.where != nil && n > 0 {
 			s.kept = s.run.stock.words.sized(s.kept, len(rows))
-			s.where.eval(&scope{chunk: chunk, block: b}, rows, s.kept)
+			s.at.chunk, s.at.block = chunk, b
+			n = s.where.eval(&s.at, rows, n, s.kept)
 			rows = s.kept
 		}
-		if anyBit(rows) {
+		if n > 0 {
 			fn(b, rows)
 		}
 	}

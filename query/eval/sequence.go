@@ -175,7 +175,13 @@ func (q *sequenceRunner) arrange(chunk int) {
 	slices.SortStableFunc(q.order, func(i, j int) int { return cmp.Compare(costs(i), costs(j)) })
 }
 
-func (q *sequenceRunner) eval(s *scope, cand, out []uint64) {
+func (q *sequenceRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
+	q.find(s, cand, out)
+	return countBits(out)
+}
+
+// find sets out to the candidates with the sequence.
+func (q *sequenceRunner) find(s *scope, cand, out []uint64) {
 	base, ok := momentBase(q.scans, s.chunk)
 	if q.matching != nil && ok {
 		if q.arrange(s.chunk); q.match(s.chunk, base, cand, out) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/eval/lanes"
 	"github.com/musterdb/muster/query/eval/values"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -50,12 +51,10 @@ func (p inList) bind(r *run) runner { return &inListRunner{inList: p, src: r.src
 
 func (l *inListRunner) cost(*scope) float64 { return 1000 }
 
-func (l *inListRunner) eval(s *scope, cand, out []uint64) {
+func (l *inListRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 	clear(l.members[:])
 	l.src.InList(l.list, s.chunk, &l.members)
-	for w := range out {
-		out[w] = cand[w] & l.members[w]
-	}
+	return lanes.And(cand, l.members[:], out)
 }
 
 // inSample asks the hash of the canonical id.
@@ -70,11 +69,12 @@ func (p inSample) bind(r *run) runner { return inSampleRunner{p, r.src} }
 
 func (inSampleRunner) cost(s *scope) float64 { return 40 * float64(s.rows()) }
 
-func (p inSampleRunner) eval(s *scope, cand, out []uint64) {
+func (p inSampleRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 	clear(out)
 	eachBit(cand, func(i int) {
 		if p.share.Has(p.src.ID(uint32(s.chunk)<<query.ChunkBits | uint32(i))) {
 			set(out, i)
 		}
 	})
+	return countBits(out)
 }

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval/lanes"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -11,33 +12,33 @@ const mostListed = 24 * 1024
 
 // setTest asks the sets of an attribute's values. It remembers which codes of the dictionary are wanted.
 type setTest struct {
-	test   *vecTest
-	wanted []uint32 // scratch
+	test    *vecTest
+	wanted  []uint32 // scratch, as are
+	holders []query.Holders
 }
 
-// eval sets out to the candidates whose value is in the set of the test; false when reading the column
-// is cheaper.
-func (t *setTest) eval(sets query.ValueSets, cand, out []uint64) bool {
+// eval sets out to the candidates whose value is in the set of the test and returns how many they are; ok
+// is false when reading the column is cheaper.
+func (t *setTest) eval(sets query.ValueSets, cand, out []uint64) (n int, ok bool) {
 	t.want(sets)
+	if len(t.wanted) == 1 {
+		return sets.Holders(t.wanted[0]).Among(cand, out), true
+	}
+	t.holders = t.holders[:0]
 	listed := 0
 	for _, code := range t.wanted {
-		listed += len(sets.Holders(code).List)
+		h := sets.Holders(code)
+		t.holders = append(t.holders, h)
+		listed += len(h.List)
 	}
 	if listed > mostListed {
-		return false
-	}
-	if len(t.wanted) == 1 {
-		sets.Holders(t.wanted[0]).Among(cand, out)
-		return true
+		return 0, false
 	}
 	clear(out)
-	for _, code := range t.wanted {
-		sets.Holders(code).AddTo((*query.Bits)(out))
+	for _, h := range t.holders {
+		h.AddTo((*query.Bits)(out))
 	}
-	for w := range out {
-		out[w] &= cand[w]
-	}
-	return true
+	return lanes.And(cand, out, out), true
 }
 
 // want sets t.wanted to the codes the test admits.

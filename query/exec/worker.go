@@ -153,8 +153,7 @@ func (w *worker) members(ctx context.Context, where tree.Pred, fn func(members *
 		members, n := all, w.present
 		if !everyone {
 			members = &w.found
-			bound.Chunk(w.chunk, all, members)
-			n = lanes.Count(members[:])
+			n = bound.Among(w.chunk, all, w.present, members)
 		}
 		w.part.Members += int64(n)
 		if n == 0 {

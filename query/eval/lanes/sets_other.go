@@ -1,0 +1,7 @@
+//go:build !amd64
+
+package lanes
+
+func andWhole(a, b, out []uint64) int    { return plainAnd(a, b, out) }
+func andNotWhole(a, b, out []uint64) int { return plainAndNot(a, b, out) }
+func orWhole(a, b, out []uint64) int     { return plainOr(a, b, out) }

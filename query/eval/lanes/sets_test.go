@@ -1,0 +1,52 @@
+package lanes
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// TestSets joins sets of every length with one operation a word, also onto themselves.
+func TestSets(t *testing.T) {
+	const seed = 7
+	rng := rand.New(rand.NewPCG(seed, 0))
+	joins := map[string]struct{ fast, plain func(a, b, out []uint64) int }{
+		"and": {And, plainAnd}, "and not": {AndNot, plainAndNot}, "or": {Or, plainOr},
+	}
+	for name, join := range joins {
+		for n := range 70 {
+			a, b := make([]uint64, n), make([]uint64, n)
+			for i := range a {
+				a[i], b[i] = rng.Uint64(), rng.Uint64()&rng.Uint64()
+			}
+			want, got := make([]uint64, n), make([]uint64, n)
+			count := join.plain(a, b, want)
+			if found := join.fast(a, b, got); found != count || !slices.Equal(got, want) {
+				t.Fatalf("seed %d: %s of %d words: %d in %x, want %d in %x", seed, name, n, found, got, count, want)
+			}
+			for side, set := range [][]uint64{a, b} {
+				onto := slices.Clone(set)
+				x, y := a, b
+				if side == 0 {
+					x = onto
+				} else {
+					y = onto
+				}
+				if found := join.fast(x, y, onto); found != count || !slices.Equal(onto, want) {
+					t.Fatalf("seed %d: %s of %d words onto side %d: %d in %x, want %d in %x", seed, name, n, side, found, onto, count, want)
+				}
+			}
+		}
+	}
+}
+
+func BenchmarkAnd(b *testing.B) {
+	x, y, out := make([]uint64, 1024), make([]uint64, 1024), make([]uint64, 1024)
+	for name, fn := range map[string]func(a, b, out []uint64) int{"plain": plainAnd, "words": And} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				fn(x, y, out)
+			}
+		})
+	}
+}
