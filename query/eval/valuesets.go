@@ -1,6 +1,8 @@
 package eval
 
 import (
+	"slices"
+
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval/lanes"
 	"github.com/musterdb/muster/query/tree"
@@ -13,7 +15,8 @@ const mostListed = 24 * 1024
 // setTest asks the sets of an attribute's values. It remembers which codes of the dictionary are wanted.
 type setTest struct {
 	test    *vecTest
-	wanted  []uint32 // scratch, as are
+	dict    query.Dict // of wanted, where the test lists values
+	wanted  []uint32   // scratch, as are
 	holders []query.Holders
 }
 
@@ -43,6 +46,14 @@ func (t *setTest) eval(sets query.ValueSets, cand, out []uint64) (n int, ok bool
 
 // want sets t.wanted to the codes the test admits.
 func (t *setTest) want(sets query.ValueSets) {
+	dict := sets.Dict()
+	if plain := !t.test.present && t.test.typ == tree.StringType && t.test.holds == nil; plain {
+		if t.dict != dict || len(t.wanted) < len(t.test.keys) { // codes stay, and a missing value may yet come
+			t.dict = dict
+			t.find(dict)
+		}
+		return
+	}
 	t.wanted = t.wanted[:0]
 	switch {
 	case t.test.present:
@@ -53,19 +64,23 @@ func (t *setTest) want(sets query.ValueSets) {
 				t.wanted = append(t.wanted, code)
 			}
 		}
-	case t.test.holds == nil:
-		for _, s := range t.test.table(sets.Dict()).spans {
-			for code := s.lo; code <= s.hi; code++ {
-				t.wanted = append(t.wanted, uint32(code))
-			}
-		}
 	default:
-		table := t.test.table(sets.Dict())
-		t.test.admit(table, sets.Dict())
+		table := t.test.table(dict)
+		t.test.admit(table, dict)
 		for _, code := range sets.Codes() {
-			if t.test.decide(sets.Dict(), table.decided, int64(code)) {
+			if t.test.decide(dict, table.decided, int64(code)) {
 				t.wanted = append(t.wanted, code)
 			}
+		}
+	}
+}
+
+// find sets t.wanted to the codes of the values the test lists, each once.
+func (t *setTest) find(dict query.Dict) {
+	t.wanted = t.wanted[:0]
+	for _, k := range t.test.keys {
+		if code, ok := dict.Find(k); ok && !slices.Contains(t.wanted, code) {
+			t.wanted = append(t.wanted, code)
 		}
 	}
 }

@@ -109,6 +109,7 @@ func (r *round) chunks(w *worker) {
 type asking struct {
 	crew    *crew
 	started time.Time
+	second  time.Time // when the second chunk began
 	turns   int
 }
 
@@ -117,15 +118,27 @@ type asking struct {
 // small against the half it takes over.
 const wakeAt = 40 * time.Microsecond
 
-// consider is called before each chunk the asker takes, left counting it and all behind it.
+// clearly is how many times wakeAt the work left must seem to be after the first chunk.
+const clearly = 4
+
+// consider is called before each chunk the asker takes, left counting it and all behind it. The first chunk
+// also pays for what is bound and looked up once: where it alone speaks for a helper, and not clearly, the
+// second one decides.
 func (a *asking) consider(left int) {
 	done := a.turns
 	a.turns++
 	if done == 0 || left < 2 {
 		return
 	}
-	spent := time.Since(a.started)
-	if time.Duration(left)*spent/time.Duration(done) < wakeAt {
+	now := time.Now()
+	if done == 1 {
+		a.second = now
+	}
+	spent, chunks := now.Sub(a.started), done
+	if done > 1 {
+		spent, chunks = now.Sub(a.second), done-1
+	}
+	if work := time.Duration(left) * spent / time.Duration(chunks); work < wakeAt || done == 1 && work < clearly*wakeAt {
 		return
 	}
 	a.crew.call()
