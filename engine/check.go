@@ -226,6 +226,9 @@ func (r *root) checkEvents(event uint32, first, last map[uint32]int64) (sum fact
 		if n != s.rows || had != has {
 			return sum, invariant("event %d, chunk %d has %d rows, not %d, or another ever set", event, chunk, n, s.rows)
 		}
+		if !s.checkTotals() {
+			return sum, invariant("event %d, chunk %d: totals of the leaves", event, chunk)
+		}
 		for i := 1; i < len(s.leaves); i++ {
 			a, b := s.leaves[i-1], s.leaves[i]
 			if !a.ahead && !b.ahead && a.block.Max > b.block.Min {
@@ -238,6 +241,36 @@ func (r *root) checkEvents(event uint32, first, last map[uint32]int64) (sum fact
 		return sum, invariant("event %d has %d rows, not %d", event, rows, r.events[event].rows)
 	}
 	return sum, nil
+}
+
+// checkTotals adds the leaves up anew. Sums that could not be told while rows came may be now.
+func (s *series) checkTotals() bool {
+	if s.totals == nil {
+		return true
+	}
+	anew := totalsOf(s.leaves, 0)
+	if s.totals.Counts != anew.Counts {
+		return false
+	}
+	for id := range max(len(s.totals.Sums), len(anew.Sums)) {
+		kept, sums := s.totals.Sum(uint32(id)), anew.Sum(uint32(id))
+		if (kept == nil) != (sums == nil) {
+			return false
+		}
+		if kept == nil || kept.Coefs == nil {
+			continue
+		}
+		if sums.Coefs == nil {
+			return false
+		}
+		for pos := range kept.Coefs {
+			a, b := tree.Decimal(int64(kept.Coefs[pos]), kept.Scale), tree.Decimal(int64(sums.Coefs[pos]), sums.Scale)
+			if a != b || kept.Coefs[pos] > kept.Most {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // checkBlock looks at the bounds and the order a block promises.

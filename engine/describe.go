@@ -229,6 +229,7 @@ func (s *Shard) Memory() []MemoryLine {
 				add("series", x.ever.memory()+200)
 				add("tails", x.main.memory()+x.late.memory())
 				add("leaves", x.leafMemory())
+				add("totals", totalsMemory(x.totals))
 			}
 		}
 	}
@@ -250,8 +251,21 @@ func (s *series) leafMemory() (bytes int64) {
 	return bytes
 }
 
+func totalsMemory(t *query.Totals) int64 {
+	if t == nil {
+		return 0
+	}
+	bytes := int64(query.ChunkSize)
+	for _, s := range t.Sums {
+		if s != nil && s.Coefs != nil {
+			bytes += 4 * query.ChunkSize
+		}
+	}
+	return bytes
+}
+
 func (s *series) memory() int64 {
-	return 200 + s.ever.memory() + s.main.memory() + s.late.memory() + s.leafMemory()
+	return 200 + s.ever.memory() + s.main.memory() + s.late.memory() + s.leafMemory() + totalsMemory(s.totals)
 }
 
 func (l *list) memory() int64 {

@@ -32,7 +32,7 @@ func TestLiveDense(t *testing.T) {
 	for i := range *denseRuns {
 		r := &denseRun{t: t, seed: *firstSeed + uint64(i), now: testStart, defined: map[string]string{}}
 		r.rng = rand.New(rand.NewPCG(r.seed, 33))
-		config := Config{Key: 42, TailRows: 1 + r.rng.IntN(30), Parse: parsePred}
+		config := Config{Key: 42, TailRows: 1 + r.rng.IntN(30), TotalsRows: 1 + r.rng.IntN(20), Parse: parsePred}
 		for _, s := range []**Shard{&r.shard, &r.twin} {
 			var err error
 			if *s, err = New(config); err != nil {

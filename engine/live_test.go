@@ -56,7 +56,7 @@ func newLiveRun(t *testing.T, seed uint64) *liveRun {
 		t: t, seed: seed, rng: rng, gen: querytest.NewGen(rng, []int{6, 40}[seed%2]),
 		texts: map[string]string{}, heard: map[string]map[uint32]bool{},
 	}
-	config := Config{Key: 42, TailRows: 1 + rng.IntN(4), Parse: parsePred}
+	config := Config{Key: 42, TailRows: 1 + rng.IntN(4), TotalsRows: 1 + rng.IntN(20), Parse: parsePred}
 	var err error
 	if r.shard, err = New(config); err != nil {
 		t.Fatal(err)

@@ -39,6 +39,8 @@ type maintenance struct {
 	cut      uint64 // the shard's cuts when it began
 	now      int64
 	least    int // rows of a leaf
+	settled  int // rows of leaves from which on there are totals
+	totals   *query.Totals
 	leaves   []*leaf
 	main     *tail // nil: not due
 	late     *tail
@@ -55,7 +57,7 @@ func (s *Shard) nextMaintenance() (*maintenance, bool) {
 	key := s.due[0]
 	s.due = s.due[1:]
 	current := s.root.events[key.event].chunks[key.chunk]
-	work := &maintenance{key: key, cut: s.cuts, now: s.root.time, least: s.config.TailRows, leaves: current.leaves}
+	work := &maintenance{key: key, cut: s.cuts, now: s.root.time, least: s.config.TailRows, settled: s.config.TotalsRows, totals: current.totals, leaves: current.leaves}
 	bound := current.tailBound(s.config.TailRows)
 	if current.main != nil && current.main.n >= bound {
 		work.main = current.main.header()
@@ -76,6 +78,37 @@ func (w *maintenance) build() {
 	if w.main != nil {
 		w.appendMain(w.main.block())
 	}
+	w.addUp()
+}
+
+// addUp makes the totals follow the leaves: whatever way rows went, those of the tails were added.
+func (w *maintenance) addUp() {
+	if w.totals == nil {
+		w.totals = totalsOf(w.replaced, w.settled)
+		return
+	}
+	w.totals = w.totals.Copy()
+	for _, t := range []*tail{w.late, w.main} {
+		if t != nil {
+			w.totals.Add(t.block())
+		}
+	}
+}
+
+// totalsOf adds up leaves, nil where they have fewer than least rows.
+func totalsOf(leaves []*leaf, least int) *query.Totals {
+	rows := 0
+	for _, l := range leaves {
+		rows += l.block.Rows
+	}
+	if rows < least {
+		return nil
+	}
+	totals := new(query.Totals)
+	for _, l := range leaves {
+		totals.Add(&l.block)
+	}
+	return totals
 }
 
 func (w *maintenance) mergeLate(late *query.Block) {
@@ -151,7 +184,7 @@ func (s *Shard) finishMaintenance(w *maintenance) {
 	current := table.series(&s.epochs, w.key.chunk)
 	current.due = false
 	if w.cut == s.cuts {
-		current.leaves = w.replaced
+		current.leaves, current.totals = w.replaced, w.totals
 		current.setLeafMax()
 		current.main, current.late = current.main.after(w.main), current.late.after(w.late)
 		current.sortOutLate()

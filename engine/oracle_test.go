@@ -118,7 +118,7 @@ func loadHistory(t *testing.T, h *querytest.History, shards int, rng *rand.Rand)
 	parse := func(text string) (tree.Pred, error) { return syntax.ParsePred(text, syntax.Limits{}) }
 	changes := historyCatalog(h)
 	for range shards {
-		s, err := New(Config{Key: 42, TailRows: 1 + rng.IntN(4), Parse: parse})
+		s, err := New(Config{Key: 42, TailRows: 1 + rng.IntN(4), TotalsRows: 1 + rng.IntN(20), Parse: parse})
 		if err != nil {
 			t.Fatal(err)
 		}

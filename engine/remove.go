@@ -109,6 +109,7 @@ func (s *series) remove(e *epochs, pos uint16) {
 	s.leaves = leaves
 	s.main, s.late = s.main.without(pos), s.late.without(pos)
 	s.ever, _ = s.ever.remove(e, pos)
+	s.totals = nil // counts may have stopped at 255: the next Maintain adds up anew
 	s.measure()
 }
 

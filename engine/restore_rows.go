@@ -246,6 +246,7 @@ func (x *restorer) finish() error {
 		for chunk, s := range table.chunks {
 			if s != nil {
 				s.measure()
+				s.totals = totalsOf(s.leaves, x.s.config.TotalsRows)
 				x.s.markDue(seriesKey{uint32(event), chunk}, s)
 			}
 		}

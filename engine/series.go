@@ -14,6 +14,9 @@ const (
 	tailLeast = 1024
 	tailMost  = 65_536
 	leafRows  = 16_384
+	// totalsRows is the number of rows in leaves from which on a series keeps their totals: with fewer they
+	// would take more than a byte a row for counts, or four for a property.
+	totalsRows = query.ChunkSize
 )
 
 // series is the events of one name in one chunk: leaves, which Maintain keeps apart in time, a tail,
@@ -23,6 +26,7 @@ type series struct {
 	leaves     []*leaf // immutable elements, ascending by least time
 	main, late *tail
 	ever       *posSet
+	totals     *query.Totals // of the leaves, made with them by Maintain; nil while they have few rows
 	min, max   int64
 	leafMax    int64 // of the leaves' times
 	rows       int
@@ -44,7 +48,7 @@ func (s *series) own(e *epochs) *series {
 		return s
 	}
 	return &series{
-		epoch: e.current, leaves: s.leaves, main: s.main.header(), late: s.late.header(), ever: s.ever,
+		epoch: e.current, leaves: s.leaves, main: s.main.header(), late: s.late.header(), ever: s.ever, totals: s.totals,
 		min: s.min, max: s.max, leafMax: s.leafMax, rows: s.rows, due: s.due,
 	}
 }
@@ -93,6 +97,7 @@ func (s *series) read() query.Series {
 			made.Spans[i] = query.Span{Min: b.Min, Max: b.Max}
 		}
 		made.Ever = s.ever.holders()
+		made.Totals, made.Settled = s.totals, len(s.leaves)
 		s.made.Store(made)
 	}
 	return *made

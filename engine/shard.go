@@ -13,7 +13,7 @@ import (
 )
 
 // Config says how a shard is made. The same values must be given on every replica and after every
-// restart: all but Number, TailRows and Parse decide outcomes.
+// restart: all but Number, TailRows, TotalsRows and Parse decide outcomes.
 type Config struct {
 	Number      int           // of the shard, only for answers about it
 	Key         uint64        // secret of the cluster; keys the hashes of message ids
@@ -21,6 +21,7 @@ type Config struct {
 	DedupCap    int           // messageIds remembered at most; 5,600,000 (one eighth of 512 MiB) when 0
 	DictCap     int           // values of one event property held in memory; 1,048,576 when 0
 	TailRows    int           // rows from which on a tail may be made into leaves; 1,024 when 0
+	TotalsRows  int           // rows in the leaves of a series from which on it keeps their totals; 65,536 when 0
 	Parse       catalog.Parse // parses the predicates of segments
 }
 
@@ -44,6 +45,9 @@ func (c Config) withDefaults() Config {
 	if c.TailRows == 0 {
 		c.TailRows = tailLeast
 	}
+	if c.TotalsRows == 0 {
+		c.TotalsRows = totalsRows
+	}
 	return c
 }
 
@@ -61,6 +65,9 @@ func (c Config) Validate() error {
 	}
 	if c.TailRows < 0 || c.TailRows > tailMost {
 		errs = append(errs, fmt.Errorf("rows of a tail, %d, are not between 0 and %d", c.TailRows, tailMost))
+	}
+	if c.TotalsRows < 0 {
+		errs = append(errs, fmt.Errorf("rows of totals, %d, are fewer than none", c.TotalsRows))
 	}
 	return errors.Join(errs...)
 }

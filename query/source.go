@@ -91,6 +91,9 @@ type Series struct {
 	Spans []Span
 	// Ever has the profiles with an event of the name, at any time (also a future one). Nobody: unknown.
 	Ever Holders
+	// Totals has what the rows of the first Settled blocks add up to; nil where the source keeps none.
+	Totals  *Totals
+	Settled int
 	// Min and Max bound the times of all rows, Unix ms. Rows is their number.
 	Min, Max int64
 	Rows     int

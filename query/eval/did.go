@@ -40,13 +40,14 @@ type didRunner struct {
 func (p did) bind(r *run) runner { return &didRunner{did: p, scan: p.step.bind(r)} }
 
 func (d *didRunner) cost(s *scope) float64 {
-	if d.lo == 1 && d.hi < 0 && d.scan.where == nil {
-		series := d.scan.series(s.chunk)
-		if series.Ever.N > 0 && d.scan.covers(&series) {
-			return 200
-		}
+	series := d.scan.series(s.chunk)
+	if d.lo == 1 && d.hi < 0 && d.scan.where == nil && series.Ever.N > 0 && d.scan.covers(&series) {
+		return 200
 	}
 	cost := d.scan.cost(s.chunk)
+	if d.scan.totalled(&series) {
+		cost = totalsCost
+	}
 	if d.lo != 1 || d.hi >= 0 {
 		cost *= 1.5
 	}
@@ -61,6 +62,9 @@ func (d *didRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 	clear(out)
 	if int64(series.Rows) < d.lo {
 		return 0
+	}
+	if d.settled(&series, cand, out) {
+		return countBits(out)
 	}
 	// One more than the largest bound tells all counts apart that matter. Counters go on to what they
 	// can hold: that so few reach their top is what makes the branch at it cheap.
@@ -108,6 +112,31 @@ func setAll(found *query.Bits, pos []uint16) {
 	for _, p := range pos[4*quarter:] {
 		found.Set(p)
 	}
+}
+
+// settled sets out from the totals of the series, which the window must take in whole; false where there
+// are none or they do not tell.
+func (d *didRunner) settled(series *query.Series, cand, out []uint64) bool {
+	if !d.scan.totalled(series) || max(d.lo, d.hi+1) > math.MaxUint8 {
+		return false
+	}
+	n := &series.Totals.Counts
+	if rest := series.Blocks[series.Settled:]; len(rest) > 0 {
+		d.n8 = d.scan.run.stock.u8.sized(d.n8, query.ChunkSize)
+		own := (*[query.ChunkSize]uint8)(d.n8)
+		*own = *n
+		for _, b := range rest {
+			d.scan.run.scan(b.Rows)
+			countAll(own, b.Pos[:b.Rows], math.MaxUint8)
+		}
+		n = own
+	}
+	hi := uint8(math.MaxUint8)
+	if d.hi >= 0 {
+		hi = uint8(d.hi)
+	}
+	narrowEval(n[:], uint8(d.lo), hi, cand, out)
+	return true
 }
 
 // counts fills the counters n of one chunk, which stay at top, and sets out to the candidates within

@@ -61,6 +61,7 @@ type measureLoader struct {
 	n     []uint32
 	sums  []tree.Sum
 	coefs *coefSums
+	total *[query.ChunkSize]uint32 // totals and the rows behind them
 	short shortSums
 	marks marks
 	seen  []sighting

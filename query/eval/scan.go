@@ -70,6 +70,14 @@ func (s *scan) covers(series *query.Series) bool {
 	return series.Min >= s.from && series.Max < s.to
 }
 
+// totalled tells whether the totals of the series are those of the step.
+func (s *scan) totalled(series *query.Series) bool {
+	return series.Totals != nil && s.where == nil && s.covers(series)
+}
+
+// totalsCost is about what it takes to look at the totals of all profiles, in nanoseconds.
+const totalsCost = 10_000
+
 // each calls fn with every block that has rows of the step, and the set of those rows; nil means all
 // of them. Rows of profiles outside cand may or may not be among them; cand nil wants everybody. The
 // set is valid until fn returns.

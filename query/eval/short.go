@@ -53,7 +53,7 @@ func (m *measureLoader) testShort(s *scope, t *vecTest, cand, out []uint64) bool
 	}
 	clear(out)
 	if short.sums != nil {
-		short.testSums(t, cand, out)
+		t.testSums(short.sums, short.scale, cand, out)
 	} else {
 		short.testAverages(t, cand, out)
 	}
@@ -179,14 +179,14 @@ func addShorts[S uint32 | uint64, T uint8 | uint16 | uint32](sums *[query.ChunkS
 }
 
 // testSums adds to out who has a sum the test admits. Of no rows the sum is 0.
-func (s *shortSums) testSums(t *vecTest, cand, out []uint64) {
+func (t *vecTest) testSums(sums *[query.ChunkSize]uint32, scale int8, cand, out []uint64) {
 	if t.present {
 		copy(out, cand)
 		return
 	}
-	for _, span := range t.scaled(max(s.scale, 0)) {
+	for _, span := range t.scaled(max(scale, 0)) {
 		if lo, hi := max(span.lo, 0), min(span.hi, math.MaxUint32); lo <= hi {
-			narrowEval(s.sums[:], uint32(lo), uint32(hi), cand, out)
+			narrowEval(sums[:], uint32(lo), uint32(hi), cand, out)
 		}
 	}
 }

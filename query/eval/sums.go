@@ -132,7 +132,7 @@ func (s *coefSums) number(pos int) tree.Number {
 // testSum sets out to the candidates whose sum, average or count a test admits, without Numbers; false
 // when it cannot.
 func (m *measureLoader) testSum(s *scope, t *vecTest, cand, out []uint64) bool {
-	if m.testWholes(s, t, cand, out) || m.testShort(s, t, cand, out) {
+	if m.testWholes(s, t, cand, out) || m.testTotals(s, t, cand, out) || m.testShort(s, t, cand, out) {
 		return true
 	}
 	if m.fn != tree.SumFn || m.ranked || t.typ != tree.NumberType {

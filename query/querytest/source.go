@@ -209,6 +209,12 @@ func newSeries(rows []row, name string, schema *Schema, rng *rand.Rand) query.Se
 			series.Blocks = append(series.Blocks, newBlock(part, name, schema, dicts, rng))
 		}
 	}
+	if rng.IntN(3) == 0 {
+		series.Settled, series.Totals = rng.IntN(len(series.Blocks)+1), new(query.Totals)
+		for _, b := range series.Blocks[:series.Settled] {
+			series.Totals.Add(b)
+		}
+	}
 	return series
 }
 
