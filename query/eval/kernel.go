@@ -114,10 +114,15 @@ func (t *vecTest) whole(v *query.Vec, cand, out *pageWords) bool {
 		if lo, hi, ok = offsets(s, v.Base, math.MaxUint16); ok {
 			lanes.Within(v.U16, uint16(lo), uint16(hi), out[:])
 		}
-	case v.U32 != nil && lanes.Count(cand[:]) >= fewInPage:
-		if lo, hi, ok = offsets(s, v.Base, math.MaxUint32); ok {
-			lanes.Within(v.U32, uint32(lo), uint32(hi), out[:])
+	case v.U32 != nil:
+		if lo, hi, ok = offsets(s, v.Base, math.MaxUint32); !ok {
+			break
 		}
+		if lanes.Count(cand[:]) < fewInPage {
+			someWithin((*[query.PageRows]uint32)(v.U32), uint32(lo), uint32(hi), cand, out)
+			return true
+		}
+		lanes.Within(v.U32, uint32(lo), uint32(hi), out[:])
 	default:
 		return false
 	}
@@ -129,6 +134,19 @@ func (t *vecTest) whole(v *query.Vec, cand, out *pageWords) bool {
 		out[w] &= cand[w]
 	}
 	return true
+}
+
+// someWithin sets out to the candidates with lo <= value <= hi, looking at no other value.
+func someWithin(vals *[query.PageRows]uint32, lo, hi uint32, cand, out *pageWords) {
+	for w, c := range cand {
+		var in uint64
+		for ; c != 0; c &= c - 1 {
+			if vals[w<<6|bits.TrailingZeros64(c)]-lo <= hi-lo {
+				in |= c & -c
+			}
+		}
+		out[w] = in
+	}
 }
 
 // table returns what is known about a dictionary's codes.

@@ -1,6 +1,8 @@
 package eval
 
 import (
+	"math/bits"
+
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval/lanes"
 	"github.com/musterdb/muster/query/tree"
@@ -62,7 +64,7 @@ func (c *columnRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 	pages := c.run.src.Attribute(c.id, s.chunk)
 	for i := range pages {
 		if next := i + pagesAhead; next < len(pages) {
-			fetch(&pages[next])
+			fetch(&pages[next], (*pageWords)(cand[next*len(pageWords{}):]))
 		}
 		from, to := (*pageWords)(cand[i*len(pageWords{}):]), (*pageWords)(out[i*len(pageWords{}):])
 		switch {
@@ -79,16 +81,31 @@ func (c *columnRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 // pagesAhead is how many pages before it is read a page is asked of the memory.
 const pagesAhead = 4
 
-func fetch(v *query.Vec) {
+// fetch asks for what the candidates of a page need: all of it, or of wide values the lines of the few.
+func fetch(v *query.Vec, cand *pageWords) {
 	switch {
 	case v.U8 != nil:
 		lanes.Ahead(v.U8)
 	case v.U16 != nil:
 		lanes.Ahead(v.U16)
-	case v.U32 != nil:
-		lanes.Ahead(v.U32)
+	case v.U32 == nil:
+	case countBits(cand[:]) < fewInPage:
+		for w, c := range cand {
+			for ; c != 0; c &= c - 1 {
+				if i := w<<6 | bits.TrailingZeros64(c); i < len(v.U32) {
+					lanes.AheadLine(&v.U32[i])
+				}
+			}
+		}
+	default:
+		for from := 0; from < len(v.U32); from += aheadValues {
+			lanes.Ahead(v.U32[from:])
+		}
 	}
 }
+
+// aheadValues is how many values of four bytes one call asks for.
+const aheadValues = 128
 
 // valueTest asks the values of any expression for a set of values.
 type valueTest struct {

@@ -5,6 +5,12 @@ import "unsafe"
 //go:noescape
 func ahead(first unsafe.Pointer)
 
+//go:noescape
+func aheadLine(at unsafe.Pointer)
+
+// AheadLine has the processor load the cache line something lies in.
+func AheadLine[T any](at *T) { aheadLine(unsafe.Pointer(at)) }
+
 // AheadOf has the processor load 512 bytes from the beginning of what will be read soon.
 func AheadOf[T any](next *T) { ahead(unsafe.Pointer(next)) }
 

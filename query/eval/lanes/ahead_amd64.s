@@ -12,3 +12,9 @@ TEXT ·ahead(SB), NOSPLIT, $0-8
 	PREFETCHT0 384(SI)
 	PREFETCHT0 448(SI)
 	RET
+
+// func aheadLine(at unsafe.Pointer)
+TEXT ·aheadLine(SB), NOSPLIT, $0-8
+	MOVQ at+0(FP), SI
+	PREFETCHT0 (SI)
+	RET
