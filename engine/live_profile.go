@@ -27,11 +27,13 @@ var (
 func (p *profileSource) Chunks() int { return len(p.root.profiles) }
 
 // Profiles implements query.Source.
-func (p *profileSource) Profiles(_ int, out *query.Bits) {
+func (p *profileSource) Profiles(_ int, out *query.Bits) int {
 	*out = query.Bits{}
-	if p.root.exists(p.ordinal) {
-		out.Set(uint16(p.ordinal))
+	if !p.root.exists(p.ordinal) {
+		return 0
 	}
+	out.Set(uint16(p.ordinal))
+	return 1
 }
 
 // Attribute implements query.Source: of the pages only that of the profile is filled, until the next

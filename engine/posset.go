@@ -134,19 +134,20 @@ func (p *posSet) listed(e *epochs) *posSet {
 	return &posSet{epoch: e.current, n: p.n, list: list}
 }
 
-// fill sets out to exactly the positions of p.
-func (p *posSet) fill(out *query.Bits) {
+// fill sets out to exactly the positions of p and returns how many they are.
+func (p *posSet) fill(out *query.Bits) int {
 	if p != nil && p.bits != nil {
 		*out = *p.bits
-		return
+		return p.n
 	}
 	*out = query.Bits{}
 	if p == nil {
-		return
+		return 0
 	}
 	for _, pos := range p.list {
 		out.Set(pos)
 	}
+	return p.n
 }
 
 // each calls yield for every position, ascending.

@@ -98,12 +98,12 @@ func (v *View) Hash() [16]byte { return v.root.hash.bytes() }
 func (v *View) Chunks() int { return len(v.root.profiles) }
 
 // Profiles implements query.Source.
-func (v *View) Profiles(chunk int, out *query.Bits) {
+func (v *View) Profiles(chunk int, out *query.Bits) int {
 	if chunk >= len(v.root.profiles) {
 		*out = query.Bits{}
-		return
+		return 0
 	}
-	v.root.profiles[chunk].fill(out)
+	return v.root.profiles[chunk].fill(out)
 }
 
 // Attribute implements query.Source.

@@ -10,8 +10,9 @@ import (
 type Source interface {
 	// Chunks returns the number of chunks; ordinals run below Chunks() << ChunkBits.
 	Chunks() int
-	// Profiles fills out with the positions that hold a profile, known or anonymous.
-	Profiles(chunk int, out *Bits)
+	// Profiles fills out with the positions that hold a profile, known or anonymous, and returns how many
+	// they are.
+	Profiles(chunk int, out *Bits) int
 	// Attribute returns the pages of one attribute over one chunk: page i covers positions
 	// [i*PageRows, (i+1)*PageRows); a page may be shorter than PageRows or missing at the end: what
 	// it does not cover has no value. The built-ins AttrFirstSeen and AttrLastSeen are served (over

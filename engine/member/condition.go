@@ -228,7 +228,6 @@ type nobody struct{}
 var _ query.Source = nobody{}
 
 func (nobody) Chunks() int                             { return 0 }
-func (nobody) Profiles(_ int, out *query.Bits)         { *out = query.Bits{} }
 func (nobody) Attribute(uint32, int) []query.Vec       { return nil }
 func (nobody) ValueSets(uint32, int) query.ValueSets   { return nil }
 func (nobody) Series(uint32, int) query.Series         { return query.Series{} }
@@ -238,3 +237,8 @@ func (nobody) UserID(uint32) (string, bool)            { return "", false }
 func (nobody) AnonymousID(uint32) (string, bool)       { return "", false }
 func (nobody) Find(string) (uint32, bool)              { return 0, false }
 func (nobody) InList(_ uint32, _ int, out *query.Bits) { *out = query.Bits{} }
+
+func (nobody) Profiles(_ int, out *query.Bits) int {
+	*out = query.Bits{}
+	return 0
+}

@@ -70,11 +70,11 @@ func TestPoolAnswersAsRun(t *testing.T) {
 // helpers to be called.
 type yielding struct{ query.Source }
 
-func (y yielding) Profiles(chunk int, out *query.Bits) {
+func (y yielding) Profiles(chunk int, out *query.Bits) int {
 	for range 10 {
 		runtime.Gosched()
 	}
-	y.Source.Profiles(chunk, out)
+	return y.Source.Profiles(chunk, out)
 }
 
 // broken fails in its own ways when the profiles are read.
@@ -83,9 +83,9 @@ type broken struct {
 	fail func()
 }
 
-func (b broken) Profiles(chunk int, out *query.Bits) {
+func (b broken) Profiles(chunk int, out *query.Bits) int {
 	b.fail()
-	b.Source.Profiles(chunk, out)
+	return b.Source.Profiles(chunk, out)
 }
 
 func TestPoolEndsWithTheStatement(t *testing.T) {

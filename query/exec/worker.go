@@ -7,7 +7,6 @@ import (
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval"
-	"github.com/musterdb/muster/query/eval/lanes"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -178,8 +177,7 @@ func (w *worker) chunkProfiles(ctx context.Context, fn func(all *query.Bits) err
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	w.src.Profiles(w.chunk, &w.all)
-	w.present = lanes.Count(w.all[:])
+	w.present = w.src.Profiles(w.chunk, &w.all)
 	if w.present == 0 {
 		return nil
 	}

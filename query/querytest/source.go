@@ -280,7 +280,10 @@ func (s *Source) Ordinals() []uint32 {
 func (s *Source) Chunks() int { return s.chunks }
 
 // Profiles implements query.Source.
-func (s *Source) Profiles(chunk int, out *query.Bits) { *out = s.profiles[chunk] }
+func (s *Source) Profiles(chunk int, out *query.Bits) int {
+	*out = s.profiles[chunk]
+	return out.Count()
+}
 
 // Attribute implements query.Source.
 func (s *Source) Attribute(id uint32, chunk int) []query.Vec {

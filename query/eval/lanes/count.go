@@ -4,12 +4,8 @@ import "math/bits"
 
 // Count returns the number of bits that are set.
 func Count(words []uint64) int {
-	whole := len(words) &^ 3
-	n := countWhole(words[:whole])
-	for _, w := range words[whole:] {
-		n += bits.OnesCount64(w)
-	}
-	return n
+	whole := len(words) &^ (atOnce() - 1)
+	return countWhole(words[:whole]) + plainCount(words[whole:])
 }
 
 func plainCount(words []uint64) int {

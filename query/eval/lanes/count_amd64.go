@@ -8,14 +8,6 @@ func count4(words *uint64, n int) int
 //go:noescape
 func addScaled16(sums *uint16, vals *uint8, n int, first, step uint16)
 
-// countWhole is Count of a multiple of four words.
-func countWhole(words []uint64) int {
-	if len(words) == 0 || !cpu.X86.HasPOPCNT {
-		return plainCount(words)
-	}
-	return count4(&words[0], len(words))
-}
-
 // addScaledWhole is AddScaled of a multiple of 16 values.
 func addScaledWhole(sums []uint16, vals []uint8, first, step uint16) {
 	if len(vals) == 0 || !cpu.X86.HasAVX2 {

@@ -2,8 +2,6 @@
 
 package lanes
 
-func countWhole(words []uint64) int { return plainCount(words) }
-
 func addScaledWhole(sums []uint16, vals []uint8, first, step uint16) {
 	plainAddScaled(sums, vals, first, step)
 }

@@ -5,7 +5,8 @@
 // inside, steps between neighbours, and what is asked of the memory ahead of its turn. It knows neither
 // columns nor predicates.
 //
-// Where the processor has AVX2, whole words are compared 32 bytes at a time by the assembly in
-// within_amd64.s; lanes.go has the plain way, which everything else takes and tests compare with. Start
-// reading at lanes.go.
+// Where the processor has AVX2 or AVX-512, whole words are compared 32 or 64 bytes at a time by the assembly
+// in within_amd64.s and wide_amd64.s, and sets are joined and counted by that in sets_amd64.s; the plain
+// way of each is beside it in Go, which everything else takes and tests compare with. Start reading at
+// lanes.go.
 package lanes

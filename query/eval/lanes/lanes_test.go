@@ -3,6 +3,7 @@ package lanes
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -42,11 +43,13 @@ func testWithin[T Value](t *testing.T) {
 				t.Fatalf("seed %d: value %d of %d is inside %d to %d: %v, want %v", seed, i, len(vals), lo, hi, got, want)
 			}
 		}
-		plain := make([]uint64, len(vals)/64)
-		plainWords(vals, lo, hi-lo, plain)
-		for w := range plain {
-			if plain[w] != out[w] {
-				t.Fatalf("seed %d: word %d is %x, in the plain way %x", seed, w, out[w], plain[w])
+		whole := make([]uint64, len(vals)/64)
+		for name, way := range wordWays[T]() {
+			if len(whole) == 0 {
+				continue
+			}
+			if way(vals, lo, hi-lo, whole); !slices.Equal(whole, out[:len(whole)]) {
+				t.Fatalf("seed %d: %x, %s %x", seed, out, name, whole)
 			}
 		}
 	}

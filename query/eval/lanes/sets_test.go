@@ -14,7 +14,7 @@ func TestSets(t *testing.T) {
 		"and": {And, plainAnd}, "and not": {AndNot, plainAndNot}, "or": {Or, plainOr},
 	}
 	for name, join := range joins {
-		for n := range 70 {
+		for _, n := range []int{0, 1, 3, 4, 7, 8, 12, 15, 16, 17, 20, 32, 48, 63, 64, 65, 68, 1024} {
 			a, b := make([]uint64, n), make([]uint64, n)
 			for i := range a {
 				a[i], b[i] = rng.Uint64(), rng.Uint64()&rng.Uint64()
@@ -34,6 +34,26 @@ func TestSets(t *testing.T) {
 				}
 				if found := join.fast(x, y, onto); found != count || !slices.Equal(onto, want) {
 					t.Fatalf("seed %d: %s of %d words onto side %d: %d in %x, want %d in %x", seed, name, n, side, found, onto, count, want)
+				}
+			}
+		}
+	}
+}
+
+// TestWays compares the ways of this processor with each other.
+func TestWays(t *testing.T) {
+	a, b := make([]uint64, 64), make([]uint64, 64)
+	rng := rand.New(rand.NewPCG(8, 0))
+	for i := range a {
+		a[i], b[i] = rng.Uint64(), rng.Uint64()
+	}
+	for _, n := range []int{4, 12, 16, 20, 48, 64} {
+		out, want := make([]uint64, n), make([]uint64, n)
+		for name, way := range ways(n) {
+			for k, join := range way {
+				count := [...]func(a, b, out []uint64) int{plainAnd, plainAndNot, plainOr}[k](a[:n], b[:n], want)
+				if got := join(&a[0], &b[0], &out[0], n); got != count || !slices.Equal(out, want) {
+					t.Errorf("%s, join %d of %d words: %d in %x, want %d in %x", name, k, n, got, out, count, want)
 				}
 			}
 		}

@@ -16,6 +16,15 @@ func within16(vals *uint16, words int, lo, width uint16, out *uint64)
 func within32(vals *uint32, words int, lo, width uint32, out *uint64)
 
 //go:noescape
+func wideWithin8(vals *uint8, words int, lo, width uint8, out *uint64)
+
+//go:noescape
+func wideWithin16(vals *uint16, words int, lo, width uint16, out *uint64)
+
+//go:noescape
+func wideWithin32(vals *uint32, words int, lo, width uint32, out *uint64)
+
+//go:noescape
 func steps16(vals *uint16, groups int) int
 
 // stepGroup is how many neighbours steps16 compares at once.
@@ -33,11 +42,33 @@ func Steps(vals []uint16) int {
 // words sets out to the values between lo and lo + width. REQUIRES: out is not empty, and there are 64
 // values for each of its words.
 func words[T Value](vals []T, lo, width T, out []uint64) {
-	_ = vals[len(out)*64-1]
-	if !cpu.X86.HasAVX2 {
+	switch {
+	case cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW:
+		wideWords(vals, lo, width, out)
+	case cpu.X86.HasAVX2:
+		halfWords(vals, lo, width, out)
+	default:
 		plainWords(vals, lo, width, out)
-		return
 	}
+}
+
+// wideWords is words with AVX-512.
+func wideWords[T Value](vals []T, lo, width T, out []uint64) {
+	_ = vals[len(out)*64-1]
+	first := unsafe.Pointer(&vals[0])
+	switch unsafe.Sizeof(lo) {
+	case 1:
+		wideWithin8((*uint8)(first), len(out), uint8(lo), uint8(width), &out[0])
+	case 2:
+		wideWithin16((*uint16)(first), len(out), uint16(lo), uint16(width), &out[0])
+	default:
+		wideWithin32((*uint32)(first), len(out), uint32(lo), uint32(width), &out[0])
+	}
+}
+
+// halfWords is words with AVX2.
+func halfWords[T Value](vals []T, lo, width T, out []uint64) {
+	_ = vals[len(out)*64-1]
 	first := unsafe.Pointer(&vals[0])
 	switch unsafe.Sizeof(lo) {
 	case 1:
