@@ -132,6 +132,9 @@ func (c *CompareConfig) measure(ctx context.Context, s Subject, rows []Compared,
 		return info, err
 	}
 	c.Log("%s: loading %d profiles and %d events", s.Name(), c.Size.Users, c.Size.Events)
+	if m, ok := s.(*Muster); ok {
+		m.tell = c.Log
+	}
 	started := time.Now()
 	if err := s.Load(ctx, shop); err != nil {
 		return info, fmt.Errorf("load: %w", err)

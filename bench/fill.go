@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/zeebo/xxh3"
 
@@ -23,6 +24,8 @@ type filler struct {
 	inputs  []chan []row
 	pending [][]row
 	line    uint64
+	rows    uint64 // there will be
+	told    time.Time
 	id      []byte
 }
 
@@ -105,8 +108,12 @@ func (f *filler) define(in *engine.Incoming) error {
 	return nil
 }
 
+// tellEvery is how often it is told how far loading is.
+const tellEvery = 10 * time.Second
+
 // deal gives every row to the shard of its profile.
 func (f *filler) deal(ctx context.Context, shop *gen.Shop) error {
+	f.told, f.rows = time.Now(), uint64(shop.Rows())
 	for p := range shop.Profiles() {
 		if !f.put(ctx, p.Number, row{profile: p}) {
 			return nil
@@ -127,6 +134,10 @@ func (f *filler) deal(ctx context.Context, shop *gen.Shop) error {
 func (f *filler) put(ctx context.Context, user int, r row) bool {
 	f.line++
 	r.line = f.line
+	if f.line%(1<<18) == 0 && time.Since(f.told) >= tellEvery {
+		f.told = time.Now()
+		f.muster.tell("Muster: %d %% of the rows", 100*f.line/f.rows)
+	}
 	f.id = strconv.AppendInt(append(f.id[:0], "user-"...), int64(user), 10)
 	h := xxh3.Hash(f.id) * 0x9e3779b97f4a7c15
 	i := int(h >> 32 * uint64(len(f.inputs)) >> 32)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -111,9 +112,22 @@ func sum(words []uint64) uint64 {
 	return a + b + c + d + e + f + g + h
 }
 
-// Commit returns the short hash of the working directory's commit, with "-dirty" behind it when files
-// that belong to it were changed; "unknown" outside a repository.
+// Commit returns the short hash of the commit this binary was built of, with "-dirty" behind it when files
+// that belong to it were changed; where the binary does not know (go run), that of the working directory,
+// and "unknown" outside a repository.
 func Commit() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		known := map[string]string{}
+		for _, s := range info.Settings {
+			known[s.Key] = s.Value
+		}
+		if hash := known["vcs.revision"]; len(hash) > 8 {
+			if known["vcs.modified"] == "true" {
+				return hash[:8] + "-dirty"
+			}
+			return hash[:8]
+		}
+	}
 	out, err := exec.Command("git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=8").Output()
 	if err != nil {
 		return "unknown"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strconv"
 	"time"
@@ -56,6 +57,7 @@ type Muster struct {
 	shards []*engine.Shard
 	pool   *exec.Pool
 	texts  exec.Texts
+	tell   func(format string, args ...any) // now and then, how far loading is
 }
 
 var _ Subject = (*Muster)(nil)
@@ -66,7 +68,7 @@ func NewMuster(c MusterConfig) (*Muster, error) {
 		return nil, err
 	}
 	c.setDefaults()
-	m := &Muster{config: c, pool: exec.NewPool(c.Workers)}
+	m := &Muster{config: c, pool: exec.NewPool(c.Workers), tell: func(string, ...any) {}}
 	for i := range c.Shards {
 		shard, err := engine.New(engine.Config{Number: i})
 		if err != nil {
@@ -179,8 +181,12 @@ func (m *Muster) Memory(context.Context) ([]Bytes, error) {
 			total += line.Bytes
 		}
 	}
+	resident, err := ResidentBytes(os.Getpid()) // with the garbage of loading
+	if err != nil {
+		return nil, err
+	}
 	runtime.GC()
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
-	return append(lines, Bytes{"total", total}, Bytes{"heap in use", int64(stats.HeapInuse)}), nil
+	return append(lines, Bytes{"total", total}, Bytes{"heap in use", int64(stats.HeapInuse)}, Bytes{"process", resident}), nil
 }

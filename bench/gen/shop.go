@@ -125,6 +125,9 @@ func cents(r *rand.Rand, mu, sigma float64) int64 {
 	return int64(100 * min(math.Exp(mu+sigma*r.NormFloat64()), 1e7))
 }
 
+// Rows returns how many profiles and events there are.
+func (s *Shop) Rows() int { return s.config.Users + s.config.Events }
+
 // Profiles yields all customers in ascending order of number.
 func (s *Shop) Profiles() iter.Seq[Profile] {
 	return func(yield func(Profile) bool) {

@@ -32,6 +32,7 @@ func (c *benchQueries) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return usageError{err}
 	}
+	planMemory(0, os.ReadFile).apply() // as a node does, so that L fits
 	muster, err := bench.NewMuster(bench.MusterConfig{})
 	if err != nil {
 		return err
