@@ -79,7 +79,7 @@ func (c *columnRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 }
 
 // pagesAhead is how many pages before it is read a page is asked of the memory.
-const pagesAhead = 4
+const pagesAhead = 2
 
 // fetch asks for what the candidates of a page need: all of it, or of wide values the lines of the few.
 func fetch(v *query.Vec, cand *pageWords) {
