@@ -132,7 +132,7 @@ func (in *intake) decodeLines(to *parcel, lines []line) {
 
 // tooLong reports a line of which only the beginning was read.
 func (in *intake) tooLong(p *parcel, l line) {
-	p.rejects = append(p.rejects, rejected{origin: in.origin(l.number, l.raw), code: api.CodeTooLarge, reason: "the line is too long"})
+	p.rejects = append(p.rejects, rejected{origin: origin{l.number, l.raw}, code: api.CodeTooLarge, reason: "the line is too long"})
 }
 
 // deliver sends the chunks to the node and returns the number of lines that are certain. After an

@@ -40,7 +40,8 @@ func (p *parcel) hasRefused() bool {
 	return false
 }
 
-// origin is where a message stood: its line in the body, and its bytes.
+// origin is where a message stood: its line in the body, and its bytes. For a file being imported the line
+// in the file counts, which stands in the bytes: it is read when somebody has to be told.
 type origin struct {
 	line uint64
 	raw  []byte
@@ -70,7 +71,7 @@ func (in *intake) close() { in.s.decoders.Put(in.decoder) }
 // add decodes one message into a parcel. read is one of the Decoder's methods.
 func (in *intake) add(p *parcel, line uint64, raw []byte, read func([]byte, *decode.Envelope) (engine.Incoming, error)) {
 	m, err := read(raw, &in.env)
-	from := in.origin(line, raw)
+	from := origin{line, raw}
 	if err != nil {
 		code := api.CodeBadRequest
 		var refusal *decode.Refusal
@@ -85,16 +86,6 @@ func (in *intake) add(p *parcel, line uint64, raw []byte, read func([]byte, *dec
 	}
 	in.noteMisfits(p, from, &m)
 	p.messages, p.origins = append(p.messages, m), append(p.origins, from)
-}
-
-// origin tells where a message stands: for a file being imported in the file, else in the body.
-func (in *intake) origin(line uint64, raw []byte) origin {
-	if in.env.Source != "" {
-		if own := decode.Line(raw); own != 0 {
-			line = own
-		}
-	}
-	return origin{line, raw}
 }
 
 // send makes the messages of a parcel durable and reports its rejects. After an error nothing is
@@ -182,6 +173,11 @@ func (in *intake) count(p *parcel, outcomes []engine.Outcome) {
 // report tells a reject to everybody who wants to know: the page of rejects, the metrics, the answer.
 func (in *intake) report(r *rejected) {
 	s := in.s
+	if in.env.Source != "" {
+		if own := decode.Line(r.raw); own != 0 {
+			r.line = own
+		}
+	}
 	s.rejects.add(api.Reject{
 		ReceivedAt: render.Time(in.env.ReceivedAt), Path: in.path, Source: in.env.Source,
 		Line: r.line, Dropped: r.dropped, Code: r.code, Reason: r.reason,
