@@ -63,8 +63,13 @@ const (
 	hasFields
 )
 
-// isRedirected is a bit of a message's kind: its To is written.
-const isRedirected = 1 << 7
+// The bits of a message's kind: its To is written; its source is that of the message before, and only the
+// line is written. The lines of a file share a source that is longer than all else in them.
+const (
+	isRedirected = 1 << 7
+	isSameSource = 1 << 6
+	kindBits     = isSameSource - 1
+)
 
 func appendHeader(b []byte, kind CommandKind, now int64) []byte {
 	b = append(b, commandFormat, byte(kind))
@@ -89,19 +94,25 @@ func EncodeParcels(catalogVersion uint64, now int64, parcels [][]Message) []byte
 	b := appendHeader(make([]byte, 0, size), MessagesCommand, now)
 	b = binary.AppendUvarint(b, catalogVersion)
 	b = binary.AppendUvarint(b, uint64(n))
+	source := ""
 	for _, msgs := range parcels {
 		for i := range msgs {
-			b = appendMessage(b, &msgs[i], now)
+			b = appendMessage(b, &msgs[i], now, source)
+			source = msgs[i].Source
 		}
 	}
 	return b
 }
 
-func appendMessage(b []byte, m *Message, now int64) []byte {
+// appendMessage appends a message behind one that has the source before.
+func appendMessage(b []byte, m *Message, now int64, before string) []byte {
 	fields := sortFields(m.Fields)
 	kind := byte(m.Kind)
 	if m.To != "" {
 		kind |= isRedirected
+	}
+	if m.Source != "" && m.Source == before {
+		kind |= isSameSource
 	}
 	b = append(b, kind, messageParts(m))
 	b = binary.AppendVarint(b, m.Time-now)
@@ -113,7 +124,9 @@ func appendMessage(b []byte, m *Message, now int64) []byte {
 		b = wire.AppendString(b, m.MessageID)
 	}
 	if m.Source != "" {
-		b = wire.AppendString(b, m.Source)
+		if kind&isSameSource == 0 {
+			b = wire.AppendString(b, m.Source)
+		}
 		b = binary.AppendUvarint(b, m.Line)
 	}
 	if m.UserID != "" {
@@ -241,21 +254,27 @@ func (d *Decoder) decodeMessages(r *wire.Reader, c *Command) {
 		return
 	}
 	d.messages, d.fields = d.messages[:0], d.fields[:0]
+	source := ""
 	for range n {
 		if r.Err() != nil {
 			return
 		}
-		d.messages = append(d.messages, d.decodeMessage(r, c.Now))
+		d.messages = append(d.messages, d.decodeMessage(r, c.Now, source))
+		source = d.messages[len(d.messages)-1].Source
 	}
 	c.Messages = d.messages
 }
 
-func (d *Decoder) decodeMessage(r *wire.Reader, now int64) Message {
+// decodeMessage decodes a message behind one that has the source before.
+func (d *Decoder) decodeMessage(r *wire.Reader, now int64, before string) Message {
 	kind := r.Byte()
-	m := Message{Kind: Kind(kind &^ isRedirected)}
+	m := Message{Kind: Kind(kind & kindBits)}
 	parts := r.Byte()
 	if m.Kind < Identify || m.Kind > Profile {
 		r.Fail("kind of a message")
+	}
+	if kind&isSameSource != 0 && (before == "" || parts&hasSource == 0) {
+		r.Fail("source of the message before")
 	}
 	m.Time = now + r.Varint()
 	m.ReceivedAt = now + r.Varint()
@@ -266,7 +285,10 @@ func (d *Decoder) decodeMessage(r *wire.Reader, now int64) Message {
 		m.MessageID = r.String()
 	}
 	if parts&hasSource != 0 {
-		m.Source, m.Line = r.String(), r.Uvarint()
+		if m.Source = before; kind&isSameSource == 0 {
+			m.Source = r.String()
+		}
+		m.Line = r.Uvarint()
 	}
 	if parts&hasUserID != 0 {
 		m.UserID = r.String()

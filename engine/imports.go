@@ -44,7 +44,7 @@ func (s *importSource) find(number uint64) (i int, ok bool) {
 
 // seenLine tells whether a line of a source was applied.
 func (s *Shard) seenLine(source string, line uint64) bool {
-	at, ok := s.importIndex[source]
+	at, ok := s.sourceOf(source)
 	if !ok {
 		return false
 	}
@@ -52,9 +52,20 @@ func (s *Shard) seenLine(source string, line uint64) bool {
 	return ok && s.root.imports[at].sets[i].lines.has(uint16(line))
 }
 
+// sourceOf returns which of the sources has a name. Lines of one come one after the other, mostly.
+func (s *Shard) sourceOf(name string) (at int, ok bool) {
+	if at = s.lastSource; at < len(s.root.imports) && s.root.imports[at].name == name {
+		return at, true
+	}
+	if at, ok = s.importIndex[name]; ok {
+		s.lastSource = at
+	}
+	return at, ok
+}
+
 // rememberLine marks a line of a source as applied. REQUIRES: the root is owned.
 func (s *Shard) rememberLine(source string, line uint64) {
-	at, ok := s.importIndex[source]
+	at, ok := s.sourceOf(source)
 	if !ok {
 		at = len(s.root.imports)
 		name := string(append([]byte(nil), source...))

@@ -11,7 +11,7 @@ import (
 // SplitMessages cuts a messages entry into its messages without decoding their values: what is to be
 // kept of each has been encoded once already. It calls take with the place of each, the id that it
 // literally names, and its bytes; head before these bytes is an entry of that message alone. All of
-// them alias the entry, but head.
+// them alias the entry, but head, which is good until take returns.
 //
 // REQUIRES: entry was applied, so that it is well formed; else it may be cut in the wrong places, but
 // never beyond its end.
@@ -23,13 +23,24 @@ func SplitMessages(entry []byte, take func(i int, id string, head, message []byt
 	now := r.Varint()
 	head := binary.AppendUvarint(appendHeader(make([]byte, 0, 32), MessagesCommand, now), r.Uvarint())
 	head = binary.AppendUvarint(head, 1)
+	alone := len(head)
 	n := r.Count(4)
+	var source []byte // of the message before, with its length
 	for i := 0; i < n && r.Err() == nil; i++ {
 		from := len(entry) - r.Len()
-		id := skipMessage(r)
-		if r.Err() == nil {
-			take(i, id, head, entry[from:len(entry)-r.Len()])
+		id, at, end := skipMessage(r)
+		head = head[:alone]
+		switch at, end = len(entry)-at, len(entry)-end; {
+		case r.Err() != nil:
+			continue
+		case entry[from]&isSameSource != 0: // alone the message has a source of its own
+			head = append(append(head, entry[from:at]...), source...)
+			head[alone] &^= isSameSource
+			from = at
+		default:
+			source = entry[at:end]
 		}
+		take(i, id, head, entry[from:len(entry)-r.Len()])
 	}
 	if err := r.Done(); err != nil {
 		return fmt.Errorf("split entry: %w: %w", ErrCommand, err)
@@ -37,8 +48,9 @@ func SplitMessages(entry []byte, take func(i int, id string, head, message []byt
 	return nil
 }
 
-// skipMessage reads what appendMessage writes and returns the id it names: the user's if it has one.
-func skipMessage(r *wire.Reader) (id string) {
+// skipMessage reads what appendMessage writes and returns the id it names: the user's if it has one. Its
+// source lies, or would lie, between where at and where end bytes of the entry are left.
+func skipMessage(r *wire.Reader) (id string, at, end int) {
 	kind, parts := r.Byte(), r.Byte()
 	r.Varint()
 	r.Varint()
@@ -48,8 +60,12 @@ func skipMessage(r *wire.Reader) (id string) {
 	if parts&hasMessageID != 0 {
 		r.Bytes()
 	}
+	at, end = r.Len(), r.Len()
 	if parts&hasSource != 0 {
-		r.Bytes()
+		if kind&isSameSource == 0 {
+			r.Bytes()
+			end = r.Len()
+		}
 		r.Uvarint()
 	}
 	if parts&hasUserID != 0 {
@@ -63,7 +79,7 @@ func skipMessage(r *wire.Reader) (id string) {
 	if parts&hasPreviousID != 0 {
 		r.Bytes()
 	}
-	if Kind(kind &^ isRedirected).HasEvent() {
+	if Kind(kind & kindBits).HasEvent() {
 		r.Uvarint()
 	}
 	if parts&hasMismatched != 0 {
@@ -78,7 +94,7 @@ func skipMessage(r *wire.Reader) (id string) {
 	if parts&hasContext != 0 {
 		r.Bytes()
 	}
-	return id
+	return id, at, end
 }
 
 // entrySize estimates the bytes of an entry of messages, rather more than fewer.

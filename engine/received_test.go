@@ -2,6 +2,8 @@ package engine
 
 import (
 	"bytes"
+	"encoding/binary"
+	"reflect"
 	"testing"
 )
 
@@ -53,5 +55,40 @@ func TestSplitMessages(t *testing.T) {
 		} else if SplitMessages(entry, func(int, string, []byte, []byte) {}) == nil {
 			t.Fatalf("seed %d: an entry of kind %d has messages", seed, c.Kind)
 		}
+	}
+}
+
+// TestSameSource encodes lines of two files: each source is written where it changes, and an entry that
+// repeats it, as entries were written before, says the same.
+func TestSameSource(t *testing.T) {
+	var msgs []Message
+	for i, source := range []string{"", "a.csv#1", "a.csv#1", "a.csv#1", "b.csv#2", "", "b.csv#2", "b.csv#2", "a.csv#1"} {
+		m := Message{Kind: Track, Source: source, UserID: "u", Time: int64(i), ReceivedAt: 7}
+		if source != "" {
+			m.Line = uint64(i)
+		}
+		if i%3 == 0 {
+			m.To = "v"
+		}
+		msgs = append(msgs, m)
+	}
+	entry := EncodeMessages(3, 9, msgs)
+	if n := bytes.Count(entry, []byte("a.csv#1")) + bytes.Count(entry, []byte("b.csv#2")); n != 4 {
+		t.Errorf("sources are written %d times, want 4", n)
+	}
+	long := binary.AppendUvarint(binary.AppendUvarint(appendHeader(nil, MessagesCommand, 9), 3), uint64(len(msgs)))
+	for i := range msgs {
+		long = appendMessage(long, &msgs[i], 9, "")
+	}
+	for _, e := range [][]byte{entry, long} {
+		c, err := DecodeCommand(e)
+		if err != nil || !reflect.DeepEqual(c.Messages, msgs) {
+			t.Fatalf("%v: decoded %+v, want %+v", err, c.Messages, msgs)
+		}
+		checkSplit(t, e, &c)
+	}
+	entry[bytes.Index(entry, []byte("a.csv#1"))-5] |= isSameSource // of a message behind one without
+	if _, err := DecodeCommand(entry); err == nil {
+		t.Error("a message has the source of one that has none")
 	}
 }

@@ -132,6 +132,7 @@ type Shard struct {
 	cuts        uint64      // counts removals of rows, which make running maintenance void
 	dedupIndex  [dedupParts]dedupIndex
 	importIndex map[string]int
+	lastSource  int // the source of the line looked for last
 	machine     *identity.Machine
 	facts       heldFacts
 	merged      bool  // the machine changed since root.merges was made
