@@ -145,12 +145,14 @@ func BenchmarkRestore(b *testing.B) {
 		}
 	}
 	pages := snapshotOf(b, s)
+	before := cpuTime(b)
 	for b.Loop() {
 		pages.at = 0
 		if _, err := Restore(Config{}, pages); err != nil {
 			b.Fatal(err)
 		}
 	}
+	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N)/events, "cpu-ns/event")
 	b.ReportMetric(b.Elapsed().Seconds()*1e9/float64(b.N)/events, "ns/event")
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"math/bits"
+	"slices"
 	"sync/atomic"
 )
 
@@ -146,6 +147,55 @@ func (x *codeIndex) split(old *indexTable, code uint32, hashOf func(code uint32)
 	}
 	x.root.Store(root)
 	return root
+}
+
+// fill makes the index of the codes from 0 to n-1, given their hashes: table after table, each of the size
+// it needs. double tells that two codes have equal values. REQUIRES: the index is empty.
+func (x *codeIndex) fill(hashes []uint64, equal func(a, b uint32) bool) (double bool) {
+	root := &indexRoot{shift: 64, tables: make([]atomic.Pointer[indexTable], 1)}
+	if len(hashes) > indexSplit {
+		root = &indexRoot{shift: 56, tables: make([]atomic.Pointer[indexTable], 256)}
+	}
+	starts := make([]int, len(root.tables)+1)
+	for _, hash := range hashes {
+		starts[tableOf(hash, root.shift)+1]++
+	}
+	for i := range root.tables {
+		// As full as tables are that grew.
+		root.tables[i].Store(newIndexTable(max(starts[i+1]*7/5, 8), uint32(len(hashes))))
+		starts[i+1] += starts[i]
+	}
+	order := make([]uint32, len(hashes))
+	next := slices.Clone(starts)
+	for code, hash := range hashes {
+		i := tableOf(hash, root.shift)
+		order[next[i]] = uint32(code)
+		next[i]++
+	}
+	for i := range root.tables {
+		t := root.tables[i].Load()
+		for _, code := range order[starts[i]:starts[i+1]] {
+			double = t.has(hashes[code], func(other uint32) bool { return equal(code, other) }) || double
+			t.put(hashes[code], code)
+		}
+	}
+	x.n = len(hashes)
+	x.root.Store(root)
+	return double
+}
+
+// has tells whether a value with the hash, which equal knows, is there.
+func (t *indexTable) has(hash uint64, equal func(code uint32) bool) bool {
+	tag := uint32(hash) >> t.codeBits
+	for i := t.start(hash); t.slots[i] != 0; {
+		if slot := t.slots[i]; slot>>t.codeBits == tag && equal(t.code(slot)) {
+			return true
+		}
+		if i++; i == len(t.slots) {
+			i = 0
+		}
+	}
+	return false
 }
 
 func (x *codeIndex) memory() (bytes int64) {

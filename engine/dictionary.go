@@ -104,6 +104,13 @@ func (d *Dictionary) find(text string, hash uint64) (code uint32, ok bool) {
 
 // add gives a stored form that find does not know the next code.
 func (d *Dictionary) add(text string, hash uint64) uint32 {
+	code := d.append(text)
+	d.index.add(hash, code, func(code uint32) uint64 { return xxh3.Hash(d.bytes(code)) })
+	return code
+}
+
+// append gives a stored form the next code, by which it cannot be found yet.
+func (d *Dictionary) append(text string) uint32 {
 	code := d.n.Load()
 	b := d.room(code, len(text))
 	i := code % dictBlockCodes
@@ -111,7 +118,6 @@ func (d *Dictionary) add(text string, hash uint64) uint32 {
 	copy(b.bytes[from:], text)
 	b.ends[i] = from + uint32(len(text))
 	d.n.Store(code + 1)
-	d.index.add(hash, code, func(code uint32) uint64 { return xxh3.Hash(d.bytes(code)) })
 	return code
 }
 

@@ -29,6 +29,10 @@ type restorer struct {
 	pending []byte // of a page that goes on
 	pendKey []byte
 	listed  map[uint64][]byte
+	filling *Dictionary // that pages still bring values of; hashes are those of all of them
+	hashes  []uint64
+	present query.Bits // the positions of rows; reused
+	places  []uint16   // where the values of a column were seen among those of its chunk
 }
 
 // Restore rebuilds a shard from the pages of a snapshot. Hostile pages give an error.
@@ -101,6 +105,11 @@ func rankOfPage(kind uint8) uint8 {
 
 func (x *restorer) read(kind uint8, key [4]uint64, data []byte) error {
 	r := wire.NewReader(data)
+	if kind != pageDictionary {
+		if err := x.indexValues(); err != nil {
+			return err
+		}
+	}
 	switch kind {
 	case pageHeader:
 		x.header(r)
@@ -199,9 +208,16 @@ func (x *restorer) dict(key [4]uint64) *Dictionary {
 
 func (x *restorer) dictionary(r *wire.Reader, key [4]uint64) {
 	d := x.dict(key)
-	if d == nil || uint64(d.Len()) != key[3]*dictGroupBlocks*dictBlockCodes {
+	if d == nil || uint64(d.Len()) != key[3]*dictGroupBlocks*dictBlockCodes || d != x.filling && d.Len() > 0 {
 		r.Fail("dictionary")
 		return
+	}
+	if d != x.filling {
+		if err := x.indexValues(); err != nil {
+			r.Fail(err.Error())
+			return
+		}
+		x.filling = d
 	}
 	for range r.Count(1) {
 		text := r.String()
@@ -210,14 +226,11 @@ func (x *restorer) dictionary(r *wire.Reader, key [4]uint64) {
 				r.Fail("list of a dictionary")
 			}
 		}
-		hash := xxh3.HashString(text)
-		if _, double := d.find(text, hash); double {
-			r.Fail("value twice in a dictionary")
-		}
 		if r.Err() != nil {
 			return
 		}
-		d.add(text, hash)
+		x.hashes = append(x.hashes, xxh3.HashString(text))
+		d.append(text)
 	}
 	switch key[0] {
 	case dictUsers:
@@ -231,6 +244,19 @@ func (x *restorer) dictionary(r *wire.Reader, key [4]uint64) {
 	case dictList:
 		x.r.lists[key[1]].codes = d.Len()
 	}
+}
+
+// indexValues makes the values of the dictionary that has come whole known to it.
+func (x *restorer) indexValues() error {
+	d := x.filling
+	if d == nil {
+		return nil
+	}
+	if d.index.fill(x.hashes, func(a, b uint32) bool { return d.text(a) == d.text(b) }) {
+		return fmt.Errorf("value twice in a dictionary: %w", errPage)
+	}
+	x.filling, x.hashes = nil, x.hashes[:0]
+	return nil
 }
 
 func (x *restorer) profiles(r *wire.Reader, chunk uint64) {
@@ -310,16 +336,13 @@ func (x *restorer) column(r *wire.Reader, key [4]uint64) {
 			continue
 		}
 		first := key[1]<<query.ChunkBits + uint64(len(table.pages)-1)*query.PageRows
-		for row := range query.PageRows {
-			if _, ok := p.raw(row); ok {
-				c.count++
-				if first+uint64(row) >= rows {
-					r.Fail("row beyond the end of a column")
-				}
-			}
+		n, last := p.present(query.PageRows)
+		c.count += int64(n)
+		if n > 0 && first+uint64(last) >= rows {
+			r.Fail("row beyond the end of a column")
 		}
 		if c.sets && r.Err() == nil {
-			table.indexPage(&x.s.epochs, c.dict, p, uint16(first))
+			x.indexPage(table, c.dict, p, uint16(first))
 		}
 	}
 }
@@ -333,79 +356,6 @@ func (x *restorer) columnRows(i uint64) uint64 {
 		return uint64(x.anonN)
 	}
 	return uint64(x.r.ordinals)
-}
-
-func readCells(r *wire.Reader, rows int) cells {
-	c := cells{width: r.Byte()}
-	switch c.width {
-	case 0:
-		return c
-	case 1, 2, 4, 8:
-	default:
-		r.Fail("width")
-		return cells{}
-	}
-	if r.Byte() == 1 {
-		c.words = wordsOf(r.Take(8 * rows))
-		c.scales = make([]int8, rows)
-		copy(bytesOf(c.scales), r.Take(rows))
-	} else {
-		c.scale, c.base = int8(r.Byte()), r.Varint()
-		c.words = wordsOf(r.Take(rows * int(c.width)))
-	}
-	if r.Err() != nil || c.scales != nil && c.width != 8 {
-		r.Fail("cells")
-		return cells{}
-	}
-	return c
-}
-
-// check tells whether cells hold values of type t, codes below codes, and sets their bounds.
-func (c *cells) check(t tree.Type, codes, rows int) bool {
-	if c.width == 0 && !c.same {
-		return true
-	}
-	if t != tree.NumberType && (c.scales != nil || c.scale != 0) || c.scale < 0 || c.scale > tree.MaxScale {
-		return false
-	}
-	for _, s := range c.scales {
-		if s != tree.FloatScale && (s < 0 || s > tree.MaxScale) {
-			return false
-		}
-	}
-	if !c.bound(rows) {
-		return true // no row has a value
-	}
-	switch {
-	case c.lo == query.VecMissing:
-		return false
-	case c.width < 8 && !c.same && (c.lo <= c.base || uint64(c.hi)-uint64(c.base) >= 1<<(8*c.width)):
-		return false
-	case t == tree.BoolType:
-		return c.lo >= 0 && c.hi <= 1
-	case t == tree.StringType || t == tree.ListType:
-		return c.lo >= 0 && c.hi < int64(codes)
-	}
-	return true
-}
-
-// bound sets the bounds of the values there are; it returns false when there are none.
-func (c *cells) bound(rows int) (any bool) {
-	if c.same {
-		c.lo, c.hi = c.base, c.base
-		return true
-	}
-	for row := range rows {
-		raw, ok := c.raw(row)
-		switch {
-		case !ok:
-		case !any:
-			c.lo, c.hi, any = raw, raw, true
-		default:
-			c.lo, c.hi = min(c.lo, raw), max(c.hi, raw)
-		}
-	}
-	return any
 }
 
 func (x *restorer) properties(r *wire.Reader, event uint64) {

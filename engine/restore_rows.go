@@ -24,12 +24,9 @@ func (x *restorer) rows(r *wire.Reader, kind uint8, key [4]uint64) {
 		return
 	}
 	s := table.series(&x.s.epochs, int(chunk))
-	for _, pos := range b.Pos {
-		if !x.r.profiles[chunk].has(pos) {
-			r.Fail("event of no profile")
-			return
-		}
-		s.ever, _ = s.ever.add(&x.s.epochs, pos)
+	if !x.haveEvent(s, x.r.profiles[chunk], b.Pos) {
+		r.Fail("event of no profile")
+		return
 	}
 	table.rows += int64(b.Rows)
 	if kind == pageLeaf {
@@ -47,12 +44,82 @@ func (x *restorer) rows(r *wire.Reader, kind uint8, key [4]uint64) {
 	*place = tailOf(b)
 }
 
-func (x *restorer) leaf(r *wire.Reader, s *series, b *query.Block, ahead bool) {
-	for i := 1; i < b.Rows; i++ {
-		if b.Pos[i] < b.Pos[i-1] || b.Pos[i] == b.Pos[i-1] && b.Time(i) < b.Time(i-1) {
-			r.Fail("order of a leaf")
-			return
+// manyRows is from how many rows on going over a set of the whole chunk is less than looking for each.
+const manyRows = 256
+
+// haveEvent notes that the profiles at some positions have the event of a series; false if one of them is
+// not there.
+func (x *restorer) haveEvent(s *series, profiles *posSet, rows []uint16) bool {
+	if len(rows) < manyRows {
+		for i, pos := range rows {
+			if i > 0 && pos == rows[i-1] {
+				continue
+			}
+			if !profiles.has(pos) {
+				return false
+			}
+			s.ever, _ = s.ever.add(&x.s.epochs, pos)
 		}
+		return true
+	}
+	set := &x.present
+	*set = query.Bits{}
+	at, word := rows[0]>>6, uint64(0)
+	for _, pos := range rows { // mostly in order
+		if pos>>6 != at {
+			set[at] |= word
+			at, word = pos>>6, 0
+		}
+		word |= 1 << (pos & 63)
+	}
+	set[at] |= word
+	s.ever = s.ever.union(&x.s.epochs, set)
+	if profiles.bits == nil {
+		for pos := range set.All {
+			if !profiles.has(pos) {
+				return false
+			}
+		}
+		return true
+	}
+	set.AndNot(profiles.bits)
+	return !set.Any()
+}
+
+// inOrder tells whether rows are ordered by (position, time).
+func inOrder(b *query.Block) bool {
+	if b.Off != nil {
+		last := uint64(0)
+		for i, off := range b.Off {
+			key := uint64(b.Pos[i])<<32 | uint64(off)
+			if key < last {
+				return false
+			}
+			last = key
+		}
+		return true
+	}
+	for i := 1; i < b.Rows; i++ {
+		if b.Pos[i] < b.Pos[i-1] || b.Pos[i] == b.Pos[i-1] && b.Times[i] < b.Times[i-1] {
+			return false
+		}
+	}
+	return true
+}
+
+// boundTimes sets the least and the greatest time. REQUIRES: there are rows.
+func boundTimes(b *query.Block) {
+	if b.Off != nil {
+		b.Min, b.Max = b.Base+int64(slices.Min(b.Off)), b.Base+int64(slices.Max(b.Off))
+		return
+	}
+	b.Min, b.Max = slices.Min(b.Times), slices.Max(b.Times)
+}
+
+func (x *restorer) leaf(r *wire.Reader, s *series, b *query.Block, ahead bool) {
+	if !inOrder(b) {
+		r.Fail("order of a leaf")
+		return
 	}
 	if b.Rows > leafRows || s.main != nil || s.late != nil {
 		r.Fail("place of a leaf")
@@ -85,10 +152,7 @@ func (x *restorer) block(r *wire.Reader, table *eventTable, props []catalog.Prop
 		r.Fail("times")
 		return b
 	}
-	b.Min, b.Max = b.Time(0), b.Time(0)
-	for i := range n {
-		b.Min, b.Max = min(b.Min, b.Time(i)), max(b.Max, b.Time(i))
-	}
+	boundTimes(b)
 	if b.Min < -maxTime || b.Max > maxTime {
 		r.Fail("times")
 	}

@@ -96,15 +96,6 @@ func (t *pageTable) index(e *epochs, dict *Dictionary, pos uint16, from, to int6
 	}
 }
 
-// indexPage enters the rows of a page, all of them new, into the sets.
-func (t *pageTable) indexPage(e *epochs, dict *Dictionary, p *page, first uint16) {
-	for row := range uint16(query.PageRows) {
-		if raw, ok := p.raw(int(row)); ok {
-			t.index(e, dict, first+row, 0, raw, false, true)
-		}
-	}
-}
-
 // check compares the sets with the column they are derived from.
 func (v *valueSets) check(t *pageTable) bool {
 	total := 0

@@ -1,0 +1,170 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+	"github.com/zeebo/xxh3"
+)
+
+// seeded returns a source of randomness, and its seed for the message of a failure.
+func seeded() (*rand.Rand, uint64) {
+	seed := uint64(time.Now().UnixNano())
+	return rand.New(rand.NewPCG(seed, 1)), seed
+}
+
+// TestCellBounds holds the bounds and the number of values of cells of every width against what is found
+// cell by cell.
+func TestCellBounds(t *testing.T) {
+	r, seed := seeded()
+	const rows = 100
+	for round := range 2000 {
+		c := cells{width: []uint8{0, 1, 2, 4, 8}[r.IntN(5)], base: r.Int64N(1000) - 500}
+		c.words = missingOf(c.width, rows)
+		for range r.IntN(rows) * r.IntN(2) {
+			if c.width == 0 {
+				break
+			}
+			raw := c.base + 1 + r.Int64N(1<<min(8*uint(c.width), 40)-1)*int64(r.IntN(2))
+			if c.width == 8 {
+				raw = []int64{raw, math.MaxInt64, query.VecMissing + 1, 0, -1}[r.IntN(5)]
+			}
+			c.set(r.IntN(rows), raw, rows)
+		}
+		c.lo, c.hi = 7, 7 // as they are where there is no value
+		lo, hi, n, last := int64(7), int64(7), 0, 0
+		for row := range rows {
+			if raw, ok := c.raw(row); ok {
+				if n == 0 {
+					lo, hi = raw, raw
+				}
+				lo, hi = min(lo, raw), max(hi, raw)
+				n, last = n+1, row
+			}
+		}
+		any := c.bound(rows)
+		gotN, gotLast := c.present(rows)
+		if any != (n > 0) || c.lo != lo || c.hi != hi || gotN != n || gotLast != last {
+			t.Fatalf("seed %d, round %d, width %d: %d to %d, %d values, last %d; want %d to %d, %d values, last %d",
+				seed, round, c.width, c.lo, c.hi, gotN, gotLast, lo, hi, n, last)
+		}
+	}
+}
+
+func missingOf(width uint8, rows int) []uint64 {
+	c := cells{width: width}
+	c.alloc(rows)
+	return c.words
+}
+
+// TestIndexFill makes an index at once and adds to it, and finds every value as in one that grew.
+func TestIndexFill(t *testing.T) {
+	for _, n := range []int{0, 1, 7, 8192, 8193, 60_000} {
+		filled := newDictionary(tree.StringType)
+		var hashes []uint64
+		for i := range n {
+			text := fmt.Sprint("value ", i)
+			hashes = append(hashes, xxh3.HashString(text))
+			filled.append(text)
+		}
+		equal := func(a, b uint32) bool { return filled.text(a) == filled.text(b) }
+		if filled.index.fill(hashes, equal) {
+			t.Fatalf("of %d different values two are equal", n)
+		}
+		for i := n; i < n+20_000; i++ {
+			text := fmt.Sprint("value ", i)
+			if code, ok := filled.find(text, xxh3.HashString(text)); ok {
+				t.Fatalf("%q has code %d before it is added to %d", text, code, n)
+			}
+			filled.add(text, xxh3.HashString(text))
+		}
+		for i := range n + 20_000 {
+			if code, ok := filled.Find(tree.Str(fmt.Sprint("value ", i))); !ok || int(code) != i {
+				t.Fatalf("value %d, filled with %d, is found as %d, %t", i, n, code, ok)
+			}
+		}
+		if n > 1 {
+			again := newDictionary(tree.StringType)
+			for i := range n {
+				again.append(fmt.Sprint("value ", max(i, 1)-1))
+				hashes[i] = xxh3.Hash(again.bytes(uint32(i)))
+			}
+			if !again.index.fill(hashes, func(a, b uint32) bool { return again.text(a) == again.text(b) }) {
+				t.Errorf("of %d values two are equal, and it is not noticed", n)
+			}
+		}
+	}
+}
+
+// TestPosSetPush makes sets of positions in order and in bulk; they are those of one by one.
+func TestPosSetPush(t *testing.T) {
+	r, seed := seeded()
+	for _, n := range []int{1, 5, 300, 1024, 1025, 4096, 4097, 30_000} {
+		var e epochs
+		var one *posSet
+		pushed := &posSet{}
+		for pos := range uint16(math.MaxUint16) {
+			if r.IntN(65536) < n {
+				one, _ = one.addUpTo(&e, pos, valueSetList)
+				pushed.push(pos, valueSetList)
+			}
+		}
+		if one != nil && (pushed.n != one.n || (pushed.bits == nil) != (one.bits == nil) || !slices.Equal(slices.Collect(pushed.each), slices.Collect(one.each))) {
+			t.Fatalf("seed %d: pushed %d positions of %d", seed, pushed.n, one.n)
+		}
+		var united, single *posSet
+		for range 4 {
+			var with query.Bits
+			for range n / 3 {
+				pos := uint16(r.IntN(65536))
+				with.Set(pos)
+				single, _ = single.add(&e, pos)
+			}
+			if united = united.union(&e, &with); single == nil {
+				continue
+			}
+			if united.n != single.n || (united.bits == nil) != (single.bits == nil) || !slices.Equal(slices.Collect(united.each), slices.Collect(single.each)) {
+				t.Fatalf("seed %d: united %d positions of %d", seed, united.n, single.n)
+			}
+		}
+	}
+}
+
+// TestInOrder finds what breaks the order of rows, however times are written.
+func TestInOrder(t *testing.T) {
+	for _, c := range []struct {
+		pos   []uint16
+		times []int64
+		want  bool
+	}{
+		{[]uint16{1, 1, 2}, []int64{5, 5, 0}, true},
+		{[]uint16{1, 1, 2}, []int64{5, 4, 9}, false},
+		{[]uint16{3, 2}, []int64{1, 9}, false},
+		{[]uint16{0}, []int64{0}, true},
+		{[]uint16{65534, 65535}, []int64{1<<32 - 1, 0}, true},
+	} {
+		b := &query.Block{Rows: len(c.pos), Pos: c.pos, Times: c.times}
+		if got := inOrder(b); got != c.want {
+			t.Errorf("%v at %v in order: %t", c.pos, c.times, got)
+		}
+		for _, at := range c.times {
+			b.Off = append(b.Off, uint32(at))
+		}
+		if got := inOrder(b); got != c.want {
+			t.Errorf("%v at offsets %v in order: %t", c.pos, c.times, got)
+		}
+		for base := range int64(2) {
+			b.Base = base - 1
+			boundTimes(b)
+			if b.Min != b.Base+slices.Min(c.times) || b.Max != b.Base+slices.Max(c.times) {
+				t.Errorf("offsets %v from %d lie between %d and %d", c.times, b.Base, b.Min, b.Max)
+			}
+		}
+	}
+}
