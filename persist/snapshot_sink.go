@@ -13,9 +13,10 @@ type sink struct {
 	w     *writer
 	m     manifest
 
-	pending []byte // the beginning of a frame whose rest has not come
-	list    []byte // entries not yet stored
-	size    uint64 // of whole frames
+	pending []byte                        // the beginning of a frame whose rest has not come
+	list    []byte                        // entries not yet stored
+	size    uint64                        // of whole frames
+	fresh   struct{ pages, bytes uint64 } // that were not there already
 	ended   bool
 	done    bool
 	err     error // sticky
@@ -86,8 +87,13 @@ func (k *sink) frame(f pageFrame) error {
 		k.m.size = int64(k.size) + int64(f.size())
 		return nil
 	}
-	if err := k.store.putPage(k.w, f.hash, data); err != nil {
+	written, err := k.store.putPage(k.w, f.hash, data)
+	if err != nil {
 		return err
+	}
+	if written {
+		k.fresh.pages++
+		k.fresh.bytes += uint64(len(data))
 	}
 	k.list = appendListEntry(k.list, listEntry{kind: f.kind, key: key, dataLen: f.dataLen, hash: f.hash})
 	k.m.pages++
@@ -112,20 +118,21 @@ func pageKey(group string, h pageHash) []byte {
 	return append(keyOf(kindPage, group), h[:]...)
 }
 
-func (s *Snapshots) putPage(w *writer, h pageHash, data []byte) error {
+// putPage writes a page, unless it is there.
+func (s *Snapshots) putPage(w *writer, h pageHash, data []byte) (written bool, err error) {
 	key := pageKey(s.group, h)
 	there, err := s.db.has(key)
 	if err != nil {
-		return err
+		return false, err
 	}
 	s.mu.Lock()
 	suspect := s.mu.suspect[h]
 	delete(s.mu.suspect, h)
 	s.mu.Unlock()
 	if there && !suspect && !s.distrust {
-		return nil
+		return false, nil
 	}
-	return w.put(key, data)
+	return true, w.put(key, data)
 }
 
 // Close makes the snapshot durable and visible, and then lets go of older ones. A stream without its
@@ -143,6 +150,8 @@ func (k *sink) Close() error {
 	}
 	k.finish()
 	if err == nil {
+		k.store.db.cfg.Logger.Info("snapshot written", "group", k.store.group, "pages", k.m.pages, "bytes", k.m.size,
+			"new_pages", k.fresh.pages, "new_bytes", k.fresh.bytes)
 		k.store.retire()
 	}
 	return err

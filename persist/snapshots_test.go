@@ -212,8 +212,8 @@ func TestSnapshotWritesOnlyWhatChanged(t *testing.T) {
 	k := createSink(t, s, 2).(*sink)
 	k.w.unasked = 0
 	writePages(t, k, pages)
-	if k.w.unasked != 3 {
-		t.Fatalf("%d bytes of pages were written, want 3", k.w.unasked)
+	if k.w.unasked != 3 || k.fresh.pages != 1 || k.fresh.bytes != 3 {
+		t.Fatalf("%d bytes of pages were written, want 3, in one page: %+v", k.w.unasked, k.fresh)
 	}
 	if err := k.Close(); err != nil {
 		t.Fatal(err)
