@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,7 +70,8 @@ type Node struct {
 	dir    string
 	listen string
 	log    *os.File
-	cmd    *exec.Cmd
+	cmd    *exec.Cmd  // nil while it does not run
+	ended  chan error // of cmd
 }
 
 // readyPatience is how long a node may take until it serves.
@@ -98,8 +100,12 @@ func (n *Node) Start(ctx context.Context) (time.Duration, error) {
 	n.cmd = exec.Command(n.binary, append([]string{"serve", "--data", filepath.Join(n.dir, "data"), "--listen", n.listen}, n.args...)...)
 	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
 	if err := n.cmd.Start(); err != nil {
+		n.cmd = nil
 		return 0, fmt.Errorf("start the node: %w", err)
 	}
+	cmd, ended := n.cmd, make(chan error, 1)
+	n.ended = ended
+	go func() { ended <- cmd.Wait() }()
 	ctx, cancel := context.WithTimeout(ctx, readyPatience)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -111,10 +117,24 @@ func (n *Node) Start(ctx context.Context) (time.Duration, error) {
 		}
 		select {
 		case <-tick.C:
+		case err := <-ended:
+			n.cmd = nil
+			return 0, fmt.Errorf("the node ended before it was ready: %w\n%s", cmp.Or(err, errEnded), n.lastWords())
 		case <-ctx.Done():
-			return 0, errors.Join(fmt.Errorf("wait for the node (its log is %s): %w", n.log.Name(), ctx.Err()), n.Kill())
+			return 0, errors.Join(fmt.Errorf("wait for the node: %w\n%s", ctx.Err(), n.lastWords()), n.Kill())
 		}
 	}
+}
+
+var errEnded = errors.New("nothing was wrong")
+
+// lastWords returns the end of the node's log, which is removed with everything else.
+func (n *Node) lastWords() string {
+	text, err := os.ReadFile(n.log.Name())
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-2000):])
 }
 
 // Stop ends the node in order.
@@ -129,10 +149,10 @@ func (n *Node) end(signal syscall.Signal) error {
 	}
 	cmd := n.cmd
 	n.cmd = nil
-	if err := cmd.Process.Signal(signal); err != nil {
+	if err := cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("end the node: %w", err)
 	}
-	err := cmd.Wait()
+	err := <-n.ended
 	var exit *exec.ExitError
 	if signal == syscall.SIGKILL && errors.As(err, &exit) {
 		return nil // that is what was asked for
@@ -192,40 +212,3 @@ func (n *Node) DataBytes() (int64, error) {
 	})
 	return total, err
 }
-
-// Snapshots returns the spans in which the node has taken snapshots, as its log tells them.
-func (n *Node) Snapshots() ([]Span, error) {
-	text, err := os.ReadFile(n.log.Name())
-	if err != nil {
-		return nil, fmt.Errorf("read the node's log: %w", err)
-	}
-	var spans []Span
-	for line := range strings.Lines(string(text)) {
-		if !strings.Contains(line, `msg="snapshot taken"`) {
-			continue
-		}
-		var span Span
-		for field := range strings.FieldsSeq(line) {
-			key, value, _ := strings.Cut(field, "=")
-			switch key {
-			case "time":
-				span.To, err = time.Parse(time.RFC3339Nano, value)
-			case "elapsed":
-				var elapsed time.Duration
-				elapsed, err = time.ParseDuration(value)
-				span.From = span.To.Add(-elapsed)
-			}
-			if err != nil {
-				return nil, fmt.Errorf("read the node's log: %w", err)
-			}
-		}
-		spans = append(spans, span)
-	}
-	return spans, nil
-}
-
-// Span is a stretch of time.
-type Span struct{ From, To time.Time }
-
-// has tells whether a request that began at from and ended at to met the span.
-func (s Span) has(from, to time.Time) bool { return !to.Before(s.From) && !from.After(s.To) }
