@@ -90,11 +90,13 @@ func (c *LoadConfig) untilSnapshots(ctx context.Context, node *Node, traffic Tra
 
 // Few profiles are changed by so many events that a node that has fallen quiet takes a snapshot of them.
 const (
-	fewProfiles  = 1000
-	fewEvents    = 500_000
-	quietAtMost  = 90 * time.Second
-	quietLook    = 500 * time.Millisecond
-	settledAfter = 3 // looks at which nothing was written
+	fewProfiles = 1000
+	fewEvents   = 500_000
+
+	quietBegin  = 20 * time.Second // a quiet node has begun with its snapshots
+	quietAfter  = 6 * time.Second  // without a snapshot: there is none to come
+	quietAtMost = 90 * time.Second
+	quietLook   = 500 * time.Millisecond
 )
 
 // littleChange compares what the snapshots of a node that is quiet write with what they hold: first all
@@ -142,21 +144,17 @@ func (c *LoadConfig) littleChange(ctx context.Context, node *Node) ([]Figure, er
 func (c *LoadConfig) quietSnapshots(ctx context.Context, node *Node, fewest int) (taken []Snapshot, err error) {
 	look := time.NewTicker(quietLook)
 	defer look.Stop()
-	started, last, same := time.Now(), int64(-1), 0
+	started, last := time.Now(), time.Now()
 	for {
+		before := len(taken)
 		if taken, err = node.Snapshots(); err != nil {
 			return nil, err
 		}
-		written, err := node.Written()
-		if err != nil {
-			return nil, err
+		if len(taken) > before {
+			last = time.Now()
 		}
-		if same++; written-last > quietLookBytes {
-			same = 0
-		}
-		last = written
-		// A node that is quiet begins with its snapshots after a while, and takes one after the other.
-		if time.Since(started) > quietBegin && len(taken) >= fewest && same >= settledAfter || time.Since(started) > quietAtMost {
+		if time.Since(started) > quietAtMost ||
+			time.Since(started) > quietBegin && time.Since(last) > quietAfter && len(taken) >= fewest {
 			return taken, nil
 		}
 		select {
@@ -166,11 +164,6 @@ func (c *LoadConfig) quietSnapshots(ctx context.Context, node *Node, fewest int)
 		}
 	}
 }
-
-const (
-	quietBegin     = 20 * time.Second
-	quietLookBytes = 64 << 10
-)
 
 // Snapshot is one that a node has taken.
 type Snapshot struct {
