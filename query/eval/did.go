@@ -161,7 +161,7 @@ func counts[T uint8 | uint16 | uint32](d *didRunner, chunk int, cand, out []uint
 	}
 	hi := top
 	if d.hi >= 0 {
-		hi = T(d.hi)
+		hi = T(min(d.hi, int64(top)))
 	}
 	narrowEval(n, lo, hi, cand, out)
 }

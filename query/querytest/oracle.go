@@ -119,16 +119,32 @@ func (o *Oracle) holds(p tree.Pred, s scope) bool {
 	return o.holdsOfProfile(p, s.who)
 }
 
+// often tells whether n times are as often as a count says.
+func often(c *tree.Count, n int64) bool {
+	if c == nil {
+		return n >= 1
+	}
+	switch c.Form {
+	case tree.Exactly:
+		return n == c.Lo
+	case tree.AtLeast:
+		return n >= c.Lo
+	case tree.AtMost:
+		return n <= c.Lo
+	case tree.MoreThan:
+		return n > c.Lo
+	case tree.FewerThan:
+		return n < c.Lo
+	}
+	return c.Lo <= n && n <= c.Hi
+}
+
 // holdsOfProfile has the forms that cannot stand inside `where (…)` of an event.
 func (o *Oracle) holdsOfProfile(p tree.Pred, who *Profile) bool {
 	switch p := p.(type) {
 	case *tree.Did:
 		n := int64(len(o.events(who, p.Step, p.Window)))
-		if p.Count == nil {
-			return n >= 1
-		}
-		lo, hi := p.Count.Bounds()
-		return n >= lo && (hi < 0 || n <= hi)
+		return often(p.Count, n)
 	case *tree.Edge:
 		all := o.events(who, p.Step, tree.Window{})
 		if len(all) == 0 {

@@ -1,6 +1,10 @@
 package querytest
 
-import "github.com/musterdb/muster/query/tree"
+import (
+	"math"
+
+	"github.com/musterdb/muster/query/tree"
+)
 
 // ofProfile draws a form that asks for events, segments, samples or ranks.
 func (g *Gen) ofProfile() tree.Pred {
@@ -31,8 +35,13 @@ func (g *Gen) count() *tree.Count {
 	if c.Form == tree.BetweenTimes {
 		c.Hi = c.Lo + g.rng.Int64N(3)
 	}
-	if g.rng.IntN(20) == 0 && c.Form != tree.BetweenTimes {
-		c.Lo = pick(g, int64(254), 255, 256, 65535, 1<<40)
+	if g.rng.IntN(20) == 0 {
+		most := pick(g, int64(254), 255, 256, 65535, 1<<32-1, 1<<32, 1<<40, math.MaxInt64-1, math.MaxInt64)
+		if c.Form != tree.BetweenTimes {
+			c.Lo = most
+		} else {
+			c.Hi = most
+		}
 	}
 	return c
 }

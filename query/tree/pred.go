@@ -1,5 +1,7 @@
 package tree
 
+import "math"
+
 // Span is where a node stands in the text: byte offset and length. Trees made otherwise have zero
 // Spans; a Span never takes part in equality, format or JSON.
 type Span struct{ Offset, Length int }
@@ -152,23 +154,34 @@ const (
 )
 
 // Bounds returns the counts c admits: lo <= n <= hi, hi < 0 for no upper bound. `fewer than 0` admits none: lo > hi >= 0.
+// Nothing happens math.MaxInt64 times, and neither bound is that: who reads them may add one.
 func (c Count) Bounds() (lo, hi int64) {
+	lo, hi = c.Lo, c.Hi
 	switch c.Form {
 	case Exactly:
-		return c.Lo, c.Lo
+		hi = c.Lo
 	case AtLeast:
-		return c.Lo, -1
+		hi = -1
 	case AtMost:
-		return 0, c.Lo
+		lo, hi = 0, c.Lo
 	case MoreThan:
-		return c.Lo + 1, -1
+		if lo < math.MaxInt64 {
+			lo++
+		}
+		hi = -1
 	case FewerThan:
 		if c.Lo == 0 {
 			return 1, 0
 		}
-		return 0, c.Lo - 1
+		lo, hi = 0, c.Lo-1
 	}
-	return c.Lo, c.Hi
+	if lo == math.MaxInt64 {
+		return 1, 0
+	}
+	if hi == math.MaxInt64 {
+		hi = -1
+	}
+	return lo, hi
 }
 
 // Did is `did Event [where (…)] [count] [window]`; Count nil means at least once. `did not` is Not of it.

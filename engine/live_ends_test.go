@@ -1,0 +1,52 @@
+package engine
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/musterdb/muster/engine/catalog"
+)
+
+// TestLiveEnds: thresholds at the ends of what counts and sums can be are live like all others. A panic
+// here would come back with each start: the definition is in the log.
+func TestLiveEnds(t *testing.T) {
+	x := newStory(t, Config{})
+	x.event("ann", "Order Completed", 0)
+	x.event("ann", "Order Completed", 0)
+	x.event("bob", "Order Completed", 0)
+	for text, want := range map[string][]string{
+		`did "Order Completed" at most 9223372036854775807 times`:                    {"ann", "bob"},
+		`did "Order Completed" more than 9223372036854775807 times`:                  nil,
+		`did "Order Completed" at least 9223372036854775807 times`:                   nil,
+		`did "Order Completed" fewer than 9223372036854775807 times`:                 {"ann", "bob"},
+		`did "Order Completed" exactly 9223372036854775807 times`:                    nil,
+		`did "Order Completed" between 2 and 9223372036854775807 times`:              {"ann"},
+		`did "Order Completed" between 1 and 4294967296 times`:                       {"ann", "bob"},
+		`did "Order Completed" more than 4294967295 times`:                           nil,
+		`count of "Order Completed" <= 9223372036854775807`:                          {"ann", "bob"},
+		`count of "Order Completed" > 9223372036854775807`:                           nil,
+		`count of "Order Completed" < 4294967297`:                                    {"ann", "bob"},
+		`count of "Order Completed" >= -1`:                                           {"ann", "bob"},
+		`did "Order Completed" at most 9223372036854775807 times in last 5 days`:     {"ann", "bob"},
+		`did not "Order Completed" at most 9223372036854775807 times in last 5 days`: nil,
+	} {
+		x.segment("s", text)
+		for range 4 {
+			x.apply(EncodeTick(x.now))
+		}
+		x.event("ann", "Order Completed", 0)
+		v := x.s.View()
+		m, _ := v.Members("s")
+		var got []string
+		for _, id := range []string{"ann", "bob"} {
+			if ordinal, ok := v.Find(id); ok && m.Has(ordinal) {
+				got = append(got, id)
+			}
+		}
+		v.Release()
+		if !slices.Equal(got, want) {
+			t.Errorf("%s has %v, want %v", text, got, want)
+		}
+		x.change(catalog.Change{Kind: catalog.DropSegment, Name: "s"})
+	}
+}
