@@ -24,6 +24,7 @@ const (
 	pairBits = 40
 	pairSum  = 1<<pairBits - 1
 	pairOne  = 1 << pairBits
+	pairRows = 1<<(64-pairBits) - 1 // that a count can hold
 )
 
 // exactCoef is the number below which a coefficient is that of its sum: the nearest float64 to a decimal
@@ -72,6 +73,9 @@ func (m *measureLoader) sumShort(chunk int, cand []uint64) bool {
 	short := &m.short
 	if short.add == nil {
 		short.add = m.addShort
+	}
+	if short.sums == nil && m.scan.series(chunk).Rows > pairRows {
+		return false
 	}
 	short.scale, short.total = -1, 0
 	m.scan.each(chunk, cand, short.add)

@@ -16,6 +16,9 @@ type coefSums struct {
 
 const maxCoefSum = 1 << 62
 
+// mostCoef bounds each of them: a whole number beyond 10^18 takes no part.
+const mostCoef = 1e18
+
 // exactSum bounds the billionths of which sumNumber makes the decimal itself.
 const exactSum = 1e15
 
@@ -41,7 +44,7 @@ func (m *measureLoader) coefScale(chunk int) (scale int8, ok bool) {
 			continue
 		}
 		lo, hi, ok := rawBounds(v)
-		if !ok || lo <= -maxCoefSum || hi >= maxCoefSum {
+		if !ok || lo < -mostCoef || hi > mostCoef {
 			return 0, false
 		}
 		over, each := bits.Mul64(uint64(max(hi, -lo, 0)), uint64(tree.Pow10(scale-v.Scale)))

@@ -81,6 +81,38 @@ func TestSumsByCoefficient(t *testing.T) {
 	}
 }
 
+// TestShortSumsOfMany: of so many rows of one profile that a pair does not hold their number.
+func TestShortSumsOfMany(t *testing.T) {
+	const rows, blocks = query.ChunkSize, (pairRows + 1) / query.ChunkSize
+	zeros := &query.Vec{Type: tree.NumberType, Rows: rows, Const: true}
+	b := &query.Block{Rows: rows, Pos: make([]uint16, rows), Off: make([]uint32, rows), Cols: []*query.Vec{zeros}}
+	src := &oneChunk{}
+	for range blocks {
+		src.series.Blocks = append(src.series.Blocks, b)
+	}
+	src.series.Rows = rows * blocks
+	env := &Env{Schema: oneSchema{}, Now: 1}
+	mean := &tree.Measure{Fn: tree.AvgFn, Arg: &tree.Name{Name: "amount"}, Event: "Buy"}
+	var all, got query.Bits
+	all.Set(0)
+	p, err := Compile(env, &tree.Compare{Op: tree.Eq, L: mean, R: &tree.Literal{Value: tree.NumInt(0)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.On(src).Chunk(0, &all, &got); !got.Has(0) {
+		t.Errorf("the average of %d zeros is not 0", src.series.Rows)
+	}
+	rank := &tree.Rank{By: mean, N: tree.Int(1)}
+	queries, err := Ranks(env, rank)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var part RankPart
+	if queries[0].On(src).Chunk(0, &all, &part); part.Total != 1 {
+		t.Errorf("%d profiles have an average of %d zeros, want 1", part.Total, src.series.Rows)
+	}
+}
+
 // heldShort is 1 when an evaluator's sums were short.
 func heldShort(e *Evaluator) int {
 	v, ok := e.root.(*valueRunner)
