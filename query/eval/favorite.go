@@ -31,7 +31,7 @@ func (m *measureLoader) gatherFavorite(chunk int, cand []uint64) *query.Vec {
 		return nil
 	}
 	g.codes, g.from = g.col.Dict.Len(), from
-	g.counts = sized(g.counts, g.codes*query.ChunkSize)
+	g.counts = m.scan.run.stock.counters(g.codes * query.ChunkSize)
 	clear(g.counts)
 	if g.take == nil {
 		g.take = m.countFavorites

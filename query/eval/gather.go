@@ -17,7 +17,7 @@ type gathered struct {
 	vals  []int64 // of a block
 	take  func(b *query.Block, rows []uint64)
 
-	counts []uint64 // of favorite, by position and then code
+	counts []uint64 // of favorite, by position and then code; while it is gathered
 	codes  int
 	from   int64
 }

@@ -1,6 +1,8 @@
 package eval
 
 import (
+	"unsafe"
+
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -15,6 +17,19 @@ type Stock struct {
 	u32   pile[uint32]
 	i64   pile[int64]
 	sums  pile[tree.Sum]
+	wide  []uint64 // see counters
+}
+
+// Lent returns the bytes that are lent.
+func (s *Stock) Lent() int {
+	return s.words.bytes + s.u8.bytes + s.u16.bytes + s.u32.bytes + s.i64.bytes + s.sums.bytes + 8*cap(s.wide)
+}
+
+// counters returns n counters of any content, until it is asked again: there are so many that all who
+// count in turn share them.
+func (s *Stock) counters(n int) []uint64 {
+	s.wide = sized(s.wide, n)
+	return s.wide
 }
 
 // Reclaim takes back everything that was lent.
@@ -27,11 +42,13 @@ func (s *Stock) Reclaim() {
 	s.u32.reclaim(4)
 	s.i64.reclaim(2)
 	s.sums.reclaim(1)
+	s.wide = nil
 }
 
 // pile is the buffers of one type, most of one size.
 type pile[T any] struct {
 	free, lent [][]T
+	bytes      int // of lent
 }
 
 // sized returns s with n elements of any content, or a buffer of the pile where s is too small.
@@ -47,10 +64,14 @@ func (p *pile[T]) take(n int) []T {
 	if k := len(p.free); k > 0 && cap(p.free[k-1]) >= n {
 		s := p.free[k-1][:n]
 		p.free = p.free[:k-1]
-		p.lent = append(p.lent, s)
-		return s
+		return p.lend(s)
 	}
-	s := make([]T, n, max(n, query.ChunkSize/64))
+	return p.lend(make([]T, n, max(n, query.ChunkSize/64)))
+}
+
+func (p *pile[T]) lend(s []T) []T {
+	var one T
+	p.bytes += cap(s) * int(unsafe.Sizeof(one))
 	p.lent = append(p.lent, s)
 	return s
 }
@@ -63,5 +84,5 @@ func (p *pile[T]) reclaim(most int) {
 		}
 	}
 	clear(p.lent)
-	p.lent = p.lent[:0]
+	p.lent, p.bytes = p.lent[:0], 0
 }

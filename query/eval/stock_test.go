@@ -1,6 +1,10 @@
 package eval
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/musterdb/muster/query"
+)
 
 // What is lent twice is not the same, and what was taken back is lent again, whatever is in it.
 func TestStock(t *testing.T) {
@@ -21,5 +25,22 @@ func TestStock(t *testing.T) {
 	}
 	if len(s.u8.free) != 0 {
 		t.Error("a large buffer is kept")
+	}
+}
+
+// What is lent is told in bytes. Counters are lent once, however many ask for them.
+func TestStockTellsWhatItLends(t *testing.T) {
+	var s Stock
+	s.words.take(1024)
+	s.u32.take(query.ChunkSize)
+	first := s.counters(1000)
+	if again := s.counters(500); &again[0] != &first[0] {
+		t.Error("those who count in turn have counters of their own")
+	}
+	if got, want := s.Lent(), 1024*8+query.ChunkSize*4+1000*8; got != want {
+		t.Errorf("%d bytes are lent, want %d", got, want)
+	}
+	if s.Reclaim(); s.Lent() != 0 {
+		t.Errorf("%d bytes are lent when all came back", s.Lent())
 	}
 }

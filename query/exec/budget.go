@@ -30,6 +30,26 @@ func (b *budget) charge(n int) error {
 
 func (b *budget) refund(n int) { b.used.Add(int64(-n)) }
 
+// charge charges bytes that the worker holds until its partial is done.
+func (w *worker) charge(n int) error {
+	w.charged += n
+	return w.plan.budget.charge(n)
+}
+
+// lentFree is how much evaluators may borrow without being charged: about what a kit keeps between statements.
+const lentFree = 4 << 20
+
+// chargeLent charges what evaluators have borrowed since it was called last.
+func (w *worker) chargeLent() error {
+	lent := max(w.stock.Lent()-lentFree, 0)
+	if lent <= w.lent {
+		return nil
+	}
+	more := lent - w.lent
+	w.lent = lent
+	return w.charge(more)
+}
+
 func tooManyGroups(n, limit int) error {
 	return &tree.Diagnostic{
 		Code:    "too_many_groups",

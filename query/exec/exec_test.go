@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/musterdb/muster/query"
@@ -92,6 +93,33 @@ func TestStatementsAreBounded(t *testing.T) {
 	}
 	if _, err := run(t, h, "trend Order since 1900-01-01 by hour", exec.Options{}); code(err) != "statement_too_large" {
 		t.Error(err)
+	}
+}
+
+// What evaluators and tallies hold while they count is bounded, too, and given back after each partial.
+func TestCountersAreBounded(t *testing.T) {
+	h := shop(500)
+	busy := &h.Profiles[0]
+	for i := range int64(200) {
+		busy.Events = append(busy.Events, querytest.Event{Name: "Order", Time: i * 3_600_000})
+	}
+	sums := make([]string, 40)
+	for i := range sums {
+		sums[i] = fmt.Sprintf("sum(amount) of Order in last %d days > 1000", 3000+i)
+	}
+	for _, text := range []string{"count where " + strings.Join(sums, " or "), "trend Order in last 60 days by hour of users"} {
+		if _, err := run(t, h, text, exec.Options{Budget: 1 << 20}); code(err) != "statement_too_large" {
+			t.Errorf("%s: %v", text, err)
+		}
+		p, err := prepare(t, h, text, exec.Options{Budget: 96 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, src := range sources(h, 20) {
+			if _, err := p.Partial(t.Context(), src, 0, src.Chunks()); err != nil {
+				t.Fatalf("%s: %v", text, err)
+			}
+		}
 	}
 }
 

@@ -157,6 +157,7 @@ func (p *Plan) Partial(ctx context.Context, src query.Source, from, to int) (*Pa
 
 // partial is Partial of the chunks a worker is handed.
 func (p *Plan) partial(ctx context.Context, w *worker) (*Partial, error) {
+	defer func() { p.budget.refund(w.charged) }()
 	var err error
 	if rounds := p.ranks.rounds(); p.state.Round < rounds {
 		err = p.ranks.partial(ctx, w)

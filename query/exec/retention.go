@@ -52,6 +52,9 @@ func (r *retention) partial(ctx context.Context, w *worker, _ int) error {
 		c.chunk(w.chunk, members)
 		charged := c.made * (groupBytes + cellBytes)
 		c.made = 0
+		if err := w.chargeSets(); err != nil {
+			return err
+		}
 		return w.plan.budget.charge(charged)
 	})
 	w.part.Groups = c.groups()

@@ -32,7 +32,9 @@ type slotting struct {
 // reset forgets the statement before.
 func (s *slotting) reset() {
 	s.groups, s.owner, s.dims, s.dirty = nil, nil, s.dims[:0], false
-	s.bytes.used = false
+	if s.bytes.used { // a statement has ended in the middle of a chunk
+		s.bytes = byteHistogram{}
+	}
 }
 
 // slotDim is how one dimension takes part.

@@ -98,7 +98,10 @@ func TestSlotTally(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for _, fn := range []tree.Fn{tree.SumFn, tree.MinFn, tree.MaxFn, tree.CountFn} {
 		var s slotTally
-		s.prepare(slots)
+		s.prepare(3 * slots)
+		if more := s.prepare(slots); more != 0 {
+			t.Fatalf("fewer slots take %d bytes more", more)
+		}
 		s.scale, s.typ = 2, tree.NumberType
 		var of [query.ChunkSize]uint16
 		for i := range of {

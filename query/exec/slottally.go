@@ -54,9 +54,11 @@ type slotRows struct {
 
 // tallyChunk adds up the members of a chunk, whose slots are given.
 func (w *worker) tallyChunk(t *meter, members *query.Bits, slots *[query.ChunkSize]uint16) error {
-	t.tally.prepare(w.slots.size)
+	err := w.charge(t.tally.prepare(w.slots.size))
+	if err != nil {
+		return err
+	}
 	alone := w.slots.size == 1 && members.Count() == w.present
-	var err error
 	if t.scan != nil {
 		t.scan.Blocks(w.chunk, members, func(b *query.Block, selected []uint64) {
 			r := slotRows{rows: b.Rows, selected: selected, pos: b.Pos[:b.Rows], slots: slots, alone: alone}
@@ -107,13 +109,20 @@ func (w *worker) identity() []uint16 {
 	return w.places
 }
 
-func (s *slotTally) prepare(size int) {
+// laneBytes is what a tally holds for a slot.
+const laneBytes = 2 * (16 + 8)
+
+// prepare makes room for all slots, and returns the bytes it takes more than before.
+func (s *slotTally) prepare(size int) (more int) {
+	had := cap(s.lanes[0])
 	for k := range s.lanes {
 		if len(s.lanes[k]) != size+1 {
-			s.lanes[k] = make([]slotSum, size+1)
-			s.packs[k] = make([]uint64, size+1)
+			s.lanes[k], s.packs[k] = grown(s.lanes[k], size+1), grown(s.packs[k], size+1)
+			clear(s.lanes[k])
+			clear(s.packs[k])
 		}
 	}
+	return (cap(s.lanes[0]) - had) * laneBytes
 }
 
 // fits tells whether a column can be tallied, and gives what is there to the groups when it could not

@@ -76,6 +76,9 @@ func (t *trend) partial(ctx context.Context, w *worker, _ int) error {
 		c.chunk(w.chunk, len(keys.all))
 		charged := c.grown
 		c.grown = 0
+		if err := w.chargeSets(); err != nil {
+			return err
+		}
 		return w.plan.budget.charge(charged)
 	})
 	w.part.Groups = c.found(keys)

@@ -16,6 +16,7 @@ type visitors struct {
 	dirty  []int32        // numbers of the buckets with a block or a set
 	state  []visited      // by number
 	pairs  []uint64       // bucket << 16 | position, of the buckets beyond maxPlanes
+	made   int            // sets made and not charged yet
 }
 
 type visited uint8
@@ -37,6 +38,7 @@ func (v *visitors) plane(bucket int32) *query.Bits {
 	v.reach(bucket)
 	if v.planes[bucket] == nil {
 		v.planes[bucket] = new(query.Bits)
+		v.made++
 	}
 	plane := v.planes[bucket]
 	switch v.state[bucket] {
@@ -48,6 +50,13 @@ func (v *visitors) plane(bucket int32) *query.Bits {
 	}
 	v.state[bucket] = inPlane
 	return plane
+}
+
+// chargeSets charges the sets that were made.
+func (w *worker) chargeSets() error {
+	made := w.visitors.made
+	w.visitors.made = 0
+	return w.charge(made * query.ChunkSize / 8)
 }
 
 // reach makes room for a bucket.
@@ -153,7 +162,7 @@ func (v *visitors) reset() {
 			*v.planes[n] = query.Bits{}
 		}
 	}
-	v.dirty, v.pairs = v.dirty[:0], nil
+	v.dirty, v.pairs, v.made = v.dirty[:0], nil, 0
 	if n := min(len(v.state), keptPlanes); n < len(v.state) {
 		clear(v.planes[n:])
 		v.planes, v.lone, v.state = v.planes[:n], v.lone[:n], v.state[:n]

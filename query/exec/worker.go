@@ -27,6 +27,8 @@ type worker struct {
 	source  int // its number
 	chunk   int // being looked at
 	present int // profiles in it
+	charged int // bytes until the partial is done
+	lent    int // of them, what evaluators have borrowed
 
 	scanned atomic.Int64
 	blocks  atomic.Int64
@@ -175,6 +177,9 @@ func (w *worker) profiles(ctx context.Context, fn func(all *query.Bits) error) e
 // chunkProfiles is profiles for the chunk being looked at.
 func (w *worker) chunkProfiles(ctx context.Context, fn func(all *query.Bits) error) error {
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := w.chargeLent(); err != nil {
 		return err
 	}
 	w.present = w.src.Profiles(w.chunk, &w.all)
