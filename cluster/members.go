@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/check"
 	"github.com/musterdb/muster/query/exec"
@@ -193,10 +194,20 @@ func (n *Node) memberIDs(set memberSet) []memberID {
 	return ids
 }
 
-// MemberOf tells whether a profile is in a segment.
+// MemberOf tells whether a profile is in a segment: by its membership, or while that is being built by its
+// predicate.
 func (n *Node) MemberOf(ctx context.Context, segment, id string) (bool, error) {
-	if _, ok := n.registry.state.Load().SegmentText(segment); !ok {
+	text, ok := n.registry.state.Load().SegmentText(segment)
+	if !ok {
 		return false, noSegment(segment)
+	}
+	if view, _, ordinal, ok := n.viewOf(id); ok {
+		m, ok := view.Members(segment)
+		in := ok && m.Has(ordinal)
+		view.Release()
+		if ok && m.State != engine.SegmentBuilding && m.State != engine.SegmentFailed && m.Version == text.Version {
+			return in, nil
+		}
 	}
 	if err := n.asker.pool.Enter(ctx); err != nil {
 		return false, err

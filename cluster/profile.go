@@ -29,19 +29,37 @@ func (v *views) find(id string) (shard int, ordinal uint32, ok bool) {
 	return 0, 0, false
 }
 
+// viewOf returns a view of the shard that has the profile which answers to a literal id, and where it is there;
+// ok is false where there is no view to be released.
+func (n *Node) viewOf(id string) (view *engine.View, shard int, ordinal uint32, ok bool) {
+	first := place(id, len(n.shards))
+	for i := -1; i < len(n.shards); i++ {
+		if shard = i; i < 0 {
+			shard = first
+		} else if i == first {
+			continue
+		}
+		view = n.shards[shard].state.Load().View()
+		if ordinal, ok = view.Find(id); ok {
+			return view, shard, ordinal, true
+		}
+		view.Release()
+	}
+	return nil, 0, 0, false
+}
+
 // About finds a profile by a user id or an anonymous id; ErrNoProfile if there is none.
 func (n *Node) About(_ context.Context, id string) (*engine.About, error) {
-	v := n.takeViews()
-	defer v.release()
-	shard, _, ok := v.find(id)
+	view, shard, _, ok := n.viewOf(id)
 	if !ok {
 		return nil, ErrNoProfile
 	}
-	about, ok := v.all[shard].About(id)
+	defer view.Release()
+	about, ok := view.About(id)
 	if !ok {
 		return nil, ErrNoProfile
 	}
-	about.Shard, about.Seq = shard, v.all[shard].Seq()
+	about.Shard, about.Seq = shard, view.Seq()
 	return about, nil
 }
 

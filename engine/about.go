@@ -11,6 +11,8 @@ type About struct {
 	Events       []EventCount // in ascending order of name
 	FirstSeen    int64        // Unix ms over all events; 0 without events
 	LastSeen     int64
+	Segments     []string // it is a member of, in ascending order
+	Building     []string // segments of which that is not known yet
 	Shard        int
 	Seq          uint64
 }

@@ -49,6 +49,7 @@ func (v *View) About(id string) (about *About, ok bool) {
 	slices.SortFunc(about.Events, func(a, b EventCount) int { return cmp.Compare(a.Name, b.Name) })
 	about.FirstSeen, _ = r.columns[columnFirstSeen].raw(ordinal)
 	about.LastSeen, _ = r.columns[columnLastSeen].raw(ordinal)
+	about.Segments, about.Building = v.SegmentsOf(ordinal)
 	return about, true
 }
 

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/musterdb/muster/engine/catalog"
@@ -49,4 +51,32 @@ func TestLiveEnds(t *testing.T) {
 		}
 		x.change(catalog.Change{Kind: catalog.DropSegment, Name: "s"})
 	}
+}
+
+// TestSegmentsOf: memberships are told with the profile, and which of them are not known yet.
+func TestSegmentsOf(t *testing.T) {
+	x := newStory(t, Config{})
+	x.event("ann", "Order Completed", 0)
+	x.event("bob", "Product Added", 0)
+	x.segment("buyers", `did "Order Completed"`)
+	x.segment("all", `everyone`)
+	parts := make([]string, buildBudget+1)
+	for i := range parts {
+		parts[i] = fmt.Sprintf(`did "Order Completed" in last %d days`, i+1)
+	}
+	want := func(id string, segments, building []string) {
+		t.Helper()
+		v := x.s.View()
+		defer v.Release()
+		about, ok := v.About(id)
+		if !ok || !slices.Equal(about.Segments, segments) || !slices.Equal(about.Building, building) {
+			t.Errorf("%s is in %v, while %v are being built; want %v and %v", id, about.Segments, about.Building, segments, building)
+		}
+	}
+	x.segment("any", strings.Join(parts, " or "))
+	want("ann", []string{"all", "buyers"}, []string{"any"})
+	want("bob", []string{"all"}, []string{"any"})
+	x.tick(1)
+	want("ann", []string{"all", "any", "buyers"}, nil)
+	want("bob", []string{"all"}, nil)
 }

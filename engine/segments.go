@@ -170,16 +170,21 @@ func (v *View) Members(name string) (m Segment, ok bool) {
 	return v.root.segmentInfo(slot), true
 }
 
-// SegmentsOf returns the names of the segments a profile is a member of, ascending.
-func (v *View) SegmentsOf(ordinal uint32) []string {
-	var names []string
+// SegmentsOf returns the names of the segments a profile is a member of, and of those that are being built,
+// whose members are not known yet; both ascending.
+func (v *View) SegmentsOf(ordinal uint32) (in, building []string) {
 	for _, x := range v.root.segments {
-		if x.has(ordinal) {
-			names = append(names, x.name)
+		switch {
+		case x == nil:
+		case x.state == SegmentBuilding:
+			building = append(building, x.name)
+		case x.has(ordinal):
+			in = append(in, x.name)
 		}
 	}
-	slices.Sort(names)
-	return names
+	slices.Sort(in)
+	slices.Sort(building)
+	return in, building
 }
 
 // Segment returns the membership of a saved segment as of now, without its members: a view shows

@@ -107,7 +107,7 @@ func (f *fakeNode) About(_ context.Context, id string) (*engine.About, error) {
 		return nil, fakeError{code: "no_profile", text: "no profile has this id"}
 	}
 	return &engine.About{ID: "u1", UserID: "u1", AnonymousIDs: []string{"a/1"}, Attributes: []engine.NamedField{{Name: "plan", Value: tree.Str("pro")}, {Name: "ltv", Value: num("10.50")}, {Name: "tags", Value: tree.ListOf(tree.Str("x"), tree.NumInt(2))}},
-		Events: []engine.EventCount{{Name: "Order Completed", Count: 3, First: at.UnixMilli() - 5, Last: at.UnixMilli()}}, FirstSeen: at.UnixMilli() - 5, LastSeen: at.UnixMilli(), Shard: 3, Seq: 99}, nil
+		Events: []engine.EventCount{{Name: "Order Completed", Count: 3, First: at.UnixMilli() - 5, Last: at.UnixMilli()}}, FirstSeen: at.UnixMilli() - 5, LastSeen: at.UnixMilli(), Segments: []string{"Rich"}, Building: []string{"Old", "VIP"}, Shard: 3, Seq: 99}, nil
 }
 func (f *fakeNode) Timeline(_ context.Context, id, before string, limit int) ([]engine.Received, string, error) {
 	m := engine.Incoming{Kind: engine.Track, MessageID: "m1", UserID: "u1", Event: "E", Time: at.UnixMilli(), ReceivedAt: at.UnixMilli(), Fields: []engine.NamedField{{Name: "a.b", Value: num("1.5")}}, Context: []byte(`{"context":{"ip":"::1"}}`)}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"sync"
+	"slices"
 
 	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/engine"
@@ -39,46 +39,30 @@ func (s *Server) getProfile(w *answer, r *http.Request) error {
 		out.FirstSeen, out.LastSeen = render.Time(about.FirstSeen), render.Time(about.LastSeen)
 	}
 	if r.URL.Query().Get("segments") != "false" {
-		if out.Segments, err = s.segmentsOf(ctx, about.ID); err != nil {
+		if out.Segments, err = s.segmentsOf(ctx, about); err != nil {
 			return err
 		}
 	}
 	return writeJSON(w, http.StatusOK, out)
 }
 
-// segmentAskers bounds how many segments one profile request asks about at once.
-const segmentAskers = 4
-
-// segmentsOf returns the names of the saved segments a profile is in.
-func (s *Server) segmentsOf(ctx context.Context, id string) ([]string, error) {
-	node := s.node()
-	segments, err := node.Segments(ctx)
-	if err != nil {
-		return nil, err
-	}
-	in, failures := make([]bool, len(segments)), make([]error, len(segments))
-	slots := make(chan struct{}, segmentAskers)
-	var wait sync.WaitGroup
-	for i := range segments {
-		slots <- struct{}{}
-		wait.Go(func() {
-			in[i], failures[i] = node.MemberOf(ctx, segments[i].Name, id)
-			<-slots
-		})
-	}
-	wait.Wait()
-	names := []string{}
-	for i, segment := range segments {
-		if failures[i] != nil {
-			if p, _ := asProblem(failures[i]); p.Code == api.CodeNoSegment { // dropped since it was listed
+// segmentsOf returns the names of the saved segments a profile is in. Memberships are read; only segments
+// that are being built are evaluated.
+func (s *Server) segmentsOf(ctx context.Context, about *engine.About) ([]string, error) {
+	names := append([]string{}, about.Segments...)
+	for _, name := range about.Building {
+		in, err := s.node().MemberOf(ctx, name, about.ID)
+		if err != nil {
+			if p, _ := asProblem(err); p.Code == api.CodeNoSegment { // dropped since it was listed
 				continue
 			}
-			return nil, failures[i]
+			return nil, err
 		}
-		if in[i] {
-			names = append(names, segment.Name)
+		if in {
+			names = append(names, name)
 		}
 	}
+	slices.Sort(names)
 	return names, nil
 }
 

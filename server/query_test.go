@@ -202,7 +202,7 @@ func TestMembers(t *testing.T) {
 
 func TestRecords(t *testing.T) {
 	s := newTestServer(t, &fakeNode{segments: []SegmentText{{Name: "VIP"}, {Name: "Old"}}}, nil)
-	const want = `{"id":"u1","user_id":"u1","anonymous_ids":["a/1"],"attributes":{"ltv":10.5,"plan":"pro","tags":["x",2]},"events":[{"name":"Order Completed","count":3,"first":"2026-11-05T11:59:59.995Z","last":"2026-11-05T12:00:00Z"}],"first_seen":"2026-11-05T11:59:59.995Z","last_seen":"2026-11-05T12:00:00Z","segments":["VIP"],"shard":3,"seq":99}` + "\n"
+	const want = `{"id":"u1","user_id":"u1","anonymous_ids":["a/1"],"attributes":{"ltv":10.5,"plan":"pro","tags":["x",2]},"events":[{"name":"Order Completed","count":3,"first":"2026-11-05T11:59:59.995Z","last":"2026-11-05T12:00:00Z"}],"first_seen":"2026-11-05T11:59:59.995Z","last_seen":"2026-11-05T12:00:00Z","segments":["Rich","VIP"],"shard":3,"seq":99}` + "\n"
 	for _, path := range []string{"/v1/profiles/u1", "/v1/profiles/a%2F1"} {
 		if w := ask(s, "GET", path, nil); w.Body.String() != want {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
