@@ -139,8 +139,7 @@ func (f *filler) put(ctx context.Context, user int, r row) bool {
 		f.muster.tell("Muster: %d %% of the rows", 100*f.line/f.rows)
 	}
 	f.id = strconv.AppendInt(append(f.id[:0], "user-"...), int64(user), 10)
-	h := xxh3.Hash(f.id) * 0x9e3779b97f4a7c15
-	i := int(h >> 32 * uint64(len(f.inputs)) >> 32)
+	i := f.muster.place(xxh3.Hash(f.id))
 	if f.pending[i] = append(f.pending[i], r); len(f.pending[i]) < f.muster.config.Batch {
 		return true
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/exec"
+	"github.com/musterdb/muster/query/syntax"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -70,7 +71,7 @@ func NewMuster(c MusterConfig) (*Muster, error) {
 	c.setDefaults()
 	m := &Muster{config: c, pool: exec.NewPool(c.Workers), tell: func(string, ...any) {}}
 	for i := range c.Shards {
-		shard, err := engine.New(engine.Config{Number: i})
+		shard, err := engine.New(engine.Config{Number: i, Parse: parsePred})
 		if err != nil {
 			return nil, err
 		}
@@ -78,6 +79,8 @@ func NewMuster(c MusterConfig) (*Muster, error) {
 	}
 	return m, nil
 }
+
+func parsePred(text string) (tree.Pred, error) { return syntax.ParsePred(text, syntax.Limits{}) }
 
 // Name implements Subject.
 func (m *Muster) Name() string { return "Muster" }

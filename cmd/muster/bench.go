@@ -19,6 +19,7 @@ type benchCommand struct {
 	Snapshots benchSnapshots `cmd:"" help:"Send live events while a node of its own takes snapshots."`
 	Stored    benchStored    `cmd:"" help:"Import a generated shop into a node of its own: import, memory, HTTP, restarts."`
 
+	Profile    benchProfile    `cmd:"" help:"Ask about single profiles in this process: their segments, and why."`
 	Concurrent benchConcurrent `cmd:"" help:"Ask a node of its own with a generated shop: alone, with many askers, beside ingest."`
 	Live       benchLive       `cmd:"" help:"Live segments: latency, cost, lapses, stalled readers."`
 }

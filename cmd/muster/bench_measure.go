@@ -43,6 +43,25 @@ func (c *benchQueries) Run(ctx context.Context, a *app) error {
 	})
 }
 
+type benchProfile struct {
+	measureFlags
+	sizeFlags
+	Segments []int `help:"Numbers of saved segments, ascending." default:"100,1000"`
+	Asked    int   `help:"Answers of each kind." default:"20_000"`
+}
+
+// Run measures answers about single profiles.
+func (c *benchProfile) Run(ctx context.Context, a *app) error {
+	size, err := bench.SizeByName(c.Size)
+	if err != nil {
+		return usageError{err}
+	}
+	return bench.RunFigures(ctx, bench.FiguresConfig{Name: "profile-" + size.Name, Results: c.Results, Out: a.stdout, Flags: []string{"--size", size.Name},
+		Measure: func(ctx context.Context, log func(string, ...any)) ([]bench.Figure, error) {
+			return bench.MeasureProfile(ctx, bench.ProfileConfig{Size: size, Seed: c.Seed, Segments: c.Segments, Asked: c.Asked, Log: log})
+		}})
+}
+
 // nodeBenchFlags are for commands that start a node of their own.
 type nodeBenchFlags struct {
 	measureFlags
