@@ -80,3 +80,12 @@ func TestSegmentsOf(t *testing.T) {
 	want("ann", []string{"all", "any", "buyers"}, nil)
 	want("bob", []string{"all"}, nil)
 }
+
+// TestEventOfNoStepComes: an event that is stamped ahead, and that only first_seen and last_seen ask for, comes
+// to be. A panic here would come back with each start.
+func TestEventOfNoStepComes(t *testing.T) {
+	x := newStory(t, Config{})
+	x.segment("seen", `last_seen is set`)
+	x.want(x.event("ann", "Order Completed", hour), "")
+	x.want(x.tick(hour), "seen +ann time 3600000")
+}

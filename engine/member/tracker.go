@@ -317,8 +317,9 @@ func (t *Tracker) lookAt(ordinal uint32, touches []touch) {
 				evaluate(c)
 			}
 		case touchEvent:
-			if l := t.byEvent[x.id]; l != nil {
-				evaluate(l.conditions...)
+			// What was queued for anyEvent may be of a name that nothing else asks.
+			if int(x.id) < len(t.byEvent) && t.byEvent[x.id] != nil {
+				evaluate(t.byEvent[x.id].conditions...)
 			}
 		case touchAnyEvent:
 			evaluate(t.anyEvent...)
