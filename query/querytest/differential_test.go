@@ -56,6 +56,9 @@ func drawCase(seed uint64) *testCase {
 	for range perHistory {
 		c.preds = append(c.preds, c.gen.Pred(rng.IntN(3)))
 	}
+	if seed%3 == 0 {
+		c.gen.Stretch()
+	}
 	c.schema = NewSchema(c.gen.History)
 	c.sources = NewSources(c.gen.History, c.schema, 1+rng.IntN(3), rng)
 	oracle, err := NewOracle(c.gen.History, c.gen.Now, c.gen.Zone)

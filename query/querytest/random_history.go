@@ -111,6 +111,17 @@ func (g *Gen) drawInstants() {
 	g.instants = append(g.instants, g.Now+1, g.Now+3_600_000, g.Now-400*86_400_000)
 }
 
+// Stretch moves some events to the ends of time.
+func (g *Gen) Stretch() {
+	for i := range g.History.Profiles {
+		for k := range g.History.Profiles[i].Events {
+			if g.rng.IntN(6) == 0 {
+				g.History.Profiles[i].Events[k].Time = pick(g, int64(-1<<53), 1<<53, -62_135_596_800_000, 253_402_300_799_999, 0, -1)
+			}
+		}
+	}
+}
+
 // instant draws one of them, just before, at or just after it.
 func (g *Gen) instant() int64 {
 	return g.instants[g.rng.IntN(len(g.instants))] + int64(g.rng.IntN(3)-1)
