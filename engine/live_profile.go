@@ -39,16 +39,7 @@ func (p *profileSource) Profiles(_ int, out *query.Bits) int {
 // Attribute implements query.Source: of the pages only that of the profile is filled, until the next
 // call.
 func (p *profileSource) Attribute(id uint32, _ int) []query.Vec {
-	i := columnsOfEveryShard + int(id) - int(query.FirstAttribute)
-	switch {
-	case id == query.AttrFirstSeen:
-		i = columnFirstSeen
-	case id == query.AttrLastSeen:
-		i = columnLastSeen
-	case id < query.FirstAttribute || i >= len(p.root.columns):
-		return nil
-	}
-	c := p.root.columns[i]
+	c := p.root.attribute(id)
 	page, _ := c.at(p.ordinal)
 	if page == nil {
 		return nil

@@ -108,26 +108,27 @@ func (v *View) Profiles(chunk int, out *query.Bits) int {
 
 // Attribute implements query.Source.
 func (v *View) Attribute(id uint32, chunk int) []query.Vec {
+	return v.root.attribute(id).vecs(chunk)
+}
+
+// attribute returns the column of an attribute, nil where there is none.
+func (r *root) attribute(id uint32) *column {
 	i := columnsOfEveryShard + int(id) - int(query.FirstAttribute)
 	switch {
 	case id == query.AttrFirstSeen:
 		i = columnFirstSeen
 	case id == query.AttrLastSeen:
 		i = columnLastSeen
-	case id < query.FirstAttribute || i >= len(v.root.columns):
+	case id < query.FirstAttribute || i >= len(r.columns):
 		return nil
 	}
-	return v.root.columns[i].vecs(chunk)
+	return r.columns[i]
 }
 
 // ValueSets implements query.Source.
 func (v *View) ValueSets(id uint32, chunk int) query.ValueSets {
-	i := columnsOfEveryShard + int(id) - int(query.FirstAttribute)
-	if id < query.FirstAttribute || i >= len(v.root.columns) {
-		return nil
-	}
-	c := v.root.columns[i]
-	if chunk >= len(c.chunks) || c.chunks[chunk] == nil || c.chunks[chunk].sets == nil {
+	c := v.root.attribute(id)
+	if c == nil || chunk >= len(c.chunks) || c.chunks[chunk] == nil || c.chunks[chunk].sets == nil {
 		return nil
 	}
 	return c.chunks[chunk].sets

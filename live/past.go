@@ -66,28 +66,39 @@ type undo struct {
 }
 
 func (u *undo) block(data []byte) error {
-	code := -1
-	sc := scanner{data: data}
-	for {
-		h, ok, err := sc.next()
-		if err != nil || !ok {
-			return err
-		}
-		if h.name == u.segment && h.name != "" {
-			code = h.code
-		}
-		if h.code != code || h.at <= u.at || !(Position{h.seq, h.n}).less(u.before) {
-			continue
+	return piecesOf(data, u.segment, func(h *head) error {
+		if h.at <= u.at || !(Position{h.seq, h.n}).less(u.before) {
+			return nil
 		}
 		if h.cause == segmentBegins || h.cause == segmentEnds {
 			if h.cause == segmentBegins && !u.marked {
 				return &UnknownError{Since: h.at, Made: true}
 			}
 			u.marked = true
+			return nil
+		}
+		return h.each(func(enter bool, number int) { u.undo(enter, h.group.ordinal(number)) })
+	})
+}
+
+// piecesOf calls fn with the pieces of a segment in a block, each good until fn returns.
+func piecesOf(data []byte, segment string, fn func(h *head) error) error {
+	var h head
+	code := -1
+	sc := scanner{data: data}
+	for {
+		var ok bool
+		var err error
+		if h, ok, err = sc.next(); err != nil || !ok {
+			return err
+		}
+		if h.name == segment && h.name != "" {
+			code = h.code
+		}
+		if h.code != code {
 			continue
 		}
-		err = h.each(func(enter bool, number int) { u.undo(enter, h.group.ordinal(number)) })
-		if err != nil {
+		if err := fn(&h); err != nil {
 			return err
 		}
 	}
@@ -132,23 +143,12 @@ type left struct {
 }
 
 func (x *left) block(data []byte) error {
-	code := -1
-	sc := scanner{data: data}
-	for {
-		h, ok, err := sc.next()
-		if err != nil || !ok {
-			return err
+	return piecesOf(data, x.segment, func(h *head) error {
+		if h.at <= x.at || h.exits == 0 || !(Position{h.seq, h.n}).less(x.before) {
+			return nil
 		}
-		if h.name == x.segment && h.name != "" {
-			code = h.code
-		}
-		if h.code != code || h.at <= x.at || h.exits == 0 || !(Position{h.seq, h.n}).less(x.before) {
-			continue
-		}
-		if err := x.piece(&h); err != nil {
-			return err
-		}
-	}
+		return x.piece(h)
+	})
 }
 
 func (x *left) piece(h *head) error {

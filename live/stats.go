@@ -125,19 +125,11 @@ func (s *shardLog) since() int64 {
 // before since are passed over where that is known.
 func (s *shardLog) eachPiece(ctx context.Context, segment string, since int64, from, before Position, fn func(h *head)) error {
 	return s.eachBlock(ctx, since, from, before, func(data []byte) error {
-		code := -1
-		sc := scanner{data: data}
-		for {
-			h, ok, err := sc.next()
-			if err != nil || !ok {
-				return err
+		return piecesOf(data, segment, func(h *head) error {
+			if at := (Position{h.seq, h.n}); !at.less(from) && at.less(before) {
+				fn(h)
 			}
-			if h.name == segment && h.name != "" {
-				code = h.code
-			}
-			if at := (Position{h.seq, h.n}); h.code == code && !at.less(from) && at.less(before) {
-				fn(&h)
-			}
-		}
+			return nil
+		})
 	})
 }

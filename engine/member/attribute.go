@@ -75,18 +75,7 @@ func plainCompare(o tree.Op, v tree.Value, x tree.Expr) bool {
 	if v.Missing() || v.Type != w.Type {
 		return false
 	}
-	c := v.Compare(w)
-	switch o {
-	case tree.Eq:
-		return c == 0
-	case tree.Lt:
-		return c < 0
-	case tree.Le:
-		return c <= 0
-	case tree.Gt:
-		return c > 0
-	}
-	return c >= 0
+	return o.Holds(v.Compare(w))
 }
 
 // texts returns the strings one of which a plain predicate asks for, nil where it asks otherwise.

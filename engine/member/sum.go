@@ -229,17 +229,4 @@ func floorAt(n tree.Number, scale int8) (coef int64, exact bool) {
 }
 
 // holdsSum compares a sum that is kept apart.
-func (l *leaf) holdsSum(s tree.Sum) bool {
-	c := s.Number().Compare(l.literal)
-	switch l.op {
-	case tree.Eq:
-		return c == 0
-	case tree.Lt:
-		return c < 0
-	case tree.Le:
-		return c <= 0
-	case tree.Gt:
-		return c > 0
-	}
-	return c >= 0
-}
+func (l *leaf) holdsSum(s tree.Sum) bool { return l.op.Holds(s.Number().Compare(l.literal)) }

@@ -176,7 +176,7 @@ func (c *comparisonRunner) eval(s *scope, cand []uint64, _ int, out []uint64) in
 		out[w] = cand[w] & c.left.Has[w] & c.right.Has[w]
 	}
 	eachBit(out, func(i int) {
-		if !ordered(c.op, c.left.compare(&c.right, i)) {
+		if !c.op.Holds(c.left.compare(&c.right, i)) {
 			out[i>>6] &^= 1 << (i & 63)
 		}
 	})

@@ -200,22 +200,10 @@ func (a *arithLoader) load(s *scope, cand []uint64, out *Vector) {
 		out.Has[w] &= a.rest.Has[w]
 	}
 	eachBit(out.Has, func(i int) {
-		n, ok := calculate(a.op, out.Nums[i], a.rest.Nums[i])
+		n, ok := a.op.Of(out.Nums[i], a.rest.Nums[i])
 		out.Nums[i] = n
 		if !ok {
 			out.Has[i>>6] &^= 1 << (i & 63)
 		}
 	})
-}
-
-func calculate(op tree.Op, l, r tree.Number) (tree.Number, bool) {
-	switch op {
-	case tree.AddOp:
-		return l.Add(r)
-	case tree.SubOp:
-		return l.Sub(r)
-	case tree.MulOp:
-		return l.Mul(r)
-	}
-	return l.Div(r)
 }

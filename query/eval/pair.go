@@ -90,7 +90,7 @@ func (c *pairs) compare(p *tree.Compare) (pairPred, error) {
 	r, _, err := c.expr(p.R)
 	return func(x *pair) bool {
 		a, b := l(x), r(x)
-		return !a.Missing() && a.Type == b.Type && ordered(p.Op, a.Compare(b))
+		return !a.Missing() && a.Type == b.Type && p.Op.Holds(a.Compare(b))
 	}, err
 }
 
@@ -124,7 +124,7 @@ func (c *pairs) expr(x tree.Expr) (pairExpr, tree.Type, error) {
 			if a.Type != tree.NumberType || b.Type != tree.NumberType {
 				return tree.Value{}
 			}
-			n, ok := calculate(x.Op, a.Number(), b.Number())
+			n, ok := x.Op.Of(a.Number(), b.Number())
 			if !ok {
 				return tree.Value{}
 			}

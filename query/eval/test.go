@@ -125,7 +125,7 @@ func compareTest(typ tree.Type, op tree.Op, lit literal) *test {
 		fallthrough
 	default:
 		want := lit.value
-		t.holds = func(v tree.Value) bool { return ordered(op, v.Compare(want)) }
+		t.holds = func(v tree.Value) bool { return op.Holds(v.Compare(want)) }
 	}
 	return t
 }
@@ -153,23 +153,6 @@ func before(first int64) span {
 		return span{1, 0}
 	}
 	return span{math.MinInt64, first - 1}
-}
-
-// ordered tells whether a comparison result satisfies an operator.
-func ordered(op tree.Op, c int) bool {
-	switch op {
-	case tree.Eq:
-		return c == 0
-	case tree.Ne:
-		return c != 0
-	case tree.Lt:
-		return c < 0
-	case tree.Le:
-		return c <= 0
-	case tree.Gt:
-		return c > 0
-	}
-	return c >= 0
 }
 
 // inTest returns the test `x in (…)`.

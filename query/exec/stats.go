@@ -188,23 +188,11 @@ func combine(x tree.Expr, results map[*tree.Measure]tree.Value) tree.Value {
 		if l.Type != tree.NumberType || r.Type != tree.NumberType {
 			return tree.Value{}
 		}
-		if n, ok := arith(x.Op, l.Number(), r.Number()); ok {
+		if n, ok := x.Op.Of(l.Number(), r.Number()); ok {
 			return tree.Num(n)
 		}
 	}
 	return tree.Value{}
-}
-
-func arith(op tree.Op, l, r tree.Number) (tree.Number, bool) {
-	switch op {
-	case tree.AddOp:
-		return l.Add(r)
-	case tree.SubOp:
-		return l.Sub(r)
-	case tree.MulOp:
-		return l.Mul(r)
-	}
-	return l.Div(r)
 }
 
 // share returns part ÷ whole as a number, missing when whole is 0.

@@ -31,20 +31,7 @@ func arith(op tree.Op, l, r tree.Value) tree.Value {
 	if l.Type != tree.NumberType || r.Type != tree.NumberType {
 		return tree.Value{}
 	}
-	var (
-		n  tree.Number
-		ok bool
-	)
-	switch op {
-	case tree.AddOp:
-		n, ok = l.Number().Add(r.Number())
-	case tree.SubOp:
-		n, ok = l.Number().Sub(r.Number())
-	case tree.MulOp:
-		n, ok = l.Number().Mul(r.Number())
-	case tree.DivOp:
-		n, ok = l.Number().Div(r.Number())
-	}
+	n, ok := op.Of(l.Number(), r.Number())
 	if !ok {
 		return tree.Value{}
 	}

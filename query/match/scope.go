@@ -164,20 +164,7 @@ func compareValues(op tree.Op, a, b tree.Value) bool {
 	if a.Missing() || b.Missing() || a.Type != b.Type {
 		return op == tree.Ne
 	}
-	c := a.Compare(b)
-	switch op {
-	case tree.Eq:
-		return c == 0
-	case tree.Ne:
-		return c != 0
-	case tree.Lt:
-		return c < 0
-	case tree.Le:
-		return c <= 0
-	case tree.Gt:
-		return c > 0
-	}
-	return c >= 0
+	return op.Holds(a.Compare(b))
 }
 
 func (s *scope) in(p *tree.In) Verdict {

@@ -50,6 +50,40 @@ var opText = [...]string{"=", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/"}
 // String returns the operator as written.
 func (o Op) String() string { return opText[o] }
 
+// Holds tells whether two values of which the first compares as c (-1, 0 or +1) with the second satisfy o.
+//
+// REQUIRES: o is one of Eq to Ge.
+func (o Op) Holds(c int) bool {
+	switch o {
+	case Eq:
+		return c == 0
+	case Ne:
+		return c != 0
+	case Lt:
+		return c < 0
+	case Le:
+		return c <= 0
+	case Gt:
+		return c > 0
+	}
+	return c >= 0
+}
+
+// Of computes l o r; ok is false where that is no number.
+//
+// REQUIRES: o is one of AddOp to DivOp.
+func (o Op) Of(l, r Number) (n Number, ok bool) {
+	switch o {
+	case AddOp:
+		return l.Add(r)
+	case SubOp:
+		return l.Sub(r)
+	case MulOp:
+		return l.Mul(r)
+	}
+	return l.Div(r)
+}
+
 // Compare is `L op R`; either side may be any Expr. A date literal compared with a time is the whole
 // day: see Literal.
 type Compare struct {
