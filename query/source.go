@@ -195,6 +195,20 @@ func (v *Vec) Raw(i int) (raw int64, ok bool) {
 	return 0, false
 }
 
+// Bounds returns bounds of the raw integers of all rows that have a value, which need not be reached; ok is
+// false where they are not known, or rows have scales of their own.
+func (v *Vec) Bounds() (lo, hi int64, ok bool) {
+	switch {
+	case v.Scales != nil:
+		return 0, 0, false
+	case v.Const:
+		return v.Base, v.Base, true
+	case v.Bounded:
+		return v.Lo, v.Hi, true
+	}
+	return 0, 0, v.U8 == nil && v.U16 == nil && v.U32 == nil && v.I64 == nil
+}
+
 // Value returns the value of row i, the missing one where there is none.
 func (v *Vec) Value(i int) tree.Value {
 	raw, ok := v.Raw(i)

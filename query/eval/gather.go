@@ -103,7 +103,7 @@ func (g *gathered) commonForm(blocks []*query.Block, c *column) bool {
 		if v == nil || v.Type != c.t {
 			continue
 		}
-		lo, hi, ok := rawBounds(v)
+		lo, hi, ok := v.Bounds()
 		most := mostGathered / tree.Pow10(g.col.Scale-v.Scale)
 		if !ok || lo < -most || hi > most {
 			return false

@@ -77,7 +77,7 @@ func (x *matching) prepare(scans []*scan, chunk int, span uint64) bool {
 		lo, hi := int64(math.MaxInt64), int64(math.MinInt64)
 		for _, b := range blocks[0] {
 			if v := b.Col(x.columns[0].id); v != nil && v.Type == tree.NumberType {
-				from, to, _ := rawBounds(v)
+				from, to, _ := v.Bounds()
 				unit := tree.Pow10(first.Scale - v.Scale)
 				lo, hi = min(lo, from*unit), max(hi, to*unit)
 			}

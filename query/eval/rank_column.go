@@ -71,7 +71,7 @@ func (k *rankColumn) attribute(c *columnLoader, chunk int, cand []uint64) *query
 		if v.Rows == 0 || v.Type != c.t || !anyBit(part) {
 			continue
 		}
-		lo, hi, ok := rawBounds(v)
+		lo, hi, ok := v.Bounds()
 		factor := tree.Pow10(scale - v.Scale)
 		if most := mostGathered / factor; factor > 1 && (!ok || lo < -most || hi > most) {
 			return nil

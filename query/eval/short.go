@@ -101,7 +101,7 @@ func (m *measureLoader) addShort(b *query.Block, rows []uint64) {
 	if s.scale < 0 {
 		s.scale = v.Scale
 	}
-	lo, hi, ok := rawBounds(v)
+	lo, hi, ok := v.Bounds()
 	if !ok || v.Type != tree.NumberType || v.Scales != nil || v.Scale != s.scale || v.Scale < 0 || v.Scale > 9 || lo < 0 || hi > math.MaxUint32 {
 		s.failed = true
 		return

@@ -43,7 +43,7 @@ func (m *measureLoader) coefScale(chunk int) (scale int8, ok bool) {
 		if v == nil {
 			continue
 		}
-		lo, hi, ok := rawBounds(v)
+		lo, hi, ok := v.Bounds()
 		if !ok || lo < -mostCoef || hi > mostCoef {
 			return 0, false
 		}
@@ -54,17 +54,6 @@ func (m *measureLoader) coefScale(chunk int) (scale int8, ok bool) {
 		}
 	}
 	return scale, true
-}
-
-// rawBounds returns bounds of the integers of a column.
-func rawBounds(v *query.Vec) (lo, hi int64, ok bool) {
-	switch {
-	case v.Const:
-		return v.Base, v.Base, true
-	case v.Bounded:
-		return v.Lo, v.Hi, true
-	}
-	return 0, 0, v.U8 == nil && v.U16 == nil && v.U32 == nil && v.I64 == nil
 }
 
 // addCoefs computes the sums of a chunk at a scale coefScale gave, and with counted the numbers of

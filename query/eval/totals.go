@@ -48,7 +48,7 @@ func addRest(sums *[query.ChunkSize]uint32, scale int8, b *query.Block, v *query
 	if v == nil {
 		return 0, true
 	}
-	lo, hi, bounded := rawBounds(v)
+	lo, hi, bounded := v.Bounds()
 	if !bounded || v.Type != tree.NumberType || v.Scales != nil || v.Scale < 0 || v.Scale > scale || lo < 0 || hi > math.MaxUint32 {
 		return 0, false
 	}

@@ -139,7 +139,7 @@ func (d *dimension) numberSlots(w *worker, before slotDim) (next slotDim, ok boo
 		if v.Rows == 0 {
 			continue
 		}
-		from, to, ok := rawBounds(v)
+		from, to, ok := v.Bounds()
 		if !ok || v.Type != tree.NumberType || lo <= hi && v.Scale != next.scale {
 			return next, false
 		}

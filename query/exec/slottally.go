@@ -129,7 +129,7 @@ func (s *slotTally) prepare(size int) (more int) {
 // take it as well.
 func (w *worker) fits(t *meter, r *slotRows, err *error) bool {
 	v, s := r.v, &t.tally
-	lo, hi, ok := rawBounds(v)
+	lo, hi, ok := v.Bounds()
 	if !ok || lo < -mostCoef || hi > mostCoef {
 		return false
 	}
@@ -157,19 +157,6 @@ func (w *worker) fits(t *meter, r *slotRows, err *error) bool {
 	s.scale, s.dirty = v.Scale, true
 	s.room -= most
 	return *err == nil
-}
-
-// rawBounds returns bounds of the integers of a column.
-func rawBounds(v *query.Vec) (lo, hi int64, ok bool) {
-	switch {
-	case v.Scales != nil:
-		return 0, 0, false
-	case v.Const:
-		return v.Base, v.Base, true
-	case v.Bounded:
-		return v.Lo, v.Hi, true
-	}
-	return 0, 0, false
 }
 
 // addSlowly gives the values of rows to the cells of their groups.
