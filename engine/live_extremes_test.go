@@ -23,9 +23,12 @@ func TestLiveExtremes(t *testing.T) {
 	for i := range *extremes {
 		seed := *firstSeed + uint64(i)
 		x := newExtreme(t, seed)
-		for range 60 {
+		for i := range 60 {
 			x.step()
 			x.compare()
+			if i%15 == 14 {
+				x.restart()
+			}
 		}
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
@@ -130,6 +133,25 @@ func (x *extreme) step() {
 		x.apply(EncodeTick(x.now))
 	}
 	x.s.Maintain(1 << 20)
+}
+
+// restart goes on with what is restored from a snapshot, as a node does that is started again.
+func (x *extreme) restart() {
+	x.t.Helper()
+	v := x.s.View()
+	defer v.Release()
+	var pages memoryPages
+	if err := v.WriteSnapshot(&pages); err != nil {
+		x.t.Fatal(err)
+	}
+	restored, err := Restore(x.s.config, &pages)
+	if err != nil {
+		x.t.Fatalf("%v\n%v", err, x.texts)
+	}
+	if restored.Hash() != x.s.Hash() {
+		x.t.Fatal("what is restored has another hash")
+	}
+	x.s = restored
 }
 
 // compare holds memberships against the same predicates as questions.
