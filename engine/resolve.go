@@ -30,8 +30,18 @@ type Resolver struct {
 	slab []Field // messages' fields are cut from it
 }
 
-// slabFields is how many fields are made at once.
-const slabFields = 1024
+// The least number of fields that are made at once, and the largest unless a message alone has more.
+const (
+	slabFields = 1024
+	slabMost   = 16 << 10
+)
+
+// Reuse gives the memory of all messages resolved so far to the next ones. REQUIRES: nobody looks at their
+// fields any more.
+func (r *Resolver) Reuse() {
+	clear(r.slab) // values keep what they were cut from
+	r.slab = r.slab[:0]
+}
 
 // Resolve resolves one message with a Resolver of its own.
 func Resolve(c *catalog.State, in *Incoming) (msg Message, missing []catalog.Name, err error) {
@@ -60,14 +70,14 @@ func (r *Resolver) Resolve(c *catalog.State, in *Incoming, msg *Message) (missin
 		missing = resolveAttributes(c, in, msg)
 	}
 	r.slab = r.slab[:len(r.slab)+len(msg.Fields)]
-	msg.Fields = sortFields(slices.Clip(msg.Fields))
+	msg.Fields = sortOwnFields(slices.Clip(msg.Fields))
 	return missing, nil
 }
 
 // room returns an empty slice behind the slab's used part with room for n fields.
 func (r *Resolver) room(n int) []Field {
 	if cap(r.slab)-len(r.slab) < n {
-		r.slab = make([]Field, 0, max(slabFields, n))
+		r.slab = make([]Field, 0, max(slabFields, min(2*cap(r.slab), slabMost), n))
 	}
 	return r.slab[len(r.slab) : len(r.slab) : len(r.slab)+n]
 }
@@ -207,14 +217,27 @@ func ParseTime(s string) (ms int64, ok bool) {
 
 // sortFields orders fields by id; of several with one id the last stands.
 func sortFields(fields []Field) []Field {
-	ascending := true
-	for i := 1; i < len(fields); i++ {
-		ascending = ascending && fields[i-1].ID < fields[i].ID
-	}
-	if ascending {
+	if ascending(fields) {
 		return fields
 	}
-	fields = slices.Clone(fields)
+	return sortOwnFields(slices.Clone(fields))
+}
+
+// ascending tells whether fields are in order, each id once.
+func ascending(fields []Field) bool {
+	for i := 1; i < len(fields); i++ {
+		if fields[i-1].ID >= fields[i].ID {
+			return false
+		}
+	}
+	return true
+}
+
+// sortOwnFields is sortFields of fields that nobody else has: it orders them where they are.
+func sortOwnFields(fields []Field) []Field {
+	if ascending(fields) {
+		return fields
+	}
 	slices.SortStableFunc(fields, func(a, b Field) int { return int(int64(a.ID) - int64(b.ID)) })
 	kept := fields[:0]
 	for i, f := range fields {
