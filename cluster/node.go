@@ -33,6 +33,7 @@ type Node struct {
 	changes  Changes // may be nil
 	asker    *asker
 	counters counters
+	routings sync.Pool // of *routing
 
 	incarnations []uint64 // of the shards' logs
 

@@ -45,7 +45,7 @@ func (n *Node) Begin(ctx context.Context, msgs []engine.Incoming) (finish func()
 		n.counters.refusedRequests.Add(1)
 		return nil, err
 	}
-	r := &routing{node: n}
+	r := n.newRouting()
 	if err := r.resolve(ctx, msgs); err != nil {
 		return nil, err
 	}
@@ -58,8 +58,33 @@ func (n *Node) Begin(ctx context.Context, msgs []engine.Incoming) (finish func()
 			return nil, err
 		}
 		n.counters.count(r.outcomes)
-		return r.inOrder(), nil
+		outcomes := r.inOrder()
+		n.reuse(r)
+		return outcomes, nil
 	}, nil
+}
+
+// reusedMessages is how many messages the memory kept for later requests holds at most.
+const reusedMessages = 8 << 10
+
+// newRouting returns a routing, with the memory of an earlier request if there is some.
+func (n *Node) newRouting() *routing {
+	r, _ := n.routings.Get().(*routing)
+	if r == nil {
+		r = &routing{node: n}
+	}
+	return r
+}
+
+// reuse keeps the memory of a request that came to its end.
+func (n *Node) reuse(r *routing) {
+	if cap(r.msgs) > reusedMessages {
+		return
+	}
+	r.resolver.Reuse()
+	clear(r.msgs) // they keep the bodies they came in
+	clear(r.outcomes)
+	n.routings.Put(r)
 }
 
 // routing is one request on its way to the shards. Its messages lie together by shard, each shard's
@@ -71,6 +96,7 @@ type routing struct {
 	order    []int32          // which message of the request each of msgs is
 	outcomes []engine.Outcome // of msgs; Status 0: still to be sent
 	homes    []int32          // the shard each of msgs goes to next
+	places   []int32          // the shard of each message of the request
 	need     uint64
 }
 
@@ -85,10 +111,10 @@ func (r *routing) inOrder() []engine.Outcome {
 
 // arrange decides where each message goes and where in msgs it will be.
 func (r *routing) arrange(msgs []engine.Incoming) {
-	r.msgs, r.outcomes = make([]engine.Message, len(msgs)), make([]engine.Outcome, len(msgs))
-	r.order, r.homes = make([]int32, len(msgs)), make([]int32, len(msgs))
+	r.msgs, r.outcomes = resized(r.msgs, len(msgs)), resized(r.outcomes, len(msgs))
+	r.order, r.homes, r.places = resized(r.order, len(msgs)), resized(r.homes, len(msgs)), resized(r.places, len(msgs))
 	next := make([]int32, len(r.node.shards)+1)
-	places := make([]int32, len(msgs))
+	places := r.places
 	for i := range msgs {
 		home := place(literalID(msgs[i].UserID, msgs[i].AnonymousID), len(r.node.shards))
 		places[i] = int32(home)
@@ -102,6 +128,14 @@ func (r *routing) arrange(msgs []engine.Incoming) {
 		next[home]++
 		r.order[k], r.homes[k] = int32(i), home
 	}
+}
+
+// resized returns a slice of n elements, s itself where it has room. What is in it is from before.
+func resized[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
 }
 
 // resolve gives names their ids, defining those the catalog lacks. Messages it cannot take are

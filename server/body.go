@@ -126,10 +126,11 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, limit int64) (
 	if r.ContentLength > limit {
 		return nil, nil, &http.MaxBytesError{Limit: limit}
 	}
-	held := max(4096, min(r.ContentLength+1, limit))
-	if !s.inFlight.take(held) {
+	body, ok := s.roomFor(max(4096, min(r.ContentLength+1, limit)))
+	if !ok {
 		return nil, nil, s.bodiesFull()
 	}
+	held := int64(cap(body))
 	release = func() { s.inFlight.give(held) }
 	stream, closeBody, err := s.open(w, r, false)
 	if err != nil {
@@ -137,7 +138,6 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, limit int64) (
 		return nil, nil, err
 	}
 	defer closeBody()
-	body = make([]byte, 0, held)
 	for {
 		n, err := stream.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]

@@ -43,10 +43,10 @@ func (s *Server) events(w *answer, r *http.Request) error {
 	}
 	defer closeBody()
 	in := s.newIntake(r.URL.Path, decode.Envelope{Import: true, Source: source})
-	defer in.close()
 	p := &pump{in: in, lines: newLines(body, s.cfg.MaxLine), chunks: make(chan *chunk), done: make(chan struct{})}
 	go p.run(r.Context())
 	lines, err := p.deliver(r.Context())
+	in.close()
 	if err == nil {
 		return writeJSON(w, http.StatusOK, in.result)
 	}
@@ -220,7 +220,6 @@ func (s *Server) cloudEvents(w *answer, r *http.Request) error {
 	}
 	defer release()
 	in := s.newIntake(r.URL.Path, decode.Envelope{Kind: engine.Track})
-	defer in.close()
 	if r.Header.Get("Ce-Specversion") != "" {
 		body = decode.StructuredCloudEvent(r.Header, body)
 	}
@@ -236,7 +235,9 @@ func (s *Server) cloudEvents(w *answer, r *http.Request) error {
 	for i, span := range split.Items {
 		in.add(p, uint64(i+1), body[span.Start:span.End], in.decoder.CloudEvent)
 	}
-	if err := in.send(r.Context(), p); err != nil {
+	err = in.send(r.Context(), p)
+	in.close()
+	if err != nil {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, in.result)

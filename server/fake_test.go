@@ -78,9 +78,29 @@ func (f *fakeNode) keep(msgs []engine.Incoming) []engine.Outcome {
 			continue
 		}
 		f.mu.seen[key] = true
-		f.mu.got = append(f.mu.got, m)
+		f.mu.got = append(f.mu.got, copied(m))
 	}
 	return out
+}
+
+// copied returns a message that shares no memory with m: that is somebody else's after the request.
+func copied(m engine.Incoming) engine.Incoming {
+	for _, s := range []*string{&m.MessageID, &m.Source, &m.UserID, &m.AnonymousID, &m.PreviousID, &m.GroupID, &m.Event} {
+		*s = strings.Clone(*s)
+	}
+	m.Context, m.Fields = bytes.Clone(m.Context), slices.Clone(m.Fields)
+	for i := range m.Fields {
+		m.Fields[i].Name, m.Fields[i].Value = strings.Clone(m.Fields[i].Name), copiedValue(m.Fields[i].Value)
+	}
+	return m
+}
+
+func copiedValue(v tree.Value) tree.Value {
+	v.Str, v.List = strings.Clone(v.Str), slices.Clone(v.List)
+	for i := range v.List {
+		v.List[i] = copiedValue(v.List[i])
+	}
+	return v
 }
 
 func (f *fakeNode) got() []engine.Incoming {

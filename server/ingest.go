@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/engine"
@@ -21,12 +22,13 @@ func (s *Server) ingest(kind engine.Kind) handler {
 		}
 		defer release()
 		in := s.newIntake(r.URL.Path, decode.Envelope{Kind: kind})
-		defer in.close()
-		parcel, err := in.decodeBody(body)
-		if err != nil {
-			return err
+		p := s.newParcel()
+		if err = in.decodeBody(p, body); err == nil {
+			err = in.send(r.Context(), p)
 		}
-		if err := in.send(r.Context(), parcel); err != nil {
+		in.close()
+		s.reuse(p, body)
+		if err != nil {
 			return err
 		}
 		return writeJSON(w, http.StatusOK, api.Success{Success: true, Rejected: in.result.Rejected})
@@ -34,31 +36,31 @@ func (s *Server) ingest(kind engine.Kind) handler {
 }
 
 // decodeBody makes the messages of a body, when it is its turn.
-func (in *intake) decodeBody(body []byte) (*parcel, error) {
+func (in *intake) decodeBody(p *parcel, body []byte) error {
 	in.s.turns.take()
 	defer in.s.turns.give()
 	split, err := in.decoder.Split(body)
 	if err != nil {
 		in.rejectBody(body, err)
-		return nil, err
+		return err
 	}
 	if most := in.s.cfg.MaxItems; len(split.Items) > most {
-		return nil, problem(api.CodeTooLarge, fmt.Sprintf("the batch has %d messages: at most %d", len(split.Items), most))
+		return problem(api.CodeTooLarge, fmt.Sprintf("the batch has %d messages: at most %d", len(split.Items), most))
 	}
 	if split.Batch { // else all of this is the message's own
 		in.env.Kind, in.env.SentAt, in.env.Context = 0, split.SentAt, split.Context
 	}
-	p := &parcel{messages: make([]engine.Incoming, 0, len(split.Items)), origins: make([]origin, 0, len(split.Items))}
+	p.messages, p.origins = slices.Grow(p.messages, len(split.Items)), slices.Grow(p.origins, len(split.Items))
 	for i, span := range split.Items {
 		in.add(p, uint64(i+1), body[span.Start:span.End], in.decoder.Message)
 	}
 	if p.hasRefused() {
 		if err := in.decoder.Check(body); err != nil {
 			in.rejectBody(body, err)
-			return nil, err
+			return err
 		}
 	}
-	return p, nil
+	return nil
 }
 
 // rejectBody shows a body that is no JSON among the rejects: its sender drops it and sees nothing.

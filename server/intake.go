@@ -30,6 +30,50 @@ type parcel struct {
 	rejects  []rejected
 }
 
+// reusedMessages and reusedBytes bound what is kept of one request for later ones.
+const (
+	reusedMessages = 4 << 10
+	reusedBytes    = 1 << 20
+)
+
+// newParcel returns an empty parcel, with the memory of an earlier one if there is some.
+func (s *Server) newParcel() *parcel {
+	p, _ := s.parcels.Get().(*parcel)
+	if p == nil {
+		p = &parcel{}
+	}
+	return p
+}
+
+// reuse keeps the memory of a request for later ones: at full speed that is most of what would be garbage.
+// REQUIRES: nobody looks at the messages any more.
+func (s *Server) reuse(p *parcel, body []byte) {
+	if cap(p.messages) <= reusedMessages {
+		clear(p.messages)
+		clear(p.origins)
+		clear(p.rejects)
+		*p = parcel{messages: p.messages[:0], origins: p.origins[:0], rejects: p.rejects[:0]}
+		s.parcels.Put(p)
+	}
+	if cap(body) <= reusedBytes {
+		s.bodies.Put(&body)
+	}
+}
+
+// roomFor returns an empty slice with room for size bytes of a body or a little more, whose capacity has been
+// taken from the bytes in flight; ok is false where there are not so many.
+func (s *Server) roomFor(size int64) (room []byte, ok bool) {
+	if kept, _ := s.bodies.Get().(*[]byte); kept != nil {
+		if n := int64(cap(*kept)); n >= size && n <= 2*size && s.inFlight.take(n) {
+			return (*kept)[:0], true
+		}
+	}
+	if !s.inFlight.take(size) {
+		return nil, false
+	}
+	return make([]byte, 0, size), true
+}
+
 // hasRefused tells whether a message was refused.
 func (p *parcel) hasRefused() bool {
 	for i := range p.rejects {
@@ -65,8 +109,12 @@ func (s *Server) newIntake(path string, env decode.Envelope) *intake {
 	return in
 }
 
-// close gives the decoder back.
-func (in *intake) close() { in.s.decoders.Put(in.decoder) }
+// close gives the decoder back, with the memory of all messages. It is not called where a handler panics:
+// somebody may still look at them. REQUIRES: nobody does.
+func (in *intake) close() {
+	in.decoder.Reuse()
+	in.s.decoders.Put(in.decoder)
+}
 
 // add decodes one message into a parcel. read is one of the Decoder's methods.
 func (in *intake) add(p *parcel, line uint64, raw []byte, read func([]byte, *decode.Envelope) (engine.Incoming, error)) {

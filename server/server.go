@@ -34,6 +34,8 @@ type Server struct {
 	ingests      chan struct{} // slots
 	requests     chan struct{}
 	decoders     sync.Pool // of *decode.Decoder
+	parcels      sync.Pool // of *parcel
+	bodies       sync.Pool // of *[]byte
 	turns        turns     // of those who decode
 	gzips        sync.Pool // of *gzip.Reader
 	changes      atomic.Pointer[Live]

@@ -161,13 +161,20 @@ func (d *Decoder) keepString(name, s string) {
 	}
 }
 
+// slabMost is how many fields are made at once at most; the remainders get as many times 32 bytes.
+const slabMost = 8 << 10
+
+// grown is the size of the slab behind one of size had: twice that, within bounds, and at least need. A
+// decoder that is used again so has one in the end that holds all messages of a body.
+func grown(had, least, most, need int) int { return max(least, min(2*had, most), need) }
+
 // own returns fields as a slice that stays valid, cut from a slab shared by many messages.
 func (d *Decoder) own(fields []engine.NamedField) []engine.NamedField {
 	if len(fields) == 0 {
 		return nil
 	}
 	if len(d.slab)+len(fields) > cap(d.slab) {
-		d.slab = make([]engine.NamedField, 0, max(512, len(fields)))
+		d.slab = make([]engine.NamedField, 0, grown(cap(d.slab), 512, slabMost, len(fields)))
 	}
 	start := len(d.slab)
 	d.slab = append(d.slab, fields...)
@@ -215,7 +222,7 @@ func (d *Decoder) remainder() []byte {
 		_ = (*jsontext.Value)(&p.rest).Compact(jsontext.AllowDuplicateNames(true)) // made of valid members
 	}
 	if len(d.restSlab)+len(p.rest) > cap(d.restSlab) {
-		d.restSlab = make([]byte, 0, max(16<<10, len(p.rest)))
+		d.restSlab = make([]byte, 0, grown(cap(d.restSlab), 16<<10, 32*slabMost, len(p.rest)))
 	}
 	start := len(d.restSlab)
 	d.restSlab = append(d.restSlab, p.rest...)

@@ -24,7 +24,8 @@ type Envelope struct {
 	NewID      func() string
 }
 
-// Decoder reads messages one after another. It is for one goroutine; what it returned stays valid.
+// Decoder reads messages one after another. It is for one goroutine; what it returned stays valid until
+// Reuse.
 type Decoder struct {
 	limits Limits
 	json   scanner
@@ -59,6 +60,13 @@ const maxNames = 8192
 // NewDecoder returns a Decoder with limits.
 func NewDecoder(limits Limits) *Decoder {
 	return &Decoder{limits: limits.WithDefaults(), names: names{interned: make(map[string]string)}}
+}
+
+// Reuse gives the memory of all messages read so far to the next ones. REQUIRES: nobody looks at any of
+// them any more.
+func (d *Decoder) Reuse() {
+	clear(d.slab) // values keep the body that they were cut from
+	d.slab, d.restSlab = d.slab[:0], d.restSlab[:0]
 }
 
 // Notes returns what the last message lost as columns. It is valid until the next message.

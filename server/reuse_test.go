@@ -1,0 +1,58 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/musterdb/muster/engine"
+)
+
+// TestMemoryIsReusedInTime: what a node was given stays as it is until it has answered, though the memory of
+// requests before serves those behind.
+func TestMemoryIsReusedInTime(t *testing.T) {
+	var wrong atomic.Int64
+	node := &fakeNode{ingest: func(_ context.Context, msgs []engine.Incoming) ([]engine.Outcome, error) {
+		for range 5 {
+			runtime.Gosched() // others begin and end meanwhile
+		}
+		out := make([]engine.Outcome, len(msgs))
+		for i, m := range msgs {
+			if len(m.Fields) != 1 || m.UserID != m.MessageID || m.Fields[0].Value.Str != m.MessageID || string(m.Context) != `{"x":"`+m.MessageID+`"}` {
+				wrong.Add(1)
+			}
+			out[i].Status = engine.Accepted
+		}
+		return out, nil
+	}}
+	s := newTestServer(t, node, nil)
+	var senders sync.WaitGroup
+	for sender := range 6 {
+		senders.Go(func() {
+			for n := range 60 {
+				var body strings.Builder
+				body.WriteString(`{"batch":[`)
+				for i := range 1 + (sender*7+n*13)%90 { // bodies of all lengths
+					id := fmt.Sprintf("%d-%d-%d", sender, n, i)
+					fmt.Fprintf(&body, `%s{"type":"identify","messageId":"%s","userId":"%s","traits":{"name":"%s"},"x":"%s"}`, ","[:min(i, 1)], id, id, id, id)
+				}
+				body.WriteString(`]}`)
+				if w := ask(s, "POST", "/v1/batch", strings.NewReader(body.String())); w.Code != http.StatusOK {
+					t.Errorf("%d %s", w.Code, w.Body)
+				}
+			}
+		})
+	}
+	senders.Wait()
+	if n := wrong.Load(); n > 0 {
+		t.Errorf("%d messages changed under the node's eyes", n)
+	}
+	if used := s.inFlight.used.Load(); used != 0 {
+		t.Errorf("%d bytes are in flight for ever", used)
+	}
+}
