@@ -113,6 +113,8 @@ func (n *Node) atLevel(ctx context.Context, level string) error {
 
 // run evaluates a checked statement. The slot comes before the views: whoever waits holds none.
 func (a *asker) run(ctx context.Context, q *exec.Checked, schema query.Schema, maxRows int64) (*query.Answer, error) {
+	a.node.config.Gate.Enter()
+	defer a.node.config.Gate.Leave()
 	if err := a.pool.Enter(ctx); err != nil {
 		return nil, err
 	}

@@ -22,6 +22,8 @@ type Config struct {
 	// opens: only Cluster and Shards may be asked at once, the rest from within its calls. nil: nobody.
 	Changes func(*Node) (Changes, error)
 
+	Gate *Gate // lets statements go before ingest; nil: they share the processors as it comes
+
 	TickEvery       time.Duration // default 250 ms; negative: no ticks
 	BatchBytes      int           // of messages in an entry, default 256 KiB
 	BatchWait       time.Duration // default 10 ms

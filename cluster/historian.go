@@ -17,6 +17,7 @@ import (
 // so many bytes, so that a restart, which applies the log again, need not write it again.
 type historian struct {
 	store   History
+	gate    *Gate
 	log     *slog.Logger
 	limit   int64
 	room    *semaphore.Weighted
@@ -48,9 +49,9 @@ const retryHistory = 500 * time.Millisecond
 const historyQueue = 256
 
 // newHistorian starts the goroutine; ctx ends it even while the disk refuses.
-func newHistorian(ctx context.Context, store History, limit int, log *slog.Logger) *historian {
+func newHistorian(ctx context.Context, store History, gate *Gate, limit int, log *slog.Logger) *historian {
 	h := &historian{
-		store: store, log: log, limit: int64(limit), room: semaphore.NewWeighted(int64(limit)),
+		store: store, gate: gate, log: log, limit: int64(limit), room: semaphore.NewWeighted(int64(limit)),
 		queue: make(chan historyTask, historyQueue), done: make(chan struct{}), had: store.Synced(),
 	}
 	go h.run(ctx)
@@ -136,7 +137,9 @@ func (h *historian) settle(seq uint64) error {
 
 // write makes an entry's records and appends them until the disk takes them.
 func (h *historian) write(ctx context.Context, task historyTask) {
+	end := h.gate.Turn(ctx)
 	records, err := h.records.make(task.entry, task.outcomes)
+	end()
 	if err != nil {
 		h.log.Error("history skips an entry", "seq", task.seq, "err", err)
 		return

@@ -37,7 +37,7 @@ func (h *syncedHistory) Append(seq uint64, records []Record) error {
 func TestHistorianSyncs(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	store := &syncedHistory{had: 3}
-	h := newHistorian(ctx, store, 8<<20, slog.New(slog.DiscardHandler))
+	h := newHistorian(ctx, store, nil, 8<<20, slog.New(slog.DiscardHandler))
 	entry := engine.EncodeMessages(1, 7, []engine.Message{{Kind: engine.Track, UserID: "u", MessageID: "m", Context: make([]byte, 1<<20)}})
 	outcomes := []engine.Outcome{{Status: engine.Accepted}}
 	for seq := uint64(1); seq <= 40; seq++ {
@@ -75,7 +75,7 @@ func (h *slowHistory) Append(seq uint64, records []Record) error {
 func TestHistorianAwaits(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	store := &slowHistory{proceed: make(chan struct{})}
-	h := newHistorian(ctx, store, 8<<20, slog.New(slog.DiscardHandler))
+	h := newHistorian(ctx, store, nil, 8<<20, slog.New(slog.DiscardHandler))
 	entry := engine.EncodeMessages(1, 7, []engine.Message{{Kind: engine.Track, UserID: "u", MessageID: "m", Context: make([]byte, 1<<20)}})
 	if err := h.put(ctx, historyTask{seq: 1, entry: entry, outcomes: []engine.Outcome{{Status: engine.Accepted}}}); err != nil {
 		t.Fatal(err)

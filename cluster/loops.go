@@ -105,7 +105,9 @@ func (n *Node) maintainLoop(ctx context.Context) {
 			default:
 				continue
 			}
-			if s.state.Load().Maintain(n.config.MaintainBudget) {
+			end := n.config.Gate.Turn(ctx)
+			more := s.state.Load().Maintain(n.config.MaintainBudget)
+			if end(); more {
 				signal(s.idle)
 				worked = true
 			}

@@ -133,12 +133,12 @@ func (n *Node) eachShard(work func(s *shard) error) error {
 
 // openShard opens what a shard that was made lies in. It is to be closed, also after an error.
 func (n *Node) openShard(ctx, history context.Context, s *shard) error {
-	s.storage, s.registry, s.watch = n.config.Storage, n.registry, n.watch
+	s.storage, s.registry, s.watch, s.gate = n.config.Storage, n.registry, n.watch, n.config.Gate
 	store, err := n.config.Storage.History(s.name())
 	if err != nil {
 		return fmt.Errorf("open history of %s: %w", s.name(), err)
 	}
-	s.historian = newHistorian(history, store, n.config.HistoryBytes, n.config.Log.With("shard", s.number))
+	s.historian = newHistorian(history, store, n.config.Gate, n.config.HistoryBytes, n.config.Log.With("shard", s.number))
 	s.group, err = prepareGroup(ctx, n.config, s.name())
 	return err
 }

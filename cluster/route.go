@@ -145,12 +145,14 @@ func (r *routing) resolve(ctx context.Context, msgs []engine.Incoming) error {
 	state := r.node.registry.state.Load()
 	var again []int // messages with missing names
 	missing := missingNames{}
+	end := r.node.config.Gate.Turn(ctx)
 	for k, i := range r.order {
 		if names := r.resolveOne(state, &msgs[i], k); len(names) > 0 {
 			again = append(again, k)
 			missing.add(i, names)
 		}
 	}
+	end()
 	if len(again) > 0 {
 		defined, err := r.node.definer.names(ctx, missing.inOrder())
 		if err != nil {

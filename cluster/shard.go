@@ -29,6 +29,7 @@ type shard struct {
 	proposer  *proposer
 	registry  *registry
 	watch     *watch
+	gate      *Gate
 	bytes     atomic.Int64  // applied since the last snapshot
 	since     atomic.Int64  // replicated time of the snapshot restored, else of the first entry; Unix ms
 	events    chan struct{} // capacity 1: something was applied that may concern the merge driver
@@ -58,7 +59,9 @@ func (s *shard) name() string { return fmt.Sprintf("shard-%03d", s.number) }
 func (s *shard) Apply(l *raft.Log) any {
 	state := s.state.Load()
 	before := state.Catalog()
+	end := s.gate.Turn(s.ctx)
 	result, err := state.Apply(l.Index, l.Data)
+	end()
 	s.bytes.Add(int64(len(l.Data)))
 	if err != nil {
 		return applied{err: fmt.Errorf("apply entry %d of shard %d: %w", l.Index, s.number, err)}
@@ -172,6 +175,7 @@ func (i *shardImage) Release() { i.view.Release() }
 func (s *shard) propose(entry []byte) raft.ApplyFuture { return s.group.raft.Apply(entry, 0) }
 
 func (s *shard) messages(version uint64, now int64, parcels [][]engine.Message) []byte {
+	defer s.gate.Turn(s.ctx)()
 	return engine.EncodeParcels(version, now, parcels)
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -56,6 +57,10 @@ type Config struct {
 
 	PrivateWebhooks bool // webhooks may go to addresses of this machine and of private networks
 
+	// Turn waits until messages may be decoded for a fraction of a millisecond; end must be called then. nil:
+	// as many at once as there are Decoders.
+	Turn func(ctx context.Context) (end func())
+
 	Message decode.Limits
 }
 
@@ -94,6 +99,9 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.RejectCount, 10_000)
 	orDefault(&c.RejectBytes, 8<<20)
 	c.Message = c.Message.WithDefaults()
+	if c.Turn == nil {
+		c.Turn = newTurns(c.Decoders).take
+	}
 	return c
 }
 

@@ -97,10 +97,10 @@ func (p *pump) run(ctx context.Context) {
 		p.lines.next(&c.lineBlock)
 		p.in.misfits.schema = p.in.s.node().Schema() // earlier chunks may have made names
 		c.messages, c.origins = make([]engine.Incoming, 0, len(c.items)), make([]origin, 0, len(c.items))
-		for some := range slices.Chunk(c.items, turnLines) {
-			p.in.s.turns.take()
+		for some := range slices.Chunk(c.items, turnMessages) {
+			end := p.in.s.cfg.Turn(ctx)
 			p.in.decodeLines(&c.parcel, some)
-			p.in.s.turns.give()
+			end()
 		}
 		if c.err != nil && !errors.Is(c.err, errEnd) {
 			p.broke = c.err

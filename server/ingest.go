@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -23,7 +24,7 @@ func (s *Server) ingest(kind engine.Kind) handler {
 		defer release()
 		in := s.newIntake(r.URL.Path, decode.Envelope{Kind: kind})
 		p := s.newParcel()
-		if err = in.decodeBody(p, body); err == nil {
+		if err = in.decodeBody(r.Context(), p, body); err == nil {
 			err = in.send(r.Context(), p)
 		}
 		in.close()
@@ -35,10 +36,10 @@ func (s *Server) ingest(kind engine.Kind) handler {
 	}
 }
 
-// decodeBody makes the messages of a body, when it is its turn.
-func (in *intake) decodeBody(p *parcel, body []byte) error {
-	in.s.turns.take()
-	defer in.s.turns.give()
+// decodeBody makes the messages of a body, in turns.
+func (in *intake) decodeBody(ctx context.Context, p *parcel, body []byte) error {
+	end := in.s.cfg.Turn(ctx)
+	defer func() { end() }()
 	split, err := in.decoder.Split(body)
 	if err != nil {
 		in.rejectBody(body, err)
@@ -52,6 +53,10 @@ func (in *intake) decodeBody(p *parcel, body []byte) error {
 	}
 	p.messages, p.origins = slices.Grow(p.messages, len(split.Items)), slices.Grow(p.origins, len(split.Items))
 	for i, span := range split.Items {
+		if i%turnMessages == turnMessages-1 {
+			end()
+			end = in.s.cfg.Turn(ctx)
+		}
 		in.add(p, uint64(i+1), body[span.Start:span.End], in.decoder.Message)
 	}
 	if p.hasRefused() {

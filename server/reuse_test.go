@@ -56,3 +56,29 @@ func TestMemoryIsReusedInTime(t *testing.T) {
 		t.Errorf("%d bytes are in flight for ever", used)
 	}
 }
+
+// TestDecodingTakesTurns: others may go first every so many messages, of bodies and of streams.
+func TestDecodingTakesTurns(t *testing.T) {
+	turns, open := 0, 0
+	s := newTestServer(t, &fakeNode{}, func(c *Config) {
+		c.Turn = func(context.Context) func() {
+			turns, open = turns+1, open+1
+			return func() { open-- }
+		}
+	})
+	one := strings.TrimSpace(oneTrack)
+	for _, c := range []struct {
+		path, body string
+		want       int
+	}{
+		{"/v1/batch", `{"batch":[` + strings.Repeat(one+",", 4*turnMessages) + one + `]}`, 5},
+		{"/v1/batch", `{"batch":[` + strings.Repeat(one+",", 4*turnMessages), 1},
+		{"/v1/events", strings.Repeat(one+"\n", 4*turnMessages), 4},
+	} {
+		turns = 0
+		ask(s, "POST", c.path, strings.NewReader(c.body))
+		if turns != c.want || open != 0 {
+			t.Errorf("%s: %d turns, want %d; %d have no end", c.path, turns, c.want, open)
+		}
+	}
+}

@@ -36,7 +36,6 @@ type Server struct {
 	decoders     sync.Pool // of *decode.Decoder
 	parcels      sync.Pool // of *parcel
 	bodies       sync.Pool // of *[]byte
-	turns        turns     // of those who decode
 	gzips        sync.Pool // of *gzip.Reader
 	changes      atomic.Pointer[Live]
 	streams      *streams
@@ -60,7 +59,6 @@ func New(cfg Config, node Node) (*Server, error) {
 		foreign:  http.NewCrossOriginProtection(),
 		inFlight: budget{limit: cfg.MaxInFlight},
 		senders:  newSenders(cfg),
-		turns:    make(turns, cfg.Decoders),
 		ingests:  make(chan struct{}, cfg.MaxIngests),
 		requests: make(chan struct{}, cfg.MaxRequests),
 		streams:  newStreams(cfg.MaxStreams),

@@ -27,6 +27,7 @@ type nodeConfig struct {
 	SnapshotBytes int64  // of a shard's log, after which a snapshot is written; 0: the default of cluster
 	MemTable      int64  // bytes of the database's buffers; 0: the default of persist
 	Log           *slog.Logger
+	Gate          *cluster.Gate         // lets statements go before ingest; may be nil
 	Tune          func(*cluster.Config) // for tests; may be nil
 }
 
@@ -56,7 +57,7 @@ func openWithChanges(ctx context.Context, c nodeConfig) (*cluster.Node, *changes
 	if err != nil {
 		return nil, nil, err
 	}
-	cc := cluster.Config{Dir: c.Dir, Storage: storage, Shards: c.Shards, Evaluations: c.Processors, MemoryLimit: c.MemoryLimit, SnapshotBytes: c.SnapshotBytes, Log: c.Log}
+	cc := cluster.Config{Dir: c.Dir, Storage: storage, Shards: c.Shards, Evaluations: c.Processors, MemoryLimit: c.MemoryLimit, SnapshotBytes: c.SnapshotBytes, Gate: c.Gate, Log: c.Log}
 	var heard *changes
 	cc.Changes = func(n *cluster.Node) (cluster.Changes, error) {
 		var err error

@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/musterdb/muster/cluster"
 	"github.com/musterdb/muster/server"
 )
 
@@ -75,7 +76,11 @@ func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(
 		return err
 	}
 	processors := addProcessors()
-	p, err := a.startProcess(flags, dir, processors)
+	gate, err := cluster.NewGate(cluster.GateConfig{Turns: processors})
+	if err != nil {
+		return err
+	}
+	p, err := a.startProcess(flags, dir, processors, gate)
 	if err != nil {
 		return err
 	}
@@ -91,7 +96,7 @@ func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(
 		cancel(err)
 		served <- err
 	}()
-	config := nodeConfig{Dir: dir, Shards: flags.Shards, Processors: processors, MemoryLimit: memory.Refuse, DiskFloor: uint64(floor), SnapshotBytes: snapshot, Log: p.log}
+	config := nodeConfig{Dir: dir, Shards: flags.Shards, Processors: processors, MemoryLimit: memory.Refuse, DiskFloor: uint64(floor), SnapshotBytes: snapshot, Gate: gate, Log: p.log}
 	err = p.runNode(ctx, config, then, func() error {
 		cancel(nil)
 		return <-served
@@ -100,7 +105,7 @@ func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(
 }
 
 // startProcess takes the directory and the address.
-func (a *app) startProcess(flags nodeFlags, dir string, processors int) (*nodeProcess, error) {
+func (a *app) startProcess(flags nodeFlags, dir string, processors int, gate *cluster.Gate) (*nodeProcess, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(flags.LogLevel)); err != nil {
 		return nil, usageError{err}
@@ -114,7 +119,7 @@ func (a *app) startProcess(flags nodeFlags, dir string, processors int) (*nodePr
 		return nil, errors.Join(err, p.lock.unlock())
 	}
 	p.url = "http://" + p.listener.Addr().String()
-	p.server, err = server.New(server.Config{Log: p.log, Version: version, Decoders: processors, LocalOnly: server.CheckListen(flags.Listen, false) == nil, PrivateWebhooks: flags.PrivateHooks}, nil)
+	p.server, err = server.New(server.Config{Log: p.log, Version: version, Decoders: processors, Turn: gate.Turn, LocalOnly: server.CheckListen(flags.Listen, false) == nil, PrivateWebhooks: flags.PrivateHooks}, nil)
 	if err != nil {
 		return nil, errors.Join(err, p.listener.Close(), p.lock.unlock())
 	}
