@@ -15,7 +15,7 @@ import (
 type GateConfig struct {
 	Turns int           // of ingest at once, default GOMAXPROCS
 	Most  time.Duration // at a stretch, default 25 ms
-	Share float64       // of all time, default a quarter
+	Share float64       // of all time, default a tenth
 }
 
 // Validate reports all faults at once.
@@ -70,7 +70,7 @@ func NewGate(c GateConfig) (*Gate, error) {
 		c.Most = 25 * time.Millisecond
 	}
 	if c.Share == 0 {
-		c.Share = 0.25
+		c.Share = 0.1
 	}
 	if c.Turns == 0 {
 		c.Turns = runtime.GOMAXPROCS(0)

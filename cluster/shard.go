@@ -55,11 +55,17 @@ func newShard(ctx context.Context, number int, ec engine.Config) (*shard, error)
 // name is that of the shard's group.
 func (s *shard) name() string { return fmt.Sprintf("shard-%03d", s.number) }
 
+// turnBytes is the length of an entry from which on applying it takes a turn: ticks are over at once.
+const turnBytes = 256
+
 // Apply implements raft.FSM: decode, call, hand over, return.
 func (s *shard) Apply(l *raft.Log) any {
 	state := s.state.Load()
 	before := state.Catalog()
-	end := s.gate.Turn(s.ctx)
+	end := nothing
+	if len(l.Data) >= turnBytes {
+		end = s.gate.Turn(s.ctx)
+	}
 	result, err := state.Apply(l.Index, l.Data)
 	end()
 	s.bytes.Add(int64(len(l.Data)))
