@@ -108,9 +108,6 @@ func (f *filler) define(in *engine.Incoming) error {
 	return nil
 }
 
-// tellEvery is how often it is told how far loading is.
-const tellEvery = 10 * time.Second
-
 // deal gives every row to the shard of its profile.
 func (f *filler) deal(ctx context.Context, shop *gen.Shop) error {
 	f.told, f.rows = time.Now(), uint64(shop.Rows())

@@ -103,7 +103,7 @@ func (c *ShopConfig) importFile(ctx context.Context, node *Node, file string, li
 	return in, os.Remove(file)
 }
 
-// tellEvery is how often a long import says how far it is.
+// tellEvery is how often a long import, or loading, says how far it is.
 const tellEvery = 15 * time.Second
 
 // tell says how much a node has taken, until it is told to be quiet.
