@@ -16,7 +16,9 @@ type snapshotReader struct {
 	pages uint64
 	size  uint64
 	ready []byte // of the stream
-	buf   []byte
+	after []byte // of the stream, behind ready
+	head  []byte // memory of frames' heads
+	data  []byte // memory of pages
 	ended bool
 	err   error
 	done  bool
@@ -24,6 +26,9 @@ type snapshotReader struct {
 
 func (r *snapshotReader) Read(b []byte) (int, error) {
 	for len(r.ready) == 0 {
+		if r.ready, r.after = r.after, nil; len(r.ready) > 0 {
+			break
+		}
 		if r.err != nil {
 			return 0, r.err
 		}
@@ -64,17 +69,18 @@ func (r *snapshotReader) next() error {
 	if err != nil {
 		return err
 	}
-	r.buf = append(appendPageHead(sized(r.buf, 0), e.kind, e.key, len(data), e.hash), data...)
-	r.ready = r.buf
+	r.head = appendPageHead(r.head[:0], e.kind, e.key, len(data), e.hash)
+	r.ready, r.after = r.head, data
 	r.pages++
-	r.size += uint64(len(r.buf))
+	r.size += uint64(len(r.head) + len(data))
 	return nil
 }
 
-// page reads and verifies a page. One that is not as it was is remembered, or every later snapshot
+// page reads and verifies a page, which is good until the next. One that is not as it was is remembered, or every later snapshot
 // would count on it.
 func (r *snapshotReader) page(e listEntry) ([]byte, error) {
-	data, err := r.store.db.get(pageKey(r.store.group, e.hash))
+	data, err := r.store.db.getTo(sized(r.data, e.dataLen), pageKey(r.store.group, e.hash))
+	r.data = data
 	if err == nil && len(data) == e.dataLen && hashPage(data) == e.hash {
 		return data, nil
 	}
@@ -94,11 +100,11 @@ func (r *snapshotReader) end() error {
 		return r.damage(fmt.Sprintf("its lists name %d pages, its manifest %d", r.pages, r.m.pages))
 	}
 	data := endData(r.pages, r.size)
-	r.buf = append(appendPageHead(r.buf[:0], pageEnd, nil, len(data), hashPage(data)), data...)
-	if size := int64(r.size) + int64(len(r.buf)); size != r.m.size {
+	r.head = append(appendPageHead(r.head[:0], pageEnd, nil, len(data), hashPage(data)), data...)
+	if size := int64(r.size) + int64(len(r.head)); size != r.m.size {
 		return r.damage(fmt.Sprintf("it is %d bytes long, its manifest says %d", size, r.m.size))
 	}
-	r.ready, r.ended = r.buf, true
+	r.ready, r.ended = r.head, true
 	return nil
 }
 
@@ -110,7 +116,7 @@ func (r *snapshotReader) damage(reason string) error {
 func (r *snapshotReader) Close() error {
 	if !r.done {
 		r.done = true
-		r.ready, r.buf, r.list = nil, nil, nil
+		r.ready, r.after, r.head, r.data, r.list = nil, nil, nil, nil, nil
 		r.store.unpin(r.m.id)
 	}
 	return nil

@@ -102,8 +102,11 @@ func partKey(key []byte, part int) []byte {
 }
 
 // get returns a copy of the value under key, errNoValue, or a *DamageError.
-func (db *DB) get(key []byte) ([]byte, error) {
-	var out []byte
+func (db *DB) get(key []byte) ([]byte, error) { return db.getTo(nil, key) }
+
+// getTo is get into the memory of dst, if that is large enough.
+func (db *DB) getTo(dst, key []byte) ([]byte, error) {
+	out := dst[:0]
 	err := db.view(func(txn *badger.Txn) error {
 		for part, parts := 0, 1; part < parts; part++ {
 			item, err := txn.Get(partKey(key, part))
