@@ -3,6 +3,7 @@ package load
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -67,7 +68,7 @@ func (c counted) Read(p []byte) (int, error) {
 }
 
 // open opens a path ("-" is stdin), undoes its compression, finds its format and its identity.
-func open(path string, config *Config) (*opened, error) {
+func open(ctx context.Context, path string, config *Config) (*opened, error) {
 	o := &opened{name: filepath.Base(path)}
 	var raw io.Reader = config.Stdin
 	var file *os.File
@@ -85,7 +86,7 @@ func open(path string, config *Config) (*opened, error) {
 		o.size = info.Size()
 		raw = file
 	}
-	if o.source, err = identify(o.name, file, config); err == nil {
+	if o.source, err = identify(ctx, o.name, file, config); err == nil {
 		err = o.decode(raw, file, config)
 	}
 	if err != nil {
@@ -101,7 +102,7 @@ func open(path string, config *Config) (*opened, error) {
 // place. Columns and names are not part of an event's: they say how a fact is dressed, not which it is.
 // They are of a profile's: a column that was left out before is a fact of its own, and setting an
 // attribute twice counts nothing twice.
-func identify(name string, file *os.File, config *Config) (string, error) {
+func identify(ctx context.Context, name string, file *os.File, config *Config) (string, error) {
 	p := &config.Plan
 	meaning := xxh3.New()
 	fmt.Fprintf(meaning, "%d\x00%s\x00%s\x00%s\x00%s", p.Mode, p.ID, p.Event, p.EventName, p.Time)
@@ -124,7 +125,7 @@ func identify(name string, file *os.File, config *Config) (string, error) {
 		return "stdin#" + hex.EncodeToString(id[:]), nil
 	}
 	content := xxh3.New()
-	if _, err := io.Copy(content, file); err != nil {
+	if _, err := io.Copy(content, stoppable{ctx, file}); err != nil {
 		return "", err
 	}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
@@ -132,6 +133,19 @@ func identify(name string, file *os.File, config *Config) (string, error) {
 	}
 	sum := content.Sum128().Bytes()
 	return fmt.Sprintf("%s#%x#%016x", name, sum, meaning.Sum64()), nil
+}
+
+// stoppable reads until its context ends: a checksum of a large file takes a while.
+type stoppable struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (s stoppable) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.Reader.Read(p)
 }
 
 func (o *opened) decode(raw io.Reader, file *os.File, config *Config) error {

@@ -85,7 +85,7 @@ type Report struct {
 // REQUIRES: c has been validated.
 func (c *Config) Import(ctx context.Context, path string) (Report, error) {
 	started := time.Now()
-	file, err := open(path, c)
+	file, err := open(ctx, path, c)
 	if err != nil {
 		return Report{}, err
 	}

@@ -2,6 +2,7 @@ package load
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -337,7 +338,7 @@ func TestPlanFaults(t *testing.T) {
 // TestSourceIdentity says when lines are the same lines.
 func TestSourceIdentity(t *testing.T) {
 	id := func(plan Plan, source, path string) string {
-		file, err := open(path, &Config{Plan: plan, Source: source})
+		file, err := open(t.Context(), path, &Config{Plan: plan, Source: source})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -361,5 +362,21 @@ func TestSourceIdentity(t *testing.T) {
 	}
 	if id(shop, "n", a) != id(shop, "n", other) {
 		t.Error("a given name does not replace name and checksum")
+	}
+}
+
+// TestImportCancelled ends while the file's checksum is being made, and sends nothing.
+func TestImportCancelled(t *testing.T) {
+	n := &node{taken: map[string]bool{}}
+	server := httptest.NewServer(n)
+	defer server.Close()
+	config := Config{Files: []string{write(t, "shop.csv", "who,at\na,1\n")}, Plan: shop, Server: server.URL}
+	if err := config.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := config.Import(ctx, config.Files[0]); !errors.Is(err, context.Canceled) || n.requests > 0 {
+		t.Errorf("error %v after %d requests", err, n.requests)
 	}
 }
