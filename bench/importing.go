@@ -189,13 +189,15 @@ func (c *ShopConfig) writeLines(ctx context.Context, file string) (lines int, er
 	return lines, errors.Join(ctx.Err(), out.Flush(), f.Close())
 }
 
-// parquetEvent is a row of events.parquet; an event without price has neither amount nor category.
+// parquetEvent is a row of events.parquet; an event without price has neither amount nor category. What may
+// be missing is a pointer: of an optional field that is none parquet-go v0.32.0 writes the last of a row group
+// as zero when it should be missing.
 type parquetEvent struct {
-	UserID   string `parquet:"user_id"`
-	Event    string `parquet:"event,dict"`
-	Time     int64  `parquet:"time,timestamp(millisecond)"`
-	Amount   int64  `parquet:"amount,optional,decimal(2:12)"`
-	Category string `parquet:"category,optional,dict"`
+	UserID   string  `parquet:"user_id"`
+	Event    string  `parquet:"event,dict"`
+	Time     int64   `parquet:"time,timestamp(millisecond)"`
+	Amount   *int64  `parquet:"amount,optional,decimal(2:12)"`
+	Category *string `parquet:"category,optional,dict"`
 }
 
 func (c *ShopConfig) writeParquet(ctx context.Context, file string) error {
@@ -218,7 +220,11 @@ func (c *ShopConfig) writeParquet(ctx context.Context, file string) error {
 		return err
 	}
 	for e := range shop.Events() {
-		rows = append(rows, parquetEvent{fmt.Sprintf("user-%d", e.User), e.Name, e.Time, e.AmountCents, e.Category})
+		row := parquetEvent{UserID: fmt.Sprintf("user-%d", e.User), Event: e.Name, Time: e.Time}
+		if e.Category != "" {
+			row.Amount, row.Category = &e.AmountCents, &e.Category
+		}
+		rows = append(rows, row)
 		if len(rows) == cap(rows) {
 			if err := flush(); err != nil {
 				return errors.Join(err, f.Close())
