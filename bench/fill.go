@@ -50,8 +50,10 @@ func (f *filler) fill(ctx context.Context, shop *gen.Shop) error {
 		return err
 	}
 	var shards sync.WaitGroup
-	for i := range f.muster.shards {
+	for range f.muster.shards {
 		f.inputs = append(f.inputs, make(chan []row, 2))
+	}
+	for i := range f.inputs {
 		shards.Go(func() {
 			if err := f.shard(i); err != nil {
 				cancel(fmt.Errorf("fill shard %d: %w", i, err))
