@@ -63,7 +63,7 @@ func (k *taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			messages = append(messages, m)
 		}
 	}
-	if k.requests%5 == 0 { // taken, but the sender is not told so
+	if k.requests%5 == 1 { // taken, but the sender is not told so; the first is among them, however slow all is
 		k.take(messages)
 		w.WriteHeader(http.StatusTooManyRequests)
 		return
