@@ -79,10 +79,15 @@ func (c *compiler) chain(args []tree.Pred, or bool) (plan, error) {
 			ch.args = append(ch.args, p)
 		}
 	}
-	if len(ch.args) == 1 {
+	switch {
+	case len(ch.args) == 1:
 		return ch.args[0], nil
+	case len(ch.args) > 1:
+		return ch, nil
+	case or:
+		return none{}, nil
 	}
-	return ch, nil
+	return all{}, nil
 }
 
 // leaf compiles the predicates that stand over one or two expressions.
