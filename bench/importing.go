@@ -190,8 +190,7 @@ func (c *ShopConfig) writeLines(ctx context.Context, file string) (lines int, er
 }
 
 // parquetEvent is a row of events.parquet; an event without price has neither amount nor category. What may
-// be missing is a pointer: of an optional field that is none parquet-go v0.32.0 writes the last of a row group
-// as zero when it should be missing.
+// be missing is a pointer, see the tests of the import.
 type parquetEvent struct {
 	UserID   string  `parquet:"user_id"`
 	Event    string  `parquet:"event,dict"`

@@ -13,8 +13,8 @@ import (
 )
 
 // visit is a row with a column of every sort that is read in a way of its own. What may be missing is a
-// pointer: of an optional field that is none parquet-go v0.32.0 writes the last of a row group as zero when
-// it should be missing.
+// pointer: of an optional field that is none, a missing value came back as zero now and then when parquet-go
+// v0.32.0 wrote and read it, by its own reader too.
 type visit struct {
 	Who    string   `parquet:"who,dict"`
 	At     int64    `parquet:"at,timestamp(millisecond)"`
