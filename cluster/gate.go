@@ -34,9 +34,9 @@ func (c GateConfig) Validate() error {
 }
 
 // Gate lets statements go before ingest. Whoever decodes messages, encodes or applies an entry, makes its
-// history or maintains leaves does so in turns of a fraction of a millisecond, and only so many at once as
-// there are processors: a dozen goroutines that have work without end would let whoever asks wait for a
-// processor at each step of his question. While a statement is evaluated the gate is closed and no turn begins.
+// history or maintains leaves does so in turns of a fraction of a millisecond, and only so many at once:
+// goroutines that have work without end would let whoever asks wait for a processor at each step of his
+// question. While a statement is evaluated the gate is closed and no turn begins.
 //
 // Ingest is not starved: a closed gate uses up credit, and opens without any. Credit of Share a second comes
 // back, up to Most. So nobody waits longer than Most for the gate, and askers that never pause take no more
