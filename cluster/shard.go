@@ -34,7 +34,6 @@ type shard struct {
 	since     atomic.Int64  // replicated time of the snapshot restored, else of the first entry; Unix ms
 	events    chan struct{} // capacity 1: something was applied that may concern the merge driver
 	idle      chan struct{} // capacity 1: something was applied, maintenance may have work
-	totals    totals
 }
 
 var (

@@ -5,8 +5,6 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/query"
@@ -51,8 +49,8 @@ func (n *Node) Status(context.Context) Status {
 	for i, stat := range v.stats() {
 		s := n.shards[i]
 		hash := v.all[i].Hash()
-		size := s.totals.of(v.all[i])
-		one := ShardStatus{ShardStat: stat, Leader: s.group.leads(), Profiles: size.profiles, Events: size.events,
+		profiles, events := v.all[i].Size()
+		one := ShardStatus{ShardStat: stat, Leader: s.group.leads(), Profiles: profiles, Events: events,
 			LogBytes: s.bytes.Load(), Hash: hex.EncodeToString(hash[:])}
 		st.Shards = append(st.Shards, one)
 		st.Profiles += one.Profiles
@@ -69,35 +67,4 @@ func (n *Node) Status(context.Context) Status {
 	}
 	slices.SortFunc(st.Memory, func(a, b engine.MemoryLine) int { return strings.Compare(a.Name, b.Name) })
 	return st
-}
-
-// totals is how much a shard holds, counted at most every countEvery: health is asked for often.
-type totals struct {
-	sync.Mutex
-	counted          time.Time
-	seq              uint64
-	profiles, events int64
-}
-
-const countEvery = 2 * time.Second
-
-// size is what a shard holds.
-type size struct{ profiles, events int64 }
-
-func (t *totals) of(view *engine.View) size {
-	t.Lock()
-	defer t.Unlock()
-	if t.counted.IsZero() || view.Seq() != t.seq && time.Since(t.counted) >= countEvery {
-		t.profiles, t.events = 0, 0
-		var profiles query.Bits
-		for chunk := range view.Chunks() {
-			view.Profiles(chunk, &profiles)
-			t.profiles += int64(profiles.Count())
-			for _, event := range view.Events(chunk) {
-				t.events += int64(view.Series(event, chunk).Rows)
-			}
-		}
-		t.counted, t.seq = time.Now(), view.Seq()
-	}
-	return size{t.profiles, t.events}
 }

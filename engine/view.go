@@ -97,6 +97,21 @@ func (v *View) Hash() [16]byte { return v.root.hash.bytes() }
 // Chunks implements query.Source.
 func (v *View) Chunks() int { return len(v.root.profiles) }
 
+// Size returns how many profiles and events there are.
+func (v *View) Size() (profiles, events int64) {
+	for _, chunk := range v.root.profiles {
+		if chunk != nil {
+			profiles += int64(chunk.n)
+		}
+	}
+	for _, table := range v.root.events {
+		if table != nil {
+			events += table.rows
+		}
+	}
+	return profiles, events
+}
+
 // Profiles implements query.Source.
 func (v *View) Profiles(chunk int, out *query.Bits) int {
 	if chunk >= len(v.root.profiles) {
