@@ -84,7 +84,7 @@ func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(
 	if err != nil {
 		return err
 	}
-	p, err := a.startProcess(flags, dir, processors, gate)
+	p, err := a.startProcess(flags, dir, gate)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(
 }
 
 // startProcess takes the directory and the address.
-func (a *app) startProcess(flags nodeFlags, dir string, processors int, gate *cluster.Gate) (*nodeProcess, error) {
+func (a *app) startProcess(flags nodeFlags, dir string, gate *cluster.Gate) (*nodeProcess, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(flags.LogLevel)); err != nil {
 		return nil, usageError{err}
@@ -123,7 +123,7 @@ func (a *app) startProcess(flags nodeFlags, dir string, processors int, gate *cl
 		return nil, errors.Join(err, p.lock.unlock())
 	}
 	p.url = "http://" + p.listener.Addr().String()
-	p.server, err = server.New(server.Config{Log: p.log, Version: version, Decoders: processors, Turn: gate.Turn, LocalOnly: server.CheckListen(flags.Listen, false) == nil, PrivateWebhooks: flags.PrivateHooks}, nil)
+	p.server, err = server.New(server.Config{Log: p.log, Version: version, Turn: gate.Turn, LocalOnly: server.CheckListen(flags.Listen, false) == nil, PrivateWebhooks: flags.PrivateHooks}, nil)
 	if err != nil {
 		return nil, errors.Join(err, p.listener.Close(), p.lock.unlock())
 	}

@@ -3,6 +3,67 @@
 // Sets of words, joined and counted on the way. and4, andNot4 and or4 take four words a turn, which are
 // counted from where they were stored, each with a sum of its own; and16, andNot16, or16 and count16 take
 // sixteen, which are counted where they are. REQUIRES: n is a multiple of the number in the name, above 0.
+// In all of them SI and DX walk the sets, DI what is made of them, CX is what is left, and AX the sum.
+
+// JOIN4 does op to the words at first and those at second.
+#define JOIN4(op, first, second) \
+	XORQ AX, AX               \
+	XORQ BX, BX               \
+	XORQ R12, R12             \
+	XORQ R13, R13             \
+loop:                         \
+	VMOVDQU (first), Y0       \
+	op (second), Y0, Y0       \
+	VMOVDQU Y0, (DI)          \
+	POPCNTQ (DI), R8          \
+	POPCNTQ 8(DI), R9         \
+	POPCNTQ 16(DI), R10       \
+	POPCNTQ 24(DI), R11       \
+	ADDQ R8, AX               \
+	ADDQ R9, BX               \
+	ADDQ R10, R12             \
+	ADDQ R11, R13             \
+	ADDQ $32, SI              \
+	ADDQ $32, DX              \
+	ADDQ $32, DI              \
+	SUBQ $4, CX               \
+	JNZ loop                  \
+	ADDQ BX, AX               \
+	ADDQ R13, R12             \
+	ADDQ R12, AX
+
+// SUM16 adds the lanes of Z4 and Z5.
+#define SUM16 \
+	VPADDQ Z5, Z4, Z4         \
+	VEXTRACTI64X4 $1, Z4, Y5  \
+	VPADDQ Y5, Y4, Y4         \
+	VEXTRACTI128 $1, Y4, X5   \
+	VPADDQ X5, X4, X4         \
+	VPSRLDQ $8, X4, X5        \
+	VPADDQ X5, X4, X4         \
+	VMOVQ X4, AX
+
+// JOIN16 is JOIN4 for sixteen words.
+#define JOIN16(op, first, second) \
+	VPXORQ Z4, Z4, Z4         \
+	VPXORQ Z5, Z5, Z5         \
+loop:                         \
+	VMOVDQU64 (first), Z0     \
+	VMOVDQU64 64(first), Z1   \
+	op (second), Z0, Z0       \
+	op 64(second), Z1, Z1     \
+	VMOVDQU64 Z0, (DI)        \
+	VMOVDQU64 Z1, 64(DI)      \
+	VPOPCNTQ Z0, Z0           \
+	VPOPCNTQ Z1, Z1           \
+	VPADDQ Z0, Z4, Z4         \
+	VPADDQ Z1, Z5, Z5         \
+	ADDQ $128, SI             \
+	ADDQ $128, DX             \
+	ADDQ $128, DI             \
+	SUBQ $16, CX              \
+	JNZ loop                  \
+	SUM16
 
 // func and4(a, b, out *uint64, n int) int
 TEXT ·and4(SB), NOSPLIT, $0-40
@@ -10,31 +71,7 @@ TEXT ·and4(SB), NOSPLIT, $0-40
 	MOVQ b+8(FP), DX
 	MOVQ out+16(FP), DI
 	MOVQ n+24(FP), CX
-	XORQ AX, AX
-	XORQ BX, BX
-	XORQ R12, R12
-	XORQ R13, R13
-
-and4loop:
-	VMOVDQU (SI), Y0
-	VPAND (DX), Y0, Y0
-	VMOVDQU Y0, (DI)
-	POPCNTQ (DI), R8
-	POPCNTQ 8(DI), R9
-	POPCNTQ 16(DI), R10
-	POPCNTQ 24(DI), R11
-	ADDQ R8, AX
-	ADDQ R9, BX
-	ADDQ R10, R12
-	ADDQ R11, R13
-	ADDQ $32, SI
-	ADDQ $32, DX
-	ADDQ $32, DI
-	SUBQ $4, CX
-	JNZ and4loop
-	ADDQ BX, AX
-	ADDQ R13, R12
-	ADDQ R12, AX
+	JOIN4(VPAND, SI, DX)
 	MOVQ AX, ret+32(FP)
 	VZEROUPPER
 	RET
@@ -45,33 +82,7 @@ TEXT ·and16(SB), NOSPLIT, $0-40
 	MOVQ b+8(FP), DX
 	MOVQ out+16(FP), DI
 	MOVQ n+24(FP), CX
-	VPXORQ Z4, Z4, Z4
-	VPXORQ Z5, Z5, Z5
-
-and16loop:
-	VMOVDQU64 (SI), Z0
-	VMOVDQU64 64(SI), Z1
-	VPANDQ (DX), Z0, Z0
-	VPANDQ 64(DX), Z1, Z1
-	VMOVDQU64 Z0, (DI)
-	VMOVDQU64 Z1, 64(DI)
-	VPOPCNTQ Z0, Z0
-	VPOPCNTQ Z1, Z1
-	VPADDQ Z0, Z4, Z4
-	VPADDQ Z1, Z5, Z5
-	ADDQ $128, SI
-	ADDQ $128, DX
-	ADDQ $128, DI
-	SUBQ $16, CX
-	JNZ and16loop
-	VPADDQ Z5, Z4, Z4
-	VEXTRACTI64X4 $1, Z4, Y5
-	VPADDQ Y5, Y4, Y4
-	VEXTRACTI128 $1, Y4, X5
-	VPADDQ X5, X4, X4
-	VPSRLDQ $8, X4, X5
-	VPADDQ X5, X4, X4
-	VMOVQ X4, AX
+	JOIN16(VPANDQ, SI, DX)
 	MOVQ AX, ret+32(FP)
 	VZEROUPPER
 	RET
@@ -82,31 +93,7 @@ TEXT ·andNot4(SB), NOSPLIT, $0-40
 	MOVQ b+8(FP), DX
 	MOVQ out+16(FP), DI
 	MOVQ n+24(FP), CX
-	XORQ AX, AX
-	XORQ BX, BX
-	XORQ R12, R12
-	XORQ R13, R13
-
-andNot4loop:
-	VMOVDQU (DX), Y0
-	VPANDN (SI), Y0, Y0
-	VMOVDQU Y0, (DI)
-	POPCNTQ (DI), R8
-	POPCNTQ 8(DI), R9
-	POPCNTQ 16(DI), R10
-	POPCNTQ 24(DI), R11
-	ADDQ R8, AX
-	ADDQ R9, BX
-	ADDQ R10, R12
-	ADDQ R11, R13
-	ADDQ $32, SI
-	ADDQ $32, DX
-	ADDQ $32, DI
-	SUBQ $4, CX
-	JNZ andNot4loop
-	ADDQ BX, AX
-	ADDQ R13, R12
-	ADDQ R12, AX
+	JOIN4(VPANDN, DX, SI)
 	MOVQ AX, ret+32(FP)
 	VZEROUPPER
 	RET
@@ -117,33 +104,7 @@ TEXT ·andNot16(SB), NOSPLIT, $0-40
 	MOVQ b+8(FP), DX
 	MOVQ out+16(FP), DI
 	MOVQ n+24(FP), CX
-	VPXORQ Z4, Z4, Z4
-	VPXORQ Z5, Z5, Z5
-
-andNot16loop:
-	VMOVDQU64 (DX), Z0
-	VMOVDQU64 64(DX), Z1
-	VPANDNQ (SI), Z0, Z0
-	VPANDNQ 64(SI), Z1, Z1
-	VMOVDQU64 Z0, (DI)
-	VMOVDQU64 Z1, 64(DI)
-	VPOPCNTQ Z0, Z0
-	VPOPCNTQ Z1, Z1
-	VPADDQ Z0, Z4, Z4
-	VPADDQ Z1, Z5, Z5
-	ADDQ $128, SI
-	ADDQ $128, DX
-	ADDQ $128, DI
-	SUBQ $16, CX
-	JNZ andNot16loop
-	VPADDQ Z5, Z4, Z4
-	VEXTRACTI64X4 $1, Z4, Y5
-	VPADDQ Y5, Y4, Y4
-	VEXTRACTI128 $1, Y4, X5
-	VPADDQ X5, X4, X4
-	VPSRLDQ $8, X4, X5
-	VPADDQ X5, X4, X4
-	VMOVQ X4, AX
+	JOIN16(VPANDNQ, DX, SI)
 	MOVQ AX, ret+32(FP)
 	VZEROUPPER
 	RET
@@ -154,31 +115,7 @@ TEXT ·or4(SB), NOSPLIT, $0-40
 	MOVQ b+8(FP), DX
 	MOVQ out+16(FP), DI
 	MOVQ n+24(FP), CX
-	XORQ AX, AX
-	XORQ BX, BX
-	XORQ R12, R12
-	XORQ R13, R13
-
-or4loop:
-	VMOVDQU (SI), Y0
-	VPOR (DX), Y0, Y0
-	VMOVDQU Y0, (DI)
-	POPCNTQ (DI), R8
-	POPCNTQ 8(DI), R9
-	POPCNTQ 16(DI), R10
-	POPCNTQ 24(DI), R11
-	ADDQ R8, AX
-	ADDQ R9, BX
-	ADDQ R10, R12
-	ADDQ R11, R13
-	ADDQ $32, SI
-	ADDQ $32, DX
-	ADDQ $32, DI
-	SUBQ $4, CX
-	JNZ or4loop
-	ADDQ BX, AX
-	ADDQ R13, R12
-	ADDQ R12, AX
+	JOIN4(VPOR, SI, DX)
 	MOVQ AX, ret+32(FP)
 	VZEROUPPER
 	RET
@@ -189,33 +126,7 @@ TEXT ·or16(SB), NOSPLIT, $0-40
 	MOVQ b+8(FP), DX
 	MOVQ out+16(FP), DI
 	MOVQ n+24(FP), CX
-	VPXORQ Z4, Z4, Z4
-	VPXORQ Z5, Z5, Z5
-
-or16loop:
-	VMOVDQU64 (SI), Z0
-	VMOVDQU64 64(SI), Z1
-	VPORQ (DX), Z0, Z0
-	VPORQ 64(DX), Z1, Z1
-	VMOVDQU64 Z0, (DI)
-	VMOVDQU64 Z1, 64(DI)
-	VPOPCNTQ Z0, Z0
-	VPOPCNTQ Z1, Z1
-	VPADDQ Z0, Z4, Z4
-	VPADDQ Z1, Z5, Z5
-	ADDQ $128, SI
-	ADDQ $128, DX
-	ADDQ $128, DI
-	SUBQ $16, CX
-	JNZ or16loop
-	VPADDQ Z5, Z4, Z4
-	VEXTRACTI64X4 $1, Z4, Y5
-	VPADDQ Y5, Y4, Y4
-	VEXTRACTI128 $1, Y4, X5
-	VPADDQ X5, X4, X4
-	VPSRLDQ $8, X4, X5
-	VPADDQ X5, X4, X4
-	VMOVQ X4, AX
+	JOIN16(VPORQ, SI, DX)
 	MOVQ AX, ret+32(FP)
 	VZEROUPPER
 	RET
@@ -227,22 +138,15 @@ TEXT ·count16(SB), NOSPLIT, $0-24
 	VPXORQ Z4, Z4, Z4
 	VPXORQ Z5, Z5, Z5
 
-count16loop:
+loop:
 	VPOPCNTQ (SI), Z0
 	VPOPCNTQ 64(SI), Z1
 	VPADDQ Z0, Z4, Z4
 	VPADDQ Z1, Z5, Z5
 	ADDQ $128, SI
 	SUBQ $16, CX
-	JNZ count16loop
-	VPADDQ Z5, Z4, Z4
-	VEXTRACTI64X4 $1, Z4, Y5
-	VPADDQ Y5, Y4, Y4
-	VEXTRACTI128 $1, Y4, X5
-	VPADDQ X5, X4, X4
-	VPSRLDQ $8, X4, X5
-	VPADDQ X5, X4, X4
-	VMOVQ X4, AX
+	JNZ loop
+	SUM16
 	MOVQ AX, ret+16(FP)
 	VZEROUPPER
 	RET

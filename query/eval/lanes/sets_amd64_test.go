@@ -14,6 +14,18 @@ func ways(n int) map[string][3]func(a, b, out *uint64, n int) int {
 	return found
 }
 
+// countWays returns the assembly this processor has for counting n words.
+func countWays(n int) map[string]func(words *uint64, n int) int {
+	found := map[string]func(words *uint64, n int) int{}
+	if cpu.X86.HasPOPCNT {
+		found["4 at a time"] = count4
+	}
+	if n%16 == 0 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512VPOPCNTDQ {
+		found["16 at a time"] = count16
+	}
+	return found
+}
+
 // wordWays returns the ways this processor compares values.
 func wordWays[T Value]() map[string]func(vals []T, lo, width T, out []uint64) {
 	found := map[string]func(vals []T, lo, width T, out []uint64){"one by one": plainWords[T]}

@@ -48,6 +48,11 @@ func TestWays(t *testing.T) {
 		a[i], b[i] = rng.Uint64(), rng.Uint64()
 	}
 	for _, n := range []int{4, 12, 16, 20, 48, 64} {
+		for name, count := range countWays(n) {
+			if got, want := count(&a[0], n), plainCount(a[:n]); got != want {
+				t.Errorf("%s: %d bits in %d words, want %d", name, got, n, want)
+			}
+		}
 		out, want := make([]uint64, n), make([]uint64, n)
 		for name, way := range ways(n) {
 			for k, join := range way {
