@@ -62,8 +62,9 @@ func (x *codeIndex) find(hash uint64, equal func(code uint32) bool) (code uint32
 
 func tableOf(hash uint64, shift uint8) int { return int(hash >> shift) } // 0 for a shift of 64
 
-func newIndexTable(size int, code uint32) *indexTable {
-	return &indexTable{slots: make([]uint32, size), codeBits: uint8(min(max(bits.Len32(code+1)+1, 8), 32))}
+// newIndexTable makes a table of codes up to the largest, with some room above.
+func newIndexTable(size int, largest uint32) *indexTable {
+	return &indexTable{slots: make([]uint32, size), codeBits: uint8(min(max(bits.Len32(largest+1)+1, 8), 32))}
 }
 
 // start is the slot a hash looks at first: its middle bits scaled to the number of slots.
@@ -85,10 +86,11 @@ func (t *indexTable) put(hash uint64, code uint32) {
 	t.used++
 }
 
-// roomFor returns t, or a table in its place that can take one more code.
-func (t *indexTable) roomFor(code uint32, hashOf func(code uint32) uint64) *indexTable {
+// roomFor returns t, or a table in its place that can take one more code. No code of t, and not the one
+// more, is above largest.
+func (t *indexTable) roomFor(largest uint32, hashOf func(code uint32) uint64) *indexTable {
 	full := (t.used+1)*5 > len(t.slots)*4
-	if !full && bits.Len32(code+1) <= int(t.codeBits) {
+	if !full && bits.Len32(largest+1) <= int(t.codeBits) {
 		return t
 	}
 	size := len(t.slots)
@@ -98,7 +100,7 @@ func (t *indexTable) roomFor(code uint32, hashOf func(code uint32) uint64) *inde
 	case full:
 		size += size / 4
 	}
-	grown := newIndexTable(size, code)
+	grown := newIndexTable(size, largest)
 	for _, slot := range t.slots {
 		if slot != 0 {
 			old := t.code(slot)
@@ -109,6 +111,8 @@ func (t *indexTable) roomFor(code uint32, hashOf func(code uint32) uint64) *inde
 }
 
 // add enters a code that find does not know. hashOf gives the hash of an older code.
+//
+// REQUIRES: the code is above all before it.
 func (x *codeIndex) add(hash uint64, code uint32, hashOf func(code uint32) uint64) {
 	root := x.root.Load()
 	if root == nil {
@@ -120,29 +124,31 @@ func (x *codeIndex) add(hash uint64, code uint32, hashOf func(code uint32) uint6
 		root = x.split(root.tables[0].Load(), code, hashOf)
 	}
 	x.n++
-	root.put(hash, code, hashOf)
+	root.put(hash, code, code, hashOf)
 }
 
-func (r *indexRoot) put(hash uint64, code uint32, hashOf func(code uint32) uint64) {
+// put enters a code into its table. largest is the largest code of the whole index, which need not be
+// the one that is entered: split enters old ones, in the order of their hashes.
+func (r *indexRoot) put(hash uint64, code, largest uint32, hashOf func(code uint32) uint64) {
 	place := &r.tables[tableOf(hash, r.shift)]
 	t := place.Load()
-	if room := t.roomFor(code, hashOf); room != t {
+	if room := t.roomFor(largest, hashOf); room != t {
 		place.Store(room)
 		t = room
 	}
 	t.put(hash, code)
 }
 
-// split cuts the one table into 256.
-func (x *codeIndex) split(old *indexTable, code uint32, hashOf func(code uint32) uint64) *indexRoot {
+// split cuts the one table into 256, made for codes up to the largest.
+func (x *codeIndex) split(old *indexTable, largest uint32, hashOf func(code uint32) uint64) *indexRoot {
 	root := &indexRoot{shift: 56, tables: make([]atomic.Pointer[indexTable], 256)}
 	for i := range root.tables {
-		root.tables[i].Store(newIndexTable(64, code))
+		root.tables[i].Store(newIndexTable(64, largest))
 	}
 	for _, slot := range old.slots {
 		if slot != 0 {
 			known := old.code(slot)
-			root.put(hashOf(known), known, hashOf)
+			root.put(hashOf(known), known, largest, hashOf)
 		}
 	}
 	x.root.Store(root)
