@@ -92,7 +92,7 @@ func (n *Node) open(ctx context.Context) error {
 
 // parsePredicate reads the text of a segment. Its limits are fixed: what one node takes every other
 // has to take.
-func parsePredicate(text string) (tree.Pred, error) { return syntax.ParsePred(text, syntax.Limits{}) }
+func parsePredicate(text string) (tree.Pred, error) { return syntax.ParseSaved(text) }
 
 // openShards opens all shards beside each other: most of it is reading and waiting for an election.
 func (n *Node) openShards(ctx, history context.Context) error {

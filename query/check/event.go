@@ -40,6 +40,7 @@ func (c *checker) sequence(p *tree.Sequence) tree.Pred {
 	out.Steps = make([]tree.SeqStep, len(p.Steps))
 	bounded := 0
 	for i, s := range p.Steps {
+		c.part()
 		var event *eventRef
 		out.Steps[i] = s
 		out.Steps[i].Step, event = c.step(s.Step, last)

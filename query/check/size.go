@@ -7,7 +7,7 @@ import "github.com/musterdb/muster/query/tree"
 // are more conditions than anything could evaluate, or even walk.
 const maxParts = 50_000
 
-// part counts one predicate or expression.
+// part counts one predicate, expression or step.
 func (c *checker) part() { c.parts++ }
 
 // written counts a segment that has been expanded before: it is checked once, but evaluated where it

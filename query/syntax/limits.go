@@ -10,11 +10,11 @@ import (
 )
 
 // Limits bound what a statement may cost before it is understood. Zero values mean the defaults:
-// 64 KiB of text, nesting 64, 1,000 predicates.
+// 64 KiB of text, nesting 64, 1,000 conditions.
 type Limits struct {
 	Text       int // bytes
 	Nesting    int // parentheses, `not`s and chained arithmetic inside one another
-	Predicates int // conditions joined by and, or
+	Predicates int // conditions, and what costs as much as one: see guard
 }
 
 func (l Limits) withDefaults() Limits {
@@ -34,16 +34,26 @@ func limited(at tree.Span, message, hint string) *mistake {
 	return &mistake{code: "limit", at: at, message: message, hint: hint}
 }
 
-// guard counts nesting and predicates over the tokens alone, before any production recurses: a deep
+// guard counts nesting and conditions over the tokens alone, before any production recurses: a deep
 // nest would overflow the stack, which Go cannot recover from. Each level holds an open parenthesis
 // with the `not`s before it; a chain of arithmetic is as deep as it is long.
+//
+// Whatever reads events or makes values once more counts as a condition: what and, or join, each step
+// after the first of a sequence or funnel, each measure of events after the first of its condition, and
+// what commas part outside parentheses (measures of stats, dimensions, predicates of overlap, orders).
+// Plain columns of a list do not count.
 type guard struct {
 	limits     Limits
 	levels     []level
 	predicates int
+	tokens     int
+	listing    bool // the columns of a list are being read
 }
 
-type level struct{ depth, nots, chain, between int }
+type level struct {
+	depth, nots, chain, between int
+	measured                    bool // the condition being read has a measure
+}
 
 func newGuard(limits Limits) *guard {
 	return &guard{limits: limits, levels: []level{{}}, predicates: 1}
@@ -54,6 +64,7 @@ func (g *guard) see(t *lexer.Token) *mistake {
 	top := &g.levels[len(g.levels)-1]
 	nots := top.nots
 	top.nots = 0
+	g.tokens++
 	switch {
 	case t.Value == "(":
 		g.levels = append(g.levels, level{depth: top.depth + nots + top.chain + 1})
@@ -65,6 +76,9 @@ func (g *guard) see(t *lexer.Token) *mistake {
 		top.chain++
 	case t.Type == opToken && t.Value != "%":
 		top.chain = 0
+		if t.Value == "," && len(g.levels) == 1 && !g.listing {
+			g.predicates++
+		}
 	case t.Type != wordToken:
 	case strings.EqualFold(t.Value, "not"):
 		top.nots = nots + 1
@@ -72,18 +86,56 @@ func (g *guard) see(t *lexer.Token) *mistake {
 		top.between++
 	case strings.EqualFold(t.Value, "and") && top.between > 0:
 		top.between--
-	case strings.EqualFold(t.Value, "and") || strings.EqualFold(t.Value, "or"):
-		top.chain = 0
-		g.predicates++
+	default:
+		g.word(top, t)
 	}
 	top = &g.levels[len(g.levels)-1]
 	if top.depth+top.nots+top.chain > g.limits.Nesting {
 		return limited(spanOf(t), fmt.Sprintf("the statement is nested deeper than %d levels", g.limits.Nesting), "name parts of it as segments and ask  in segment \"…\"")
 	}
 	if g.predicates > g.limits.Predicates {
-		return limited(spanOf(t), fmt.Sprintf("the statement has more than %d predicates", g.limits.Predicates), "write  in (…)  for many values, or name parts of it as segments")
+		return limited(spanOf(t), fmt.Sprintf("the statement has more than %d conditions", g.limits.Predicates), g.hint(t))
 	}
 	return nil
+}
+
+// word counts a word that is neither of `not` nor of `between`.
+func (g *guard) word(top *level, t *lexer.Token) {
+	switch strings.ToLower(t.Value) {
+	case "and", "or":
+		top.chain, top.measured = 0, false
+		g.predicates++
+	case "then":
+		g.predicates++
+	case "of":
+		if top.measured {
+			g.predicates++
+		}
+		top.measured = true
+	case "list":
+		g.listing = g.listing || g.tokens == 1
+	case "explain", "analyze":
+		if g.tokens <= 2 { // before the statement
+			g.tokens = 0
+		}
+	case "where", "order":
+		if len(g.levels) == 1 {
+			g.listing = false
+		}
+	}
+}
+
+// hint says what to do about the condition at a token that is one too many.
+func (g *guard) hint(t *lexer.Token) string {
+	switch {
+	case isWord(t, "then"):
+		return "every step counts as a condition: ask for fewer steps, or for a count such as  at least 5 times"
+	case isWord(t, "of"):
+		return "every measure of events counts as a condition: ask for fewer at once"
+	case t.Value == ",":
+		return "every column, dimension and order counts as a condition: ask for fewer at once"
+	}
+	return "write  in (…)  for many values, or name parts of it as segments"
 }
 
 func spanOf(t *lexer.Token) tree.Span {

@@ -1,6 +1,7 @@
 package syntax
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,16 @@ func TestLimits(t *testing.T) {
 		"minus signs":        "count where a > " + strings.Repeat("- ", 30_000) + "1",
 		"sum inside event":   "count where did a where (b" + strings.Repeat("*b", 100) + " > 1)",
 		"brackets in in":     "count where a in (" + strings.Repeat("(", 100),
+		"steps":              `count where did "a"` + strings.Repeat(` then "a"`, 1_000),
+		"steps not done":     `count where did "a"` + strings.Repeat(` then not "a" within 1 day`, 1_000),
+		"steps and clauses":  "count where a" + strings.Repeat(` or did "a" then "b"`, 500),
+		"steps of a funnel":  `funnel "a"` + strings.Repeat(` then "a"`, 1_000) + " within 7 days",
+		"sums of events":     "count where a > 1" + strings.Repeat(` or sum(x) of "a" + sum(x) of "b" > 1`, 500),
+		"columns of events":  `list sum(x) of "a"` + strings.Repeat(`, sum(x) of "a"`, 1_000),
+		"measures":           "stats sum(a)" + strings.Repeat(", sum(a)", 1_000),
+		"dimensions":         "count by a" + strings.Repeat(", a", 1_000),
+		"orders":             "list a, b order by a" + strings.Repeat(", a", 1_000),
+		"explained measures": "explain analyze stats sum(a)" + strings.Repeat(", sum(a)", 1_000),
 		"event in brackets ": "count where " + strings.Repeat("did a where (", 100) + "b",
 	}
 	for name, text := range cases {
@@ -68,6 +79,11 @@ func TestLimits(t *testing.T) {
 		"sum":      "count where a" + strings.Repeat("+a", 64) + " > 1",
 		"values":   "count where a in (1" + strings.Repeat(",-1", 20_000) + ")",
 		"columns":  "list a" + strings.Repeat(",a", 20_000),
+		"explain":  "explain analyze list a" + strings.Repeat(",a", 20_000),
+		"steps":    `count where did "a"` + strings.Repeat(` then "a"`, 999),
+		"funnel":   `funnel "a"` + strings.Repeat(` then "a"`, 999) + " within 7 days",
+		"measures": "stats sum(a)" + strings.Repeat(", sum(a)", 999),
+		"events":   "count where a > 1" + strings.Repeat(` or sum(x) of "a" > 1`, 999),
 	} {
 		if _, err := Parse(text, Limits{}); err != nil {
 			t.Errorf("%s at the limit: %v", name, err)
@@ -78,5 +94,32 @@ func TestLimits(t *testing.T) {
 	}
 	if _, err := Parse("count where ((a))", Limits{Nesting: 1}); err == nil {
 		t.Error("a limit of the caller was not observed")
+	}
+}
+
+// TestTooManySteps is about where a statement of too many steps is refused, and what is said.
+func TestTooManySteps(t *testing.T) {
+	text := `count where did "a"` + strings.Repeat(` then "a"`, 1_000)
+	_, err := Parse(text, Limits{})
+	var d *tree.Diagnostic
+	if !errors.As(err, &d) {
+		t.Fatalf("error %v, want a diagnostic", err)
+	}
+	if want := strings.LastIndex(text, "then"); d.At.Offset != want || d.At.Length != len("then") {
+		t.Errorf("points at %d, %d bytes, want the last then at %d", d.At.Offset, d.At.Length, want)
+	}
+	if !strings.Contains(d.Message, "1000 conditions") || !strings.Contains(d.Hint, "every step counts") {
+		t.Errorf("says %q, hint %q", d.Message, d.Hint)
+	}
+}
+
+// TestSavedSegmentsOutliveLimits reads what could be saved before steps counted as conditions.
+func TestSavedSegmentsOutliveLimits(t *testing.T) {
+	text := `did "a"` + strings.Repeat(` then "a"`, 2_499)
+	if _, err := ParsePred(text, Limits{}); err == nil {
+		t.Error("2,500 steps can be saved")
+	}
+	if _, err := ParseSaved(text); err != nil {
+		t.Errorf("2,500 steps cannot be read: %v", err)
 	}
 }

@@ -38,6 +38,15 @@ func ParsePred(text string, limits Limits) (tree.Pred, error) {
 	return nil, m.diagnostic(text)
 }
 
+// savedPredicates is more than any text has conditions.
+const savedPredicates = 64 << 10
+
+// ParseSaved is ParsePred for the text of a segment that has been saved. Steps and measures were not
+// always counted as conditions, and what was taken once has to be read by every node, for ever.
+func ParseSaved(text string) (tree.Pred, error) {
+	return ParsePred(text, Limits{Predicates: savedPredicates})
+}
+
 func parseStatement(tokens []lexer.Token) (*tree.Query, *mistake) {
 	if tokens[0].EOF() {
 		return nil, wrong(tree.Span{}, "there is no statement", "begin with count, list, stats, trend, …, for example  count where country = \"BR\"")
