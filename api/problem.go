@@ -83,6 +83,7 @@ const (
 	CodeTimeout          = "timeout"
 	CodeHistoryMissing   = "history_incomplete"
 	CodeTooManyNames     = "too_many_names"
+	CodeBadName          = "bad_name"
 	CodeWrongSchema      = "wrong_type"
 	CodeUnsupportedForm  = "unsupported"
 	CodeOutcomeUncertain = "outcome_unknown"
@@ -122,6 +123,7 @@ func Codes() []Code {
 		{CodeEncoding, 415, "The Content-Encoding is not known"},
 		{CodeRefused, 422, "The request is refused"},
 		{CodeTooManyNames, 422, "There are too many names"},
+		{CodeBadName, 422, "The name cannot be given"},
 		{CodeWrongSchema, 422, "The name has another type"},
 		{CodeOverloaded, 429, "The server is busy"},
 		{CodeMemoryFull, 429, "The memory limit is reached"},

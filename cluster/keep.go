@@ -61,7 +61,7 @@ func (n *Node) keepMembers(ctx context.Context, list string, was *tree.WasIn, at
 	if err != nil {
 		return err
 	}
-	return n.ListEdit(ctx, list, ids, nil)
+	return n.editList(ctx, list, ids, nil)
 }
 
 // pastIDs returns the ids of the members of an instant, as they are called now.

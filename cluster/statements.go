@@ -55,7 +55,7 @@ func (n *Node) catalogStatement(ctx context.Context, q *tree.Query, text string)
 
 // locate turns "there is none of that name" into a diagnostic at the name.
 func locate(err error, at tree.Span, text string) error {
-	if e, ok := err.(*Error); ok && (e.code == "no_segment" || e.code == "not_found" || e.code == "in_use") {
+	if e, ok := err.(*Error); ok && (e.code == "no_segment" || e.code == "not_found" || e.code == "in_use" || e.code == "bad_name") {
 		return (&tree.Diagnostic{Code: e.code, Message: e.text, At: at}).Locate(text)
 	}
 	return err
@@ -119,6 +119,9 @@ func refreshDuration(d time.Duration) (tree.Duration, error) {
 // against the very state the change is made from, so that two segments saved at once cannot form a
 // cycle that neither has alone.
 func (n *Node) saveSegment(ctx context.Context, q *tree.Query, stmt *tree.CreateStmt, segment tree.Segment) ([]tree.Diagnostic, error) {
+	if err := tree.CheckText("a description", segment.Described, maxDescribed); err != nil {
+		return nil, refused("refused", err.Error())
+	}
 	var warnings []tree.Diagnostic
 	text := syntax.FormatPred(segment.Pred)
 	kept, err := n.keepPast(ctx, segment.Pred, segment.Zone)
@@ -126,8 +129,12 @@ func (n *Node) saveSegment(ctx context.Context, q *tree.Query, stmt *tree.Create
 		return nil, err
 	}
 	state, err := n.definer.change(ctx, func(s *catalog.State) (catalog.Change, error) {
-		if _, exists := s.SegmentText(segment.Name); exists && !stmt.Replace {
+		_, exists := s.SegmentText(segment.Name)
+		if exists && !stmt.Replace {
 			return catalog.Change{}, &Error{code: "segment_exists", text: fmt.Sprintf("segment %q exists already; use create or replace", segment.Name)}
+		}
+		if err := goodName(segment.Name, exists); err != nil {
+			return catalog.Change{}, err
 		}
 		zone := segment.Zone
 		if zone == "" {
@@ -159,6 +166,17 @@ func (n *Node) saveSegment(ctx context.Context, q *tree.Query, stmt *tree.Create
 		}
 	}
 	return warnings, n.dropKept(ctx)
+}
+
+// maxDescribed is how many bytes say what a segment is for.
+const maxDescribed = 4 << 10
+
+// goodName refuses names that mislead whoever reads them. One that has been given may be used on.
+func goodName(name string, given bool) error {
+	if err := tree.CheckName(name); err != nil && !given {
+		return refused("bad_name", err.Error())
+	}
+	return nil
 }
 
 // DropSegment removes a segment. It is refused while other segments ask it: they could not be
@@ -226,9 +244,18 @@ func textOf(s *catalog.Segment) SegmentText {
 	}
 }
 
-// ListEdit adds and removes ids of a static list, creating it if needed. Every shard keeps the ids
-// that are placed in it, whether or not they have a profile yet.
+// ListEdit adds and removes ids of a static list, creating it if needed and if its name is a good one.
 func (n *Node) ListEdit(ctx context.Context, list string, add, remove []string) error {
+	_, given := n.registry.state.Load().List(list)
+	if err := goodName(list, given); err != nil {
+		return err
+	}
+	return n.editList(ctx, list, add, remove)
+}
+
+// editList is ListEdit under any name. Every shard keeps the ids that are placed in it, whether or not they
+// have a profile yet.
+func (n *Node) editList(ctx context.Context, list string, add, remove []string) error {
 	if err := n.watch.admit(); err != nil {
 		return err
 	}

@@ -92,9 +92,6 @@ func (s *Server) putList(w *answer, r *http.Request) error {
 		}
 	}
 	name := r.PathValue("name")
-	if len(name) > s.cfg.Message.Name {
-		return problem(api.CodeBadRequest, "the list's name is too long")
-	}
 	if err := s.node().ListEdit(r.Context(), name, add, request.Remove); err != nil {
 		return err
 	}

@@ -41,8 +41,9 @@ func (s *Server) readChangesAsk(r *http.Request, events bool) (q changesAsk, err
 		return q, problem(api.CodeBadRequest, "from must be now, or snapshot for server-sent events")
 	}
 	if text := values.Get("fields"); text != "" {
-		if q.fields = strings.Split(text, ","); len(q.fields) > maxFields {
-			return q, problem(api.CodeLimit, "there are more than 50 fields")
+		q.fields = strings.Split(text, ",")
+		if err := checkFields(q.fields); err != nil {
+			return q, err
 		}
 	}
 	if q.format, err = render.ParseChangeFormat(values.Get("format")); err != nil {

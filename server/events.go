@@ -10,6 +10,7 @@ import (
 
 	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/query/tree"
 	"github.com/musterdb/muster/server/decode"
 )
 
@@ -30,8 +31,8 @@ func (s *Server) events(w *answer, r *http.Request) error {
 		return s.cloudEvents(w, r)
 	}
 	source := r.URL.Query().Get("source")
-	if len(source) > maxSourceName {
-		return problem(api.CodeBadRequest, "the source's name is too long")
+	if err := tree.CheckLine("the name of a source", source, maxSourceName); err != nil {
+		return problem(api.CodeBadName, err.Error())
 	}
 	if !s.inFlight.take(streamBudget) {
 		return s.bodiesFull()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/live"
+	"github.com/musterdb/muster/query/tree"
 	"github.com/musterdb/muster/server/render"
 )
 
@@ -208,8 +209,11 @@ func (c *stream) ack(sub *subscription, command *api.StreamCommand) error {
 
 // subscribe begins a subscription. What cannot be is told, and the stream goes on.
 func (c *stream) subscribe(command *api.StreamCommand) error {
-	if command.Credit < 0 || command.Credit > maxCredit || len(command.Fields) > maxFields || len(command.As) > 200 {
-		return &streamFault{closeBadMessage, "credit, fields or as is out of range"}
+	if command.Credit < 0 || command.Credit > maxCredit || checkFields(command.Fields) != nil {
+		return &streamFault{closeBadMessage, "credit or fields is out of range"}
+	}
+	if fault := c.badConsumer(command.As); fault != nil {
+		return fault
 	}
 	q := live.Request{Segment: command.Segment, Cursor: command.From, Consumer: command.As, From: live.FromCursor}
 	switch command.From {
@@ -244,6 +248,20 @@ func (c *stream) subscribe(command *api.StreamCommand) error {
 	c.mu.Unlock()
 	c.work.Go(func() { c.follow(ctx, sub) })
 	return nil
+}
+
+// badConsumer refuses to give a durable subscriber a name that misleads whoever reads it. "" is none.
+func (c *stream) badConsumer(name string) error {
+	err := tree.CheckName(name)
+	if name == "" || err == nil {
+		return nil
+	}
+	if l, no := c.server.live(); no == nil {
+		if _, given := l.Consumers().Get(name); given {
+			return nil
+		}
+	}
+	return &streamFault{closeBadMessage, "as: " + err.Error()}
 }
 
 // drop ends a subscription.

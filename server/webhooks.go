@@ -3,11 +3,13 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/live"
+	"github.com/musterdb/muster/query/tree"
 	"github.com/musterdb/muster/server/render"
 	"github.com/musterdb/muster/server/webhook"
 )
@@ -126,8 +128,13 @@ func (s *Server) putWebhook(w *answer, r *http.Request) error {
 		return problem(api.CodeBadRequest, err.Error())
 	}
 	name := r.PathValue("name")
-	if len(name) > 200 || len(request.Fields) > maxFields {
-		return problem(api.CodeLimit, "a name has at most 200 bytes, and there are at most 50 fields")
+	if err := tree.CheckName(name); err != nil {
+		if _, missing := hooks.Get(name); missing != nil { // else it has been given, and may be used on
+			return problem(api.CodeBadName, err.Error())
+		}
+	}
+	if err := checkFields(request.Fields); err != nil {
+		return err
 	}
 	if err := s.knownSegment(r.Context(), request.Segment); err != nil {
 		return err
@@ -139,6 +146,19 @@ func (s *Server) putWebhook(w *answer, r *http.Request) error {
 	out := apiWebhook(webhook.Status{Hook: hook})
 	out.Secret = hook.Secret
 	return writeJSON(w, http.StatusOK, out)
+}
+
+// checkFields refuses more names of attributes than anybody asks for, and longer ones than there are.
+func checkFields(fields []string) error {
+	if len(fields) > maxFields {
+		return problem(api.CodeLimit, "there are at most 50 fields")
+	}
+	for _, name := range fields {
+		if len(name) > tree.MaxNameBytes {
+			return problem(api.CodeLimit, fmt.Sprintf("the name of a field has at most %d bytes", tree.MaxNameBytes))
+		}
+	}
+	return nil
 }
 
 func (s *Server) deleteWebhook(w *answer, r *http.Request) error {

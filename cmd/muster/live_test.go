@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -213,4 +214,25 @@ func (w *liveWatcher) watch(ctx context.Context, client *api.Client, segment str
 		}
 		return nil
 	})
+}
+
+// request returns the problem that a request is answered with, nil for none.
+func (n *liveNode) request(method, path, body string) error {
+	r, err := http.NewRequestWithContext(n.t.Context(), method, n.served.URL+path, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode < 400 {
+		return nil
+	}
+	p := &api.Problem{}
+	if err := json.NewDecoder(answer.Body).Decode(p); err != nil {
+		return err
+	}
+	return p
 }

@@ -111,6 +111,24 @@ func TestSegmentsAndLists(t *testing.T) {
 	}
 }
 
+// TestNamesOfBefore: a log may hold names that are not given any more. They are applied as they were, and
+// can be found and dropped.
+func TestNamesOfBefore(t *testing.T) {
+	s := New(func(string) (tree.Pred, error) { return &tree.Everyone{}, nil })
+	for _, name := range []string{"a\nb", " ", "a\u202eb", "\x1b[m"} {
+		if tree.CheckName(name) == nil {
+			t.Errorf("%q is given today", name)
+		}
+		s = next(t, s, Change{Kind: PutSegment, Segment: Segment{Name: name, Text: "everyone"}})
+		s = next(t, s, Change{Kind: PutList, Name: name})
+		if _, ok := s.Segment(name); !ok {
+			t.Errorf("segment %q is not there", name)
+		}
+		s = next(t, s, Change{Kind: DropSegment, Name: name})
+		s = next(t, s, Change{Kind: DropList, Name: name})
+	}
+}
+
 // TestLimits fills the catalog; one name too many is refused alone by Admit and with its change by
 // Apply, and the ten thousandth costs no more than the first.
 func TestLimits(t *testing.T) {

@@ -16,7 +16,7 @@ const (
 	MaxProperties = 512 // of one event
 	MaxSegments   = 10_000
 	MaxLists      = 10_000
-	MaxNameBytes  = 256
+	MaxNameBytes  = tree.MaxNameBytes
 	MaxTextBytes  = 64 << 10 // of a segment's predicate
 )
 

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/musterdb/muster/query/tree"
 	"github.com/musterdb/muster/server/render"
 )
 
@@ -79,12 +80,15 @@ type Hooks struct {
 
 // The refusals of Put.
 var (
-	ErrURL    = errors.New("the URL must be http or https, with a host and without a user")
+	ErrURL    = errors.New("the URL must be http or https, with a host and without a user, of at most 2,048 bytes that can be seen")
 	ErrNoHook = errors.New("no webhook has this name")
 	ErrMany   = errors.New("there are 1,000 webhooks already")
 )
 
-const maxHooks = 1000
+const (
+	maxHooks = 1000
+	maxURL   = 2 << 10 // bytes
+)
 
 // Open starts the hooks the table holds.
 func Open(cfg Config) (*Hooks, error) {
@@ -266,7 +270,7 @@ func (h *Hooks) Close() {
 // same.
 func (h *Hooks) Put(hook Hook) (Hook, error) {
 	u, err := url.Parse(hook.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || tree.CheckLine("URL", hook.URL, maxURL) != nil {
 		return Hook{}, ErrURL
 	}
 	if hook.Secret != "" {

@@ -14,10 +14,13 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/zeebo/xxh3"
+
+	"github.com/musterdb/muster/query/tree"
 )
 
 // input is a file as lines.
@@ -96,6 +99,16 @@ func open(ctx context.Context, path string, config *Config) (*opened, error) {
 	return o, nil
 }
 
+// visible writes a file's name as a source may be called: what cannot be seen is an underscore.
+func visible(name string) string {
+	return strings.Map(func(r rune) rune {
+		if tree.Unseen(r) || r == utf8.RuneError {
+			return '_'
+		}
+		return r
+	}, name)
+}
+
 // identify returns what lines of the file are known by, beside their numbers: the file's name and a
 // checksum of its bytes, and what the lines were taken for. So one file can be imported once as
 // profiles and once as events, and the same command twice takes each line once, whatever the file's
@@ -132,7 +145,7 @@ func identify(ctx context.Context, name string, file *os.File, config *Config) (
 		return "", err
 	}
 	sum := content.Sum128().Bytes()
-	return fmt.Sprintf("%s#%x#%016x", name, sum, meaning.Sum64()), nil
+	return fmt.Sprintf("%s#%x#%016x", visible(name), sum, meaning.Sum64()), nil
 }
 
 // stoppable reads until its context ends: a checksum of a large file takes a while.

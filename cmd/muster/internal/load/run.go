@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/musterdb/muster/query/tree"
 )
 
 // bodyBytes is how much is sent with one request: large enough that the answer's round trip does not
@@ -38,6 +40,9 @@ func (c *Config) Validate() error {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if len(c.Files) == 0 {
 		fault("no file: name one, or - for stdin")
+	}
+	if err := tree.CheckLine("--source", c.Source, tree.MaxNameBytes); err != nil {
+		faults = append(faults, err)
 	}
 	if c.Source != "" && len(c.Files) > 1 {
 		fault("--source names one file, not %d: lines are known by it and their number", len(c.Files))

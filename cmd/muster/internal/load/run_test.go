@@ -20,6 +20,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/query/tree"
 )
 
 // node is a node that knows lines by source and number. before may answer instead of it.
@@ -332,6 +333,24 @@ func TestPlanFaults(t *testing.T) {
 		if err := p.checkColumns(columns); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %s", columns, err, want)
 		}
+	}
+}
+
+// TestSourcesAreVisible: the name of a file that no source may have is written so that one may.
+func TestSourcesAreVisible(t *testing.T) {
+	for _, name := range []string{"a\nb.csv", "a\x1b]0;t\x07.csv", "\u202evsc.csv", "\xff\xfe.csv", strings.Repeat("\u200b", 80) + ".csv"} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte("id,n\nu,1\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		file, err := open(t.Context(), path, &Config{Plan: Plan{Mode: Profiles, ID: "id"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tree.CheckLine("source", file.source, 512); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+		file.Close()
 	}
 }
 

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/server/webhook"
+)
+
+// misleading are names that show less than all of themselves.
+var misleading = []string{
+	" ", "\u00a0", "a\nb", "a\rb", "a\tb", "\x1b]0;title\x07", "a\x7f", "a\u009bm", "a\u202eb", "a\u2066b", "V\u200bIP", "\ufeffVIP", "VIP\U000e0041", strings.Repeat("n", 257),
+}
+
+// TestMisleadingNamesAreNotGiven: over HTTP and by statements, to everything somebody may name.
+func TestMisleadingNamesAreNotGiven(t *testing.T) {
+	n := newLiveNode(t)
+	if err := n.server.Load().StartWebhooks(nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.server.Load().StopWebhooks)
+	n.query(`create segment "Pro" as everyone`)
+	refused := func(what, name string, err error) {
+		t.Helper()
+		var p *api.Problem
+		if !errors.As(err, &p) || p.Code != api.CodeBadName {
+			t.Errorf("%s %q: %v", what, name, err)
+		}
+	}
+	for _, name := range misleading {
+		_, err := n.api.PutSegment(t.Context(), name, api.SegmentRequest{Predicate: "everyone"}, true)
+		refused("segment", name, err)
+		refused("list", name, n.put("/v1/lists/"+url.PathEscape(name), api.ListRequest{Add: []string{"u1"}}))
+		refused("webhook", name, n.put("/v1/webhooks/"+url.PathEscape(name), api.WebhookRequest{Segment: "Pro", URL: "https://example.com/"}))
+		if !strings.ContainsAny(name, "\x07\x1b") { // a statement cannot say these
+			_, err = n.api.Query(t.Context(), api.QueryRequest{Query: "create segment " + quoted(name) + " as everyone"})
+			var p *api.Problem
+			if !errors.As(err, &p) || p.Code != api.CodeBadName && p.Code != "syntax" {
+				t.Errorf("create segment %q: %v", name, err)
+			}
+		}
+		if strings.TrimSpace(name) != "" && len(name) < 300 {
+			_, err = n.api.Events(t.Context(), strings.NewReader(`{"type":"track","event":"E","userId":"u1","_line":1}`), name+strings.Repeat("s", 300))
+			refused("source", name, err)
+		}
+	}
+	for what, described := range map[string]string{"long": strings.Repeat("d", 4097), "with an escape": "a\x1b[m", "with an override": "a\u202eb"} {
+		_, err := n.api.PutSegment(t.Context(), "S", api.SegmentRequest{Predicate: "everyone", Described: described}, true)
+		var p *api.Problem
+		if !errors.As(err, &p) || p.Status != 422 {
+			t.Errorf("a description that is %s: %v", what, err)
+		}
+	}
+	if _, err := n.api.PutSegment(t.Context(), "S", api.SegmentRequest{Predicate: "everyone", Described: strings.Repeat("d\n", 2048)}, true); err != nil {
+		t.Errorf("a description of 4 KiB: %v", err)
+	}
+	if got, err := n.api.Segments(t.Context()); err != nil || len(got.Segments) != 2 {
+		t.Errorf("segments: %v, %v", got, err)
+	}
+}
+
+// put sends a JSON value and returns the problem it was answered with.
+func (n *liveNode) put(path string, body any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	return n.request("PUT", path, string(text))
+}
+
+// TestMisleadingNamesOfBefore: a webhook that has such a name can be seen, changed and removed.
+func TestMisleadingNamesOfBefore(t *testing.T) {
+	n := newLiveNode(t)
+	n.query(`create segment "Pro" as everyone`)
+	table := memoryTable{}
+	for i, name := range misleading {
+		hook, err := json.Marshal(webhook.Hook{Name: name, Segment: "Pro", URL: "https://example.com/", Format: "native", Secret: "whsec_" + strings.Repeat("AAAA", 8), Epoch: fmt.Sprint(i), Disabled: "for the test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		table["hook/"+name] = hook
+	}
+	if err := n.server.Load().StartWebhooks(nil, table); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.server.Load().StopWebhooks)
+	for _, name := range misleading {
+		path := "/v1/webhooks/" + url.PathEscape(name)
+		if err := n.request("GET", path, ""); err != nil {
+			t.Errorf("get %q: %v", name, err)
+		}
+		if err := n.put(path, api.WebhookRequest{Segment: "Pro", URL: "https://example.com/2"}); err != nil {
+			t.Errorf("change %q: %v", name, err)
+		}
+		if err := n.request("DELETE", path, ""); err != nil {
+			t.Errorf("remove %q: %v", name, err)
+		}
+	}
+	if len(table) != 0 {
+		t.Errorf("left over: %v", table)
+	}
+}
+
+// memoryTable is a webhook.Table.
+type memoryTable map[string][]byte
+
+// All implements webhook.Table.
+func (m memoryTable) All(fn func(key string, value []byte) error) error {
+	for key, value := range m {
+		if err := fn(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Put implements webhook.Table.
+func (m memoryTable) Put(values map[string][]byte) error {
+	for key, value := range values {
+		if m[key] = value; value == nil {
+			delete(m, key)
+		}
+	}
+	return nil
+}
