@@ -221,9 +221,10 @@ func (s *shortSums) testAverages(t *vecTest, cand, out []uint64) {
 	}
 }
 
-// average is that of a pair, NaN without values.
+// average is the float64 nearest to that of a pair, NaN without values: a float64 holds the sum, and the
+// divisor too, for unit is a power of two times at most 5^9 and a count has 24 bits.
 func average(pair uint64, unit float64) float64 {
-	return float64(int64(pair&pairSum)) / unit / float64(int64(pair>>pairBits))
+	return float64(int64(pair&pairSum)) / (unit * float64(int64(pair>>pairBits)))
 }
 
 // word tells which averages are in the span, and of which that has to be asked of their Numbers.

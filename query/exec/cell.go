@@ -124,7 +124,7 @@ func (c *Values) percentile(percent tree.Number) tree.Value {
 		return tree.Value{}
 	}
 	slices.SortFunc(c.All, tree.Number.Compare)
-	rank := exactly(percent)
+	rank := percent.Rat()
 	rank.Mul(rank, big.NewRat(int64(len(c.All)-1), 100))
 	below, rest := new(big.Int).QuoRem(rank.Num(), rank.Denom(), new(big.Int))
 	lo := c.All[below.Int64()]
@@ -132,21 +132,12 @@ func (c *Values) percentile(percent tree.Number) tree.Value {
 		return tree.Num(lo)
 	}
 	hi := c.All[below.Int64()+1]
-	at := new(big.Rat).Sub(exactly(hi), exactly(lo))
-	at.Mul(at, new(big.Rat).SetFrac(rest, rank.Denom())).Add(at, exactly(lo))
+	at := new(big.Rat).Sub(hi.Rat(), lo.Rat())
+	at.Mul(at, new(big.Rat).SetFrac(rest, rank.Denom())).Add(at, lo.Rat())
 	f, _ := at.Float64()
 	n, ok := tree.FromFloat(f)
 	if !ok {
 		return tree.Value{}
 	}
 	return tree.Num(n)
-}
-
-// exactly returns n as a fraction; a float by its shortest decimal form, as everywhere in sums.
-func exactly(n tree.Number) *big.Rat {
-	if !n.IsFloat() {
-		return new(big.Rat).SetFrac64(n.Coef, tree.Pow10(n.Scale))
-	}
-	r, _ := new(big.Rat).SetString(n.String())
-	return r
 }

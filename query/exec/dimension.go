@@ -195,9 +195,9 @@ func lowerEnd(x, step tree.Number) tree.Value {
 			return tree.NumInt(low)
 		}
 	}
-	quotient := new(big.Rat).Quo(exactly(x), exactly(step))
+	quotient := new(big.Rat).Quo(x.Rat(), step.Rat())
 	whole := new(big.Int).Div(quotient.Num(), quotient.Denom())
-	low := new(big.Rat).Mul(new(big.Rat).SetInt(whole), exactly(step))
+	low := new(big.Rat).Mul(new(big.Rat).SetInt(whole), step.Rat())
 	n, ok := tree.ParseNumber(low.FloatString(tree.MaxScale))
 	if !ok {
 		return tree.Value{}

@@ -2,6 +2,7 @@ package querytest
 
 import (
 	"fmt"
+	"math"
 	"math/big"
 	"regexp"
 	"sort"
@@ -328,23 +329,29 @@ func arith(op tree.Op, l, r tree.Value) tree.Value {
 	if l.Type != tree.NumberType || r.Type != tree.NumberType {
 		return tree.Value{}
 	}
-	a, b := l.Number(), r.Number()
-	var n tree.Number
-	var ok bool
+	a, b := rat(l.Number()), rat(r.Number())
 	switch op {
 	case tree.AddOp:
-		n, ok = a.Add(b)
+		return decimal(new(big.Rat).Add(a, b))
 	case tree.SubOp:
-		n, ok = a.Sub(b)
+		return decimal(new(big.Rat).Sub(a, b))
 	case tree.MulOp:
-		n, ok = a.Mul(b)
-	default:
-		n, ok = a.Div(b)
+		return decimal(new(big.Rat).Mul(a, b))
 	}
-	if !ok {
+	if b.Sign() == 0 {
 		return tree.Value{}
 	}
-	return tree.Num(n)
+	quotient, _ := new(big.Rat).Quo(a, b).Float64()
+	return number(quotient)
+}
+
+// decimal returns r as it is if it has a decimal form, else the float64 nearest to it.
+func decimal(r *big.Rat) tree.Value {
+	if n, ok := tree.ParseNumber(r.FloatString(tree.MaxScale)); ok && rat(n).Cmp(r) == 0 {
+		return tree.Num(n)
+	}
+	f, _ := r.Float64()
+	return number(f)
 }
 
 func textHolds(p *tree.Text, s string) bool {
@@ -400,13 +407,12 @@ func inSample(p *tree.InSample, id string) bool {
 	return at.Cmp(rat(p.From)) >= 0 && at.Cmp(rat(p.To)) < 0
 }
 
-// rat returns n exactly, a float by its shortest decimal form.
+// rat returns the exact value of n.
 func rat(n tree.Number) *big.Rat {
-	r, ok := new(big.Rat).SetString(n.String())
-	if !ok {
-		panic("oracle: not a number: " + n.String())
+	if n.IsFloat() {
+		return new(big.Rat).SetFloat64(math.Float64frombits(uint64(n.Coef)))
 	}
-	return r
+	return new(big.Rat).SetFrac(big.NewInt(n.Coef), new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n.Scale)), nil))
 }
 
 // ranked returns the ids inside a rank.

@@ -74,18 +74,16 @@ func (o *Oracle) reduce(m *tree.Measure, points []point) tree.Value {
 	case tree.DistinctFn:
 		return tree.NumInt(int64(len(frequencies(points))))
 	case tree.SumFn:
-		return number(total(points))
+		sum, _ := total(points).Float64()
+		return number(sum)
 	}
 	if len(points) == 0 {
 		return tree.Value{}
 	}
 	switch m.Fn {
 	case tree.AvgFn:
-		n, ok := tree.FromFloat(total(points) / float64(len(points)))
-		if !ok {
-			return tree.Value{}
-		}
-		return tree.Num(n)
+		average, _ := new(big.Rat).Quo(total(points), big.NewRat(int64(len(points)), 1)).Float64()
+		return number(average)
 	case tree.FirstFn:
 		return points[0].value
 	case tree.LastFn:
@@ -128,14 +126,13 @@ func billionths(n tree.Number) *big.Rat {
 	return rounded
 }
 
-// total returns the exact sum as the float64 nearest to it.
-func total(points []point) float64 {
+// total returns the exact sum.
+func total(points []point) *big.Rat {
 	sum := new(big.Rat)
 	for _, p := range points {
 		sum.Add(sum, billionths(p.value.Number()))
 	}
-	f, _ := sum.Float64()
-	return f
+	return sum
 }
 
 type frequency struct {

@@ -2,7 +2,6 @@ package tree
 
 import (
 	"math"
-	"math/big"
 	"math/bits"
 	"strconv"
 	"strings"
@@ -217,133 +216,15 @@ func (n Number) Float64() float64 {
 // Int64 returns n as a whole number; ok is false when it is not one.
 func (n Number) Int64() (i int64, ok bool) { return n.Coef, n.Scale == 0 }
 
-// Compare returns -1, 0 or +1 as n is less than, equal to or greater than m. Decimals compare
-// exactly; where a float takes part both compare as float64.
-func (n Number) Compare(m Number) int {
-	if n.Scale == m.Scale && n.Scale != FloatScale {
-		return cmp(n.Coef, m.Coef)
-	}
-	if n.Scale == FloatScale || m.Scale == FloatScale {
-		return cmp(n.Float64(), m.Float64())
-	}
-	if n.Coef < 0 != (m.Coef < 0) || n.Coef == 0 || m.Coef == 0 {
-		return cmp(n.Coef, m.Coef)
-	}
-	nHi, nLo := n.widen(m.Scale)
-	mHi, mLo := m.widen(n.Scale)
-	c := cmp(nHi, mHi)
-	if c == 0 {
-		c = cmp(nLo, mLo)
-	}
-	if n.Coef < 0 {
-		return -c
-	}
-	return c
-}
-
-// widen returns |n.Coef| brought to the larger of the two scales.
-func (n Number) widen(scale int8) (hi, lo uint64) {
-	magnitude := uint64(n.Coef)
-	if n.Coef < 0 {
-		magnitude = -magnitude
-	}
-	if scale <= n.Scale {
-		return 0, magnitude
-	}
-	return bits.Mul64(magnitude, pow10[scale-n.Scale])
-}
-
-func cmp[T int64 | uint64 | float64](a, b T) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
-// Add returns n + m, exactly if the result has a decimal form, else the sum of the float64s.
-// ok is false when the result leaves the range of float64. Sub and Mul follow the same rule.
-func (n Number) Add(m Number) (Number, bool) {
-	if n.IsFloat() || m.IsFloat() {
-		return FromFloat(n.Float64() + m.Float64())
-	}
-	if n.Scale == m.Scale {
-		if s := n.Coef + m.Coef; (s > n.Coef) == (m.Coef > 0) && s != math.MinInt64 && (n.Scale == 0 || abs(s) < 1e18) {
-			return Decimal(s, n.Scale), true
-		}
-	}
-	return exact(new(big.Int).Add(n.big(m.Scale), m.big(n.Scale)), max(n.Scale, m.Scale), n.Float64()+m.Float64())
-}
-
-// Sub returns n - m.
-func (n Number) Sub(m Number) (Number, bool) { return n.Add(m.Neg()) }
-
-// Neg returns -n.
-func (n Number) Neg() Number {
-	if n.IsFloat() {
-		return floatNumber(-n.Float64())
-	}
-	return Number{Coef: -n.Coef, Scale: n.Scale}
-}
-
-// Mul returns n × m.
-func (n Number) Mul(m Number) (Number, bool) {
-	if n.IsFloat() || m.IsFloat() {
-		return FromFloat(n.Float64() * m.Float64())
-	}
-	if scale := n.Scale + m.Scale; scale <= MaxScale && abs(n.Coef) < 1<<31 && abs(m.Coef) < 1<<28 {
-		return Decimal(n.Coef*m.Coef, scale), true
-	}
-	return exact(new(big.Int).Mul(big.NewInt(n.Coef), big.NewInt(m.Coef)), n.Scale+m.Scale, n.Float64()*m.Float64())
-}
-
-// Div returns the float64 quotient n / m as a Number; ok is false for division by zero.
-func (n Number) Div(m Number) (Number, bool) {
-	if m.IsZero() {
-		return Number{}, false
-	}
-	return FromFloat(n.Float64() / m.Float64())
-}
-
-func abs(i int64) int64 {
-	if i < 0 {
-		return -i
-	}
-	return i
-}
-
-func (n Number) big(scale int8) *big.Int {
-	b := big.NewInt(n.Coef)
-	if scale > n.Scale {
-		b.Mul(b, new(big.Int).SetUint64(pow10[scale-n.Scale]))
-	}
-	return b
-}
-
-// exact returns b × 10^-scale if that is a decimal of ours, else the float.
-func exact(b *big.Int, scale int8, f float64) (Number, bool) {
-	ten, rest := big.NewInt(10), new(big.Int)
-	for scale > 0 {
-		q, r := new(big.Int).QuoRem(b, ten, rest)
-		if r.Sign() != 0 {
-			break
-		}
-		b, scale = q, scale-1
-	}
-	if b.IsInt64() && b.Int64() != math.MinInt64 && (scale == 0 || scale <= MaxScale && abs(b.Int64()) < 1e18) {
-		return Decimal(b.Int64(), scale), true
-	}
-	return FromFloat(f)
-}
-
 // String writes n as MQL and JSON read it, without a point for whole numbers.
 func (n Number) String() string { return string(n.Append(nil)) }
 
 // Append appends the text of n to b.
 func (n Number) Append(b []byte) []byte {
 	if n.IsFloat() {
+		if f := n.Float64(); math.Abs(f) >= 1<<63 && math.Abs(f) < 1e21 {
+			return strconv.AppendFloat(b, f, 'f', 0, 64) // whole, with every digit
+		}
 		return strconv.AppendFloat(b, n.Float64(), 'g', -1, 64)
 	}
 	if n.Scale == 0 {

@@ -65,15 +65,32 @@ func randomNumber(rng *rand.Rand) Number {
 	return n
 }
 
-// TestArithmetic holds the exact operations against big.Rat.
+// anyNumber is a random number of every form: also at the ends of 64 bits, and floats beyond them.
+func anyNumber(rng *rand.Rand) Number {
+	switch rng.IntN(6) {
+	case 0:
+		return Int(math.MaxInt64 - rng.Int64N(2000))
+	case 1:
+		return Int(-math.MaxInt64 + rng.Int64N(2000))
+	case 2:
+		n, _ := FromFloat(math.Ldexp(float64(1-2*rng.IntN(2))*(1+float64(rng.IntN(4))*0x1p-52), 62+rng.IntN(4)))
+		return n
+	case 3:
+		n, _ := FromFloat(math.Float64frombits(rng.Uint64()&^(0x7ff<<52) | uint64(1023-100+rng.IntN(200))<<52))
+		return n
+	}
+	return randomNumber(rng)
+}
+
+// TestArithmetic holds the operations against big.Rat: a result that has a decimal form is exact, any other
+// is rounded once.
 func TestArithmetic(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for range 50_000 {
-		a, b := randomNumber(rng), randomNumber(rng)
+		a, b := anyNumber(rng), anyNumber(rng)
 		x, y := rat(a), rat(b)
-		exact := !a.IsFloat() && !b.IsFloat()
-		if exact && a.Compare(b) != x.Cmp(y) {
+		if a.Compare(b) != x.Cmp(y) {
 			t.Fatalf("seed %d: compare %v with %v: %d", seed, a, b, a.Compare(b))
 		}
 		sum, _ := a.Add(b)
@@ -83,9 +100,12 @@ func TestArithmetic(t *testing.T) {
 			got  Number
 			want *big.Rat
 		}{{sum, new(big.Rat).Add(x, y)}, {product, new(big.Rat).Mul(x, y)}, {difference, new(big.Rat).Sub(x, y)}} {
-			if want, ok := ParseNumber(decimalText(c.want)); exact && ok && !want.IsFloat() && rat(want).Cmp(c.want) == 0 && c.got != want {
+			if want := nearestTo(c.want, !a.IsFloat() && !b.IsFloat()); c.got != want {
 				t.Fatalf("seed %d: %v and %v gave %v, want %v", seed, a, b, c.got, want)
 			}
+		}
+		if quotient, ok := a.Div(b); ok != !b.IsZero() || ok && quotient != nearestTo(new(big.Rat).Quo(x, y), false) {
+			t.Fatalf("seed %d: %v / %v is %v", seed, a, b, quotient)
 		}
 		if again, ok := ParseNumber(a.String()); !ok || again != a {
 			t.Fatalf("seed %d: %+v is written %s and read as %+v", seed, a, a, again)
@@ -96,8 +116,63 @@ func TestArithmetic(t *testing.T) {
 	}
 }
 
+// nearestTo returns the Number of r: r itself if it has a decimal form and exactly, else the float64 nearest
+// to it.
+func nearestTo(r *big.Rat, exactly bool) Number {
+	if n, ok := ParseNumber(decimalText(r)); exactly && ok && !n.IsFloat() && rat(n).Cmp(r) == 0 {
+		return n
+	}
+	f, _ := r.Float64()
+	n, _ := FromFloat(f)
+	return n
+}
+
+// TestEndsOf64Bits has the numbers that a float64 cannot tell apart.
+func TestEndsOf64Bits(t *testing.T) {
+	texts := []string{"-18446744073709551616", "-9223372036854775808", "-9223372036854775807", "-9223372036854775806", "9223372036854774784",
+		"9223372036854775806", "9223372036854775807", "9223372036854775808", "12000000000000000000"}
+	for i, a := range texts {
+		n, _ := ParseNumber(a)
+		if n.String() != a {
+			t.Errorf("%s is written %s", a, n)
+		}
+		for j, b := range texts {
+			if m, _ := ParseNumber(b); n.Compare(m) != cmp(int64(i), int64(j)) {
+				t.Errorf("%s compared with %s: %d", a, b, n.Compare(m))
+			}
+		}
+	}
+}
+
+// TestAverage holds averages against big.Rat: divided exactly, rounded once.
+func TestAverage(t *testing.T) {
+	seed := rand.Uint64()
+	rng := rand.New(rand.NewPCG(seed, 0))
+	for range 50_000 {
+		s := Sum{Hi: rng.Int64N(1<<62) >> rng.IntN(63), Lo: rng.Uint64() >> rng.IntN(64)}
+		if rng.IntN(2) == 0 {
+			s.Hi = 0
+		}
+		if rng.IntN(2) == 0 {
+			s = s.Neg()
+		}
+		count := 1 + rng.Int64()>>rng.IntN(62)
+		exact := new(big.Int).Add(new(big.Int).Lsh(big.NewInt(s.Hi), 64), new(big.Int).SetUint64(s.Lo))
+		want := new(big.Rat).SetFrac(exact, new(big.Int).Mul(big.NewInt(count), big.NewInt(1e9)))
+		if got, _ := s.Average(count); got != nearestTo(want, false) {
+			t.Fatalf("seed %d: %v / %d is %v, want %v", seed, s, count, got, nearestTo(want, false))
+		}
+		if f, _ := new(big.Rat).SetFrac(exact, big.NewInt(1e9)).Float64(); f != s.Float64() {
+			t.Fatalf("seed %d: Float64 of %v is %v, want %v", seed, s, s.Float64(), f)
+		}
+	}
+	if _, ok := (Sum{}).Average(0); ok {
+		t.Error("nothing has an average")
+	}
+}
+
 func decimalText(r *big.Rat) string {
-	return strings.TrimRight(r.FloatString(40), "0") + "0"
+	return strings.TrimRight(r.FloatString(60), "0") + "0"
 }
 
 // TestSum holds sums of billionths against big.Rat, in two orders.

@@ -53,7 +53,7 @@ func floatBillionths(f float64) (Sum, bool) {
 	if math.Abs(f) < 1e-10 {
 		return Sum{}, true
 	}
-	r, _ := new(big.Rat).SetString(Number{Coef: int64(math.Float64bits(f)), Scale: FloatScale}.String())
+	r := new(big.Rat).SetFloat64(f)
 	r.Mul(r, big.NewRat(1e9, 1))
 	q, m := new(big.Int).QuoRem(new(big.Int).Abs(r.Num()), r.Denom(), new(big.Int))
 	if m.Lsh(m, 1).Cmp(r.Denom()) >= 0 {
@@ -82,15 +82,7 @@ func (s Sum) Neg() Sum {
 }
 
 // Float64 returns the float64 nearest to s billionths.
-func (s Sum) Float64() float64 {
-	if i := int64(s.Lo); s.Hi == i>>63 && i > -1<<53 && i < 1<<53 {
-		return float64(i) / 1e9
-	}
-	b := new(big.Int).Lsh(big.NewInt(s.Hi), 64)
-	b.Add(b, new(big.Int).SetUint64(s.Lo))
-	f, _ := new(big.Rat).SetFrac(b, big.NewInt(1e9)).Float64()
-	return f
-}
+func (s Sum) Float64() float64 { return s.over(1) }
 
 // Number returns the sum as the Number of its float64.
 func (s Sum) Number() Number {
@@ -98,10 +90,53 @@ func (s Sum) Number() Number {
 	return n
 }
 
-// Average returns the Number of s.Float64() / float64(count); ok is false when count is 0.
+// Average returns the Number of the float64 nearest to the exact quotient of s and count; ok is false when
+// count is 0.
 func (s Sum) Average(count int64) (Number, bool) {
 	if count == 0 {
 		return Number{}, false
 	}
-	return FromFloat(s.Float64() / float64(count))
+	return FromFloat(s.over(count))
+}
+
+// over returns the float64 nearest to s / count. REQUIRES: count > 0.
+func (s Sum) over(count int64) float64 {
+	if i := int64(s.Lo); s.Hi == i>>63 && i > -1<<53 && i < 1<<53 && count < 1<<32 {
+		// 10^9 is 2^9 × 5^9, so a float64 holds the divisor too, and the quotient is the nearest.
+		return float64(i) / (float64(count) * 1e9)
+	}
+	if count >= 1<<34 { // count billion does not fit 64 bits
+		b := new(big.Int).Lsh(big.NewInt(s.Hi), 64)
+		b.Add(b, new(big.Int).SetUint64(s.Lo))
+		f, _ := new(big.Rat).SetFrac(b, new(big.Int).Mul(big.NewInt(count), big.NewInt(1e9))).Float64()
+		return f
+	}
+	f := s.quotient(uint64(count) * 1e9)
+	if s.Hi < 0 {
+		return -f
+	}
+	return f
+}
+
+// quotient returns the float64 nearest to |s| / divisor. REQUIRES: neither is 0.
+func (s Sum) quotient(divisor uint64) float64 {
+	if s.Hi < 0 {
+		s = s.Neg()
+	}
+	hi, lo := uint64(s.Hi), s.Lo
+	up := bits.LeadingZeros64(hi)
+	if hi == 0 {
+		up = 64 + bits.LeadingZeros64(lo)
+	}
+	if up--; up >= 64 { // the dividend has its topmost bit second, the divisor first: less than twice as large
+		hi, lo = lo<<(up-64), 0
+	} else {
+		hi, lo = hi<<up|lo>>(64-up), lo<<up
+	}
+	down := bits.LeadingZeros64(divisor)
+	q, rest := bits.Div64(hi, lo, divisor<<down)
+	if rest != 0 {
+		q |= 1 // far below the last bit of a float64, it only says that there is more
+	}
+	return math.Ldexp(float64(q), down-up)
 }
