@@ -69,13 +69,12 @@ func (n *Node) refresh(ctx context.Context, name string) error {
 		return nil // dropped meanwhile
 	}
 	order := engine.Refresh{Segment: name, Version: text.Version}
-	cuts, err := n.cuts(ctx, name)
-	if err != nil {
+	var err error
+	if order.Cuts, order.At, err = n.cuts(ctx, name); err != nil {
 		return err
 	}
-	order.Cuts = cuts
 	for i, s := range n.shards {
-		r, err := s.proposer.do(ctx, 0, 256*(1+len(cuts)), func(now int64) []byte { return engine.EncodeRefresh(now, order) })
+		r, err := s.proposer.do(ctx, 0, 256*(1+len(order.Cuts)), func(now int64) []byte { return engine.EncodeRefresh(max(now, order.At), order) })
 		if err != nil {
 			return fmt.Errorf("propose the refresh to shard %d: %w", i, err)
 		}
@@ -86,36 +85,35 @@ func (n *Node) refresh(ctx context.Context, name string) error {
 	return nil
 }
 
-// cuts computes the cuts of a segment's ranks over all shards, each at its own seq.
-func (n *Node) cuts(ctx context.Context, name string) ([]eval.Cut, error) {
-	now := n.config.Clock().UnixMilli()
+// cuts computes the cuts of a segment's ranks over all shards, each at its own seq, at one instant.
+func (n *Node) cuts(ctx context.Context, name string) (cuts []eval.Cut, at int64, err error) {
+	v := n.takeViews()
+	defer v.release() // parts ask them for ids until the cuts are known
 	var first []*eval.RankQuery
 	var totals []eval.RankPart
-	for _, s := range n.shards {
+	for _, view := range v.all {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		v := s.state.Load().View()
-		defer v.Release() // parts ask it for ids until the cuts are known
-		queries, parts, err := scanRanks(ctx, v, name, now)
+		queries, parts, err := scanRanks(ctx, view, name, v.now)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if first == nil {
 			first, totals = queries, make([]eval.RankPart, len(queries))
 		}
 		if len(queries) != len(first) {
-			return nil, fmt.Errorf("the shards do not have the same definition of segment %q yet", name)
+			return nil, 0, fmt.Errorf("the shards do not have the same definition of segment %q yet", name)
 		}
 		for i := range parts {
 			first[i].Merge(&totals[i], &parts[i])
 		}
 	}
-	cuts := make([]eval.Cut, len(first))
+	cuts = make([]eval.Cut, len(first))
 	for i, q := range first {
 		cuts[i] = q.Cut(&totals[i])
 	}
-	return cuts, nil
+	return cuts, v.now, nil
 }
 
 // scanRanks reads the keys of a segment's ranks from a view of one shard.

@@ -98,7 +98,7 @@ func (l *live) advance(now int64) {
 			return
 		}
 		l.tracker.Because(member.ByTime)
-		l.refreshSlot(slot, nil)
+		l.refreshSlot(slot, nil, l.tracker.Now())
 		l.tracker.Settle()
 	}
 }
@@ -126,7 +126,7 @@ func (s *Shard) finishLive(result *Result) {
 	for _, slot := range l.refresh {
 		if x := l.s.root.segments[slot]; x != nil && x.state == SegmentLive && x.held {
 			l.tracker.Because(member.ByDefinition)
-			l.refreshSlot(slot, nil)
+			l.refreshSlot(slot, nil, l.tracker.Now())
 		}
 	}
 	l.refresh = l.refresh[:0]

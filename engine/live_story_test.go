@@ -234,6 +234,34 @@ func TestRanksAreFrozen(t *testing.T) {
 	}
 }
 
+// TestRefreshIsOfItsInstant: an event between the instant of the cuts and the entry that brings them is not in
+// the membership, which is that of the cuts' instant in every shard.
+func TestRefreshIsOfItsInstant(t *testing.T) {
+	x := newStory(t, Config{})
+	start := x.now
+	x.event("ann", "Order Completed", -2*minute)
+	x.event("bob", "Order Completed", -minute)
+	x.want(x.segment("newest", `in top 50% by last_seen`), "")
+	v := x.s.View()
+	queries, src, err := v.Ranks("newest", start)
+	if err != nil || len(queries) != 1 {
+		t.Fatal(len(queries), err)
+	}
+	var part eval.RankPart
+	var all query.Bits
+	src.Profiles(0, &all)
+	queries[0].On(src).Chunk(0, &all, &part)
+	text, _ := v.Catalog().SegmentText("newest")
+	order := Refresh{Segment: "newest", Version: text.Version, Cuts: []eval.Cut{queries[0].Cut(&part)}, At: start}
+	v.Release()
+	x.now += minute
+	x.event("ann", "Order Completed", minute)
+	x.want(x.apply(EncodeRefresh(x.now, order)), "newest +bob time 60000")
+	if info, _ := x.s.Segment("newest"); info.RefreshedAt != start {
+		t.Errorf("refreshed at %d, want %d", info.RefreshedAt, start)
+	}
+}
+
 // TestBuildInSteps: a definition over more chunks than one entry computes is built over several, also
 // across a restart; what happens meanwhile is in the difference at the end.
 func TestBuildInSteps(t *testing.T) {

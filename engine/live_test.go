@@ -183,8 +183,7 @@ func (r *liveRun) define() {
 	if len(r.texts) > 0 && r.rng.IntN(4) == 0 { // ask another one, not yet asking anybody
 		other := slices.Sorted(maps.Keys(r.texts))[r.rng.IntN(len(r.texts))]
 		if other != name {
-			p = &tree.Or{Args: []tree.Pred{&tree.InSegment{Name: other}, &tree.Everyone{}}}
-			p = &tree.And{Args: []tree.Pred{p.(*tree.Or).Args[0], r.gen.Pred(0)}}
+			p = r.asking(other)
 		}
 	}
 	segment := catalog.Segment{Name: name, Text: syntax.FormatPred(p), Zone: []string{"", r.gen.Zone}[r.rng.IntN(2)]}
@@ -193,6 +192,21 @@ func (r *liveRun) define() {
 	}
 	r.texts[name] = segment.Text
 	r.change(catalog.Change{Kind: catalog.PutSegment, Segment: segment})
+}
+
+// asking draws a predicate that asks another segment, alone or not.
+func (r *liveRun) asking(other string) tree.Pred {
+	var p tree.Pred = &tree.InSegment{Name: other}
+	if r.rng.IntN(2) == 0 {
+		p = &tree.Not{Arg: p}
+	}
+	switch r.rng.IntN(3) {
+	case 0:
+		p = &tree.And{Args: []tree.Pred{p, r.gen.Pred(0)}}
+	case 1:
+		p = &tree.Or{Args: []tree.Pred{p, r.counting()}}
+	}
+	return p
 }
 
 // counting draws a predicate whose events are counted at the edges of its window.

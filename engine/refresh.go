@@ -15,11 +15,13 @@ import (
 )
 
 // Refresh is an entry's order to evaluate a held segment anew. Cuts are those of its ranks, in the
-// order in which View.Ranks returns them.
+// order in which View.Ranks returns them. At is the instant they were computed for, at which every shard
+// evaluates the segment: what happens until the entry is applied is in neither.
 type Refresh struct {
 	Segment string
 	Version uint64 // of the definition the cuts were computed for
 	Cuts    []eval.Cut
+	At      int64 // Unix ms; 0 (entries of older builds) is the instant of the entry
 }
 
 // EncodeRefresh returns the entry that refreshes a held segment.
@@ -33,7 +35,7 @@ func EncodeRefresh(now int64, r Refresh) []byte {
 		b = wire.AppendValue(b, tree.Num(cut.Last.Value))
 		b = wire.AppendString(b, cut.Last.ID)
 	}
-	return b
+	return binary.AppendVarint(b, r.At)
 }
 
 func readRefresh(r *wire.Reader) Refresh {
@@ -42,6 +44,9 @@ func readRefresh(r *wire.Reader) Refresh {
 	for i := range x.Cuts {
 		x.Cuts[i].None = r.Byte() != 0
 		x.Cuts[i].Last = eval.RankKey{Value: r.Value().Number(), ID: textOf(r.String())}
+	}
+	if r.Len() > 0 { // entries of older builds end here
+		x.At = r.Varint()
 	}
 	return x
 }
@@ -62,17 +67,21 @@ func (s *Shard) applyRefresh(r Refresh, result *Result) {
 		return
 	}
 	s.live.tracker.Because(member.ByTime)
-	if err := s.live.refreshSlot(slot, r.Cuts); err != nil {
+	at := s.live.tracker.Now()
+	if r.At > 0 {
+		at = min(at, r.At)
+	}
+	if err := s.live.refreshSlot(slot, r.Cuts, at); err != nil {
 		refuse(err.Error())
 	}
 }
 
 var errCuts = errors.New("the refresh has not a cut for each rank")
 
-// refreshSlot evaluates a held segment at the tracker's now.
-func (l *live) refreshSlot(slot int, cuts []eval.Cut) error {
-	name, now := l.s.root.segments[slot].name, l.tracker.Now()
-	env, p, err := l.s.root.heldEnv(name, now)
+// refreshSlot evaluates a held segment at an instant, the tracker's now at the latest.
+func (l *live) refreshSlot(slot int, cuts []eval.Cut, at int64) error {
+	name := l.s.root.segments[slot].name
+	env, p, err := l.s.root.heldEnv(name, at)
 	if err != nil {
 		return err
 	}
@@ -98,9 +107,9 @@ func (l *live) refreshSlot(slot int, cuts []eval.Cut) error {
 		evaluator.Chunk(chunk, &all, out)
 	})
 	x := l.s.segment(slot)
-	x.state, x.at = SegmentLive, now
+	x.state, x.at = SegmentLive, at
 	if x.period > 0 {
-		x.next = now + x.period
+		x.next = at + x.period
 	}
 	l.activated(slot)
 	return nil
