@@ -6,6 +6,7 @@ type IngestResult struct {
 	Accepted  uint64           `json:"accepted"`
 	Duplicate uint64           `json:"duplicate"`
 	Rejected  uint64           `json:"rejected"`
+	Dropped   uint64           `json:"dropped,omitempty" doc:"Times that something of an accepted message is in the history only, or was changed: see GET /v1/rejects"`
 	Problems  []MessageProblem `json:"problems"`
 }
 
@@ -21,6 +22,7 @@ type MessageProblem struct {
 type Success struct {
 	Success  bool   `json:"success"`
 	Rejected uint64 `json:"rejected,omitempty" doc:"Messages that went to GET /v1/rejects"`
+	Dropped  uint64 `json:"dropped,omitempty" doc:"Times that something of an accepted message is in the history only, or was changed: see GET /v1/rejects"`
 }
 
 // Reject is one entry of GET /v1/rejects: a message that was refused, or (dropped) one that was

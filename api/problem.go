@@ -90,6 +90,8 @@ const (
 	CodeResync           = "resync"
 	CodeNoWebhook        = "no_webhook"
 	CodeNoConsumer       = "no_consumer"
+	CodeBadUTF8          = "bad_utf8"
+	CodeTooManyRejects   = "too_many_rejects"
 )
 
 // Code describes one row of the table of error codes.
@@ -104,6 +106,8 @@ func Codes() []Code {
 	return []Code{
 		{CodeBadRequest, 400, "The request cannot be understood"},
 		{CodeBadJSON, 400, "The body is not valid JSON"},
+		{CodeBadUTF8, 400, "The body is not valid Unicode"},
+		{CodeTooManyRejects, 400, "Too many messages of the stream were rejected"},
 		{CodeLimit, 400, "The statement is beyond a limit"},
 		{CodeUnsupportedForm, 400, "The statement is not supported"},
 		{CodeForbidden, 403, "The request comes from another site"},

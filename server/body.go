@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -41,7 +42,8 @@ func (s *Server) bodiesFull() error {
 
 // open returns the body of a request, inflated. close gives back what the inflating holds, and ends the
 // patience.
-func (s *Server) open(w http.ResponseWriter, r *http.Request, rolling bool) (body io.Reader, closeBody func(), err error) {
+func (s *Server) open(w *answer, r *http.Request, rolling bool) (body io.Reader, closeBody func(), err error) {
+	w.reading = true
 	raw := s.senders.begin(r.Body, http.NewResponseController(w), rolling)
 	body, release, err := s.inflated(raw, r)
 	if err != nil {
@@ -63,19 +65,19 @@ func (s *Server) inflated(raw *patientBody, r *http.Request) (body io.Reader, cl
 		if err := z.Reset(raw); err != nil {
 			return nil, nil, badEncoding(encoding, err)
 		}
-		return encoded{z, encoding}, func() { s.gzips.Put(z) }, nil
+		return s.encoded(z, raw, encoding), func() { s.gzips.Put(z) }, nil
 	case "deflate":
 		z, err := inflate(raw)
 		if err != nil {
 			return nil, nil, badEncoding(encoding, err)
 		}
-		return encoded{z, encoding}, func() {}, nil
+		return s.encoded(z, raw, encoding), func() {}, nil
 	case "zstd":
 		z, err := zstd.NewReader(raw, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
 		if err != nil {
 			return nil, nil, badEncoding(encoding, err)
 		}
-		return encoded{z, encoding}, z.Close, nil
+		return s.encoded(z, raw, encoding), z.Close, nil
 	default:
 		return nil, nil, problem(api.CodeEncoding, fmt.Sprintf("the Content-Encoding %.40q is none of gzip, deflate and zstd", encoding))
 	}
@@ -94,14 +96,30 @@ func inflate(raw io.Reader) (io.Reader, error) {
 	return flate.NewReader(buffered), nil
 }
 
-// encoded names the encoding in errors of its data, which are the sender's mistakes.
+// encoded is an encoded body, inflated. It names the encoding in errors of its data, which are the
+// sender's mistakes, and stops where a few bytes become very many: those who send them pay nothing for
+// the work they make.
 type encoded struct {
-	io.Reader
+	inflated io.Reader
+	raw      *patientBody
 	encoding string
+	ratio    int64
+	bytes    int64
 }
 
-func (e encoded) Read(b []byte) (int, error) {
-	n, err := e.Reader.Read(b)
+// inflatedFreely is how much of a body may come out of whatever few bytes.
+const inflatedFreely = 1 << 20
+
+func (s *Server) encoded(inflated io.Reader, raw *patientBody, encoding string) *encoded {
+	return &encoded{inflated: inflated, raw: raw, encoding: encoding, ratio: int64(s.cfg.MaxInflation)}
+}
+
+// Read reads on, as long as the ratio is one that data has.
+func (e *encoded) Read(b []byte) (int, error) {
+	n, err := e.inflated.Read(b)
+	if e.bytes += int64(n); e.bytes > inflatedFreely && e.bytes/e.ratio > e.raw.received() {
+		return 0, problem(api.CodeTooLarge, fmt.Sprintf("the body inflates to more than %d times its size", e.ratio))
+	}
 	if err != nil && err != io.EOF {
 		err = badEncoding(e.encoding, err)
 	}
@@ -109,20 +127,57 @@ func (e encoded) Read(b []byte) (int, error) {
 }
 
 func badEncoding(encoding string, err error) error {
-	if isTransport(err) {
+	var broken *brokenBody
+	if errors.As(err, &broken) || isTimeout(err) {
 		return err
 	}
 	return problem(api.CodeBadRequest, fmt.Sprintf("the body is not valid %s: %v", encoding, err))
 }
 
-// isTransport tells an error of the connection from one of the data.
-func isTransport(err error) bool {
+func isTimeout(err error) bool {
 	var timeout interface{ Timeout() bool }
-	return errors.As(err, &timeout)
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// brokenBody is the error of a body that did not come whole: the sender broke off, or it was not framed
+// as its headers say.
+type brokenBody struct {
+	bytes int64 // that came
+	cause error
+}
+
+// Error says what happened, without addresses.
+func (b *brokenBody) Error() string {
+	cause := b.cause
+	var network *net.OpError
+	if errors.As(cause, &network) {
+		cause = network.Err
+	}
+	return fmt.Sprintf("the body broke off after %d bytes: %v", b.bytes, cause)
+}
+
+// Unwrap returns the cause.
+func (b *brokenBody) Unwrap() error { return b.cause }
+
+// What is read of a body that nobody needs, so that its sender comes to hear the answer: who still
+// writes when the connection is closed sees an error instead.
+const (
+	drainBytes = 16 << 20
+	drainTime  = 5 * time.Second
+)
+
+// drain reads on without looking.
+func (w *answer) drain(r *http.Request) {
+	if r.Body == nil || !w.admitted || !w.reading && r.Header.Get("Expect") != "" { // who asks before it sends hears at once
+		return
+	}
+	_ = w.control.SetReadDeadline(time.Now().Add(drainTime)) // a recorder has none
+	// An error means that there is nobody to answer to.
+	_, _ = io.CopyN(io.Discard, r.Body, drainBytes)
 }
 
 // readBody reads a whole body into memory, counted against the bytes in flight until release.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request, limit int64) (body []byte, release func(), err error) {
+func (s *Server) readBody(w *answer, r *http.Request, limit int64) (body []byte, release func(), err error) {
 	if r.ContentLength > limit {
 		return nil, nil, &http.MaxBytesError{Limit: limit}
 	}

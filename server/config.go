@@ -22,15 +22,17 @@ type Config struct {
 	Now      func() time.Time     // time.Now
 	Version  string               // shown on the front page; "dev"
 
-	MaxBody     int64 // bytes of one body once inflated, except streams; 16 MiB
-	MaxLine     int   // bytes of one line or array item of POST /v1/events; 1 MiB
-	MaxItems    int   // messages of one batch; 20,000
-	MaxInFlight int64 // bytes of all bodies held at once; 256 MiB
-	MaxIngests  int   // ingest requests at once; 512
-	MaxRequests int   // other requests at once; 256
-	MaxProblems int   // problems one answer lists; 10,000
-	Decoders    int   // requests whose messages are decoded at the same time; GOMAXPROCS
-	MaxStreams  int   // sockets and other endless answers at once; 10,000
+	MaxBody      int64 // bytes of one body once inflated, except streams; 16 MiB
+	MaxLine      int   // bytes of one line or array item of POST /v1/events; 1 MiB
+	MaxItems     int   // messages of one batch; 20,000
+	MaxInFlight  int64 // bytes of all bodies held at once; 256 MiB
+	MaxIngests   int   // ingest requests at once; 512
+	MaxRequests  int   // other requests at once; 256
+	MaxProblems  int   // problems one answer lists; 10,000
+	MaxRejects   int   // messages of a stream that may be rejected while fewer are taken; 10,000
+	MaxInflation int   // bytes that one byte of an encoded body may become, behind the first MiB; 100
+	Decoders     int   // requests whose messages are decoded at the same time; GOMAXPROCS
+	MaxStreams   int   // sockets and other endless answers at once; 10,000
 
 	HeaderTimeout time.Duration // to read the headers; 10 s
 	IdleTimeout   time.Duration // between requests of a connection; 2 min
@@ -84,6 +86,8 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.MaxIngests, 512)
 	orDefault(&c.MaxRequests, 256)
 	orDefault(&c.MaxProblems, 10_000)
+	orDefault(&c.MaxRejects, 10_000)
+	orDefault(&c.MaxInflation, 100)
 	orDefault(&c.Decoders, runtime.GOMAXPROCS(0))
 	orDefault(&c.MaxStreams, 10_000)
 	orDefault(&c.Heartbeat, 15*time.Second)
@@ -122,7 +126,7 @@ func (c Config) Validate() error {
 	}{
 		{"max body", c.MaxBody, 1024}, {"max line", int64(c.MaxLine), 1024}, {"max items", int64(c.MaxItems), 1},
 		{"max in flight", c.MaxInFlight, streamBudget}, {"max ingests", int64(c.MaxIngests), 1}, {"max requests", int64(c.MaxRequests), 1},
-		{"max problems", int64(c.MaxProblems), 1}, {"reject count", int64(c.RejectCount), 1}, {"reject bytes", c.RejectBytes, maxExcerpt},
+		{"max problems", int64(c.MaxProblems), 1}, {"max rejects", int64(c.MaxRejects), 1}, {"max inflation", int64(c.MaxInflation), 1}, {"reject count", int64(c.RejectCount), 1}, {"reject bytes", c.RejectBytes, maxExcerpt},
 		{"header timeout", int64(c.HeaderTimeout), 1}, {"idle timeout", int64(c.IdleTimeout), 1}, {"body grace", int64(c.BodyGrace), 1}, {"min body rate", c.MinBodyRate, 1}, {"body timeout", int64(c.BodyTimeout), 1},
 		{"write timeout", int64(c.WriteTimeout), 1}, {"ingest timeout", int64(c.IngestTimeout), 1}, {"query timeout", int64(c.QueryTimeout), 1},
 		{"decoders", int64(c.Decoders), 1}, {"max streams", int64(c.MaxStreams), 1}, {"heartbeat", int64(c.Heartbeat), int64(10 * time.Millisecond)}, {"stream timeout", int64(c.StreamTimeout), 1},

@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -20,7 +22,6 @@ const (
 	streamBudget  = 18 << 20  // bytes in flight that one stream may hold: chunks being read, decoded, ingested
 	firstChunk    = 256 << 10 // of a stream; each is twice the one before, so that the node has work soon
 	maxFlying     = 2         // chunks the node has at once
-	drainBytes    = 16 << 20  // of a body read on after an error, so that its sender hears the answer
 	maxSourceName = 512
 )
 
@@ -86,7 +87,7 @@ type pump struct {
 	lines  *lines
 	chunks chan *chunk
 	done   chan struct{}
-	stop   atomic.Bool // the receiver has failed: read the rest without looking at it
+	stop   atomic.Bool // the receiver has failed
 	broke  error       // why reading ended too early; for others once done is closed
 }
 
@@ -102,6 +103,10 @@ func (p *pump) run(ctx context.Context) {
 			end := p.in.s.cfg.Turn(ctx)
 			p.in.decodeLines(&c.parcel, some)
 			end()
+			if p.in.hopeless() {
+				c.last, c.err = some[len(some)-1].number, p.in.giveUp()
+				break
+			}
 		}
 		if c.err != nil && !errors.Is(c.err, errEnd) {
 			p.broke = c.err
@@ -111,11 +116,7 @@ func (p *pump) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if c.err != nil {
-			return
-		}
-		if p.stop.Load() {
-			p.lines.drain(drainBytes)
+		if c.err != nil || p.stop.Load() {
 			return
 		}
 	}
@@ -133,7 +134,18 @@ func (in *intake) decodeLines(to *parcel, lines []line) {
 
 // tooLong reports a line of which only the beginning was read.
 func (in *intake) tooLong(p *parcel, l line) {
-	p.rejects = append(p.rejects, rejected{origin: origin{l.number, l.raw}, code: api.CodeTooLarge, reason: "the line is too long"})
+	p.rejects = append(p.rejects, rejected{origin: origin{l.number, l.raw}, code: api.CodeTooLarge, reason: "the message is longer than " + strconv.Itoa(in.s.cfg.MaxLine) + " bytes"})
+	in.refused++
+}
+
+// hopeless tells whether so much of a stream is refused that what follows is hardly worth the work:
+// more than MaxRejects messages, and more than were taken.
+func (in *intake) hopeless() bool {
+	return in.refused > uint64(in.s.cfg.MaxRejects) && in.refused > in.taken
+}
+
+func (in *intake) giveUp() error {
+	return problem(api.CodeTooManyRejects, fmt.Sprintf("%d messages of the stream were rejected and %d taken: what follows was not looked at", in.refused, in.taken))
 }
 
 // deliver sends the chunks to the node and returns the number of lines that are certain. After an
@@ -220,23 +232,14 @@ func (s *Server) cloudEvents(w *answer, r *http.Request) error {
 		return err
 	}
 	defer release()
-	in := s.newIntake(r.URL.Path, decode.Envelope{Kind: engine.Track})
+	in := s.newIntake(r.URL.Path, decode.Envelope{})
 	if r.Header.Get("Ce-Specversion") != "" {
 		body = decode.StructuredCloudEvent(r.Header, body)
 	}
-	split, err := in.decoder.Split(body)
-	if err != nil {
-		in.rejectBody(body, err)
-		return err
-	}
-	if len(split.Items) > s.cfg.MaxItems {
-		return problem(api.CodeTooLarge, "the batch has too many events")
-	}
 	p := &parcel{}
-	for i, span := range split.Items {
-		in.add(p, uint64(i+1), body[span.Start:span.End], in.decoder.CloudEvent)
+	if err = in.decodeBody(r.Context(), p, body, in.decoder.CloudEvent); err == nil {
+		err = in.send(r.Context(), p)
 	}
-	err = in.send(r.Context(), p)
 	in.close()
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ func (s *Server) ingest(kind engine.Kind) handler {
 		defer release()
 		in := s.newIntake(r.URL.Path, decode.Envelope{Kind: kind})
 		p := s.newParcel()
-		if err = in.decodeBody(r.Context(), p, body); err == nil {
+		if err = in.decodeBody(r.Context(), p, body, in.decoder.Message); err == nil {
 			err = in.send(r.Context(), p)
 		}
 		in.close()
@@ -32,12 +32,14 @@ func (s *Server) ingest(kind engine.Kind) handler {
 		if err != nil {
 			return err
 		}
-		return writeJSON(w, http.StatusOK, api.Success{Success: true, Rejected: in.result.Rejected})
+		return writeJSON(w, http.StatusOK, api.Success{Success: true, Rejected: in.result.Rejected, Dropped: in.result.Dropped})
 	}
 }
 
-// decodeBody makes the messages of a body, in turns.
-func (in *intake) decodeBody(ctx context.Context, p *parcel, body []byte) error {
+// decodeBody makes the messages of a body, in turns. read is one of the Decoder's methods. An error means
+// that nothing of the body can be taken: senders drop what is refused as a whole, so one good message
+// makes it a body with rejects.
+func (in *intake) decodeBody(ctx context.Context, p *parcel, body []byte, read reader) error {
 	end := in.s.cfg.Turn(ctx)
 	defer func() { end() }()
 	split, err := in.decoder.Split(body)
@@ -57,13 +59,23 @@ func (in *intake) decodeBody(ctx context.Context, p *parcel, body []byte) error 
 			end()
 			end = in.s.cfg.Turn(ctx)
 		}
-		in.add(p, uint64(i+1), body[span.Start:span.End], in.decoder.Message)
+		if raw := body[span.Start:span.End]; len(raw) > in.s.cfg.MaxLine {
+			in.tooLong(p, line{number: uint64(i + 1), raw: raw})
+		} else {
+			in.add(p, uint64(i+1), raw, read)
+		}
 	}
-	if p.hasRefused() {
+	if len(p.messages) == 0 && p.hasRefused() {
 		if err := in.decoder.Check(body); err != nil {
 			in.rejectBody(body, err)
 			return err
 		}
+	}
+	for _, note := range split.Notes {
+		p.rejects = append(p.rejects, rejected{origin{0, split.Context}, note.Code, note.Reason, true})
+	}
+	if why := split.Broken; why != nil {
+		p.rejects = append(p.rejects, rejected{origin: origin{uint64(len(split.Items) + 1), body[split.Behind:]}, code: why.Code, reason: why.Reason + ": nothing behind this can be told apart"})
 	}
 	return nil
 }

@@ -236,7 +236,7 @@ func TestOneBadItem(t *testing.T) {
 	deep := strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100)
 	w := ask(s, "POST", "/v1/batch", text(`{"batch":[`+oneTrack+`,{"type":"track","userId":"u1"},7,{"type":"track","userId":"u1","event":"E","properties":`+deep+`},
 		{"type":"track","userId":"erased","event":"E"},{"type":"identify","userId":"u1","traits":{"user_id":"x"}}]}`))
-	if w.Body.String() != "{\"success\":true,\"rejected\":4}\n" {
+	if w.Body.String() != "{\"success\":true,\"rejected\":4,\"dropped\":1}\n" {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	var page api.Rejects

@@ -20,6 +20,8 @@ type intake struct {
 	path    string
 	decoder *decode.Decoder
 	misfits misfits
+	taken   uint64 // messages that were read
+	refused uint64 // those that were not
 	result  api.IngestResult
 }
 
@@ -116,8 +118,11 @@ func (in *intake) close() {
 	in.s.decoders.Put(in.decoder)
 }
 
-// add decodes one message into a parcel. read is one of the Decoder's methods.
-func (in *intake) add(p *parcel, line uint64, raw []byte, read func([]byte, *decode.Envelope) (engine.Incoming, error)) {
+// reader is a method of the Decoder that reads one message.
+type reader = func([]byte, *decode.Envelope) (engine.Incoming, error)
+
+// add decodes one message into a parcel.
+func (in *intake) add(p *parcel, line uint64, raw []byte, read reader) {
 	m, err := read(raw, &in.env)
 	from := origin{line, raw}
 	if err != nil {
@@ -127,8 +132,10 @@ func (in *intake) add(p *parcel, line uint64, raw []byte, read func([]byte, *dec
 			code = refusal.Code
 		}
 		p.rejects = append(p.rejects, rejected{origin: from, code: code, reason: err.Error()})
+		in.refused++
 		return
 	}
+	in.taken++
 	for _, note := range in.decoder.Notes() {
 		p.rejects = append(p.rejects, rejected{from, note.Code, note.Reason, true})
 	}
@@ -232,6 +239,7 @@ func (in *intake) report(r *rejected) {
 	}, r.raw)
 	if r.dropped {
 		s.metrics.messages.dropped.Inc()
+		in.result.Dropped++
 		return
 	}
 	s.metrics.messages.rejected.Inc()

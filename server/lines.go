@@ -6,9 +6,8 @@ import (
 	"io"
 	"slices"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/server/decode"
 )
 
 // errEnd is the end of a stream that came whole.
@@ -31,16 +30,16 @@ type lineBlock struct {
 
 // lines cuts a stream into lines, in memory bounded by chunkBytes and the longest line.
 type lines struct {
-	in      io.Reader
-	limit   int
-	want    int    // bytes of the next chunk
-	carry   []byte // read, but behind the last whole line
-	number  uint64 // lines given out
-	begun   bool
-	ended   bool
-	skip    bool // in the middle of a line that is too long
-	array   *jsontext.Decoder
-	allowed *allowance
+	in     io.Reader
+	limit  int
+	want   int    // bytes of the next chunk
+	carry  []byte // read, but behind the last whole line
+	number uint64 // lines given out
+	begun  bool
+	ended  bool
+	skip   bool // in the middle of a line that is too long
+	array  bool
+	items  decode.Items
 }
 
 func newLines(in io.Reader, limit int) *lines { return &lines{in: in, limit: limit, want: firstChunk} }
@@ -53,7 +52,7 @@ func (l *lines) next(b *lineBlock) {
 			return
 		}
 	}
-	if l.array != nil {
+	if l.array {
 		l.nextItems(b)
 	} else {
 		l.nextLines(b)
@@ -76,11 +75,8 @@ func (l *lines) begin() error {
 		text := bytes.TrimLeft(l.carry, " \t\r\n\ufeff")
 		switch {
 		case len(text) > 0 && text[0] == '[':
-			l.allowed = &allowance{in: io.MultiReader(bytes.NewReader(text), l.in)}
-			l.array = jsontext.NewDecoder(l.allowed, jsontext.AllowDuplicateNames(true))
-			l.allowed.left = l.limit + len(text)
-			_, err := l.array.ReadToken()
-			return err
+			l.array, l.carry = true, text[1:]
+			return nil
 		case len(text) > 0 || l.ended:
 			l.carry = bytes.TrimPrefix(l.carry, []byte("\ufeff"))
 			return nil
@@ -98,7 +94,7 @@ func (l *lines) nextLines(b *lineBlock) {
 		if cut == 0 && len(buf) > l.limit { // no line ends here: keep its beginning, or not even that
 			if !l.skip {
 				l.skip = true
-				b.items = append(b.items, line{l.number + 1, bytes.Clone(buf[:maxExcerpt]), true})
+				b.items = append(b.items, line{l.number + 1, bytes.Clone(beginning(buf)), true})
 			}
 			buf = buf[:0]
 		}
@@ -153,79 +149,112 @@ func (l *lines) cut(b *lineBlock, text []byte) {
 		}
 		switch raw = bytes.TrimSpace(raw); {
 		case len(raw) > l.limit:
-			b.items = append(b.items, line{l.number, raw[:maxExcerpt], true})
+			b.items = append(b.items, line{l.number, beginning(raw), true})
 		case len(raw) > 0:
 			b.items = append(b.items, line{l.number, raw, false})
 		}
 	}
 }
 
-// nextItems reads items of an array. Where the JSON breaks, nothing behind can be made out.
+// nextItems reads items of an array until a chunk is full. Their ends are all that is looked at; what
+// stands in the place of an item is one too.
 func (l *lines) nextItems(b *lineBlock) {
-	buf := make([]byte, 0, l.want)
-	for len(buf) < l.want && len(b.items) < chunkLines {
-		l.allowed.left = l.limit
-		if l.array.PeekKind() == ']' {
-			b.err = l.arrayEnd()
-			break
+	buf := append(make([]byte, 0, l.want+64<<10), l.carry...)
+	at, from := 0, -1 // buf[:at] has been read; the item in the middle of which that is began at from
+	for b.err == nil && len(b.items) < chunkLines {
+		found, start, end := l.items.Next(buf[at:])
+		if start += at; from >= 0 {
+			start = from
 		}
-		v, err := l.array.ReadValue()
-		if err != nil {
-			b.err = l.itemError(err)
-			break
+		at, from = at+end, -1
+		switch found {
+		case decode.Item:
+			l.item(b, buf[start:at:at])
+			continue
+		case decode.End:
+			b.err = l.arrayEnd(buf[at:])
+			continue
+		case decode.Part:
+			from = start
 		}
-		l.number++
-		start := len(buf)
-		buf = append(buf, v...) // may move: items keep the memory they were cut from
-		b.items = append(b.items, line{l.number, buf[start:len(buf):len(buf)], false})
+		switch {
+		case l.skip || from < 0 && len(b.items) == 0: // none of what is not cut is needed
+			if at, from = 0, -1; len(b.items) > 0 { // what is cut is
+				buf = make([]byte, 0, l.want+64<<10)
+			}
+			buf = buf[:0]
+		case from >= 0 && at-from > l.limit:
+			l.skip = true
+			b.items = append(b.items, line{l.number + 1, bytes.Clone(beginning(buf[from:])), true})
+			from = -1
+		case at >= l.want && len(b.items) > 0:
+			l.rest(buf, from)
+			return
+		}
+		buf = l.more(b, buf)
+	}
+	if b.err == nil {
+		l.carry = bytes.Clone(buf[at:])
 	}
 }
 
-// arrayEnd reads the closing bracket and what is behind: nothing.
-func (l *lines) arrayEnd() error {
-	if _, err := l.array.ReadToken(); err != nil {
-		return l.itemError(err)
+// rest keeps the beginning of an item for the next chunk.
+func (l *lines) rest(buf []byte, from int) {
+	l.carry = nil
+	if from >= 0 {
+		l.carry = bytes.Clone(buf[from:])
+		l.items.Again()
 	}
-	switch _, err := l.array.ReadToken(); {
-	case err == io.EOF:
-		return errEnd
-	case err != nil:
-		return l.itemError(err)
-	}
-	return problem(api.CodeBadJSON, "there is something behind the end of the array")
 }
 
-func (l *lines) itemError(err error) error {
-	var syntactic *jsontext.SyntacticError
+// item adds a whole item, or leaves out the end of one that is too long.
+func (l *lines) item(b *lineBlock, raw []byte) {
+	l.number++
 	switch {
-	case errors.Is(err, errAllowance):
-		return problem(api.CodeTooLarge, "an item of the array is too large")
-	case errors.As(err, &syntactic), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return problem(api.CodeBadJSON, err.Error())
+	case l.skip:
+		l.skip = false
+	case len(raw) > l.limit:
+		b.items = append(b.items, line{l.number, beginning(raw), true})
+	default:
+		b.items = append(b.items, line{l.number, raw, false})
 	}
-	return err
 }
 
-// drain reads on without looking, up to limit bytes.
-func (l *lines) drain(limit int64) {
-	// An error means that there is nobody to answer to.
-	_, _ = io.CopyN(io.Discard, l.in, limit)
-}
+// beginning is what is shown of a line that is too long.
+func beginning(raw []byte) []byte { return raw[:min(len(raw), maxExcerpt)] }
 
-var errAllowance = errors.New("beyond the allowance")
-
-// allowance stops a reader that is asked for more than is allowed: the JSON decoder would hold an
-// item of any length in memory.
-type allowance struct {
-	in   io.Reader
-	left int
-}
-
-func (a *allowance) Read(b []byte) (int, error) {
-	if a.left <= 0 {
-		return 0, errAllowance
+// more reads on behind what is in buf. At the end of the text it says that the array had none.
+func (l *lines) more(b *lineBlock, buf []byte) []byte {
+	if l.ended {
+		b.err = problem(api.CodeBadJSON, "not valid JSON: the array has no end")
+		return buf
 	}
-	n, err := a.in.Read(b[:min(len(b), a.left)])
-	a.left -= n
-	return n, err
+	if len(buf) == cap(buf) {
+		buf = append(buf, make([]byte, len(buf)/2)...)[:len(buf)]
+	}
+	n, err := l.in.Read(buf[len(buf):cap(buf)])
+	if err == io.EOF {
+		l.ended = true
+	} else if err != nil {
+		b.err = err
+	}
+	return buf[:len(buf)+n]
+}
+
+// arrayEnd reads what is behind the closing bracket: nothing.
+func (l *lines) arrayEnd(text []byte) error {
+	for buf := make([]byte, 4096); ; {
+		if len(bytes.TrimLeft(text, " \t\r\n")) > 0 {
+			return problem(api.CodeBadJSON, "there is something behind the end of the array")
+		}
+		if l.ended {
+			return errEnd
+		}
+		n, err := l.in.Read(buf)
+		if text = buf[:n]; err == io.EOF {
+			l.ended = true
+		} else if err != nil {
+			return err
+		}
+	}
 }

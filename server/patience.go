@@ -77,7 +77,17 @@ func (p *patientBody) Read(b []byte) (int, error) {
 	if err == io.EOF && !p.expired {
 		_ = p.control.SetReadDeadline(time.Time{}) // a connection that is gone needs none
 	}
+	if err != nil && err != io.EOF && !isTimeout(err) {
+		err = &brokenBody{p.got, err}
+	}
 	return n, err
+}
+
+// received returns how many bytes have come.
+func (p *patientBody) received() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.got
 }
 
 // wait sets the deadline of the next read.

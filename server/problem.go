@@ -38,6 +38,7 @@ func asProblem(err error) (p *api.Problem, known bool) {
 		diagnostic *tree.Diagnostic
 		refusal    *decode.Refusal
 		tooLarge   *http.MaxBytesError
+		broken     *brokenBody
 		coded      Coded
 		retry      Retryable
 	)
@@ -52,6 +53,8 @@ func asProblem(err error) (p *api.Problem, known bool) {
 		return p, true
 	case errors.As(err, &tooLarge):
 		return problem(api.CodeTooLarge, "the body is larger than "+strconv.FormatInt(tooLarge.Limit, 10)+" bytes"), true
+	case errors.As(err, &broken):
+		return problem(api.CodeBadRequest, broken.Error()), true
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return problem(api.CodeBodyTimeout, "the body did not come in time"), true
 	}
@@ -106,11 +109,17 @@ func diagnostics(list []tree.Diagnostic) []api.Diagnostic {
 // so that nobody takes half an answer for a whole one.
 func (s *Server) fail(w *answer, r *http.Request, err error) {
 	p, known := asProblem(err)
-	if !known {
+	switch {
+	case w.broken: // nobody reads any more
+		s.cfg.Log.Debug("answer not written", "method", r.Method, "path", r.URL.Path, "error", err)
+	case !known:
 		s.cfg.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 	if w.status != 0 {
 		panic(http.ErrAbortHandler)
+	}
+	if p.Code != api.CodeBodyTimeout {
+		w.drain(r)
 	}
 	// Reads come from clients that know 503; the SDKs that write know only 429.
 	if p.Status == http.StatusTooManyRequests && w.route != nil && w.route.reads {

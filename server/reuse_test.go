@@ -72,7 +72,7 @@ func TestDecodingTakesTurns(t *testing.T) {
 		want       int
 	}{
 		{"/v1/batch", `{"batch":[` + strings.Repeat(one+",", 4*turnMessages) + one + `]}`, 5},
-		{"/v1/batch", `{"batch":[` + strings.Repeat(one+",", 4*turnMessages), 1},
+		{"/v1/batch", `{"batch":[` + strings.Repeat(one+",", 4*turnMessages), 5},
 		{"/v1/events", strings.Repeat(one+"\n", 4*turnMessages), 4},
 	} {
 		turns = 0

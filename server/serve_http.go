@@ -46,6 +46,10 @@ type answer struct {
 	route   *route
 	status  int
 	bytes   int64
+
+	admitted bool // the request has its slot
+	reading  bool // its body has been begun
+	broken   bool // a write failed
 }
 
 // WriteHeader remembers the status.
@@ -66,6 +70,7 @@ func (w *answer) Write(b []byte) (int, error) {
 	}
 	n, err := w.ResponseWriter.Write(b)
 	w.bytes += int64(n)
+	w.broken = w.broken || err != nil
 	return n, err
 }
 
@@ -100,6 +105,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	handle, release, err := s.admit(w, r)
 	if err == nil {
 		defer release()
+		w.admitted = true
 		err = handle(w, r)
 	}
 	if err != nil {

@@ -155,7 +155,7 @@ func TestBombStream(t *testing.T) {
 		}
 		writer.CloseWithError(z.Close())
 	}()
-	s := newTestServer(t, &fakeNode{}, nil)
+	s := newTestServer(t, &fakeNode{}, func(c *Config) { c.MaxInflation = 10_000 })
 	got := resultOf(t, ask(s, "POST", "/v1/events", reader, "Content-Encoding", "gzip"))
 	if shortResult(got) != "{0 0 1 [{1 too_large}]}" {
 		t.Errorf("%+v", got)

@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"fmt"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -13,20 +14,30 @@ type Body struct {
 	SentAt   int64  // Unix ms, 0 when it does not say
 	Context  []byte // an object, nil without one
 	WriteKey string
+	Notes    []Note // what of the batch's own members is lost
+
+	// Behind is where the messages of a batch end that is not whole: nothing behind it can be told
+	// apart. Broken says why; it is nil for a body that came whole.
+	Behind int
+	Broken *Refusal
 }
 
 // Span is a stretch of the body.
 type Span struct{ Start, End int }
 
-// Split cuts a body into its messages. The error is a *Refusal: the body as a whole is not JSON, or
-// not an object. Messages that are objects are not read: if one of them is refused as a message, Check
-// tells whether the whole body must be. REQUIRES: nothing of d's last message is needed any more.
+// Split cuts a body into its messages. Messages are not read: one that is no JSON is refused by Message,
+// and does not touch the others. The error is a *Refusal: the body is neither an object nor an array, or
+// a batch that breaks off before its first message. REQUIRES: nothing of d's last message is needed any
+// more.
 func (d *Decoder) Split(body []byte) (Body, error) {
 	b, err := d.split(body, true)
-	if err != nil { // perhaps because of what an unread message holds
-		return d.split(body, false)
+	if err == nil {
+		return b, nil
 	}
-	return b, nil
+	if loose, ok := d.splitLoosely(body); ok { // what is wrong is perhaps between the messages only
+		return loose, nil
+	}
+	return d.split(body, false) // which says best what is wrong
 }
 
 // Check returns why a body is not JSON, nil where it is.
@@ -80,8 +91,8 @@ func (d *Decoder) envelope(b *Body, name string) error {
 		return err
 	case "context":
 		v, err := d.json.value()
-		if err == nil && v.Kind() == '{' && !tooDeep(v, d.limits.Depth) {
-			b.Context = bytes.Clone(v)
+		if err == nil {
+			b.setContext(v, d.limits.Depth)
 		}
 		return d.syntax(err)
 	case "writeKey":
@@ -101,7 +112,6 @@ func (d *Decoder) items(b *Body) error {
 	if err := d.json.enter(); err != nil {
 		return d.syntax(err)
 	}
-	b.Items = b.Items[:0] // of two members of the name, the last counts
 	for k := d.json.peek(); k != ']'; k = d.json.peek() {
 		if start := d.offset(); k == '{' && d.skimming && d.json.skim() {
 			b.Items = append(b.Items, Span{start, d.offset()})
@@ -115,6 +125,17 @@ func (d *Decoder) items(b *Body) error {
 		b.Items = append(b.Items, Span{end - len(v), end})
 	}
 	return d.syntax(d.json.leave())
+}
+
+// setContext keeps the context of a batch. REQUIRES: v is valid JSON.
+func (b *Body) setContext(v jsontext.Value, depth int) {
+	switch {
+	case v.Kind() != '{': // null is none, and anything else no context
+	case tooDeep(v, depth):
+		b.Notes = append(b.Notes, Note{"too_deep", fmt.Sprintf("the context of the batch is nested deeper than %d levels: it is left out", depth)})
+	default:
+		b.Context = bytes.Clone(v)
+	}
 }
 
 // eachMember calls fn for the members of an object. REQUIRES: object is valid JSON.

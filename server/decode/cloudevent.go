@@ -15,6 +15,13 @@ import (
 // CloudEvent decodes an event of CloudEvents 1.0 in its structured form: the subject did type, with
 // the members of data as properties. The error is a *Refusal. Source: CloudEvents 1.0.2, JSON format.
 func (d *Decoder) CloudEvent(raw []byte, env *Envelope) (engine.Incoming, error) {
+	return d.mending(raw, env, d.cloudEvent)
+}
+
+func (d *Decoder) cloudEvent(raw []byte, env *Envelope) (engine.Incoming, error) {
+	own := *env
+	own.Kind = engine.Track
+	env = &own
 	d.env, d.notes, d.seen = env, d.notes[:0], parts{rest: d.seen.rest[:0]}
 	d.traits.reset()
 	d.properties.reset()

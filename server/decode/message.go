@@ -37,6 +37,7 @@ type Decoder struct {
 	lasting  bool
 	known    string
 	skimming bool                // Split leaves it to others to read the messages
+	mended   bool                // the text is not as it came: see mend
 	slab     []engine.NamedField // messages cut their fields from it
 	restSlab []byte              // and their Context
 	path     []byte
@@ -101,8 +102,39 @@ type parts struct {
 }
 
 // Message decodes one message. The error is a *Refusal. The message shares memory with raw, which
-// must not change any more.
+// must not change any more. Where raw is good but for what is no Unicode, that is replaced by U+FFFD, and
+// a note says so; ids are never changed.
 func (d *Decoder) Message(raw []byte, env *Envelope) (engine.Incoming, error) {
+	return d.mending(raw, env, d.message)
+}
+
+// replaced is what the notes say of texts that were mended.
+const replaced = "what is no Unicode (half a surrogate pair, or bytes that are no UTF-8) was replaced by U+FFFD"
+
+// mending reads a message, and where it is not JSON once more without what is no Unicode in it.
+func (d *Decoder) mending(raw []byte, env *Envelope, read func([]byte, *Envelope) (engine.Incoming, error)) (engine.Incoming, error) {
+	m, err := read(raw, env)
+	if err == nil {
+		return m, nil
+	}
+	var refusal *Refusal
+	if !errors.As(err, &refusal) || refusal.Code != "bad_json" && refusal.Code != "bad_utf8" {
+		return m, err
+	}
+	mended, ok := mend(raw)
+	if !ok {
+		return m, err
+	}
+	d.mended = true
+	m, err = read(mended, env)
+	d.mended = false
+	if err == nil {
+		d.note("bad_utf8", replaced)
+	}
+	return m, err
+}
+
+func (d *Decoder) message(raw []byte, env *Envelope) (engine.Incoming, error) {
 	d.turn = 0
 	d.env, d.notes, d.seen = env, d.notes[:0], parts{rest: d.seen.rest[:0]}
 	d.traits.reset()
@@ -341,12 +373,20 @@ func (d *Decoder) string(name string, limit int) (string, error) {
 		if len(s) > limit {
 			return "", refuse("too_long", "%s is %d bytes long: at most %d", name, len(s), limit)
 		}
+		if d.mended && isID(name) && strings.ContainsRune(s, '\uFFFD') { // two ids might become one
+			return "", refuse("bad_utf8", "%s is not valid Unicode", name)
+		}
 		return s, nil
 	}
-	if strings.HasSuffix(name, "Id") {
+	if isID(name) {
 		return "", refuse("bad_id", "%s is neither a string nor a number", name)
 	}
 	return "", refuse("bad_"+name, "%s is not a string", name)
+}
+
+// isID tells whether a member of a message, or of a CloudEvent, is an id.
+func isID(name string) bool {
+	return strings.HasSuffix(name, "Id") || name == "id" || name == "subject"
 }
 
 // id reads an id; a whole number is taken as its text, since many senders number their users.
@@ -445,6 +485,9 @@ func (d *Decoder) syntax(err error) error {
 	text := strings.TrimPrefix(err.Error(), "jsontext: ")
 	if strings.Contains(text, "invalid UTF-8") {
 		return refuse("bad_utf8", "not valid UTF-8")
+	}
+	if strings.Contains(text, "max depth") {
+		return d.deep()
 	}
 	return refuse("bad_json", "not valid JSON: %s", text)
 }

@@ -17,12 +17,13 @@ var errJSON = errors.New("not JSON")
 // twin in the tests, for less: nothing is buffered, nothing is copied, and strings are looked through
 // eight bytes at a time. After an error it is stuck.
 type scanner struct {
-	text   []byte
-	at     int  // behind what has been read
-	due    bool // at is at the beginning of the next token: what separates it has been read
-	done   bool // the text's one value has begun
-	plain  bool // the string read last has no backslash
-	levels []level
+	text    []byte
+	at      int  // behind what has been read
+	due     bool // at is at the beginning of the next token: what separates it has been read
+	done    bool // the text's one value has begun
+	plain   bool // the string read last has no backslash
+	levels  []level
+	skimmer skim
 }
 
 // level is an object or array that is open.
@@ -35,7 +36,9 @@ type level struct {
 // maxLevels is what jsontext allows.
 const maxLevels = 10_000
 
-func (s *scanner) reset(text []byte) { *s = scanner{text: text, levels: s.levels[:0]} }
+func (s *scanner) reset(text []byte) {
+	*s = scanner{text: text, levels: s.levels[:0], skimmer: s.skimmer}
+}
 
 // peek returns the kind of the next token without reading it: one of `{}[]"0tfn`, or 0 at the end of
 // the text and where it is not JSON.
@@ -188,53 +191,17 @@ func (s *scanner) foretold(text string) bool {
 }
 
 // skim goes behind the object that begins here, looking at nothing but strings and brackets: where it is
-// no JSON, whoever reads it again must find out. It returns false at the end of the text. REQUIRES: peek
-// has seen the object.
+// no JSON, whoever reads it again must find out. It returns false where the text ends before the object
+// does, and where its brackets do not match. REQUIRES: peek has seen the object.
 func (s *scanner) skim() bool {
-	depth, i := 0, s.at
-	for i < len(s.text) {
-		switch s.text[i] {
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth--; depth == 0 {
-				s.at = i + 1
-				s.began()
-				return true
-			}
-		case '"':
-			i = behindString(s.text, i+1)
-			continue
-		}
-		i++
+	s.skimmer.reset()
+	n, done := s.skimmer.run(s.text[s.at:])
+	if !done || s.text[s.at+n-1] != '}' {
+		return false
 	}
-	return false
-}
-
-// behindString returns where the string ends whose quote is before i, eight bytes at a time.
-func behindString(text []byte, i int) int {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
-	for i < len(text) {
-		for i+8 <= len(text) {
-			x := binary.LittleEndian.Uint64(text[i:])
-			quote, slash := x^'"'*ones, x^'\\'*ones
-			if marked := ((quote-ones)&^quote | (slash-ones)&^slash) & high; marked != 0 {
-				i += bits.TrailingZeros64(marked) >> 3
-				break
-			}
-			i += 8
-		}
-		switch {
-		case i >= len(text):
-		case text[i] == '"':
-			return i + 1
-		case text[i] == '\\':
-			i += 2
-		default:
-			i++
-		}
-	}
-	return i
+	s.at += n
+	s.began()
+	return true
 }
 
 // skip reads the object or array that begins here.
