@@ -58,10 +58,10 @@ test-sdks: build
 test-crash: build
 	MUSTER_CRASH_ROUNDS=10 $(GO) test -count=1 -v -timeout 20m -run Crash ./internal/systest
 
-# Full disks, kills, pauses and flipped bytes, done to real processes (a few minutes; the full disks
-# need root, for a small tmpfs).
+# Full disks, failed writes, kills, pauses and flipped bytes, done to real processes (a few minutes; the
+# full disks need root, for a small tmpfs, and the failed writes strace).
 test-faults: build
-	MUSTER_FAULTS=1 $(GO) test -count=1 -v -timeout 15m -run 'Disk|Killed|Stopped|Paused|Flipped' ./internal/systest
+	MUSTER_FAULTS=1 $(GO) test -count=1 -v -timeout 15m -run 'Disk|Failed|Killed|Stopped|Paused|Flipped' ./internal/systest
 
 # Random histories with 50 random live segments, readers that come and go over every transport, kill -9:
 # ROUNDS seeds of about 40 s each. A seed that failed runs alone with MUSTER_LIVE_SEED.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -70,6 +71,7 @@ type proposer struct {
 	flights chan flight
 	wake    chan struct{} // capacity 1
 	ended   chan struct{}
+	failing atomic.Bool // the log did not take the last entry
 
 	mu struct {
 		sync.Mutex
@@ -382,6 +384,7 @@ func (p *proposer) collect() {
 		err := f.future.Error()
 		p.flight.Release(f.bytes)
 		p.room.Release(f.weight)
+		p.failing.Store(err != nil)
 		if err != nil {
 			p.mu.Lock()
 			p.mu.lost = true

@@ -110,7 +110,7 @@ func (r *registry) Snapshot() (raft.FSMSnapshot, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	changes := append([][]byte(nil), r.mu.changes...)
-	return &registryImage{state: r.state.Load(), changes: changes, records: r.records.all(), pages: r.storage.PageWriter}, nil
+	return &registryImage{state: r.state.Load(), changes: changes, records: r.records.all(), registry: r, bytes: r.bytes.Load()}, nil
 }
 
 // registryImage is a catalog snapshot on its way to disk.
@@ -118,15 +118,21 @@ type registryImage struct {
 	state   *catalog.State
 	changes [][]byte
 	records map[string][]byte
-	pages   func(io.Writer) PageWriter
+
+	registry *registry
+	bytes    int64 // of log that it takes in
 }
 
 // Persist implements raft.FSMSnapshot.
 func (i *registryImage) Persist(sink raft.SnapshotSink) error {
-	if err := i.write(i.pages(sink)); err != nil {
+	if err := i.write(i.registry.storage.PageWriter(sink)); err != nil {
 		return errors.Join(fmt.Errorf("write catalog snapshot: %w", err), sink.Cancel())
 	}
-	return sink.Close()
+	if err := sink.Close(); err != nil {
+		return err
+	}
+	i.registry.bytes.Add(-i.bytes)
+	return nil
 }
 
 func (i *registryImage) write(w PageWriter) error {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -151,5 +152,60 @@ func TestDefinerHandsErrorsBack(t *testing.T) {
 	})
 	if !errors.Is(err, catalog.ErrNotFound) || code(err) != "not_found" {
 		t.Errorf("drop of nothing: %v", err)
+	}
+}
+
+// pageStorage writes the pages of snapshots to nowhere.
+type pageStorage struct{ Storage }
+
+func (pageStorage) PageWriter(io.Writer) PageWriter { return &memoryPages{} }
+
+// memorySink takes a snapshot, or refuses it.
+type memorySink struct {
+	bytes.Buffer
+	err error
+}
+
+func (*memorySink) ID() string     { return "memory" }
+func (*memorySink) Cancel() error  { return nil }
+func (s *memorySink) Close() error { return s.err }
+
+// TestCatalogSnapshotsFollowItsBytes writes as much of the log as makes a snapshot due: one is due, and the
+// next when as much has come again, not before.
+func TestCatalogSnapshotsFollowItsBytes(t *testing.T) {
+	r := newRegistry(parsePredicate, pageStorage{}, func(uint64) {})
+	const limit = 1 << 10
+	target := &snapshotTarget{bytes: r.bytes.Load, limit: limit, last: time.Now(), busy: time.Now()}
+	written := 0
+	share := func() { // as a webhook does that gets on
+		entry := encodeRecords(map[string][]byte{"webhooks/hook/a": bytes.Repeat([]byte{'x'}, 100)})[0]
+		written += len(entry)
+		if a := r.Apply(&raft.Log{Data: entry}).(applied); a.err != nil {
+			t.Fatal(a.err)
+		}
+	}
+	write := func(err error) {
+		image, _ := r.Snapshot()
+		share() // while it is written
+		if got := image.Persist(&memorySink{err: err}); !errors.Is(got, err) {
+			t.Fatalf("persist: %v, want %v", got, err)
+		}
+	}
+	snapshots := 0
+	for range 1000 {
+		if share(); target.due(time.Hour) {
+			write(nil)
+			snapshots++
+		}
+	}
+	if snapshots < written/limit*3/4 || snapshots > written/limit {
+		t.Errorf("%d snapshots for %d bytes of log, want one for every %d", snapshots, written, limit)
+	}
+	for !target.due(time.Hour) {
+		share()
+	}
+	write(io.ErrShortWrite)
+	if !target.due(time.Hour) {
+		t.Error("a snapshot that was not written is not due any more")
 	}
 }

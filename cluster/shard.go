@@ -198,6 +198,10 @@ func (s *shard) changes(after, upTo uint64, now func() int64) ([][]byte, error) 
 	return coded, nil
 }
 
+// leads tells whether this node leads the shard's group and its log takes entries: whoever fails at every
+// entry steps down, and is elected again at once.
+func (s *shard) leads() bool { return s.group.leads() && !s.proposer.failing.Load() }
+
 func (s *shard) catalog() uint64 { return s.state.Load().Catalog().Version() }
 
 func (s *shard) refused() error { return s.watch.admit() }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -33,6 +34,27 @@ type ShardStatus struct {
 	Hash     string // hex of the state hash
 }
 
+// serves tells why the node cannot take in and keep what is sent to it, or nil. Space that is short is no
+// reason: what has been taken in can be asked all the same.
+func (n *Node) serves() error {
+	if err := n.watch.broken(); err != nil {
+		return err
+	}
+	var none []string
+	if !n.group.leads() {
+		none = append(none, n.group.name)
+	}
+	for _, s := range n.shards {
+		if !s.leads() {
+			none = append(none, s.name())
+		}
+	}
+	if len(none) > 0 {
+		return fmt.Errorf("no leader: %s", strings.Join(none, ", "))
+	}
+	return nil
+}
+
 // Status tells how the node is.
 func (n *Node) Status(context.Context) Status {
 	st := Status{Ready: n.ready.Load(), DiskFree: n.watch.free.Load(), Counters: n.counters.values()}
@@ -43,6 +65,9 @@ func (n *Node) Status(context.Context) Status {
 	if err := n.watch.admit(); err != nil {
 		st.Degraded, st.Reason = true, err.Error()
 	}
+	if err := n.serves(); err != nil {
+		st.Ready, st.Degraded, st.Reason = false, true, err.Error()
+	}
 	memory := map[string]int64{}
 	v := n.takeViews()
 	defer v.release()
@@ -50,14 +75,11 @@ func (n *Node) Status(context.Context) Status {
 		s := n.shards[i]
 		hash := v.all[i].Hash()
 		profiles, events := v.all[i].Size()
-		one := ShardStatus{ShardStat: stat, Leader: s.group.leads(), Profiles: profiles, Events: events,
+		one := ShardStatus{ShardStat: stat, Leader: s.leads(), Profiles: profiles, Events: events,
 			LogBytes: s.bytes.Load(), Hash: hex.EncodeToString(hash[:])}
 		st.Shards = append(st.Shards, one)
 		st.Profiles += one.Profiles
 		st.Events += one.Events
-		if !one.Leader {
-			st.Degraded, st.Reason = true, "a shard has no leader"
-		}
 		for _, line := range s.state.Load().Memory() {
 			memory[line.Name] += line.Bytes
 		}

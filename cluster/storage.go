@@ -18,8 +18,11 @@ type Storage interface {
 	// PageWriter and PageReader frame a snapshot's pages in the stream that raft stores.
 	PageWriter(w io.Writer) PageWriter
 	PageReader(r io.Reader) PageReader
-	// Space tells the free bytes of the disk, and whether writes must stop until there are more.
+	// Space tells the free bytes of the disk, and whether writes must stop until there are more. An
+	// error says that what the node writes to is not there, or does not answer.
 	Space() (free int64, low bool, err error)
+	// Err tells which write has failed for good: the process has to end. It is called often.
+	Err() error
 	// Close closes what is open beneath the groups.
 	Close() error
 }

@@ -7,10 +7,11 @@ import (
 
 func TestWatchRefusesAndGoesOn(t *testing.T) {
 	var low bool
-	var spaceErr error
+	var spaceErr, failed error
 	used := int64(10)
 	w := &watch{
 		space:  func() (int64, bool, error) { return 5, low, spaceErr },
+		failed: func() error { return failed },
 		memory: func() int64 { return used }, limit: 100, warn: func(string, ...any) {},
 	}
 	for _, step := range []struct {
@@ -21,12 +22,14 @@ func TestWatchRefusesAndGoesOn(t *testing.T) {
 		{"room for all", func() {}, ""},
 		{"disk low", func() { low = true }, "disk_full"},
 		{"space freed", func() { low = false }, ""},
-		{"disk does not answer", func() { spaceErr = errors.New("io") }, "disk_full"},
-		{"disk answers again", func() { spaceErr = nil }, ""},
+		{"disk does not answer", func() { spaceErr = errors.New("io") }, "not_ready"},
+		{"disk answers again, and is low", func() { spaceErr, low = nil, true }, "disk_full"},
+		{"space freed again", func() { low = false }, ""},
 		{"memory over the limit", func() { used = 101 }, "memory_full"},
 		{"a little less", func() { used = 95 }, "memory_full"},
 		{"clearly less", func() { used = 80 }, ""},
 		{"again below the limit", func() { used = 99 }, ""},
+		{"a write failed", func() { failed = errors.New("io") }, "not_ready"},
 	} {
 		step.set()
 		w.look()

@@ -35,6 +35,10 @@ type DBConfig struct {
 	// default, none if negative.
 	Ballast int64
 
+	// Failed, if not nil, is called once, when a write has failed and the process has to end: what is on
+	// disk is unknown from then on. It must not wait.
+	Failed func(error)
+
 	Stat   StatFunc     // Statfs by default
 	Logger *slog.Logger // discarded by default
 }
@@ -82,6 +86,7 @@ func (c DBConfig) Validate() error {
 // Its methods may be called from any goroutine.
 type DB struct {
 	cfg     DBConfig
+	dir     fs.FileInfo // of cfg.Dir
 	guard   guard
 	ballast *ballast
 	b       *badger.DB
@@ -92,6 +97,8 @@ type DB struct {
 	// gate is held for reading by every commit and for writing while the memtable is flushed out of
 	// turn, since Badger refuses commits then.
 	gate sync.RWMutex
+
+	failed atomic.Pointer[error] // sticky: a page that could not be written may be gone, and the next fsync succeed
 }
 
 // OpenDB opens the database in cfg.Dir, making an empty one if there is none. It returns
@@ -104,6 +111,10 @@ func OpenDB(cfg DBConfig) (*DB, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
+	dir, err := os.Stat(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
 	if cfg.Floor == 0 {
 		s, err := cfg.Stat(cfg.Dir)
 		if err != nil {
@@ -111,7 +122,7 @@ func OpenDB(cfg DBConfig) (*DB, error) {
 		}
 		cfg.Floor = max(256<<20, min(s.Total/100, 2<<30))
 	}
-	db := &DB{cfg: cfg, guard: guard{dir: cfg.Dir, floor: cfg.Floor, stat: cfg.Stat},
+	db := &DB{cfg: cfg, dir: dir, guard: guard{dir: cfg.Dir, floor: cfg.Floor, stat: cfg.Stat},
 		ballast: openBallast(cfg.Dir, uint64(max(cfg.Ballast, 0)))}
 	if _, err := db.Space(); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
@@ -204,14 +215,34 @@ func (db *DB) Space() (Space, error) {
 	return s, nil
 }
 
+// Present returns an error when the database's directory is no longer the one it has open, or has lost
+// its manifest: removed under a process that writes to it, it is gone with it.
+func (db *DB) Present() error {
+	info, err := os.Stat(db.cfg.Dir)
+	if err == nil && os.SameFile(info, db.dir) {
+		_, err = os.Stat(filepath.Join(db.cfg.Dir, badger.ManifestFilename))
+	} else if err == nil {
+		err = fs.ErrNotExist
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s was removed or replaced while the node runs", db.cfg.Dir)
+	}
+	return err
+}
+
 // Sync makes everything written so far durable.
 //
 // badger.DB.Sync covers the memtable and the value log file in use only. One that has just been
 // rotated out and not been flushed yet would be missed, so every log of a memtable is synced here; a
 // value log file is synced by Badger when it is full.
+//
+// After an fsync that failed every Sync fails: the kernel tells of a lost page once.
 func (db *DB) Sync() error {
+	if err := db.Err(); err != nil {
+		return err
+	}
 	if err := db.b.Sync(); err != nil {
-		return fmt.Errorf("sync database: %w", err)
+		return db.fail(fmt.Errorf("sync database: %w", err))
 	}
 	logs, err := filepath.Glob(filepath.Join(db.cfg.Dir, "*.mem"))
 	if err != nil {
@@ -226,13 +257,38 @@ func (db *DB) Sync() error {
 			return fmt.Errorf("sync database: %w", err)
 		}
 		if err := errors.Join(f.Sync(), f.Close()); err != nil {
-			return fmt.Errorf("sync database: %w", err)
+			return db.fail(fmt.Errorf("sync database: %w", err))
 		}
 	}
-	if err := syncDir(db.cfg.Dir); err != nil {
+	d, err := os.Open(db.cfg.Dir)
+	if err != nil {
 		return fmt.Errorf("sync database: %w", err)
 	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return db.fail(fmt.Errorf("sync database: %w", err))
+	}
 	return nil
+}
+
+// Err returns the error that has made the database unusable, if one has.
+func (db *DB) Err() error {
+	if err := db.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// fail makes the database unusable for good, and says so once.
+func (db *DB) fail(err error) error {
+	sticky := fmt.Errorf("database %s failed: %w", db.cfg.Dir, err)
+	if !db.failed.CompareAndSwap(nil, &sticky) {
+		return err
+	}
+	db.cfg.Logger.Error("database failed, the process has to end", "dir", db.cfg.Dir, "err", err)
+	if db.cfg.Failed != nil {
+		db.cfg.Failed(sticky)
+	}
+	return err
 }
 
 // Close flushes and releases everything. Snapshots and History must have been closed before.

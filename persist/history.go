@@ -194,11 +194,13 @@ func (h *History) usableLocked() error {
 }
 
 // failLocked remembers an error, except that of a full disk: then everything is still in memory, to be
-// written by the next Append or Sync.
+// written by the next Append or Sync. With any other error the history cannot go on, nor can the node,
+// which would wait for it for ever.
 func (h *History) failLocked(seq uint64, err error) error {
 	err = fmt.Errorf("append history %d: %w", seq, err)
 	if !errors.Is(err, ErrDiskFull) {
 		h.mu.failed = err
+		_ = h.db.fail(err)
 	}
 	return err
 }

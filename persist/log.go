@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/fs"
 	"github.com/hashicorp/raft-wal/metadb"
 	"github.com/hashicorp/raft-wal/types"
 )
@@ -29,8 +30,14 @@ type LogConfig struct {
 	// MarkInterval is how often a changed high-water mark is fsynced, 1 s by default.
 	MarkInterval time.Duration
 
+	// Failed, if not nil, is called once, when a write has failed and the process has to end: what is on
+	// disk is unknown from then on. It must not wait.
+	Failed func(error)
+
 	Stat   StatFunc     // Statfs by default
 	Logger *slog.Logger // discarded by default
+
+	files types.VFS // raft-wal's own by default; a test fails them
 }
 
 func (c LogConfig) withDefaults() LogConfig {
@@ -48,6 +55,9 @@ func (c LogConfig) withDefaults() LogConfig {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.files == nil {
+		c.files = fs.New()
 	}
 	return c
 }
@@ -76,10 +86,11 @@ func (c LogConfig) Validate() error {
 // leader, it answers the futures with the error and becomes a follower, and will be elected and fail
 // again; a follower refuses the entries and the leader retries with a back-off; when GetLog fails
 // for a committed entry, or the stable store for a term or vote, raft panics. So proposals must stop
-// before the disk is full (DB.Space), and a Log that has failed (Err) is not to be used further: the
-// process ends and the next one verifies.
+// before the disk is full (DB.Space), and a Log that has failed (Err) is not to be used further: it
+// says so (LogConfig.Failed), the process ends and the next one verifies.
 type Log struct {
 	cfg   LogConfig
+	ident uint64 // random, made with the log
 	guard guard
 	meta  *metadb.BoltMetaDB
 	w     *wal.WAL
@@ -126,25 +137,37 @@ func (l *Log) Err() error {
 }
 
 // GetLog reads entry index into out. It returns raft.ErrLogNotFound if the log does not have it and
-// a *DamageError if it has rotted since.
+// a *DamageError if it has rotted since; then the log has failed, since raft panics when it cannot read
+// what is to be applied.
 func (l *Log) GetLog(index uint64, out *raft.Log) error {
 	b, err := l.read(index)
-	if err != nil {
+	if err == raft.ErrLogNotFound || errors.Is(err, wal.ErrClosed) {
 		return err
 	}
-	e, err := decodeEntry(l.id(), b)
-	if err == nil && e.log.Index != index {
-		err = fmt.Errorf("found entry %d instead", e.log.Index)
+	var e entry
+	if err == nil {
+		e, err = l.decode(index, b)
 	}
 	if err != nil {
-		return &DamageError{Where: "log " + l.cfg.Dir, Index: index, Reason: "unreadable entry", Cause: err}
+		return l.end(err)
 	}
 	*out = e.log
 	return nil
 }
 
-// id never changes once the mark is open.
-func (l *Log) id() uint64 { return l.mu.mark.state.id }
+func (l *Log) decode(index uint64, b []byte) (entry, error) {
+	e, err := decodeEntry(l.ident, b)
+	if err == nil && e.log.Index != index {
+		err = fmt.Errorf("found entry %d instead", e.log.Index)
+	}
+	if err != nil {
+		err = &DamageError{Where: "log " + l.cfg.Dir, Index: index, Reason: "unreadable entry", Cause: err}
+	}
+	return e, err
+}
+
+// ID tells the log from every other: it is random, and made with the log.
+func (l *Log) ID() uint64 { return l.ident }
 
 // read returns the encoding of entry index.
 func (l *Log) read(index uint64) (b []byte, err error) {
@@ -223,7 +246,7 @@ func (l *Log) encodeLocked(logs []*raft.Log) ([]*raft.Log, chainHash, error) {
 	}
 	l.mu.buf = l.mu.buf[:0]
 	frames := make([]*raft.Log, len(logs))
-	chain, id := l.mu.chain, l.id()
+	chain, id := l.mu.chain, l.ident
 	for i, log := range logs {
 		start := len(l.mu.buf)
 		l.mu.buf = appendEntry(l.mu.buf, id, &entry{log: *log, durable: l.mu.last, prev: chain})
@@ -290,9 +313,33 @@ func (l *Log) usableLocked() error {
 	return nil
 }
 
+// Present returns an error when the log's files are no longer those it has open: removed under a process
+// that writes to them, they are gone with it.
+func (l *Log) Present() error { return l.mu.mark.present() }
+
+// failLocked makes the log unusable for good, and says so once.
 func (l *Log) failLocked(err error) error {
-	l.mu.failed = err
-	l.cfg.Logger.Error("log failed, the process should end", "dir", l.cfg.Dir, "err", err)
+	if l.mu.failed != nil {
+		return err
+	}
+	l.mu.failed = fmt.Errorf("log %s failed: %w", l.cfg.Dir, err)
+	l.cfg.Logger.Error("log failed, the process has to end", "dir", l.cfg.Dir, "err", err)
+	if l.cfg.Failed != nil {
+		l.cfg.Failed(l.mu.failed)
+	}
+	return err
+}
+
+// end makes the log unusable because of an error that raft would answer with a panic. Where somebody
+// ends the process, the goroutine waits here for that: a panic would hide the reason behind a stack.
+func (l *Log) end(err error) error {
+	l.mu.Lock()
+	err = l.failLocked(err)
+	ends := l.cfg.Failed != nil
+	l.mu.Unlock()
+	if ends {
+		select {}
+	}
 	return err
 }
 

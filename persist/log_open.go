@@ -12,6 +12,7 @@ import (
 
 	wal "github.com/hashicorp/raft-wal"
 	"github.com/hashicorp/raft-wal/metadb"
+	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
 )
 
@@ -48,6 +49,7 @@ func (l *Log) open() error {
 	if err := l.openMark(); err != nil {
 		return err
 	}
+	l.ident = l.mu.mark.state.id
 	if _, _, err := readMeta(l.cfg.Dir); err != nil {
 		return err
 	}
@@ -56,7 +58,7 @@ func (l *Log) open() error {
 	if err != nil {
 		return err
 	}
-	tail, last, err := inspectTail(l.cfg.Dir, l.id(), state)
+	tail, last, err := inspectTail(l.cfg.Dir, l.ident, state)
 	if err != nil {
 		return err
 	}
@@ -67,7 +69,7 @@ func (l *Log) open() error {
 		return err
 	}
 	l.w, err = wal.Open(l.cfg.Dir, wal.WithMetaStore(l.meta),
-		wal.WithSegmentSize(l.cfg.SegmentSize), wal.WithLogger(hclogTo(l.cfg.Logger)))
+		wal.WithSegmentFiler(segment.NewFiler(l.cfg.Dir, l.cfg.files)), wal.WithSegmentSize(l.cfg.SegmentSize), wal.WithLogger(hclogTo(l.cfg.Logger)))
 	if err != nil {
 		return &DamageError{Where: "log", Index: last, Reason: "raft-wal refuses it", Cause: err}
 	}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -480,4 +481,41 @@ func BenchmarkLogAppend(b *testing.B) {
 			}
 		})
 	}
+}
+
+// TestLogReadsWhileItIsTruncated reads entries beside truncations and appends, for the race detector: raft
+// does so from several goroutines.
+func TestLogReadsWhileItIsTruncated(t *testing.T) {
+	l := openVerified(t, smallLog(t.TempDir()))
+	appendTo(t, l, batch(1, 1, 50, 50))
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 2 {
+		readers.Go(func() {
+			var entry raft.Log
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				last, err := l.LastIndex()
+				if err == nil {
+					err = l.GetLog(last, &entry)
+				}
+				if err != nil && !errors.Is(err, raft.ErrLogNotFound) {
+					t.Errorf("read entry %d: %v", last, err)
+					return
+				}
+			}
+		})
+	}
+	for index := uint64(3); index < 100; index++ {
+		appendTo(t, l, batch(index, 1, 50))
+		if err := l.DeleteRange(1, index-2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(done)
+	readers.Wait()
 }

@@ -32,6 +32,7 @@ type markState struct {
 
 type markFile struct {
 	f     *os.File
+	file  fs.FileInfo // of f; never changes
 	state markState
 	dirty bool // written since the last fsync
 }
@@ -105,7 +106,20 @@ func openMark(dir string) (*markFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open high-water mark: %w", err)
 	}
-	return &markFile{f: f, state: state}, nil
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open high-water mark: %w", err), f.Close())
+	}
+	return &markFile{f: f, file: info, state: state}, nil
+}
+
+// present says whether the mark that is written is the one that will be read.
+func (m *markFile) present() error {
+	info, err := os.Stat(m.f.Name())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(info, m.file) {
+		return fmt.Errorf("%s was removed or replaced while the node runs", filepath.Dir(m.f.Name()))
+	}
+	return err
 }
 
 // advance records that the entries up to last are durable. It does not fsync: see DESIGN.md for what

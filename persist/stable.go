@@ -2,21 +2,28 @@ package persist
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
+
+	wal "github.com/hashicorp/raft-wal"
 )
 
 // The stable store keeps raft's term and vote in raft-wal's bbolt file, which has no checksums for
 // data pages. A vote that has rotted could be cast twice, so each value carries its own:
 // crc32c(key, value), value.
 
-// Set stores value under key, durably.
+// Set stores value under key, durably. raft panics when it cannot, so the log fails then.
 func (l *Log) Set(key, value []byte) error {
 	b := binary.LittleEndian.AppendUint32(make([]byte, 0, 4+len(value)), stableChecksum(key, value))
-	if err := l.w.Set(key, append(b, value...)); err != nil {
-		return fmt.Errorf("store %s: %w", key, err)
+	err := l.w.Set(key, append(b, value...))
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, wal.ErrClosed):
+		return fmt.Errorf("store %s: %w", key, ErrClosed)
 	}
-	return nil
+	return l.end(fmt.Errorf("store %s: %w", key, err))
 }
 
 // Get returns the value under key, nil if there is none.

@@ -21,7 +21,7 @@ func (l *Log) Verify(ctx context.Context) error {
 	if l.mu.verified {
 		return nil
 	}
-	v := chainVerifier{id: l.id(), mark: l.mu.mark.state, sizes: &l.sizes}
+	v := chainVerifier{id: l.ident, mark: l.mu.mark.state, sizes: &l.sizes}
 	if err := v.segments(ctx, l.cfg.Dir, l.opened); err != nil {
 		return fmt.Errorf("verify log %s: %w", l.cfg.Dir, err)
 	}

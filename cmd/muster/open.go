@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/raft"
 
@@ -28,6 +29,7 @@ type nodeConfig struct {
 	MemTable      int64  // bytes of the database's buffers; 0: the default of persist
 	Log           *slog.Logger
 	Gate          *cluster.Gate         // lets statements go before ingest; may be nil
+	Failed        func(error)           // called when a write has failed and the process has to end; must not wait; may be nil
 	Tune          func(*cluster.Config) // for tests; may be nil
 }
 
@@ -89,8 +91,10 @@ func haveMeta(dir string) error {
 type storage struct {
 	config nodeConfig
 	db     *persist.DB
+	failed atomic.Pointer[error] // the first write that failed for good
 	mu     struct {
 		sync.Mutex
+		logs      []*persist.Log
 		snapshots []*persist.Snapshots
 	}
 }
@@ -98,15 +102,31 @@ type storage struct {
 var _ cluster.Storage = (*storage)(nil)
 
 func openStorage(c nodeConfig) (*storage, error) {
-	dc := persist.DBConfig{Dir: filepath.Join(c.Dir, "db"), Floor: c.DiskFloor, MemTableSize: c.MemTable, Logger: c.Log}
+	s := &storage{config: c}
+	dc := persist.DBConfig{Dir: persist.DBDir(c.Dir), Floor: c.DiskFloor, MemTableSize: c.MemTable, Failed: s.fail, Logger: c.Log}
 	if c.DiskFloor > 0 && c.DiskFloor < 64<<20 {
 		dc.Ballast = -1 // a disk this small has no room for one
 	}
-	db, err := persist.OpenDB(dc)
-	if err != nil {
+	var err error
+	if s.db, err = persist.OpenDB(dc); err != nil {
 		return nil, err
 	}
-	return &storage{config: c, db: db}, nil
+	return s, nil
+}
+
+// fail notes a write that failed for good, and has the process ended.
+func (s *storage) fail(err error) {
+	if s.failed.CompareAndSwap(nil, &err) && s.config.Failed != nil {
+		s.config.Failed(err)
+	}
+}
+
+// Err implements cluster.Storage.
+func (s *storage) Err() error {
+	if err := s.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // keptSnapshots is how many snapshots of a group stay: the newest, and one in case it is damaged.
@@ -114,7 +134,7 @@ const keptSnapshots = 2
 
 // Log implements cluster.Storage.
 func (s *storage) Log(group string) (cluster.Log, error) {
-	lc := persist.LogConfig{Dir: filepath.Join(s.config.Dir, "raft", group), Logger: s.config.Log}
+	lc := persist.LogConfig{Dir: persist.LogDir(s.config.Dir, group), Failed: s.fail, Logger: s.config.Log}
 	if s.config.DiskFloor > 0 {
 		lc.Floor = max(s.config.DiskFloor/4, 1)
 	}
@@ -125,6 +145,9 @@ func (s *storage) Log(group string) (cluster.Log, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	s.mu.logs = append(s.mu.logs, log)
+	s.mu.Unlock()
 	return log, nil
 }
 
@@ -157,11 +180,30 @@ func (s *storage) PageReader(r io.Reader) cluster.PageReader { return persist.Ne
 
 // Space implements cluster.Storage.
 func (s *storage) Space() (free int64, low bool, err error) {
+	if err := s.present(); err != nil {
+		return 0, false, err
+	}
 	space, err := s.db.Space()
 	if err != nil {
 		return 0, false, err
 	}
 	return int64(space.Free), space.Low, nil
+}
+
+// present tells what of the data directory has been removed or replaced since it was opened: what is
+// written to it now is gone with the process.
+func (s *storage) present() error {
+	if err := s.db.Present(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, log := range s.mu.logs {
+		if err := log.Present(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close implements cluster.Storage.

@@ -11,10 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/raft"
 	"go.uber.org/goleak"
 
 	"github.com/musterdb/muster/cluster"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/persist"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -368,13 +370,35 @@ func wantCode(t *testing.T, err error, want string) {
 	}
 }
 
-// thinStorage is a storage whose disk the test fills.
+// thinStorage is a storage whose disk the test fills: to the watch, or to the log of one shard.
 type thinStorage struct {
 	cluster.Storage
-	low atomic.Bool
+	low, full atomic.Bool
 }
 
 func (s *thinStorage) Space() (int64, bool, error) { return 1 << 30, s.low.Load(), nil }
+
+func (s *thinStorage) Log(group string) (cluster.Log, error) {
+	log, err := s.Storage.Log(group)
+	if err != nil || group != "shard-003" {
+		return log, err
+	}
+	return &thinLog{log, s}, nil
+}
+
+type thinLog struct {
+	cluster.Log
+	storage *thinStorage
+}
+
+func (l *thinLog) StoreLogs(logs []*raft.Log) error {
+	if l.storage.full.Load() {
+		return persist.ErrDiskFull
+	}
+	return l.Log.StoreLogs(logs)
+}
+
+func (l *thinLog) StoreLog(log *raft.Log) error { return l.StoreLogs([]*raft.Log{log}) }
 
 func TestNodeGoesOnWhenSpaceIsFreed(t *testing.T) {
 	thin := &thinStorage{}

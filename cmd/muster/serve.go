@@ -100,15 +100,35 @@ func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(
 		cancel(err)
 		served <- err
 	}()
-	config := nodeConfig{Dir: dir, Shards: flags.Shards, Processors: processors, MemoryLimit: memory.Refuse, DiskFloor: uint64(floor), SnapshotBytes: snapshot, Gate: gate, Log: p.log}
-	err = p.runNode(ctx, config, then, func() error {
-		cancel(nil)
-		return <-served
-	})
-	return err
+	failed := make(chan error, 1)
+	config := nodeConfig{
+		Dir: dir, Shards: flags.Shards, Processors: processors, MemoryLimit: memory.Refuse, DiskFloor: uint64(floor), SnapshotBytes: snapshot,
+		Gate: gate, Failed: func(err error) { failed <- err }, Log: p.log,
+	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- p.runNode(ctx, config, then, func() error {
+			cancel(nil)
+			return <-served
+		})
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case err := <-failed:
+		return p.giveUp(err)
+	}
 }
 
-// startProcess takes the directory and the address.
+// giveUp ends the process without closing anything, as a kill would: nobody knows what a write that failed
+// has left on the disk, and what would be written or acknowledged now could be lost. The next start reads
+// and verifies all of it, and who had no answer sends again.
+func (p *nodeProcess) giveUp(cause error) error {
+	p.log.Error("the node ends: a write to the disk has failed", "err", cause)
+	return fmt.Errorf("a write to the disk has failed: %w: look at the disk, then start the node again: it verifies all that was acknowledged", cause)
+}
+
+// startProcess takes the address, and then the directory: where the address is not free, none is made.
 func (a *app) startProcess(flags nodeFlags, dir string, gate *cluster.Gate) (*nodeProcess, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(flags.LogLevel)); err != nil {
@@ -116,11 +136,11 @@ func (a *app) startProcess(flags nodeFlags, dir string, gate *cluster.Gate) (*no
 	}
 	p := &nodeProcess{app: a, log: slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))}
 	var err error
-	if p.lock, err = lockDir(dir); err != nil {
+	if p.listener, err = net.Listen("tcp", flags.Listen); err != nil {
 		return nil, err
 	}
-	if p.listener, err = net.Listen("tcp", flags.Listen); err != nil {
-		return nil, errors.Join(err, p.lock.unlock())
+	if p.lock, err = lockDir(dir); err != nil {
+		return nil, errors.Join(err, p.listener.Close())
 	}
 	p.url = "http://" + p.listener.Addr().String()
 	p.server, err = server.New(server.Config{Log: p.log, Version: version, Turn: gate.Turn, LocalOnly: server.CheckListen(flags.Listen, false) == nil, PrivateWebhooks: flags.PrivateHooks}, nil)
