@@ -35,7 +35,7 @@ type dependencies struct {
 	asked      []tree.Step   // the events, each with its `where (…)`
 	previous   bool          // asks the event of the step before
 	edges      []int64       // how long after a time in a fact a rolling one can change (before: negative)
-	loose      bool          // it can change at other instants, too: months are not of one length
+	loose      bool          // it can change at other instants, too: months are not of one length, and times in properties have none
 }
 
 // dependsOn finds what a checked leaf predicate depends on. An unknown form is an error: nothing may
@@ -109,6 +109,8 @@ func (w *walker) pred(p tree.Pred, event, previous string) {
 	case *tree.InWindow:
 		w.expr(p.X, event, previous)
 		w.window(p.Window)
+		_, measured := p.X.(*tree.Measure)
+		w.loose = w.loose || event != "" || measured // edges pass times that are no event's and no attribute's
 	case *tree.Anniversary:
 		w.expr(p.X, event, previous)
 		if p.Window.Kind != tree.On {
