@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"testing"
 )
@@ -64,7 +65,7 @@ func (x *indexTwin) check() error {
 // thousands of times, since some tables grow while the index is cut, and which ones depends on the
 // hashes.
 func TestIndexSplit(t *testing.T) {
-	for seed := range 3000 {
+	for seed := range 2000 {
 		rng := rand.New(rand.NewPCG(uint64(seed), 1))
 		x := indexTwin{hashes: make([]uint64, 0, indexSplit+64)}
 		for range indexSplit + rng.IntN(64) + 1 {
@@ -72,6 +73,95 @@ func TestIndexSplit(t *testing.T) {
 		}
 		if err := x.check(); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
+		}
+	}
+}
+
+// TestIndexGrows adds random hashes up to beyond 2^20 codes and looks at all of them around each size at
+// which codes get a bit more, and around the one at which the index is cut.
+func TestIndexGrows(t *testing.T) {
+	for seed := range uint64(3) {
+		most := []int{1<<20 + 2000, 1<<17 + 2, 1<<17 + 2}[seed]
+		rng := rand.New(rand.NewPCG(seed, 2))
+		x := indexTwin{hashes: make([]uint64, 0, most)}
+		for n := 1; n <= most; n++ {
+			x.add(rng.Uint64())
+			around := n - 1<<(bits.Len(uint(n+2))-1) // a power of two, or up to two below it
+			if around >= -2 && around <= 2 || n == most {
+				if err := x.check(); err != nil {
+					t.Fatalf("seed %d, %d codes: %v", seed, n, err)
+				}
+			}
+		}
+	}
+}
+
+// alike are hashes that have much in common, as those of a bad hash function or of a forger would.
+var alike = map[string]func(rng *rand.Rand) uint64{
+	"random":                    func(rng *rand.Rand) uint64 { return rng.Uint64() },
+	"of one table":              func(rng *rand.Rand) uint64 { return 0xab<<56 | rng.Uint64()>>8 },
+	"of two slots":              func(rng *rand.Rand) uint64 { return rng.Uint64N(2) << 55 },
+	"that begin at the end":     func(rng *rand.Rand) uint64 { return rng.Uint64() | 0xffffff<<32 },
+	"with one tag":              func(rng *rand.Rand) uint64 { return rng.Uint64() << 32 },
+	"all ones but the low bits": func(rng *rand.Rand) uint64 { return (1<<44 - 1) << 20 >> rng.IntN(2) },
+}
+
+// TestIndexAlike: codes are told apart whatever their hashes have in common, before the index is cut and
+// after it, also where it was filled at once.
+func TestIndexAlike(t *testing.T) {
+	for name, draw := range alike {
+		for seed := range uint64(3) {
+			rng := rand.New(rand.NewPCG(seed, 3))
+			most := indexSplit + 100
+			if name != "random" && name != "with one tag" && name != "of one table" {
+				most = 1000 // each is looked for behind all the others
+			}
+			x := indexTwin{hashes: make([]uint64, 0, most+most/2)}
+			for range most {
+				x.add(draw(rng))
+			}
+			if err := x.check(); err != nil {
+				t.Fatalf("hashes %s, seed %d: %v", name, seed, err)
+			}
+			filled := indexTwin{hashes: x.hashes}
+			if filled.index.fill(filled.hashes, func(a, b uint32) bool { return a == b }) {
+				t.Fatalf("hashes %s, seed %d: two codes are one", name, seed)
+			}
+			for range most / 2 {
+				filled.add(draw(rng))
+			}
+			if err := filled.check(); err != nil {
+				t.Fatalf("hashes %s, seed %d, filled: %v", name, seed, err)
+			}
+		}
+	}
+}
+
+// TestIndexFilledThenGrown fills indexes of every size around those at which one changes its shape, and
+// lets them grow from there.
+func TestIndexFilledThenGrown(t *testing.T) {
+	var sizes []int
+	for _, around := range []int{0, 6, 64, 127, 255, 511, 1024, 3276, 4096, indexSplit, 1 << 14, 1 << 16} {
+		for n := max(around-4, 0); n <= around+4; n++ {
+			sizes = append(sizes, n)
+		}
+	}
+	rng := rand.New(rand.NewPCG(1, 4))
+	for _, n := range sizes {
+		x := indexTwin{}
+		for range n {
+			x.hashes = append(x.hashes, rng.Uint64())
+		}
+		if x.index.fill(x.hashes, func(a, b uint32) bool { return a == b }) {
+			t.Fatalf("filled with %d: two codes are one", n)
+		}
+		for _, more := range []int{0, 1, 1, 7, 300, n/4 + 1, n + 1} {
+			for range more {
+				x.add(rng.Uint64())
+			}
+			if err := x.check(); err != nil {
+				t.Fatalf("filled with %d, grown to %d: %v", n, len(x.hashes), err)
+			}
 		}
 	}
 }
