@@ -1,0 +1,129 @@
+package engine
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/musterdb/muster/query"
+)
+
+// TestMessagesRemembered remembers hashes of messages and compares them with a map of when each came: also
+// many of one part, whose index grows past every width of its slots and gives memory back, and those that
+// differ in a few bits; with views, and restarts.
+func TestMessagesRemembered(t *testing.T) {
+	draws := map[string]func(rng *rand.Rand) uint64{
+		"random":        func(rng *rand.Rand) uint64 { return rng.Uint64() },
+		"of one part":   func(rng *rand.Rand) uint64 { return 0xff<<56 | rng.Uint64()>>8 },
+		"with one tag":  func(rng *rand.Rand) uint64 { return 7<<56 | rng.Uint64N(1<<20)<<32 },
+		"at the end":    func(rng *rand.Rand) uint64 { return 0xffffff<<40 | rng.Uint64N(1<<10)<<20 },
+		"small numbers": func(rng *rand.Rand) uint64 { return rng.Uint64N(100_000) },
+	}
+	for name, draw := range draws {
+		t.Run(name, func(t *testing.T) {
+			messages := 90_000
+			if name != "random" && name != "of one part" {
+				messages = 3000 // each is looked for behind all the others
+			}
+			remember(t, draw, messages)
+		})
+	}
+}
+
+func remember(t *testing.T, draw func(rng *rand.Rand) uint64, messages int) {
+	rng := rand.New(rand.NewPCG(1, 10))
+	config := Config{DedupWindow: 2_000_000, DedupCap: messages / 2}
+	s, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var came []uint64 // hashes, in order
+	var at []int64
+	last := map[uint64]int{} // place in came
+	for len(came) < messages {
+		s.own()
+		s.root.time += rng.Int64N(4_000_000 / int64(messages) * 2)
+		s.forgetMessages()
+		hash := draw(rng)
+		place, before := last[hash]
+		seen := s.seenMessage(hash)
+		switch {
+		case seen && !before:
+			t.Fatalf("message %d: %x is known before it came", len(came), hash)
+		case seen && s.root.time-at[place] > config.DedupWindow+2*dedupSpan:
+			t.Fatalf("message %d: %x is known %d ms after it came", len(came), hash, s.root.time-at[place])
+		case before && !seen && s.root.time-at[place] < config.DedupWindow && len(came)-place < config.DedupCap*7/8:
+			t.Fatalf("message %d: %x, which was message %d, is not known", len(came), hash, place)
+		}
+		if !seen {
+			s.rememberMessage(hash)
+			last[hash] = len(came)
+			came, at = append(came, hash), append(at, s.root.time)
+		} else if rng.IntN(200) == 0 {
+			came, at = append(came, hash), append(at, at[place]) // lets a stream of few values end
+		}
+		switch rng.IntN(messages / 5) {
+		case 0:
+			s.root.seq++
+			if s, err = Restore(config, snapshotOf(t, s)); err != nil {
+				t.Fatalf("message %d: %v", len(came), err)
+			}
+		case 1:
+			s.View().Release()
+		}
+	}
+}
+
+// lineTwin is which lines of which sources have come.
+type lineTwin map[string]map[uint64]bool
+
+// TestLinesRemembered remembers lines of sources in order, backwards and at random, around the numbers at
+// which a set of lines becomes bits and at which the next set begins, and compares them with a map.
+func TestLinesRemembered(t *testing.T) {
+	for seed := range uint64(4) {
+		rng := rand.New(rand.NewPCG(seed, 11))
+		s := newTestShard(t)
+		twin := lineTwin{}
+		base := []uint64{0, 1<<16 - 600, 1<<40 - 600, 1<<64 - 3000}[seed]
+		for round := range 12 {
+			source := fmt.Sprint("file-", rng.IntN(3))
+			if twin[source] == nil {
+				twin[source] = map[uint64]bool{}
+			}
+			from := base + rng.Uint64N(1500)
+			s.own()
+			for n := range uint64(rng.IntN(1500)) {
+				line := from + n
+				switch round % 3 {
+				case 1:
+					line = from - n
+				case 2:
+					line = base + rng.Uint64N(3000)
+				}
+				if seen := s.seenLine(source, line); seen != twin[source][line] {
+					t.Fatalf("seed %d, round %d: line %d of %s is known: %t", seed, round, line, source, seen)
+				}
+				if !twin[source][line] {
+					s.rememberLine(source, line)
+					twin[source][line] = true
+				}
+			}
+			switch rng.IntN(3) {
+			case 0:
+				s.View().Release()
+			case 1:
+				s = restoreCopy(t, s)
+			}
+			for source, lines := range twin {
+				for line := base - 1500; line != base+4500; line++ {
+					if seen := s.seenLine(source, line); seen != lines[line] {
+						t.Fatalf("seed %d, after round %d: line %d of %s is known: %t", seed, round, line, source, seen)
+					}
+				}
+			}
+		}
+		if bits := s.root.imports[0].sets[0].lines.bits; seed == 0 && bits == nil {
+			t.Errorf("seed %d: no set of lines has become bits; the test is too small (%d bits a set)", seed, query.ChunkSize)
+		}
+	}
+}
