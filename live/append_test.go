@@ -73,6 +73,52 @@ func TestGroups(t *testing.T) {
 	}
 }
 
+// TestGroupsAreFull tells changes of exactly as many profiles, and as many of them in all segments, as a group
+// has, and of one less and one more.
+func TestGroupsAreFull(t *testing.T) {
+	f := newFakeShards(1)
+	for _, segments := range []int{1, groupChanges/groupPeople - 1, groupChanges / groupPeople, groupChanges/groupPeople + 1} {
+		for profiles := uint32(groupPeople - 1); profiles <= groupPeople+1; profiles++ {
+			for _, blockBytes := range []int{1, 4 << 10, 64 << 10} {
+				l := openTest(t, Config{Shards: 1, Source: f, BlockBytes: blockBytes})
+				begin := l.Now().String()
+				var all []engine.Change
+				for seq := uint64(1); seq <= 3; seq++ {
+					var changes []engine.Change
+					n := 0
+					for i := range segments {
+						c := engine.Change{Seq: seq, N: n, Segment: fmt.Sprint("s", i), Version: 3, At: int64(1000 + i), Cause: engine.ByEvent}
+						for ordinal := range profiles {
+							if seq == 2 {
+								c.Exits = append(c.Exits, ordinal)
+							} else {
+								c.Enters = append(c.Enters, ordinal)
+							}
+						}
+						n += c.Len()
+						changes = append(changes, c)
+					}
+					l.Append(0, seq, changes)
+					all = append(all, changes...)
+				}
+				for i := range segments {
+					segment := fmt.Sprint("s", i)
+					s, err := l.Subscribe(context.Background(), Request{Segment: segment, From: FromCursor, Cursor: begin})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got, want := drain(t, s, 300), itemsOf(all, segment); !slices.Equal(got, want) {
+						t.Fatalf("%d segments, %d profiles, blocks of %d: %d changes of %s, want %d", segments, profiles, blockBytes, len(got), segment, len(want))
+					}
+				}
+				if err := l.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
+
 // TestDamagedBlocks: a block with a wrong byte is read without a panic.
 func TestDamagedBlocks(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))

@@ -200,6 +200,54 @@ func TestHistoryRunsStayFew(t *testing.T) {
 	}
 }
 
+// TestHistoryOfTheBusy: a key whose locators fill several parts, and those beside it in the same parts, are
+// read whole out of runs that were merged, however many are read at a time.
+func TestHistoryOfTheBusy(t *testing.T) {
+	db := openTestDB(t, smallDB(t.TempDir()))
+	h := openTestHistory(t, db, HistoryConfig{RunLength: baseRun, BlobSize: 4000})
+	const busy = 1 << 40
+	rnd := rand.New(rand.NewPCG(1, 2))
+	want := map[uint64][]Position{}
+	for seq := uint64(1); seq <= 400; seq++ {
+		records := make([]Record, 100)
+		for n := range records {
+			records[n] = Record{Key: busy}
+			if rnd.IntN(3) == 0 {
+				records[n].Key = busy - 2 + rnd.Uint64N(5)
+			}
+			want[records[n].Key] = append(want[records[n].Key], Position{seq, uint32(n)})
+		}
+		if err := h.Append(seq, records); err != nil {
+			t.Fatal(err)
+		}
+		if seq%50 == 0 {
+			if err := h.Sync(seq); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	h.working.Wait()
+	most := 0
+	for _, r := range h.mu.runs {
+		most = max(most, len(r.parts))
+	}
+	if most < 3 || len(want[busy]) < 2*partLocators {
+		t.Fatalf("%d parts of a run, %d records of the busy one: too few to tell", most, len(want[busy]))
+	}
+	for key, positions := range want {
+		for _, limit := range []int{len(positions) + 1, 1 + rnd.IntN(64)} {
+			if key == busy && limit < partLocators {
+				limit = partLocators - 1
+			}
+			got := scanAll(t, h, key, limit)
+			slices.Reverse(got)
+			if !slices.EqualFunc(got, positions, func(e Entry, at Position) bool { return e.Position == at }) {
+				t.Fatalf("key %x, %d at a time: %d records, want %d", key, limit, len(got), len(positions))
+			}
+		}
+	}
+}
+
 // TestHistoryMergeKilled stops after the merged run's head, before its sources are deleted.
 func TestHistoryMergeKilled(t *testing.T) {
 	dir := t.TempDir()
