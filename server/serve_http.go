@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -124,20 +125,22 @@ func (s *Server) observe(w *answer, r *http.Request, took time.Duration) {
 }
 
 // plainPath takes double and trailing slashes out of the path: SDKs are given hosts with and without
-// a slash at the end, and a redirect counts as delivered for some of them.
+// a slash at the end, and a redirect counts as delivered for some of them. Slashes of an id are escaped
+// (%2F) and stay.
 func plainPath(r *http.Request) {
-	clean := func(path string) string {
-		for strings.Contains(path, "//") {
-			path = strings.ReplaceAll(path, "//", "/")
-		}
-		if len(path) > 1 {
-			path = strings.TrimSuffix(path, "/")
-		}
-		return path
+	escaped := r.URL.EscapedPath()
+	plain := escaped
+	for strings.Contains(plain, "//") {
+		plain = strings.ReplaceAll(plain, "//", "/")
 	}
-	r.URL.Path = clean(r.URL.Path)
-	if r.URL.RawPath != "" {
-		r.URL.RawPath = clean(r.URL.RawPath)
+	if len(plain) > 1 {
+		plain = strings.TrimSuffix(plain, "/")
+	}
+	if plain == escaped {
+		return
+	}
+	if path, err := url.PathUnescape(plain); err == nil {
+		r.URL.Path, r.URL.RawPath = path, plain
 	}
 }
 
