@@ -3,7 +3,7 @@ GO      ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 60s
 
-.PHONY: build demo test race check fmt vet staticcheck lint generated fuzz conformance test-sdks test-crash test-faults test-live bench bench-peers clean
+.PHONY: build demo test race check fmt vet staticcheck lint generated fuzz conformance test-sdks test-crash test-faults test-live test-scale bench bench-peers clean
 
 build:
 	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/muster ./cmd/muster
@@ -68,6 +68,13 @@ test-faults: build
 ROUNDS ?= 10
 test-live: build
 	MUSTER_LIVE_ROUNDS=$(ROUNDS) $(GO) test -count=1 -v -timeout 60m -run 'TestLive$$|TestAbandonedCart' ./internal/systest
+
+# SCALE people and three times as many strings of every naming scheme, through one shard of the engine and
+# through a node: every one looked up, everything counted in two ways, again after a restart (about 10
+# minutes and 3 GB).
+SCALE ?= 1000000
+test-scale: build
+	MUSTER_SCALE=$(SCALE) $(GO) test -count=1 -v -timeout 40m -run 'TestScale$$' ./engine ./internal/systest
 
 # Muster alone: questions on SIZE (XS, S, M, L). Reports go to bench/results.
 SIZE ?= S

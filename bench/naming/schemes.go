@@ -185,3 +185,25 @@ func character(dst []byte, n uint64) []byte {
 	}
 	return utf8.AppendRune(dst, r)
 }
+
+// Texts returns n different texts, of all schemes in turn.
+func Texts(seed uint64, n int) []string {
+	schemes := All()
+	next := make([]int, len(schemes))
+	seen := make(map[string]struct{}, n)
+	texts := make([]string, 0, n)
+	for i := 0; len(texts) < n; i++ {
+		s := &schemes[i%len(schemes)]
+		at := next[i%len(schemes)]
+		if next[i%len(schemes)]++; s.Limit > 0 && at >= s.Limit {
+			continue
+		}
+		text := s.Text(seed, at)
+		if _, there := seen[text]; there { // of a scheme with texts like those of another
+			continue
+		}
+		seen[text] = struct{}{}
+		texts = append(texts, text)
+	}
+	return texts
+}
