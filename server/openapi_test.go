@@ -54,7 +54,7 @@ func TestOpenAPI(t *testing.T) {
 	if err := s.StartWebhooks(nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	defer s.StopWebhooks()
+	defer stopWebhooks(t, s)
 	var doc openAPI
 	if err := json.Unmarshal(ask(s, "GET", "/openapi.json", nil).Body.Bytes(), &doc); err != nil {
 		t.Fatal(err)

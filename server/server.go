@@ -121,8 +121,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, grace time.Du
 	s.streams.end() // they would go on for ever
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	s.StopWebhooks()
-	err := errors.Join(s.streams.wait(patience), server.Shutdown(patience))
+	hooks := make(chan error, 1)
+	go func() { hooks <- s.StopWebhooks(patience) }() // requests need not wait for them
+	err := errors.Join(s.streams.wait(patience), server.Shutdown(patience), <-hooks)
 	if err != nil {
 		err = errors.Join(fmt.Errorf("shut down %s: %w", listener.Addr(), err), server.Close())
 	}

@@ -34,11 +34,13 @@ func (s *Server) StartWebhooks(table, shared webhook.Table) error {
 	return err
 }
 
-// StopWebhooks ends the webhooks; what has not been delivered goes on when they are started again.
-func (s *Server) StopWebhooks() {
+// StopWebhooks ends the webhooks, within the time of ctx; what has not been delivered goes on when they are
+// started again.
+func (s *Server) StopWebhooks(ctx context.Context) error {
 	if hooks := s.hooks.Swap(nil); hooks != nil {
-		hooks.Close()
+		return hooks.Close(ctx)
 	}
+	return nil
 }
 
 func (s *Server) webhookFeed(ctx context.Context, segment, cursor string, fields []string, format render.ChangeFormat) (webhook.Reader, error) {
@@ -81,6 +83,8 @@ func hookProblem(err error) error {
 		return problem(api.CodeRefused, err.Error())
 	case errors.Is(err, webhook.ErrMany):
 		return problem(api.CodeLimit, err.Error())
+	case errors.Is(err, webhook.ErrClosed):
+		return busy(api.CodeNotReady, "the node is stopping", time.Second)
 	}
 	return err
 }
@@ -139,7 +143,9 @@ func (s *Server) putWebhook(w *answer, r *http.Request) error {
 	if err := s.knownSegment(r.Context(), request.Segment); err != nil {
 		return err
 	}
-	hook, err := hooks.Put(webhook.Hook{Name: name, Segment: request.Segment, URL: request.URL, Fields: request.Fields, Format: format, Secret: request.Secret})
+	ctx, cancel := s.queryContext(r)
+	defer cancel()
+	hook, err := hooks.Put(ctx, webhook.Hook{Name: name, Segment: request.Segment, URL: request.URL, Fields: request.Fields, Format: format, Secret: request.Secret})
 	if err != nil {
 		return hookProblem(err)
 	}
@@ -166,7 +172,9 @@ func (s *Server) deleteWebhook(w *answer, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := hooks.Delete(r.PathValue("name")); err != nil {
+	ctx, cancel := s.queryContext(r)
+	defer cancel()
+	if err := hooks.Delete(ctx, r.PathValue("name")); err != nil {
 		return hookProblem(err)
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -206,8 +214,10 @@ func (s *Server) replayWebhook(w *answer, r *http.Request) error {
 			return liveProblem(err)
 		}
 	}
+	ctx, cancel := s.queryContext(r)
+	defer cancel()
 	name := r.PathValue("name")
-	if err := hooks.Replay(name, request.From); err != nil {
+	if err := hooks.Replay(ctx, name, request.From); err != nil {
 		return hookProblem(err)
 	}
 	st, err := hooks.Get(name)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -11,6 +12,21 @@ import (
 
 	"github.com/musterdb/muster/api"
 )
+
+func stopWebhooks(t *testing.T, s *Server) {
+	t.Helper()
+	if err := s.StopWebhooks(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// notShownAgain: the secret of a webhook that is there stands in no answer.
+func notShownAgain(t *testing.T, s *Server, url string) {
+	t.Helper()
+	if w := ask(s, "PUT", "/v1/webhooks/crm", text(`{"segment":"VIP","url":"`+url+`"}`)); w.Code != 200 || strings.Contains(w.Body.String(), "whsec_") {
+		t.Errorf("a secret was shown again: %d %s", w.Code, w.Body)
+	}
+}
 
 // TestWebhooks: from PUT to the target, with a private address refused unless allowed, and a replay.
 func TestWebhooks(t *testing.T) {
@@ -26,7 +42,7 @@ func TestWebhooks(t *testing.T) {
 		if err := s.StartWebhooks(nil, nil); err != nil {
 			t.Fatal(err)
 		}
-		defer s.StopWebhooks()
+		defer stopWebhooks(t, s)
 		w := ask(s, "PUT", "/v1/webhooks/crm", text(`{"segment":"VIP","url":"`+target.URL+`","fields":["email"]}`))
 		var hook api.Webhook
 		if err := json.Unmarshal(w.Body.Bytes(), &hook); err != nil || !strings.HasPrefix(hook.Secret, "whsec_") {
@@ -76,6 +92,7 @@ func TestWebhooks(t *testing.T) {
 		if again := <-got; again != second {
 			t.Errorf("replayed %s, want %s", again, second)
 		}
+		notShownAgain(t, s, target.URL)
 		problemOf(t, ask(s, "PUT", "/v1/webhooks/x", text(`{"segment":"VIP","url":"ftp://x"}`)), 422, "refused")
 		problemOf(t, ask(s, "PUT", "/v1/webhooks/x", text(`{"segment":"none","url":"https://x.example"}`)), 404, "no_segment")
 		ask(s, "DELETE", "/v1/webhooks/crm", nil)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ func TestMisleadingNamesAreNotGiven(t *testing.T) {
 	if err := n.server.Load().StartWebhooks(nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(n.server.Load().StopWebhooks)
+	t.Cleanup(n.stopWebhooks)
 	n.query(`create segment "Pro" as everyone`)
 	refused := func(what, name string, err error) {
 		t.Helper()
@@ -64,6 +65,12 @@ func TestMisleadingNamesAreNotGiven(t *testing.T) {
 	}
 }
 
+func (n *liveNode) stopWebhooks() {
+	if err := n.server.Load().StopWebhooks(context.Background()); err != nil {
+		n.t.Error(err)
+	}
+}
+
 // put sends a JSON value and returns the problem it was answered with.
 func (n *liveNode) put(path string, body any) error {
 	text, err := json.Marshal(body)
@@ -88,7 +95,7 @@ func TestMisleadingNamesOfBefore(t *testing.T) {
 	if err := n.server.Load().StartWebhooks(nil, table); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(n.server.Load().StopWebhooks)
+	t.Cleanup(n.stopWebhooks)
 	for _, name := range misleading {
 		path := "/v1/webhooks/" + url.PathEscape(name)
 		if err := n.request("GET", path, ""); err != nil {

@@ -1,6 +1,8 @@
 package webhook
 
 import (
+	"context"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/http"
@@ -9,28 +11,44 @@ import (
 	"time"
 )
 
-// notPublic are ranges beyond those that netip knows to be private.
-var notPublic = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
-	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("192.88.99.0/24"), netip.MustParsePrefix("198.18.0.0/15"),
-	netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("100::/64"),
-	netip.MustParsePrefix("2001::/23"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("2002::/16"),
+// notPublic are the ranges of the registries of special addresses that no public target has.
+var notPublic = prefixes(
+	// IPv4: this network, private, shared by carriers, loopback, link-local, protocols, documentation, AS112 and
+	// other anycast, 6to4 relays, benchmarks, multicast, reserved and broadcast.
+	"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+	"192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24",
+	"198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+	// IPv6, of what is global unicast: protocols with Teredo, benchmarks and ORCHID, documentation, 6to4.
+	"2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
+)
+
+// global is all of IPv6 that is given to anybody. Loopback, unspecified, mapped, compatible and translated
+// IPv4, discard-only, unique local, link-local, site-local and multicast addresses are outside.
+var global = netip.MustParsePrefix("2000::/3")
+
+func prefixes(texts ...string) (all []netip.Prefix) {
+	for _, text := range texts {
+		all = append(all, netip.MustParsePrefix(text))
+	}
+	return all
 }
 
 // PrivateError says that a target is an address of this machine or of a private network.
 type PrivateError struct{ Addr netip.Addr }
 
+// Error says so, and what to do.
 func (e *PrivateError) Error() string {
 	return fmt.Sprintf("%s is not a public address: private targets must be allowed", e.Addr)
 }
 
-// public refuses addresses that only this network can reach.
-func public(addr netip.Addr) error {
-	addr = addr.Unmap().WithZone("")
-	bad := !addr.IsGlobalUnicast() || addr.IsPrivate()
-	for _, p := range notPublic {
-		bad = bad || p.Contains(addr)
+// public refuses addresses that only this network can reach, and own: those of this machine.
+func public(addr netip.Addr, own []netip.Prefix) error {
+	plain := addr.Unmap()
+	bad := !addr.IsValid() || addr.Zone() != "" || plain.Is6() && (!global.Contains(plain) || tunnelled(plain))
+	for _, list := range [...][]netip.Prefix{notPublic, own} {
+		for _, p := range list {
+			bad = bad || p.Contains(plain)
+		}
 	}
 	if bad {
 		return &PrivateError{addr}
@@ -38,21 +56,101 @@ func public(addr netip.Addr) error {
 	return nil
 }
 
-// newTransport makes what carries messages. The address is judged when it is connected to, after the
-// name was resolved, so that no name and no later answer of a name server leads inside.
-func newTransport(allowPrivate bool) *http.Transport {
-	dialer := &net.Dialer{Timeout: 10 * time.Second}
-	if !allowPrivate {
-		dialer.Control = func(_, address string, _ syscall.RawConn) error {
-			at, err := netip.ParseAddrPort(address)
-			if err != nil {
-				return fmt.Errorf("judge address %q: %w", address, err)
+// tunnelled reports whether the interface part of an address is that of ISATAP: it stands for an IPv4 address
+// inside whatever network the rest names.
+func tunnelled(addr netip.Addr) bool {
+	bytes := addr.As16()
+	id := binary.BigEndian.Uint32(bytes[8:12])
+	return id&^(1<<25) == 0x5efe // with and without the bit for a unique IPv4 address
+}
+
+// ownAddrs returns the addresses of this machine. All of a network on a loopback interface is this machine's.
+func ownAddrs() (own []netip.Prefix, err error) {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("list network interfaces: %w", err)
+	}
+	for i := range interfaces {
+		addrs, err := interfaces[i].Addrs()
+		if err != nil {
+			return nil, fmt.Errorf("list addresses of interface %s: %w", interfaces[i].Name, err)
+		}
+		for _, a := range addrs {
+			network, ok := a.(*net.IPNet)
+			if !ok {
+				continue
 			}
-			return public(at.Addr())
+			addr, ok := netip.AddrFromSlice(network.IP)
+			if !ok {
+				continue
+			}
+			addr = addr.Unmap()
+			bits := addr.BitLen()
+			if ones, size := network.Mask.Size(); interfaces[i].Flags&net.FlagLoopback != 0 && size == bits {
+				bits = ones
+			}
+			own = append(own, netip.PrefixFrom(addr, bits))
 		}
 	}
+	return own, nil
+}
+
+// guard judges addresses as they are connected to, after the name was resolved, so that no name and no later
+// answer of a name server leads inside.
+type guard struct {
+	dialer net.Dialer
+	own    func() ([]netip.Prefix, error)
+}
+
+func newGuard(own func() ([]netip.Prefix, error)) *guard {
+	g := &guard{own: own}
+	g.dialer = net.Dialer{Timeout: 10 * time.Second, Control: g.judge}
+	return g
+}
+
+func (g *guard) judge(_, address string, _ syscall.RawConn) error {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("judge address %q: %w", address, err)
+	}
+	own, err := g.own()
+	if err != nil {
+		return fmt.Errorf("judge address %q: %w", address, err)
+	}
+	return public(at.Addr(), own)
+}
+
+// dial connects to a public address. Routes may lead to this machine without an interface that says so: then
+// both ends have one address, and nothing is sent.
+func (g *guard) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := g.dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	here, there := ip(conn.LocalAddr()), ip(conn.RemoteAddr())
+	if here.IsValid() && here == there {
+		_ = conn.Close() // it has carried nothing
+		return nil, &PrivateError{there}
+	}
+	return conn, nil
+}
+
+func ip(addr net.Addr) netip.Addr {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return tcp.AddrPort().Addr().Unmap()
+}
+
+// newTransport makes what carries messages.
+func newTransport(allowPrivate bool) *http.Transport {
+	dial := newGuard(ownAddrs).dial
+	if allowPrivate {
+		dial = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
+	}
 	return &http.Transport{
-		DialContext: dialer.DialContext, TLSHandshakeTimeout: 10 * time.Second, MaxIdleConnsPerHost: tries,
+		DialContext: dial, TLSHandshakeTimeout: 10 * time.Second, MaxIdleConnsPerHost: tries,
 		IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 32 << 10,
 	} // no proxy from the environment: it would connect in our stead, without the judgement
 }

@@ -2,20 +2,17 @@ package webhook
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/musterdb/muster/query/tree"
 	"github.com/musterdb/muster/server/render"
 )
 
@@ -66,12 +63,16 @@ type Config struct {
 }
 
 // Hooks are all hooks of a node. Methods may be called from any goroutine.
+//
+// Nothing is waited for with mu held: neither targets nor disks nor the other nodes can keep anybody from
+// looking. Whoever changes a hook or shares its progress holds turn, a lock that is waited for with a context.
 type Hooks struct {
 	cfg    Config
 	client *http.Client
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
+	turn   chan struct{} // holds one value while somebody has it
 	mu     struct {
 		sync.Mutex
 		workers map[string]*worker
@@ -83,6 +84,7 @@ var (
 	ErrURL    = errors.New("the URL must be http or https, with a host and without a user, of at most 2,048 bytes that can be seen")
 	ErrNoHook = errors.New("no webhook has this name")
 	ErrMany   = errors.New("there are 1,000 webhooks already")
+	ErrClosed = errors.New("the webhooks are closed")
 )
 
 const (
@@ -104,7 +106,7 @@ func Open(cfg Config) (*Hooks, error) {
 	if cfg.Lost == nil {
 		cfg.Lost = func(error) (string, bool) { return "", false }
 	}
-	h := &Hooks{cfg: cfg, client: &http.Client{Transport: cfg.Transport, Timeout: tryTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
+	h := &Hooks{cfg: cfg, turn: make(chan struct{}, 1), client: &http.Client{Transport: cfg.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse // a redirect is no success, and leads who knows where
 	}}}
 	if h.cfg.Shared == nil {
@@ -201,133 +203,6 @@ func (h *Hooks) takeMessages(messages []*Message) error {
 	return h.cfg.Table.Put(void)
 }
 
-// keepShared tells every node, once a second, how far the hooks have got.
-func (h *Hooks) keepShared() {
-	tick := time.NewTicker(keepEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			h.shareAll()
-		case <-h.ctx.Done():
-			return
-		}
-	}
-}
-
-func (h *Hooks) shareAll() {
-	h.mu.Lock()
-	defer h.mu.Unlock() // or a hook that is replaced meanwhile would be written as it was
-	if err := h.share(slices.Collect(maps.Values(h.mu.workers))...); err != nil {
-		h.cfg.Log.Warn("progress of webhooks was not shared", "error", err)
-	}
-}
-
-// share writes what has changed of some hooks in one go.
-func (h *Hooks) share(workers ...*worker) error {
-	if h.cfg.Shared == nil {
-		return nil
-	}
-	values := map[string][]byte{}
-	for _, w := range workers {
-		if body, changed := w.toShare(); changed {
-			values["hook/"+w.hook.Name] = body
-		}
-	}
-	if len(values) == 0 {
-		return nil
-	}
-	if err := h.cfg.Shared.Put(values); err != nil {
-		return err
-	}
-	for _, w := range workers {
-		if body := values["hook/"+w.hook.Name]; body != nil {
-			w.isShared(body)
-		}
-	}
-	return nil
-}
-
-func (h *Hooks) start(w *worker) {
-	ctx, cancel := context.WithCancel(h.ctx)
-	w.cancel = cancel
-	h.work.Go(func() {
-		defer close(w.ended)
-		w.run(ctx)
-	})
-}
-
-// Close ends all hooks; what has not been delivered goes on at the next Open.
-func (h *Hooks) Close() {
-	h.cancel()
-	h.work.Wait()
-	h.shareAll()
-	h.client.CloseIdleConnections()
-}
-
-// Put makes or changes a hook. Without a secret one is made, or the old one stays; a new secret leaves
-// the old one good for a day. A changed hook is enabled, and goes on where it was if the segment is the
-// same.
-func (h *Hooks) Put(hook Hook) (Hook, error) {
-	u, err := url.Parse(hook.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || tree.CheckLine("URL", hook.URL, maxURL) != nil {
-		return Hook{}, ErrURL
-	}
-	if hook.Secret != "" {
-		if _, err := secretKey(hook.Secret); err != nil {
-			return Hook{}, err
-		}
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	old := h.mu.workers[hook.Name]
-	if old == nil && len(h.mu.workers) >= maxHooks {
-		return Hook{}, ErrMany
-	}
-	next := newWorker(h, hook)
-	if old != nil {
-		old.stop()
-		next.takeOver(old)
-	}
-	if next.hook.Secret == "" {
-		if next.hook.Secret, err = NewSecret(); err != nil {
-			return Hook{}, err
-		}
-	}
-	if next.hook.Epoch == "" {
-		next.hook.Epoch = rand.Text()
-	}
-	if err := errors.Join(h.share(next), next.keep()); err != nil {
-		if old != nil {
-			h.start(next)
-			h.mu.workers[hook.Name] = next
-		}
-		return Hook{}, err
-	}
-	made := next.hook
-	h.mu.workers[hook.Name] = next
-	h.start(next)
-	return made, nil
-}
-
-// Delete removes a hook and what it has not delivered.
-func (h *Hooks) Delete(name string) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	w := h.mu.workers[name]
-	if w == nil {
-		return ErrNoHook
-	}
-	w.stop()
-	delete(h.mu.workers, name)
-	if h.cfg.Shared != nil {
-		if err := h.cfg.Shared.Put(map[string][]byte{"hook/" + name: nil}); err != nil {
-			return err
-		}
-	}
-	return w.forget()
-}
-
 // Status is a hook with how it is doing.
 type Status struct {
 	Hook
@@ -340,13 +215,18 @@ type Status struct {
 
 // All returns every hook in order of name.
 func (h *Hooks) All() []Status {
+	var all []Status
+	for _, w := range h.list() {
+		all = append(all, w.status())
+	}
+	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+func (h *Hooks) list() []*worker {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var all []Status
-	for _, name := range slices.Sorted(maps.Keys(h.mu.workers)) {
-		all = append(all, h.mu.workers[name].status())
-	}
-	return all
+	return slices.Collect(maps.Values(h.mu.workers))
 }
 
 func (h *Hooks) find(name string) (*worker, error) {
@@ -375,26 +255,4 @@ func (h *Hooks) Deliveries(name string) (tries []Try, dead []Message, err error)
 	}
 	tries, dead = w.seen()
 	return tries, dead, nil
-}
-
-// Replay sends the changes from a cursor on again, or, if that is "", the dead messages.
-func (h *Hooks) Replay(name, cursor string) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	old := h.mu.workers[name]
-	if old == nil {
-		return ErrNoHook
-	}
-	old.stop()
-	next := newWorker(h, old.hook)
-	next.takeOver(old)
-	if cursor == "" {
-		next.revive()
-	} else {
-		next.cursor = cursor
-	}
-	err := errors.Join(h.share(next), next.keep())
-	h.mu.workers[name] = next
-	h.start(next)
-	return err
 }

@@ -57,9 +57,9 @@ func (w *worker) stop() {
 
 // takeOver goes on with what a worker that was stopped has left.
 func (w *worker) takeOver(old *worker) {
-	if w.hook.Secret == "" {
+	if w.hook.Secret == "" || w.hook.Secret == old.hook.Secret {
 		w.hook.Secret, w.hook.OldSecret, w.hook.OldUntil = old.hook.Secret, old.hook.OldSecret, old.hook.OldUntil
-	} else if w.hook.Secret != old.hook.Secret {
+	} else {
 		w.hook.OldSecret, w.hook.OldUntil = old.hook.Secret, time.Now().Add(24*time.Hour)
 	}
 	w.tried, w.dead, w.delivered, w.failed = old.tried, old.dead, old.delivered, old.failed
@@ -353,8 +353,24 @@ func (w *worker) keepOrWarn() {
 	}
 }
 
-// keep writes the hook, how far it has got, and the messages that have changed.
+// keep writes the hook, how far it has got, and the messages that have changed. Who looks at the hook does not
+// wait for the disk. REQUIRES: the caller owns the worker.
 func (w *worker) keep() error {
+	changed, err := w.toKeep()
+	if err != nil || changed == nil {
+		return err
+	}
+	err = w.hooks.cfg.Table.Put(changed)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.dirty = err != nil; w.dirty {
+		w.changed = changed
+	}
+	return err
+}
+
+// toKeep returns what has changed, nil without a table. It takes it: what is not written must be given back.
+func (w *worker) toKeep() (map[string][]byte, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.hook.Cursor = w.cursor
@@ -365,19 +381,16 @@ func (w *worker) keep() error {
 		}
 	}
 	if w.hooks.cfg.Table == nil {
-		return nil
+		return nil, nil
 	}
 	body, err := json.Marshal(progress{w.hook.Epoch, w.hook.Cursor})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	w.changed["progress/"+w.hook.Name] = body
-	if err := w.hooks.cfg.Table.Put(w.changed); err != nil {
-		return err
-	}
-	clear(w.changed)
-	w.dirty = false
-	return nil
+	changed := w.changed
+	changed["progress/"+w.hook.Name] = body
+	w.changed = map[string][]byte{}
+	return changed, nil
 }
 
 // toShare returns the hook as every node should know it: with the cursor behind which nothing has been
