@@ -92,6 +92,7 @@ const (
 	CodeNoConsumer       = "no_consumer"
 	CodeBadUTF8          = "bad_utf8"
 	CodeTooManyRejects   = "too_many_rejects"
+	CodeNewNames         = "too_many_new_names"
 )
 
 // Code describes one row of the table of error codes.
@@ -129,6 +130,7 @@ func Codes() []Code {
 		{CodeTooManyNames, 422, "There are too many names"},
 		{CodeBadName, 422, "The name cannot be given"},
 		{CodeWrongSchema, 422, "The name has another type"},
+		{CodeNewNames, 429, "The sender brings too many new names at once"},
 		{CodeOverloaded, 429, "The server is busy"},
 		{CodeMemoryFull, 429, "The memory limit is reached"},
 		{CodeDiskFull, 429, "The disk is full"},

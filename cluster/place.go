@@ -26,7 +26,7 @@ func historyKey(id string) uint64 { return xxh3.HashString(id) }
 
 // messageSize estimates the bytes of a message in an entry.
 func messageSize(m *engine.Message) int {
-	n := 24 + len(m.MessageID) + len(m.Source) + len(m.UserID) + len(m.AnonymousID) + len(m.PreviousID) + len(m.Context)
+	n := 24 + len(m.MessageID) + len(m.Source) + len(m.UserID) + len(m.AnonymousID) + len(m.PreviousID) + len(m.EventName) + len(m.Context)
 	for i := range m.Fields {
 		n += 8 + len(m.Fields[i].Value.Str) + 16*len(m.Fields[i].Value.List)
 		for _, item := range m.Fields[i].Value.List {

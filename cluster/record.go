@@ -57,6 +57,10 @@ func readRecord(data []byte, c *catalog.State) (engine.Incoming, error) {
 }
 
 func nameProperties(c *catalog.State, m *engine.Message, in *engine.Incoming) error {
+	if m.Event == engine.NoEvent {
+		in.Event, in.Unnamed = m.EventName, true
+		return nil
+	}
 	event := c.EventByID(m.Event)
 	if event == nil {
 		return fmt.Errorf("read history record: event %d is not in catalog version %d", m.Event, c.Version())

@@ -161,9 +161,6 @@ func (r *routing) resolve(ctx context.Context, msgs []engine.Incoming) error {
 		state = defined
 		for _, k := range again {
 			r.resolveOne(state, &msgs[r.order[k]], k) // what is missing now was refused
-			if r.msgs[k].Event == engine.NoEvent && r.msgs[k].Kind.HasEvent() {
-				r.refuse(k, "there are too many event names, or this one cannot be a name")
-			}
 		}
 	}
 	r.need = state.Version()
@@ -277,6 +274,7 @@ func (r *routing) collect(ctx context.Context, parcels []*parcel) (moved, busy b
 					continue
 				}
 			}
+			o.Unnamed = r.msgs[at].EventName != ""
 			r.outcomes[at] = o
 		}
 	}

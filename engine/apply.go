@@ -234,6 +234,9 @@ func (s *Shard) checkMessage(m *Message) string {
 		}
 		return ""
 	}
+	if m.Event == NoEvent && len(m.Fields) == 0 {
+		return ""
+	}
 	event := s.root.catalog.EventByID(m.Event)
 	if event == nil || len(m.Fields) > 0 && int(m.Fields[len(m.Fields)-1].ID) >= len(event.Properties()) {
 		return ReasonNames
@@ -245,6 +248,7 @@ func (s *Shard) checkMessage(m *Message) string {
 func (s *Shard) applyFacts(m *Message, ref identity.Ref, ordinal uint32, found []textAhead) {
 	s.root.mismatched += int64(m.Mismatched)
 	switch {
+	case m.Kind.HasEvent() && m.Event == NoEvent: // the history has it
 	case m.Kind.HasEvent():
 		s.appendEvent(ordinal, m.Event, m.Time, m.Fields, found)
 	default:

@@ -140,6 +140,9 @@ func appendMessage(b []byte, m *Message, now int64, before string) []byte {
 	}
 	if m.Kind.HasEvent() {
 		b = binary.AppendUvarint(b, uint64(m.Event))
+		if m.Event == NoEvent {
+			b = wire.AppendString(b, m.EventName)
+		}
 	}
 	if m.Mismatched > 0 {
 		b = binary.AppendUvarint(b, uint64(m.Mismatched))
@@ -300,7 +303,9 @@ func (d *Decoder) decodeMessage(r *wire.Reader, now int64, before string) Messag
 		m.PreviousID = r.String()
 	}
 	if m.Kind.HasEvent() {
-		m.Event = r.Uint32()
+		if m.Event = r.Uint32(); m.Event == NoEvent {
+			m.EventName = r.String()
+		}
 	}
 	if parts&hasMismatched != 0 {
 		m.Mismatched = uint16(min(r.Uvarint(), 1<<16-1))

@@ -40,6 +40,11 @@ type Incoming struct {
 	Event       string
 	Fields      []NamedField
 	Context     []byte // the rest of the message as received, opaque; kept in history only
+
+	// Unnamed says that Event is to become no name of the catalog: Context has the fields then. Unplaced is
+	// the Context of a message whose event the catalog turns out to have no name left for; nil is Context.
+	Unnamed  bool
+	Unplaced []byte
 }
 
 // NamedField is one attribute or property by name. Exact tells that a string is one also when it looks
@@ -62,7 +67,8 @@ type Message struct {
 	PreviousID  string
 	Time        int64
 	ReceivedAt  int64
-	Event       uint32
+	Event       uint32 // NoEvent where the catalog has no name left for it
+	EventName   string // where Event is NoEvent; such a message is in the history only
 	Fields      []Field
 	Mismatched  uint16
 	// To is the MoveTo of the Moved outcome that a router follows: the message is applied to this
@@ -82,6 +88,9 @@ type Outcome struct {
 	Status Status
 	Reason string // of Refused
 	MoveTo string // of Moved: the user id whose shard has the profile now
+	// Unnamed says of an accepted message that its event got no name, so that it is in the history only. A
+	// router sets it.
+	Unnamed bool
 }
 
 // Status is the class of an Outcome.

@@ -79,8 +79,8 @@ func skipMessage(r *wire.Reader) (id string, at, end int) {
 	if parts&hasPreviousID != 0 {
 		r.Bytes()
 	}
-	if Kind(kind & kindBits).HasEvent() {
-		r.Uvarint()
+	if Kind(kind&kindBits).HasEvent() && r.Uvarint() == NoEvent {
+		r.Bytes()
 	}
 	if parts&hasMismatched != 0 {
 		r.Uvarint()
@@ -102,7 +102,7 @@ func entrySize(msgs []Message) int {
 	n := 32
 	for i := range msgs {
 		m := &msgs[i]
-		n += 32 + len(m.MessageID) + len(m.Source) + len(m.UserID) + len(m.AnonymousID) + len(m.PreviousID) + len(m.To) + len(m.Context)
+		n += 32 + len(m.MessageID) + len(m.Source) + len(m.UserID) + len(m.AnonymousID) + len(m.PreviousID) + len(m.To) + len(m.EventName) + len(m.Context)
 		for k := range m.Fields {
 			v := &m.Fields[k].Value
 			n += 6 + len(v.Str)

@@ -18,7 +18,8 @@ const (
 	GroupPrefix      = "group."
 )
 
-// NoEvent is the Event of a message whose event name the catalog lacks.
+// NoEvent is the Event of a message whose event name the catalog lacks. Such a message is kept in the
+// history under its EventName, and its profile exists; nothing counts it.
 const NoEvent = 1<<32 - 1
 
 // ErrIncoming is the cause of every refusal of a message by Resolve.
@@ -53,7 +54,7 @@ func Resolve(c *catalog.State, in *Incoming) (msg Message, missing []catalog.Nam
 // Resolve sets msg to in with the names turned into ids of catalog c and its values into the
 // catalog's types. missing lists the names that c lacks, each with the type its value asks for:
 // define them and resolve again. Where that is refused msg is good as it is, without those fields
-// (they count as mismatched), unless its Event is NoEvent. msg shares strings and Context with in.
+// (they count as mismatched). msg shares strings and Context with in.
 func (r *Resolver) Resolve(c *catalog.State, in *Incoming, msg *Message) (missing []catalog.Name, err error) {
 	if err := checkIncoming(in); err != nil {
 		*msg = Message{}
@@ -111,7 +112,13 @@ func resolveProperties(c *catalog.State, in *Incoming, msg *Message) (missing []
 	event, known := c.Event(in.Event)
 	msg.Event = event
 	if !known {
-		msg.Event = NoEvent
+		msg.Event, msg.EventName = NoEvent, in.Event
+		if in.Unplaced != nil {
+			msg.Context = in.Unplaced
+		}
+		if in.Unnamed {
+			return nil
+		}
 		missing = append(missing, catalog.Name{Kind: query.EventName, Name: in.Event})
 	}
 	for i := range in.Fields {

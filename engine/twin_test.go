@@ -47,6 +47,9 @@ func (w *twin) apply(m *Message) Status {
 		p = &twinProfile{attributes: map[uint32]tree.Value{}}
 		w.profiles[id] = p
 	}
+	if m.Event == NoEvent {
+		return Accepted
+	}
 	if m.Kind.HasEvent() {
 		p.events = append(p.events, describeEvent(m.Event, m.Time, m.Fields))
 		return Accepted
@@ -238,6 +241,10 @@ func (s *script) message() Message {
 	}
 	m.Event = uint32(rng.IntN(10) / 5)
 	m.Time = s.time()
+	if rng.IntN(50) == 0 {
+		m.Event, m.EventName, m.Mismatched = NoEvent, "nameless", 3
+		return m
+	}
 	for i := range 5 {
 		if rng.IntN(3) > 0 {
 			m.Fields = append(m.Fields, Field{uint32(i), s.value(i)})

@@ -34,6 +34,9 @@ type Config struct {
 	Decoders     int   // requests whose messages are decoded at the same time; GOMAXPROCS
 	MaxStreams   int   // sockets and other endless answers at once; 10,000
 
+	NewNames     int // new names of events and attributes that a sender may bring at once; 1,000; negative: any number
+	NewNamesEach int // and every minute; 100
+
 	HeaderTimeout time.Duration // to read the headers; 10 s
 	IdleTimeout   time.Duration // between requests of a connection; 2 min
 	BodyTimeout   time.Duration // for a whole body, and for each read of a stream; 30 s
@@ -87,6 +90,8 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.MaxRequests, 256)
 	orDefault(&c.MaxProblems, 10_000)
 	orDefault(&c.MaxRejects, 10_000)
+	orDefault(&c.NewNames, 1000)
+	orDefault(&c.NewNamesEach, 100)
 	orDefault(&c.MaxInflation, 100)
 	orDefault(&c.Decoders, runtime.GOMAXPROCS(0))
 	orDefault(&c.MaxStreams, 10_000)

@@ -44,7 +44,7 @@ func (s *Server) events(w *answer, r *http.Request) error {
 		return err
 	}
 	defer closeBody()
-	in := s.newIntake(r.URL.Path, decode.Envelope{Import: true, Source: source})
+	in := s.newIntake(r, decode.Envelope{Import: true, Source: source})
 	p := &pump{in: in, lines: newLines(body, s.cfg.MaxLine), chunks: make(chan *chunk), done: make(chan struct{})}
 	go p.run(r.Context())
 	lines, err := p.deliver(r.Context())
@@ -232,7 +232,7 @@ func (s *Server) cloudEvents(w *answer, r *http.Request) error {
 		return err
 	}
 	defer release()
-	in := s.newIntake(r.URL.Path, decode.Envelope{})
+	in := s.newIntake(r, decode.Envelope{})
 	if r.Header.Get("Ce-Specversion") != "" {
 		body = decode.StructuredCloudEvent(r.Header, body)
 	}

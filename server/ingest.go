@@ -22,7 +22,7 @@ func (s *Server) ingest(kind engine.Kind) handler {
 			return err
 		}
 		defer release()
-		in := s.newIntake(r.URL.Path, decode.Envelope{Kind: kind})
+		in := s.newIntake(r, decode.Envelope{Kind: kind})
 		p := s.newParcel()
 		if err = in.decodeBody(r.Context(), p, body, in.decoder.Message); err == nil {
 			err = in.send(r.Context(), p)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/musterdb/muster/api"
@@ -100,9 +101,10 @@ type rejected struct {
 	dropped      bool
 }
 
-func (s *Server) newIntake(path string, env decode.Envelope) *intake {
+func (s *Server) newIntake(r *http.Request, env decode.Envelope) *intake {
 	env.ReceivedAt, env.NewID = s.cfg.Now().UnixMilli(), s.newID
-	in := &intake{s: s, env: env, path: path, misfits: misfits{schema: s.node().Schema()}}
+	in := &intake{s: s, env: env, path: r.URL.Path}
+	in.misfits = misfits{schema: s.node().Schema(), bound: s.newNames, sender: s.newNames.sender(r, env.Source != "")}
 	in.decoder, _ = s.decoders.Get().(*decode.Decoder)
 	if in.decoder == nil {
 		in.decoder = decode.NewDecoder(s.cfg.Message)
@@ -203,6 +205,9 @@ func checkOutcomes(p *parcel, outcomes []engine.Outcome) error {
 	return nil
 }
 
+// noEventName is why a message whose event got no name is in the history only.
+const noEventName = "there are too many event names, or this one cannot be one: the message is in the history only"
+
 // count counts the outcomes of a parcel's messages and reports its rejects.
 func (in *intake) count(p *parcel, outcomes []engine.Outcome) {
 	var accepted, duplicate uint64
@@ -210,6 +215,9 @@ func (in *intake) count(p *parcel, outcomes []engine.Outcome) {
 		switch o.Status {
 		case engine.Accepted:
 			accepted++
+			if o.Unnamed && !p.messages[i].Unnamed { // the names ran out since it was read
+				p.rejects = append(p.rejects, rejected{p.origins[i], api.CodeTooManyNames, noEventName, true})
+			}
 		case engine.Duplicate:
 			duplicate++
 		default:

@@ -30,6 +30,7 @@ type Server struct {
 	openapi  []byte
 
 	inFlight     budget
+	newNames     *newNames
 	senders      *senders
 	ingests      chan struct{} // slots
 	requests     chan struct{}
@@ -59,6 +60,7 @@ func New(cfg Config, node Node) (*Server, error) {
 		foreign:  http.NewCrossOriginProtection(),
 		inFlight: budget{limit: cfg.MaxInFlight},
 		senders:  newSenders(cfg),
+		newNames: newNewNames(cfg.NewNames, cfg.NewNamesEach, cfg.Now),
 		ingests:  make(chan struct{}, cfg.MaxIngests),
 		requests: make(chan struct{}, cfg.MaxRequests),
 		streams:  newStreams(cfg.MaxStreams),

@@ -32,6 +32,8 @@ type nodeFlags struct {
 	DiskFloor    string          `help:"Free disk space below which nothing is written, like 1GiB (default: a share of the disk)." env:"MUSTER_DISK_FLOOR" placeholder:"SIZE"`
 	Snapshot     string          `name:"snapshot-bytes" help:"Log of a shard after which a snapshot of it is written, like 64MiB." env:"MUSTER_SNAPSHOT_BYTES" placeholder:"SIZE"`
 	PrivateHooks bool            `name:"private-webhooks" help:"Let webhooks go to addresses of this machine and of private networks." env:"MUSTER_PRIVATE_WEBHOOKS"`
+	NewNames     int             `name:"new-names" help:"New names of events and attributes that one sender may bring at once; -1 for any number." default:"1000" env:"MUSTER_NEW_NAMES" placeholder:"N"`
+	NewNamesEach int             `name:"new-names-minute" help:"And how many every minute." default:"100" env:"MUSTER_NEW_NAMES_MINUTE" placeholder:"N"`
 	LogLevel     string          `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"MUSTER_LOG_LEVEL"`
 	Config       kong.ConfigFlag `help:"YAML file with any of these flags as keys." env:"MUSTER_CONFIG" placeholder:"FILE"`
 }
@@ -143,7 +145,8 @@ func (a *app) startProcess(flags nodeFlags, dir string, gate *cluster.Gate) (*no
 		return nil, errors.Join(err, p.listener.Close())
 	}
 	p.url = "http://" + p.listener.Addr().String()
-	p.server, err = server.New(server.Config{Log: p.log, Version: version, Turn: gate.Turn, LocalOnly: server.CheckListen(flags.Listen, false) == nil, PrivateWebhooks: flags.PrivateHooks}, nil)
+	p.server, err = server.New(server.Config{Log: p.log, Version: version, Turn: gate.Turn, LocalOnly: server.CheckListen(flags.Listen, false) == nil, PrivateWebhooks: flags.PrivateHooks,
+		NewNames: flags.NewNames, NewNamesEach: flags.NewNamesEach}, nil)
 	if err != nil {
 		return nil, errors.Join(err, p.listener.Close(), p.lock.unlock())
 	}
