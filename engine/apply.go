@@ -7,6 +7,7 @@ import (
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/engine/identity"
 	"github.com/musterdb/muster/engine/member"
+	"github.com/musterdb/muster/internal/invariant"
 	"github.com/musterdb/muster/query"
 )
 
@@ -63,12 +64,17 @@ func (s *Shard) Apply(seq uint64, entry []byte) (Result, error) {
 	}
 	s.own()
 	s.root.seq = seq
+	return s.fold(&c), nil
+}
+
+// fold applies a command. REQUIRES: the root is owned.
+func (s *Shard) fold(c *Command) Result {
 	s.root.time = max(s.root.time, c.Now)
 	result := Result{Kind: c.Kind, Now: s.root.time}
 	s.advanceLive(causeOf(c.Kind))
 	switch c.Kind {
 	case MessagesCommand:
-		s.applyMessages(&c, &result)
+		s.applyMessages(c, &result)
 	case CatalogCommand:
 		s.applyCatalog(c.Change, &result)
 	case ListCommand:
@@ -81,7 +87,7 @@ func (s *Shard) Apply(seq uint64, entry []byte) (Result, error) {
 	s.finishLive(&result)
 	result.Merges = s.merged
 	s.publish()
-	return result, nil
+	return result
 }
 
 // causeOf is why what an entry of a kind brings changes memberships; messages say it one by one.
@@ -144,6 +150,7 @@ func (s *Shard) applyMessages(c *Command, result *Result) {
 			if i%aheadMessages == 0 {
 				s.lookAhead(c.Messages[i:min(i+aheadMessages, len(c.Messages))])
 			}
+			invariant.Poison(c.Messages[i].MessageID)
 			outcome = s.applyMessage(&c.Messages[i], &s.ahead.messages[i%aheadMessages])
 		}
 		switch outcome.Status {

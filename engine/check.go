@@ -4,67 +4,135 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/musterdb/muster/engine/identity"
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/tree"
-	"github.com/zeebo/xxh3"
 )
 
 // ErrInvariant is the cause of every fault that Check finds.
 var ErrInvariant = errors.New("state is damaged")
 
-func invariant(format string, args ...any) error {
+func violated(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrInvariant, fmt.Sprintf(format, args...))
 }
 
-// Check looks at the whole state on a view: every invariant, and the hash computed anew from the
-// facts. It takes about as long as reading everything once, beside Apply.
-func (s *Shard) Check() error {
-	v := s.View()
-	defer v.Release()
-	if err := v.root.check(); err != nil {
-		return fmt.Errorf("check shard %d at %d: %w", s.config.Number, v.root.seq, err)
-	}
-	return nil
+// Fault is one kind of damage of a state.
+type Fault struct {
+	What     string // one case of it, in words
+	N        int64
+	Examples []string // of the first cases
 }
 
-func (r *root) check() error {
+// faultExamples is how many cases of a kind are told one by one.
+const faultExamples = 3
+
+// String tells the kind, how often it was met and the first cases.
+func (f Fault) String() string {
+	text := f.What
+	if f.N > 1 {
+		text = fmt.Sprintf("%d × %s", f.N, f.What)
+	}
+	if len(f.Examples) == 0 {
+		return text
+	}
+	text += ": " + strings.Join(f.Examples, ", ")
+	if f.N > int64(len(f.Examples)) {
+		text += ", …"
+	}
+	return text
+}
+
+// faults gathers what an examination finds, kind by kind.
+type faults struct{ found []Fault }
+
+// add notes a case of a kind. An empty example tells nothing.
+func (x *faults) add(what, example string, args ...any) {
+	i := slices.IndexFunc(x.found, func(f Fault) bool { return f.What == what })
+	if i < 0 {
+		i = len(x.found)
+		x.found = append(x.found, Fault{What: what})
+	}
+	f := &x.found[i]
+	f.N++
+	if example != "" && len(f.Examples) < faultExamples {
+		f.Examples = append(f.Examples, fmt.Sprintf(example, args...))
+	}
+}
+
+// note notes an error, if there is one.
+func (x *faults) note(err error) {
+	if err != nil {
+		x.add(strings.TrimPrefix(err.Error(), ErrInvariant.Error()+": "), "")
+	}
+}
+
+// Check looks at the whole state on a view and returns the first faults that Examine finds.
+func (s *Shard) Check() error {
+	found := s.Examine()
+	if len(found) == 0 {
+		return nil
+	}
+	texts := make([]string, len(found))
+	for i, f := range found {
+		texts[i] = f.String()
+	}
+	return fmt.Errorf("check shard %d: %w", s.config.Number, violated("%s", strings.Join(texts, "; ")))
+}
+
+// Examine looks at the whole state on a view: what is derived against what it is derived from, no value twice
+// in a dictionary, and the hash computed anew from the facts. It takes about as long as reading
+// everything once, beside Apply.
+func (s *Shard) Examine() []Fault {
+	v := s.View()
+	defer v.Release()
+	return v.root.examine()
+}
+
+func (r *root) examine() []Fault {
+	x := &faults{}
+	r.eachDictionary(func(name string, d *Dictionary, codes int) {
+		doubles := doublesOf(d, codes)
+		for _, code := range ascendingCodes(doubles) {
+			x.add(name+" has a value twice", "%.60q", d.text(code))
+		}
+	})
 	if err := r.checkIDs(); err != nil {
-		return err
+		x.note(err)
+		return x.found // ordinals cannot be relied on
 	}
 	sum := r.idSum()
 	for i, c := range r.columns {
-		values, err := r.checkColumn(i, c)
-		if err != nil {
-			return err
-		}
-		sum = sum.add(values)
+		sum = sum.add(r.checkColumn(x, i, c))
 	}
 	first := map[uint32]int64{}
 	last := map[uint32]int64{}
 	for event := range r.events {
-		events, err := r.checkEvents(uint32(event), first, last)
-		if err != nil {
-			return err
-		}
-		sum = sum.add(events)
+		sum = sum.add(r.checkEvents(x, uint32(event), first, last))
 	}
-	if err := r.checkSeen(first, last); err != nil {
-		return err
+	r.checkSeen(x, first, last)
+	sum = sum.add(r.checkLists(x)).add(r.checkSegments(x, &View{root: r}))
+	if sum != r.hash && len(x.found) == 0 {
+		x.add("the hash of all facts is another one", "%x, not %x", sum.bytes(), r.hash.bytes())
 	}
-	lists, err := r.checkLists()
-	if err != nil {
-		return err
+	return x.found
+}
+
+// person names a profile for people.
+func (r *root) person(ordinal uint32) string {
+	if ref, ok := r.canonical(ordinal); ok {
+		return fmt.Sprintf("%.60q", ref.ID)
 	}
-	members, err := r.checkSegments(&View{root: r})
-	if err != nil {
-		return err
+	return fmt.Sprintf("profile %d", ordinal)
+}
+
+// columnName names a column for people.
+func (r *root) columnName(i int) string {
+	if i < columnsOfEveryShard {
+		return fmt.Sprintf("column %d", i)
 	}
-	if sum = sum.add(lists).add(members); sum != r.hash {
-		return invariant("the hash of all facts is %x, not %x", sum.bytes(), r.hash.bytes())
-	}
-	return nil
+	a, _ := r.catalog.AttributeByID(query.FirstAttribute + uint32(i-columnsOfEveryShard))
+	return "attribute " + a.Name
 }
 
 // checkIDs looks at the chains of ids: each id belongs to the profile whose chain it is in, once, and
@@ -86,13 +154,13 @@ func (r *root) checkIDs() error {
 				return err
 			}
 			if r.profiles[chunk].has(uint16(pos)) != (users+anons > 0) {
-				return invariant("profile %d has %d ids", ordinal, users+anons)
+				return violated("profile %d has %d ids", ordinal, users+anons)
 			}
 			owned += users + anons
 		}
 	}
 	if rows := r.columns[columnUserOwner].count + r.columns[columnAnonOwner].count; rows != int64(owned) {
-		return invariant("%d ids have a profile, %d are in a chain", rows, owned)
+		return violated("%d ids have a profile, %d are in a chain", rows, owned)
 	}
 	for i, codes := range map[int]uint32{columnUserHome: r.userCodes, columnAnonHome: r.anonCodes} {
 		for code := range codes {
@@ -106,7 +174,7 @@ func (r *root) checkIDs() error {
 			}
 			state := identity.State(raw & (1<<homeStateBits - 1))
 			if raw < 0 || raw>>homeCodeShift > int64(limit) || state < identity.Moving || state > identity.Erased {
-				return invariant("home of code %d is %d", code, raw)
+				return violated("home of code %d is %d", code, raw)
 			}
 		}
 	}
@@ -117,10 +185,10 @@ func (r *root) checkChain(ordinal uint32, of, next, owner int, codes uint32) (n 
 	code, ok := r.columns[of].raw(ordinal)
 	for ok {
 		if code < 0 || code >= int64(codes) || n > int(codes) {
-			return 0, invariant("ids of profile %d", ordinal)
+			return 0, violated("ids of profile %d", ordinal)
 		}
 		if with, ok := r.columns[owner].raw(uint32(code)); !ok || with != int64(ordinal) {
-			return 0, invariant("id %d of profile %d belongs to %d", code, ordinal, with)
+			return 0, violated("id %d of profile %d belongs to %d", code, ordinal, with)
 		}
 		n++
 		code, ok = r.columns[next].raw(uint32(code))
@@ -151,199 +219,3 @@ func (r *root) idSum() (sum factSum) {
 	}
 	return sum
 }
-
-// checkColumn looks at every value of a column and, if it is an attribute's, adds their facts.
-func (r *root) checkColumn(i int, c *column) (sum factSum, err error) {
-	count := int64(0)
-	for chunk, table := range c.chunks {
-		if table == nil {
-			continue
-		}
-		if table.sets != nil && !table.sets.check(table) {
-			return sum, invariant("column %d, chunk %d: sets of values", i, chunk)
-		}
-		for n, p := range table.pages {
-			if p == nil {
-				continue
-			}
-			bounds := p.cells
-			if !bounds.check(c.t, c.codes, query.PageRows) {
-				return sum, invariant("column %d, chunk %d, page %d", i, chunk, n)
-			}
-			for row := range query.PageRows {
-				x, ok := p.stored(row, c.t, c.dict)
-				if !ok {
-					continue
-				}
-				count++
-				if i >= columnsOfEveryShard {
-					ordinal := uint32(chunk<<query.ChunkBits | n*query.PageRows | row)
-					if !r.profiles[chunk].has(uint16(ordinal)) {
-						return sum, invariant("attribute of profile %d, which is not there", ordinal)
-					}
-					id := uint32(i-columnsOfEveryShard) + query.FirstAttribute
-					sum = sum.add(attributeFact(ordinal, id, x.hash(c.t)))
-				}
-			}
-		}
-	}
-	if count != c.count {
-		return sum, invariant("column %d has %d values, not %d", i, count, c.count)
-	}
-	return sum, nil
-}
-
-func (r *root) checkEvents(event uint32, first, last map[uint32]int64) (sum factSum, err error) {
-	rows := int64(0)
-	for chunk := range r.events[event].chunks {
-		s := r.series(event, chunk)
-		if s == nil {
-			continue
-		}
-		var ever *posSet
-		unowned := &epochs{}
-		n := 0
-		for _, b := range s.blocks() {
-			if err := checkBlock(b, s); err != nil {
-				return sum, fmt.Errorf("event %d, chunk %d: %w", event, chunk, err)
-			}
-			n += b.Rows
-			for row, pos := range b.Pos {
-				ever, _ = ever.add(unowned, pos)
-				ordinal, t := uint32(chunk<<query.ChunkBits)|uint32(pos), b.Time(row)
-				sum = sum.add(eventFact(ordinal, event, t, propertiesHash(b, row)))
-				if old, ok := first[ordinal]; !ok || t < old {
-					first[ordinal] = t
-				}
-				if old, ok := last[ordinal]; !ok || t > old {
-					last[ordinal] = t
-				}
-			}
-		}
-		var had, has query.Bits
-		s.ever.fill(&had)
-		ever.fill(&has)
-		if n != s.rows || had != has {
-			return sum, invariant("event %d, chunk %d has %d rows, not %d, or another ever set", event, chunk, n, s.rows)
-		}
-		if !s.checkTotals() {
-			return sum, invariant("event %d, chunk %d: totals of the leaves", event, chunk)
-		}
-		for i := 1; i < len(s.leaves); i++ {
-			a, b := s.leaves[i-1], s.leaves[i]
-			if !a.ahead && !b.ahead && a.block.Max > b.block.Min {
-				return sum, invariant("event %d, chunk %d: leaves %d and %d overlap", event, chunk, i-1, i)
-			}
-		}
-		rows += int64(n)
-	}
-	if rows != r.events[event].rows {
-		return sum, invariant("event %d has %d rows, not %d", event, rows, r.events[event].rows)
-	}
-	return sum, nil
-}
-
-// checkTotals adds the leaves up anew. Sums that could not be told while rows came may be now.
-func (s *series) checkTotals() bool {
-	if s.totals == nil {
-		return true
-	}
-	anew := totalsOf(s.leaves, 0)
-	if s.totals.Counts != anew.Counts {
-		return false
-	}
-	for id := range max(len(s.totals.Sums), len(anew.Sums)) {
-		kept, sums := s.totals.Sum(uint32(id)), anew.Sum(uint32(id))
-		if (kept == nil) != (sums == nil) {
-			return false
-		}
-		if kept == nil || kept.Coefs == nil {
-			continue
-		}
-		if sums.Coefs == nil {
-			return false
-		}
-		for pos := range kept.Coefs {
-			a, b := tree.Decimal(int64(kept.Coefs[pos]), kept.Scale), tree.Decimal(int64(sums.Coefs[pos]), sums.Scale)
-			if a != b || kept.Coefs[pos] > kept.Most {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// checkBlock looks at the bounds and the order a block promises.
-func checkBlock(b *query.Block, s *series) error {
-	lo, hi := b.Time(0), b.Time(0)
-	for row := range b.Rows {
-		lo, hi = min(lo, b.Time(row)), max(hi, b.Time(row))
-		if b.Sorted && row > 0 && (b.Pos[row] < b.Pos[row-1] || b.Pos[row] == b.Pos[row-1] && b.Time(row) < b.Time(row-1)) {
-			return invariant("row %d is out of order", row)
-		}
-	}
-	if lo != b.Min || hi != b.Max || lo < s.min || hi > s.max {
-		return invariant("times are from %d to %d, not %d to %d", lo, hi, b.Min, b.Max)
-	}
-	for id, v := range b.Cols {
-		if v == nil {
-			continue
-		}
-		for row := range b.Rows {
-			raw, ok := v.Raw(row)
-			if ok && v.Bounded && (raw < v.Lo || raw > v.Hi) {
-				return invariant("property %d: %d is not between %d and %d", id, raw, v.Lo, v.Hi)
-			}
-			if ok && (v.Type == tree.StringType || v.Type == tree.ListType) && (raw < 0 || raw >= int64(v.Dict.Len())) {
-				return invariant("property %d: code %d", id, raw)
-			}
-		}
-	}
-	return nil
-}
-
-func (r *root) checkSeen(first, last map[uint32]int64) error {
-	for i, want := range map[int]map[uint32]int64{columnFirstSeen: first, columnLastSeen: last} {
-		if int(r.columns[i].count) != len(want) {
-			return invariant("column %d has %d values for %d profiles with events", i, r.columns[i].count, len(want))
-		}
-		for ordinal, t := range want {
-			if raw, _ := r.columns[i].raw(ordinal); raw != t {
-				return invariant("column %d of profile %d is %d, not %d", i, ordinal, raw, t)
-			}
-		}
-	}
-	return nil
-}
-
-func (r *root) checkLists() (sum factSum, err error) {
-	for id, l := range r.lists {
-		if l == nil {
-			continue
-		}
-		want := make([]*posSet, len(l.members))
-		unowned := &epochs{}
-		for code := range l.codes {
-			if _, ok := l.listed.raw(uint32(code)); !ok {
-				continue
-			}
-			text := l.ids.text(uint32(code))
-			sum = sum.add(fact(factListed, uint64(id), xxh3.HashString(text), 0))
-			if ordinal, ok := r.findLiteral(text); ok {
-				chunk := int(ordinal >> query.ChunkBits)
-				if chunk >= len(want) {
-					return sum, invariant("list %d lacks profile %d", id, ordinal)
-				}
-				want[chunk], _ = want[chunk].add(unowned, uint16(ordinal))
-			}
-		}
-		for chunk := range want {
-			if !slices.Equal(positions(want[chunk]), positions(l.members[chunk])) {
-				return sum, invariant("members of list %d in chunk %d", id, chunk)
-			}
-		}
-	}
-	return sum, nil
-}
-
-func positions(p *posSet) []uint16 { return slices.Collect(p.each) }

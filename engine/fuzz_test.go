@@ -80,7 +80,7 @@ func readAll(s *Shard) {
 	for _, id := range []string{"id-1", "id-2"} {
 		v.About(id)
 	}
-	_ = v.root.check()
+	_ = v.root.examine()
 	for s.Maintain(1 << 20) {
 	}
 }

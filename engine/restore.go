@@ -33,15 +33,24 @@ type restorer struct {
 	hashes  []uint64
 	present query.Bits // the positions of rows; reused
 	places  []uint16   // where the values of a column were seen among those of its chunk
+	damaged bool       // what RestoreDamaged lets pass is let pass
 }
 
 // Restore rebuilds a shard from the pages of a snapshot. Hostile pages give an error.
-func Restore(c Config, source PageSource) (*Shard, error) {
+func Restore(c Config, source PageSource) (*Shard, error) { return restore(c, source, false) }
+
+// RestoreDamaged is Restore of a snapshot whose state may be damaged: with values that stand twice in a
+// dictionary (the last one is found from then on, as it was when the state went on), with ids that lead
+// nowhere, and with memberships that are not what their definitions say. Examine tells what is wrong, and
+// Rebuild makes a sound state of it.
+func RestoreDamaged(c Config, source PageSource) (*Shard, error) { return restore(c, source, true) }
+
+func restore(c Config, source PageSource, damaged bool) (*Shard, error) {
 	s, err := New(c)
 	if err != nil {
 		return nil, err
 	}
-	x := &restorer{s: s, r: s.root, listed: map[uint64][]byte{}}
+	x := &restorer{s: s, r: s.root, listed: map[uint64][]byte{}, damaged: damaged}
 	for {
 		kind, key, data, err := source.Next()
 		if errors.Is(err, io.EOF) {
@@ -253,7 +262,10 @@ func (x *restorer) indexValues() error {
 		return nil
 	}
 	if d.index.fill(x.hashes, func(a, b uint32) bool { return d.text(a) == d.text(b) }) {
-		return fmt.Errorf("value twice in a dictionary: %w", errPage)
+		if !x.damaged {
+			return fmt.Errorf("value twice in a dictionary: %w", errPage)
+		}
+		d.findLast()
 	}
 	x.filling, x.hashes = nil, x.hashes[:0]
 	return nil

@@ -303,7 +303,7 @@ func (x *restorer) finish() error {
 	if len(x.r.profiles) != int((uint64(x.r.ordinals)+query.ChunkSize-1)>>query.ChunkBits) {
 		return errPage
 	}
-	if err := x.r.checkIDs(); err != nil {
+	if err := x.r.checkIDs(); err != nil && !x.damaged {
 		return err
 	}
 	for event, table := range x.r.events {
@@ -331,5 +331,5 @@ func (x *restorer) finish() error {
 			}
 		}
 	}
-	return x.s.restoreLive()
+	return x.s.restoreLive(x.damaged)
 }

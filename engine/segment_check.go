@@ -1,37 +1,33 @@
 package engine
 
 import (
+	"fmt"
+
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval"
 )
 
 // checkMembers evaluates a live segment at the view's time and compares. A segment that asks held
 // ones stands on their memberships.
-func (r *root) checkMembers(v *View, x *segment) error {
-	env, p, err := r.heldEnv(x.name, r.time)
-	if err != nil {
-		return invariant("segment %q is live: %v", x.name, err)
+func (r *root) checkMembers(x *faults, v *View, s *segment) {
+	env, p, err := r.heldEnv(s.name, r.time)
+	if err == nil {
+		var compiled *eval.Pred
+		if compiled, err = eval.Compile(env, p); err == nil {
+			r.compareSegment(x, v, s, compiled)
+			return
+		}
 	}
-	compiled, err := eval.Compile(env, p)
-	if err != nil {
-		return invariant("segment %q is live: %v", x.name, err)
-	}
-	src := heldSource{v, r}
-	evaluator := compiled.On(src)
+	x.note(violated("segment %q is live: %v", s.name, err))
+}
+
+func (r *root) compareSegment(x *faults, v *View, s *segment, compiled *eval.Pred) {
+	evaluator := compiled.On(heldSource{v, r})
 	var all, want, got query.Bits
 	for chunk := range v.Chunks() {
 		v.Profiles(chunk, &all)
 		evaluator.Chunk(chunk, &all, &want)
-		x.fill(chunk, &got)
-		if want == got {
-			continue
-		}
-		for pos := range query.ChunkSize {
-			if want.Has(uint16(pos)) != got.Has(uint16(pos)) {
-				return invariant("profile %d is in segment %q: %t, but its predicate says %t", chunk<<query.ChunkBits|pos,
-					x.name, got.Has(uint16(pos)), want.Has(uint16(pos)))
-			}
-		}
+		s.fill(chunk, &got)
+		r.compareMembers(x, fmt.Sprintf("segment %q", s.name), chunk, &got, &want)
 	}
-	return nil
 }

@@ -108,8 +108,8 @@ func (x *restorer) build(r *wire.Reader) {
 }
 
 // restoreLive makes anew what keeps the restored segments current, and holds their memberships
-// against it.
-func (s *Shard) restoreLive() error {
+// against it; damaged ones are set right.
+func (s *Shard) restoreLive(damaged bool) error {
 	if len(s.root.catalog.Segments()) == 0 {
 		return nil
 	}
@@ -140,7 +140,7 @@ func (s *Shard) restoreLive() error {
 	}
 	l.tracker.Work(1 << 62)
 	l.tracker.Settle()
-	if flips := l.tracker.Flips(); len(flips) > 0 {
+	if flips := l.tracker.Flips(); len(flips) > 0 && !damaged {
 		return fmt.Errorf("segment %q has not the members that its definition has", s.root.segments[flips[0].Slot].name)
 	}
 	for i, b := range s.root.builds {
@@ -212,32 +212,29 @@ func (l *live) redefine(names []string) error {
 
 // checkSegments holds every live membership against an evaluation of its predicate, and returns the
 // sum of the facts of all memberships.
-func (r *root) checkSegments(v *View) (sum factSum, err error) {
-	for _, x := range r.segments {
-		if x == nil {
+func (r *root) checkSegments(x *faults, v *View) (sum factSum) {
+	for _, s := range r.segments {
+		if s == nil {
 			continue
 		}
 		count := int64(0)
-		for chunk, p := range x.members {
+		for chunk, p := range s.members {
 			p.each(func(pos uint16) bool {
 				ordinal := uint32(chunk)<<query.ChunkBits | uint32(pos)
-				sum = sum.add(memberFact(x.name, ordinal))
+				sum = sum.add(memberFact(s.name, ordinal))
 				count++
 				if !r.exists(ordinal) {
-					err = invariant("member %d of segment %q is not there", ordinal, x.name)
+					x.add(fmt.Sprintf("member of segment %q is no profile", s.name), "%d", ordinal)
 				}
 				return true
 			})
 		}
-		if count != x.count || x.state == SegmentFailed && count > 0 {
-			return sum, invariant("segment %q, %s, has %d members, not %d", x.name, x.state, count, x.count)
+		if count != s.count || s.state == SegmentFailed && count > 0 {
+			x.add(fmt.Sprintf("number of members of segment %q, %s, is wrong", s.name, s.state), "it has %d, counted as %d", count, s.count)
 		}
-		if err == nil && x.state == SegmentLive && !x.held {
-			err = r.checkMembers(v, x)
-		}
-		if err != nil {
-			return sum, err
+		if s.state == SegmentLive && !s.held {
+			r.checkMembers(x, v, s)
 		}
 	}
-	return sum, nil
+	return sum
 }

@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/zeebo/xxh3"
+)
+
+// doublesOf returns the codes, of the first ones of a dictionary, whose value an earlier code has too, each
+// with the first code of the value. There are none in a sound state.
+func doublesOf(d *Dictionary, codes int) map[uint32]uint32 {
+	type hashed struct {
+		hash uint64
+		code uint32
+	}
+	all := make([]hashed, codes)
+	for code := range uint32(codes) {
+		all[code] = hashed{xxh3.Hash(d.bytes(code)), code}
+	}
+	slices.SortFunc(all, func(a, b hashed) int { return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.code, b.code)) })
+	var doubles map[uint32]uint32
+	for i := 1; i < len(all); i++ {
+		for j := i - 1; j >= 0 && all[j].hash == all[i].hash; j-- {
+			if d.text(all[j].code) != d.text(all[i].code) {
+				continue
+			}
+			if doubles == nil {
+				doubles = map[uint32]uint32{}
+			}
+			first := all[j].code
+			if earlier, ok := doubles[first]; ok {
+				first = earlier
+			}
+			doubles[all[i].code] = first
+			break
+		}
+	}
+	return doubles
+}
+
+// findLast makes the index anew so that the last of several codes of a value is found.
+func (d *Dictionary) findLast() {
+	n := d.Len()
+	hidden := map[uint32]bool{}
+	last := map[uint32]uint32{} // of the values that stand more than once, by first code
+	for code, first := range doublesOf(d, n) {
+		last[first] = max(last[first], code)
+		hidden[first] = true
+	}
+	for code, first := range doublesOf(d, n) {
+		hidden[code] = code != last[first]
+	}
+	d.index = codeIndex{}
+	for code := range uint32(n) {
+		if !hidden[code] {
+			d.index.add(xxh3.Hash(d.bytes(code)), code, func(code uint32) uint64 { return xxh3.Hash(d.bytes(code)) })
+		}
+	}
+}
+
+// ascendingCodes returns the codes of a table of doubles in order.
+func ascendingCodes(doubles map[uint32]uint32) []uint32 { return slices.Sorted(maps.Keys(doubles)) }
+
+// eachDictionary calls yield with every dictionary of the state, its name for people and its length as of
+// this version.
+func (r *root) eachDictionary(yield func(name string, d *Dictionary, codes int)) {
+	yield("dictionary of user ids", r.users, int(r.userCodes))
+	yield("dictionary of anonymous ids", r.anons, int(r.anonCodes))
+	for i, c := range r.columns {
+		if c.dict != nil {
+			yield("dictionary of "+r.columnName(i), c.dict, c.codes)
+		}
+	}
+	for event, table := range r.events {
+		named := r.catalog.EventByID(uint32(event))
+		for id, p := range table.props {
+			if p.dict != nil {
+				yield(fmt.Sprintf("dictionary of property %s of %q", named.Properties()[id].Name, named.Name), p.dict, p.codes)
+			}
+		}
+	}
+	for _, l := range r.catalog.Lists() {
+		if int(l.ID) < len(r.lists) && r.lists[l.ID] != nil {
+			yield(fmt.Sprintf("dictionary of list %q", l.Name), r.lists[l.ID].ids, r.lists[l.ID].codes)
+		}
+	}
+}
