@@ -39,7 +39,7 @@ func Check(ctx context.Context, data string, progress func(what string)) ([]Prob
 	if progress == nil {
 		progress = func(string) {}
 	}
-	c := &checker{ctx: ctx, progress: progress}
+	c := &checker{ctx: ctx, data: data, progress: progress}
 	if err := c.logs(data); err != nil {
 		return c.problems, err
 	}
@@ -51,6 +51,7 @@ func Check(ctx context.Context, data string, progress func(what string)) ([]Prob
 
 type checker struct {
 	ctx      context.Context
+	data     string
 	progress func(string)
 	problems []Problem
 }
@@ -92,26 +93,12 @@ func (c *checker) database(dir string) error {
 		return nil
 	}
 	c.progress("database")
-	unlock, err := lockDir(dir)
-	if err != nil {
-		return fmt.Errorf("check database: somebody has it open: %w", err)
-	}
-	defer unlock()
-	shadow, err := makeShadow(dir)
-	if err != nil {
-		return fmt.Errorf("check database: %w", err)
-	}
-	defer os.RemoveAll(shadow)
-	cfg := DBConfig{Dir: shadow, Floor: 1, Ballast: -1}.withDefaults()
-	b, err := openBadger(badgerOptions(cfg).WithNumCompactors(0))
+	archive, err := OpenArchive(c.data)
 	if err != nil {
 		return c.found("database", err)
 	}
-	defer b.Close()
-	db := &DB{cfg: cfg, guard: guard{dir: shadow, floor: 1, stat: Statfs}, b: b}
-	if db.codec, err = newBlobCodec(); err != nil {
-		return fmt.Errorf("check database: %w", err)
-	}
+	defer archive.Close()
+	db := archive.DB()
 	groups, err := db.groups()
 	if err != nil {
 		return c.found("database", err)

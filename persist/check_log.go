@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/hashicorp/raft"
 	"github.com/hashicorp/raft-wal/metadb"
 	"github.com/hashicorp/raft-wal/types"
 	"go.etcd.io/bbolt"
@@ -18,7 +19,18 @@ import (
 )
 
 // checkLog does what OpenLog and Verify do to the log in dir, without changing a byte of it.
-func checkLog(ctx context.Context, dir string) error {
+func checkLog(ctx context.Context, dir string) error { return readLog(ctx, dir, nil) }
+
+// ReadLog calls visit with every entry of the log in dir, in order, and verifies it like Log.Verify. It
+// changes nothing. Without a log there are no entries. What visit is given is good until it returns.
+func ReadLog(ctx context.Context, dir string, visit func(*raft.Log) error) error {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return readLog(ctx, dir, visit)
+}
+
+func readLog(ctx context.Context, dir string, visit func(*raft.Log) error) error {
 	mark, err := readMark(dir)
 	if errors.Is(err, errNoMark) || errors.Is(err, fs.ErrNotExist) {
 		return &DamageError{Where: "high-water mark", Reason: "missing or unreadable", Cause: err}
@@ -43,7 +55,7 @@ func checkLog(ctx context.Context, dir string) error {
 	if err := mark.check(state, tail.claim, last); err != nil {
 		return err
 	}
-	v := chainVerifier{id: mark.id, mark: mark}
+	v := chainVerifier{id: mark.id, mark: mark, each: visit}
 	return v.segments(ctx, dir, state)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/hashicorp/raft"
 	"github.com/hashicorp/raft-wal/types"
 )
 
@@ -38,7 +39,8 @@ func (l *Log) Verify(ctx context.Context) error {
 type chainVerifier struct {
 	id    uint64
 	mark  markState
-	sizes *logSizes // may be nil
+	sizes *logSizes             // may be nil
+	each  func(*raft.Log) error // is given every entry; may be nil
 
 	next  uint64 // index expected, 0 before the first entry
 	chain chainHash
@@ -91,6 +93,9 @@ func (v *chainVerifier) visit(index uint64, b []byte) error {
 	}
 	if v.sizes != nil {
 		v.sizes.add(index, len(b))
+	}
+	if v.each != nil {
+		return v.each(&e.log)
 	}
 	return nil
 }
