@@ -148,6 +148,16 @@ type Health struct {
 	Events   int64         `json:"events"`
 	DiskFree int64         `json:"disk_free"`
 	Shards   []ShardHealth `json:"shards,omitempty"`
+	// Skipped has the entries of the logs that muster repair was told to skip.
+	Skipped []SkippedEntry `json:"skipped_entries,omitempty" doc:"Entries of the logs that are never applied, as muster repair was told"`
+}
+
+// SkippedEntry is an entry of a log that is never applied.
+type SkippedEntry struct {
+	Group string `json:"group"`
+	Index uint64 `json:"index"`
+	What  string `json:"what" doc:"The entry in words"`
+	At    string `json:"at" doc:"When muster repair was told"`
 }
 
 // ShardHealth is the state of one replica.

@@ -22,6 +22,10 @@ type Config struct {
 	// opens: only Cluster and Shards may be asked at once, the rest from within its calls. nil: nobody.
 	Changes func(*Node) (Changes, error)
 
+	// Failed is told why the process must end, without Close: a state machine has panicked, and what it holds is
+	// not to be relied on. The logs have everything that was acknowledged. It must not wait. nil: nobody.
+	Failed func(error)
+
 	Gate *Gate // lets statements go before ingest; nil: they share the processors as it comes
 
 	TickEvery       time.Duration // default 250 ms; negative: no ticks
@@ -43,6 +47,8 @@ type Config struct {
 	WatchEvery      time.Duration // how often disk and memory are looked at, default 200 ms
 	MaintainBudget  int           // of one step of maintenance, in rows, default 32,768
 	ElectionTimeout time.Duration // default 50 ms; one node elects itself
+
+	repairs []Repair // of the directory
 }
 
 func (c Config) withDefaults() Config {
@@ -87,6 +93,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
+	}
+	if c.Failed == nil {
+		c.Failed = func(error) {}
 	}
 	return c
 }

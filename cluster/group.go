@@ -17,6 +17,7 @@ type group struct {
 	name      string
 	raft      *raft.Raft
 	log       Log
+	guard     *guard
 	transport *raft.InmemTransport
 	snapshots raft.SnapshotStore
 	known     bool // it had entries or a snapshot when it was opened
@@ -63,6 +64,7 @@ func (g *group) prepare(ctx context.Context, c Config) (err error) {
 
 // start restores the state machine and becomes the group's leader.
 func (g *group) start(ctx context.Context, c Config, node string, fsm raft.FSM) (err error) {
+	g.guard = &guard{group: g.name, fsm: fsm, skip: skips(c.repairs, g.name), log: c.Log, fail: c.Failed}
 	var addr raft.ServerAddress
 	addr, g.transport = raft.NewInmemTransport(raft.ServerAddress(g.name))
 	rc := raftConfig(c, node, g.name)
@@ -72,7 +74,7 @@ func (g *group) start(ctx context.Context, c Config, node string, fsm raft.FSM) 
 			return fmt.Errorf("bootstrap %s: %w", g.name, err)
 		}
 	}
-	if g.raft, err = g.open(rc, fsm); err != nil {
+	if g.raft, err = g.open(rc, g.guard); err != nil {
 		if kept, listErr := g.snapshots.List(); listErr == nil && len(kept) > 0 { // raft keeps to itself what it met
 			err = fmt.Errorf("%w; if the log says that pages are damaged, muster check lists all of them", err)
 		}
@@ -125,7 +127,7 @@ func (g *group) awaitReady(ctx context.Context) error {
 			if err := wait(ctx, g.raft.Barrier(0)); err != nil {
 				return fmt.Errorf("catch up %s: %w", g.name, err)
 			}
-			return nil
+			return g.guard.failed()
 		case <-ctx.Done():
 			return fmt.Errorf("await leader of %s: %w", g.name, ctx.Err())
 		}

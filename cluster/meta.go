@@ -53,15 +53,22 @@ func loadMeta(dir string, shards, dedup int) (meta, error) {
 
 // CheckMeta verifies the meta of a data directory that has been in use.
 func CheckMeta(dir string) error {
+	_, err := readMeta(dir)
+	return err
+}
+
+// readMeta reads the meta of a data directory that has been in use.
+func readMeta(dir string) (meta, error) {
 	path := filepath.Join(dir, metaFile)
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("read cluster meta: %w", err)
+		return meta{}, fmt.Errorf("read cluster meta: %w", err)
 	}
-	if _, err := parseMeta(string(text)); err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
+	m, err := parseMeta(string(text))
+	if err != nil {
+		return meta{}, fmt.Errorf("read %s: %w", path, err)
 	}
-	return nil
+	return m, nil
 }
 
 func makeMeta(dir string, shards, dedup int) (meta, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,6 +67,15 @@ func (n *Node) open(ctx context.Context) error {
 	if n.meta, err = loadMeta(n.config.Dir, n.config.Shards, int(n.config.DedupBytes/dedupEntry)); err != nil {
 		return err
 	}
+	if n.config.repairs, err = LoadRepairs(n.config.Dir); err != nil {
+		return err
+	}
+	for _, r := range n.config.repairs {
+		if r.Kind == SkippedEntry {
+			n.config.Log.Warn("an entry of the log is skipped, as muster repair was told", "group", r.Group, "index", r.Index,
+				"entry", r.What, "told", time.UnixMilli(r.At).UTC())
+		}
+	}
 	n.watch = newWatch(n.config)
 	n.watch.look()
 	n.asker = newAsker(n)
@@ -96,15 +104,10 @@ func parsePredicate(text string) (tree.Pred, error) { return syntax.ParseSaved(t
 
 // openShards opens all shards beside each other: most of it is reading and waiting for an election.
 func (n *Node) openShards(ctx, history context.Context) error {
-	key := fnv.New64a()
-	_, _ = key.Write([]byte(n.meta.Cluster)) // never fails
 	n.shards = make([]*shard, n.meta.Shards)
 	for i := range n.shards {
 		var err error
-		n.shards[i], err = newShard(history, i, engine.Config{
-			Number: i, Key: key.Sum64(), Parse: parsePredicate, DedupCap: max(n.meta.Dedup/n.meta.Shards, 1),
-		})
-		if err != nil {
+		if n.shards[i], err = newShard(history, i, n.meta.engineConfig(i)); err != nil {
 			return err
 		}
 	}
@@ -260,7 +263,11 @@ func (n *Node) close() error {
 func (s *shard) close() error {
 	if s.historian != nil {
 		ctx, cancel := context.WithTimeout(s.ctx, closeGrace)
-		_ = s.historian.sync(ctx, s.state.Load().Seq()) // the log still has what is not synced
+		seq := s.state.Load().Seq()
+		if s.group != nil && s.group.guard != nil && s.group.guard.failed() != nil {
+			seq-- // the entry that could not be applied has no records
+		}
+		_ = s.historian.sync(ctx, seq) // the log still has what is not synced
 		cancel()
 	}
 	if s.group == nil {

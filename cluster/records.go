@@ -181,6 +181,9 @@ func (n *Node) incarnate() error {
 		value[7] |= 1 // never 0
 		n.incarnations[i], fresh[s.name()] = binary.BigEndian.Uint64(value), value
 	}
+	for i, s := range n.shards {
+		n.incarnations[i] ^= rebuiltSum(n.config.repairs, s.name())
+	}
 	if len(fresh) == 0 {
 		return nil
 	}

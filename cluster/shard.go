@@ -52,7 +52,7 @@ func newShard(ctx context.Context, number int, ec engine.Config) (*shard, error)
 }
 
 // name is that of the shard's group.
-func (s *shard) name() string { return fmt.Sprintf("shard-%03d", s.number) }
+func (s *shard) name() string { return shardName(s.number) }
 
 // turnBytes is the length of an entry from which on applying it takes a turn: ticks are over at once.
 const turnBytes = 256
@@ -61,12 +61,7 @@ const turnBytes = 256
 func (s *shard) Apply(l *raft.Log) any {
 	state := s.state.Load()
 	before := state.Catalog()
-	end := nothing
-	if len(l.Data) >= turnBytes {
-		end = s.gate.Turn(s.ctx)
-	}
-	result, err := state.Apply(l.Index, l.Data)
-	end()
+	result, err := s.apply(state, l)
 	s.bytes.Add(int64(len(l.Data)))
 	if err != nil {
 		return applied{err: fmt.Errorf("apply entry %d of shard %d: %w", l.Index, s.number, err)}
@@ -99,6 +94,14 @@ func (s *shard) Apply(l *raft.Log) any {
 		signal(s.events)
 	}
 	return a
+}
+
+// apply applies an entry in its turn, which ends also when that panics.
+func (s *shard) apply(state *engine.Shard, l *raft.Log) (engine.Result, error) {
+	if len(l.Data) >= turnBytes {
+		defer s.gate.Turn(s.ctx)()
+	}
+	return state.Apply(l.Index, l.Data)
 }
 
 // markSegments tells who hears of changes which segment begins or ends with a change of the catalog.

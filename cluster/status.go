@@ -22,6 +22,7 @@ type Status struct {
 	Memory   []engine.MemoryLine
 	DiskFree int64
 	Counters map[string]int64 // monotonic
+	Skipped  []Repair         // entries of the logs that are never applied
 }
 
 // ShardStatus is the state of one replica.
@@ -61,6 +62,11 @@ func (n *Node) Status(context.Context) Status {
 	if !st.Ready {
 		st.Reason = "the node is opening or closing"
 		return st
+	}
+	for _, r := range n.config.repairs {
+		if r.Kind == SkippedEntry {
+			st.Skipped = append(st.Skipped, r)
+		}
 	}
 	if err := n.watch.admit(); err != nil {
 		st.Degraded, st.Reason = true, err.Error()

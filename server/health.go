@@ -3,6 +3,7 @@ package server
 import (
 	"html/template"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -12,6 +13,9 @@ import (
 func (s *Server) health(r *http.Request) api.Health {
 	st := s.node().Status(r.Context())
 	h := api.Health{Ready: st.Ready, Degraded: st.Degraded, Reason: st.Reason, Profiles: st.Profiles, Events: st.Events, DiskFree: st.DiskFree}
+	for _, e := range st.Skipped {
+		h.Skipped = append(h.Skipped, api.SkippedEntry{Group: e.Group, Index: e.Index, What: e.What, At: time.UnixMilli(e.At).UTC().Format(time.RFC3339)})
+	}
 	for _, shard := range st.Shards {
 		h.Shards = append(h.Shards, api.ShardHealth{ShardStat: shardStat(shard.ShardStat), Leader: shard.Leader,
 			Profiles: shard.Profiles, Events: shard.Events, LogBytes: shard.LogBytes, Hash: shard.Hash})

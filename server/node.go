@@ -82,6 +82,15 @@ type Status struct {
 	Memory   []engine.MemoryLine
 	DiskFree int64
 	Counters map[string]int64 // monotonic, for metrics; keys like "duplicates"
+	Skipped  []SkippedEntry   // entries of the logs that are never applied
+}
+
+// SkippedEntry is an entry of a log that muster repair was told to skip.
+type SkippedEntry struct {
+	Group string
+	Index uint64
+	At    int64 // when it was told, Unix ms
+	What  string
 }
 
 // ShardStatus is the state of one replica.

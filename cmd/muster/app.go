@@ -50,6 +50,7 @@ type commands struct {
 	Segment segmentCommand `cmd:"" help:"List, show, create and drop segments."`
 	Profile profileCommand `cmd:"" help:"Show what is known of a profile."`
 	Check   checkCommand   `cmd:"" help:"Verify a data directory that no node is using."`
+	Repair  repairCommand  `cmd:"" help:"Mend a data directory that no node is using."`
 	Bench   benchCommand   `cmd:"" help:"Generate data and measure."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

@@ -48,6 +48,9 @@ func (n node) Status(ctx context.Context) server.Status {
 		Ready: st.Ready, Reason: st.Reason, Degraded: st.Degraded, Profiles: st.Profiles, Events: st.Events,
 		Memory: st.Memory, DiskFree: st.DiskFree, Counters: st.Counters,
 	}
+	for _, r := range st.Skipped {
+		out.Skipped = append(out.Skipped, server.SkippedEntry{Group: r.Group, Index: r.Index, At: r.At, What: r.What})
+	}
 	for _, s := range st.Shards {
 		out.Shards = append(out.Shards, server.ShardStatus(s))
 	}

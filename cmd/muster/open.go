@@ -29,7 +29,7 @@ type nodeConfig struct {
 	MemTable      int64  // bytes of the database's buffers; 0: the default of persist
 	Log           *slog.Logger
 	Gate          *cluster.Gate         // lets statements go before ingest; may be nil
-	Failed        func(error)           // called when a write has failed and the process has to end; must not wait; may be nil
+	Failed        func(error)           // called when the process has to end; must not wait; may be nil
 	Tune          func(*cluster.Config) // for tests; may be nil
 }
 
@@ -59,7 +59,7 @@ func openWithChanges(ctx context.Context, c nodeConfig) (*cluster.Node, *changes
 	if err != nil {
 		return nil, nil, err
 	}
-	cc := cluster.Config{Dir: c.Dir, Storage: storage, Shards: c.Shards, Evaluations: c.Processors, MemoryLimit: c.MemoryLimit, SnapshotBytes: c.SnapshotBytes, Gate: c.Gate, Log: c.Log}
+	cc := cluster.Config{Dir: c.Dir, Storage: storage, Shards: c.Shards, Evaluations: c.Processors, MemoryLimit: c.MemoryLimit, SnapshotBytes: c.SnapshotBytes, Gate: c.Gate, Failed: c.Failed, Log: c.Log}
 	var heard *changes
 	cc.Changes = func(n *cluster.Node) (cluster.Changes, error) {
 		var err error

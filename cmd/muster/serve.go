@@ -105,7 +105,13 @@ func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(
 	failed := make(chan error, 1)
 	config := nodeConfig{
 		Dir: dir, Shards: flags.Shards, Processors: processors, MemoryLimit: memory.Refuse, DiskFloor: uint64(floor), SnapshotBytes: snapshot,
-		Gate: gate, Failed: func(err error) { failed <- err }, Log: p.log,
+		Gate: gate, Log: p.log,
+		Failed: func(err error) {
+			select {
+			case failed <- err:
+			default: // the first reason counts
+			}
+		},
 	}
 	ended := make(chan error, 1)
 	go func() {
@@ -118,14 +124,17 @@ func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(
 	case err := <-ended:
 		return err
 	case err := <-failed:
-		return p.giveUp(err)
+		return p.giveUp(err, dir)
 	}
 }
 
 // giveUp ends the process without closing anything, as a kill would: nobody knows what a write that failed
 // has left on the disk, and what would be written or acknowledged now could be lost. The next start reads
 // and verifies all of it, and who had no answer sends again.
-func (p *nodeProcess) giveUp(cause error) error {
+func (p *nodeProcess) giveUp(cause error, dir string) error {
+	if _, poison := cluster.Poison(cause); poison {
+		return wayOut(cause, dir) // the state is lost, the logs are whole
+	}
 	p.log.Error("the node ends: a write to the disk has failed", "err", cause)
 	return fmt.Errorf("a write to the disk has failed: %w: look at the disk, then start the node again: it verifies all that was acknowledged", cause)
 }
@@ -164,7 +173,7 @@ func (p *nodeProcess) runNode(ctx context.Context, config nodeConfig, then func(
 		if told {
 			return nil
 		}
-		return err
+		return wayOut(err, config.Dir)
 	}
 	p.server.Attach(node)
 	p.server.AttachLive(heard)
@@ -188,6 +197,16 @@ func (p *nodeProcess) runNode(ctx context.Context, config nodeConfig, then func(
 		err = errors.Join(err, fmt.Errorf("close the node: %w", closed))
 	}
 	return err
+}
+
+// wayOut adds to an error what is to be done about it, where that is known.
+func wayOut(err error, dir string) error {
+	poison, ok := cluster.Poison(err)
+	if !ok {
+		return err
+	}
+	return fmt.Errorf("%w; the logs have everything that was acknowledged: start a newer build on the directory, or go on without this entry: muster repair --data %s --skip-entry %s",
+		err, dir, poison.Entry())
 }
 
 // welcome says where the node is, and that it has no keys.

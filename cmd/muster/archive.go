@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/musterdb/muster/cluster"
+	"github.com/musterdb/muster/persist"
+)
+
+// archive is a data directory at rest: its logs are read as they are, its database is a shadow, or the one
+// itself.
+type archive struct {
+	*storage
+	dir   string
+	close func() error
+}
+
+var _ cluster.Archive = (*archive)(nil)
+
+// openShadow opens a directory to be looked at. Nothing in it changes.
+func openShadow(dir string) (*archive, error) {
+	a, err := persist.OpenArchive(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	return &archive{storage: &storage{config: nodeConfig{Dir: dir}, db: a.DB()}, dir: dir, close: a.Close}, nil
+}
+
+// openArchive opens a directory to be repaired.
+func openArchive(dir string, log *slog.Logger) (*archive, error) {
+	db, err := persist.OpenDB(persist.DBConfig{Dir: filepath.Join(dir, "db"), Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	return &archive{storage: &storage{config: nodeConfig{Dir: dir, Log: log}, db: db}, dir: dir, close: db.Close}, nil
+}
+
+// Entries implements cluster.Archive.
+func (a *archive) Entries(ctx context.Context, group string, visit func(*raft.Log) error) error {
+	return persist.ReadLog(ctx, persist.LogDir(a.dir, group), visit)
+}
+
+// CommitTogether implements cluster.Archive.
+func (a *archive) CommitTogether(sinks []raft.SnapshotSink) error {
+	return persist.CommitTogether(sinks)
+}
+
+// Close closes the snapshots and the database.
+func (a *archive) Close() error {
+	var errs []error
+	a.mu.Lock()
+	for _, snapshots := range a.mu.snapshots {
+		errs = append(errs, snapshots.Close())
+	}
+	a.mu.Unlock()
+	return errors.Join(append(errs, a.close())...)
+}
