@@ -20,7 +20,8 @@ const pageStretches = 4
 
 // Members calls fn with the canonical id of every member of a predicate in storage order (shard,
 // ordinal), after a position ("" from the start), until fn returns false or limit is reached (0: no
-// limit). Membership is that of the moment of the call; a profile gone since is left out.
+// limit). Membership is that of the moment of the call, and so is the id of a profile that has joined another
+// since; one that was erased since is left out.
 func (n *Node) Members(ctx context.Context, predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error) {
 	started := time.Now()
 	from, err := parsePosition(after)
@@ -33,12 +34,36 @@ func (n *Node) Members(ctx context.Context, predicate, after string, limit int, 
 	}
 	limited, cancel := context.WithTimeout(ctx, n.config.StatementTime)
 	defer cancel()
+	departures := n.watchDepartures()
+	defer departures.end()
 	found, stats, err := n.findMembers(limited, pred, from, limit)
 	if err != nil {
 		return stats, timeLimit(ctx, diagnose(err, predicate))
 	}
 	stats.ElapsedMillis = float64(time.Since(started).Microseconds()) / 1000
-	return stats, n.emit(ctx, found, limit, fn)
+	return stats, n.emit(ctx, found, departures, limit, fn)
+}
+
+// departures are the profiles that move away while members are handed out, by shard.
+type departures []struct {
+	*engine.Departures
+	state *engine.Shard
+}
+
+// watchDepartures begins to watch all shards. What it returns must be ended.
+func (n *Node) watchDepartures() departures {
+	all := make(departures, len(n.shards))
+	for i, s := range n.shards {
+		all[i].state = s.state.Load()
+		all[i].Departures = all[i].state.WatchDepartures()
+	}
+	return all
+}
+
+func (d departures) end() {
+	for _, shard := range d {
+		shard.state.Unwatch(shard.Departures)
+	}
 }
 
 // position is a place in storage order.
@@ -157,13 +182,13 @@ func (m memberSet) cut(from position) {
 
 // emit hands out the ids of found members. It takes a view a chunk, so that a slow receiver keeps no
 // old pages alive; ordinals are not reused, so they still mean the same profiles.
-func (n *Node) emit(ctx context.Context, found []memberSet, limit int, fn func(id, position string) bool) error {
+func (n *Node) emit(ctx context.Context, found []memberSet, gone departures, limit int, fn func(id, position string) bool) error {
 	count := 0
 	for _, set := range found {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		for _, m := range n.memberIDs(set) {
+		for _, m := range n.memberIDs(set, gone[set.shard].Departures) {
 			if !fn(m.id, m.at.String()) {
 				return nil
 			}
@@ -180,16 +205,20 @@ type memberID struct {
 	at position
 }
 
-func (n *Node) memberIDs(set memberSet) []memberID {
+func (n *Node) memberIDs(set memberSet, gone *engine.Departures) []memberID {
 	view := n.shards[set.shard].state.Load().View()
 	defer view.Release()
 	var profiles query.Bits
 	view.Profiles(set.chunk, &profiles)
-	profiles.And(set.bits)
-	ids := make([]memberID, 0, profiles.Count())
-	for i := range profiles.All {
+	ids := make([]memberID, 0, set.bits.Count())
+	for i := range set.bits.All {
 		ordinal := uint32(set.chunk)<<query.ChunkBits | uint32(i)
-		ids = append(ids, memberID{view.ID(ordinal), position{set.shard, ordinal, true}})
+		at := position{set.shard, ordinal, true}
+		if profiles.Has(i) {
+			ids = append(ids, memberID{view.ID(ordinal), at})
+		} else if id, moved := gone.ID(ordinal); moved {
+			ids = append(ids, memberID{id, at})
+		}
 	}
 	return ids
 }

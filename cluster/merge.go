@@ -35,7 +35,7 @@ func (n *Node) mergeLoop(ctx context.Context, s *shard) {
 // driveAll carries every merge of the outbox as far as it gets. Merges of one owner go one after
 // another, as they were wanted.
 func (n *Node) driveAll(ctx context.Context, s *shard) (pending bool) {
-	outbox := s.state.Load().Outbox()
+	outbox, at := s.state.Load().Outbox()
 	if len(outbox) == 0 {
 		return false
 	}
@@ -54,7 +54,7 @@ func (n *Node) driveAll(ctx context.Context, s *shard) (pending bool) {
 		slots <- struct{}{}
 		drives.Go(func() {
 			defer func() { <-slots }()
-			if !n.driveOwner(ctx, mine) {
+			if !n.driveOwner(ctx, mine, at) {
 				mu.Lock()
 				pending = true
 				mu.Unlock()
@@ -65,10 +65,10 @@ func (n *Node) driveAll(ctx context.Context, s *shard) (pending bool) {
 	return pending
 }
 
-// driveOwner drives the merges of one owner; it stops at the first that is not settled.
-func (n *Node) driveOwner(ctx context.Context, merges []identity.Merge) (settled bool) {
+// driveOwner drives the merges of one owner, read at a moment; it stops at the first that is not settled.
+func (n *Node) driveOwner(ctx context.Context, merges []identity.Merge, at identity.Moment) (settled bool) {
 	for _, merge := range merges {
-		settled, err := identity.Drive(ctx, merge, mergeTransport{n})
+		settled, err := identity.Drive(ctx, merge, at, mergeTransport{n})
 		if err != nil && ctx.Err() == nil {
 			n.config.Log.Debug("merge waits", "owner_shard", n.home(merge.Owner).number, "err", err)
 		}
@@ -88,37 +88,17 @@ type mergeTransport struct{ node *Node }
 
 var _ identity.Transport = mergeTransport{}
 
-// Claim implements identity.Transport.
-func (t mergeTransport) Claim(ctx context.Context, owner, target identity.Ref, alias bool) (identity.Answer, error) {
-	step := identity.Command{Op: identity.ClaimOp, Owner: owner, Target: target, Alias: alias}
-	r, err := t.node.home(target).identityStep(ctx, step)
-	return r.Answer, err
+// Step implements identity.Transport.
+func (t mergeTransport) Step(ctx context.Context, c identity.Command) (identity.Reply, identity.Moment, error) {
+	s := t.node.home(c.At())
+	reply, seq, err := s.identityStep(ctx, c)
+	return reply, identity.Moment{Shard: s.number, Seq: seq}, err
 }
 
 // Part implements identity.Transport.
 func (t mergeTransport) Part(_ context.Context, owner, target identity.Ref, part int) ([]byte, bool, error) {
 	data, ok := t.node.home(target).state.Load().Part(owner, target, part)
 	return data, ok, nil
-}
-
-// Absorb implements identity.Transport.
-func (t mergeTransport) Absorb(ctx context.Context, owner, target identity.Ref, part, parts int, data []byte) (bool, error) {
-	step := identity.Command{Op: identity.AbsorbOp, Owner: owner, Target: target, Part: part, Parts: parts, Data: data}
-	r, err := t.node.home(owner).identityStep(ctx, step)
-	return r.Done, err
-}
-
-// Release implements identity.Transport.
-func (t mergeTransport) Release(ctx context.Context, owner, target identity.Ref) error {
-	_, err := t.node.home(target).identityStep(ctx, identity.Command{Op: identity.ReleaseOp, Owner: owner, Target: target})
-	return err
-}
-
-// Settle implements identity.Transport.
-func (t mergeTransport) Settle(ctx context.Context, owner, target identity.Ref, outcome identity.Outcome, next identity.Ref) error {
-	step := identity.Command{Op: identity.SettleOp, Owner: owner, Target: target, Outcome: outcome, Next: next}
-	_, err := t.node.home(owner).identityStep(ctx, step)
-	return err
 }
 
 // Home implements identity.Transport.

@@ -30,22 +30,23 @@ func (v *views) find(id string) (shard int, ordinal uint32, ok bool) {
 }
 
 // viewOf returns a view of the shard that has the profile which answers to a literal id, and where it is there;
-// ok is false where there is no view to be released.
+// ok is false where there is no view to be released. Mostly that is the shard the id is placed in; an id that
+// has joined another, or is about to, is looked for in all of them.
 func (n *Node) viewOf(id string) (view *engine.View, shard int, ordinal uint32, ok bool) {
-	first := place(id, len(n.shards))
-	for i := -1; i < len(n.shards); i++ {
-		if shard = i; i < 0 {
-			shard = first
-		} else if i == first {
-			continue
-		}
-		view = n.shards[shard].state.Load().View()
-		if ordinal, ok = view.Find(id); ok {
-			return view, shard, ordinal, true
-		}
-		view.Release()
+	shard = place(id, len(n.shards))
+	view = n.shards[shard].state.Load().View()
+	if ordinal, ok = view.Find(id); ok && !view.Moves(ordinal) {
+		return view, shard, ordinal, true
 	}
-	return nil, 0, 0, false
+	view.Release()
+	v := n.takeViews()
+	shard, ordinal, ok = v.find(id)
+	for i, view := range v.all {
+		if !ok || i != shard {
+			view.Release()
+		}
+	}
+	return v.all[shard], shard, ordinal, ok
 }
 
 // About finds a profile by a user id or an anonymous id; ErrNoProfile if there is none.

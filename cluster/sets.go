@@ -171,6 +171,11 @@ func (s *sets) follow(name string, at int64, shards [][][]uint64) error {
 		if err != nil {
 			return fmt.Errorf("read changes of shard %d: %w", shard, err)
 		}
+		for _, ordinal := range view.Hidden() { // about to leave
+			if chunk := int(ordinal >> query.ChunkBits); chunk < len(gone) && gone[chunk] != nil && (*query.Bits)(gone[chunk]).Has(uint16(ordinal)) {
+				ids = append(ids, view.ID(ordinal))
+			}
+		}
 		for _, id := range ids {
 			to, ordinal, ok := s.views.find(id)
 			if !ok || s.views.all[to].ID(ordinal) == id {

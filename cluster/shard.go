@@ -130,7 +130,7 @@ func signal(c chan<- struct{}) {
 
 // Snapshot implements raft.FSM: a view is the whole snapshot.
 func (s *shard) Snapshot() (raft.FSMSnapshot, error) {
-	return &shardImage{shard: s, view: s.state.Load().View(), bytes: s.bytes.Load()}, nil
+	return &shardImage{shard: s, view: s.state.Load().Image(), bytes: s.bytes.Load()}, nil
 }
 
 // Restore implements raft.FSM.
@@ -209,15 +209,15 @@ func (s *shard) catalog() uint64 { return s.state.Load().Catalog().Version() }
 
 func (s *shard) refused() error { return s.watch.admit() }
 
-// identityStep proposes one step of a merge to this shard.
-func (s *shard) identityStep(ctx context.Context, step identity.Command) (identity.Reply, error) {
+// identityStep proposes one step of a merge to this shard, and returns which entry it is.
+func (s *shard) identityStep(ctx context.Context, step identity.Command) (identity.Reply, uint64, error) {
 	size := 256 + len(step.Data)
 	r, err := s.proposer.do(ctx, 0, size, func(now int64) []byte { return engine.EncodeIdentity(now, step) })
 	if err != nil {
-		return identity.Reply{}, err
+		return identity.Reply{}, 0, err
 	}
 	answer, _ := r.result.(identity.Reply)
-	return answer, nil
+	return answer, r.seq, nil
 }
 
 // home is where an id is, as far as this shard knows.

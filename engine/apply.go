@@ -30,7 +30,7 @@ type Result struct {
 	// Changes is what the entry, and the time it brought, did to the memberships of segments, in the
 	// order of instants.
 	Changes []Change
-	// Merges tells that the outbox of the merge protocol may have something to do.
+	// Merges tells that the entry changed the outbox of the merge protocol, or may have.
 	Merges bool
 }
 
@@ -63,6 +63,7 @@ func (s *Shard) Apply(seq uint64, entry []byte) (Result, error) {
 		return Result{}, fmt.Errorf("apply entry %d: %w", seq, err)
 	}
 	s.own()
+	s.merged = false
 	s.root.seq = seq
 	return s.fold(&c), nil
 }

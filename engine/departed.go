@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"slices"
+	"sync"
+
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -19,6 +22,50 @@ func (d *departed) add(r *root, ordinal uint32) {
 	}
 	if ref, ok := r.canonical(ordinal); ok {
 		d.ids[ordinal] = ref.ID
+	}
+}
+
+// Departures are the profiles that have moved away from a shard since somebody began to watch, who has
+// ordinals from then and reads their ids later.
+type Departures struct {
+	mu  sync.Mutex
+	ids map[uint32]string // canonical ids by ordinal
+}
+
+// ID returns the id of a profile that has moved away.
+func (d *Departures) ID(ordinal uint32) (id string, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	id, ok = d.ids[ordinal]
+	return id, ok
+}
+
+// WatchDepartures begins to note who moves away. It must be ended with Unwatch.
+func (s *Shard) WatchDepartures() *Departures {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := &Departures{ids: map[uint32]string{}}
+	s.watching = append(s.watching, d)
+	return d
+}
+
+// Unwatch ends what WatchDepartures began.
+func (s *Shard) Unwatch(d *Departures) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watching = slices.DeleteFunc(s.watching, func(other *Departures) bool { return other == d })
+}
+
+// depart tells those who watch that a profile moves away. REQUIRES: it still has its ids.
+func (s *Shard) depart(ordinal uint32) {
+	if len(s.watching) == 0 {
+		return
+	}
+	ref, _ := s.root.canonical(ordinal)
+	for _, d := range s.watching {
+		d.mu.Lock()
+		d.ids[ordinal] = ref.ID
+		d.mu.Unlock()
 	}
 }
 

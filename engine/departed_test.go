@@ -24,9 +24,8 @@ func TestIDsOfTheDeparted(t *testing.T) {
 		t.Fatal("the claim was refused")
 	}
 	f.apply(0, EncodeIdentity(testStart, identity.Command{Op: identity.AbsorbOp, Owner: u, Target: a, Parts: 1, Data: data}))
-	f.apply(0, EncodeIdentity(testStart, identity.Command{Op: identity.ReleaseOp, Owner: u, Target: a}))
 	if got := s.IDs([]uint32{0, 1}, nil); got[0] != "a" || got[1] != "u" {
-		t.Errorf("after the release: %q", got)
+		t.Errorf("after the join: %q", got)
 	}
 	f.apply(0, EncodeTick(testStart+1))
 	if got := s.IDs([]uint32{0, 1}, nil); got[0] != "" || got[1] != "u" {

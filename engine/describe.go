@@ -74,6 +74,9 @@ func (v *View) NameInfo(kind query.NameKind) []NameInfo {
 			infos = append(infos, table.info(v.root.catalog.EventByID(uint32(event))))
 		}
 	}
+	for _, ordinal := range v.hidden {
+		v.discount(kind, ordinal, infos)
+	}
 	return infos
 }
 

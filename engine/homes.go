@@ -121,6 +121,7 @@ func (s *Shard) alias(owner identity.Ref, previous string) {
 func (s *Shard) applyIdentity(step identity.Command, result *Result) {
 	step.Owner, step.Target, step.Next = cloneRef(step.Owner), cloneRef(step.Target), cloneRef(step.Next)
 	result.Identity = s.machine.Apply(step)
+	s.root.needs, s.root.absorbed = s.machine.Needs(), s.machine.Absorbed()
 	s.merged = true
 }
 
@@ -128,11 +129,11 @@ func cloneRef(ref identity.Ref) identity.Ref {
 	return identity.Ref{Anonymous: ref.Anonymous, ID: textOf(ref.ID)}
 }
 
-// Outbox returns the merges this shard drives, in order.
-func (s *Shard) Outbox() []identity.Merge {
+// Outbox returns the merges this shard drives, in order, and the moment as of which they are read.
+func (s *Shard) Outbox() ([]identity.Merge, identity.Moment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.machine.Outbox()
+	return s.machine.Outbox(), identity.Moment{Shard: s.config.Number, Seq: s.root.seq}
 }
 
 // Part returns one part of the facts of a profile frozen for owner; ok is false when there is none.

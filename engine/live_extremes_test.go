@@ -138,7 +138,7 @@ func (x *extreme) step() {
 // restart goes on with what is restored from a snapshot, as a node does that is started again.
 func (x *extreme) restart() {
 	x.t.Helper()
-	v := x.s.View()
+	v := x.s.Image()
 	defer v.Release()
 	var pages memoryPages
 	if err := v.WriteSnapshot(&pages); err != nil {

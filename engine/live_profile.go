@@ -49,6 +49,9 @@ func (p *profileSource) Attribute(id uint32, _ int) []query.Vec {
 	return p.pages[:n+1]
 }
 
+// Hides implements query.Source.
+func (p *profileSource) Hides(int) bool { return false }
+
 // ValueSets implements query.Source: it has none.
 func (p *profileSource) ValueSets(uint32, int) query.ValueSets { return nil }
 

@@ -59,47 +59,32 @@ func (f *fleet) send(m Message) {
 // settle drives all merges to their end.
 func (f *fleet) settle() {
 	for round := range 50 {
-		var all []identity.Merge
+		driven := 0
 		for _, s := range f.shards {
-			all = append(all, s.Outbox()...)
-		}
-		if len(all) == 0 {
-			return
-		}
-		for _, merge := range all {
-			if _, err := identity.Drive(context.Background(), merge, f); err != nil {
-				f.t.Fatalf("round %d: drive %v for %v: %v", round, merge.Target, merge.Owner, err)
+			outbox, at := s.Outbox()
+			for _, merge := range outbox {
+				driven++
+				if _, err := identity.Drive(context.Background(), merge, at, f); err != nil {
+					f.t.Fatalf("round %d: drive %v for %v: %v", round, merge.Target, merge.Owner, err)
+				}
 			}
+		}
+		if driven == 0 {
+			return
 		}
 	}
 	f.t.Fatal("merges never end")
 }
 
-func (f *fleet) step(id identity.Ref, step identity.Command) identity.Reply {
-	return f.apply(f.home(id), EncodeIdentity(testStart, step)).Identity
-}
-
-func (f *fleet) Claim(_ context.Context, owner, target identity.Ref, alias bool) (identity.Answer, error) {
-	return f.step(target, identity.Command{Op: identity.ClaimOp, Owner: owner, Target: target, Alias: alias}).Answer, nil
+func (f *fleet) Step(_ context.Context, c identity.Command) (identity.Reply, identity.Moment, error) {
+	shard := f.home(c.At())
+	reply := f.apply(shard, EncodeIdentity(testStart, c)).Identity
+	return reply, identity.Moment{Shard: shard, Seq: f.seqs[shard]}, nil
 }
 
 func (f *fleet) Part(_ context.Context, owner, target identity.Ref, part int) ([]byte, bool, error) {
 	data, ok := f.shards[f.home(target)].Part(owner, target, part)
 	return data, ok, nil
-}
-
-func (f *fleet) Absorb(_ context.Context, owner, target identity.Ref, part, parts int, data []byte) (bool, error) {
-	return f.step(owner, identity.Command{Op: identity.AbsorbOp, Owner: owner, Target: target, Part: part, Parts: parts, Data: data}).Done, nil
-}
-
-func (f *fleet) Release(_ context.Context, owner, target identity.Ref) error {
-	f.step(target, identity.Command{Op: identity.ReleaseOp, Owner: owner, Target: target})
-	return nil
-}
-
-func (f *fleet) Settle(_ context.Context, owner, target identity.Ref, outcome identity.Outcome, next identity.Ref) error {
-	f.step(owner, identity.Command{Op: identity.SettleOp, Owner: owner, Target: target, Outcome: outcome, Next: next})
-	return nil
 }
 
 func (f *fleet) Home(_ context.Context, id identity.Ref) (identity.Home, error) {

@@ -19,8 +19,9 @@ type idSpace struct {
 	kind  uint64
 }
 
-func (s *Shard) space(anonymous bool) idSpace {
-	r := s.root
+func (s *Shard) space(anonymous bool) idSpace { return s.root.space(anonymous) }
+
+func (r *root) space(anonymous bool) idSpace {
 	if anonymous {
 		return idSpace{r.anons, &r.anonCodes, columnAnonOwner, columnAnonymousOf, columnAnonNext, columnAnonHome, factAnonymousID}
 	}
@@ -49,23 +50,27 @@ func (x idSpace) find(id string) (uint32, bool) {
 }
 
 // ordinal returns the profile with the literal id.
-func (s *Shard) ordinal(ref identity.Ref) (uint32, bool) {
-	x := s.space(ref.Anonymous)
+func (s *Shard) ordinal(ref identity.Ref) (uint32, bool) { return s.root.ordinal(ref) }
+
+func (r *root) ordinal(ref identity.Ref) (uint32, bool) {
+	x := r.space(ref.Anonymous)
 	code, ok := x.find(ref.ID)
 	if !ok {
 		return 0, false
 	}
-	raw, ok := s.root.columns[x.owner].raw(code)
+	raw, ok := r.columns[x.owner].raw(code)
 	return uint32(raw), ok
 }
 
 // named returns the profile whose canonical id is ref: not the one that ref merely leads to.
-func (s *Shard) named(ref identity.Ref) (uint32, bool) {
-	ordinal, ok := s.ordinal(ref)
+func (s *Shard) named(ref identity.Ref) (uint32, bool) { return s.root.named(ref) }
+
+func (r *root) named(ref identity.Ref) (uint32, bool) {
+	ordinal, ok := r.ordinal(ref)
 	if !ok {
 		return 0, false
 	}
-	canonical, _ := s.root.canonical(ordinal)
+	canonical, _ := r.canonical(ordinal)
 	return ordinal, canonical == ref
 }
 

@@ -48,7 +48,7 @@ func TestViewsBesideApply(t *testing.T) {
 	for seq := uint64(4); seq < 150; seq++ {
 		mustApply(t, s, seq, log.step(nil))
 		if seq%5 == 0 {
-			views <- s.View()
+			views <- s.Image()
 		}
 	}
 	close(views)

@@ -18,6 +18,7 @@ func (h homes) Remove(target identity.Ref) {
 		return
 	}
 	refs := h.root.refs(ordinal)
+	h.depart(ordinal)
 	h.removeProfile(ordinal)
 	if to, ok := h.ordinal(h.Home(target).To); ok {
 		for _, ref := range refs {

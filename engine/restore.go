@@ -146,7 +146,7 @@ func (x *restorer) read(kind uint8, key [4]uint64, data []byte) error {
 				return err
 			}
 		}
-		x.r.merges = append([]byte(nil), data...)
+		x.r.needs, x.r.absorbed = x.s.machine.Needs(), x.s.machine.Absorbed()
 		return nil
 	case pageSegment:
 		x.segment(r, key[0])

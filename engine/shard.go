@@ -109,8 +109,9 @@ type root struct {
 	segments             []*segment // by slot; nil: free
 	slots                *slotIndex
 	builds               []build
-	merges               []byte // encoded state of the merge protocol
-	mismatched           int64  // values dropped because they had another type
+	needs                []uint64        // of the merge protocol: what other shards must have reached
+	absorbed             []identity.Pair // likewise: merges whose target may still be seen
+	mismatched           int64           // values dropped because they had another type
 }
 
 // Shard is the state of one shard. Its methods may be called from any goroutine: it has its own lock,
@@ -135,12 +136,13 @@ type Shard struct {
 	lastSource  int // the source of the line looked for last
 	machine     *identity.Machine
 	facts       heldFacts
-	merged      bool  // the machine changed since root.merges was made
+	merged      bool  // the merge protocol changed in the entry being applied
 	live        *live // nil without segments
 	decoder     Decoder
 	outcomes    []Outcome
 	ahead       ahead
 	departed    departed // profiles the last entry removed
+	watching    []*Departures
 }
 
 // New returns an empty shard.

@@ -99,7 +99,7 @@ func (l *memoryPages) Next() (kind uint8, key, data []byte, err error) {
 
 func snapshotOf(t testing.TB, s *Shard) *memoryPages {
 	t.Helper()
-	v := s.View()
+	v := s.Image()
 	defer v.Release()
 	var pages memoryPages
 	if err := v.WriteSnapshot(&pages); err != nil {

@@ -66,15 +66,21 @@ const (
 
 // snapshotWriter cuts what it is given into pages.
 type snapshotWriter struct {
-	sink PageSink
-	page []byte
+	sink   PageSink
+	page   []byte
+	merged []byte // state of the merge protocol
 }
 
 // WriteSnapshot writes the view. It may take long and run beside Apply: that is what views are for.
 // Equal parts of the state give equal pages, so that a store that knows pages by content writes only
 // what changed.
+//
+// REQUIRES: the view comes from Image.
 func (v *View) WriteSnapshot(sink PageSink) error {
-	w := &snapshotWriter{sink: sink}
+	if !v.image {
+		return fmt.Errorf("write snapshot at %d: the view is no image", v.root.seq)
+	}
+	w := &snapshotWriter{sink: sink, merged: v.merges}
 	for _, part := range []func(*root) error{
 		w.header, w.dictionaries, w.profiles, w.columns, w.events, w.dedup, w.imports, w.lists, w.merges, w.segments, w.end,
 	} {
@@ -397,8 +403,8 @@ func (w *snapshotWriter) lists(r *root) error {
 	return nil
 }
 
-func (w *snapshotWriter) merges(r *root) error {
-	return w.put(pageMerges, r.merges)
+func (w *snapshotWriter) merges(*root) error {
+	return w.put(pageMerges, w.merged)
 }
 
 func (w *snapshotWriter) end(*root) error {

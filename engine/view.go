@@ -16,6 +16,9 @@ type View struct {
 	root     *root
 	epoch    uint64
 	released atomic.Bool
+	hidden   []uint32 // profiles left out, ascending; see Hide
+	image    bool     // merges is set
+	merges   []byte   // encoded state of the merge protocol
 }
 
 var _ query.Source = (*View)(nil)
@@ -32,6 +35,15 @@ func (s *Shard) View() *View {
 	return s.viewLocked()
 }
 
+// Image returns a view of which a snapshot can be written.
+func (s *Shard) Image() *View {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.viewLocked()
+	v.image, v.merges = true, s.machine.AppendState(nil)
+	return v
+}
+
 // TryView is View, or nil where that would have to wait: whoever views many shards waits for the busy
 // ones last.
 func (s *Shard) TryView() *View {
@@ -45,6 +57,20 @@ func (s *Shard) TryView() *View {
 		return nil
 	}
 	return &View{shard: s, root: p.root, epoch: p.epoch}
+}
+
+// Views returns a view of each of several shards, all of one moment: they are held up together until the
+// last of the entries being applied has ended. The order of shards must be the same in all calls.
+func Views(shards []*Shard) []*View {
+	views := make([]*View, len(shards))
+	for _, s := range shards {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+	}
+	for i, s := range shards {
+		views[i] = s.viewLocked()
+	}
+	return views
 }
 
 // publishEntries is after how many entries a shard that nobody had to wait for stops publishing views:
@@ -68,10 +94,6 @@ func (s *Shard) publish() {
 }
 
 func (s *Shard) viewLocked() *View {
-	if s.merged {
-		s.root.merges = s.machine.AppendState(nil)
-		s.merged = false
-	}
 	return &View{shard: s, root: s.root, epoch: s.epochs.freeze()}
 }
 
@@ -109,6 +131,12 @@ func (v *View) Size() (profiles, events int64) {
 			events += table.rows
 		}
 	}
+	for _, ordinal := range v.hidden {
+		profiles--
+		for event := range v.root.events {
+			v.root.eachEvent(uint32(event), ordinal, func(*query.Block, int) { events-- })
+		}
+	}
 	return profiles, events
 }
 
@@ -118,7 +146,11 @@ func (v *View) Profiles(chunk int, out *query.Bits) int {
 		*out = query.Bits{}
 		return 0
 	}
-	return v.root.profiles[chunk].fill(out)
+	n := v.root.profiles[chunk].fill(out)
+	if v.hidden != nil {
+		n -= v.leaveOut(chunk, out)
+	}
+	return n
 }
 
 // Attribute implements query.Source.
@@ -206,7 +238,13 @@ func (v *View) AnonymousID(ordinal uint32) (id string, ok bool) {
 }
 
 // Find implements query.Source.
-func (v *View) Find(id string) (ordinal uint32, ok bool) { return v.root.findLiteral(id) }
+func (v *View) Find(id string) (ordinal uint32, ok bool) {
+	ordinal, ok = v.root.findLiteral(id)
+	if ok && v.hidden != nil {
+		return v.findShown(id, ordinal)
+	}
+	return ordinal, ok
+}
 
 // Refs returns all ids of a profile: user ids, then anonymous ones, the canonical one first.
 func (v *View) Refs(ordinal uint32) []identity.Ref { return v.root.refs(ordinal) }

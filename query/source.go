@@ -13,6 +13,9 @@ type Source interface {
 	// Profiles fills out with the positions that hold a profile, known or anonymous, and returns how many
 	// they are.
 	Profiles(chunk int, out *Bits) int
+	// Hides tells whether the chunk has facts of profiles that Profiles leaves out: then values, value sets,
+	// rows, Ever and Totals tell of them too, and what asks about nobody in particular must look at each.
+	Hides(chunk int) bool
 	// Attribute returns the pages of one attribute over one chunk: page i covers positions
 	// [i*PageRows, (i+1)*PageRows); a page may be shorter than PageRows or missing at the end: what
 	// it does not cover has no value. The built-ins AttrFirstSeen and AttrLastSeen are served (over

@@ -14,6 +14,15 @@
 //	release  target  the profile has moved: its facts leave this shard
 //	done     owner   the Merge leaves the outbox
 //
+// Where owner and target live in one shard, the absorb releases too: the join is one entry.
+//
+// Between absorb and release both shards have the facts, and whoever reads two shards reads each at a
+// moment of its own. Absorb, release and done therefore name the Moment of the step they follow, in the
+// other shard; a Machine keeps the latest of each shard (Needs), as a vector clock does. Views that satisfy
+// each other's needs are a consistent cut: a target is then in one of two places, or in both where the
+// owner's shard says so (Absorbed), and is left out of its own. So no reader sees half a join, and no shard
+// waits for a reader.
+//
 // Ranks make it free of cycles: users come before anonymous ids, then bytes decide; an owner always
 // has the smaller rank, and a claim from the larger is turned round. Routers remember no redirect:
 // a retry must pass the shard that remembers its messageId.

@@ -5,14 +5,14 @@ import (
 	"fmt"
 )
 
-// Transport carries the protocol's requests to the shards of the ids they name: Claim, Part and
-// Home and Release to the target's, the others to the owner's. An error means the outcome is unknown.
+// Transport carries the protocol's requests to the shards of the ids they name. An error means the
+// outcome is unknown.
 type Transport interface {
-	Claim(ctx context.Context, owner, target Ref, alias bool) (Answer, error)
+	// Step carries a command to the home shard of the id it is for (Command.At) and returns what applying
+	// it says and which entry it is there.
+	Step(ctx context.Context, c Command) (Reply, Moment, error)
+	// Part and Home ask the home shard of the target and of the id.
 	Part(ctx context.Context, owner, target Ref, part int) (data []byte, ok bool, err error)
-	Absorb(ctx context.Context, owner, target Ref, part, parts int, data []byte) (absorbed bool, err error)
-	Release(ctx context.Context, owner, target Ref) error
-	Settle(ctx context.Context, owner, target Ref, outcome Outcome, next Ref) error
 	Home(ctx context.Context, id Ref) (Home, error)
 }
 
@@ -20,65 +20,87 @@ type Transport interface {
 // honest data of fewer than this many aliases in a row.
 const maxHops = 64
 
-// Drive carries one Merge as far as it gets. It returns true when the Merge has left the outbox, and
-// false when the target is busy. It may be called again at any time, from any node, also beside
-// another Drive of the same Merge.
-func Drive(ctx context.Context, merge Merge, t Transport) (settled bool, err error) {
+// Drive carries one Merge, read from the owner's shard at a moment, as far as it gets. It returns true
+// when the Merge has left the outbox, and false when the target is busy. It may be called again at any
+// time, from any node, also beside another Drive of the same Merge.
+//
+// Each step that moves facts names the moment of the step before it, so that a reader who sees the one
+// knows that it must see the other.
+func Drive(ctx context.Context, merge Merge, at Moment, t Transport) (settled bool, err error) {
 	owner, target := merge.Owner, merge.Target
+	step := func(c Command) (Reply, Moment, error) {
+		c.Owner, c.Target = owner, target
+		return t.Step(ctx, c)
+	}
+	drop := func(outcome Outcome) error {
+		_, _, err := step(Command{Op: SettleOp, Outcome: outcome})
+		return err
+	}
 	if merge.Stage == Wanted {
-		answer, err := t.Claim(ctx, owner, target, merge.Alias)
+		reply, claimed, err := step(Command{Op: ClaimOp, Alias: merge.Alias})
 		if err != nil {
 			return false, fmt.Errorf("claim %s for %s: %w", target, owner, err)
 		}
-		switch answer.Verdict {
+		switch answer := reply.Answer; answer.Verdict {
 		case Busy:
 			return false, nil
 		case Turned, Gone:
-			return true, t.Settle(ctx, owner, target, Dropped, Ref{})
+			return true, drop(Dropped)
 		case Elsewhere:
 			return true, settleElsewhere(ctx, merge, answer.To, t)
 		case Granted:
-			if absorbed, err := carry(ctx, merge, answer.Parts, t); err != nil || !absorbed {
+			absorbed := false
+			if at, absorbed, err = carry(ctx, merge, answer.Parts, claimed, t); err != nil || !absorbed {
 				return false, err
 			}
 		default:
 			return false, fmt.Errorf("claim %s for %s: verdict %d is not known", target, owner, answer.Verdict)
 		}
 	}
-	if err := t.Release(ctx, owner, target); err != nil {
+	_, released, err := step(Command{Op: ReleaseOp, After: at})
+	if err != nil {
 		return false, fmt.Errorf("release %s to %s: %w", target, owner, err)
 	}
-	return true, t.Settle(ctx, owner, target, Done, Ref{})
+	_, _, err = step(Command{Op: SettleOp, Outcome: Done, After: released})
+	return true, err
 }
 
 // carry takes the target's facts to the owner, from the first part it does not have yet. It returns
-// whether the owner has them all.
-func carry(ctx context.Context, merge Merge, parts int, t Transport) (absorbed bool, err error) {
+// whether the owner has them all, and the moment it had.
+func carry(ctx context.Context, merge Merge, parts int, claimed Moment, t Transport) (at Moment, absorbed bool, err error) {
+	absorb := Command{Op: AbsorbOp, Owner: merge.Owner, Target: merge.Target, Parts: parts, After: claimed}
 	if parts == 0 {
-		return t.Absorb(ctx, merge.Owner, merge.Target, 0, 0, nil)
+		reply, at, err := t.Step(ctx, absorb)
+		return at, reply.Done, err
 	}
-	for part := len(merge.Parts); part < parts; part++ {
-		data, ok, err := t.Part(ctx, merge.Owner, merge.Target, part)
+	for absorb.Part = len(merge.Parts); absorb.Part < parts; absorb.Part++ {
+		data, ok, err := t.Part(ctx, merge.Owner, merge.Target, absorb.Part)
 		if err != nil {
-			return false, fmt.Errorf("read part %d of %s: %w", part, merge.Target, err)
+			return at, false, fmt.Errorf("read part %d of %s: %w", absorb.Part, merge.Target, err)
 		}
 		if !ok { // released meanwhile by another Drive, which settles it
-			return false, nil
+			return at, false, nil
 		}
-		if absorbed, err = t.Absorb(ctx, merge.Owner, merge.Target, part, parts, data); err != nil {
-			return false, fmt.Errorf("absorb part %d of %s: %w", part, merge.Target, err)
+		absorb.Data = data
+		reply, moment, err := t.Step(ctx, absorb)
+		if err != nil {
+			return at, false, fmt.Errorf("absorb part %d of %s: %w", absorb.Part, merge.Target, err)
 		}
+		at, absorbed = moment, reply.Done
 	}
-	return absorbed, nil
+	return at, absorbed, nil
 }
 
 // settleElsewhere ends a Merge whose target belongs to somebody: to the owner itself by another way,
 // to a user an alias goes on with, or to another person, which is a conflict.
 func settleElsewhere(ctx context.Context, merge Merge, to Ref, t Transport) error {
+	settle := Command{Op: SettleOp, Owner: merge.Owner, Target: merge.Target}
 	final := to
 	for range maxHops {
 		if final == merge.Owner {
-			return t.Settle(ctx, merge.Owner, merge.Target, Dropped, Ref{})
+			settle.Outcome = Dropped
+			_, _, err := t.Step(ctx, settle)
+			return err
 		}
 		home, err := t.Home(ctx, final)
 		if err != nil {
@@ -89,8 +111,10 @@ func settleElsewhere(ctx context.Context, merge Merge, to Ref, t Transport) erro
 		}
 		final = home.To
 	}
+	settle.Outcome = Conflict
 	if merge.Alias {
-		return t.Settle(ctx, merge.Owner, merge.Target, Retarget, final)
+		settle.Outcome, settle.Next = Retarget, final
 	}
-	return t.Settle(ctx, merge.Owner, merge.Target, Conflict, Ref{})
+	_, _, err := t.Step(ctx, settle)
+	return err
 }

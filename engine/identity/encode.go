@@ -18,6 +18,7 @@ const (
 )
 
 // Command is one command. Alias is ClaimOp's; Part, Parts and Data AbsorbOp's; Outcome and Next SettleOp's.
+// After is the moment of the other shard that the command follows; none where its Seq is 0.
 type Command struct {
 	Op            Op
 	Owner, Target Ref
@@ -26,6 +27,24 @@ type Command struct {
 	Data          []byte
 	Outcome       Outcome
 	Next          Ref
+	After         Moment
+	// Apart is true of commands that were written before Muster knew moments: an absorbed target of the
+	// same shard then stayed until its own release.
+	Apart bool
+}
+
+// Moment is an entry of the log of a shard, and all before it.
+type Moment struct {
+	Shard int
+	Seq   uint64
+}
+
+// At returns the id whose home shard the command is for.
+func (c Command) At() Ref {
+	if c.Op == ClaimOp || c.Op == ReleaseOp {
+		return c.Target
+	}
+	return c.Owner
 }
 
 // Reply is what applying a Command says: Answer for ClaimOp, Done whether AbsorbOp's facts are all
@@ -37,11 +56,12 @@ type Reply struct {
 
 // Apply carries out a command that DecodeCommand has accepted.
 func (m *Machine) Apply(c Command) (reply Reply) {
+	m.follow(c.After)
 	switch c.Op {
 	case ClaimOp:
 		reply.Answer = m.Claim(c.Owner, c.Target, c.Alias)
 	case AbsorbOp:
-		reply.Done = m.Absorb(c.Owner, c.Target, c.Part, c.Parts, c.Data)
+		reply.Done = m.Absorb(c.Owner, c.Target, c.Part, c.Parts, c.Data, c.Apart)
 	case ReleaseOp:
 		reply.Done = m.Release(c.Owner, c.Target)
 	case SettleOp:
@@ -50,42 +70,59 @@ func (m *Machine) Apply(c Command) (reply Reply) {
 	return reply
 }
 
-const encodingVersion = 1
+// The versions of the encoding. In the first, commands had no After and states no needs.
+const (
+	encodingApart = 1
+	encodingNow   = 2
+)
+
+// maxShard bounds the number of a shard in a moment.
+const maxShard = 1 << 16
 
 var errDamaged = errors.New("damaged identity record")
 
 // Append appends the encoding of c to b.
 func (c Command) Append(b []byte) []byte {
-	b = append(b, encodingVersion, byte(c.Op))
+	version := byte(encodingNow)
+	if c.Apart {
+		version = encodingApart
+	}
+	b = append(b, version, byte(c.Op))
 	b = appendRef(appendRef(b, c.Owner), c.Target)
 	b = appendBool(b, c.Alias)
 	b = binary.AppendUvarint(b, uint64(c.Part))
 	b = binary.AppendUvarint(b, uint64(c.Parts))
 	b = appendBytes(b, c.Data)
-	b = append(b, byte(c.Outcome))
-	return appendRef(b, c.Next)
+	b = appendRef(append(b, byte(c.Outcome)), c.Next)
+	if c.Apart {
+		return b
+	}
+	return binary.AppendUvarint(binary.AppendUvarint(b, uint64(c.After.Shard)), c.After.Seq)
 }
 
 // DecodeCommand reads one command that fills b; Data aliases b.
 func DecodeCommand(b []byte) (Command, error) {
 	r := reader{b: b}
-	r.version()
-	c := Command{Op: Op(r.byte())}
+	version := r.version()
+	c := Command{Op: Op(r.byte()), Apart: version == encodingApart}
 	c.Owner, c.Target = r.ref(), r.ref()
 	c.Alias = r.bool()
 	c.Part, c.Parts = r.int(), r.int()
 	c.Data = r.bytes()
 	c.Outcome = Outcome(r.byte())
 	c.Next = r.ref()
-	if c.Op < ClaimOp || c.Op > SettleOp || c.Outcome > Retarget || c.Op == SettleOp && c.Outcome == 0 {
+	if version == encodingNow {
+		c.After = Moment{Shard: r.int(), Seq: r.uint()}
+	}
+	if c.Op < ClaimOp || c.Op > SettleOp || c.Outcome > Retarget || c.Op == SettleOp && c.Outcome == 0 || c.After.Shard >= maxShard {
 		r.bad = true
 	}
 	return c, r.end()
 }
 
-// AppendState appends the Machine's own state (outbox with parts, conflicts) to b, in a fixed order.
+// AppendState appends the Machine's own state (outbox with parts, conflicts, needs) to b, in a fixed order.
 func (m *Machine) AppendState(b []byte) []byte {
-	b = append(b, encodingVersion)
+	b = append(b, encodingNow)
 	b = binary.AppendUvarint(b, uint64(len(m.outbox)))
 	for _, owner := range sortedRefs(m.outbox) {
 		b = binary.AppendUvarint(appendRef(b, owner), uint64(len(m.outbox[owner])))
@@ -105,14 +142,20 @@ func (m *Machine) AppendState(b []byte) []byte {
 			b = appendRef(b, id)
 		}
 	}
+	b = binary.AppendUvarint(b, uint64(len(m.needs)))
+	for _, seq := range m.needs {
+		b = binary.AppendUvarint(b, seq)
+	}
 	return b
 }
 
 // RestoreState replaces the Machine's own state by what AppendState wrote.
 func (m *Machine) RestoreState(b []byte) error {
 	r := reader{b: b}
-	r.version()
+	version := r.version()
 	outbox, conflicts := map[Ref][]*Merge{}, map[Ref][]Ref{}
+	var absorbed []Pair
+	var needs []uint64
 	for range r.count() {
 		owner := r.ref()
 		for range r.count() {
@@ -121,6 +164,9 @@ func (m *Machine) RestoreState(b []byte) error {
 				merge.Parts = append(merge.Parts, append([]byte(nil), r.bytes()...))
 			}
 			outbox[owner] = append(outbox[owner], merge)
+			if merge.Stage == Absorbed {
+				absorbed = append(absorbed, Pair{owner, merge.Target})
+			}
 		}
 	}
 	for range r.count() {
@@ -129,10 +175,15 @@ func (m *Machine) RestoreState(b []byte) error {
 			conflicts[owner] = append(conflicts[owner], r.ref())
 		}
 	}
+	if version == encodingNow {
+		for range r.count() {
+			needs = append(needs, r.uint())
+		}
+	}
 	if err := r.end(); err != nil {
 		return err
 	}
-	m.outbox, m.conflicts = outbox, conflicts
+	m.outbox, m.conflicts, m.absorbed, m.needs = outbox, conflicts, absorbed, needs
 	return nil
 }
 
@@ -167,21 +218,32 @@ func (r *reader) byte() byte {
 	return v
 }
 
-func (r *reader) version() {
-	if r.byte() != encodingVersion {
+func (r *reader) version() byte {
+	version := r.byte()
+	if version != encodingApart && version != encodingNow {
 		r.bad = true
 	}
+	return version
 }
 
 func (r *reader) bool() bool { return r.byte() == 1 }
 
-func (r *reader) int() int {
+func (r *reader) uint() uint64 {
 	v, n := binary.Uvarint(r.b)
-	if n <= 0 || v > 1<<31 {
+	if n <= 0 {
 		r.bad, r.b = true, nil
 		return 0
 	}
 	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) int() int {
+	v := r.uint()
+	if v > 1<<31 {
+		r.bad, r.b = true, nil
+		return 0
+	}
 	return int(v)
 }
 

@@ -46,7 +46,12 @@ type Machine struct {
 	store     Store
 	outbox    map[Ref][]*Merge // by owner; in order of arrival
 	conflicts map[Ref][]Ref    // owner → ids that belong to somebody else, each once
+	absorbed  []Pair           // merges in the outbox whose target has not moved yet; copied when it changes
+	needs     []uint64         // by shard, see Needs; copied when it changes
 }
+
+// Pair is an owner and a target.
+type Pair struct{ Owner, Target Ref }
 
 // NewMachine returns an empty Machine over a shard's store.
 func NewMachine(store Store) *Machine {
@@ -132,8 +137,9 @@ func (m *Machine) Part(owner, target Ref, part int) (data []byte, ok bool) {
 
 // Absorb takes part number `part` of `parts`; the last one adds the facts. Parts that have come
 // already, or come too early, are ignored. parts 0 attaches the id alone. It returns whether the
-// owner has all of the target's facts: only then may the target be released.
-func (m *Machine) Absorb(owner, target Ref, part, parts int, data []byte) bool {
+// owner has all of the target's facts: only then may the target be released. A target that lives in
+// this shard too is released at once, unless apart.
+func (m *Machine) Absorb(owner, target Ref, part, parts int, data []byte, apart bool) bool {
 	merge := m.find(owner, target)
 	if merge == nil {
 		return m.store.Linked(owner, target)
@@ -149,6 +155,10 @@ func (m *Machine) Absorb(owner, target Ref, part, parts int, data []byte) bool {
 	}
 	m.store.Absorb(owner, target, merge.Parts)
 	merge.Parts, merge.Stage = nil, Absorbed
+	if !apart && m.Release(owner, target) {
+		return true // both live here: one entry joins them
+	}
+	m.absorbed = append(slices.Clip(m.absorbed), Pair{owner, target})
 	return true
 }
 
@@ -182,6 +192,9 @@ func (m *Machine) Settle(owner, target Ref, outcome Outcome, next Ref) {
 	}
 	if outcome == Conflict && merge.Alias {
 		return // an alias call came meanwhile: it follows the target
+	}
+	if merge.Stage == Absorbed {
+		m.absorbed = slices.DeleteFunc(slices.Clone(m.absorbed), func(p Pair) bool { return p == Pair{owner, target} })
 	}
 	list := m.outbox[owner]
 	list = slices.DeleteFunc(slices.Clone(list), func(x *Merge) bool { return x == merge })
@@ -226,6 +239,26 @@ func (m *Machine) Pending(owner, target Ref) (merge Merge, ok bool) {
 		return *found, true
 	}
 	return Merge{}, false
+}
+
+// Absorbed returns the merges whose facts the owner has while the target, where it lives, still may have
+// them too. The result is immutable.
+func (m *Machine) Absorbed() []Pair { return m.absorbed }
+
+// Needs returns for each shard, by its number, the entry up to which its state is presupposed by what this
+// shard has applied: a view of this shard is whole only beside views of the others that have reached
+// theirs. The result is immutable, and may be shorter than there are shards.
+func (m *Machine) Needs() []uint64 { return m.needs }
+
+// follow notes that a step presupposes a moment of another shard.
+func (m *Machine) follow(after Moment) {
+	if after.Seq == 0 || after.Shard < len(m.needs) && m.needs[after.Shard] >= after.Seq {
+		return
+	}
+	needs := make([]uint64, max(len(m.needs), after.Shard+1))
+	copy(needs, m.needs)
+	needs[after.Shard] = after.Seq
+	m.needs = needs
 }
 
 // Conflicts returns the ids that were linked to owner but belong to another user.

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -21,7 +22,9 @@ type person struct {
 
 // shard is a shard of the simulation, and the plain twin of the engine's Store.
 type shard struct {
+	number   int
 	machine  *Machine
+	past     []moment // by seq
 	homes    map[Ref]Home
 	people   map[Ref]*person
 	linked   map[Ref]Ref // further id → the id of the profile it is attached to
@@ -29,7 +32,7 @@ type shard struct {
 }
 
 func newShard() *shard {
-	s := &shard{homes: map[Ref]Home{}, people: map[Ref]*person{}, linked: map[Ref]Ref{}, messages: map[string]bool{}}
+	s := &shard{past: make([]moment, 1), homes: map[Ref]Home{}, people: map[Ref]*person{}, linked: map[Ref]Ref{}, messages: map[string]bool{}}
 	s.machine = NewMachine(s)
 	return s
 }
@@ -96,7 +99,9 @@ type world struct {
 	rng    *rand.Rand
 	shards []*shard
 	late   []func() // doubled commands that arrive later
-	faults bool
+	// entries has, for each message, the entry that took it.
+	entries map[string]Moment
+	faults  bool
 }
 
 func (w *world) of(id Ref) *shard {
@@ -106,33 +111,38 @@ func (w *world) of(id Ref) *shard {
 }
 
 // send carries a command through the faulty network.
-func (w *world) send(id Ref, c Command) (Reply, error) {
+func (w *world) send(id Ref, c Command) (Reply, Moment, error) {
 	decoded, err := DecodeCommand(c.Append(nil))
 	if err != nil {
 		w.t.Fatalf("command %+v does not survive encoding: %v", c, err)
 	}
-	apply := func() Reply { return w.of(id).machine.Apply(decoded) }
+	apply := func() (Reply, Moment) {
+		s := w.of(id)
+		return s.machine.Apply(decoded), s.record()
+	}
 	if !w.faults {
-		return apply(), nil
+		reply, at := apply()
+		return reply, at, nil
 	}
 	switch w.rng.IntN(8) {
 	case 0:
-		return Reply{}, errLost // never arrived
+		return Reply{}, Moment{}, errLost // never arrived
 	case 1:
 		apply()
-		return Reply{}, errLost // arrived, the answer was lost
+		return Reply{}, Moment{}, errLost // arrived, the answer was lost
 	case 2:
 		w.late = append(w.late, func() { apply() }) // arrives only later
-		return Reply{}, errLost
+		return Reply{}, Moment{}, errLost
 	case 3:
 		w.late = append(w.late, func() { apply() }) // arrives now and again later
 	}
-	return apply(), nil
+	reply, at := apply()
+	return reply, at, nil
 }
 
-func (w *world) Claim(_ context.Context, owner, target Ref, alias bool) (Answer, error) {
-	reply, err := w.send(target, Command{Op: ClaimOp, Owner: owner, Target: target, Alias: alias})
-	return reply.Answer, err
+// Step implements Transport.
+func (w *world) Step(_ context.Context, c Command) (Reply, Moment, error) {
+	return w.send(c.At(), c)
 }
 
 func (w *world) Part(_ context.Context, owner, target Ref, part int) ([]byte, bool, error) {
@@ -140,22 +150,74 @@ func (w *world) Part(_ context.Context, owner, target Ref, part int) ([]byte, bo
 	return data, ok, nil
 }
 
-func (w *world) Absorb(_ context.Context, owner, target Ref, part, parts int, data []byte) (bool, error) {
-	reply, err := w.send(owner, Command{Op: AbsorbOp, Owner: owner, Target: target, Part: part, Parts: parts, Data: data})
-	return reply.Done, err
-}
-
-func (w *world) Release(_ context.Context, owner, target Ref) error {
-	_, err := w.send(target, Command{Op: ReleaseOp, Owner: owner, Target: target})
-	return err
-}
-
-func (w *world) Settle(_ context.Context, owner, target Ref, outcome Outcome, next Ref) error {
-	_, err := w.send(owner, Command{Op: SettleOp, Owner: owner, Target: target, Outcome: outcome, Next: next})
-	return err
-}
-
 func (w *world) Home(_ context.Context, id Ref) (Home, error) { return w.of(id).Home(id), nil }
+
+// moment is what a reader sees of a shard at a seq.
+type moment struct {
+	facts    map[Ref][]string // of each person
+	homes    map[Ref]Home
+	needs    []uint64
+	absorbed []Pair
+}
+
+// record keeps what the shard looks like after an entry, and returns the entry's moment.
+func (s *shard) record() Moment {
+	m := moment{facts: map[Ref][]string{}, homes: maps.Clone(s.homes), needs: s.machine.Needs(), absorbed: s.machine.Absorbed()}
+	for id, p := range s.people {
+		m.facts[id] = slices.Clone(p.facts)
+	}
+	s.past = append(s.past, m)
+	return Moment{Shard: s.number, Seq: uint64(len(s.past) - 1)}
+}
+
+// checkCut reads every shard at a moment of its own, as statements do: those that others presuppose to be
+// further on are read anew, and who is on the way to an owner that has their facts is left out. Then each
+// message that one of these moments has is seen once.
+func (w *world) checkCut() {
+	at := make([]uint64, len(w.shards))
+	for i, s := range w.shards {
+		at[i] = uint64(w.rng.IntN(len(s.past)))
+	}
+	for behind := true; behind; {
+		behind = false
+		for i, s := range w.shards {
+			for j, need := range s.past[at[i]].needs {
+				if at[j] < need {
+					at[j] = need + uint64(w.rng.IntN(len(w.shards[j].past)-int(need)))
+					behind = true
+				}
+			}
+		}
+	}
+	hidden := map[Ref]bool{}
+	for i, s := range w.shards {
+		for _, pair := range s.past[at[i]].absorbed {
+			target := w.of(pair.Target)
+			if home := target.past[at[target.number]].homes[pair.Target]; home == (Home{State: Moving, To: pair.Owner}) {
+				hidden[pair.Target] = true
+			}
+		}
+	}
+	seen := map[string]int{}
+	for i, s := range w.shards {
+		for id, facts := range s.past[at[i]].facts {
+			for _, fact := range facts {
+				if !hidden[id] {
+					seen[fact]++
+				}
+			}
+		}
+	}
+	for id, entry := range w.entries {
+		want := 0
+		if at[entry.Shard] >= entry.Seq {
+			want = 1
+		}
+		if seen[id] != want {
+			w.t.Errorf("shards read at %d: message %s of entry %v is seen %d times, not %d", at, id, entry, seen[id], want)
+		}
+	}
+}
 
 // message is a received message of the simulation.
 type message struct {
@@ -189,6 +251,7 @@ func (w *world) deliver(m message) {
 			s.machine.Want(ref, User(m.alias), true)
 			s.machine.Want(ref, Anon(m.alias), true)
 		}
+		w.entries[m.id] = s.record()
 		return
 	}
 	w.t.Fatalf("message %s goes round in a circle", m.id)
@@ -197,7 +260,8 @@ func (w *world) deliver(m message) {
 // drive works on the outbox of a random shard; every error is a crash after which it starts anew.
 func (w *world) drive(s *shard) {
 	for _, merge := range s.machine.Outbox() {
-		if _, err := Drive(context.Background(), merge, w); err != nil && !errors.Is(err, errLost) {
+		at := Moment{Shard: s.number, Seq: uint64(len(s.past) - 1)}
+		if _, err := Drive(context.Background(), merge, at, w); err != nil && !errors.Is(err, errLost) {
 			w.t.Fatal(err)
 		}
 	}
@@ -241,9 +305,10 @@ func randomMessage(rng *rand.Rand, i int) message {
 }
 
 func simulate(t *testing.T, seed uint64) {
-	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), faults: true}
-	for range 4 {
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), faults: true, entries: map[string]Moment{}}
+	for i := range 1 + w.rng.IntN(4) {
 		w.shards = append(w.shards, newShard())
+		w.shards[i].number = i
 	}
 	var sent []message
 	for i := range 40 {
@@ -274,6 +339,9 @@ func simulate(t *testing.T, seed uint64) {
 		w.deliver(m) // everything once more: all of it is known
 	}
 	w.check(sent)
+	for range 200 {
+		w.checkCut()
+	}
 }
 
 func (w *world) deliverLate() {
@@ -334,7 +402,8 @@ func (w *world) conflicted(id Ref) bool {
 }
 
 // TestSimulation runs the protocol in many small worlds whose network loses, doubles and reorders,
-// with crashes between all steps: nothing is lost, nothing is counted twice, nothing goes in circles.
+// with crashes between all steps: nothing is lost, nothing is counted twice, nothing goes in circles; and
+// whoever reads the shards meanwhile, each at a moment of its own, sees everything once.
 func TestSimulation(t *testing.T) {
 	for seed := range uint64(*seeds) {
 		simulate(t, seed)
@@ -345,6 +414,8 @@ func TestSimulation(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
+	f.Add(Command{Op: ReleaseOp, Owner: User("u"), Target: Anon("a"), Apart: true}.Append(nil))
+	f.Add(Command{Op: ReleaseOp, Owner: User("u"), Target: Anon("a"), After: Moment{Shard: 3, Seq: 300}}.Append(nil))
 	f.Add(Command{Op: AbsorbOp, Owner: User("u"), Target: Anon("a"), Parts: 2, Part: 1, Data: []byte("x")}.Append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if c, err := DecodeCommand(b); err == nil {

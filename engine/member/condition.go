@@ -229,6 +229,7 @@ var _ query.Source = nobody{}
 
 func (nobody) Chunks() int                             { return 0 }
 func (nobody) Attribute(uint32, int) []query.Vec       { return nil }
+func (nobody) Hides(int) bool                          { return false }
 func (nobody) ValueSets(uint32, int) query.ValueSets   { return nil }
 func (nobody) Series(uint32, int) query.Series         { return query.Series{} }
 func (nobody) Events(int) []uint32                     { return nil }

@@ -279,7 +279,7 @@ func (w *worker) meetSets(sets query.ValueSets, members *query.Bits) (all bool, 
 			}
 		}
 	}
-	return have == w.present || known[0] != 0, nil
+	return have == w.present && !w.hides || known[0] != 0, nil
 }
 
 // setApart gives those who are no members the slot after the last.
@@ -380,7 +380,7 @@ func (w *worker) countSlots(members *query.Bits, everyone bool) {
 // of its sets.
 func (w *worker) countPages(members *query.Bits, everyone bool) {
 	counts, id := w.slots.counts[0], w.dims[0].attribute
-	if sets := w.src.ValueSets(id, w.chunk); everyone && sets != nil {
+	if sets := w.src.ValueSets(id, w.chunk); everyone && sets != nil && !w.hides {
 		left := members.Count()
 		for _, code := range sets.Codes() {
 			n := sets.Holders(code).N

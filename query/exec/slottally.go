@@ -58,7 +58,7 @@ func (w *worker) tallyChunk(t *meter, members *query.Bits, slots *[query.ChunkSi
 	if err != nil {
 		return err
 	}
-	alone := w.slots.size == 1 && members.Count() == w.present
+	alone := w.slots.size == 1 && members.Count() == w.present && !w.hides
 	if t.scan != nil {
 		t.scan.Blocks(w.chunk, members, func(b *query.Block, selected []uint64) {
 			r := slotRows{rows: b.Rows, selected: selected, pos: b.Pos[:b.Rows], slots: slots, alone: alone}

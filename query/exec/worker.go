@@ -22,13 +22,14 @@ type worker struct {
 	asker   *asking     // nil for helpers: who may call them
 	leave   func() bool // of helpers: leaves the rest to the asker
 	turns   int
-	base    int // chunks of the sources before
-	chunks  int // of the source
-	source  int // its number
-	chunk   int // being looked at
-	present int // profiles in it
-	charged int // bytes until the partial is done
-	lent    int // of them, what evaluators have borrowed
+	base    int  // chunks of the sources before
+	chunks  int  // of the source
+	source  int  // its number
+	chunk   int  // being looked at
+	present int  // profiles in it
+	hides   bool // it has facts of others too
+	charged int  // bytes until the partial is done
+	lent    int  // of them, what evaluators have borrowed
 
 	scanned atomic.Int64
 	blocks  atomic.Int64
@@ -186,6 +187,7 @@ func (w *worker) chunkProfiles(ctx context.Context, fn func(all *query.Bits) err
 	if w.present == 0 {
 		return nil
 	}
+	w.hides = w.src.Hides(w.chunk)
 	w.part.Profiles += int64(w.present)
 	return fn(&w.all)
 }

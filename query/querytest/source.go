@@ -23,6 +23,7 @@ type Source struct {
 	sets     map[uint32][]*valueSets  // the same; nil where none are kept
 	series   []map[uint32]query.Series
 	lists    map[uint32][]query.Bits
+	hidden   []uint32 // see Hides
 }
 
 var _ query.Source = (*Source)(nil)
@@ -63,6 +64,7 @@ func newSource(h *History, s *Schema, profiles []*Profile, rng *rand.Rand) *Sour
 		}
 		src.profiles[ordinal>>query.ChunkBits].Set(uint16(ordinal))
 	}
+	src.placeHidden(rng)
 	for _, name := range sortedKeys(s.attrs) {
 		if id := s.attrs[name]; id >= query.FirstAttribute {
 			src.fillAttribute(id, s.types.Attrs[name], rng, func(p *Profile) tree.Value { return p.Attrs[name] })
@@ -78,8 +80,30 @@ func newSource(h *History, s *Schema, profiles []*Profile, rng *rand.Rand) *Sour
 				src.lists[id][ordinal>>query.ChunkBits].Set(uint16(ordinal))
 			}
 		}
+		for _, ordinal := range src.hidden {
+			src.lists[id][ordinal>>query.ChunkBits].Set(uint16(ordinal))
+		}
+	}
+	for _, ordinal := range src.hidden {
+		src.profiles[ordinal>>query.ChunkBits].Clear(uint16(ordinal))
+		delete(src.at, ordinal)
 	}
 	return src
+}
+
+// placeHidden places profiles that have facts but are left out, half the time. Nobody may ask what they are
+// called.
+func (s *Source) placeHidden(rng *rand.Rand) {
+	n := len(s.history.Profiles)
+	if n == 0 || n > 10_000 || rng.IntN(2) == 0 {
+		return
+	}
+	for range 1 + rng.IntN(1+n/4) {
+		ordinal := s.place(rng)
+		s.at[ordinal] = &s.history.Profiles[rng.IntN(n)]
+		s.profiles[ordinal>>query.ChunkBits].Set(uint16(ordinal))
+		s.hidden = append(s.hidden, ordinal)
+	}
 }
 
 func edge(p *Profile, last bool) tree.Value {
@@ -283,6 +307,11 @@ func (s *Source) Chunks() int { return s.chunks }
 func (s *Source) Profiles(chunk int, out *query.Bits) int {
 	*out = s.profiles[chunk]
 	return out.Count()
+}
+
+// Hides implements query.Source.
+func (s *Source) Hides(chunk int) bool {
+	return slices.ContainsFunc(s.hidden, func(ordinal uint32) bool { return int(ordinal>>query.ChunkBits) == chunk })
 }
 
 // Attribute implements query.Source.
