@@ -180,9 +180,9 @@ func (r *liveRun) define() {
 	if r.rng.IntN(2) == 0 {
 		p = r.counting()
 	}
-	if len(r.texts) > 0 && r.rng.IntN(4) == 0 { // ask another one, not yet asking anybody
+	if len(r.texts) > 0 && r.rng.IntN(4) == 0 { // ask another one, not yet asking anybody: no cycle
 		other := slices.Sorted(maps.Keys(r.texts))[r.rng.IntN(len(r.texts))]
-		if other != name {
+		if other != name && !strings.Contains(r.texts[other], "in segment") {
 			p = r.asking(other)
 		}
 	}
