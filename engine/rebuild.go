@@ -94,11 +94,11 @@ func (x *rebuilder) facts(s *Shard) error {
 	x.lists()
 	x.seen(s)
 	x.segments()
-	if len(from.merges) == 0 {
-		return nil
+	if err := to.machine.RestoreState(s.machine.AppendState(nil)); err != nil {
+		return err
 	}
-	to.root.merges = slices.Clone(from.merges)
-	return to.machine.RestoreState(slices.Clone(from.merges))
+	to.root.needs, to.root.absorbed = to.machine.Needs(), to.machine.Absorbed()
+	return nil
 }
 
 // seen takes over which messages and lines have been applied.
