@@ -141,6 +141,11 @@ func (c *CompareConfig) measure(ctx context.Context, s Subject, rows []Compared,
 	}
 	info = SubjectInfo{Name: s.Name(), LoadSeconds: time.Since(started).Seconds()}
 	c.Log("%s: loaded in %.1f s", s.Name(), info.LoadSeconds)
+	if m, ok := s.(*Muster); ok {
+		if err := m.audit(ctx, shop); err != nil {
+			return info, err
+		}
+	}
 	if info.Memory, err = s.Memory(ctx); err != nil {
 		return info, err
 	}

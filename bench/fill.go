@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/zeebo/xxh3"
 
 	"github.com/musterdb/muster/bench/gen"
+	"github.com/musterdb/muster/bench/naming"
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/catalog"
 )
@@ -137,7 +137,7 @@ func (f *filler) put(ctx context.Context, user int, r row) bool {
 		f.told = time.Now()
 		f.muster.tell("Muster: %d %% of the rows", 100*f.line/f.rows)
 	}
-	f.id = strconv.AppendInt(append(f.id[:0], "user-"...), int64(user), 10)
+	f.id = naming.AppendPerson(f.id[:0], user)
 	i := f.muster.place(xxh3.Hash(f.id))
 	if f.pending[i] = append(f.pending[i], r); len(f.pending[i]) < f.muster.config.Batch {
 		return true

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"time"
+
+	"github.com/musterdb/muster/bench/naming"
 )
 
 // form is a body whose ids and times are written into place, so that making events costs the machine
@@ -64,13 +66,16 @@ func newForm(c TrafficConfig, r *rand.Rand) *form {
 	return f
 }
 
+// trafficEvents are the names of the events that are sent.
+var trafficEvents = [...]string{"Page Viewed", "Product Viewed", "Order Completed", "Search"}
+
 func (f *form) message(c TrafficConfig, r *rand.Rand) {
-	names := [...]string{"Page Viewed", "Product Viewed", "Order Completed", "Search"}
 	goods := [...]string{"shoes", "hats", "books", "phones", "lamps"}
 	f.body = append(f.body, `{"type":"track","messageId":"`...)
 	f.ids = append(f.ids, len(f.body))
-	f.body = fmt.Appendf(f.body, `00000000-0000-0000-%04x-%012x","userId":"user-%d","event":"%s","timestamp":`,
-		r.Uint64()>>48, r.Uint64()>>16, r.IntN(c.Users), names[r.IntN(len(names))])
+	f.body = fmt.Appendf(f.body, `00000000-0000-0000-%04x-%012x","userId":"`, r.Uint64()>>48, r.Uint64()>>16)
+	f.body = naming.AppendPerson(f.body, r.IntN(c.Users))
+	f.body = fmt.Appendf(f.body, `","event":"%s","timestamp":`, trafficEvents[r.IntN(len(trafficEvents))])
 	f.time()
 	f.body = fmt.Appendf(f.body, `,"properties":{"amount":%d.%02d,"category":"%s","sku":"sku-%d","gift":%t}`,
 		r.IntN(500), r.IntN(100), goods[r.IntN(len(goods))], r.IntN(5000), r.IntN(2) == 0)

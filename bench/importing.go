@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/parquet-go/parquet-go"
+
+	"github.com/musterdb/muster/bench/gen"
 )
 
 // imported is how one file went in.
@@ -77,7 +79,7 @@ func (c *ShopConfig) importLines(ctx context.Context, node *Node) (imported, err
 	if health.Events != int64(c.Size.Events) || health.Profiles != int64(c.Size.Users) {
 		return in, fmt.Errorf("import NDJSON: the node has %d profiles and %d events", health.Profiles, health.Events)
 	}
-	return in, nil
+	return in, ShopAudit(c.Size.Users, c.Size.Events, Asks(node.Client, asOfNow())).Run(ctx)
 }
 
 // importFile runs the command; the file is removed.
@@ -155,7 +157,11 @@ func (c *ShopConfig) importParquet(ctx context.Context) (in imported, err error)
 	if err == nil && health.Events != int64(c.Size.Events) {
 		err = fmt.Errorf("import Parquet: the node has %d events", health.Events)
 	}
-	return in, err
+	if err != nil {
+		return in, err
+	}
+	audit := &Audit{Profiles: -1, Events: int64(c.Size.Events), Names: gen.EventNames(), Ask: Asks(node.Client, asOfNow())}
+	return in, audit.Run(ctx)
 }
 
 // untold is how many lines are written between two looks whether anybody still waits for them.
@@ -219,7 +225,7 @@ func (c *ShopConfig) writeParquet(ctx context.Context, file string) error {
 		return err
 	}
 	for e := range shop.Events() {
-		row := parquetEvent{UserID: fmt.Sprintf("user-%d", e.User), Event: e.Name, Time: e.Time}
+		row := parquetEvent{UserID: gen.UserID(e.User), Event: e.Name, Time: e.Time}
 		if e.Category != "" {
 			row.Amount, row.Category = &e.AmountCents, &e.Category
 		}

@@ -106,7 +106,12 @@ func accepted(ctx context.Context, node *Node, sent *Sent, c TrafficConfig, even
 			return fmt.Errorf("the node has %d events of %d acknowledged (a body sent again: %t)", health.Events, events, again)
 		}
 	}
-	return nil
+	return trafficAudit(node, events).Run(ctx)
+}
+
+// trafficAudit is the audit of a node that was sent events alone.
+func trafficAudit(node *Node, events int64) *Audit {
+	return &Audit{Profiles: -1, Events: events, Names: trafficEvents[:], Ask: Asks(node.Client, "")}
 }
 
 func resend(ctx context.Context, node *Node, body []byte, segment bool) error {
@@ -125,22 +130,16 @@ func resend(ctx context.Context, node *Node, body []byte, segment bool) error {
 	return err
 }
 
+// asOfNow lets a statement be answered at Now.
+func asOfNow() string { return " as of " + Now().Format(time.RFC3339) }
+
 // askHTTP asks a node one question at Now and returns the rows as text and the server's own time.
 func askHTTP(ctx context.Context, client *api.Client, q Question) (Answer, time.Duration, error) {
-	answer, err := client.Query(ctx, api.QueryRequest{Query: q.MQL + " as of " + Now().Format(time.RFC3339)})
+	answer, err := client.Query(ctx, api.QueryRequest{Query: q.MQL + asOfNow()})
 	if err != nil {
 		return nil, 0, fmt.Errorf("ask %q: %w", q.MQL, err)
 	}
-	rows := make(Answer, len(answer.Rows))
-	for i, row := range answer.Rows {
-		for _, cell := range row {
-			if cell == nil {
-				cell = ""
-			}
-			rows[i] = append(rows[i], fmt.Sprint(cell))
-		}
-	}
-	return rows, time.Duration(answer.Stats.ElapsedMillis * float64(time.Millisecond)), nil
+	return cellsOf(answer), time.Duration(answer.Stats.ElapsedMillis * float64(time.Millisecond)), nil
 }
 
 // newHTTP returns a client of its own with as many connections as needed.

@@ -51,7 +51,7 @@ func (c *LiveConfig) fill(ctx context.Context, node *Node) ([]Figure, error) {
 		return nil, err
 	}
 	c.Log("%d profiles with %d events", c.Users, c.Events)
-	return nil, stream(ctx, node, func(out io.Writer) {
+	err = stream(ctx, node, func(out io.Writer) {
 		var line []byte
 		n := 0
 		for p := range shop.Profiles() {
@@ -65,6 +65,10 @@ func (c *LiveConfig) fill(ctx context.Context, node *Node) ([]Figure, error) {
 			out.Write(line)
 		}
 	})
+	if err != nil {
+		return nil, err
+	}
+	return nil, ShopAudit(c.Users, c.Events, Asks(node.Client, "")).Run(ctx)
 }
 
 // appendLine puts the number by which an import is known into a message.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/bench/gen"
+	"github.com/musterdb/muster/bench/naming"
 )
 
 // liveTraffic sends the shop's customers' further events, with a probe at the end of each request if
@@ -128,7 +129,9 @@ func shopForms(c TrafficConfig, shop *gen.Shop) []*forms {
 	for e := range shop.Events() {
 		f.body = append(f.body, `{"type":"track","messageId":"`...)
 		f.ids = append(f.ids, len(f.body))
-		f.body = fmt.Appendf(f.body, `00000000-0000-0000-8000-%012x","userId":"user-%d","event":"%s","timestamp":`, e.Time&0xffffffffffff, e.User, e.Name)
+		f.body = fmt.Appendf(f.body, `00000000-0000-0000-8000-%012x","userId":"`, e.Time&0xffffffffffff)
+		f.body = naming.AppendPerson(f.body, e.User)
+		f.body = fmt.Appendf(f.body, `","event":"%s","timestamp":`, e.Name)
 		f.time()
 		if e.Category != "" {
 			f.body = fmt.Appendf(f.body, `,"properties":{"amount":%d.%02d,"category":"%s"}`, e.AmountCents/100, e.AmountCents%100, e.Category)

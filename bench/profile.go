@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/zeebo/xxh3"
@@ -75,6 +74,9 @@ func MeasureProfile(ctx context.Context, c ProfileConfig) ([]Figure, error) {
 	if err := muster.Load(ctx, shop); err != nil {
 		return nil, err
 	}
+	if err := muster.audit(ctx, shop); err != nil {
+		return nil, err
+	}
 	p := &profileBench{ProfileConfig: c, muster: muster, rng: rand.New(rand.NewPCG(c.Seed, 11))}
 	var figures []Figure
 	for _, count := range c.Segments {
@@ -135,7 +137,7 @@ func (p *profileBench) define(ctx context.Context, count int) error {
 }
 
 // somebody draws a profile.
-func (p *profileBench) somebody() string { return "user-" + strconv.Itoa(p.rng.IntN(p.Size.Users)) }
+func (p *profileBench) somebody() string { return gen.UserID(p.rng.IntN(p.Size.Users)) }
 
 func (p *profileBench) measure(ctx context.Context) ([]Figure, error) {
 	members := 0

@@ -41,6 +41,9 @@ func (c *LoadConfig) snapshots(ctx context.Context, node *Node) ([]Figure, error
 	if err != nil {
 		return nil, err
 	}
+	if err := trafficAudit(node, most.Events+sent.Events).Run(ctx); err != nil {
+		return nil, err
+	}
 	meets := func(r Request) bool {
 		for _, s := range taken {
 			if s.has(r.Due, r.Acked) {

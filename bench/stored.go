@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/musterdb/muster/bench/gen"
 )
 
 // ShopConfig says which data a node is given whole, to be measured with it.
@@ -76,8 +78,14 @@ func (c *StoredConfig) memory(ctx context.Context, node *Node) ([]Figure, error)
 		Figure{Name: "memory an event with 2 properties", Value: float64(perEvent) / float64(c.Size.Events), Unit: "B", Goal: 12, Note: "a third of the events have none"}), nil
 }
 
-// idBytes is the mean length of the ids user-0 to user-(n-1), near enough.
-func idBytes(s Size) float64 { return float64(len(fmt.Sprint(s.Users-1)) + len("user-")) }
+// idBytes is the mean length of the ids, near enough: of those of the last people.
+func idBytes(s Size) float64 {
+	bytes, n := 0, min(s.Users, 1600)
+	for i := range n {
+		bytes += len(gen.UserID(s.Users - 1 - i))
+	}
+	return float64(bytes) / float64(n)
+}
 
 // asks times the questions over HTTP, one asker, nothing else.
 func (c *StoredConfig) asks(ctx context.Context, node *Node) ([]Figure, error) {

@@ -4,19 +4,30 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/musterdb/muster/bench/naming"
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/query/tree"
 )
 
-// UserID returns the id of the customer with a number.
-func UserID(number int) string { return "user-" + strconv.Itoa(number) }
+// UserID returns the id of the customer with a number. Ids are of several naming schemes.
+func UserID(number int) string { return string(naming.AppendPerson(nil, number)) }
 
-func email(number int) string { return "user" + strconv.Itoa(number) + "@example.com" }
+// Email returns the e-mail address of the customer with a number.
+func Email(number int) string { return string(appendEmail(nil, number)) }
+
+func appendEmail(dst []byte, number int) []byte {
+	dst = append(dst, mailboxes[number%len(mailboxes)]...)
+	dst = strconv.AppendInt(dst, int64(number), 10)
+	return append(dst, "@example.com"...)
+}
+
+// mailboxes begin the addresses, in turn.
+var mailboxes = [4]string{"user", "ana.", "mail", "k-m_"}
 
 // AppendMessage appends the profile as one line of NDJSON, as POST /v1/events takes it.
 func (p *Profile) AppendMessage(dst []byte) []byte {
-	dst = append(dst, `{"type":"profile","userId":"user-`...)
-	dst = strconv.AppendInt(dst, int64(p.Number), 10)
+	dst = append(dst, `{"type":"profile","userId":"`...)
+	dst = naming.AppendPerson(dst, p.Number)
 	dst = append(dst, `","traits":{"country":"`...)
 	dst = append(dst, p.Country...)
 	dst = append(dst, `","plan":"`...)
@@ -36,14 +47,14 @@ func (p *Profile) AppendMessage(dst []byte) []byte {
 	dst = append(dst, `,"platform":"`...)
 	dst = append(dst, p.Platform...)
 	dst = append(dst, `","email":"`...)
-	dst = append(dst, email(p.Number)...)
+	dst = appendEmail(dst, p.Number)
 	return append(dst, "\"}}\n"...)
 }
 
 // AppendMessage appends the event as one line of NDJSON, as POST /v1/events takes it.
 func (e *Event) AppendMessage(dst []byte) []byte {
-	dst = append(dst, `{"type":"track","userId":"user-`...)
-	dst = strconv.AppendInt(dst, int64(e.User), 10)
+	dst = append(dst, `{"type":"track","userId":"`...)
+	dst = naming.AppendPerson(dst, e.User)
 	dst = append(dst, `","event":"`...)
 	dst = append(dst, e.Name...)
 	dst = append(dst, `","timestamp":`...)
@@ -73,7 +84,7 @@ func (p *Profile) Incoming(source string, line uint64, receivedAt int64) engine.
 		{Name: "signed_up_at", Value: tree.Time(p.SignedUpAt)},
 		{Name: "opt_in", Value: tree.Bool(p.OptIn)},
 		{Name: "platform", Value: tree.Str(p.Platform)},
-		{Name: "email", Value: tree.Str(email(p.Number))},
+		{Name: "email", Value: tree.Str(Email(p.Number))},
 	}
 	if p.Age > 0 {
 		fields = append(fields, engine.NamedField{Name: "age", Value: tree.NumInt(int64(p.Age))})

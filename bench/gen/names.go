@@ -1,5 +1,14 @@
 package gen
 
+// EventNames returns the names of the events.
+func EventNames() []string {
+	names := make([]string, len(eventKinds))
+	for i, kind := range eventKinds {
+		names[i] = kind.name
+	}
+	return names
+}
+
 // countries are drawn with Zipf weights in this order.
 var countries = [50]string{
 	"US", "BR", "IN", "DE", "GB", "FR", "MX", "JP", "ID", "ES", "IT", "CA", "TR", "KR", "AR", "NL", "PL", "CO", "VN", "TH",

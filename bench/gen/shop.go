@@ -125,6 +125,9 @@ func cents(r *rand.Rand, mu, sigma float64) int64 {
 	return int64(100 * min(math.Exp(mu+sigma*r.NormFloat64()), 1e7))
 }
 
+// Users returns how many profiles there are.
+func (s *Shop) Users() int { return s.config.Users }
+
 // Rows returns how many profiles and events there are.
 func (s *Shop) Rows() int { return s.config.Users + s.config.Events }
 

@@ -138,7 +138,7 @@ func (c *click) Load(ctx context.Context, shop *gen.Shop) error {
 		b = binary.LittleEndian.AppendUint64(b, uint64(p.LTVCents))
 		b = binary.LittleEndian.AppendUint64(b, uint64(p.SignedUpAt))
 		b = appendString(append(b, boolByte(p.OptIn)), p.Platform)
-		profiles.data = appendString(b, gen.UserID(p.Number)+"@example.com")
+		profiles.data = appendString(b, gen.Email(p.Number))
 		if err := profiles.row(ctx); err != nil {
 			return err
 		}

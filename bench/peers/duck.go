@@ -56,7 +56,7 @@ func (d *duck) Load(ctx context.Context, shop *gen.Shop) error {
 	}
 	err := d.append(ctx, "raw_u", func(put func(...driver.Value) error) error {
 		for p := range shop.Profiles() {
-			if err := put(uint32(p.Number), p.Country, p.Plan, uint8(p.Age), p.LTVCents, time.UnixMilli(p.SignedUpAt).UTC(), p.OptIn, p.Platform, gen.UserID(p.Number)+"@example.com"); err != nil {
+			if err := put(uint32(p.Number), p.Country, p.Plan, uint8(p.Age), p.LTVCents, time.UnixMilli(p.SignedUpAt).UTC(), p.OptIn, p.Platform, gen.Email(p.Number)); err != nil {
 				return err
 			}
 		}

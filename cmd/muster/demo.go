@@ -14,6 +14,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/bench"
 	"github.com/musterdb/muster/bench/gen"
 	"github.com/musterdb/muster/cmd/muster/internal/load"
 )
@@ -139,6 +140,10 @@ func (c *demoCommand) load(ctx context.Context, p *nodeProcess, shop *gen.Shop) 
 	}
 	if report.Rejected > 0 {
 		return fmt.Errorf("load the shop: %d lines were rejected", report.Rejected)
+	}
+	audit := bench.ShopAudit(c.Users, c.Events, bench.Asks(&api.Client{BaseURL: p.url}, ""))
+	if err := audit.Run(ctx); err != nil {
+		return fmt.Errorf("load the shop: %w", err)
 	}
 	fmt.Fprintf(p.app.stdout, "Loaded %s lines in %s (%s lines/s).\n", humanize.Comma(int64(report.Lines)),
 		report.Elapsed.Round(100*time.Millisecond), humanize.Comma(int64(float64(report.Lines)/report.Elapsed.Seconds())))
