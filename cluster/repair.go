@@ -271,7 +271,7 @@ func (r *repair) snapshot(s *restedShard) (raft.SnapshotSink, error) {
 	if err != nil {
 		return nil, err
 	}
-	view := s.state.View()
+	view := s.state.Image()
 	defer view.Release()
 	pages := r.Archive.PageWriter(sink)
 	if err := errors.Join(view.WriteSnapshot(pages), pages.Close()); err != nil {

@@ -150,7 +150,7 @@ func (s *shard) Restore(snapshot io.ReadCloser) error {
 // shardImage is a snapshot on its way to disk: a long-lived view.
 type shardImage struct {
 	shard *shard
-	view  *engine.View
+	view  *engine.Image
 	bytes int64
 }
 

@@ -10,13 +10,13 @@ import (
 // maintained. Each view read twice must say the same; under -race nothing may be shared wrongly.
 func TestViewsBesideApply(t *testing.T) {
 	s, log := newTestShard(t), newScript(3, 200)
-	views := make(chan *View, 2)
+	views := make(chan *Image, 2)
 	var work sync.WaitGroup
 	for range 2 {
 		work.Go(func() {
 			for v := range views {
-				first := describeView(v)
-				if second := describeView(v); !slices.Equal(first, second) {
+				first := describeView(v.View)
+				if second := describeView(v.View); !slices.Equal(first, second) {
 					t.Error("a view changed while it was read")
 				}
 				var pages memoryPages

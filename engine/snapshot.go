@@ -71,15 +71,10 @@ type snapshotWriter struct {
 	merged []byte // state of the merge protocol
 }
 
-// WriteSnapshot writes the view. It may take long and run beside Apply: that is what views are for.
+// WriteSnapshot writes the image. It may take long and run beside Apply: that is what views are for.
 // Equal parts of the state give equal pages, so that a store that knows pages by content writes only
 // what changed.
-//
-// REQUIRES: the view comes from Image.
-func (v *View) WriteSnapshot(sink PageSink) error {
-	if !v.image {
-		return fmt.Errorf("write snapshot at %d: the view is no image", v.root.seq)
-	}
+func (v *Image) WriteSnapshot(sink PageSink) error {
 	w := &snapshotWriter{sink: sink, merged: v.merges}
 	for _, part := range []func(*root) error{
 		w.header, w.dictionaries, w.profiles, w.columns, w.events, w.dedup, w.imports, w.lists, w.merges, w.segments, w.end,

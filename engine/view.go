@@ -17,8 +17,12 @@ type View struct {
 	epoch    uint64
 	released atomic.Bool
 	hidden   []uint32 // profiles left out, ascending; see Hide
-	image    bool     // merges is set
-	merges   []byte   // encoded state of the merge protocol
+}
+
+// Image is a view of which a snapshot can be written.
+type Image struct {
+	*View
+	merges []byte // state of the merge protocol
 }
 
 var _ query.Source = (*View)(nil)
@@ -35,13 +39,11 @@ func (s *Shard) View() *View {
 	return s.viewLocked()
 }
 
-// Image returns a view of which a snapshot can be written.
-func (s *Shard) Image() *View {
+// Image is View for a snapshot. It takes longer the more joins are on their way.
+func (s *Shard) Image() *Image {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := s.viewLocked()
-	v.image, v.merges = true, s.machine.AppendState(nil)
-	return v
+	return &Image{s.viewLocked(), s.machine.AppendState(nil)}
 }
 
 // TryView is View, or nil where that would have to wait: whoever views many shards waits for the busy
