@@ -55,13 +55,13 @@ func (c *Client) Complete(ctx context.Context, text string, offset int) (*Comple
 
 // Profile returns what is known of a profile, found by any of its ids.
 func (c *Client) Profile(ctx context.Context, id string) (*Profile, error) {
-	return get[Profile](ctx, c, "/v1/profiles/"+url.PathEscape(id))
+	return get[Profile](ctx, c, "/v1/profiles/"+part(id))
 }
 
 // Timeline returns a page of the messages received for a profile, newest first; before is "" or the
 // Next of the page before.
 func (c *Client) Timeline(ctx context.Context, id, before string, limit int) (*Timeline, error) {
-	return get[Timeline](ctx, c, "/v1/profiles/"+url.PathEscape(id)+"/events?limit="+strconv.Itoa(limit)+"&before="+url.QueryEscape(before))
+	return get[Timeline](ctx, c, "/v1/profiles/"+part(id)+"/events?limit="+strconv.Itoa(limit)+"&before="+url.QueryEscape(before))
 }
 
 // Segments returns the saved segments.
@@ -71,17 +71,17 @@ func (c *Client) Segments(ctx context.Context) (*Segments, error) {
 
 // Segment returns one saved segment.
 func (c *Client) Segment(ctx context.Context, name string) (*Segment, error) {
-	return get[Segment](ctx, c, "/v1/segments/"+url.PathEscape(name))
+	return get[Segment](ctx, c, "/v1/segments/"+part(name))
 }
 
 // PutSegment saves a segment; replace says whether it may exist already.
 func (c *Client) PutSegment(ctx context.Context, name string, segment SegmentRequest, replace bool) (*Segment, error) {
-	return call[Segment](ctx, c, http.MethodPut, "/v1/segments/"+url.PathEscape(name)+"?replace="+strconv.FormatBool(replace), segment)
+	return call[Segment](ctx, c, http.MethodPut, "/v1/segments/"+part(name)+"?replace="+strconv.FormatBool(replace), segment)
 }
 
 // DropSegment drops a segment.
 func (c *Client) DropSegment(ctx context.Context, name string) error {
-	body, err := c.stream(ctx, http.MethodDelete, "/v1/segments/"+url.PathEscape(name), "", nil)
+	body, err := c.stream(ctx, http.MethodDelete, "/v1/segments/"+part(name), "", nil)
 	if err != nil {
 		return err
 	}
@@ -90,17 +90,17 @@ func (c *Client) DropSegment(ctx context.Context, name string) error {
 
 // Members returns a page of the members of a segment; after is "" or the Next of the page before.
 func (c *Client) Members(ctx context.Context, segment, after string, limit int) (*Members, error) {
-	return get[Members](ctx, c, "/v1/segments/"+url.PathEscape(segment)+"/members?limit="+strconv.Itoa(limit)+"&after="+url.QueryEscape(after))
+	return get[Members](ctx, c, "/v1/segments/"+part(segment)+"/members?limit="+strconv.Itoa(limit)+"&after="+url.QueryEscape(after))
 }
 
 // MembersAs returns all members as a table with the column user_id. The caller closes it.
 func (c *Client) MembersAs(ctx context.Context, segment, accept string) (io.ReadCloser, error) {
-	return c.stream(ctx, http.MethodGet, "/v1/segments/"+url.PathEscape(segment)+"/members", accept, nil)
+	return c.stream(ctx, http.MethodGet, "/v1/segments/"+part(segment)+"/members", accept, nil)
 }
 
 // Member tells whether a profile is in a segment.
 func (c *Client) Member(ctx context.Context, segment, id string) (bool, error) {
-	m, err := get[Membership](ctx, c, "/v1/segments/"+url.PathEscape(segment)+"/members/"+url.PathEscape(id))
+	m, err := get[Membership](ctx, c, "/v1/segments/"+part(segment)+"/members/"+part(id))
 	return err == nil && m.Member, err
 }
 
@@ -109,7 +109,7 @@ func (c *Client) Lists(ctx context.Context) (*Lists, error) { return get[Lists](
 
 // EditList adds ids to a static list and removes others.
 func (c *Client) EditList(ctx context.Context, list string, add, remove []string) (*ListEdited, error) {
-	return call[ListEdited](ctx, c, http.MethodPut, "/v1/lists/"+url.PathEscape(list), ListRequest{Add: add, Remove: remove})
+	return call[ListEdited](ctx, c, http.MethodPut, "/v1/lists/"+part(list), ListRequest{Add: add, Remove: remove})
 }
 
 // Catalog returns everything that has a name.
@@ -171,6 +171,14 @@ func (c *Client) Events(ctx context.Context, lines io.Reader, source string) (*I
 	}
 	defer body.Close()
 	return decode[IngestResult](body)
+}
+
+// part escapes an id or a name as one part of a path. Dots alone are escaped too: they would lead elsewhere.
+func part(text string) string {
+	if text == "." || text == ".." {
+		return strings.ReplaceAll(text, ".", "%2E")
+	}
+	return url.PathEscape(text)
 }
 
 func get[T any](ctx context.Context, c *Client, path string) (*T, error) {

@@ -56,9 +56,11 @@ type Config struct {
 	LocalOnly bool
 	Hosts     []string
 
-	// Origins are the sites (such as https://shop.example) whose pages may open streams, besides the
-	// server's own.
+	// Origins are the sites (such as https://shop.example) whose pages may do everything that the server's own
+	// may. Pages of other sites may send messages, and nothing else.
 	Origins []string
+	// OpenIdentity says that they may also send alias and profile messages, and import.
+	OpenIdentity bool
 
 	PrivateWebhooks bool // webhooks may go to addresses of this machine and of private networks
 
@@ -143,6 +145,7 @@ func (c Config) Validate() error {
 	if c.MaxBody > c.MaxInFlight {
 		faults = append(faults, fmt.Errorf("server config: max body %d is above max in flight %d", c.MaxBody, c.MaxInFlight))
 	}
+	faults = append(faults, checkOrigins(c.Origins)...)
 	return errors.Join(append(faults, c.Message.Validate())...)
 }
 

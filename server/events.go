@@ -32,6 +32,11 @@ func (s *Server) events(w *answer, r *http.Request) error {
 		return s.cloudEvents(w, r)
 	}
 	source := r.URL.Query().Get("source")
+	if source != "" {
+		if err := s.importsOf(r); err != nil {
+			return err
+		}
+	}
 	if err := tree.CheckLine("the name of a source", source, maxSourceName); err != nil {
 		return problem(api.CodeBadName, err.Error())
 	}

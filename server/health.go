@@ -72,7 +72,7 @@ var frontPage = template.Must(template.New("front").Parse(`<!doctype html>
 func (s *Server) front(w *answer, r *http.Request) error {
 	st := s.node().Status(r.Context())
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
 	return frontPage.Execute(w, map[string]any{"Version": s.cfg.Version, "Ready": st.Ready, "Reason": st.Reason,
 		"Profiles": st.Profiles, "Events": st.Events, "URL": "http://" + r.Host})
 }

@@ -36,6 +36,14 @@ func (s *Server) ingest(kind engine.Kind) handler {
 	}
 }
 
+// importBatch serves Segment's path for facts of the past.
+func (s *Server) importBatch(w *answer, r *http.Request) error {
+	if err := s.importsOf(r); err != nil {
+		return err
+	}
+	return s.ingest(0)(w, r)
+}
+
 // decodeBody makes the messages of a body, in turns. read is one of the Decoder's methods. An error means
 // that nothing of the body can be taken: senders drop what is refused as a whole, so one good message
 // makes it a body with rejects.

@@ -21,6 +21,7 @@ type intake struct {
 	path    string
 	decoder *decode.Decoder
 	misfits misfits
+	limited bool   // messages may not say who is who
 	taken   uint64 // messages that were read
 	refused uint64 // those that were not
 	result  api.IngestResult
@@ -103,7 +104,7 @@ type rejected struct {
 
 func (s *Server) newIntake(r *http.Request, env decode.Envelope) *intake {
 	env.ReceivedAt, env.NewID = s.cfg.Now().UnixMilli(), s.newID
-	in := &intake{s: s, env: env, path: r.URL.Path}
+	in := &intake{s: s, env: env, path: r.URL.Path, limited: s.limited(r)}
 	in.misfits = misfits{schema: s.node().Schema(), bound: s.newNames, sender: s.newNames.sender(r, env.Source != "")}
 	in.decoder, _ = s.decoders.Get().(*decode.Decoder)
 	if in.decoder == nil {
@@ -127,6 +128,12 @@ type reader = func([]byte, *decode.Envelope) (engine.Incoming, error)
 func (in *intake) add(p *parcel, line uint64, raw []byte, read reader) {
 	m, err := read(raw, &in.env)
 	from := origin{line, raw}
+	if err == nil && in.limited {
+		if err := refusesIdentity(m.Kind); err != nil {
+			p.rejects = append(p.rejects, rejected{origin: from, code: api.CodeForbidden, reason: err.Error()})
+			return
+		}
+	}
 	if err != nil {
 		code := api.CodeBadRequest
 		var refusal *decode.Refusal

@@ -32,8 +32,9 @@ func newMetrics(registry *prometheus.Registry, s *Server) (*metrics, error) {
 	m.messages.rejected = messages.WithLabelValues("rejected")
 	m.messages.dropped = messages.WithLabelValues("dropped")
 	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "muster_http_body_bytes", Help: "Bytes of request bodies held at this moment."}, func() float64 { return float64(s.inFlight.used.Load()) })
+	streams := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "muster_streams_open", Help: "Sockets, event streams and polls for changes at this moment."}, func() float64 { return float64(len(s.streams.slots)) })
 	var faults []error
-	for _, c := range []prometheus.Collector{m.requests, m.durations, m.panics, messages, inFlight, newNodeCollector(s)} {
+	for _, c := range []prometheus.Collector{m.requests, m.durations, m.panics, messages, inFlight, streams, newNodeCollector(s)} {
 		faults = append(faults, registry.Register(c))
 	}
 	return m, errors.Join(faults...)

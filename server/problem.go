@@ -118,6 +118,9 @@ func (s *Server) fail(w *answer, r *http.Request, err error) {
 	if w.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
+	if p.Code == api.CodeCanceled && r.Context().Err() == nil { // the client is there: it is the server that goes
+		p = busy(api.CodeNotReady, "the node is stopping: ask again", time.Second)
+	}
 	if p.Code != api.CodeBodyTimeout {
 		w.drain(r)
 	}

@@ -22,7 +22,7 @@ type route struct {
 	method, pattern string
 	class           class
 	reads           bool // changes nothing: a busy server says 503 and not 429
-	open            bool // pages of any site may use it
+	pages           audience
 	handle          handler
 	operation
 }
@@ -53,10 +53,10 @@ var (
 // table returns every route there is.
 func (s *Server) table() []route {
 	routes := []route{
-		{method: "GET", pattern: "/{$}", class: healthClass, reads: true, handle: s.front, operation: operation{id: "front", summary: "What this is", media: []string{"text/html"}}},
-		{method: "GET", pattern: "/openapi.json", class: healthClass, reads: true, handle: s.getOpenAPI, operation: operation{id: "openapi", summary: "This document", answer: map[string]any{}}},
-		{method: "GET", pattern: "/healthz", class: healthClass, reads: true, handle: s.healthz, operation: operation{id: "healthz", summary: "Whether the process lives", answer: api.Health{}}},
-		{method: "GET", pattern: "/readyz", class: healthClass, reads: true, handle: s.readyz, operation: operation{id: "readyz", summary: "Whether the node serves; 503 with the same body while it does not", answer: api.Health{}}},
+		{method: "GET", pattern: "/{$}", class: healthClass, reads: true, pages: linked, handle: s.front, operation: operation{id: "front", summary: "What this is", media: []string{"text/html"}}},
+		{method: "GET", pattern: "/openapi.json", class: healthClass, reads: true, pages: linked, handle: s.getOpenAPI, operation: operation{id: "openapi", summary: "This document", answer: map[string]any{}}},
+		{method: "GET", pattern: "/healthz", class: healthClass, reads: true, pages: harmless, handle: s.healthz, operation: operation{id: "healthz", summary: "Whether the process lives", answer: api.Health{}}},
+		{method: "GET", pattern: "/readyz", class: healthClass, reads: true, pages: harmless, handle: s.readyz, operation: operation{id: "readyz", summary: "Whether the node serves; 503 with the same body while it does not", answer: api.Health{}}},
 		{method: "GET", pattern: "/metrics", class: healthClass, reads: true, handle: s.getMetrics, operation: operation{id: "metrics", summary: "Metrics for Prometheus", media: []string{"text/plain"}}},
 	}
 	routes = append(routes, s.profilingRoutes()...)
@@ -131,20 +131,20 @@ func (s *Server) liveRoutes() []route {
 func (s *Server) ingestRoutes() []route {
 	message := map[string]any{}
 	post := func(pattern, id, summary string, handle handler) route {
-		return route{method: "POST", pattern: pattern, class: ingestClass, open: true, handle: handle,
+		return route{method: "POST", pattern: pattern, class: ingestClass, pages: openPages, handle: handle,
 			operation: operation{id: id, summary: summary, body: message, bodyMedia: anyMedia, answer: api.Success{}}}
 	}
 	get := func(pattern, id, summary string, handle handler) route {
-		return route{method: "GET", pattern: pattern, class: healthClass, reads: true, open: true, handle: handle,
+		return route{method: "GET", pattern: pattern, class: healthClass, reads: true, pages: openPages, handle: handle,
 			operation: operation{id: id, summary: summary, answer: message}}
 	}
 	routes := []route{
-		{method: "POST", pattern: "/v1/events", class: ingestClass, open: true, handle: s.events, operation: operation{id: "events",
+		{method: "POST", pattern: "/v1/events", class: ingestClass, pages: openPages, handle: s.events, operation: operation{id: "events",
 			summary: "Messages as NDJSON or a JSON array, of any length, or CloudEvents",
 			query:   []parameter{{"source", "", "Identity of an imported file: its lines are known by their _line"}},
 			body:    message, bodyMedia: []string{"application/x-ndjson", "application/json", "application/cloudevents+json", "application/cloudevents-batch+json"}, answer: api.IngestResult{}}},
 		post("/v1/batch", "batch", "Many messages, each with its type", s.ingest(0)),
-		post("/v1/import", "import", "Many messages, each with its type", s.ingest(0)),
+		post("/v1/import", "import", "Many messages, each with its type; not from pages of other sites", s.importBatch),
 		post("/v1/b", "batchShort", "Many messages, each with its type", s.ingest(0)),
 		post("/b", "batchShortest", "Many messages, each with its type", s.ingest(0)),
 		post("/beacon/v1/batch", "beacon", "Many messages, from RudderStack's browser SDK", s.ingest(0)),

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -102,8 +101,8 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		_ = w.control.SetReadDeadline(time.Now().Add(s.cfg.BodyTimeout)) // a recorder has none
 	}
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	plainPath(r)
-	handle, release, err := s.admit(w, r)
+	gap := plainPath(r)
+	handle, release, err := s.admit(w, r, gap)
 	if err == nil {
 		defer release()
 		w.admitted = true
@@ -125,36 +124,39 @@ func (s *Server) observe(w *answer, r *http.Request, took time.Duration) {
 }
 
 // plainPath takes double and trailing slashes out of the path: SDKs are given hosts with and without
-// a slash at the end, and a redirect counts as delivered for some of them. Slashes of an id are escaped
-// (%2F) and stay.
-func plainPath(r *http.Request) {
-	escaped := r.URL.EscapedPath()
-	plain := escaped
+// a slash at the end, and a redirect counts as delivered for some of them. Slashes of an id are escaped and
+// stay. gap reports whether there was an empty part between others.
+func plainPath(r *http.Request) (gap bool) {
+	given := r.URL.EscapedPath()
+	plain := "/" + strings.Trim(given, "/")
+	gap = strings.Contains(plain, "//")
 	for strings.Contains(plain, "//") {
 		plain = strings.ReplaceAll(plain, "//", "/")
 	}
-	if len(plain) > 1 {
-		plain = strings.TrimSuffix(plain, "/")
-	}
-	if plain == escaped {
-		return
+	if plain == given {
+		return false
 	}
 	if path, err := url.PathUnescape(plain); err == nil {
 		r.URL.Path, r.URL.RawPath = path, plain
 	}
+	return gap
 }
 
-// admit finds the route of a request and decides whether it may go on. release ends its stay.
-func (s *Server) admit(w *answer, r *http.Request) (handle handler, release func(), err error) {
+// admit finds the route of a request and decides whether it may go on. release ends its stay. With a gap in
+// its path it is no request but one of an SDK that was given a path as its host: else an empty name would make
+// what follows the name.
+func (s *Server) admit(w *answer, r *http.Request, gap bool) (handle handler, release func(), err error) {
 	release = func() {}
 	w.route = s.find(r)
+	if w.route != nil && gap && w.route.pages != openPages {
+		w.route = nil
+		return nil, nil, problem(api.CodeNotFound, "a part of the path is empty")
+	}
 	if w.route == nil {
 		handle, err := s.unrouted(w, r)
 		return handle, release, err
 	}
-	if w.route.open {
-		allowOrigin(w)
-	} else if err := s.guard(r); err != nil {
+	if err := s.guard(w, r); err != nil {
 		return nil, nil, err
 	}
 	slots := s.requests
@@ -183,8 +185,47 @@ func (s *Server) find(r *http.Request) *route {
 		}
 	}
 	found := &capture{}
-	s.mux.ServeHTTP(found, r) // sets the path values
+	if !hasSlashes(r.URL) {
+		s.mux.ServeHTTP(found, r) // sets the path values
+		return found.route
+	}
+	// The mux takes an escaped slash alone for the end of a path. It is given another name on the way.
+	other := r.Clone(r.Context())
+	renameSlashes(other.URL)
+	s.mux.ServeHTTP(found, other)
+	if found.route == nil {
+		return nil
+	}
+	for _, part := range strings.Split(found.route.pattern, "/") {
+		if name, ok := strings.CutPrefix(part, "{"); ok {
+			name = strings.TrimSuffix(name, "}")
+			value := other.PathValue(name)
+			if value == slashName {
+				value = "/"
+			}
+			r.SetPathValue(name, value)
+		}
+	}
 	return found.route
+}
+
+// slashName stands for an id or name that is a slash, while a route is looked for.
+const slashName = "\x00/"
+
+// hasSlashes reports whether a part of a path is an escaped slash alone.
+func hasSlashes(u *url.URL) bool {
+	return u.RawPath != "" && (strings.Contains(u.RawPath+"/", "/%2F/") || strings.Contains(u.RawPath+"/", "/%2f/"))
+}
+
+func renameSlashes(u *url.URL) {
+	parts := strings.Split(u.RawPath, "/")
+	for i, part := range parts {
+		if part == "%2F" || part == "%2f" {
+			parts[i] = url.PathEscape(slashName)
+		}
+	}
+	u.RawPath = strings.Join(parts, "/")
+	u.Path, _ = url.PathUnescape(u.RawPath) // it was one
 }
 
 // unrouted answers preflights, and says whether the path or the method is unknown.
@@ -195,7 +236,7 @@ func (s *Server) unrouted(w *answer, r *http.Request) (handler, error) {
 		other := r.Clone(r.Context())
 		other.Method = method
 		if route := s.find(other); route != nil {
-			methods, open = append(methods, method), open || route.open
+			methods, open = append(methods, method), open || route.pages == openPages
 		}
 	}
 	if len(methods) == 0 {
@@ -206,50 +247,7 @@ func (s *Server) unrouted(w *answer, r *http.Request) (handler, error) {
 	if r.Method != http.MethodOptions {
 		return nil, problem(api.CodeMethod, r.Method+" is not among "+allow)
 	}
-	return func(w *answer, r *http.Request) error {
-		if open {
-			allowOrigin(w)
-			w.Header().Set("Access-Control-Allow-Methods", allow)
-			w.Header().Set("Access-Control-Allow-Headers", "Authorization, AnonymousId, Content-Type, Content-Encoding, X-Retry-Count, X-Write-Key, X-Enable-Debug")
-			w.Header().Set("Access-Control-Max-Age", "86400")
-			if r.Header.Get("Access-Control-Request-Private-Network") != "" {
-				w.Header().Set("Access-Control-Allow-Private-Network", "true")
-			}
-		}
-		w.WriteHeader(http.StatusNoContent)
-		return nil
-	}, nil
-}
-
-// allowOrigin lets pages of any site send, and read when to try again.
-func allowOrigin(w http.ResponseWriter) {
-	w.Header().Set("Access-Control-Allow-Origin", "*")
-	w.Header().Set("Access-Control-Expose-Headers", "Retry-After")
-}
-
-// guard keeps pages of other sites from using the browser of somebody who may connect: requests that
-// change something must not come across origins, and a name that was made to point here is unknown.
-func (s *Server) guard(r *http.Request) error {
-	if err := s.foreign.Check(r); err != nil {
-		return problem(api.CodeForbidden, err.Error())
-	}
-	if !s.cfg.LocalOnly {
-		return nil
-	}
-	host := r.Host
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.Trim(host, "[]")
-	if host == "" || net.ParseIP(host) != nil || loopback(host) {
-		return nil
-	}
-	for _, name := range s.cfg.Hosts {
-		if strings.EqualFold(name, host) {
-			return nil
-		}
-	}
-	return problem(api.CodeForbidden, fmt.Sprintf("the host name %.100q is not one this server was given", host))
+	return s.preflight(open, allow), nil
 }
 
 // queryContext bounds the time of a statement.

@@ -26,7 +26,6 @@ type Server struct {
 	mux      *http.ServeMux
 	routes   []route
 	names    knownNames
-	foreign  *http.CrossOriginProtection
 	openapi  []byte
 
 	inFlight     budget
@@ -57,7 +56,6 @@ func New(cfg Config, node Node) (*Server, error) {
 	s := &Server{
 		cfg:      cfg,
 		rejects:  newRejectLog(cfg.RejectCount, cfg.RejectBytes),
-		foreign:  http.NewCrossOriginProtection(),
 		inFlight: budget{limit: cfg.MaxInFlight},
 		senders:  newSenders(cfg),
 		newNames: newNewNames(cfg.NewNames, cfg.NewNamesEach, cfg.Now),

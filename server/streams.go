@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -41,7 +39,8 @@ func (s *streams) admit(handle handler) (handler, func(), error) {
 	}
 }
 
-// context ends with the request, or with the server.
+// context ends with the request, or with the server: who has not been answered by then is told that it is
+// stopping, by fail.
 func (s *streams) context(r *http.Request) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(r.Context())
 	stop := context.AfterFunc(s.ctx, cancel)
@@ -60,22 +59,6 @@ func (s *streams) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("end streams: %w", ctx.Err())
 	}
-}
-
-// sameOrigin tells whether a stream may be opened: by what is no browser, by a page of this server, or
-// of a site that was named.
-func (s *Server) sameOrigin(r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return true
-	}
-	for _, allowed := range s.cfg.Origins {
-		if strings.EqualFold(origin, strings.TrimSuffix(allowed, "/")) {
-			return true
-		}
-	}
-	u, err := url.Parse(origin)
-	return err == nil && strings.EqualFold(u.Host, r.Host)
 }
 
 // streamFault ends a stream with a close code.

@@ -53,7 +53,7 @@ var errSilent = errors.New("the client has been silent for too long")
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (socket, error) {
 	u := websocket.Upgrader{
 		HandshakeTimeout: s.cfg.HeaderTimeout, ReadBufferSize: 1024, WriteBufferSize: 4096, WriteBufferPool: &s.writeBuffers,
-		Subprotocols: []string{streamProtocol}, CheckOrigin: s.sameOrigin,
+		Subprotocols: []string{streamProtocol}, CheckOrigin: func(r *http.Request) bool { return !s.foreign(r) }, // as guard has seen already
 	}
 	hijacked := &corkingWriter{ResponseWriter: w, rooms: &s.corkRooms}
 	conn, err := u.Upgrade(hijacked, r, nil)

@@ -59,5 +59,12 @@ func (f yamlFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, 
 	if !ok {
 		return nil, nil
 	}
+	if list, ok := value.([]any); ok {
+		var items []string
+		for _, item := range list {
+			items = append(items, fmt.Sprint(item))
+		}
+		return strings.Join(items, ","), nil
+	}
 	return fmt.Sprint(value), nil
 }

@@ -34,6 +34,8 @@ type nodeFlags struct {
 	PrivateHooks bool            `name:"private-webhooks" help:"Let webhooks go to addresses of this machine and of private networks." env:"MUSTER_PRIVATE_WEBHOOKS"`
 	NewNames     int             `name:"new-names" help:"New names of events and attributes that one sender may bring at once; -1 for any number." default:"1000" env:"MUSTER_NEW_NAMES" placeholder:"N"`
 	NewNamesEach int             `name:"new-names-minute" help:"And how many every minute." default:"100" env:"MUSTER_NEW_NAMES_MINUTE" placeholder:"N"`
+	Origins      []string        `help:"Sites whose pages may do everything that the node's own may, like https://shop.example." env:"MUSTER_ORIGINS" placeholder:"ORIGIN,..."`
+	OpenIdentity bool            `name:"open-identity" help:"Take alias and profile messages and imports also from pages of other sites." env:"MUSTER_OPEN_IDENTITY"`
 	LogLevel     string          `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"MUSTER_LOG_LEVEL"`
 	Config       kong.ConfigFlag `help:"YAML file with any of these flags as keys." env:"MUSTER_CONFIG" placeholder:"FILE"`
 }
@@ -155,7 +157,7 @@ func (a *app) startProcess(flags nodeFlags, dir string, gate *cluster.Gate) (*no
 	}
 	p.url = "http://" + p.listener.Addr().String()
 	p.server, err = server.New(server.Config{Log: p.log, Version: version, Turn: gate.Turn, LocalOnly: server.CheckListen(flags.Listen, false) == nil, PrivateWebhooks: flags.PrivateHooks,
-		NewNames: flags.NewNames, NewNamesEach: flags.NewNamesEach}, nil)
+		NewNames: flags.NewNames, NewNamesEach: flags.NewNamesEach, Origins: flags.Origins, OpenIdentity: flags.OpenIdentity}, nil)
 	if err != nil {
 		return nil, errors.Join(err, p.listener.Close(), p.lock.unlock())
 	}

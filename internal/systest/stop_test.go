@@ -3,6 +3,7 @@ package systest
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -130,4 +131,50 @@ func TestHostileTargets(t *testing.T) {
 	}
 	p.ask("POST", "/v1/batch", `{"batch": [{"type":"identify","userId":"d","traits":{"n":1}},{"type":"identify","userId":"e","traits":{"n":1}}]}`)
 	p.stop()
+}
+
+// TestStopAnswersWhoWaits: whoever waits for a change when the node is told to stop is told to ask again, and not
+// that it went away.
+func TestStopAnswersWhoWaits(t *testing.T) {
+	p := serve(t)
+	if status, text, _ := p.ask("PUT", "/v1/segments/All", `{"predicate": "n is set", "allow_unknown": true}`); status != 200 {
+		t.Fatalf("%d %s", status, text)
+	}
+	const polls = 5
+	type told struct {
+		status int
+		retry  string
+		text   string
+	}
+	answers := make(chan told, polls)
+	for range polls {
+		go func() {
+			answer, err := http.Get(p.url() + "/v1/segments/All/changes?wait=60s")
+			if err != nil {
+				answers <- told{text: err.Error()}
+				return
+			}
+			defer answer.Body.Close()
+			text, _ := io.ReadAll(answer.Body)
+			answers <- told{answer.StatusCode, answer.Header.Get("Retry-After"), string(text)}
+		}()
+	}
+	events, err := http.Get(p.url() + "/v1/segments/All/changes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Body.Close()
+	until(t, 30*time.Second, "all wait", func() bool {
+		_, text, _ := p.ask("GET", "/metrics", "")
+		return strings.Contains(text, fmt.Sprintf("muster_streams_open %d", polls+1))
+	})
+	p.stop()
+	for range polls {
+		if got := <-answers; got.status != http.StatusServiceUnavailable || got.retry == "" || !strings.Contains(got.text, "not_ready") {
+			t.Errorf("told: %+v", got)
+		}
+	}
+	if _, err := io.ReadAll(events.Body); err != nil {
+		t.Errorf("the events did not end, they broke off: %v", err)
+	}
 }
