@@ -78,15 +78,30 @@ func (n *Node) SegmentMembers(ctx context.Context, shard int, segment string) (*
 	return m, ctx.Err()
 }
 
-// SegmentCount returns the number of members of a segment in a shard, as of seq.
-func (n *Node) SegmentCount(shard int, segment string) (seq uint64, count int64, err error) {
-	view := n.shards[shard].state.Load().View()
-	defer view.Release()
-	members, ok := view.Members(segment)
-	if !ok {
-		return 0, 0, noSegment(segment)
+// SegmentSize is the number of members of a segment in a shard, as of a seq.
+type SegmentSize struct {
+	Seq     uint64
+	Members int64
+}
+
+// SegmentSizes returns how many members a segment has, by shard. Who joins another is counted once.
+func (n *Node) SegmentSizes(segment string) ([]SegmentSize, error) {
+	v := n.takeViews()
+	defer v.release()
+	sizes := make([]SegmentSize, len(v.all))
+	for shard, view := range v.all {
+		members, ok := view.Members(segment)
+		if !ok {
+			return nil, noSegment(segment)
+		}
+		sizes[shard] = SegmentSize{view.Seq(), members.Count}
+		for _, ordinal := range view.Hidden() {
+			if members.Has(ordinal) {
+				sizes[shard].Members--
+			}
+		}
 	}
-	return view.Seq(), members.Count, nil
+	return sizes, nil
 }
 
 // Person is what is told of a profile beside its canonical id.

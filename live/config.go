@@ -10,13 +10,20 @@ import (
 
 // Source is what the log needs of the shards.
 type Source interface {
-	// Count returns the number of members of a segment in a shard as of one seq.
-	Count(shard int, segment string) (seq uint64, count int64, err error)
+	// Sizes returns the number of members of a segment by shard, each as of one seq. Together they count
+	// everybody once.
+	Sizes(segment string) ([]Size, error)
 	// IDs appends the canonical id of each ordinal of a shard to ids, "" for one that names nobody. During
 	// Append it still knows the profiles that the entry removed.
 	IDs(shard int, ordinals []uint32, ids []string) []string
 	// Members copies the membership of a segment in a shard as of one seq.
 	Members(ctx context.Context, shard int, segment string) (*Members, error)
+}
+
+// Size is the number of members of a segment in a shard, as of a seq.
+type Size struct {
+	Seq     uint64
+	Members int64
 }
 
 // Members is the membership of a segment in a shard: bits by ordinal, in chunks of 1,024 words; a nil

@@ -65,11 +65,15 @@ func (f *fakeShards) Members(_ context.Context, shard int, segment string) (*Mem
 	return m, nil
 }
 
-// Count implements Source.
-func (f *fakeShards) Count(shard int, segment string) (seq uint64, count int64, err error) {
+// Sizes implements Source.
+func (f *fakeShards) Sizes(segment string) ([]Size, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.seqs[shard], int64(len(f.members[shard][segment])), nil
+	sizes := make([]Size, len(f.seqs))
+	for shard, seq := range f.seqs {
+		sizes[shard] = Size{Seq: seq, Members: int64(len(f.members[shard][segment]))}
+	}
+	return sizes, nil
 }
 
 // step makes one entry of a shard, of up to most changes a segment, and returns it.

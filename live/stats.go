@@ -48,16 +48,17 @@ func (l *Log) Stats(ctx context.Context, segment string, since, until, step int6
 			return stats, err
 		}
 	}
+	sizes, err := l.cfg.Source.Sizes(segment)
+	if err != nil {
+		return nil, err
+	}
 	for shard, s := range l.shards {
-		seq, size, err := l.cfg.Source.Count(shard, segment)
-		if err != nil {
+		size := sizes[shard]
+		if err := s.await(ctx, size.Seq); err != nil {
 			return nil, err
 		}
-		if err := s.await(ctx, seq); err != nil {
-			return nil, err
-		}
-		stats.Size += size
-		err = s.eachPiece(ctx, segment, since, Position{}, after(seq), func(h *head) { count(h.at, int64(h.enters), int64(h.exits)) })
+		stats.Size += size.Members
+		err = s.eachPiece(ctx, segment, since, Position{}, after(size.Seq), func(h *head) { count(h.at, int64(h.enters), int64(h.exits)) })
 		if err != nil {
 			return nil, err
 		}
@@ -85,17 +86,18 @@ func (l *Log) tallied(ctx context.Context, segment string, since int64, stats *S
 	for _, h := range hours {
 		count(h.hour*hour, h.enters, h.exits)
 	}
+	sizes, err := l.cfg.Source.Sizes(segment)
+	if err != nil {
+		return true, err
+	}
 	for shard, s := range l.shards {
-		seq, size, err := l.cfg.Source.Count(shard, segment)
-		if err != nil {
+		size := sizes[shard]
+		if err := s.await(ctx, size.Seq); err != nil {
 			return true, err
 		}
-		if err := s.await(ctx, seq); err != nil {
-			return true, err
-		}
-		stats.Size += size
+		stats.Size += size.Members
 		// What came between is in the size and not in the hours.
-		err = s.eachPiece(ctx, segment, 0, after(heads[shard]), after(seq), func(h *head) { count(h.at, int64(h.enters), int64(h.exits)) })
+		err = s.eachPiece(ctx, segment, 0, after(heads[shard]), after(size.Seq), func(h *head) { count(h.at, int64(h.enters), int64(h.exits)) })
 		if err != nil {
 			return true, err
 		}

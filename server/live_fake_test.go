@@ -65,11 +65,15 @@ func (f *fakeLive) Members(_ context.Context, shard int, _ string) (*live.Member
 	return &live.Members{Seq: f.seqs[shard], Chunks: [][]uint64{words}}, nil
 }
 
-// Count implements live.Source.
-func (f *fakeLive) Count(shard int, _ string) (seq uint64, count int64, err error) {
+// Sizes implements live.Source.
+func (f *fakeLive) Sizes(string) ([]live.Size, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.seqs[shard], int64(len(f.members[shard])), nil
+	sizes := make([]live.Size, len(f.seqs))
+	for shard, seq := range f.seqs {
+		sizes[shard] = live.Size{Seq: seq, Members: int64(len(f.members[shard]))}
+	}
+	return sizes, nil
 }
 
 // People implements Live.

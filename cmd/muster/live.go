@@ -81,7 +81,12 @@ func (s liveSource) Members(ctx context.Context, shard int, segment string) (*li
 	return (*live.Members)(m), err
 }
 
-// Count implements live.Source.
-func (s liveSource) Count(shard int, segment string) (seq uint64, count int64, err error) {
-	return s.SegmentCount(shard, segment)
+// Sizes implements live.Source.
+func (s liveSource) Sizes(segment string) ([]live.Size, error) {
+	found, err := s.SegmentSizes(segment)
+	sizes := make([]live.Size, len(found))
+	for shard, size := range found {
+		sizes[shard] = live.Size(size)
+	}
+	return sizes, err
 }
