@@ -63,6 +63,7 @@ func TestScale(t *testing.T) {
 	})
 	step("counted", x.count)
 	step("every string looked for by its attribute", x.lookUpStrings)
+	step("everybody looked for by id", x.lookUpPeople)
 	step("profiles sent again", x.sendProfiles)
 	step("counted", x.count)
 	step("everybody looked for by id", x.lookUpPeople)
@@ -272,29 +273,51 @@ func quoted(s string) string {
 	return `"` + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), `"`, `\"`) + `"`
 }
 
-// lookUpPeople asks for everybody by id.
+// lookUpPeople looks for everybody by id, many at a time, and asks for some profiles by their address.
 func (x *scale) lookUpPeople() {
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
-	x.each(len(x.ids), func(i int) error {
-		answer, err := client.Get(x.p.url() + "/v1/profiles/" + url.PathEscape(x.ids[i]))
+	batches := batchesOf(x.ids)
+	x.each(len(batches), func(i int) error {
+		from, to := batches[i][0], batches[i][1]
+		values, numbers := make([]string, 0, to-from), 0
+		for n := from; n < to; n++ {
+			values, numbers = append(values, quoted(x.ids[n])), numbers+n
+		}
+		got, err := x.client.Query(x.t.Context(), api.QueryRequest{Query: fmt.Sprintf("stats count, sum(n) where user_id in (%s)", strings.Join(values, ", "))})
 		if err != nil {
 			return err
 		}
-		defer answer.Body.Close()
-		body, err := io.ReadAll(answer.Body)
-		if err != nil {
-			return err
-		}
-		var got api.Profile
-		if err := json.Unmarshal(body, &got); err != nil || answer.StatusCode != http.StatusOK {
-			return fmt.Errorf("profile %q, person %d: %s, %v: %s", x.ids[i], i, answer.Status, err, body)
-		}
-		if got.UserID != x.ids[i] || got.Attributes["n"] != float64(i) || got.Attributes["email"] != x.emails[i] || got.Attributes["note"] != x.notes[i] ||
-			len(got.Events) != 1 || got.Events[0].Count != 1 {
-			return fmt.Errorf("profile %q, person %d, is %s", x.ids[i], i, body)
+		if count, sum := fmt.Sprint(got.Rows[0][0]), fmt.Sprint(got.Rows[0][1]); count != fmt.Sprint(to-from) || sum != fmt.Sprint(numbers) {
+			return fmt.Errorf("people %d to %d: %s are found, whose numbers add up to %s, want %d", from, to-1, count, sum, numbers)
 		}
 		return nil
 	})
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
+	stride := 1 + len(x.ids)/addressed
+	x.each(len(x.ids)/stride, func(i int) error { return x.lookUpPerson(client, i*stride) })
+}
+
+// addressed is about how many profiles are asked for by their address.
+const addressed = 40_000
+
+func (x *scale) lookUpPerson(client *http.Client, i int) error {
+	answer, err := client.Get(x.p.url() + "/v1/profiles/" + url.PathEscape(x.ids[i]))
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return err
+	}
+	var got api.Profile
+	if err := json.Unmarshal(body, &got); err != nil || answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("profile %q, person %d: %s, %v: %s", x.ids[i], i, answer.Status, err, body)
+	}
+	if got.UserID != x.ids[i] || got.Attributes["n"] != float64(i) || got.Attributes["email"] != x.emails[i] || got.Attributes["note"] != x.notes[i] ||
+		len(got.Events) != 1 || got.Events[0].Count != 1 {
+		return fmt.Errorf("profile %q, person %d, is %s", x.ids[i], i, body)
+	}
+	return nil
 }
 
 // resident is the memory of the node.
