@@ -76,7 +76,7 @@ func (g *group) start(ctx context.Context, c Config, node string, fsm raft.FSM) 
 	}
 	if g.raft, err = g.open(rc, g.guard); err != nil {
 		if kept, listErr := g.snapshots.List(); listErr == nil && len(kept) > 0 { // raft keeps to itself what it met
-			err = fmt.Errorf("%w; if the log says that pages are damaged, muster check lists all of them", err)
+			err = fmt.Errorf("%w; muster check says what is damaged, and which command mends it", err)
 		}
 		return fmt.Errorf("start raft of %s: %w", g.name, err)
 	}

@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"slices"
 	"sync/atomic"
+
+	"github.com/musterdb/muster/internal/invariant"
 )
 
 // codeIndex finds codes by hash: open addressing over 4-byte slots without pointers. From indexSplit
@@ -124,6 +126,9 @@ func (x *codeIndex) add(hash uint64, code uint32, hashOf func(code uint32) uint6
 		root = x.split(root.tables[0].Load(), code, hashOf)
 	}
 	x.n++
+	if invariant.Forgets(code) {
+		return
+	}
 	root.put(hash, code, code, hashOf)
 }
 

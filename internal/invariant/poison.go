@@ -10,3 +10,7 @@ func Poison(messageID string) {
 		panic("poison: " + messageID)
 	}
 }
+
+// Forgets tells whether the index of a dictionary forgets a code, now and then from the 64th on: its value
+// gets another one when it comes again.
+func Forgets(code uint32) bool { return code >= 64 && code%23 == 7 }

@@ -11,31 +11,40 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-// binary builds muster once for all tests.
-var binary = sync.OnceValues(func() (string, error) {
+// binary builds muster once for all tests; poisoned builds the one whose state machine panics over messages
+// that ask for it, and whose dictionaries forget values.
+var (
+	binary   = sync.OnceValues(func() (string, error) { return build() })
+	poisoned = sync.OnceValues(func() (string, error) { return build("-tags", "poison") })
+)
+
+func build(flags ...string) (string, error) {
 	dir, err := os.MkdirTemp("", "muster-systest-")
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, "muster")
-	out, err := exec.Command("go", "build", "-o", path, "../../cmd/muster").CombinedOutput()
+	out, err := exec.Command("go", slices.Concat([]string{"build"}, flags, []string{"-o", path, "../../cmd/muster"})...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build muster: %w\n%s", err, out)
 	}
 	return path, nil
-})
+}
 
-// TestMain removes the binary.
+// TestMain removes the binaries.
 func TestMain(m *testing.M) {
 	m.Run()
-	if path, err := binary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
+	for _, built := range []func() (string, error){binary, poisoned} {
+		if path, err := built(); err == nil {
+			_ = os.RemoveAll(filepath.Dir(path))
+		}
 	}
 }
 
@@ -45,6 +54,7 @@ type process struct {
 	dir  string
 	addr string
 	args []string // further ones of serve
+	bin  func() (string, error)
 	cmd  *exec.Cmd
 	log  bytes.Buffer
 }
@@ -58,6 +68,14 @@ func serve(t *testing.T) *process {
 // serveIn starts a node on a directory of the caller's, with further arguments.
 func serveIn(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
+	p := prepare(t, dir, args...)
+	p.start()
+	return p
+}
+
+// prepare is serveIn of a node that is not started yet.
+func prepare(t *testing.T, dir string, args ...string) *process {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -66,9 +84,10 @@ func serveIn(t *testing.T, dir string, args ...string) *process {
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	p.start()
 	t.Cleanup(func() {
-		p.kill()
+		if p.cmd != nil {
+			p.kill()
+		}
 		if t.Failed() {
 			t.Logf("the node said:\n%s", p.log.String())
 		}
@@ -98,7 +117,10 @@ func (p *process) start() time.Duration {
 // launch runs the node and does not wait until it is ready.
 func (p *process) launch() {
 	p.t.Helper()
-	path, err := binary()
+	if p.bin == nil {
+		p.bin = binary
+	}
+	path, err := p.bin()
 	if err != nil {
 		p.t.Fatal(err)
 	}
