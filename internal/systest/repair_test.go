@@ -247,7 +247,7 @@ func TestDirectoryWithDoubles(t *testing.T) {
 			`count where in segment "twice"`:                          "[[27]]",
 			`count where in list "L" and in segment "listed"`:         "[[24]]",
 			`count where did "Buy" where (sku = "u0-4411")`:           "[[1]]",
-			`stats count of "Buy" where (sku = "u0-4411")`:            "[[3]]",
+			`stats count of "Buy" where (sku = "u0-4411")`:            "[[2]]",
 			`count where did "Seen" and did "Login"`:                  "[[12]]",
 			`count where in segment "mail"`:                           "[[1]]",
 		} {
