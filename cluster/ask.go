@@ -21,13 +21,25 @@ type Ask struct {
 
 // asker answers statements: parse, check, prepare, scatter to the views of all shards, merge.
 type asker struct {
-	node  *Node
-	pool  *exec.Pool
-	texts exec.Texts
+	node   *Node
+	pool   *exec.Pool
+	memory *exec.Memory // of all that is evaluated at once
+	texts  exec.Texts
 }
 
 func newAsker(n *Node) *asker {
-	return &asker{node: n, pool: exec.NewPool(n.config.Evaluations)}
+	return &asker{node: n, pool: exec.NewPool(n.config.Evaluations), memory: exec.NewMemory(n.config.statementMemory())}
+}
+
+// hold begins what is evaluated outside of a statement.
+func (a *asker) hold() *exec.Holding { return a.memory.Hold(a.node.config.StatementBytes) }
+
+// busyMemory tells when to ask again what was refused for the memory that others hold.
+func busyMemory(err error) error {
+	if errors.Is(err, exec.ErrBusy) {
+		return overloaded(exec.ErrBusy.Error())
+	}
+	return err
 }
 
 // scatter calls work for every stretch, in this goroutine and others. The first error ends it. REQUIRES:
@@ -76,7 +88,7 @@ func (n *Node) query(ctx context.Context, ask Ask) (*query.Answer, error) {
 	}
 	answer, err := n.asker.run(ctx, checked, schema, int64(ask.MaxRows))
 	if err != nil {
-		return nil, diagnose(err, ask.Text)
+		return nil, diagnose(busyMemory(err), ask.Text)
 	}
 	answer.Warnings = located(append(slices.Clone(checked.Warnings), answer.Warnings...), ask.Text)
 	return answer, nil
@@ -125,10 +137,11 @@ func (a *asker) run(ctx context.Context, q *exec.Checked, schema query.Schema, m
 		return nil, err
 	}
 	v.sets = newSets(ctx, a.node, v)
-	plan, err := exec.Prepare(q.Query, schema, exec.Options{Now: v.now, MaxRows: maxRows, Budget: a.node.config.StatementBytes, Sets: v.sets})
+	plan, err := exec.Prepare(q.Query, schema, exec.Options{Now: v.now, MaxRows: maxRows, Budget: a.node.config.StatementBytes, Memory: a.memory, Sets: v.sets})
 	if err != nil {
 		return nil, err
 	}
+	defer plan.Release()
 	answer, err := a.pool.Ask(ctx, plan, v.sources())
 	if err == nil {
 		err = v.sets.failed()

@@ -41,7 +41,7 @@ type Config struct {
 	MemoryLimit     int64         // bytes of the process beyond which ingest is refused; 0: none
 	Evaluations     int           // at once, default GOMAXPROCS
 	StatementTime   time.Duration // default 30 s
-	StatementBytes  int64         // default 256 MiB
+	StatementBytes  int64         // default 256 MiB; all together may hold that for each of Evaluations, but a sixth of MemoryLimit
 	DefaultRefresh  time.Duration // of segments with a rank, default 10 min
 	DedupBytes      int64         // of a new cluster, default 512 MiB; fixed when it is made
 	WatchEvery      time.Duration // how often disk and memory are looked at, default 200 ms
@@ -98,6 +98,19 @@ func (c Config) withDefaults() Config {
 		c.Failed = func(error) {}
 	}
 	return c
+}
+
+// memoryShare is the part of MemoryLimit that all statements together may hold: an eighth of what the
+// process has, if MemoryLimit is three quarters of that.
+const memoryShare = 6
+
+// statementMemory is what all statements together may hold.
+func (c *Config) statementMemory() int64 {
+	all := int64(c.Evaluations) * c.StatementBytes
+	if c.MemoryLimit > 0 {
+		all = min(all, c.MemoryLimit/memoryShare)
+	}
+	return all
 }
 
 // Validate reports all that is wrong with c at once.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/exec"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -15,10 +16,12 @@ type bound struct {
 	asker *asker
 	views *views
 	pred  *eval.Pred
+	held  *exec.Holding
 }
 
-// bind compiles a checked predicate at the views' now. REQUIRES: the caller has a slot.
-func (a *asker) bind(ctx context.Context, p tree.Pred, schema query.Schema, v *views) (*bound, error) {
+// bind compiles a checked predicate at the views' now, to be evaluated in the memory that is held.
+// REQUIRES: the caller has a slot.
+func (a *asker) bind(ctx context.Context, p tree.Pred, schema query.Schema, v *views, held *exec.Holding) (*bound, error) {
 	zone, err := time.LoadLocation(schema.Zone())
 	if err != nil {
 		return nil, fmt.Errorf("load zone of the workspace: %w", err)
@@ -30,7 +33,7 @@ func (a *asker) bind(ctx context.Context, p tree.Pred, schema query.Schema, v *v
 	}
 	env.Cuts = map[*tree.Rank]eval.Cut{}
 	for _, rank := range ranks {
-		if env.Cuts[rank.Node], err = a.cut(ctx, rank, v); err != nil {
+		if env.Cuts[rank.Node], err = a.cut(ctx, rank, v, held); err != nil {
 			return nil, err
 		}
 	}
@@ -38,24 +41,27 @@ func (a *asker) bind(ctx context.Context, p tree.Pred, schema query.Schema, v *v
 	if err != nil {
 		return nil, err
 	}
-	return &bound{asker: a, views: v, pred: compiled}, nil
+	return &bound{asker: a, views: v, pred: compiled, held: held}, nil
 }
 
 // cut computes the cut of a rank over all profiles.
-func (a *asker) cut(ctx context.Context, rank *eval.RankQuery, v *views) (eval.Cut, error) {
+func (a *asker) cut(ctx context.Context, rank *eval.RankQuery, v *views, held *exec.Holding) (eval.Cut, error) {
 	pieces := v.stretches(stretchChunks)
 	parts := make([]eval.RankPart, len(pieces))
 	err := a.scatter(ctx, pieces, func(ctx context.Context, i int, piece stretch) error {
-		scan := rank.On(v.source(piece.shard))
-		var profiles query.Bits
-		for chunk := piece.from; chunk < piece.to; chunk++ {
-			if err := ctx.Err(); err != nil {
-				return err
+		return held.Stock(ctx, func(stock *eval.Stock) error {
+			scan := rank.With(stock).On(v.source(piece.shard))
+			var profiles query.Bits
+			for chunk := piece.from; chunk < piece.to && stock.Err() == nil; chunk++ {
+				v.all[piece.shard].Profiles(chunk, &profiles)
+				before := parts[i].Bytes()
+				scan.Chunk(chunk, &profiles, &parts[i])
+				if err := held.Reserve(2 * (parts[i].Bytes() - before)); err != nil {
+					return err
+				}
 			}
-			v.all[piece.shard].Profiles(chunk, &profiles)
-			scan.Chunk(chunk, &profiles, &parts[i])
-		}
-		return nil
+			return ctx.Err()
+		})
 	})
 	if err != nil {
 		return eval.Cut{}, err
@@ -71,26 +77,28 @@ func (a *asker) cut(ctx context.Context, rank *eval.RankQuery, v *views) (eval.C
 func (b *bound) over(ctx context.Context, pieces []stretch) ([][]query.Bits, error) {
 	sets := make([][]query.Bits, len(pieces))
 	err := b.asker.scatter(ctx, pieces, func(ctx context.Context, i int, piece stretch) error {
-		evaluator := b.pred.On(b.views.source(piece.shard))
-		sets[i] = make([]query.Bits, piece.to-piece.from)
-		var profiles query.Bits
-		for chunk := piece.from; chunk < piece.to; chunk++ {
-			if err := ctx.Err(); err != nil {
-				return err
+		return b.held.Stock(ctx, func(stock *eval.Stock) error {
+			evaluator := b.pred.With(stock).On(b.views.source(piece.shard))
+			sets[i] = make([]query.Bits, piece.to-piece.from)
+			var profiles query.Bits
+			for chunk := piece.from; chunk < piece.to && stock.Err() == nil; chunk++ {
+				b.views.all[piece.shard].Profiles(chunk, &profiles)
+				evaluator.Chunk(chunk, &profiles, &sets[i][chunk-piece.from])
 			}
-			b.views.all[piece.shard].Profiles(chunk, &profiles)
-			evaluator.Chunk(chunk, &profiles, &sets[i][chunk-piece.from])
-		}
-		return nil
+			return ctx.Err()
+		})
 	})
 	return sets, err
 }
 
-// has tells whether one profile satisfies the predicate.
-func (b *bound) has(shard int, ordinal uint32) bool {
+// has reports whether one profile satisfies the predicate.
+func (b *bound) has(ctx context.Context, shard int, ordinal uint32) (bool, error) {
 	var candidate, out query.Bits
 	position := uint16(ordinal & (query.ChunkSize - 1))
 	candidate.Set(position)
-	b.pred.On(b.views.source(shard)).Chunk(int(ordinal>>query.ChunkBits), &candidate, &out)
-	return out.Has(position)
+	err := b.held.Stock(ctx, func(stock *eval.Stock) error {
+		b.pred.With(stock).On(b.views.source(shard)).Chunk(int(ordinal>>query.ChunkBits), &candidate, &out)
+		return nil
+	})
+	return out.Has(position), err
 }

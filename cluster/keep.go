@@ -85,6 +85,9 @@ func (n *Node) pastIDs(ctx context.Context, was *tree.WasIn, at int64) (ids []st
 	for shard, view := range v.all {
 		source := v.source(shard)
 		for chunk := range view.Chunks() {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
 			var members, profiles query.Bits
 			source.InList(list, chunk, &members)
 			view.Profiles(chunk, &profiles)

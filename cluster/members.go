@@ -103,7 +103,9 @@ func (n *Node) findMembers(ctx context.Context, pred tree.Pred, from position, l
 	v := n.takeViews()
 	defer v.release()
 	stats := query.Stats{Now: v.now, Shards: v.stats()}
-	b, err := n.asker.bindText(ctx, pred, v)
+	held := n.asker.hold()
+	defer held.Release()
+	b, err := n.asker.bindText(ctx, pred, v, held)
 	if err != nil {
 		return nil, stats, err
 	}
@@ -117,7 +119,7 @@ func (n *Node) findMembers(ctx context.Context, pred tree.Pred, from position, l
 		pieces = pieces[len(group):]
 		sets, err := b.over(ctx, group)
 		if err != nil {
-			return nil, stats, err
+			return nil, stats, busyMemory(err)
 		}
 		for i, piece := range group {
 			for k := range sets[i] {
@@ -134,7 +136,7 @@ func (n *Node) findMembers(ctx context.Context, pred tree.Pred, from position, l
 }
 
 // bindText checks a parsed predicate and compiles it, held segments as of their last refresh.
-func (a *asker) bindText(ctx context.Context, pred tree.Pred, v *views) (*bound, error) {
+func (a *asker) bindText(ctx context.Context, pred tree.Pred, v *views, held *exec.Holding) (*bound, error) {
 	schema := a.node.Schema()
 	checked, _, err := check.Predicate(pred, schema)
 	if err != nil {
@@ -144,7 +146,7 @@ func (a *asker) bindText(ctx context.Context, pred tree.Pred, v *views) (*bound,
 		return nil, err
 	}
 	v.sets = newSets(ctx, a.node, v)
-	b, err := a.bind(ctx, checked, schema, v)
+	b, err := a.bind(ctx, checked, schema, v, held)
 	if err == nil {
 		err = v.sets.failed()
 	}
@@ -248,9 +250,12 @@ func (n *Node) MemberOf(ctx context.Context, segment, id string) (bool, error) {
 	if !ok {
 		return false, ErrNoProfile
 	}
-	b, err := n.asker.bindText(ctx, &tree.InSegment{Name: segment}, v)
+	held := n.asker.hold()
+	defer held.Release()
+	b, err := n.asker.bindText(ctx, &tree.InSegment{Name: segment}, v, held)
 	if err != nil {
 		return false, err
 	}
-	return b.has(shard, ordinal), nil
+	in, err := b.has(ctx, shard, ordinal)
+	return in, busyMemory(err)
 }

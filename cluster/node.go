@@ -76,9 +76,9 @@ func (n *Node) open(ctx context.Context) error {
 				"entry", r.What, "told", time.UnixMilli(r.At).UTC())
 		}
 	}
-	n.watch = newWatch(n.config)
-	n.watch.look()
 	n.asker = newAsker(n)
+	n.watch = newWatch(n.config, n.asker.memory.Held)
+	n.watch.look()
 	n.registry = newRegistry(parsePredicate, n.config.Storage, n.catalogChanged)
 	if n.group, err = openGroup(ctx, n.config, n.meta.Node, catalogGroup, n.registry); err != nil {
 		return err

@@ -12,8 +12,9 @@ import (
 type watch struct {
 	space  func() (free int64, low bool, err error)
 	failed func() error // of a write, for good
-	memory func() int64
-	limit  int64 // of memory; 0: none
+	memory func() memoryUse
+	asked  func() int64 // bytes statements hold
+	limit  int64        // of memory; 0: none
 	warn   func(text string, args ...any)
 
 	free atomic.Int64
@@ -21,14 +22,47 @@ type watch struct {
 	lost atomic.Pointer[error] // why the disk does not answer
 	memo atomic.Bool
 	used atomic.Int64
+
+	statements recently // what statements hold, for look
 }
 
-func newWatch(c Config) *watch {
-	return &watch{space: c.Storage.Space, failed: c.Storage.Err, memory: processMemory, limit: c.MemoryLimit, warn: c.Log.Warn}
+func newWatch(c Config, asked func() int64) *watch {
+	return &watch{space: c.Storage.Space, failed: c.Storage.Err, memory: processMemory, asked: asked, limit: c.MemoryLimit, warn: c.Log.Warn}
 }
 
-// look takes one look. Memory is taken again only below nine tenths of the limit, so that the
-// answer does not flutter.
+// memoryUse is what a process holds of the machine's memory, in bytes.
+type memoryUse struct {
+	used  int64  // all of it, but what lies free and can be used at once
+	live  int64  // of it, what the last collection found in use
+	other int64  // of it, what is not collected
+	runs  uint64 // of the collector
+}
+
+// steady is what the memory comes to once what statements hold is collected: what lives, and the half of
+// it that the collector waits for.
+func (u memoryUse) steady(statements int64) int64 {
+	return u.other + max(u.live-statements, 0)*3/2
+}
+
+// recently is the most that was held since the collection before the last one: what the last one may have
+// found in use.
+type recently struct {
+	runs       uint64
+	now, since int64
+}
+
+// most takes in what is held now.
+func (r *recently) most(held int64, runs uint64) int64 {
+	if runs != r.runs {
+		r.runs, r.since, r.now = runs, r.now, held
+	}
+	r.now = max(r.now, held)
+	return max(r.now, r.since)
+}
+
+// look takes one look. Ingest is refused for what the state takes, not for what statements hold for a
+// moment: their memory is bounded beforehand and fits above the limit. Memory is taken again only below
+// nine tenths of the limit, so that the answer does not flutter.
 func (w *watch) look() {
 	free, low, err := w.space()
 	switch was := w.lost.Load(); {
@@ -50,11 +84,15 @@ func (w *watch) look() {
 	if w.limit == 0 {
 		return
 	}
-	used := w.memory()
-	w.used.Store(used)
-	full := used > w.limit || w.memo.Load() && used > w.limit/10*9
+	u := w.memory()
+	w.used.Store(u.used)
+	limit := w.limit
+	if w.memo.Load() {
+		limit = limit / 10 * 9
+	}
+	full := u.used > limit && u.steady(w.statements.most(w.asked(), u.runs)) > limit
 	if w.memo.Swap(full) != full {
-		w.warn("memory changed", "full", full, "used_bytes", used, "limit_bytes", w.limit)
+		w.warn("memory changed", "full", full, "used_bytes", u.used, "live_bytes", u.live, "limit_bytes", w.limit)
 	}
 }
 
@@ -97,9 +135,15 @@ func (w *watch) admit() error {
 	return nil
 }
 
-// processMemory is what the Go runtime holds of the machine's memory, without what it gave back.
-func processMemory() int64 {
-	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+// processMemory tells what the Go runtime holds.
+func processMemory() memoryUse {
+	samples := []metrics.Sample{
+		{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"}, {Name: "/gc/heap/live:bytes"}, {Name: "/gc/cycles/total:gc-cycles"},
+	}
 	metrics.Read(samples)
-	return int64(samples[0].Value.Uint64()) - int64(samples[1].Value.Uint64())
+	bytes := func(i int) int64 { return int64(samples[i].Value.Uint64()) }
+	used := bytes(0) - bytes(1) - bytes(2)
+	return memoryUse{used: used, live: bytes(5), other: used - bytes(3) - bytes(4), runs: samples[6].Value.Uint64()}
 }

@@ -8,11 +8,12 @@ import (
 func TestWatchRefusesAndGoesOn(t *testing.T) {
 	var low bool
 	var spaceErr, failed error
-	used := int64(10)
+	used, live, runs, asked := int64(10), int64(70), uint64(1), int64(0)
 	w := &watch{
 		space:  func() (int64, bool, error) { return 5, low, spaceErr },
 		failed: func() error { return failed },
-		memory: func() int64 { return used }, limit: 100, warn: func(string, ...any) {},
+		memory: func() memoryUse { return memoryUse{used: used, live: live, other: 1, runs: runs} },
+		asked:  func() int64 { return asked }, limit: 100, warn: func(string, ...any) {},
 	}
 	for _, step := range []struct {
 		what string
@@ -29,6 +30,12 @@ func TestWatchRefusesAndGoesOn(t *testing.T) {
 		{"a little less", func() { used = 95 }, "memory_full"},
 		{"clearly less", func() { used = 80 }, ""},
 		{"again below the limit", func() { used = 99 }, ""},
+		{"a little lives, and a statement takes much", func() { used, live, asked = 130, 60, 30 }, ""},
+		{"the collector finds what it holds", func() { live, runs = 90, 2 }, ""},
+		{"the statement ends", func() { asked = 0 }, ""},
+		{"the collector runs again", func() { live, runs = 60, 3 }, ""},
+		{"much lives, without statements", func() { live, runs = 90, 4 }, "memory_full"},
+		{"less lives", func() { live, runs = 50, 5 }, ""},
 		{"a write failed", func() { failed = errors.New("io") }, "not_ready"},
 	} {
 		step.set()

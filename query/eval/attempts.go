@@ -26,6 +26,7 @@ func NewAttempts(steps []*EventScan, gap int64) *Attempts {
 	n := len(steps)
 	a := &Attempts{scans: steps, gap: gap, found: make([]moments, n), at: make([]int, n), met: make([]query.Bits, n), reached: make([]query.Bits, n)}
 	first := steps[0].scan
+	first.run.bound(n * (2*setBytes + runnerBytes))
 	for k, s := range steps {
 		if k > 0 {
 			s.Narrow(calendar.Add(first.from, 1), calendar.Add(first.to, gap))
@@ -46,7 +47,7 @@ func (a *Attempts) Chunk(chunk int, cand *query.Bits) []query.Bits {
 	clear(a.met)
 	from, last := cand, 0
 	for k, s := range a.bare {
-		if k > 0 && !from.Any() {
+		if k > 0 && !from.Any() || !s.run.stock.Spend(clauseWork) {
 			break
 		}
 		a.found[k].read(s, chunk, base, from[:], a.met[k][:])
@@ -68,7 +69,8 @@ func (a *Attempts) Chunk(chunk int, cand *query.Bits) []query.Bits {
 func (a *Attempts) walk(steps int) {
 	clear(a.at)
 	firsts := a.found[0].keys
-	for i := 0; i < len(firsts); {
+	stock := a.bare[0].run.stock
+	for i := 0; i < len(firsts) && stock.Spend(steps); {
 		at := firsts[i]
 		end := at | momentTime // of the profile
 		until := end

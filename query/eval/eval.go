@@ -16,7 +16,8 @@ type Env struct {
 	Zone   *time.Location // the statement's; a segment's own is used inside it. nil is UTC
 	Cuts   map[*tree.Rank]Cut
 	Sets   query.Sets // memberships not to be computed; nil: there are none
-	// Stock, if not nil, lends buffers to what is bound, all of it for one goroutine.
+	// Stock, if not nil, lends buffers to what is bound, all of it for one goroutine, and bounds it. What
+	// was evaluated means nothing once the stock has an error.
 	Stock *Stock
 	// Scanned, if not nil, counts the rows of events that were read.
 	Scanned *atomic.Int64
@@ -52,6 +53,13 @@ func Compile(env *Env, p tree.Pred) (*Pred, error) {
 		return nil, fmt.Errorf("compile predicate: %w", err)
 	}
 	return &Pred{env: env, plan: plan}, nil
+}
+
+// With returns p with what a stock lends.
+func (p *Pred) With(s *Stock) *Pred {
+	env := *p.env
+	env.Stock = s
+	return &Pred{env: &env, plan: p.plan}
 }
 
 // On binds p to a source. An Evaluator keeps buffers and decided dictionary codes: it is for one
@@ -104,13 +112,19 @@ func (x *Expr) Type() tree.Type { return x.operand.typ() }
 // On binds x to a source, for one goroutine.
 func (x *Expr) On(src query.Source) *ExprEvaluator {
 	run := newRun(src, x.env)
-	return &ExprEvaluator{root: x.operand.bind(run)}
+	return &ExprEvaluator{stock: run.stock, root: x.operand.bind(run)}
 }
 
 // ExprEvaluator computes one expression over one source, chunk by chunk.
-type ExprEvaluator struct{ root loader }
+type ExprEvaluator struct {
+	stock *Stock
+	root  loader
+}
 
 // Chunk sets out to the values of the positions in cand; other positions have none.
 func (e *ExprEvaluator) Chunk(chunk int, cand *query.Bits, out *Vector) {
+	if out.stock == nil {
+		out.stock = e.stock
+	}
 	e.root.load(&scope{chunk: chunk}, cand[:], out)
 }

@@ -44,6 +44,7 @@ func (e *Events) Type(k int) tree.Type { return e.args[k].x.typ() }
 func (e *Events) On(src query.Source) *EventScan {
 	run := newRun(src, e.env)
 	s := &EventScan{scan: e.step.bind(run)}
+	s.sorter.stock = run.stock
 	for _, a := range e.args {
 		s.args = append(s.args, a.bind(run))
 	}
@@ -130,7 +131,7 @@ func timelines(scans []*EventScan, chunk int, cand *query.Bits, fn func(pos uint
 		s.rows = s.rows[:0]
 		var met query.Bits
 		s.Each(chunk, &wanted, func(b *query.Block, i int) {
-			s.rows = append(s.rows, visit{time: b.Time(i), pos: b.Pos[i]})
+			s.rows = append(s.scan.run.stock.visits.more(s.rows, 1), visit{time: b.Time(i), pos: b.Pos[i]})
 			met.Set(b.Pos[i])
 		})
 		if k == 0 {
@@ -141,10 +142,13 @@ func timelines(scans []*EventScan, chunk int, cand *query.Bits, fn func(pos uint
 	at := make([]int, len(scans))
 	times := make([][]int64, len(scans))
 	for pos := range wanted.All {
+		if !scans[0].scan.run.stock.Spend(len(scans)) {
+			return
+		}
 		for k, s := range scans {
 			s.times = s.times[:0]
 			for ; at[k] < len(s.rows) && s.rows[at[k]].pos == pos; at[k]++ {
-				s.times = append(s.times, s.rows[at[k]].time)
+				s.times = append(s.scan.run.stock.i64.more(s.times, 1), s.rows[at[k]].time)
 			}
 			times[k] = s.times
 		}

@@ -21,22 +21,33 @@ func (k Key) Value() tree.Value {
 	return tree.Value{Type: k.Type, Scale: k.Scale, Int: k.Int, Str: k.Str}
 }
 
-// interner gives values small numbers, so that rows can be sorted by (position, value).
+// interner gives values small numbers, so that rows can be sorted by (position, value). Where all are of
+// one dictionary their codes are the numbers.
 type interner struct {
+	stock  *Stock
+	one    query.Dict // of all values; nil: they are interned
 	ids    map[Key]uint32
 	values []tree.Value
 	dicts  map[query.Dict][]uint32 // code → id + 1
+	source int                     // that dicts are of, see Stock.Move
+	held   int                     // bytes charged
 	last   query.Dict
 	codes  []uint32
 }
 
-// internLimit bounds what an interner keeps between chunks.
-const internLimit = 1 << 20
+// internLimit bounds the values an interner keeps between chunks, internBytes is what one takes.
+const (
+	internLimit = 1 << 17
+	internBytes = 192
+)
 
-// trim forgets everything when it has become too much. Call it between chunks only.
-func (n *interner) trim() {
-	if n.ids == nil || len(n.values) > internLimit {
-		*n = interner{ids: map[Key]uint32{}, dicts: map[query.Dict][]uint32{}}
+// begin begins a chunk. What the interner knows is forgotten when it has become too much, or is of another
+// source.
+func (n *interner) begin(one query.Dict) {
+	n.one = one
+	if n.ids == nil || len(n.values) > internLimit || n.source != n.stock.source {
+		n.stock.charge(-n.held)
+		*n = interner{stock: n.stock, one: one, source: n.stock.source, ids: map[Key]uint32{}, dicts: map[query.Dict][]uint32{}}
 	}
 }
 
@@ -50,21 +61,18 @@ func (n *interner) row(arg *argLoader, i int) (id uint32, ok bool) {
 		return n.id(v), true
 	}
 	raw, ok := arg.vec.Raw(i)
-	if !ok {
-		return 0, false
+	if !ok || n.one != nil {
+		return uint32(raw), ok
 	}
 	if n.codes == nil || arg.vec.Dict != n.last {
 		n.last = arg.vec.Dict
 		n.codes = n.dicts[n.last]
 		if n.codes == nil {
-			n.codes = make([]uint32, max(n.last.Len(), 1))
-			n.dicts[n.last] = n.codes
+			n.room(n.last.Len())
 		}
 	}
 	if raw >= int64(len(n.codes)) { // the dictionary has grown since
-		grown := make([]uint32, max(int(raw)+1, n.last.Len()))
-		copy(grown, n.codes)
-		n.codes, n.dicts[n.last] = grown, grown
+		n.room(max(int(raw)+1, n.last.Len()))
 	}
 	if n.codes[raw] == 0 {
 		n.codes[raw] = n.id(n.last.Value(uint32(raw))) + 1
@@ -72,13 +80,35 @@ func (n *interner) row(arg *argLoader, i int) (id uint32, ok bool) {
 	return n.codes[raw] - 1, true
 }
 
+// room makes room for some codes of the last dictionary.
+func (n *interner) room(codes int) {
+	n.charge(4 * max(codes, 1))
+	grown := make([]uint32, max(codes, 1))
+	copy(grown, n.codes)
+	n.codes, n.dicts[n.last] = grown, grown
+}
+
+func (n *interner) charge(bytes int) {
+	n.held += bytes
+	n.stock.charge(bytes)
+}
+
 func (n *interner) id(v tree.Value) uint32 {
 	key := KeyOf(v)
 	id, ok := n.ids[key]
 	if !ok {
+		n.charge(internBytes)
 		id = uint32(len(n.values))
 		n.ids[key] = id
 		n.values = append(n.values, v)
 	}
 	return id
+}
+
+// value returns the value of a number.
+func (n *interner) value(id uint32) tree.Value {
+	if n.one != nil {
+		return n.one.Value(id)
+	}
+	return n.values[id]
 }

@@ -59,15 +59,24 @@ func hasOwn(x tree.Expr) bool {
 // joiner holds what one profile's events of a join are found by. Chains go through the events of
 // equal value: head holds the first of each value, next the one after each event; -1 is the end.
 type joiner struct {
-	head map[Key]int
-	next []int
+	stock *Stock
+	head  map[Key]int
+	next  []int
+	held  int // events that were charged
 }
+
+// joinBytes is charged for an event of a join.
+const joinBytes = 96
 
 func (j *joiner) reset(n int) {
 	if j.head == nil {
 		j.head = map[Key]int{}
 	}
 	clear(j.head)
+	if n > j.held {
+		j.stock.charge(joinBytes * (n - j.held))
+		j.held = n
+	}
 	j.next = append(j.next[:0], make([]int, n)...)
 }
 
@@ -95,7 +104,7 @@ func (j *joiner) first(v tree.Value) int {
 // followJoined is follow by a join: the chains hold the chosen events earlier than the visit, the
 // latest first.
 func (q *sequenceRunner) followJoined(st *seqStep, visits []visit) {
-	q.there = q.there[:0]
+	q.there = q.run.stock.visits.more(q.there[:0], len(visits))
 	q.joiner.reset(len(q.here))
 	before := 0
 	for _, v := range visits {
@@ -103,7 +112,7 @@ func (q *sequenceRunner) followJoined(st *seqStep, visits []visit) {
 			q.joiner.push(before, st.join.previous(q.pairOf(v, q.here[before])))
 		}
 		for j := q.joiner.first(st.join.own(q.pairOf(v, v))); j >= 0 && v.time <= calendar.Add(q.here[j].time, st.gap); j = q.joiner.next[j] {
-			if st.pair(q.pairOf(v, q.here[j])) {
+			if !q.run.stock.Spend(pairWork) || st.pair(q.pairOf(v, q.here[j])) {
 				q.there = append(q.there, v)
 				break
 			}
@@ -115,7 +124,7 @@ func (q *sequenceRunner) followJoined(st *seqStep, visits []visit) {
 // keepJoined is keepWithout by a join. It goes back in time: the chains hold the visits later than the
 // chosen event, the earliest first.
 func (q *sequenceRunner) keepJoined(st *seqStep, visits []visit) {
-	q.there = q.there[:0]
+	q.there = q.run.stock.visits.more(q.there[:0], len(q.here))
 	q.joiner.reset(len(visits))
 	after := len(visits)
 	for i := len(q.here) - 1; i >= 0; i-- {
@@ -126,7 +135,7 @@ func (q *sequenceRunner) keepJoined(st *seqStep, visits []visit) {
 		end := calendar.Add(a.time, st.gap)
 		found := end > q.now
 		for j := q.joiner.first(st.join.previous(q.pairOf(a, a))); !found && j >= 0 && visits[j].time <= end; j = q.joiner.next[j] {
-			found = st.pair(q.pairOf(visits[j], a))
+			found = !q.run.stock.Spend(pairWork) || st.pair(q.pairOf(visits[j], a))
 		}
 		if !found {
 			q.there = append(q.there, a)

@@ -34,8 +34,9 @@ func TestJoined(t *testing.T) {
 	for range 2000 {
 		here, there := visits(), visits()
 		st.gap = int64(rng.IntN(40))
-		plain := &sequenceRunner{sequence: sequence{now: int64(rng.IntN(90))}, blocks: make([]*query.Block, 1), here: slices.Clone(here)}
-		joined := &sequenceRunner{sequence: plain.sequence, blocks: make([]*query.Block, 1), here: slices.Clone(here)}
+		plain := &sequenceRunner{sequence: sequence{now: int64(rng.IntN(90))}, run: &run{stock: &Stock{}}, blocks: make([]*query.Block, 1), here: slices.Clone(here)}
+		joined := &sequenceRunner{sequence: plain.sequence, run: plain.run, blocks: make([]*query.Block, 1), here: slices.Clone(here)}
+		joined.joiner.stock = plain.run.stock
 		if rng.IntN(2) == 0 {
 			plain.follow(st, there)
 			joined.followJoined(st, there)

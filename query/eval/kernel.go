@@ -15,10 +15,13 @@ import (
 // once per scale, a text form is decided once per dictionary code. It is for one goroutine.
 type vecTest struct {
 	*test
+	stock   *Stock
 	byScale [tree.MaxScale + 1][]span
 	dict    query.Dict
 	codes   *codeTable
 	tables  map[query.Dict]*codeTable
+	source  int       // that tables are of, see Stock.Move
+	spare   [][]uint8 // of tables that were given up
 }
 
 // codeTable remembers what was decided about the codes of one dictionary.
@@ -29,7 +32,7 @@ type codeTable struct {
 
 var everything = []span{{math.MinInt64, math.MaxInt64}}
 
-func newVecTest(t *test) *vecTest { return &vecTest{test: t} }
+func newVecTest(t *test, s *Stock) *vecTest { return &vecTest{test: t, stock: s} }
 
 // eval sets out to the rows of cand whose value is in the set. REQUIRES: len(out) = len(cand).
 func (t *vecTest) eval(v *query.Vec, cand, out []uint64) {
@@ -149,13 +152,20 @@ func someWithin(vals *[query.PageRows]uint32, lo, hi uint32, cand, out *pageWord
 	}
 }
 
+// tableBytes is charged for a table beside what is decided.
+const tableBytes = 160
+
 // table returns what is known about a dictionary's codes.
 func (t *vecTest) table(d query.Dict) *codeTable {
 	if t.codes != nil && t.dict == d {
 		return t.codes
 	}
+	if t.source != t.stock.source {
+		t.forget()
+	}
 	table := t.tables[d]
 	if table == nil {
+		t.stock.charge(tableBytes + 16*len(t.keys))
 		table = &codeTable{}
 		for _, k := range t.keys {
 			if code, ok := d.Find(k); ok {
@@ -164,7 +174,7 @@ func (t *vecTest) table(d query.Dict) *codeTable {
 		}
 		table.spans = merged(table.spans)
 		if t.holds != nil {
-			table.decided = make([]uint8, d.Len())
+			table.decided = t.room(d.Len())
 		}
 		if t.tables == nil {
 			t.tables = map[query.Dict]*codeTable{}
@@ -173,6 +183,28 @@ func (t *vecTest) table(d query.Dict) *codeTable {
 	}
 	t.dict, t.codes = d, table
 	return table
+}
+
+// forget gives up the tables of a source that is done with.
+func (t *vecTest) forget() {
+	for _, table := range t.tables {
+		if table.decided != nil {
+			t.spare = append(t.spare, table.decided)
+		}
+	}
+	clear(t.tables)
+	t.source = t.stock.source
+}
+
+// room returns what is decided of n codes: nothing.
+func (t *vecTest) room(n int) []uint8 {
+	var decided []uint8
+	if k := len(t.spare); k > 0 {
+		decided, t.spare = t.spare[k-1], t.spare[:k-1]
+	}
+	decided = t.stock.u8.sized(decided, n)
+	clear(decided)
+	return decided
 }
 
 // codesEval decides each code when it is first met.
@@ -194,7 +226,9 @@ func (t *vecTest) codesEval(v *query.Vec, table *codeTable, cand, out []uint64) 
 // admit gives a table room for all codes of its dictionary, which may have grown.
 func (t *vecTest) admit(table *codeTable, d query.Dict) {
 	if n := d.Len(); n > len(table.decided) {
-		table.decided = append(table.decided, make([]uint8, n-len(table.decided))...)
+		known := table.decided
+		table.decided = t.stock.u8.more(known, n-len(known))[:n]
+		clear(table.decided[len(known):])
 	}
 }
 
@@ -202,8 +236,12 @@ func (t *vecTest) admit(table *codeTable, d query.Dict) {
 func (t *vecTest) decide(dict query.Dict, decided []uint8, code int64) bool {
 	d := &decided[code]
 	if *d == 0 {
+		v := dict.Value(uint32(code))
+		if !t.stock.Spend(t.workOf(v)) {
+			return false
+		}
 		*d = 1
-		if t.holds(dict.Value(uint32(code))) {
+		if t.holds(v) {
 			*d = 2
 		}
 	}

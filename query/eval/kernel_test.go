@@ -104,7 +104,7 @@ func checkVec(t *testing.T, name string, v *query.Vec, rng *rand.Rand, q *test, 
 		}
 		out[w] = rng.Uint64()
 	}
-	newVecTest(q).eval(v, cand, out)
+	newVecTest(q, &Stock{}).eval(v, cand, out)
 	for i := range 256 {
 		expected := false
 		if has(cand, i) && i < v.Rows {

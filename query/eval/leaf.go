@@ -22,7 +22,8 @@ type columnRunner struct {
 }
 
 func (p columnTest) bind(r *run) runner {
-	c := &columnRunner{column: p.column, run: r, test: newVecTest(p.test)}
+	r.bound(runnerBytes)
+	c := &columnRunner{column: p.column, run: r, test: newVecTest(p.test, r.stock)}
 	c.sets.test = c.test
 	return c
 }
@@ -115,12 +116,13 @@ type valueTest struct {
 
 type valueRunner struct {
 	loader
-	test   *vecTest
-	values Vector
+	run  *run
+	test *vecTest
 }
 
 func (p valueTest) bind(r *run) runner {
-	return &valueRunner{loader: p.x.bind(r), test: newVecTest(p.test)}
+	r.bound(runnerBytes)
+	return &valueRunner{loader: p.x.bind(r), run: r, test: newVecTest(p.test, r.stock)}
 }
 
 func (v *valueRunner) cost(s *scope) float64 { return v.loader.cost(s) + 5*float64(s.rows()) }
@@ -141,8 +143,10 @@ func (v *valueRunner) decide(s *scope, cand, out []uint64) {
 			return
 		}
 	}
-	v.load(s, cand, &v.values)
-	v.values.test(v.test.test, cand, out)
+	values := v.run.stock.Vector()
+	defer v.run.stock.Return(values)
+	v.load(s, cand, values)
+	values.test(v.test.test, v.run.stock, cand, out)
 }
 
 // comparison compares two expressions, neither of them a literal.
@@ -152,13 +156,14 @@ type comparison struct {
 }
 
 type comparisonRunner struct {
-	op          tree.Op
-	l, r        loader
-	left, right Vector
+	op   tree.Op
+	l, r loader
+	run  *run
 }
 
 func (p comparison) bind(r *run) runner {
-	return &comparisonRunner{op: p.op, l: p.l.bind(r), r: p.r.bind(r)}
+	r.bound(runnerBytes)
+	return &comparisonRunner{op: p.op, l: p.l.bind(r), r: p.r.bind(r), run: r}
 }
 
 func (c *comparisonRunner) cost(s *scope) float64 {
@@ -167,16 +172,18 @@ func (c *comparisonRunner) cost(s *scope) float64 {
 
 func (c *comparisonRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 	clear(out)
-	c.l.load(s, cand, &c.left)
-	c.r.load(s, cand, &c.right)
-	if c.left.Type != c.right.Type || c.left.Type == tree.NoType {
+	left, right := c.run.stock.Vector(), c.run.stock.Vector()
+	defer func() { c.run.stock.Return(left); c.run.stock.Return(right) }()
+	c.l.load(s, cand, left)
+	c.r.load(s, cand, right)
+	if left.Type != right.Type || left.Type == tree.NoType {
 		return 0
 	}
 	for w := range out {
-		out[w] = cand[w] & c.left.Has[w] & c.right.Has[w]
+		out[w] = cand[w] & left.Has[w] & right.Has[w]
 	}
 	eachBit(out, func(i int) {
-		if !c.op.Holds(c.left.compare(&c.right, i)) {
+		if !c.op.Holds(left.compare(right, i)) {
 			out[i>>6] &^= 1 << (i & 63)
 		}
 	})
@@ -188,21 +195,27 @@ type userIs struct{ ids []tree.Value }
 
 type userRunner struct {
 	userIs
-	src query.Source
+	run *run
 }
 
-func (p userIs) bind(r *run) runner { return userRunner{p, r.src} }
+func (p userIs) bind(r *run) runner {
+	r.bound(runnerBytes)
+	return userRunner{p, r}
+}
 
 func (userRunner) cost(*scope) float64 { return 100 }
 
 func (u userRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 	clear(out)
 	for _, id := range u.ids {
-		ordinal, ok := u.src.Find(id.Str)
+		if !u.run.stock.Spend(holdsWork) {
+			break
+		}
+		ordinal, ok := u.run.src.Find(id.Str)
 		if !ok || int(ordinal>>query.ChunkBits) != s.chunk {
 			continue
 		}
-		if own, ok := u.src.UserID(ordinal); ok && own == id.Str {
+		if own, ok := u.run.src.UserID(ordinal); ok && own == id.Str {
 			if i := int(ordinal & (query.ChunkSize - 1)); has(cand, i) {
 				set(out, i)
 			}

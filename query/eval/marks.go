@@ -13,6 +13,7 @@ type marks struct {
 	planes [8][]uint64 // number / 64 → word by position
 	used   [8]bool
 	pairs  []uint64 // position << 32 | number
+	stock  *Stock
 }
 
 func (m *marks) reset() {
@@ -28,13 +29,14 @@ func (m *marks) reset() {
 func (m *marks) add(pos int, number uint32) {
 	k := number >> 6
 	if int(k) >= len(m.planes) {
-		m.pairs = append(m.pairs, uint64(pos)<<32|uint64(number))
+		m.pairs = append(m.stock.words.more(m.pairs, 1), uint64(pos)<<32|uint64(number))
 		return
 	}
 	if !m.used[k] {
 		m.used[k] = true
 		if m.planes[k] == nil {
-			m.planes[k] = make([]uint64, query.ChunkSize)
+			m.planes[k] = m.stock.words.take(query.ChunkSize)
+			clear(m.planes[k])
 		}
 	}
 	m.planes[k][pos] |= 1 << (number & 63)

@@ -13,7 +13,7 @@ import (
 func TestMarks(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	rng := rand.New(rand.NewPCG(seed, 4))
-	var m marks
+	m := marks{stock: &Stock{}}
 	for round := range 20 {
 		m.reset()
 		want := make([]uint32, query.ChunkSize)

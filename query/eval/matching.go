@@ -62,6 +62,7 @@ func (c *pairs) matched(linked tree.Pred) (*[2]column, error) {
 // prepare numbers the values of a chunk, whose times are at most span after the base of moments; false
 // where value and time do not fit.
 func (x *matching) prepare(scans []*scan, chunk int, span uint64) bool {
+	stock := scans[0].run.stock
 	var blocks [2][]*query.Block
 	for k := range x.sides {
 		blocks[k] = scans[k].series(chunk).Blocks
@@ -92,20 +93,20 @@ func (x *matching) prepare(scans []*scan, chunk int, span uint64) bool {
 		return false
 	}
 	if first.Dict != nil {
-		x.translate(first.Dict, second.Dict)
+		x.translate(stock, first.Dict, second.Dict)
 	}
-	x.latest = sized(x.latest, int(size)+1)
+	x.latest = stock.words.sized(x.latest, int(size)+1)
 	clear(x.latest)
 	return true
 }
 
 // translate finds the codes of the second dictionary in the first, again when one has grown.
-func (x *matching) translate(first, second query.Dict) {
+func (x *matching) translate(stock *Stock, first, second query.Dict) {
 	if x.dicts == [2]query.Dict{first, second} && len(x.codes) == second.Len() && x.firstLen == first.Len() {
 		return
 	}
 	x.dicts, x.firstLen = [2]query.Dict{first, second}, first.Len()
-	x.codes = sized(x.codes, second.Len())
+	x.codes = stock.u32.sized(x.codes, second.Len())
 	for code := range x.codes {
 		x.codes[code] = uint32(code)
 		if first == second {

@@ -48,7 +48,10 @@ func (c *compiler) measure(m *tree.Measure) (operand, error) {
 func (m measure) typ() tree.Type { return m.t }
 
 func (m measure) bind(r *run) loader {
-	return &measureLoader{measure: m, scan: m.step.bind(r), arg: m.arg.bind(r), days: calendar.NewDays(m.zone)}
+	r.bound(2 * runnerBytes)
+	l := &measureLoader{measure: m, scan: m.step.bind(r), arg: m.arg.bind(r), days: r.stock.daysOf(m.zone)}
+	l.marks.stock, l.names.stock = r.stock, r.stock
+	return l
 }
 
 // measureLoader holds one number or best row per position, and the (position, value) pairs of the
@@ -293,7 +296,7 @@ func (m *measureLoader) edge(chunk int, cand []uint64, out *Vector) {
 
 func (m *measureLoader) distinct(chunk int, cand []uint64) {
 	m.marks.reset()
-	m.names.trim()
+	m.names.begin(m.oneDict(chunk))
 	m.rows(chunk, cand, func(_ *query.Block, i, pos int) {
 		if id, ok := m.names.row(m.arg, i); ok {
 			m.marks.add(pos, id)
@@ -326,17 +329,42 @@ type sighting struct {
 	time int64
 }
 
+// compareWork is about what one comparison of a sort takes, in nanoseconds.
+const compareWork = 5
+
+// oneDict returns the dictionary of all values of the argument in a chunk, nil where there are several or
+// they have none.
+func (m *measureLoader) oneDict(chunk int) (dict query.Dict) {
+	if m.arg.column == nil {
+		return nil
+	}
+	for _, b := range m.scan.series(chunk).Blocks {
+		v := b.Col(m.arg.column.id)
+		switch {
+		case v == nil || v.Type != m.arg.column.t:
+		case v.Dict == nil || dict != nil && v.Dict != dict:
+			return nil
+		default:
+			dict = v.Dict
+		}
+	}
+	return dict
+}
+
 // favorite picks the most frequent value, then the one seen latest, then the larger.
 func (m *measureLoader) favorite(chunk int, cand []uint64, out *Vector) {
 	m.seen = m.seen[:0]
-	m.names.trim()
+	m.names.begin(m.oneDict(chunk))
 	m.rows(chunk, cand, func(b *query.Block, i, pos int) {
 		if id, ok := m.names.row(m.arg, i); ok {
-			m.seen = append(m.seen, sighting{uint64(pos)<<32 | uint64(id), b.Time(i)})
+			m.seen = append(m.scan.run.stock.seen.more(m.seen, 1), sighting{uint64(pos)<<32 | uint64(id), b.Time(i)})
 		}
 	})
+	stock := m.scan.run.stock
 	slices.SortFunc(m.seen, func(a, b sighting) int {
 		switch {
+		case !stock.Spend(compareWork):
+			return 0
 		case a.pair < b.pair:
 			return -1
 		case a.pair > b.pair:
@@ -356,9 +384,9 @@ func (m *measureLoader) favorite(chunk int, cand []uint64, out *Vector) {
 		}
 		last, n := m.seen[end-1], end-i
 		if best < 0 || m.seen[best].pair>>32 != last.pair>>32 || n > often || n == often && (last.time > latest ||
-			last.time == latest && m.names.values[uint32(last.pair)].Compare(m.names.values[uint32(m.seen[best].pair)]) > 0) {
+			last.time == latest && m.names.value(uint32(last.pair)).Compare(m.names.value(uint32(m.seen[best].pair))) > 0) {
 			best, often, latest = end-1, n, last.time
-			out.put(int(last.pair>>32), m.names.values[uint32(last.pair)])
+			out.put(int(last.pair>>32), m.names.value(uint32(last.pair)))
 		}
 		i = end
 	}

@@ -24,7 +24,6 @@ type moments struct {
 	block func(b *query.Block, rows []uint64)
 	stock *Stock
 	spare []uint64
-	ranks ranks
 }
 
 // read sets m.keys to the rows of a scan by the candidates, in no order, and met to who had one.
@@ -84,9 +83,7 @@ func (m *moments) add(b *query.Block, rows []uint64) {
 
 // grow makes room for n more.
 func (m *moments) grow(n int) {
-	if n += len(m.keys); n > cap(m.keys) {
-		m.keys = append(m.stock.words.take(max(n, 2*cap(m.keys)))[:0], m.keys...)
-	}
+	m.keys = m.stock.words.more(m.keys, n)
 }
 
 // sort puts the moments of the profiles in open in order and drops the others.
@@ -103,7 +100,7 @@ func (m *moments) sort(open []uint64) {
 		slices.Sort(m.keys)
 	default:
 		m.spare = m.stock.words.sized(m.spare, n)
-		m.ranks.sort(m.keys, m.spare, open)
+		m.stock.ranks.sort(m.stock, m.keys, m.spare, open)
 		m.keys, m.spare = m.spare, m.keys
 	}
 }
@@ -125,14 +122,14 @@ func (r *ranks) of(open *[query.ChunkSize / 64]uint64, pos uint64) uint32 {
 }
 
 // sort writes keys in order to out. REQUIRES: all are of profiles in set; len(out) = len(keys).
-func (r *ranks) sort(keys, out, set []uint64) {
+func (r *ranks) sort(stock *Stock, keys, out, set []uint64) {
 	open := (*[query.ChunkSize / 64]uint64)(set)
 	profiles := uint32(0)
 	for w, x := range open {
 		r.before[w] = profiles
 		profiles += uint32(bits.OnesCount64(x))
 	}
-	r.starts = sized(r.starts, int(profiles))
+	r.starts = stock.u32.sized(r.starts, int(profiles))
 	clear(r.starts)
 	for _, k := range keys {
 		r.starts[r.of(open, k>>momentBits)]++

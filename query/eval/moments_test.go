@@ -69,7 +69,7 @@ func TestMomentsChoice(t *testing.T) {
 		for _, pos := range []int{0, 1, 7, query.ChunkSize - 1} {
 			a, b := times(), times()
 			here, next = append(here, keysOf(pos, a)...), append(next, keysOf(pos, b)...)
-			slow := &sequenceRunner{sequence: sequence{now: 1 << 50}, here: a}
+			slow := &sequenceRunner{sequence: sequence{now: 1 << 50}, run: &run{stock: &Stock{}}, here: a}
 			if absent {
 				slow.keepWithout(st, b)
 			} else {

@@ -47,7 +47,10 @@ type column struct {
 
 func (c column) typ() tree.Type { return c.t }
 
-func (c column) bind(r *run) loader { return &columnLoader{column: c, run: r} }
+func (c column) bind(r *run) loader {
+	r.bound(runnerBytes)
+	return &columnLoader{column: c, run: r}
+}
 
 type columnLoader struct {
 	column
@@ -78,7 +81,10 @@ type identifier struct{ anonymous bool }
 
 func (identifier) typ() tree.Type { return tree.StringType }
 
-func (x identifier) bind(r *run) loader { return &identifierLoader{x, r} }
+func (x identifier) bind(r *run) loader {
+	r.bound(runnerBytes)
+	return &identifierLoader{x, r}
+}
 
 type identifierLoader struct {
 	identifier
@@ -107,6 +113,7 @@ type seen struct{ last bool }
 func (seen) typ() tree.Type { return tree.TimeType }
 
 func (x seen) bind(r *run) loader {
+	r.bound(runnerBytes)
 	id := query.AttrFirstSeen
 	if x.last {
 		id = query.AttrLastSeen
@@ -147,7 +154,7 @@ func (x *seenLoader) latest(chunk int, cand []uint64, out *Vector) {
 	for _, event := range x.run.src.Events(chunk) {
 		series := x.run.src.Series(event, chunk)
 		for _, b := range series.Blocks {
-			if b.Min > x.run.now {
+			if b.Min > x.run.now || !x.run.stock.Spend(blockWork+b.Rows) {
 				continue
 			}
 			x.run.scan(b.Rows)
@@ -172,14 +179,18 @@ type arith struct {
 func (arith) typ() tree.Type { return tree.NumberType }
 
 func (a arith) bind(r *run) loader {
-	return &arithLoader{op: a.op, l: a.l.bind(r), r: a.r.bind(r)}
+	r.bound(runnerBytes)
+	return &arithLoader{op: a.op, l: a.l.bind(r), r: a.r.bind(r), run: r}
 }
 
 type arithLoader struct {
 	op   tree.Op
 	l, r loader
-	rest Vector
+	run  *run
 }
+
+// arithWork is about what one operation takes, in nanoseconds.
+const arithWork = 50
 
 func (a *arithLoader) cost(s *scope) float64 {
 	return a.l.cost(s) + a.r.cost(s) + 5*float64(s.rows())
@@ -187,20 +198,22 @@ func (a *arithLoader) cost(s *scope) float64 {
 
 func (a *arithLoader) load(s *scope, cand []uint64, out *Vector) {
 	a.l.load(s, cand, out)
-	if out.Type != tree.NumberType {
+	if out.Type != tree.NumberType || !a.run.stock.Spend(arithWork*s.rows()) {
 		out.reset(tree.NumberType, s.rows())
 		return
 	}
-	a.r.load(s, cand, &a.rest)
-	if a.rest.Type != tree.NumberType {
+	rest := a.run.stock.Vector()
+	defer a.run.stock.Return(rest)
+	a.r.load(s, cand, rest)
+	if rest.Type != tree.NumberType {
 		out.reset(tree.NumberType, s.rows())
 		return
 	}
 	for w := range out.Has {
-		out.Has[w] &= a.rest.Has[w]
+		out.Has[w] &= rest.Has[w]
 	}
 	eachBit(out.Has, func(i int) {
-		n, ok := a.op.Of(out.Nums[i], a.rest.Nums[i])
+		n, ok := a.op.Of(out.Nums[i], rest.Nums[i])
 		out.Nums[i] = n
 		if !ok {
 			out.Has[i>>6] &^= 1 << (i & 63)

@@ -81,6 +81,7 @@ func (p *chain) takes(q plan) bool {
 }
 
 func (p chain) bind(r *run) runner {
+	r.bound(runnerBytes * len(p.args))
 	c := &chainRunner{run: r, or: p.or, args: make([]clause, len(p.args)), orders: make([]int, len(p.args))}
 	for i, arg := range p.args {
 		c.args[i] = clause{runner: arg.bind(r), in: 2, passed: 1}
@@ -96,6 +97,9 @@ func (c *chainRunner) cost(s *scope) float64 {
 	}
 	return sum
 }
+
+// clauseWork is about what a clause takes at least, see Stock.Spend.
+const clauseWork = 2000
 
 // order sorts the clauses by cost per candidate settled: a conjunction settles those that fail, a
 // disjunction those that pass. There are few, and mostly they are in order already.
@@ -137,6 +141,9 @@ func (c *chainRunner) every(s *scope, cand []uint64, n int, out []uint64) int {
 		to, next = spare, out
 	}
 	for _, i := range c.orders {
+		if !c.run.stock.Spend(clauseWork) {
+			break
+		}
 		a := &c.args[i]
 		passed := a.eval(s, cand, n, to)
 		a.seen(n, passed)
@@ -159,7 +166,7 @@ func (c *chainRunner) any(s *scope, cand []uint64, n int, out []uint64) int {
 	defer func() { c.run.give(open); c.run.give(found) }()
 	for _, i := range c.orders[1:] {
 		left := lanes.AndNot(cand, out, open)
-		if left == 0 {
+		if left == 0 || !c.run.stock.Spend(clauseWork) {
 			break
 		}
 		a := &c.args[i]

@@ -88,15 +88,24 @@ type Cut struct {
 
 // RankScan reads a rank's keys from one source.
 type RankScan struct {
-	q      *RankQuery
-	src    query.Source
-	by     rankColumn
-	values Vector
+	q     *RankQuery
+	src   query.Source
+	by    rankColumn
+	stock *Stock
+}
+
+// With returns q with what a stock lends.
+func (q *RankQuery) With(s *Stock) *RankQuery {
+	env := *q.env
+	env.Stock = s
+	return &RankQuery{Node: q.Node, env: &env, by: q.by}
 }
 
 // On binds q to a source, for one goroutine.
 func (q *RankQuery) On(src query.Source) *RankScan {
-	return &RankScan{q: q, src: src, by: rankColumn{loader: q.by.bind(newRun(src, q.env))}}
+	r := newRun(src, q.env)
+	r.bound(runnerBytes)
+	return &RankScan{q: q, src: src, by: rankColumn{loader: q.by.bind(r)}, stock: r.stock}
 }
 
 // Move names the source the next chunks are of, where the one that was bound stands for several. It is
@@ -110,8 +119,10 @@ func (s *RankScan) Chunk(chunk int, profiles *query.Bits, part *RankPart) {
 		s.q.take(part, s.src, chunk, col, profiles[:])
 		return
 	}
-	s.by.load(at, profiles[:], &s.values)
-	s.q.takeNumbers(part, s.src, chunk, &s.values)
+	values := s.stock.Vector()
+	defer s.stock.Return(values)
+	s.by.load(at, profiles[:], values)
+	s.q.takeNumbers(part, s.src, chunk, values)
 }
 
 func rankNumber(v *Vector, i int) (n tree.Number, ok bool) {
@@ -183,11 +194,11 @@ type rankedRunner struct {
 	run           *run
 	better, equal *vecTest
 	tests         [2]runner // better and equal, of a rank by an attribute
-	values        Vector
 }
 
 func (p ranked) bind(r *run) runner {
-	k := &rankedRunner{ranked: p, rankColumn: rankColumn{loader: p.by.bind(r)}, run: r, better: newVecTest(p.better), equal: newVecTest(p.equal)}
+	k := &rankedRunner{ranked: p, rankColumn: rankColumn{loader: p.by.bind(r)}, run: r, better: newVecTest(p.better, r.stock), equal: newVecTest(p.equal, r.stock)}
+	r.bound(2 * runnerBytes)
 	if c, ok := p.by.(column); ok {
 		k.tests = [2]runner{columnTest{c, p.better}.bind(r), columnTest{c, p.equal}.bind(r)}
 	}
@@ -205,9 +216,11 @@ func (k *rankedRunner) eval(s *scope, cand []uint64, n int, out []uint64) int {
 		k.tests[0].eval(s, cand, n, out)
 		k.tests[1].eval(s, cand, n, equal)
 	} else if col := k.column(s, cand); col == nil {
-		k.load(s, cand, &k.values)
-		k.values.test(k.better.test, cand, out)
-		k.values.test(k.equal.test, cand, equal)
+		values := k.run.stock.Vector()
+		k.load(s, cand, values)
+		values.test(k.better.test, k.run.stock, cand, out)
+		values.test(k.equal.test, k.run.stock, cand, equal)
+		k.run.stock.Return(values)
 	} else if col.Scale == tree.FloatScale {
 		k.floats(col, cand, out, equal)
 	} else {

@@ -11,7 +11,6 @@ type rankColumn struct {
 	loader
 	col  query.Vec
 	ints []int64
-	vals Vector
 }
 
 func rankable(t tree.Type) bool { return t == tree.NumberType || t == tree.TimeType }
@@ -27,11 +26,13 @@ func (k *rankColumn) column(s *scope, cand []uint64) *query.Vec {
 	case *measureLoader:
 		return k.measure(l, s.chunk, cand)
 	case *seenLoader:
-		l.load(s, cand, &k.vals)
+		values := l.run.stock.Vector()
+		defer l.run.stock.Return(values)
+		l.load(s, cand, values)
 		ints := k.room(tree.TimeType, 0, l.run.stock)
-		copy(ints, k.vals.Ints)
+		copy(ints, values.Ints)
 		for i := range ints {
-			if !k.vals.Present(i) {
+			if !values.Present(i) {
 				ints[i] = query.VecMissing
 			}
 		}

@@ -26,8 +26,8 @@ type RankPart struct {
 	worst   uint64        // greater keys cannot be within the cut; 0 is not known yet
 }
 
-// Len returns how many profiles the part holds.
-func (p *RankPart) Len() int { return len(p.who) }
+// Bytes returns what the part holds.
+func (p *RankPart) Bytes() int { return 8*cap(p.who) + 8*cap(p.keys) + 16*cap(p.numbers) }
 
 // flip turns a key of a value into one of its place, and back.
 func (q *RankQuery) flip(key uint64) uint64 {

@@ -36,6 +36,12 @@ func (s *scope) rows() int {
 	return query.ChunkSize
 }
 
+// Bytes of what is bound, whatever it looks at: a runner or loader, and one that keeps a set of a chunk.
+const (
+	runnerBytes = 512
+	setBytes    = query.ChunkSize / 8
+)
+
 // run is the state one binding shares: the source and a stock of buffers.
 type run struct {
 	src     query.Source
@@ -63,6 +69,9 @@ func (r *run) scan(rows int) {
 		r.scanned.Add(int64(rows))
 	}
 }
+
+// bound charges what is being bound.
+func (r *run) bound(bytes int) { r.stock.charge(bytes) }
 
 // words lends a set of n words with unspecified content; give returns it.
 func (r *run) words(n int) []uint64 {

@@ -28,6 +28,7 @@ type scan struct {
 }
 
 func (st step) bind(r *run) *scan {
+	r.bound(runnerBytes)
 	s := &scan{step: st, run: r}
 	if st.where != nil {
 		s.where = st.where.bind(r)
@@ -93,6 +94,9 @@ func (s *scan) each(chunk int, cand []uint64, fn func(b *query.Block, rows []uin
 		if b.Rows == 0 {
 			continue
 		}
+		if !s.run.stock.Spend(blockWork + b.Rows) {
+			return
+		}
 		if cand != nil && wanted < 0 {
 			wanted = countBits(cand)
 		}
@@ -118,6 +122,9 @@ func (s *scan) each(chunk int, cand []uint64, fn func(b *query.Block, rows []uin
 		}
 	}
 }
+
+// blockWork is about what a block takes beside its rows, in nanoseconds.
+const blockWork = 100
 
 // blocksAhead is how many blocks before it is read a block is asked of the memory; its positions follow one
 // block before.
@@ -223,7 +230,8 @@ func newArgument(x operand) argument {
 }
 
 func (a argument) bind(r *run) *argLoader {
-	l := &argLoader{argument: a}
+	l := &argLoader{argument: a, stock: r.stock}
+	l.values.stock = r.stock
 	if a.column == nil {
 		l.loader = a.x.bind(r)
 	}
@@ -234,6 +242,7 @@ func (a argument) bind(r *run) *argLoader {
 type argLoader struct {
 	argument
 	loader loader
+	stock  *Stock
 	vec    *query.Vec // the property, nil where no row has it
 	values Vector
 	ones   []uint64
@@ -246,7 +255,7 @@ func (a *argLoader) load(chunk int, b *query.Block, rows []uint64) bool {
 		return a.vec != nil && a.vec.Type == a.column.t
 	}
 	if rows == nil {
-		a.ones = sized(a.ones, wordsFor(b.Rows))
+		a.ones = a.stock.words.sized(a.ones, wordsFor(b.Rows))
 		fillOnes(a.ones, b.Rows)
 		rows = a.ones
 	}

@@ -141,6 +141,8 @@ func (p sequence) bind(r *run) runner {
 		s.matching = &matching{columns: *p.steps[0].equal}
 	}
 	n := len(s.scans)
+	r.bound(n * runnerBytes)
+	s.sorter.stock, s.joiner.stock = r.stock, r.stock
 	s.found, s.order = make([]moments, n), make([]int, n)
 	s.visits, s.at, s.lanes = make([][]visit, n), make([]int, n), make([][]visit, n)
 	return s
@@ -191,11 +193,14 @@ func (q *sequenceRunner) find(s *scope, cand, out []uint64) {
 	open, met := q.run.words(len(cand)), q.run.words(len(cand))
 	copy(open, cand)
 	q.arrange(s.chunk)
-	if q.linked || !ok {
+	switch {
+	case q.linked || !ok:
 		open, met = q.look(s.chunk, open, met)
 		clear(out)
 		q.decide(open, out)
-	} else {
+	case q.many(s.chunk):
+		q.stepwise(s.chunk, base, open, met, out)
+	default:
 		open, met = q.read(s.chunk, base, open, met)
 		clear(out)
 		q.choose(open, met, out)
@@ -208,7 +213,7 @@ func (q *sequenceRunner) find(s *scope, cand, out []uint64) {
 // who has some of the last step read.
 func (q *sequenceRunner) read(chunk int, base int64, open, met []uint64) (left, last []uint64) {
 	for _, k := range q.order {
-		if !anyBit(open) {
+		if !anyBit(open) || !q.run.stock.Spend(clauseWork) {
 			break
 		}
 		q.found[k].read(q.scans[k], chunk, base, open, met)
@@ -230,11 +235,13 @@ func (q *sequenceRunner) choose(open, met, out []uint64) {
 			open[w] &= met[w]
 		}
 	}
-	for k := range q.found {
-		q.found[k].sort(open)
-	}
+	q.found[0].sort(open)
 	here := q.found[0].keys
 	for k := range q.steps {
+		if len(here) == 0 || !q.run.stock.Spend(len(here)) {
+			return
+		}
+		q.found[k+1].sort(open)
 		next, gap := q.found[k+1].keys, uint64(min(q.steps[k].gap, momentTime))
 		if q.steps[k].absent {
 			here = without(here, next, gap)
@@ -255,10 +262,15 @@ func (q *sequenceRunner) look(chunk int, open, met []uint64) (left, spare []uint
 			break
 		}
 		clear(met)
-		visits := q.visits[k][:0]
+		visits, stock := q.visits[k][:0], q.run.stock
 		q.scans[k].each(chunk, open, func(b *query.Block, rows []uint64) {
 			block := uint32(len(q.blocks))
 			q.blocks = append(q.blocks, b)
+			n := b.Rows
+			if rows != nil {
+				n = countBits(rows)
+			}
+			visits = stock.visits.more(visits, n)
 			eachSelected(b, rows, func(i int) {
 				if p := b.Pos[i]; has(open, int(p)) {
 					visits = append(visits, visit{b.Time(i), block, uint32(i), p})
@@ -280,11 +292,17 @@ func (q *sequenceRunner) decide(open, out []uint64) {
 		return
 	}
 	for k := range q.visits {
+		if !q.run.stock.Spend(clauseWork + len(q.visits[k])) {
+			return
+		}
 		q.visits[k] = slices.DeleteFunc(q.visits[k], func(v visit) bool { return !has(open, int(v.pos)) })
 		q.sorter.sort(&q.visits[k])
 		q.at[k] = 0
 	}
 	eachBit(open, func(pos int) {
+		if !q.run.stock.Spend(len(q.visits)) {
+			return
+		}
 		for k, v := range q.visits {
 			from := q.at[k]
 			for q.at[k] < len(v) && int(v[q.at[k]].pos) == pos {
@@ -301,7 +319,7 @@ func (q *sequenceRunner) decide(open, out []uint64) {
 // fits tells whether any choice of one profile's events makes the sequence; lanes hold the visits of
 // each step by time.
 func (q *sequenceRunner) fits(lanes [][]visit) bool {
-	q.here = append(q.here[:0], lanes[0]...)
+	q.here = append(q.run.stock.visits.more(q.here[:0], len(lanes[0])), lanes[0]...)
 	for k := range q.steps {
 		st, visits := &q.steps[k], lanes[k+1]
 		joined := st.join != nil && len(q.here)*len(visits) > joinWorth
@@ -329,16 +347,19 @@ func (q *sequenceRunner) pairOf(v, previous visit) *pair {
 	return &q.pair
 }
 
+// pairWork is about what it takes to look at a pair, in nanoseconds.
+const pairWork = 50
+
 // follow replaces the chosen events by those of the next step that can come after one of them.
 func (q *sequenceRunner) follow(st *seqStep, visits []visit) {
-	q.there = q.there[:0]
+	q.there = q.run.stock.visits.more(q.there[:0], len(visits))
 	before := 0 // chosen events earlier than the visit
 	for _, v := range visits {
 		for before < len(q.here) && q.here[before].time < v.time {
 			before++
 		}
 		for j := before - 1; j >= 0 && v.time <= calendar.Add(q.here[j].time, st.gap); j-- {
-			if st.pair == nil || st.pair(q.pairOf(v, q.here[j])) {
+			if !q.run.stock.Spend(pairWork) || st.pair == nil || st.pair(q.pairOf(v, q.here[j])) {
 				q.there = append(q.there, v)
 				break
 			}
@@ -358,7 +379,7 @@ func (q *sequenceRunner) keepWithout(st *seqStep, visits []visit) {
 		}
 		found := end > q.now
 		for j := after; !found && j < len(visits) && visits[j].time <= end; j++ {
-			found = st.pair == nil || st.pair(q.pairOf(visits[j], a))
+			found = !q.run.stock.Spend(pairWork) || st.pair == nil || st.pair(q.pairOf(visits[j], a))
 		}
 		if !found {
 			kept = append(kept, a)

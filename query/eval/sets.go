@@ -47,7 +47,10 @@ type inListRunner struct {
 	members query.Bits
 }
 
-func (p inList) bind(r *run) runner { return &inListRunner{inList: p, src: r.src} }
+func (p inList) bind(r *run) runner {
+	r.bound(runnerBytes + setBytes)
+	return &inListRunner{inList: p, src: r.src}
+}
 
 func (l *inListRunner) cost(*scope) float64 { return 1000 }
 
@@ -62,17 +65,20 @@ type inSample struct{ share values.Share }
 
 type inSampleRunner struct {
 	inSample
-	src query.Source
+	run *run
 }
 
-func (p inSample) bind(r *run) runner { return inSampleRunner{p, r.src} }
+func (p inSample) bind(r *run) runner { return inSampleRunner{p, r} }
 
-func (inSampleRunner) cost(s *scope) float64 { return 40 * float64(s.rows()) }
+// sampleWork is about what one id takes, in nanoseconds.
+const sampleWork = 40
+
+func (inSampleRunner) cost(s *scope) float64 { return sampleWork * float64(s.rows()) }
 
 func (p inSampleRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 	clear(out)
 	eachBit(cand, func(i int) {
-		if p.share.Has(p.src.ID(uint32(s.chunk)<<query.ChunkBits | uint32(i))) {
+		if p.run.stock.Spend(sampleWork) && p.share.Has(p.run.src.ID(uint32(s.chunk)<<query.ChunkBits|uint32(i))) {
 			set(out, i)
 		}
 	})

@@ -18,6 +18,18 @@ type test struct {
 	nums    []numSpan             // numbers
 	keys    []tree.Value          // strings: one of these
 	holds   func(tree.Value) bool // strings and lists, where keys is empty; times where ints is
+	each    int                   // about what holds takes a byte or item, in nanoseconds
+}
+
+// holdsWork is about what it takes at least to ask holds, in nanoseconds.
+const holdsWork = 100
+
+// workOf is about what it takes to ask for a value, in nanoseconds.
+func (t *test) workOf(v tree.Value) int {
+	if t.holds == nil {
+		return len(t.keys)
+	}
+	return holdsWork + (1+t.each)*(len(v.Str)+len(v.List))
 }
 
 // span is a closed stretch of integers.
@@ -204,7 +216,7 @@ func hasTest(which tree.Quantifier, items []literal) *test {
 		}
 		return false
 	}
-	return &test{typ: tree.ListType, holds: func(v tree.Value) bool {
+	return &test{typ: tree.ListType, each: 10 * len(items), holds: func(v tree.Value) bool {
 		for _, item := range items {
 			if found(v.List, item.value) != (which == tree.HasAll) {
 				return which != tree.HasAll

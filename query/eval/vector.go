@@ -20,22 +20,27 @@ type Vector struct {
 	// Dict, if not nil, says that strings or lists are Codes of it.
 	Dict  query.Dict
 	Codes []uint32
+
+	stock *Stock // that lends the arrays; nil: nobody does
 }
 
 // reset makes v an empty vector of n elements.
 func (v *Vector) reset(t tree.Type, n int) {
+	if v.stock == nil {
+		v.stock = &Stock{}
+	}
 	v.Type, v.Dict = t, nil
-	v.Has = sized(v.Has, wordsFor(n))
+	v.Has = v.stock.words.sized(v.Has, wordsFor(n))
 	clear(v.Has)
 	switch t {
 	case tree.NumberType:
-		v.Nums = sized(v.Nums, n)
+		v.Nums = v.stock.nums.sized(v.Nums, n)
 	case tree.BoolType, tree.TimeType:
-		v.Ints = sized(v.Ints, n)
+		v.Ints = v.stock.i64.sized(v.Ints, n)
 	case tree.StringType:
-		v.Strs = sized(v.Strs, n)
+		v.Strs = v.stock.strs.sized(v.Strs, n)
 	case tree.ListType:
-		v.Lists = sized(v.Lists, n)
+		v.Lists = v.stock.lists.sized(v.Lists, n)
 	}
 }
 
@@ -218,7 +223,7 @@ func (v *Vector) useDict(d query.Dict) {
 	case v.Dict == d:
 	case v.Dict == nil && !anyBit(v.Has):
 		v.Dict = d
-		v.Codes = sized(v.Codes, max(len(v.Strs)*b2i(v.Type == tree.StringType), len(v.Lists)*b2i(v.Type == tree.ListType)))
+		v.Codes = v.stock.u32.sized(v.Codes, max(len(v.Strs)*b2i(v.Type == tree.StringType), len(v.Lists)*b2i(v.Type == tree.ListType)))
 	default:
 		v.plain()
 	}
@@ -231,8 +236,11 @@ func b2i(b bool) int {
 	return 0
 }
 
+// valueWork is about what it takes at least to test a value, in nanoseconds.
+const valueWork = 5
+
 // test sets out to the elements of cand whose value is in the set of t.
-func (v *Vector) test(t *test, cand, out []uint64) {
+func (v *Vector) test(t *test, stock *Stock, cand, out []uint64) {
 	clear(out)
 	if v.Type != t.typ || t.typ == tree.NoType {
 		return
@@ -244,15 +252,18 @@ func (v *Vector) test(t *test, cand, out []uint64) {
 		return
 	}
 	drop := func(i int) { out[i>>6] &^= 1 << (i & 63) }
+	each := valueWork + len(t.keys) + len(t.nums)
 	eachBit(out, func(i int) {
 		keep := false
 		switch {
+		case !stock.Spend(each):
 		case v.Type == tree.NumberType:
 			keep = t.number(v.Nums[i])
 		case t.holds == nil && (v.Type == tree.BoolType || v.Type == tree.TimeType):
 			keep = t.integer(v.Ints[i])
 		default:
-			keep = t.value(v.Value(i))
+			x := v.Value(i)
+			keep = stock.Spend(t.workOf(x)) && t.value(x)
 		}
 		if !keep {
 			drop(i)

@@ -16,6 +16,7 @@ type visit struct {
 
 // visitSorter sorts visits by position, then time. It keeps its buffers.
 type visitSorter struct {
+	stock *Stock
 	ends  []uint32
 	other []visit
 }
@@ -31,7 +32,7 @@ func (s *visitSorter) sort(visits *[]visit) {
 		slices.SortFunc(in, compareVisits)
 		return
 	}
-	s.ends = sized(s.ends, query.ChunkSize)
+	s.ends = s.stock.u32.sized(s.ends, query.ChunkSize)
 	clear(s.ends)
 	for i := range in {
 		s.ends[in[i].pos]++
@@ -41,7 +42,7 @@ func (s *visitSorter) sort(visits *[]visit) {
 		s.ends[p] = sum
 		sum += n
 	}
-	s.other = sized(s.other, len(in))
+	s.other = s.stock.visits.sized(s.other, len(in))
 	for i := range in {
 		p := in[i].pos
 		s.other[s.ends[p]] = in[i]

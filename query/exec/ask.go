@@ -13,6 +13,7 @@ import (
 //
 // REQUIRES: the caller has a slot.
 func (p *Pool) Ask(ctx context.Context, plan *Plan, sources []query.Source) (*query.Answer, error) {
+	plan.budget.halt.ctx, plan.places = ctx, true
 	for {
 		parts, err := p.round(ctx, plan, sources)
 		if err != nil {

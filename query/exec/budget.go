@@ -1,7 +1,9 @@
 package exec
 
 import (
+	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/musterdb/muster/query/tree"
@@ -10,25 +12,81 @@ import (
 // maxGroups is the number of groups above which a breakdown is refused in a shard.
 const maxGroups = 1_000_000
 
-// budget bounds the bytes a statement holds on one node. Charges are estimates, made where maps and
-// rows grow. It may be charged by several goroutines.
+// budget bounds the bytes a statement holds on one node, and reserves them from the memory that all
+// statements share. Charges come before what they are for is taken. It may be charged by several
+// goroutines.
 type budget struct {
-	limit int64
-	used  atomic.Int64
+	limit  int64
+	memory *Memory // nil: there is no bound for all
+	used   atomic.Int64
+
+	mu    sync.Mutex // of what follows
+	taken int64      // from memory
+
+	halt halt // of what is done with the partials
 }
 
+// memoryStep is how much is reserved from the memory of all statements at once.
+const memoryStep = 1 << 20
+
 func (b *budget) charge(n int) error {
-	if b.used.Add(int64(n)) <= b.limit {
+	used := b.used.Add(int64(n))
+	if used > b.limit {
+		return &tree.Diagnostic{
+			Code:    "statement_too_large",
+			Message: fmt.Sprintf("the statement needs more than its %d MiB of memory", b.limit>>20),
+			Hint:    "narrow it with where, a coarser by, fewer steps or columns, or a limit",
+		}
+	}
+	if b.memory == nil {
 		return nil
 	}
-	return &tree.Diagnostic{
-		Code:    "statement_too_large",
-		Message: fmt.Sprintf("the statement needs more than its %d MiB of memory", b.limit>>20),
-		Hint:    "narrow it with where, a coarser by, or a limit",
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if used <= b.taken {
+		return nil
 	}
+	more := min((used-b.taken+memoryStep-1)/memoryStep*memoryStep, b.limit-b.taken)
+	if err := b.memory.take(more); err != nil {
+		return err
+	}
+	b.taken += more
+	return nil
 }
 
 func (b *budget) refund(n int) { b.used.Add(int64(-n)) }
+
+// release gives everything back to the memory of all statements.
+func (b *budget) release() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.memory != nil {
+		b.memory.give(b.taken)
+		b.taken = 0
+	}
+}
+
+// halt ends what is done with what all partials found, where nobody waits for it any more. Sorting goes
+// to its end with everything equal, which is quick.
+type halt struct {
+	ctx context.Context // nil: somebody always waits
+	n   int
+	err error
+}
+
+// haltAfter is the number of steps after which the context is looked at.
+const haltAfter = 1 << 12
+
+// ended reports whether nobody waits any more. It is asked at every step.
+func (h *halt) ended() bool {
+	if h.n++; h.n >= haltAfter {
+		h.n = 0
+		if h.ctx != nil && h.err == nil {
+			h.err = h.ctx.Err()
+		}
+	}
+	return h.err != nil
+}
 
 // charge charges bytes that the worker holds until its partial is done.
 func (w *worker) charge(n int) error {
@@ -36,18 +94,29 @@ func (w *worker) charge(n int) error {
 	return w.plan.budget.charge(n)
 }
 
-// lentFree is how much evaluators may borrow without being charged: about what a kit keeps between statements.
-const lentFree = 4 << 20
-
-// chargeLent charges what evaluators have borrowed since it was called last.
-func (w *worker) chargeLent() error {
-	lent := max(w.stock.Lent()-lentFree, 0)
-	if lent <= w.lent {
-		return nil
+// keep charges bytes that the partial goes on holding, a good many at once. It reports whether to go on;
+// if not, the error of the worker's stock says why.
+func (w *worker) keep(n int) bool {
+	if w.kept += n; w.kept >= keepStep {
+		if err := w.plan.budget.charge(w.kept); err != nil {
+			w.stock.Fail(err)
+		}
+		w.kept = 0
 	}
-	more := lent - w.lent
-	w.lent = lent
-	return w.charge(more)
+	return w.stock.Err() == nil
+}
+
+// keepStep is how much keep charges at once.
+const keepStep = 64 << 10
+
+// settle charges what keep has not charged yet.
+func (w *worker) settle() error {
+	n := w.kept
+	w.kept = 0
+	if err := w.stock.Err(); err != nil {
+		return err
+	}
+	return w.plan.budget.charge(n)
 }
 
 func tooManyGroups(n, limit int) error {

@@ -35,6 +35,9 @@ func (c *Cell) add(fn tree.Fn, v tree.Value) int {
 	return c.More.add(fn, v)
 }
 
+// numberBytes is what a kept number takes: 16, what its slice is grown by beforehand, and where partials meet.
+const numberBytes = 48
+
 func (c *Values) add(fn tree.Fn, v tree.Value) int {
 	switch fn {
 	case tree.MinFn:
@@ -47,7 +50,7 @@ func (c *Values) add(fn tree.Fn, v tree.Value) int {
 		}
 	case tree.MedianFn, tree.PercentileFn:
 		c.All = append(c.All, v.Number())
-		return 16
+		return numberBytes
 	case tree.DistinctFn, tree.DaysFn:
 		key := eval.KeyOf(v)
 		if _, known := c.Set[key]; !known {

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/musterdb/muster/query"
@@ -62,8 +63,10 @@ func (b *breakdown) mergeGroups(parts []*Partial) error {
 
 // first returns the rows an answer shows.
 func (b *breakdown) first(rows [][]tree.Value) [][]tree.Value {
-	return firstRows(rows, b.limit, func(x, y []tree.Value) int { return compareBy(x, y, b.orders, len(b.by)) })
+	return firstRows(rows, b.limit, b.halt(), func(x, y []tree.Value) int { return compareBy(x, y, b.orders, len(b.by)) })
 }
+
+func (b *breakdown) halt() *halt { return &b.groups.budget.halt }
 
 func newCount(p *Plan, s *tree.CountStmt) (statement, error) {
 	b, err := p.newBreakdown(s.By)
@@ -72,7 +75,7 @@ func newCount(p *Plan, s *tree.CountStmt) (statement, error) {
 	}
 	c := &count{breakdown: b, where: s.Where}
 	c.columns = append(c.columns, query.Column{Name: "count", Type: "number"})
-	c.groups = newGroups(&p.budget, tree.CountFn)
+	c.groups = newCounts(&p.budget)
 	if c.limit, err = limitBy(s.Limit); err != nil {
 		return nil, err
 	}
@@ -94,7 +97,7 @@ func (c *count) partial(ctx context.Context, w *worker, _ int) error {
 	if err := w.by(c.by); err != nil {
 		return err
 	}
-	g := newGroups(&w.plan.budget, tree.CountFn)
+	g := newCounts(&w.plan.budget)
 	var counts []int64
 	err := w.members(ctx, c.where, func(members *query.Bits) error {
 		if slotted, err := w.slotted(g, w.flushCounts); err != nil {
@@ -108,42 +111,82 @@ func (c *count) partial(ctx context.Context, w *worker, _ int) error {
 			return err
 		}
 		if a.single != nil {
-			counts = grown(counts, len(g.all))
+			if n := g.len() - cap(counts); n > 0 {
+				if err := w.charge(8 * n); err != nil {
+					return err
+				}
+			}
+			counts = grown(counts, g.len())
 			clear(counts)
 			for pos := range members.All {
 				counts[a.single[pos]]++
 			}
 			for i, n := range counts {
-				g.all[i].Cells[0].N += n
+				g.counted[i] += n
 			}
 			return nil
 		}
 		for _, i := range a.groups {
-			g.all[i].Cells[0].N++
+			g.counted[i]++
 		}
 		return nil
 	})
 	if err == nil {
 		err = w.flushCounts()
 	}
-	w.part.Groups = g.all
+	w.part.Counts = g
 	return err
 }
 
 func (c *count) merge(_ int, parts []*Partial) (bool, error) {
 	for _, part := range parts {
 		c.total += part.Members
+		if part.Counts != nil {
+			if err := c.groups.addCounts(part.Counts); err != nil {
+				return false, err
+			}
+		}
 	}
-	return true, c.mergeGroups(parts)
+	return true, nil
 }
 
 func (c *count) answer() (*query.Answer, error) {
 	if len(c.by) == 0 {
 		return &query.Answer{Columns: c.columns, Rows: [][]tree.Value{{tree.NumInt(c.total)}}}, nil
 	}
-	rows := make([][]tree.Value, len(c.groups.all))
-	for i, g := range c.groups.all {
-		rows[i] = append(g.Key, tree.NumInt(g.Cells[0].N))
+	g := c.groups
+	if err := g.budget.charge(4 * g.len()); err != nil {
+		return nil, err
 	}
-	return &query.Answer{Columns: c.columns, Rows: c.first(rows)}, nil
+	all := make([]int32, g.len())
+	for i := range all {
+		all[i] = int32(i)
+	}
+	all = firstRows(all, c.limit, c.halt(), c.compare)
+	rows := make([][]tree.Value, len(all))
+	for i, n := range all {
+		row := keyValues(make([]tree.Value, 0, len(c.by)+1), g.keys.key(n))
+		rows[i] = append(row, tree.NumInt(g.counted[n]))
+	}
+	return &query.Answer{Columns: c.columns, Rows: rows}, nil
+}
+
+// compare is compareBy for numbers of groups, of which only those that are shown are made rows.
+func (c *count) compare(a, b int32) int {
+	g := c.groups
+	for _, o := range c.orders {
+		n := 0
+		if o.column == len(c.by) {
+			n = cmp.Compare(g.counted[a], g.counted[b])
+			if o.desc {
+				n = -n
+			}
+		} else {
+			n = compareOrdered(keyAt(g.keys.key(a), o.column), keyAt(g.keys.key(b), o.column), o.desc)
+		}
+		if n != 0 {
+			return n
+		}
+	}
+	return compareKeys(g.keys.key(a), g.keys.key(b))
 }

@@ -23,8 +23,8 @@ type dimension struct {
 	attribute uint32
 	t         tree.Type
 
-	values eval.Vector
-	inside query.Bits
+	values *eval.Vector
+	inside *query.Bits          // of a segment
 	starts map[int64]tree.Value // names of days
 
 	dict  query.Dict // whose codes the cache knows
@@ -68,14 +68,18 @@ func columnType(t tree.Type) string {
 	return t.String()
 }
 
-func (w *worker) newDimension(d tree.Dimension) (*dimension, error) {
+// newDimension binds a dimension, whose values go to a vector until it is loaded again; nil: one of its own.
+func (w *worker) newDimension(d tree.Dimension, values *eval.Vector) (*dimension, error) {
 	bound := &dimension{of: d, zone: w.env.Zone, starts: map[int64]tree.Value{}}
 	if d.Segment != nil {
 		p, err := eval.Compile(w.env, d.Segment)
 		if err != nil {
 			return nil, err
 		}
-		bound.segment = p.On(w.src)
+		if err := w.charge(query.ChunkSize / 8); err != nil {
+			return nil, err
+		}
+		bound.segment, bound.inside = p.On(w.src), new(query.Bits)
 		return bound, nil
 	}
 	var x tree.Expr = d.Name
@@ -86,7 +90,10 @@ func (w *worker) newDimension(d tree.Dimension) (*dimension, error) {
 	if err != nil {
 		return nil, err
 	}
-	bound.expr = compiled.On(w.src)
+	if values == nil {
+		values = w.stock.Vector()
+	}
+	bound.expr, bound.values = compiled.On(w.src), values
 	if d.Measure == nil && d.Unit == tree.NoUnit {
 		id, t, known := w.env.Schema.Attribute(d.Name.Name)
 		bound.attribute, bound.t = id, t
@@ -96,23 +103,33 @@ func (w *worker) newDimension(d tree.Dimension) (*dimension, error) {
 	return bound, nil
 }
 
-func (d *dimension) load(w *worker, members *query.Bits) {
+func (d *dimension) load(w *worker, members *query.Bits) error {
 	if d.segment != nil {
-		d.segment.Chunk(w.chunk, members, &d.inside)
-		return
+		d.segment.Chunk(w.chunk, members, d.inside)
+		return w.stock.Err()
 	}
-	d.expr.Chunk(w.chunk, members, &d.values)
-	if d.values.Dict == d.dict {
-		return
+	d.expr.Chunk(w.chunk, members, d.values)
+	if err := w.stock.Err(); err != nil || d.values.Dict == d.dict {
+		return err
 	}
+	held := 24*len(d.lists) + 4*len(d.codes)
 	d.dict, d.lists, d.codes = d.values.Dict, nil, nil
-	switch {
-	case d.dict == nil:
-	case d.listed():
+	if d.dict == nil {
+		return nil
+	}
+	each := 4
+	if d.listed() {
+		each = 24
+	}
+	if err := w.charge(each*d.dict.Len() - held); err != nil {
+		return err
+	}
+	if d.listed() {
 		d.lists = make([][]int32, d.dict.Len())
-	default:
+	} else {
 		d.codes = make([]int32, d.dict.Len())
 	}
+	return nil
 }
 
 // listed tells whether a profile may have several values. REQUIRES: d is loaded.

@@ -4,7 +4,7 @@
 // Its nouns: Plan (one prepared statement), Partial (what some chunks of one source contribute, plain
 // data that can travel between nodes), State (the rank cuts all nodes must share), Group and Cell
 // (one row of a breakdown and one number of it while it is being added up), Row (one profile of a
-// list), Pool (the goroutines of a process that evaluate), slot (the number of a combination of the
+// list), Memory (what all statements of a process may hold together, of which each has a budget), Pool (the goroutines of a process that evaluate), slot (the number of a combination of the
 // values of dimensions in one chunk, by which members are counted).
 //
 // A plan runs in rounds. In each, partials are made of all chunks of all sources and Merge is given

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -47,6 +48,9 @@ func newExplain(p *Plan, s *tree.ExplainStmt) (statement, error) {
 		return nil, &tree.Diagnostic{Code: "syntax", Message: "explain takes any statement but explain", Hint: "say explain once"}
 	}
 	inner, err := p.compile(s.Stmt)
+	if errors.Is(err, ErrNotHere) {
+		inner, err = newCatalogued(s.Stmt), nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +67,9 @@ func newExplain(p *Plan, s *tree.ExplainStmt) (statement, error) {
 }
 
 func statementReads(p *Plan, s statement) string {
+	if _, ok := s.(*catalogued); ok {
+		return "the catalog"
+	}
 	ranks, err := newRanks(&p.env, s.preds())
 	if err != nil || ranks.rounds() == 0 {
 		return "every chunk of every shard"
@@ -254,8 +261,13 @@ func (e *explain) partial(ctx context.Context, w *worker, _ int) error {
 // whole measures the statement over the chunk being looked at.
 func (e *explain) whole(ctx context.Context, w *worker) error {
 	whole := w.one(newKit())
+	whole.begin(ctx)
+	defer func() { w.plan.budget.refund(whole.charged) }()
 	started := time.Now()
 	if err := e.inner.partial(ctx, whole, 0); err != nil {
+		return err
+	}
+	if err := whole.settle(); err != nil {
 		return err
 	}
 	w.part.Clauses[0].add(Clause{In: whole.part.Profiles, Kept: whole.part.Members, Rows: whole.scanned.Load(), Blocks: whole.blocks.Load(), Nanos: time.Since(started).Nanoseconds()})

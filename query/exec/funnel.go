@@ -97,7 +97,7 @@ func (f *funnel) merge(_ int, parts []*Partial) (bool, error) {
 }
 
 func (f *funnel) answer() (*query.Answer, error) {
-	sortGroups(f.groups.all)
+	sortGroups(f.groups.all, f.halt())
 	a := &query.Answer{Columns: f.columns}
 	for _, g := range f.groups.all {
 		for k, step := range f.stmt.Steps {

@@ -1,75 +1,116 @@
 package exec
 
 import (
-	"encoding/binary"
 	"slices"
-	"sort"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 )
 
-// groupBytes is charged for a group beside its key, cellBytes for each of its cells.
+// groupBytes is charged for a group beside its key, keyBytes for each value of the key and
+// cellBytes for each cell.
 const (
-	groupBytes = 200
+	groupBytes = 112
+	keyBytes   = 64
 	cellBytes  = 32
 )
 
-// groups are the rows of a breakdown by their keys.
+// groups are the rows of a breakdown by their keys. Of those that are counted and nothing else there may be
+// very many, and they are numbers only: counted is their counts, and all stays empty.
 type groups struct {
-	budget *budget
-	fns    []tree.Fn // of each cell
-	limit  int
-	index  map[string]int32
-	all    []Group
-	buf    []byte
+	budget  *budget
+	fns     []tree.Fn // of each cell
+	limit   int
+	keys    *keyTable
+	all     []Group
+	plain   bool
+	counted []int64
+	charged int // bytes
+	buf     []byte
 }
 
 // newGroups makes groups of one cell per function; a plain counter is CountFn.
 func newGroups(b *budget, fns ...tree.Fn) *groups {
-	return &groups{budget: b, fns: fns, limit: maxGroups, index: map[string]int32{}}
+	return &groups{budget: b, fns: fns, limit: maxGroups, keys: newKeyTable()}
+}
+
+// newCounts makes groups that are only counted.
+func newCounts(b *budget) *groups {
+	g := newGroups(b)
+	g.plain = true
+	return g
 }
 
 // at returns the number of the group of a key, which is copied when it is new.
 func (g *groups) at(key []tree.Value) (int32, error) {
-	if i, known := g.find(key); known {
-		return i, nil
+	g.buf = g.buf[:0]
+	for _, v := range key {
+		g.buf = appendKey(g.buf, v)
 	}
-	if len(g.all) >= g.limit {
-		return 0, tooManyGroups(len(g.all)+1, g.limit)
+	i, made, err := g.atText(g.buf, len(key)*keyBytes+groupBytes+len(g.fns)*cellBytes)
+	if made && !g.plain {
+		g.all = append(g.all, Group{Key: slices.Clone(key), Cells: make([]Cell, len(g.fns))})
 	}
-	if err := g.budget.charge(groupBytes + 2*len(g.buf) + len(g.fns)*cellBytes); err != nil {
-		return 0, err
-	}
-	i := int32(len(g.all))
-	g.index[string(g.buf)] = i
-	g.all = append(g.all, Group{Key: slices.Clone(key), Cells: make([]Cell, len(g.fns))})
-	return i, nil
+	return i, err
 }
 
-// find leaves the text of the key in g.buf.
+// atText is at for the text of a key; beside it each group takes so many bytes, unless it is only counted.
+func (g *groups) atText(key []byte, each int) (i int32, made bool, err error) {
+	i, hash, known := g.keys.find(key)
+	if known {
+		return i, false, nil
+	}
+	if n := g.keys.len(); n >= g.limit {
+		return 0, false, tooManyGroups(n+1, g.limit)
+	}
+	bytes := keyTableBytes + 2*len(key)
+	if !g.plain {
+		bytes += each
+	}
+	if err := g.budget.charge(bytes); err != nil {
+		return 0, false, err
+	}
+	g.charged += bytes
+	if g.plain {
+		g.counted = append(g.counted, 0)
+	}
+	return g.keys.add(key, hash), true, nil
+}
+
+// count adds to the number of a group, which is its first cell.
+func (g *groups) count(i int32, n int64) {
+	if g.plain {
+		g.counted[i] += n
+	} else {
+		g.all[i].Cells[0].N += n
+	}
+}
+
+// len returns the number of groups.
+func (g *groups) len() int { return g.keys.len() }
+
+// find returns the number of a group that is known.
 func (g *groups) find(key []tree.Value) (int32, bool) {
 	g.buf = g.buf[:0]
 	for _, v := range key {
 		g.buf = appendKey(g.buf, v)
 	}
-	i, known := g.index[string(g.buf)]
+	i, _, known := g.keys.find(g.buf)
 	return i, known
 }
 
-// appendKey appends what tells v from every other value.
-func appendKey(b []byte, v tree.Value) []byte {
-	b = append(b, byte(v.Type), byte(v.Scale))
-	if v.Type == tree.StringType {
-		b = binary.AppendUvarint(b, uint64(len(v.Str)))
-		return append(b, v.Str...)
-	}
-	return binary.LittleEndian.AppendUint64(b, uint64(v.Int))
+// drop gives up the groups and what was charged for them.
+func (g *groups) drop() {
+	g.budget.refund(g.charged)
+	g.keys, g.all, g.counted, g.charged = newKeyTable(), nil, nil, 0
 }
 
 // add merges the groups of a partial.
 func (g *groups) add(from []Group) error {
 	for i := range from {
+		if g.budget.halt.ended() {
+			return g.budget.halt.err
+		}
 		k, err := g.at(from[i].Key)
 		if err != nil {
 			return err
@@ -78,6 +119,22 @@ func (g *groups) add(from []Group) error {
 			g.all[k].Cells[c].merge(g.fns[c], &from[i].Cells[c])
 		}
 	}
+	return nil
+}
+
+// addCounts merges groups that are only counted. They are given up.
+func (g *groups) addCounts(from *groups) error {
+	for n := range from.len() {
+		if g.budget.halt.ended() {
+			return g.budget.halt.err
+		}
+		i, _, err := g.atText(from.keys.key(int32(n)), 0)
+		if err != nil {
+			return err
+		}
+		g.counted[i] += from.counted[n]
+	}
+	from.drop()
 	return nil
 }
 
@@ -141,7 +198,9 @@ func (w *worker) assign(members *query.Bits, g *groups) (*assignment, error) {
 		return a, w.assignSlots(members)
 	}
 	for _, d := range w.dims {
-		d.load(w, members)
+		if err := d.load(w, members); err != nil {
+			return nil, err
+		}
 	}
 	if len(w.dims) == 1 && !w.dims[0].listed() {
 		return a, w.assignSingle(members, g)
@@ -232,9 +291,18 @@ func (w *worker) groupsOf(pos int, g *groups, a *assignment) error {
 	return nil
 }
 
+// combineWork is about what one combination takes, in nanoseconds.
+const combineWork = 100
+
 func (w *worker) combine(pos, k int, g *groups, a *assignment) error {
 	if k == len(w.dims) {
 		i, err := g.at(w.key)
+		if err == nil && !w.stock.Spend(combineWork) {
+			err = w.stock.Err()
+		}
+		if n := cap(a.groups); err == nil && len(a.groups) == n {
+			err = w.charge(4 * (n + n/4 + 64)) // what append adds
+		}
 		if err != nil {
 			return err
 		}
@@ -259,8 +327,8 @@ func (w *worker) combine(pos, k int, g *groups, a *assignment) error {
 }
 
 // sortGroups orders groups by their keys ascending, (not set) after every value.
-func sortGroups(all []Group) {
-	sort.Slice(all, func(i, j int) bool { return compareRows(all[i].Key, all[j].Key) < 0 })
+func sortGroups(all []Group, h *halt) {
+	firstRows(all, -1, h, func(a, b Group) int { return compareRows(a.Key, b.Key) })
 }
 
 func compareRows(a, b []tree.Value) int {

@@ -1,8 +1,10 @@
 package exec
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/musterdb/muster/query"
@@ -70,6 +72,9 @@ type facts struct {
 	events     []*eventFacts
 }
 
+// factBytes is charged for an attribute or event whose facts are counted, beside what is bound for it.
+const factBytes = 1024
+
 type attributeFacts struct {
 	name    string
 	dim     *dimension
@@ -86,13 +91,17 @@ type eventFacts struct {
 func (w *worker) newFacts() (*facts, error) {
 	f := &facts{}
 	var err error
+	shared := w.stock.Vector() // attributes are looked at one after the other
 	w.plan.schema.Names(query.AttributeName, "", func(name string, t tree.Type) bool {
 		id, _, ok := w.plan.schema.Attribute(name)
 		if !ok || id < query.FirstAttribute || t != tree.StringType && t != tree.BoolType && t != tree.ListType {
 			return true
 		}
+		if err = w.charge(factBytes); err != nil {
+			return false
+		}
 		a := &attributeFacts{name: name, groups: newGroups(&w.plan.budget, tree.CountFn, tree.CountFn)}
-		a.dim, err = w.newDimension(tree.Dimension{Name: &tree.Name{Name: name}})
+		a.dim, err = w.newDimension(tree.Dimension{Name: &tree.Name{Name: name}}, shared)
 		f.attributes = append(f.attributes, a)
 		return err == nil
 	})
@@ -100,6 +109,9 @@ func (w *worker) newFacts() (*facts, error) {
 		return nil, err
 	}
 	w.plan.schema.Names(query.EventName, "", func(name string, _ tree.Type) bool {
+		if err = w.charge(factBytes); err != nil {
+			return false
+		}
 		e := &eventFacts{name: name}
 		e.did, err = w.bind(&tree.Did{Step: tree.Step{Event: name}})
 		f.events = append(f.events, e)
@@ -107,6 +119,9 @@ func (w *worker) newFacts() (*facts, error) {
 	})
 	return f, err
 }
+
+// factWork is about what the facts of an attribute or event take in a chunk at least, in nanoseconds.
+const factWork = 2000
 
 // count adds the profiles of a chunk; inside and outside may overlap.
 func (f *facts) count(w *worker, inside, outside *query.Bits) error {
@@ -119,6 +134,9 @@ func (f *facts) count(w *worker, inside, outside *query.Bits) error {
 		if a.skipped {
 			continue
 		}
+		if !w.stock.Spend(factWork) {
+			return w.stock.Err()
+		}
 		w.dims = []*dimension{a.dim}
 		assigned, err := w.assign(&either, a.groups)
 		if err != nil {
@@ -129,10 +147,15 @@ func (f *facts) count(w *worker, inside, outside *query.Bits) error {
 				a.groups.all[i].count(inside.Has(pos), outside.Has(pos))
 			}
 		}
-		a.skipped = len(a.groups.all) > insightValues
+		if a.skipped = len(a.groups.all) > insightValues; a.skipped {
+			a.groups.drop()
+		}
 	}
 	var did query.Bits
 	for _, e := range f.events {
+		if !w.stock.Spend(factWork) {
+			return w.stock.Err()
+		}
 		e.did.Chunk(w.chunk, &either, &did)
 		both := did
 		both.And(inside)
@@ -207,30 +230,31 @@ func (in *insights) answer() (*query.Answer, error) {
 	a := &query.Answer{Columns: []query.Column{{Name: "kind", Type: "string"}, {Name: "name", Type: "string"}, {Name: "value", Type: "string"},
 		{Name: "inside", Type: "number"}, {Name: "outside", Type: "number"}, {Name: "lift", Type: "number"}}}
 	type scored struct {
-		row []tree.Value
+		*Group
 		gap int64 // |inside − outside| × both numbers of profiles, so that equal gaps are equal
 	}
 	var all []scored
-	for _, g := range in.groups.all {
+	for i := range in.groups.all {
+		g := &in.groups.all[i]
 		if in.skipped[g.Key[1].Str] && g.Key[0].Str == "attribute" {
 			continue
 		}
+		all = append(all, scored{g, abs(g.Cells[0].N*max(in.outside, 1) - g.Cells[1].N*max(in.inside, 1))})
+	}
+	all = firstRows(all, insightRows, &in.groups.budget.halt, func(a, b scored) int {
+		if a.gap != b.gap {
+			return cmp.Compare(b.gap, a.gap)
+		}
+		return compareRows(a.Key, b.Key)
+	})
+	for _, g := range all {
 		inside := float64(g.Cells[0].N) / float64(max(in.inside, 1))
 		outside := float64(g.Cells[1].N) / float64(max(in.outside, 1))
 		lift := tree.Value{}
 		if outside > 0 {
 			lift = float(inside / outside)
 		}
-		all = append(all, scored{append(g.Key, float(inside), float(outside), lift), abs(g.Cells[0].N*max(in.outside, 1) - g.Cells[1].N*max(in.inside, 1))})
-	}
-	sort.Slice(all, func(i, j int) bool {
-		if all[i].gap != all[j].gap {
-			return all[i].gap > all[j].gap
-		}
-		return compareRows(all[i].row[:3], all[j].row[:3]) < 0
-	})
-	for _, s := range all[:min(len(all), insightRows)] {
-		a.Rows = append(a.Rows, s.row)
+		a.Rows = append(a.Rows, append(slices.Clip(g.Key), float(inside), float(outside), lift))
 	}
 	a.Warnings = skippedWarnings(in.skipped)
 	return a, nil

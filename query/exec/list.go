@@ -5,28 +5,39 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sort"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval"
 	"github.com/musterdb/muster/query/tree"
 )
 
-// sortedRows is the number of rows beyond which a list without `order by` comes as it is stored.
+// sortedRows is the number of rows beyond which a list without `order by` comes as it is stored, and the
+// number a list with `order by` has without `limit`.
 const sortedRows = 100_000
 
-// list is `list [A, …] [where P] [order by …] [limit N]`.
+// list is `list [A, …] [where P] [order by …] [limit N]`. Where many rows are asked for, the first round finds
+// which they are and the second reads their columns: most of those that are met on the way do not stay.
 type list struct {
 	stmt    *tree.ListStmt
 	columns []query.Column
 	orders  []tree.Order
 	limit   int64 // -1: none
+	cut     bool  // the statement has no limit of its own
+	many    bool  // so many values that columns are rather read in a second round
+	plan    *Plan
+	budget  *budget
 	rows    []Row
 	total   int64
 }
 
+// lateValues is the number of values up to which the columns of rows are read as soon as they are met.
+const lateValues = 16 << 10
+
 func newList(p *Plan, s *tree.ListStmt) (statement, error) {
-	l := &list{stmt: s, limit: s.Limit, columns: []query.Column{{Name: "user_id", Type: "string"}}}
+	l := &list{stmt: s, limit: s.Limit, plan: p, budget: &p.budget, columns: []query.Column{{Name: "user_id", Type: "string"}}}
+	if l.limit < 0 && len(s.Order) > 0 {
+		l.limit, l.cut = sortedRows, true
+	}
 	if p.opts.MaxRows > 0 && (l.limit < 0 || l.limit > p.opts.MaxRows) {
 		l.limit = p.opts.MaxRows
 	}
@@ -50,8 +61,13 @@ func newList(p *Plan, s *tree.ListStmt) (statement, error) {
 		}
 		l.orders = append(l.orders, o)
 	}
+	n := int64(len(s.Columns))
+	l.many = n > 0 && !l.stores() && (l.limit < 0 || l.limit > lateValues/n)
 	return l, nil
 }
+
+// late reports whether columns are read in a second round, which finds rows by their places.
+func (l *list) late() bool { return l.many && l.plan.places }
 
 func (l *list) preds() []tree.Pred { return []tree.Pred{l.stmt.Where} }
 
@@ -91,7 +107,7 @@ func (w *worker) bindAll(exprs []tree.Expr) ([]*eval.ExprEvaluator, error) {
 	return bound, nil
 }
 
-func (l *list) partial(ctx context.Context, w *worker, _ int) error {
+func (l *list) partial(ctx context.Context, w *worker, round int) error {
 	var keyExprs, columnExprs []tree.Expr
 	for _, o := range l.orders {
 		keyExprs = append(keyExprs, o.X)
@@ -99,23 +115,32 @@ func (l *list) partial(ctx context.Context, w *worker, _ int) error {
 	for _, c := range l.stmt.Columns {
 		columnExprs = append(columnExprs, c.X)
 	}
-	keys, err := w.bindAll(keyExprs)
-	if err != nil {
-		return err
-	}
 	columns, err := w.bindAll(columnExprs)
 	if err != nil {
 		return err
 	}
-	top := &topRows{list: l, budget: &w.plan.budget}
-	vectors := make([]eval.Vector, max(len(keys), len(columns)))
+	if round == 1 {
+		return l.fillRows(ctx, w, columns)
+	}
+	keys, err := w.bindAll(keyExprs)
+	if err != nil {
+		return err
+	}
+	top := newTopRows(l, w)
+	vectors := make([]*eval.Vector, len(keys))
+	for i := range vectors {
+		vectors[i] = w.stock.Vector()
+	}
 	err = w.members(ctx, l.stmt.Where, func(members *query.Bits) error {
 		for i := range keys {
-			keys[i].Chunk(w.chunk, members, &vectors[i])
+			keys[i].Chunk(w.chunk, members, vectors[i])
 		}
 		var kept query.Bits
 		row := Row{Keys: make([]tree.Value, len(keys))} // copied when it is kept
 		for pos := range members.All {
+			if !w.stock.Spend(idWork) {
+				return w.stock.Err()
+			}
 			row.ID, row.Place = w.src.ID(w.ordinal(pos)), w.place(pos)
 			for i := range keys {
 				row.Keys[i] = vectors[i].Value(int(pos))
@@ -126,101 +151,81 @@ func (l *list) partial(ctx context.Context, w *worker, _ int) error {
 				kept.Set(pos)
 			}
 		}
-		if !kept.Any() {
+		if l.late() || !kept.Any() {
 			return nil
 		}
-		for i := range columns {
-			columns[i].Chunk(w.chunk, &kept, &vectors[i])
-		}
-		return top.fill(w.place(0), vectors[:len(columns)])
+		return w.fill(columns, &kept, top.rowsOf(w.place(0)))
 	})
 	w.part.Rows = top.finish()
 	return err
 }
 
-// topRows keeps the first rows of a list. It lets them grow to twice the limit before it cuts.
-type topRows struct {
-	list   *list
-	budget *budget
-	rows   []placed
-	worst  *Row // of the last cut: what is behind it need not come in
-	next   int  // rows before it have their columns
-}
+// idWork is about what it takes to look at a profile for a list, in nanoseconds.
+const idWork = 100
 
-// placed is a row that may still lack its columns.
-type placed struct {
-	Row
-	filled bool
-}
-
-func (t *topRows) add(row Row) (bool, error) {
-	limit := t.list.limit
-	if limit == 0 {
-		return false, nil
-	}
-	if limit > 0 && limit <= sortedRows && int64(len(t.rows)) >= 2*limit {
-		t.cut()
-	}
-	if t.worst != nil && t.list.compare(&row, t.worst) > 0 {
-		return false, nil
-	}
-	if err := t.budget.charge(rowBytes(row)); err != nil {
-		return false, err
-	}
-	row.Keys = slices.Clone(row.Keys)
-	t.rows = append(t.rows, placed{Row: row})
-	return true, nil
-}
-
-func (t *topRows) cut() {
-	sort.SliceStable(t.rows, func(i, j int) bool { return t.list.compare(&t.rows[i].Row, &t.rows[j].Row) < 0 })
-	if limit := t.list.limit; limit >= 0 && int64(len(t.rows)) > limit {
-		for i := range t.rows[limit:] {
-			t.budget.refund(rowBytes(t.rows[int(limit)+i].Row))
+// fillRows reads the columns of the rows of the answer.
+func (l *list) fillRows(ctx context.Context, w *worker, columns []*eval.ExprEvaluator) error {
+	chosen := w.plan.state.Stmt.Rows // by place
+	return w.profiles(ctx, func(*query.Bits) error {
+		first := w.place(0)
+		from, _ := slices.BinarySearchFunc(chosen, first, comparePlace)
+		to, _ := slices.BinarySearchFunc(chosen, first+query.ChunkSize, comparePlace)
+		if from == to {
+			return nil
 		}
-		t.rows = t.rows[:limit]
-		worst := t.rows[limit-1].Row
-		t.worst = &worst
-	}
-	t.next = 0
+		var kept query.Bits
+		rows := make([]*Row, 0, to-from)
+		n := len(w.part.Rows)
+		for _, r := range chosen[from:to] {
+			kept.Set(uint16(r.Place))
+			w.part.Rows = append(w.part.Rows, Row{Place: r.Place})
+		}
+		for i := range w.part.Rows[n:] {
+			rows = append(rows, &w.part.Rows[n+i])
+		}
+		return w.fill(columns, &kept, rows)
+	})
 }
 
-// fill reads the columns of the rows of the chunk whose first place is given.
-func (t *topRows) fill(first uint64, columns []eval.Vector) error {
-	for ; t.next < len(t.rows); t.next++ {
-		r := &t.rows[t.next]
-		if r.filled || r.Place < first || r.Place-first >= query.ChunkSize {
-			continue
+func comparePlace(r Row, place uint64) int { return cmp.Compare(r.Place, place) }
+
+// fill reads the columns of rows of the chunk being looked at, one column after the other.
+func (w *worker) fill(columns []*eval.ExprEvaluator, kept *query.Bits, rows []*Row) error {
+	values := w.stock.Vector()
+	defer w.stock.Return(values)
+	if err := w.plan.budget.charge(len(rows) * len(columns) * emptyBytes); err != nil {
+		return err
+	}
+	for _, r := range rows {
+		r.Values = make([]tree.Value, len(columns))
+	}
+	for c := range columns {
+		columns[c].Chunk(w.chunk, kept, values)
+		for _, r := range rows {
+			v := values.Value(int(uint16(r.Place)))
+			r.Values[c] = v
+			if !w.keep(valueBytes(v) - emptyBytes) {
+				break
+			}
 		}
-		r.filled = true
-		grown := 0
-		for c := range columns {
-			v := columns[c].Value(int(r.Place - first))
-			r.Values = append(r.Values, v)
-			grown += valueBytes(v)
-		}
-		if err := t.budget.charge(grown); err != nil {
+		if err := w.stock.Err(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *topRows) finish() []Row {
-	if t.list.limit >= 0 && t.list.limit <= sortedRows {
-		t.cut()
-	}
-	rows := make([]Row, len(t.rows))
-	for i := range t.rows {
-		rows[i] = t.rows[i].Row
-	}
-	return rows
-}
+// emptyBytes is what a value takes beside its text and items.
+const emptyBytes = 64
 
-func valueBytes(v tree.Value) int { return 64 + len(v.Str) + 64*len(v.List) }
+func valueBytes(v tree.Value) int { return emptyBytes + len(v.Str) + emptyBytes*len(v.List) }
+
+// rowOverhead is what a row takes in the partial beside its texts and values: where it is kept, and its
+// place among those that are found.
+const rowOverhead = 192
 
 func rowBytes(r Row) int {
-	n := 80 + len(r.ID)
+	n := rowOverhead + len(r.ID)
 	for _, v := range r.Keys {
 		n += valueBytes(v)
 	}
@@ -230,24 +235,75 @@ func rowBytes(r Row) int {
 	return n
 }
 
-func (l *list) merge(_ int, parts []*Partial) (bool, error) {
+// mergedBytes is charged for a row where partials meet and for its place in the answer.
+const mergedBytes = 160
+
+func (l *list) merge(round int, parts []*Partial) (bool, error) {
+	if round == 1 {
+		return true, l.mergeColumns(parts)
+	}
+	n := 0
 	for _, part := range parts {
 		l.total += part.Members
+		n += len(part.Rows)
+	}
+	if err := l.budget.charge(n * mergedBytes); err != nil {
+		return false, err
+	}
+	l.rows = make([]Row, 0, n)
+	for _, part := range parts {
 		l.rows = append(l.rows, part.Rows...)
+		part.Rows = nil
 	}
 	if !l.stored(l.total) {
-		sort.SliceStable(l.rows, func(i, j int) bool { return l.compare(&l.rows[i], &l.rows[j]) < 0 })
+		l.rows = firstRows(l.rows, l.limit, &l.budget.halt, func(a, b Row) int { return l.compare(&a, &b) })
 	}
 	if l.limit >= 0 && int64(len(l.rows)) > l.limit {
 		l.rows = l.rows[:l.limit]
 	}
-	return true, nil
+	return !l.late(), nil
+}
+
+// shared returns the places of the rows, in their order.
+func (l *list) shared() *Partial {
+	if !l.late() {
+		return nil
+	}
+	places := make([]Row, len(l.rows))
+	for i := range l.rows {
+		places[i].Place = l.rows[i].Place
+	}
+	slices.SortFunc(places, func(a, b Row) int { return cmp.Compare(a.Place, b.Place) })
+	return &Partial{Rows: places}
+}
+
+// mergeColumns gives every row its columns.
+func (l *list) mergeColumns(parts []*Partial) error {
+	at := make(map[uint64]int, len(l.rows))
+	for i := range l.rows {
+		at[l.rows[i].Place] = i
+	}
+	for _, part := range parts {
+		for _, r := range part.Rows {
+			l.rows[at[r.Place]].Values = r.Values
+		}
+	}
+	return nil
 }
 
 func (l *list) answer() (*query.Answer, error) {
+	if err := l.budget.charge(len(l.rows) * (len(l.columns)*emptyBytes + 24)); err != nil {
+		return nil, err
+	}
 	a := &query.Answer{Columns: l.columns, Rows: make([][]tree.Value, len(l.rows))}
 	for i, r := range l.rows {
-		a.Rows[i] = append([]tree.Value{tree.Str(r.ID)}, r.Values...)
+		row := make([]tree.Value, 0, len(l.columns))
+		a.Rows[i] = append(append(row, tree.Str(r.ID)), r.Values...)
+	}
+	if left := l.total - int64(len(l.rows)); l.cut && left > 0 && len(l.rows) == sortedRows {
+		a.Warnings = append(a.Warnings, tree.Diagnostic{Code: "rows_left_out",
+			Message: fmt.Sprintf("these are the first %d rows in order; %d more were left out", sortedRows, left),
+			Hint:    "say  limit  for more, or list without order by"})
 	}
 	return a, nil
 }

@@ -23,7 +23,7 @@ type lookalike struct {
 func newLookalike(p *Plan, s *tree.LookalikeStmt) (statement, error) {
 	return &lookalike{
 		stmt: s, groups: newGroups(&p.budget, tree.CountFn, tree.CountFn), skipped: map[string]bool{},
-		top: &list{orders: []tree.Order{{Desc: true}}, limit: s.Top},
+		top: &list{orders: []tree.Order{{Desc: true}}, limit: s.Top, plan: p, budget: &p.budget},
 	}, nil
 }
 
@@ -47,7 +47,7 @@ func (l *lookalike) partial(ctx context.Context, w *worker, round int) error {
 			return err
 		}
 	}
-	top := &topRows{list: l.top, budget: &w.plan.budget}
+	top := newTopRows(l.top, w)
 	var inside, others query.Bits
 	err = w.profiles(ctx, func(all *query.Bits) error {
 		of.Chunk(w.chunk, all, &inside)
@@ -68,11 +68,13 @@ func (l *lookalike) partial(ctx context.Context, w *worker, round int) error {
 	return err
 }
 
-// weigh prepares facts for scoring: the groups of each attribute are those that have a weight.
+// weigh prepares facts for scoring: the groups of each attribute are those that have a weight, and
+// attributes without one are not looked at again.
 func (f *facts) weigh(weights []Group) error {
 	attributes := map[string]*attributeFacts{}
 	for _, a := range f.attributes {
 		attributes[a.name] = a
+		a.skipped = true
 	}
 	events := map[string]*eventFacts{}
 	for _, e := range f.events {
@@ -84,6 +86,7 @@ func (f *facts) weigh(weights []Group) error {
 			events[name].cells[0].N = g.Cells[0].N
 			continue
 		}
+		attributes[name].skipped = false
 		i, err := attributes[name].groups.at(g.Key[2:])
 		if err != nil {
 			return err
@@ -100,6 +103,12 @@ func (f *facts) score(w *worker, candidates *query.Bits, top *topRows) error {
 	}
 	scores := make([]int64, query.ChunkSize)
 	for _, a := range f.attributes {
+		if a.skipped {
+			continue
+		}
+		if !w.stock.Spend(factWork) {
+			return w.stock.Err()
+		}
 		w.dims = []*dimension{a.dim}
 		assigned, err := w.assign(candidates, a.groups)
 		if err != nil {
@@ -113,12 +122,18 @@ func (f *facts) score(w *worker, candidates *query.Bits, top *topRows) error {
 	}
 	var did query.Bits
 	for _, e := range f.events {
+		if !w.stock.Spend(factWork) {
+			return w.stock.Err()
+		}
 		e.did.Chunk(w.chunk, candidates, &did)
 		for pos := range did.All {
 			scores[pos] += e.cells[0].N
 		}
 	}
 	for pos := range candidates.All {
+		if !w.stock.Spend(idWork) {
+			return w.stock.Err()
+		}
 		row := Row{ID: w.src.ID(w.ordinal(pos)), Place: w.place(pos), Keys: []tree.Value{tree.Num(tree.Decimal(scores[pos], 6))}}
 		if _, err := top.add(row); err != nil {
 			return err

@@ -11,12 +11,11 @@ import (
 // meter reads one measure from one source: the events of a step, or an attribute. A sum and an average
 // of the same are read once.
 type meter struct {
-	of     *tree.Measure
-	cells  []meterCell
-	scan   *eval.EventScan
-	days   *calendar.Days
-	expr   *eval.ExprEvaluator
-	values eval.Vector
+	of    *tree.Measure
+	cells []meterCell
+	scan  *eval.EventScan
+	days  *calendar.Days
+	expr  *eval.ExprEvaluator
 
 	plain     bool // the argument is an attribute as it is
 	attribute uint32
@@ -109,9 +108,11 @@ func (t *meter) each(w *worker, members *query.Bits, fn func(pos uint16, v tree.
 			fn(b.Pos[row], v)
 		})
 	case t.expr != nil:
-		t.expr.Chunk(w.chunk, members, &t.values)
+		values := w.stock.Vector()
+		defer w.stock.Return(values)
+		t.expr.Chunk(w.chunk, members, values)
 		for pos := range members.All {
-			if v := t.values.Value(int(pos)); !v.Missing() {
+			if v := values.Value(int(pos)); !v.Missing() {
 				fn(pos, v)
 			}
 		}
@@ -124,13 +125,14 @@ func (t *meter) each(w *worker, members *query.Bits, fn func(pos uint16, v tree.
 
 // take adds the values of the members of a chunk to the cells of their groups, one by one.
 func (t *meter) take(w *worker, members *query.Bits, a *assignment, g *groups) error {
-	grown := 0
 	t.each(w, members, func(pos uint16, v tree.Value) {
 		for _, i := range a.of(pos) {
 			for _, c := range t.cells {
-				grown += g.all[i].Cells[c.place].add(c.fn, v)
+				if n := g.all[i].Cells[c.place].add(c.fn, v); n > 0 && !w.keep(n) {
+					return
+				}
 			}
 		}
 	})
-	return w.plan.budget.charge(grown)
+	return w.stock.Err()
 }

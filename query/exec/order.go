@@ -55,9 +55,16 @@ func compareBy(a, b []tree.Value, orders []columnOrder, ties int) int {
 }
 
 // firstRows returns the first limit rows in order, all for a negative limit. The rows may be
-// shuffled. A short limit costs no sorting of the rest: the best rows so far stand in front as a
+// shuffled. Where nobody waits any more the order is any. A short limit costs no sorting of the rest: the best rows so far stand in front as a
 // heap with the worst of them on top.
-func firstRows(rows [][]tree.Value, limit int64, compare func(a, b []tree.Value) int) [][]tree.Value {
+func firstRows[R any](rows []R, limit int64, h *halt, compare func(a, b R) int) []R {
+	ordered := compare
+	compare = func(a, b R) int {
+		if h.ended() {
+			return 0
+		}
+		return ordered(a, b)
+	}
 	if limit >= 0 && limit < int64(len(rows)) {
 		best := rows[:limit]
 		for i := len(best)/2 - 1; i >= 0; i-- {
@@ -76,7 +83,7 @@ func firstRows(rows [][]tree.Value, limit int64, compare func(a, b []tree.Value)
 }
 
 // sink restores the heap below i.
-func sink(heap [][]tree.Value, i int, compare func(a, b []tree.Value) int) {
+func sink[R any](heap []R, i int, compare func(a, b R) int) {
 	for {
 		worst := i
 		for child := 2*i + 1; child <= 2*i+2 && child < len(heap); child++ {

@@ -14,6 +14,7 @@ type Partial struct {
 	Others   int64 // outside, for insights
 	Ranks    []eval.RankPart
 	Groups   []Group
+	Counts   *groups // those that are only counted
 	Rows     []Row
 	Spenders Spenders
 	Skipped  []string // attributes with too many values to compare

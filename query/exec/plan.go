@@ -20,6 +20,8 @@ type Options struct {
 	Now     int64 // Unix ms; `as of` overrides it
 	MaxRows int64 // bounds the rows of `list`; 0 means no bound
 	Budget  int64 // bytes a statement may hold; 0 means 256 MiB
+	// Memory is what the statement shares with all others of the process; nil: there is no bound for all.
+	Memory *Memory
 	// Sets are the memberships that are not computed; nil: there are none. With `as of` those of held
 	// segments are.
 	Sets query.Sets
@@ -39,6 +41,7 @@ type Plan struct {
 	env    eval.Env // without Cuts and Scanned
 	opts   Options
 	budget budget
+	places bool // places are the same in every round: all sources are asked by one pool
 	ranks  *ranks
 	state  State
 
@@ -86,7 +89,10 @@ func Prepare(q *tree.Query, s query.Schema, opts Options) (*Plan, error) {
 		return nil, &tree.Diagnostic{Code: "unknown_zone", Message: fmt.Sprintf("unknown time zone %q", name), Hint: `use an IANA name such as "Europe/Berlin"`}
 	}
 	p := &Plan{schema: s, opts: opts, env: eval.Env{Schema: s, Now: opts.Now, Zone: zone, Sets: opts.Sets}}
-	p.budget.limit = opts.Budget
+	p.budget.limit, p.budget.memory = opts.Budget, opts.Memory
+	if opts.Memory != nil {
+		p.budget.limit = min(p.budget.limit, opts.Memory.Limit())
+	}
 	if q.AsOf != nil {
 		p.env.Now, _ = calendar.Span(*q.AsOf, zone)
 		p.compute(&p.opts.Sets)
@@ -158,11 +164,15 @@ func (p *Plan) Partial(ctx context.Context, src query.Source, from, to int) (*Pa
 // partial is Partial of the chunks a worker is handed.
 func (p *Plan) partial(ctx context.Context, w *worker) (*Partial, error) {
 	defer func() { p.budget.refund(w.charged) }()
+	w.begin(ctx)
 	var err error
 	if rounds := p.ranks.rounds(); p.state.Round < rounds {
 		err = p.ranks.partial(ctx, w)
 	} else {
 		err = p.stmt.partial(ctx, w, p.state.Round-rounds)
+	}
+	if err == nil {
+		err = w.settle()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("evaluate statement: %w", err)
@@ -189,7 +199,10 @@ func (p *Plan) Merge(parts []*Partial) (done bool, err error) {
 		}
 		done, err = p.stmt.merge(p.state.Round-p.ranks.rounds(), parts)
 	}
-	if s, ok := p.stmt.(sharer); ok && !done {
+	if err == nil {
+		err = p.budget.halt.err
+	}
+	if s, ok := p.stmt.(sharer); ok && !done && err == nil {
 		p.state.Stmt = s.shared()
 	}
 	p.state.Round++
@@ -202,6 +215,9 @@ func (p *Plan) Merge(parts []*Partial) (done bool, err error) {
 // Answer returns the rows. REQUIRES: Merge returned done.
 func (p *Plan) Answer() (*query.Answer, error) {
 	a, err := p.stmt.answer()
+	if err == nil {
+		err = p.budget.halt.err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("answer statement: %w", err)
 	}
@@ -209,6 +225,10 @@ func (p *Plan) Answer() (*query.Answer, error) {
 	a.Stats.Profiles, a.Stats.EventsScanned, a.Stats.Now = p.profiles, p.scanned, p.env.Now
 	return a, nil
 }
+
+// Release gives back the memory of the plan. REQUIRES: it is not evaluated any more, and its answer is no
+// longer needed.
+func (p *Plan) Release() { p.budget.release() }
 
 // Run answers a statement over sources of this process, one after the other: for tests and tools.
 // Servers ask a Pool.

@@ -57,22 +57,23 @@ func (r *ranks) partial(ctx context.Context, w *worker) error {
 	for i, q := range queries {
 		scans[i] = q.On(w.src)
 	}
-	held := 0
 	return w.profiles(ctx, func(all *query.Bits) error {
-		now := 0
 		for i, scan := range scans {
+			part := &w.part.Ranks[i]
+			held := part.Bytes()
 			scan.Move(w.src.Source)
-			scan.Chunk(w.chunk, all, &w.part.Ranks[i])
-			now += w.part.Ranks[i].Len()
+			scan.Chunk(w.chunk, all, part)
+			if !w.keep(rankCopies * (part.Bytes() - held)) {
+				return w.stock.Err()
+			}
 		}
-		grown := now - held
-		held = now
-		return w.plan.budget.charge(grown * rankKeyBytes)
+		return nil
 	})
 }
 
-// rankKeyBytes is charged for a profile that may be within a rank.
-const rankKeyBytes = 32
+// rankCopies is how often what a partial knows of a rank is there while partials meet: theirs, all of
+// them together, and what looks for the cut.
+const rankCopies = 2
 
 // merge finds the cuts.
 func (r *ranks) merge(state *State, parts []*Partial) {

@@ -50,12 +50,9 @@ func (r *retention) partial(ctx context.Context, w *worker, _ int) error {
 	c := newRetentionScan(bindScans(compiled, w.src), calendarOf{unit: r.stmt.Bucket, zone: w.env.Zone}, &w.visitors)
 	err = w.members(ctx, r.stmt.Where, func(members *query.Bits) error {
 		c.chunk(w.chunk, members)
-		charged := c.made * (groupBytes + cellBytes)
+		w.keep(c.made * (groupBytes + 2*keyBytes + cellBytes))
 		c.made = 0
-		if err := w.chargeSets(); err != nil {
-			return err
-		}
-		return w.plan.budget.charge(charged)
+		return w.chargeSets()
 	})
 	w.part.Groups = c.groups()
 	return err

@@ -17,7 +17,7 @@ type rfm struct {
 }
 
 // spenderBytes is charged for a profile with such an event: here and where partials meet.
-const spenderBytes = 48
+const spenderBytes = 60
 
 func newRFM(p *Plan, s *tree.RFMStmt) (statement, error) {
 	r := &rfm{stmt: s, budget: &p.budget}
@@ -38,9 +38,13 @@ func (r *rfm) partial(ctx context.Context, w *worker, _ int) error {
 	}
 	s := newSpending(compiled.On(w.src))
 	return w.members(ctx, r.stmt.Where, func(members *query.Bits) error {
+		if err := r.budget.charge(members.Count() * spenderBytes); err != nil {
+			return err
+		}
 		before := len(w.part.Spenders.Recency)
 		s.chunk(w.chunk, members, &w.part.Spenders)
-		return r.budget.charge((len(w.part.Spenders.Recency) - before) * spenderBytes)
+		r.budget.refund((members.Count() - len(w.part.Spenders.Recency) + before) * spenderBytes)
+		return nil
 	})
 }
 
@@ -103,6 +107,13 @@ func (s *spending) block(b *query.Block, selected []uint64) {
 }
 
 func (r *rfm) merge(_ int, parts []*Partial) (bool, error) {
+	n := 0
+	for _, part := range parts {
+		n += len(part.Spenders.Recency)
+	}
+	for _, keys := range []*[]uint64{&r.spenders.Recency, &r.spenders.Frequency, &r.spenders.Monetary} {
+		*keys = make([]uint64, 0, n)
+	}
 	for _, part := range parts {
 		all, s := &r.spenders, &part.Spenders
 		all.Recency = append(all.Recency, s.Recency...)

@@ -220,7 +220,7 @@ func (w *worker) fillSlots(members *query.Bits) *[query.ChunkSize]uint16 {
 	for i, d := range s.dims {
 		if d.kind == segmentSlots {
 			bound := w.dims[i]
-			bound.segment.Chunk(w.chunk, members, &bound.inside)
+			bound.segment.Chunk(w.chunk, members, bound.inside)
 			for pos := range bound.inside.All {
 				s.slots[pos] += uint16(d.stride)
 			}
@@ -420,7 +420,7 @@ func (w *worker) flushCounts() error {
 		if err != nil {
 			return err
 		}
-		s.groups.all[i].Cells[0].N += int64(n)
+		s.groups.count(i, int64(n))
 	}
 	return nil
 }

@@ -172,7 +172,7 @@ func (w *worker) addSlowly(t *meter, r *slotRows, value func(i int) tree.Value, 
 				return
 			}
 			for _, c := range t.cells {
-				w.slots.groups.all[group].Cells[c.place].add(c.fn, x)
+				w.keep(w.slots.groups.all[group].Cells[c.place].add(c.fn, x))
 			}
 		}
 	})

@@ -165,6 +165,12 @@ func (s *stats) answer() (*query.Answer, error) {
 	for i, g := range s.groups.all {
 		results := map[*tree.Measure]tree.Value{}
 		for k, m := range s.measures {
+			if more := g.Cells[k].More; more != nil {
+				firstRows(more.All, -1, s.halt(), tree.Number.Compare)
+			}
+			if s.halt().ended() {
+				return nil, s.halt().err
+			}
 			results[m] = g.Cells[k].result(m.Fn, m.Percent)
 		}
 		row := g.Key

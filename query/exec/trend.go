@@ -64,7 +64,7 @@ func (t *trend) partial(ctx context.Context, w *worker, _ int) error {
 		return err
 	}
 	c := &trendScan{
-		trend: t, scan: compiled.On(w.src), arg: t.stmt.Of != nil && t.stmt.Of.Arg != nil,
+		worker: w, trend: t, scan: compiled.On(w.src), arg: t.stmt.Of != nil && t.stmt.Of.Arg != nil,
 		buckets: newBucketer(calendarOf{unit: t.stmt.Bucket, zone: w.env.Zone}), seen: &w.visitors,
 	}
 	keys := newGroups(&w.plan.budget)
@@ -74,12 +74,7 @@ func (t *trend) partial(ctx context.Context, w *worker, _ int) error {
 			return err
 		}
 		c.chunk(w.chunk, len(keys.all))
-		charged := c.grown
-		c.grown = 0
-		if err := w.chargeSets(); err != nil {
-			return err
-		}
-		return w.plan.budget.charge(charged)
+		return w.chargeSets()
 	})
 	w.part.Groups = c.found(keys)
 	return err
@@ -109,11 +104,14 @@ func (t *trend) answer() (*query.Answer, error) {
 		}
 	}
 	for _, g := range t.groups.all {
+		if t.halt().ended() {
+			return nil, t.halt().err
+		}
 		if _, err := keys.at(g.Key[1:]); err != nil {
 			return nil, err
 		}
 	}
-	sortGroups(keys.all)
+	sortGroups(keys.all, t.halt())
 	if len(keys.all)*len(starts) > maxBuckets {
 		return nil, tooManyRows(t.stmt.Bucket)
 	}

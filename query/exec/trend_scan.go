@@ -14,12 +14,12 @@ import (
 // leaves lie in one bucket, and then a count is their number of rows.
 type trendScan struct {
 	*trend
+	worker  *worker
 	scan    *eval.EventScan
 	arg     bool
 	buckets *bucketer
 	seen    *visitors
 	table   cellTable
-	grown   int // bytes not charged yet
 
 	members *query.Bits
 	within  bool // all rows are of members
@@ -93,7 +93,7 @@ func (c *trendScan) taker(b *query.Block) func(cell *Cell, row int) {
 	}
 	return func(cell *Cell, row int) {
 		if v := c.scan.Arg(0, row); !v.Missing() {
-			c.grown += cell.add(c.fn, v)
+			c.worker.keep(cell.add(c.fn, v))
 		}
 	}
 }
@@ -265,7 +265,7 @@ func eachDifferent(b *query.Block, fn func(pos uint16)) {
 func (c *trendScan) cell(bucket, group int32) *Cell {
 	cell, made := c.table.at(bucket, group)
 	if made {
-		c.grown += groupBytes + cellBytes
+		c.worker.keep(groupBytes + keyBytes*(1+len(c.by)) + cellBytes)
 	}
 	return cell
 }

@@ -17,6 +17,7 @@ type visitors struct {
 	state  []visited      // by number
 	pairs  []uint64       // bucket << 16 | position, of the buckets beyond maxPlanes
 	made   int            // sets made and not charged yet
+	held   int            // bytes of pairs that were charged
 }
 
 type visited uint8
@@ -54,9 +55,10 @@ func (v *visitors) plane(bucket int32) *query.Bits {
 
 // chargeSets charges the sets that were made.
 func (w *worker) chargeSets() error {
-	made := w.visitors.made
-	w.visitors.made = 0
-	return w.charge(made * query.ChunkSize / 8)
+	v := &w.visitors
+	n := v.made*query.ChunkSize/8 + max(8*cap(v.pairs)-v.held, 0)
+	v.made, v.held = 0, max(v.held, 8*cap(v.pairs))
+	return w.charge(n)
 }
 
 // reach makes room for a bucket.
@@ -162,7 +164,7 @@ func (v *visitors) reset() {
 			*v.planes[n] = query.Bits{}
 		}
 	}
-	v.dirty, v.pairs, v.made = v.dirty[:0], nil, 0
+	v.dirty, v.pairs, v.made, v.held = v.dirty[:0], nil, 0, 0
 	if n := min(len(v.state), keptPlanes); n < len(v.state) {
 		clear(v.planes[n:])
 		v.planes, v.lone, v.state = v.planes[:n], v.lone[:n], v.state[:n]

@@ -29,7 +29,7 @@ type worker struct {
 	present int  // profiles in it
 	hides   bool // it has facts of others too
 	charged int  // bytes until the partial is done
-	lent    int  // of them, what evaluators have borrowed
+	kept    int  // bytes that keep has not charged yet
 
 	scanned atomic.Int64
 	blocks  atomic.Int64
@@ -84,6 +84,11 @@ func (p *Plan) newWorker(f *feed, k *kit) *worker {
 	return w
 }
 
+// begin holds what is bound from now on to the statement's memory and time.
+func (w *worker) begin(ctx context.Context) {
+	w.stock.Bind(eval.Bound{Reserve: w.charge, Done: ctx.Err})
+}
+
 // yieldTurns is how many chunks are evaluated without yielding: some milliseconds.
 const yieldTurns = 4
 
@@ -105,6 +110,7 @@ func (w *worker) turn() bool {
 	for next >= w.base+w.chunks {
 		w.base += w.chunks
 		w.source++
+		w.stock.Move()
 		w.src.Source = w.feed.sources[w.source]
 		w.chunks = w.src.Chunks()
 	}
@@ -135,7 +141,7 @@ func (w *worker) bind(p tree.Pred) (*eval.Evaluator, error) {
 // by binds the dimensions of a breakdown.
 func (w *worker) by(dims []tree.Dimension) error {
 	for _, d := range dims {
-		bound, err := w.newDimension(d)
+		bound, err := w.newDimension(d, nil)
 		if err != nil {
 			return err
 		}
@@ -156,6 +162,9 @@ func (w *worker) members(ctx context.Context, where tree.Pred, fn func(members *
 		if !everyone {
 			members = &w.found
 			n = bound.Among(w.chunk, all, w.present, members)
+			if err := w.stock.Err(); err != nil {
+				return err
+			}
 		}
 		w.part.Members += int64(n)
 		if n == 0 {
@@ -180,16 +189,16 @@ func (w *worker) chunkProfiles(ctx context.Context, fn func(all *query.Bits) err
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := w.chargeLent(); err != nil {
-		return err
-	}
 	w.present = w.src.Profiles(w.chunk, &w.all)
 	if w.present == 0 {
 		return nil
 	}
 	w.hides = w.src.Hides(w.chunk)
 	w.part.Profiles += int64(w.present)
-	return fn(&w.all)
+	if err := fn(&w.all); err != nil {
+		return err
+	}
+	return w.stock.Err()
 }
 
 // ordinal returns the ordinal of a position of the chunk being looked at.

@@ -1,0 +1,82 @@
+package exec
+
+import (
+	"slices"
+
+	"github.com/musterdb/muster/query"
+)
+
+// topRows keeps the first rows of a list that are met by a worker. When there are as many as the list may
+// have, they stand as a heap with the last of them on top, and whoever comes before it takes its place.
+// A list without a limit, or with one beyond sortedRows, keeps all, in the order in which they come.
+type topRows struct {
+	list   *list
+	worker *worker
+	limit  int // -1: all are kept
+	rows   []*Row
+	heap   bool
+}
+
+func newTopRows(l *list, w *worker) *topRows {
+	t := &topRows{list: l, worker: w, limit: -1}
+	if l.limit >= 0 && (l.limit <= sortedRows || len(l.orders) > 0) {
+		t.limit = int(l.limit)
+	}
+	return t
+}
+
+// add takes a row in, if it may be one of the first, and reports whether it did.
+func (t *topRows) add(row Row) (bool, error) {
+	switch {
+	case t.limit == 0:
+		return false, nil
+	case len(t.rows) != t.limit:
+		if !t.worker.keep(rowBytes(row)) {
+			return false, t.worker.stock.Err()
+		}
+		row.Keys = slices.Clone(row.Keys)
+		t.rows = append(t.rows, &row)
+		return true, nil
+	case !t.heap:
+		t.heap = true
+		for i := len(t.rows)/2 - 1; i >= 0; i-- {
+			sink(t.rows, i, t.list.compare)
+		}
+	}
+	last := t.rows[0]
+	if t.list.compare(&row, last) >= 0 {
+		return false, nil
+	}
+	if !t.worker.keep(rowBytes(row)-rowBytes(*last)) || !t.worker.stock.Spend(rowWork) {
+		return false, t.worker.stock.Err()
+	}
+	keys := last.Keys
+	copy(keys, row.Keys)
+	*last = row
+	last.Keys = keys
+	sink(t.rows, 0, t.list.compare)
+	return true, nil
+}
+
+// rowWork is about what it takes to put a row into its place, in nanoseconds.
+const rowWork = 500
+
+// rowsOf returns the rows of the chunk whose first place is given.
+func (t *topRows) rowsOf(first uint64) (rows []*Row) {
+	for _, r := range t.rows {
+		if r.Place-first < query.ChunkSize {
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
+// finish returns the rows, those of a list that keeps all in the order in which they came.
+func (t *topRows) finish() []Row {
+	rows := make([]Row, len(t.rows))
+	for i, r := range t.rows {
+		rows[i] = *r
+		t.rows[i] = nil
+	}
+	return rows
+}
