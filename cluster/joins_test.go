@@ -480,3 +480,37 @@ func TestJoinsAtEveryMoment(t *testing.T) {
 		})
 	}
 }
+
+// TestViewsSettleAlways: views that presuppose ever more of each other are taken together in the end, and what
+// a shard has lost is not waited for.
+func TestViewsSettleAlways(t *testing.T) {
+	shards := newJoinShards(t, 2)
+	seqs := [2]uint64{}
+	need := func(shard int, after identity.Moment) *engine.View {
+		seqs[shard]++
+		step := identity.Command{Op: identity.SettleOp, Owner: identity.User("u"), Target: identity.Anon("a"), Outcome: identity.Dropped, After: after}
+		if _, err := shards[shard].Apply(seqs[shard], engine.EncodeIdentity(joinNow, step)); err != nil {
+			t.Fatal(err)
+		}
+		return shards[shard].View()
+	}
+	v := &views{all: []*engine.View{need(0, identity.Moment{Shard: 1, Seq: 2}), need(1, identity.Moment{})}}
+	taken, together := 0, 0
+	v.settle(func(shard int) *engine.View {
+		taken++
+		return need(shard, identity.Moment{Shard: 1 - shard, Seq: seqs[1-shard] + 1})
+	}, func() []*engine.View {
+		together++
+		return engine.Views(shards)
+	})
+	v.release()
+	if taken != settleRounds || together != 1 {
+		t.Errorf("%d views were taken anew and all %d times", taken, together)
+	}
+	v = &views{all: []*engine.View{need(0, identity.Moment{Shard: 1, Seq: 1 << 40}), shards[1].View()}}
+	defer v.release()
+	v.settle(func(shard int) *engine.View { return shards[shard].View() }, func() []*engine.View {
+		t.Error("all were taken for what is lost")
+		return engine.Views(shards)
+	})
+}

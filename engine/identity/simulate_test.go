@@ -426,3 +426,49 @@ func FuzzDecode(f *testing.F) {
 		_ = NewMachine(newShard()).RestoreState(b)
 	})
 }
+
+// TestFirstVersion: commands and states written before steps told moments mean what they meant.
+func TestFirstVersion(t *testing.T) {
+	s := newShard()
+	owner, target := User("u"), Anon("a")
+	s.person(owner)
+	s.person(target).facts = []string{"seen"}
+	s.machine.Want(owner, target, false)
+	apply := func(c Command) Reply {
+		t.Helper()
+		c.Owner, c.Target, c.Apart = owner, target, true
+		b := c.Append(nil)
+		if b[0] != encodingApart {
+			t.Fatalf("version %d", b[0])
+		}
+		decoded, err := DecodeCommand(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.machine.Apply(decoded)
+	}
+	if reply := apply(Command{Op: ClaimOp}); reply.Answer.Parts != 2 {
+		t.Fatalf("claim: %+v", reply)
+	}
+	for part, data := range s.Facts(target) {
+		apply(Command{Op: AbsorbOp, Part: part, Parts: 2, Data: data})
+	}
+	if s.Home(target).State != Moving || s.people[target] == nil {
+		t.Error("the absorb has released the target")
+	}
+	state := s.machine.AppendState(nil)
+	state[0] = encodingApart
+	restored := NewMachine(s)
+	if err := restored.RestoreState(state[:len(state)-1]); err != nil { // without the number of needs
+		t.Fatal(err)
+	}
+	if s.machine = restored; !slices.Equal(s.machine.Absorbed(), []Pair{{owner, target}}) {
+		t.Errorf("absorbed: %v", s.machine.Absorbed())
+	}
+	if reply := apply(Command{Op: ReleaseOp}); !reply.Done || s.Home(target).State != Moved || s.people[target] != nil {
+		t.Errorf("release: %+v", reply)
+	}
+	if apply(Command{Op: SettleOp, Outcome: Done}); len(s.machine.Outbox()) > 0 || len(s.machine.Absorbed()) > 0 {
+		t.Error("the merge is still there")
+	}
+}

@@ -1,7 +1,9 @@
 package systest
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -315,7 +317,7 @@ func TestAskedWhileJoining(t *testing.T) {
 			if t.Failed() {
 				t.FailNow()
 			}
-			j.during(questions, j.join)
+			j.followed(func() { j.during(questions, j.join) })
 			for name, ask := range questions {
 				j.check(name, ask)
 			}
@@ -324,6 +326,60 @@ func TestAskedWhileJoining(t *testing.T) {
 		})
 	}
 }
+
+// followed follows the segment while something happens. Of each id at most one change is told, and in the end
+// all members are known ones.
+func (j *joining) followed(what func()) {
+	ctx, cancel := context.WithCancel(j.t.Context())
+	defer cancel()
+	begun, ended := make(chan struct{}), make(chan error, 1)
+	members, told := map[string]bool{}, map[string]int{}
+	users := 0
+	go func() {
+		ended <- j.client.Watch(ctx, api.Watching{Segment: "leavers", From: "snapshot"}, func(m *api.StreamMessage) error {
+			for _, member := range m.Profiles {
+				members[member.Profile] = true
+			}
+			switch m.Op {
+			case "members":
+				if !m.More {
+					close(begun)
+				}
+				return nil
+			case "enter", "exit":
+				told[m.Profile]++
+				members[m.Profile] = m.Op == "enter"
+				if !members[m.Profile] {
+					delete(members, m.Profile)
+				}
+				if m.Op == "enter" {
+					users++
+				}
+			}
+			if users == j.people && len(members) == users {
+				return errFollowed
+			}
+			return nil
+		})
+	}()
+	<-begun
+	what()
+	if err := <-ended; !errors.Is(err, errFollowed) {
+		j.t.Errorf("the stream ended with %v", err)
+	}
+	for id, times := range told {
+		if times > 1 {
+			j.t.Errorf("%d changes of %s are told", times, id)
+		}
+	}
+	for id := range members {
+		if !strings.HasPrefix(id, "u") {
+			j.t.Errorf("%s is still a member", id)
+		}
+	}
+}
+
+var errFollowed = errors.New("all has been told")
 
 // during asks the questions, in one order after the other, until what happens meanwhile has happened.
 func (j *joining) during(questions map[string]func() (string, string), what func()) {
