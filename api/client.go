@@ -32,10 +32,22 @@ func (c *Client) Query(ctx context.Context, q QueryRequest) (*Answer, error) {
 	return post[Answer](ctx, c, "/v1/query", q)
 }
 
-// QueryAs runs a statement and returns the answer as it comes: accept is text/csv,
+// SafeCSV asks for CSV for spreadsheets: texts that would be formulas get an apostrophe before them.
+const SafeCSV = "text/csv; safe"
+
+// QueryAs runs a statement and returns the answer as it comes: accept is text/csv, SafeCSV,
 // application/x-ndjson or application/vnd.apache.parquet. The caller closes it.
 func (c *Client) QueryAs(ctx context.Context, q QueryRequest, accept string) (io.ReadCloser, error) {
-	return c.stream(ctx, http.MethodPost, "/v1/query", accept, q)
+	path, accept := safely("/v1/query", accept)
+	return c.stream(ctx, http.MethodPost, path, accept, q)
+}
+
+// safely turns the wish for SafeCSV into how it is asked for.
+func safely(path, accept string) (string, string) {
+	if accept == SafeCSV {
+		return path + "?safe=1", "text/csv"
+	}
+	return path, accept
 }
 
 // Parse returns the tree, the canonical text and the mistakes of a statement.
@@ -95,7 +107,8 @@ func (c *Client) Members(ctx context.Context, segment, after string, limit int) 
 
 // MembersAs returns all members as a table with the column user_id. The caller closes it.
 func (c *Client) MembersAs(ctx context.Context, segment, accept string) (io.ReadCloser, error) {
-	return c.stream(ctx, http.MethodGet, "/v1/segments/"+part(segment)+"/members", accept, nil)
+	path, accept := safely("/v1/segments/"+part(segment)+"/members", accept)
+	return c.stream(ctx, http.MethodGet, path, accept, nil)
 }
 
 // Member tells whether a profile is in a segment.

@@ -80,7 +80,7 @@ func (s *Server) answerQuery(w *answer, r *http.Request, ask Ask) error {
 	if ask.MaxRows < 0 {
 		return problem(api.CodeBadRequest, "max_rows is negative")
 	}
-	format, err := acceptable(r)
+	format, err := tableFormat(r)
 	if err != nil {
 		return err
 	}
@@ -127,15 +127,31 @@ var mediaTypes = []struct {
 }
 
 func tableHeader(w http.ResponseWriter, format render.Format) {
+	if format == render.SafeCSV {
+		format = render.CSV
+	}
 	for _, m := range mediaTypes {
 		if m.format == format {
-			if format == render.CSV {
+			if m.format == render.CSV {
 				m.media += "; charset=utf-8; header=present"
 			}
 			w.Header().Set("Content-Type", m.media)
 			return
 		}
 	}
+}
+
+// tableFormat is acceptable, with CSV made safe for spreadsheets where ?safe= says so.
+func tableFormat(r *http.Request) (render.Format, error) {
+	safe, err := boolParam(r, "safe", false)
+	if err != nil {
+		return 0, err
+	}
+	format, err := acceptable(r)
+	if safe && format == render.CSV {
+		format = render.SafeCSV
+	}
+	return format, err
 }
 
 // acceptable finds the format the client likes best; without a wish it is JSON.

@@ -50,6 +50,8 @@ var (
 	anyMedia   = []string{"application/json", "text/plain", "application/x-www-form-urlencoded"}
 )
 
+var safeParameter = parameter{"safe", true, "Whether CSV is for a spreadsheet: texts that would be formulas get an apostrophe before them"}
+
 // table returns every route there is.
 func (s *Server) table() []route {
 	routes := []route{
@@ -69,9 +71,9 @@ func (s *Server) table() []route {
 func (s *Server) queryRoutes() []route {
 	return []route{
 		{method: "POST", pattern: "/v1/query", reads: true, handle: s.postQuery, operation: operation{id: "query", summary: "Answer a statement",
-			body: api.QueryRequest{}, answer: api.Answer{}, media: tableMedia}},
+			query: []parameter{safeParameter}, body: api.QueryRequest{}, answer: api.Answer{}, media: tableMedia}},
 		{method: "GET", pattern: "/v1/query", reads: true, handle: s.getQuery, operation: operation{id: "queryRead", summary: "Answer a statement that changes nothing",
-			query: []parameter{{"q", "", "The statement"}, {"consistency", "", "leader, linearizable or stale"}, {"max_rows", 0, "The most rows to answer"}}, answer: api.Answer{}, media: tableMedia}},
+			query: []parameter{{"q", "", "The statement"}, {"consistency", "", "leader, linearizable or stale"}, {"max_rows", 0, "The most rows to answer"}, safeParameter}, answer: api.Answer{}, media: tableMedia}},
 		{method: "POST", pattern: "/v1/parse", reads: true, handle: s.parse, operation: operation{id: "parse", summary: "Tree, canonical text, mistakes and tokens of a text",
 			body: api.ParseRequest{}, answer: api.Parsed{}}},
 		{method: "POST", pattern: "/v1/format", reads: true, handle: s.format, operation: operation{id: "format", summary: "Canonical text of a tree",
@@ -94,7 +96,7 @@ func (s *Server) recordRoutes() []route {
 			query: []parameter{{"replace", true, "Whether it may exist already; true by default"}}, body: api.SegmentRequest{}, answer: api.Segment{}}},
 		{method: "DELETE", pattern: "/v1/segments/{name}", handle: s.deleteSegment, operation: operation{id: "deleteSegment", summary: "Drop a segment", status: http.StatusNoContent}},
 		{method: "GET", pattern: "/v1/segments/{name}/members", reads: true, handle: s.getMembers, operation: operation{id: "members", summary: "The members of a segment: pages as JSON, all of them as CSV, NDJSON or Parquet",
-			query: []parameter{limit, {"after", "", "The next of the page before"}}, answer: api.Members{}, media: tableMedia}},
+			query: []parameter{limit, {"after", "", "The next of the page before"}, safeParameter}, answer: api.Members{}, media: tableMedia}},
 		{method: "GET", pattern: "/v1/segments/{name}/members/{id}", reads: true, handle: s.getMembership, operation: operation{id: "membership", summary: "Whether a profile is in a segment", answer: api.Membership{}}},
 		{method: "GET", pattern: "/v1/lists", reads: true, handle: s.getLists, operation: operation{id: "lists", summary: "The static lists", answer: api.Lists{}}},
 		{method: "PUT", pattern: "/v1/lists/{name}", handle: s.putList, operation: operation{id: "editList", summary: "Add ids to a static list and remove others", body: api.ListRequest{}, answer: api.ListEdited{}}},

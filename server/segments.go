@@ -127,7 +127,7 @@ func (s *Server) getMembers(w *answer, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	format, err := acceptable(r)
+	format, err := tableFormat(r)
 	if err != nil {
 		return err
 	}

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 
 	"github.com/alecthomas/kong"
-	"golang.org/x/term"
 
 	"github.com/musterdb/muster/api"
 )
@@ -118,22 +116,9 @@ func (a *app) fail(err error) int {
 	return exitFailed
 }
 
-// oneLine joins errors that come as several lines.
+// oneLine joins errors that come as several lines, and makes them harmless: they may be a server's.
 func oneLine(err error) string {
-	return strings.Join(strings.Split(strings.TrimSpace(err.Error()), "\n"), "; ")
-}
-
-// terminal tells whether a stream is one, and its width.
-func terminal(stream any) (width int, ok bool) {
-	file, isFile := stream.(*os.File)
-	if !isFile || !term.IsTerminal(int(file.Fd())) {
-		return 0, false
-	}
-	width, _, err := term.GetSize(int(file.Fd()))
-	if err != nil || width <= 0 {
-		width = 80
-	}
-	return width, true
+	return harmless(strings.Join(strings.Split(strings.TrimSpace(err.Error()), "\n"), "; "))
 }
 
 // remote is where the commands that are clients find the node.

@@ -19,6 +19,9 @@ type exportCommand struct {
 	Columns []string `help:"Attributes and measures to write beside user_id, as in list." sep:"none" placeholder:"A, B"`
 	Format  string   `help:"csv, ndjson or parquet; else the name of the file says, else csv." enum:",csv,ndjson,parquet" default:""`
 	Output  string   `short:"o" help:"File to write; stdout without it." placeholder:"FILE"`
+	Safe    bool     `help:"CSV for spreadsheets: texts that would be formulas get an apostrophe before them. The default for CSV to a file." xor:"formulas"`
+	Raw     bool     `help:"CSV as it is, also to a file." xor:"formulas"`
+	Excel   bool     `help:"CSV that Excel reads as UTF-8: safe, and with a byte order mark." xor:"formulas"`
 }
 
 // maxExport is the most rows of one export.
@@ -33,28 +36,39 @@ func (c *exportCommand) Run(ctx context.Context, a *app) error {
 	if format == "" {
 		format = "csv"
 	}
+	accept, mark := media[format], ""
+	if format == "csv" && (c.Safe || c.Excel || c.Output != "" && !c.Raw) {
+		accept = api.SafeCSV
+	}
+	if format == "csv" && c.Excel {
+		mark = "\ufeff"
+	}
+	if (c.Safe || c.Raw || c.Excel) && format != "csv" {
+		return usageError{fmt.Errorf("--safe, --raw and --excel are for CSV, not for %s", format)}
+	}
 	if _, ok := terminal(a.stdout); ok && format == "parquet" && c.Output == "" {
 		return usageError{fmt.Errorf("a terminal cannot show Parquet: name a file with --output")}
 	}
-	answer, statement, err := c.request(ctx, format)
+	answer, statement, err := c.request(ctx, accept)
 	if err != nil {
 		return a.explain(statement, err)
 	}
 	defer answer.Close()
+	marked := io.MultiReader(strings.NewReader(mark), answer)
 	if c.Output == "" {
-		if _, err := io.Copy(a.stdout, answer); err != nil {
+		if _, err := io.Copy(a.stdout, marked); err != nil {
 			return fmt.Errorf("read members: %w", err)
 		}
 		return nil
 	}
-	return writeFile(c.Output, answer)
+	return writeFile(c.Output, marked)
 }
 
 // request asks for the members: a segment's ids alone come as a stream of any length, everything else
 // is a list statement.
-func (c *exportCommand) request(ctx context.Context, format string) (io.ReadCloser, string, error) {
+func (c *exportCommand) request(ctx context.Context, accept string) (io.ReadCloser, string, error) {
 	if c.Segment != "" && len(c.Columns) == 0 {
-		answer, err := c.client().MembersAs(ctx, c.Segment, media[format])
+		answer, err := c.client().MembersAs(ctx, c.Segment, accept)
 		return answer, "", err
 	}
 	where := c.Where
@@ -62,7 +76,7 @@ func (c *exportCommand) request(ctx context.Context, format string) (io.ReadClos
 		where = "in segment " + quoted(c.Segment)
 	}
 	statement := "list " + strings.Join(c.Columns, ", ") + " where " + where
-	answer, err := c.client().QueryAs(ctx, api.QueryRequest{Query: statement, MaxRows: maxExport}, media[format])
+	answer, err := c.client().QueryAs(ctx, api.QueryRequest{Query: statement, MaxRows: maxExport}, accept)
 	return answer, statement, err
 }
 

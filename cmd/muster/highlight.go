@@ -24,8 +24,9 @@ const keywords = " count list stats trend funnel retention overlap insights look
 	"week month quarter year day hour hours minutes seconds weeks months years steps event attribute profile " +
 	"described refresh "
 
-// highlight colours a line for the prompt.
+// highlight colours a line for the prompt, which writes it to the terminal itself.
 func highlight(line []rune) string {
+	line = []rune(harmless(string(line)))
 	var out strings.Builder
 	paint := func(colour string, text []rune) {
 		out.WriteString(colour)

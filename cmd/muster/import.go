@@ -18,7 +18,7 @@ import (
 // importCommand is `muster import`.
 type importCommand struct {
 	remote
-	Files     []string      `arg:"" name:"file" help:"NDJSON, CSV or Parquet, also gz or zst; - is stdin."`
+	Files     []string      `arg:"" sep:"none" name:"file" help:"NDJSON, CSV or Parquet, also gz or zst; - is stdin."`
 	Profiles  bool          `help:"Lines are profiles: their columns become attributes." xor:"mode"`
 	Events    bool          `help:"Lines are events: their columns become properties." xor:"mode"`
 	ID        string        `name:"id" help:"Column of the user id." placeholder:"COLUMN"`
@@ -115,7 +115,7 @@ func (c *importCommand) report(a *app, name string, r load.Report, err error) {
 	}
 	for _, col := range r.Columns {
 		if col.Odd > 0 {
-			fmt.Fprintf(a.stderr, "note: %s: %s values of %s are not of its type (%s) and count as missing\n", name, humanize.Comma(col.Odd), col.Column, col.Kind)
+			fmt.Fprintf(a.stderr, "note: %s: %s values of %s are not of its type (%s) and count as missing\n", harmless(name), humanize.Comma(col.Odd), harmless(col.Column), col.Kind)
 		}
 	}
 	if err != nil && r.Lines == 0 {
@@ -129,7 +129,7 @@ func (c *importCommand) report(a *app, name string, r load.Report, err error) {
 		what = "read, nothing sent:"
 	}
 	rate := float64(r.Lines) / max(r.Elapsed.Seconds(), 1e-9)
-	fmt.Fprintf(a.stdout, "%s: %s %s lines in %s (%s lines/s): %s accepted, %s duplicate, %s rejected\n", name, what,
+	fmt.Fprintf(a.stdout, "%s: %s %s lines in %s (%s lines/s): %s accepted, %s duplicate, %s rejected\n", harmless(name), what,
 		humanize.Comma(int64(r.Lines)), r.Elapsed.Round(10*time.Millisecond), humanize.Comma(int64(rate)),
 		humanize.Comma(int64(r.Accepted)), humanize.Comma(int64(r.Duplicate)), humanize.Comma(int64(r.Rejected)))
 	if name == "-" && c.Source == "" && !c.DryRun {
@@ -146,7 +146,7 @@ func printColumns(w io.Writer, columns []load.ColumnReport) {
 		if c.Role != "" {
 			becomes, kind = "("+c.Role+")", ""
 		}
-		t.AppendRow(table.Row{c.Column, becomes, kind, humanize.Comma(int64(c.Seen)), c.Example})
+		t.AppendRow(table.Row{harmless(c.Column), harmless(becomes), kind, humanize.Comma(int64(c.Seen)), harmless(c.Example)})
 	}
 	t.Render()
 }
@@ -164,7 +164,7 @@ func (w *rejectWriter) add(r load.Reject) error {
 	w.count++
 	if w.file == nil {
 		if w.count <= shownRejects {
-			fmt.Fprintf(w.app.stderr, "rejected: %s line %d: %s\n", w.name, r.Line, r.Reason)
+			fmt.Fprintf(w.app.stderr, "rejected: %s line %d: %s\n", harmless(w.name), r.Line, harmless(r.Reason))
 		}
 		return nil
 	}

@@ -16,6 +16,6 @@ func main() {
 		<-ctx.Done()
 		stop() // a second signal ends the process at once
 	}()
-	a := app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	a := app{stdin: os.Stdin, stdout: onTerminal(os.Stdout), stderr: onTerminal(os.Stderr)}
 	os.Exit(a.run(ctx, os.Args[1:]))
 }

@@ -56,7 +56,7 @@ func showProfile(a *app, p *api.Profile) {
 	t := newTable(a.stdout)
 	row := func(name, value string) {
 		if value != "" {
-			t.AppendRow(table.Row{name, harmless(value)})
+			t.AppendRow(table.Row{harmless(name), harmless(value)})
 		}
 	}
 	row("id", p.ID)
@@ -93,7 +93,7 @@ func showTimeline(a *app, messages []api.Message) {
 		if err != nil || len(fields) == 0 {
 			text = nil
 		}
-		t.AppendRow(table.Row{m.Timestamp, m.Type, harmless(m.Event), harmless(string(text))})
+		t.AppendRow(table.Row{harmless(m.Timestamp), harmless(m.Type), harmless(m.Event), harmless(string(text))})
 	}
 	t.Render()
 }

@@ -11,6 +11,9 @@ import (
 	"github.com/musterdb/muster/cmd/muster/internal/load"
 )
 
+// eraseLine goes to the beginning of an empty line.
+const eraseLine = "\r\x1b[K"
+
 // progressBar draws how far an import is on a terminal; elsewhere it is silent but for waiting.
 type progressBar struct {
 	w       io.Writer
@@ -54,7 +57,7 @@ func (b *progressBar) wait(why string, pause time.Duration) {
 	if b.width > 0 {
 		b.draw(fmt.Sprintf("waiting %s: %s", pause.Round(100*time.Millisecond), why))
 	} else if b.waiting != why {
-		fmt.Fprintf(b.w, "waiting: %s\n", why)
+		fmt.Fprintf(b.w, "waiting: %s\n", harmless(why))
 	}
 	b.waiting = why
 }
@@ -63,14 +66,15 @@ func (b *progressBar) draw(text string) {
 	if runes := []rune(text); len(runes) >= b.width {
 		text = string(runes[:b.width-1])
 	}
-	fmt.Fprintf(b.w, "\r\x1b[K%s", text)
+	tell(b.w, eraseLine)
+	fmt.Fprint(b.w, harmless(text))
 	b.drawn = true
 }
 
 // clear takes the bar off the terminal.
 func (b *progressBar) clear() {
 	if b.drawn {
-		fmt.Fprint(b.w, "\r\x1b[K")
+		tell(b.w, eraseLine)
 		b.drawn = false
 	}
 }

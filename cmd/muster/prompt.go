@@ -96,7 +96,10 @@ func (c *queryCommand) completions(ctx context.Context, line []rune, cursor int)
 		if candidate.Start != start {
 			continue // one menu has one place
 		}
-		values = append(values, readline.Completion{Value: candidate.Text, Display: candidate.Text, Description: candidate.Doc, Tag: candidate.Kind})
+		if candidate.Text != harmless(candidate.Text) {
+			continue // the prompt writes to the terminal itself
+		}
+		values = append(values, readline.Completion{Value: candidate.Text, Display: candidate.Text, Description: harmless(candidate.Doc), Tag: harmless(candidate.Kind)})
 	}
 	out := readline.CompleteRaw(values).NoSort()
 	out.PREFIX = before[start:]

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -51,6 +52,9 @@ func (c *queryCommand) ask(ctx context.Context, a *app, text, format string) err
 			format = "table"
 		}
 	}
+	if isTerminal && format == "parquet" {
+		return usageError{errors.New("a terminal cannot show Parquet: write it to a file with > FILE")}
+	}
 	request := api.QueryRequest{Query: text, Consistency: c.Consistency}
 	if format == "table" {
 		got, err := c.client().Query(ctx, request)
@@ -71,7 +75,7 @@ func (c *queryCommand) ask(ctx context.Context, a *app, text, format string) err
 	}
 	defer body.Close()
 	if n := warnings.value; n != "" && n != "0" {
-		fmt.Fprintf(a.stderr, "note: the answer has warnings (%s); --format json or table shows them\n", n)
+		fmt.Fprintf(a.stderr, "note: the answer has warnings (%s); --format json or table shows them\n", harmless(n))
 	}
 	if _, err := io.Copy(a.stdout, body); err != nil {
 		return fmt.Errorf("read answer: %w", err)

@@ -34,7 +34,7 @@ func printAnswer(w io.Writer, got *api.Answer, width int) {
 	}
 	header, configs := table.Row{}, []table.ColumnConfig{}
 	for i, c := range got.Columns {
-		header = append(header, c.Name)
+		header = append(header, harmless(c.Name))
 		align := text.AlignLeft
 		if c.Type == "number" {
 			align = text.AlignRight
@@ -84,16 +84,6 @@ func cellText(cell any) string {
 	return fmt.Sprint(cell)
 }
 
-// harmless replaces control characters.
-func harmless(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' {
-			return '\ufffd'
-		}
-		return r
-	}, s)
-}
-
 // explain prints a mistake in a statement as it teaches best: the line, a mark under the place, the
 // hint. Other errors stay as they are.
 func (a *app) explain(statement string, err error) error {
@@ -117,6 +107,6 @@ func (a *app) point(kind, statement string, d api.Diagnostic) {
 		d.Suggestions[i] = harmless(s)
 	}
 	drawn := syntax.Render(&tree.Diagnostic{Message: harmless(d.Message), Line: d.Line, Column: d.Column, Length: d.Length,
-		Hint: harmless(d.Hint), Suggestions: d.Suggestions}, statement)
+		Hint: harmless(d.Hint), Suggestions: d.Suggestions}, shown(statement, "\n\t"))
 	fmt.Fprint(a.stderr, kind+strings.TrimPrefix(drawn, "error"))
 }

@@ -33,12 +33,12 @@ func (c *watchCommand) Run(ctx context.Context, a *app) error {
 	}
 	_, isTerminal := terminal(a.stdout)
 	if isTerminal && !c.JSON {
-		fmt.Fprintf(a.stderr, "watching %s from %s; Ctrl-C ends\n", harmless(c.Segment), c.From)
+		fmt.Fprintf(a.stderr, "watching %s from %s; Ctrl-C ends\n", harmless(c.Segment), harmless(c.From))
 	}
 	seen, lost := 0, false
 	watching := api.Watching{Segment: c.Segment, From: c.From, As: c.As, Fields: c.Fields, Retrying: func(err error) {
 		if !lost {
-			fmt.Fprintf(a.stderr, "no connection (%v): trying again\n", err)
+			fmt.Fprintf(a.stderr, "no connection (%s): trying again\n", oneLine(err))
 		}
 		lost = true
 	}}
@@ -47,7 +47,7 @@ func (c *watchCommand) Run(ctx context.Context, a *app) error {
 		if m.Op == "enter" || m.Op == "exit" {
 			seen++
 		}
-		if err := c.print(a, m, isTerminal); err != nil {
+		if err := c.print(a, m); err != nil {
 			return err
 		}
 		if c.Count > 0 && seen >= c.Count {
@@ -62,7 +62,7 @@ func (c *watchCommand) Run(ctx context.Context, a *app) error {
 }
 
 // print writes one message; checkpoints are for machines.
-func (c *watchCommand) print(a *app, m *api.StreamMessage, colour bool) error {
+func (c *watchCommand) print(a *app, m *api.StreamMessage) error {
 	if c.JSON {
 		line, err := json.Marshal(m)
 		if err != nil {
@@ -80,25 +80,34 @@ func (c *watchCommand) print(a *app, m *api.StreamMessage, colour bool) error {
 			}
 		}
 	case "enter", "exit":
-		_, err = fmt.Fprintf(a.stdout, "%-24s  %s  %s%s  (%s)\n", m.At, opText(m.Op, colour), harmless(m.Profile), fieldText(m.Fields), m.Cause)
+		before, op := fmt.Sprintf("%-24s  ", harmless(m.At)), opText(m.Op)
+		after := fmt.Sprintf("  %s%s  (%s)\n", harmless(m.Profile), fieldText(m.Fields), harmless(m.Cause))
+		if _, isTerminal := terminal(a.stdout); isTerminal {
+			fmt.Fprint(a.stdout, before)
+			tell(a.stdout, opColour(m.Op))
+			fmt.Fprint(a.stdout, op)
+			tell(a.stdout, plainColour)
+			before, op = "", ""
+		}
+		_, err = fmt.Fprint(a.stdout, before+op+after)
 	case "resync":
 		_, err = fmt.Fprintf(a.stdout, "%-24s  the log no longer reaches back to the cursor (%s): the members follow\n", time.Now().UTC().Format(time.RFC3339), harmless(m.Reason))
 	}
 	return err
 }
 
-func opText(op string, colour bool) string {
-	text := "leaves"
+func opText(op string) string {
 	if op == "enter" {
-		text = "enters"
+		return "enters"
 	}
-	switch {
-	case !colour:
-		return text
-	case op == "enter":
-		return "\x1b[32m" + text + "\x1b[0m"
+	return "leaves"
+}
+
+func opColour(op string) string {
+	if op == "enter" {
+		return "\x1b[32m"
 	}
-	return "\x1b[31m" + text + "\x1b[0m"
+	return "\x1b[31m"
 }
 
 // fieldText writes fields in order of name.

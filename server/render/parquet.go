@@ -151,13 +151,13 @@ func leavesOf(leaves []leaf, row []tree.Value) parquet.Row {
 			out = append(out, parquet.NullValue().Level(0, 0, i))
 		case l.kind == listLeaf && v.Type == tree.ListType:
 			for j, item := range v.List {
-				out = append(out, parquet.ByteArrayValue([]byte(cell(item))).Level(0, 2, i))
+				out = append(out, parquet.ByteArrayValue([]byte(cell(item, plain))).Level(0, 2, i))
 				if j > 0 {
 					out[len(out)-1] = out[len(out)-1].Level(1, 2, i)
 				}
 			}
 		case l.kind == listLeaf:
-			out = append(out, parquet.ByteArrayValue([]byte(cell(v))).Level(0, 2, i))
+			out = append(out, parquet.ByteArrayValue([]byte(cell(v, plain))).Level(0, 2, i))
 		default:
 			out = append(out, l.value(v).Level(0, 1, i))
 		}
@@ -170,7 +170,7 @@ func leavesOf(leaves []leaf, row []tree.Value) parquet.Row {
 func (l leaf) value(v tree.Value) parquet.Value {
 	switch {
 	case l.kind == stringLeaf:
-		return parquet.ByteArrayValue([]byte(cell(v)))
+		return parquet.ByteArrayValue([]byte(cell(v, plain)))
 	case l.kind == boolLeaf && v.Type == tree.BoolType:
 		return parquet.BooleanValue(v.True())
 	case l.kind == timeLeaf && v.Type == tree.TimeType:

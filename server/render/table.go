@@ -20,6 +20,7 @@ const (
 	CSV
 	NDJSON
 	Parquet
+	SafeCSV // CSV for spreadsheets: no text is a formula
 )
 
 // Rows yields the rows of a table; a yielded row may be reused for the next.
@@ -41,7 +42,9 @@ func AllRows(a *query.Answer) Rows {
 func Table(w io.Writer, format Format, columns []query.Column, rows Rows) error {
 	switch format {
 	case CSV:
-		return writeCSV(w, columns, rows)
+		return writeCSV(w, columns, rows, plain)
+	case SafeCSV:
+		return writeCSV(w, columns, rows, safeCell)
 	case NDJSON:
 		return writeNDJSON(w, columns, rows)
 	case Parquet:
@@ -50,12 +53,13 @@ func Table(w io.Writer, format Format, columns []query.Column, rows Rows) error 
 	return fmt.Errorf("write a table: format %d is not one of tables", format)
 }
 
-// writeCSV writes RFC 4180 with a header. A missing value is an empty cell, a list a JSON array.
-func writeCSV(w io.Writer, columns []query.Column, rows Rows) error {
+// writeCSV writes RFC 4180 with a header. A missing value is an empty cell, a list a JSON array. Texts are
+// written as text says.
+func writeCSV(w io.Writer, columns []query.Column, rows Rows, text func(string) string) error {
 	out := csv.NewWriter(w)
 	cells := make([]string, len(columns))
 	for i, c := range columns {
-		cells[i] = c.Name
+		cells[i] = text(c.Name)
 	}
 	if err := out.Write(cells); err != nil {
 		return fmt.Errorf("write CSV: %w", err)
@@ -64,7 +68,7 @@ func writeCSV(w io.Writer, columns []query.Column, rows Rows) error {
 		for i := range cells {
 			cells[i] = ""
 			if i < len(row) {
-				cells[i] = cell(row[i])
+				cells[i] = cell(row[i], text)
 			}
 		}
 		if err := out.Write(cells); err != nil {
@@ -78,16 +82,22 @@ func writeCSV(w io.Writer, columns []query.Column, rows Rows) error {
 	return nil
 }
 
-func cell(v tree.Value) string {
+func plain(text string) string { return text }
+
+func cell(v tree.Value, text func(string) string) string {
 	switch v.Type {
 	case tree.NoType:
 		return ""
 	case tree.StringType:
-		return v.Str
+		return text(v.Str)
 	case tree.TimeType:
 		return Time(v.Int)
 	}
-	return string(AppendValue(nil, v))
+	written := string(AppendValue(nil, v))
+	if v.Type == tree.ListType {
+		return text(written)
+	}
+	return written
 }
 
 // ndjsonBuffer is how much is collected before it is written.

@@ -1,0 +1,265 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// hostile is a text that commands a terminal in every way there is, turns directions and hides.
+const hostile = "A\x1b]0;owned\x07B\x1b[2JC\u009b31mD\x7fE\u202eF\u2066G\u200bH\u200fI\ufeffJ\U000e0041K\u2028L\u0085M\u00adN\x9b\x08\x0cO"
+
+// oneRow is hostile with what would make another row.
+const oneRow = hostile + "\rP\nQ"
+
+// runOnTerminal runs one command line as on a terminal and returns all that was written to it.
+func runOnTerminal(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
+	var shown bytes.Buffer
+	on := &screen{to: &shown, width: func() int { return 4000 }}
+	a := app{stdin: strings.NewReader(stdin), stdout: on, stderr: on}
+	a.run(t.Context(), args)
+	return shown.String()
+}
+
+// own is what commands say to a terminal themselves.
+var own = regexp.MustCompile("\r\x1b\\[K|\x1b\\[3[12]m|\x1b\\[0m")
+
+// obeyed returns the first character of a text that a terminal should not have been sent.
+func obeyed(text string) error {
+	text = own.ReplaceAllString(text, "")
+	for i, r := range text {
+		if _, size := utf8.DecodeRuneInString(text[i:]); tree.Unseen(r) && r != '\n' && r != '\t' || r == utf8.RuneError && size == 1 {
+			return fmt.Errorf("%U at byte %d, behind %q", r, i, text[max(0, i-60):i])
+		}
+	}
+	return nil
+}
+
+func sends(t *testing.T, to *api.Client, messages ...map[string]any) {
+	t.Helper()
+	var batch []json.RawMessage
+	for _, m := range messages {
+		text, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch = append(batch, text)
+	}
+	if _, err := to.Batch(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTerminalIsSafe runs the commands on a terminal against a node that holds hostile data.
+func TestTerminalIsSafe(t *testing.T) {
+	n := newLiveNode(t)
+	valid := strings.ToValidUTF8(oneRow, "")
+	sends(t, n.api,
+		map[string]any{"type": "identify", "userId": valid, "messageId": "1", "traits": map[string]any{valid: valid, "plain": valid, "n": 1}},
+		map[string]any{"type": "track", "userId": valid, "messageId": "2", "event": "Seen", "properties": map[string]any{"x": valid, valid: valid}},
+		map[string]any{"type": "track", "userId": valid, "messageId": "3", "event": valid, "properties": map[string]any{"x": valid}})
+	n.query(`create segment "All" as n is set`)
+	dir := t.TempDir()
+	csvFile := filepath.Join(dir, valid+", 1.csv")
+	write(t, csvFile, "id,"+hostile+",at\n"+hostile+","+hostile+",2026-01-01\n,x,2026-01-01\n"+hostile+",y,\x1b[31m\n")
+	lines := filepath.Join(dir, "rows.ndjson")
+	write(t, lines, `{"type":"track","userId":"u","event":"E"}`+"\n{\x1b[2J\n"+`{"type":"\u001b[2J","userId":"u"}`+"\n")
+	t.Setenv("MUSTER_SERVER", n.served.URL)
+	for _, args := range [][]string{
+		{"query", "list plain, n where n is set"}, {"query", "count by plain"}, {"query", "show attributes"}, {"query", "show events"}, {"query", "describe event Seen"}, {"query", "why \"" + valid + "\" in n = 1"},
+		{"query", "list plain as \"" + hostile + "\" where n is set"}, {"query", "count where " + hostile + " = 1"}, {"query", "count where plain = \"" + hostile + "\" and"}, {"query", "--format", "csv", "list plain where n is set"},
+		{"query", "--format", "json", "list plain where n is set"}, {"query", "--format", "ndjson", "list plain where n is set"}, {"query", "--format", "parquet", "list plain where n is set"},
+		{"profile", "show", "--events", "10", "--", valid}, {"profile", "show", "--json", "--events", "10", "--", valid}, {"profile", "show", "--", "no " + hostile},
+		{"segment", "list"}, {"segment", "show", "All"}, {"segment", "show", hostile}, {"segment", "create", "--described", hostile, "S", "n = 1"}, {"segment", "create", hostile, "n = 1"},
+		{"segment", "create", "T", "plain = \"" + valid + "\""}, {"segment", "list"}, {"segment", "drop", hostile}, {"segment", "drop", "T"},
+		{"export", "--segment", "All"}, {"export", "--segment", "All", "--format", "ndjson"}, {"export", "--where", "n is set", "--columns", "plain", "--excel"}, {"export", "--segment", hostile}, {"export", "--where", hostile},
+		{"import", "--profiles", "--id", "id", csvFile}, {"import", "--dry-run", "--events", "--id", "id", "--event-name", hostile, "--time", "at", csvFile}, {"import", "--dry-run", "--profiles", "--id", hostile, csvFile},
+		{"import", lines}, {"import", "--source", hostile, lines}, {"import", filepath.Join(dir, hostile)},
+		{"watch", "--from", "snapshot", "--count", "1", "--fields", "plain", hostile}, {"check", "--data", filepath.Join(dir, hostile)},
+		{hostile}, {"query", "--" + hostile}, {"serve", "--memory", hostile}, {"serve", "--listen", hostile}, {"serve", "--config", lines},
+	} {
+		out := runOnTerminal(t, "", args...)
+		if err := obeyed(out); err != nil {
+			t.Errorf("%.60q: %v", args, err)
+		}
+		if out == "" || args[len(args)-1] == csvFile && strings.Contains(out, "no such file") {
+			t.Errorf("%.60q shows %q", args, out)
+		}
+	}
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestWatchIsSafe: also what happens while somebody looks.
+func TestWatchIsSafe(t *testing.T) {
+	n := newLiveNode(t)
+	valid := strings.ToValidUTF8(oneRow, "")
+	sends(t, n.api, map[string]any{"type": "identify", "userId": "u", "messageId": "0", "traits": map[string]any{"n": 1, "plain": valid}})
+	n.query(`create segment "All" as n = 1`)
+	for _, json := range []string{"--json=false", "--json"} {
+		ended := make(chan string)
+		go func() {
+			ended <- runOnTerminal(t, "", "watch", "--server", n.served.URL, "--from", "snapshot", "--fields", "plain", "--count", "2", json, "All")
+		}()
+		out, done := "", false
+		for i := 0; !done; i++ {
+			sends(t, n.api, map[string]any{"type": "identify", "userId": valid, "messageId": fmt.Sprint(json, i), "traits": map[string]any{"n": i % 2, "plain": valid}})
+			select {
+			case out = <-ended:
+				done = true
+			default:
+			}
+		}
+		if err := obeyed(out); err != nil || !strings.Contains(out, "enter") {
+			t.Errorf("%s: %v:\n%q", json, err, out)
+		}
+	}
+}
+
+// TestServersAreNotTrusted: every command shows the errors and answers of a server that means it badly.
+func TestServersAreNotTrusted(t *testing.T) {
+	for name, answer := range map[string]func(http.ResponseWriter){
+		"problem": func(w http.ResponseWriter) {
+			w.WriteHeader(400)
+			_ = json.NewEncoder(w).Encode(api.Problem{Status: 400, Code: hostile, Title: hostile, Detail: oneRow, Line: 1, Column: 2, Length: 3, Hint: oneRow, Suggestions: []string{oneRow}})
+		},
+		"page": func(w http.ResponseWriter) { w.WriteHeader(502); _, _ = io.WriteString(w, oneRow) },
+		"rows": func(w http.ResponseWriter) {
+			w.Header().Set("Muster-Warnings", "\x1b[2J")
+			_, _ = fmt.Fprintf(w, `{"columns":[{"name":%[1]q,"type":"string"}],"rows":[[%[1]q],[{%[1]q:1}]],"id":%[1]q,"first_seen":%[1]q,"anonymous_ids":[%[1]q],"name":%[1]q,"predicate":%[1]q,`+
+				`"segments":[{"name":%[1]q,"zone":%[1]q}],"events":[],"attributes":{%[1]q:%[1]q},"warnings":[{"message":%[1]q,"line":1,"column":1,"length":1}],"problems":[{"line":1,"reason":%[1]q}],"rejected":1}`, "A\u202eB\u009bC\u200bD")
+		},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w) }))
+		t.Setenv("MUSTER_SERVER", server.URL)
+		file := filepath.Join(t.TempDir(), "rows.ndjson")
+		write(t, file, `{"type":"track","userId":"u","event":"E","messageId":"1"}`+"\n")
+		for _, args := range [][]string{
+			{"query", "count where " + hostile}, {"query", "--format", "csv", "count"}, {"profile", "show", "--events", "1", "x"}, {"segment", "list"}, {"segment", "show", "x"}, {"segment", "create", "x", "n = 1"},
+			{"segment", "drop", "x"}, {"export", "--segment", "x"}, {"export", "--where", "n = 1"}, {"import", "--patience", "1ms", file}, {"watch", "x"},
+		} {
+			if name == "rows" && args[0] == "watch" || name == "page" && args[0] == "watch" {
+				continue // goes on trying
+			}
+			if err := obeyed(runOnTerminal(t, "", args...)); err != nil {
+				t.Errorf("%s: %.60q: %v", name, args, err)
+			}
+		}
+		server.Close()
+	}
+}
+
+// TestPipedAnswersAreExact: what is no terminal gets the server's bytes.
+func TestPipedAnswersAreExact(t *testing.T) {
+	n := newLiveNode(t)
+	valid := strings.ToValidUTF8(oneRow, "")
+	sends(t, n.api, map[string]any{"type": "identify", "userId": "=1+1", "messageId": "1", "traits": map[string]any{"plain": valid, "n": -5}})
+	for format, end := range map[string]string{"csv": "", "ndjson": "", "json": "\n"} {
+		body, err := n.api.QueryAs(t.Context(), api.QueryRequest{Query: "list plain, n"}, media[format])
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := io.ReadAll(body)
+		if err := errors.Join(err, body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		out, errs, code := command(t, "", "query", "--server", n.served.URL, "--format", format, "list plain, n")
+		cut := regexp.MustCompile(`"stats":.*`) // tells how long it took
+		if code != 0 || cut.ReplaceAllString(out, "") != cut.ReplaceAllString(string(want)+end, "") || !strings.Contains(out, "\u202e") {
+			t.Errorf("%s: exit %d %s\n%q\n%q", format, code, errs, out, want)
+		}
+	}
+}
+
+// TestExportIsSafe: CSV in a file is for a spreadsheet unless it is to be raw, and elsewhere if that is said.
+func TestExportIsSafe(t *testing.T) {
+	n := newLiveNode(t)
+	sends(t, n.api, map[string]any{"type": "identify", "userId": "=1+1", "messageId": "1", "traits": map[string]any{"plain": "@x", "n": -5, "s": "-5"}})
+	n.query(`create segment "All" as n is set`)
+	safe, raw := "user_id,plain,n,s\n'=1+1,'@x,-5,-5\n", "user_id,plain,n,s\n=1+1,@x,-5,-5\n"
+	for _, c := range []struct {
+		args []string
+		file bool
+		want string
+	}{
+		{nil, false, raw}, {nil, true, safe}, {[]string{"--safe"}, false, safe}, {[]string{"--safe"}, true, safe}, {[]string{"--raw"}, true, raw},
+		{[]string{"--excel"}, false, "\ufeff" + safe}, {[]string{"--excel"}, true, "\ufeff" + safe},
+	} {
+		args := append([]string{"export", "--server", n.served.URL, "--where", "n is set", "--columns", "plain, n, s"}, c.args...)
+		name := filepath.Join(t.TempDir(), "out.csv")
+		if c.file {
+			args = append(args, "--output", name)
+		}
+		out, errs, code := command(t, "", args...)
+		if c.file {
+			text, err := os.ReadFile(name)
+			if out = string(text); err != nil {
+				t.Error(err)
+			}
+		}
+		if code != 0 || out != c.want {
+			t.Errorf("%v to a file %v: exit %d %s\n%q", c.args, c.file, code, errs, out)
+		}
+	}
+	if _, errs, code := command(t, "", "export", "--server", n.served.URL, "--segment", "All", "--format", "ndjson", "--safe"); code != exitUsage {
+		t.Errorf("safe NDJSON: exit %d %s", code, errs)
+	}
+	for path, want := range map[string]string{
+		"/v1/segments/All/members": "user_id\n=1+1\n", "/v1/segments/All/members?safe=1": "user_id\n'=1+1\n",
+		"/v1/query?safe=1&q=" + url.QueryEscape("list plain"): "user_id,plain\n'=1+1,'@x\n",
+	} {
+		r, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), "GET", n.served.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept", "text/csv")
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(answer.Body)
+		if _ = answer.Body.Close(); string(text) != want {
+			t.Errorf("%s: %q", path, text)
+		}
+	}
+}
+
+// TestScreen: characters that come in pieces, and many at once.
+func TestScreen(t *testing.T) {
+	text := "é日本👍" + hostile + "\n\té\xc3"
+	var whole, pieces bytes.Buffer
+	if _, err := (&screen{to: &whole}).Write([]byte(text + "x")); err != nil {
+		t.Fatal(err)
+	}
+	s := &screen{to: &pieces}
+	for i := range len(text) {
+		if n, err := s.Write([]byte(text[i : i+1])); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	_, _ = s.Write([]byte("x"))
+	if whole.String() != pieces.String() || obeyed(whole.String()) != nil || !strings.HasPrefix(whole.String(), "é日本👍A") || !strings.Contains(whole.String(), "\n\té") {
+		t.Errorf("%q in one, %q in pieces", whole.String(), pieces.String())
+	}
+}
