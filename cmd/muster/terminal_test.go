@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -242,6 +243,16 @@ func TestExportIsSafe(t *testing.T) {
 		if _ = answer.Body.Close(); string(text) != want {
 			t.Errorf("%s: %q", path, text)
 		}
+	}
+}
+
+// TestLogIsSafe: what the node logs is one line a fact, also in a file.
+func TestLogIsSafe(t *testing.T) {
+	var out bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&out, nil))
+	log.Error("request failed", "path", oneRow, hostile, 1, "error", errors.New(oneRow))
+	if err := obeyed(out.String()); err != nil || strings.Count(out.String(), "\n") != 1 {
+		t.Errorf("%v: %q", err, out.String())
 	}
 }
 
