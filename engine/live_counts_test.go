@@ -97,3 +97,33 @@ func (x *extreme) compareCounts(sent []sentEvent, limits []int) {
 		}
 	}
 }
+
+// TestLiveValuesOfManyCodes: segments of one value of a property hear of it whatever its code is, on both
+// sides of the codes that are found without a look at the value.
+func TestLiveValuesOfManyCodes(t *testing.T) {
+	x := newStory(t, Config{})
+	added, _ := x.s.Catalog().Event("Product Added")
+	category, _, _ := x.s.Catalog().Schema().Property(added, "category")
+	watched := []int{0, 1, 4094, 4095, 4096, 4097, 4999}
+	for _, n := range watched {
+		x.segment(fmt.Sprint("s", n), fmt.Sprintf(`did "Product Added" where (category = "C-%d") in last 1 day`, n))
+	}
+	for _, round := range []string{"in order", "again"} {
+		var messages []Message
+		for n := range 5000 {
+			messages = append(messages, Message{Kind: Track, UserID: fmt.Sprint(round, n), Event: added, Time: x.now, Fields: []Field{{category, tree.Str(fmt.Sprint("C-", n))}}})
+		}
+		x.seq++
+		if r := mustApply(t, x.s, x.seq, EncodeMessages(1, x.now, messages)); len(r.Changes) != len(watched) {
+			t.Fatalf("%s: %d changes, want %d: %s", round, len(r.Changes), len(watched), x.tell(r.Changes))
+		}
+		v := x.s.View()
+		for _, n := range watched {
+			ordinal, _ := v.Find(fmt.Sprint(round, n))
+			if m, _ := v.Members(fmt.Sprint("s", n)); !m.Has(ordinal) {
+				t.Errorf("%s: who did it with C-%d is no member", round, n)
+			}
+		}
+		v.Release()
+	}
+}

@@ -198,8 +198,7 @@ func TestMembersComeBack(t *testing.T) {
 			continue
 		}
 		m.Chunks[chunk] = make([]uint64, chunkWords)
-		for range []int{1, 1000, 50_000}[r.IntN(3)] {
-			o := r.IntN(chunkWords * 64)
+		for _, o := range r.Perm(chunkWords * 64)[:[]int{1, 1000, sparse - 1, sparse, sparse + 1, 50_000, chunkWords * 64}[r.IntN(7)]] {
 			m.Chunks[chunk][o>>6] |= 1 << (o & 63)
 		}
 	}
