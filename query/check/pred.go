@@ -199,6 +199,9 @@ func (c *checker) text(p *tree.Text, in place) tree.Pred {
 		c.errorf("type_mismatch", spanOr(p.At, p.X), "compare it with =, < or >",
 			"%s is %s, and %s is for strings", title(p.X), article(t), form)
 	}
+	if p.Op == tree.Matches && !c.pattern(p) {
+		return &out
+	}
 	if _, err := values.NewMatcher(p.Op, p.Pattern, p.Fold); err != nil {
 		c.errorf("bad_pattern", p.At, "the syntax is that of RE2; a backslash escapes a special character",
 			"%q is not a regular expression: %v", p.Pattern, err)

@@ -1,11 +1,29 @@
 package check
 
-import "github.com/musterdb/muster/query/tree"
+import (
+	"github.com/musterdb/muster/query/eval/values"
+	"github.com/musterdb/muster/query/tree"
+)
 
 // maxParts bounds the predicates and expressions of a statement with the segments it asks written
 // out. Segments that ask others twice each double at every level: forty of them, each a short text,
 // are more conditions than anything could evaluate, or even walk.
 const maxParts = 50_000
+
+// instructionsPerPart is the number of instructions of regular expressions that count as a part: a text
+// of 40 bytes may have millions, each as large as a word or five.
+const instructionsPerPart = 10
+
+// pattern counts a regular expression; false when it is too large to be compiled.
+func (c *checker) pattern(p *tree.Text) bool {
+	c.parts += values.PatternSize(p.Pattern) / instructionsPerPart
+	if c.parts <= maxParts {
+		return true
+	}
+	c.parts = maxParts + 1
+	c.errorf("limit", spanOr(p.At, p.X), "repeat less, such as  a*  for  a{1000}", "the regular expressions up to this one are too large together")
+	return false
+}
 
 // part counts one predicate, expression or step.
 func (c *checker) part() { c.parts++ }

@@ -3,6 +3,7 @@ package check
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/musterdb/muster/query/tree"
@@ -28,5 +29,20 @@ func TestMultiplyingSegmentsAreRefused(t *testing.T) {
 	}
 	if at := text[d.At.Offset:][:d.At.Length]; at != `in segment "level 40"` {
 		t.Errorf("points at %q", at)
+	}
+}
+
+// TestLargePatternsAreRefused asks for regular expressions that are short as text, before they are compiled.
+func TestLargePatternsAreRefused(t *testing.T) {
+	c := testCatalog(t)
+	small := `country matches "(.*a){1}.*0x"`
+	if _, _, err := Predicate(parsed(t, small+strings.Repeat(" or "+small, 900)), c); err != nil {
+		t.Errorf("900 small ones: %v", err)
+	}
+	large := `country matches "(` + strings.Repeat("a", 1000) + `){1000}"`
+	_, _, err := Predicate(parsed(t, "age > 1 and "+large), c)
+	var d *tree.Diagnostic
+	if !errors.As(err, &d) || d.Code != "limit" || d.Hint == "" {
+		t.Errorf("a million instructions: %v, want limit", err)
 	}
 }

@@ -3,6 +3,7 @@ package values
 import (
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 	"unicode"
 
@@ -37,6 +38,27 @@ func NewMatcher(op tree.TextOp, pattern string, fold bool) (Matcher, error) {
 	}
 	folded := Fold(pattern)
 	return func(s string) bool { return within(Fold(s), folded) }, nil
+}
+
+// PatternSize returns about how many instructions a regular expression has, without making them: a short
+// text with repetitions is up to millions. It is 0 for what is none.
+func PatternSize(pattern string) int {
+	re, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return 0
+	}
+	return patternSize(re)
+}
+
+func patternSize(re *syntax.Regexp) int {
+	n := 1 + len(re.Rune)
+	for _, sub := range re.Sub {
+		n += patternSize(sub)
+	}
+	if re.Op == syntax.OpRepeat {
+		n *= max(re.Min, re.Max, 1)
+	}
+	return n
 }
 
 // Fold maps every rune to the smallest of those it folds to, so that two strings are equal ignoring
