@@ -1,0 +1,61 @@
+package eval
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/musterdb/muster/query"
+)
+
+// TestStepwise holds sequences of two steps at a time against those of all steps at once.
+func TestStepwise(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	rng := rand.New(rand.NewPCG(seed, 5))
+	found := 0
+	for range 400 {
+		src, span := &manySeries{}, int64(1+rng.IntN(3000))
+		for range 3 {
+			src.series = append(src.series, randomSeries(rng, span))
+		}
+		now := 1_000_000 + span
+		of := func() step {
+			return step{event: uint32(rng.IntN(3)), known: true, from: math.MinInt64, to: now + 1}
+		}
+		seq := sequence{now: now, first: of()}
+		for range 1 + rng.IntN(5) {
+			st := seqStep{step: of(), gap: 1 + rng.Int64N(span), absent: rng.IntN(4) == 0}
+			seq.steps = append(seq.steps, st)
+			if st.absent {
+				seq.settle(st.gap)
+			}
+		}
+		var cand, want, got query.Bits
+		for p := range 30 {
+			if rng.IntN(5) > 0 {
+				cand.Set(uint16(p * 2000))
+			}
+		}
+		run := newRun(src, &Env{Now: now})
+		once, two := seq.bind(run).(*sequenceRunner), seq.bind(run).(*sequenceRunner)
+		base, ok := momentBase(once.scans, 0)
+		if !ok {
+			t.Fatal("moments do not hold the rows")
+		}
+		open, met := cand, query.Bits{}
+		once.arrange(0)
+		left, last := once.read(0, base, open[:], met[:])
+		once.choose(left, last, want[:])
+		open, met = cand, query.Bits{}
+		two.arrange(0)
+		two.stepwise(0, base, open[:], met[:], got[:])
+		if got != want {
+			t.Fatalf("seed %d: %d profiles by two steps at a time, %d by all at once", seed, got.Count(), want.Count())
+		}
+		found += want.Count()
+	}
+	if found == 0 {
+		t.Error("no sequence was found")
+	}
+}
