@@ -137,6 +137,7 @@ func (l *live) build(definitions []member.Definition) {
 			l.fail(definitions[i].Name, err.Error())
 		}
 	}
+	l.tellBuilding(definitions)
 }
 
 // definition checks a segment; ok is false where there is nothing to be built: it failed, or its
@@ -151,6 +152,10 @@ func (l *live) definition(name string) (d member.Definition, ok bool) {
 		return d, false
 	}
 	l.need(slot, member.NeedsOf(l.s.root.catalog.Schema(), asked))
+	if reason := l.skipping(name, l.needs[slot]); reason != "" {
+		l.skip(slot, reason)
+		return d, false
+	}
 	if reason := l.overflowed(slot); reason != "" {
 		l.fail(name, reason)
 		return d, false

@@ -101,10 +101,11 @@ func (l *live) refreshSlot(slot int, cuts []eval.Cut, at int64) error {
 	}
 	src := heldSource{l.Source(), l.s.root}
 	evaluator := compiled.On(src)
+	schema, chain := l.s.root.catalog.Schema(), member.ChainOf(l.s.root.catalog.Schema(), p)
 	l.tracker.Refresh(slot, func(chunk int, out *query.Bits) {
 		var all query.Bits
 		src.Profiles(chunk, &all)
-		evaluator.Chunk(chunk, &all, out)
+		chain.Evaluate(schema, evaluator, src, chunk, &all, out)
 	})
 	x := l.s.segment(slot)
 	x.state, x.at = SegmentLive, at

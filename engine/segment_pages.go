@@ -127,13 +127,14 @@ func (s *Shard) restoreLive(damaged bool) error {
 			new = append(new, text.Name)
 		}
 	}
+	if err := l.restoreNeeds(); err != nil {
+		return err
+	}
+	new = append(new, l.restoreSkips()...)
 	for _, text := range s.root.catalog.Segments() {
 		if slot := l.slots[text.Name]; s.root.segments[slot].state == SegmentLive && !s.root.segments[slot].held {
 			live = append(live, text.Name)
 		}
-	}
-	if err := l.restoreNeeds(); err != nil {
-		return err
 	}
 	if err := l.redefine(live); err != nil {
 		return err
@@ -143,18 +144,16 @@ func (s *Shard) restoreLive(damaged bool) error {
 	if flips := l.tracker.Flips(); len(flips) > 0 && !damaged {
 		return fmt.Errorf("segment %q has not the members that its definition has", s.root.segments[flips[0].Slot].name)
 	}
-	for i, b := range s.root.builds {
-		var names []string
-		for _, slot := range b.slots {
-			names = append(names, s.root.segments[slot].name)
-		}
-		if err := l.redefine(names); err != nil {
+	builds := s.root.builds
+	s.root.builds = nil
+	for _, b := range builds {
+		kept, err := l.restoredBuild(b)
+		if err != nil {
 			return err
 		}
-		if err := l.tracker.Resume(b.part, b.chunk); err != nil {
-			return err
+		if len(kept.slots) > 0 {
+			s.root.builds = append(s.root.builds, kept)
 		}
-		s.root.builds[i].parts = l.tracker.Building()[i].Parts()
 	}
 	if len(new) > 0 {
 		l.define(new)
@@ -207,6 +206,7 @@ func (l *live) redefine(names []string) error {
 			return err
 		}
 	}
+	l.tellBuilding(definitions)
 	return nil
 }
 

@@ -22,7 +22,11 @@ type Config struct {
 	DictCap     int           // values of one event property held in memory; 1,048,576 when 0
 	TailRows    int           // rows from which on a tail may be made into leaves; 1,024 when 0
 	TotalsRows  int           // rows in the leaves of a series from which on it keeps their totals; 65,536 when 0
+	Skip        []string      // segments that are not evaluated, see skip.go
 	Parse       catalog.Parse // parses the predicates of segments
+
+	// Building is told of a segment that takes long to build, before that begins; it must not wait. nil: nobody is.
+	Building func(segment string, price Price)
 }
 
 // Defaults of Config.

@@ -151,7 +151,7 @@ func (k *counter) pass(m moment) {
 // look fills the agenda up to a new horizon.
 func (k *counter) look() {
 	src := k.t.host.Source()
-	after, upTo := k.agenda.begin(k.t, k.reach())
+	after, upTo := k.agenda.begin(k.t, k.id, k.reach())
 	for chunk := range k.chunks(src) {
 		k.scan(src, chunk, after, upTo)
 	}
@@ -159,10 +159,14 @@ func (k *counter) look() {
 	k.reached()
 }
 
-// begin empties the agenda for a look ahead that goes no farther than reach.
-func (a *agenda) begin(t *Tracker, reach int64) (after, upTo int64) {
+// begin empties the agenda for a look ahead that goes no farther than reach. Parts that were built together
+// go differently far, by up to a quarter: else all of them would look at one instant, again and again.
+func (a *agenda) begin(t *Tracker, id uint32, reach int64) (after, upTo int64) {
+	const ways = 64
 	a.moments, a.head = a.moments[:0], 0
-	return a.horizon, max(a.horizon+min(a.stretch, reach), t.upTo)
+	stretch := min(a.stretch, reach)
+	stretch -= stretch / 4 * int64(id%ways) / ways
+	return a.horizon, max(a.horizon+stretch, t.upTo)
 }
 
 // looked ends a look ahead. How far the next one goes follows from how much there was.

@@ -15,6 +15,8 @@ import (
 type part interface {
 	// build computes a chunk at the tracker's now.
 	build(chunk int)
+	// units is what that costs a build.
+	units(chunk int) int
 	state() *progress
 }
 
@@ -144,11 +146,26 @@ func (c *condition) build(chunk int) {
 }
 
 func (c *condition) evaluate(src query.Source, chunk int, all, in *query.Bits) {
+	if c.deps.chained.slices(c.t.schema, src, chunk) > mostSlices {
+		*in = *all
+		in.And(c.candidates(src, chunk))
+		for pos := range in.All {
+			ordinal := uint32(chunk)<<query.ChunkBits | uint32(pos)
+			if !c.matcher.Match(c.t.profile(ordinal), c.t.now).True {
+				in.Clear(pos)
+			}
+		}
+		return
+	}
 	p, err := c.compiled()
 	if err != nil { // it was compiled before with the same names
 		panic(fmt.Errorf("compile condition %q again: %w", c.key, err))
 	}
-	p.On(src).Chunk(chunk, all, in)
+	c.deps.chained.Evaluate(c.t.schema, p.On(src), src, chunk, all, in)
+}
+
+func (c *condition) units(chunk int) int {
+	return c.deps.chained.units(c.t.schema, c.t.host.Source(), chunk)
 }
 
 // candidates are the profiles with a fact that time can act on: without one nothing ever changes.

@@ -299,6 +299,13 @@ func (k *counter) build(chunk int) {
 	k.resume(src, chunk)
 }
 
+func (k *counter) units(chunk int) int {
+	if k.then == nil {
+		return 1
+	}
+	return k.then.chain().units(k.t.schema, k.t.host.Source(), chunk)
+}
+
 // countChunk counts a chunk anew, as a set.
 func (k *counter) countChunk(src query.Source, chunk int) {
 	k.t.rows.zero(chunk, k.at, k.size())

@@ -33,6 +33,7 @@ type dependencies struct {
 	timing     timing
 	windows    []tree.Window // those that give byCalendar its boundaries
 	asked      []tree.Step   // the events, each with its `where (…)`
+	chained    Chain         // the names of the events of sequences, step by step
 	previous   bool          // asks the event of the step before
 	edges      []int64       // how long after a time in a fact a rolling one can change (before: negative)
 	loose      bool          // it can change at other instants, too: months are not of one length, and times in properties have none
@@ -138,9 +139,11 @@ func (w *walker) profilePred(p tree.Pred) {
 	case *tree.Sequence:
 		w.step(p.First, "")
 		w.window(p.Window)
+		w.chained = append(w.chained, p.First.Event)
 		previous := p.First.Event
 		for _, s := range p.Steps {
 			w.step(s.Step, previous)
+			w.chained = append(w.chained, s.Step.Event)
 			if s.Within != nil {
 				w.edge(*s.Within, 1)
 			}

@@ -11,5 +11,8 @@
 // can be built anew. Memberships themselves belong to the Host, the shard. It must not know how a
 // shard stores anything, nor logs, snapshots or names of segments beyond their order.
 //
+// What all of it costs is estimated before a segment is taken: Price, Load (how much data there is) and PriceList
+// (all segments compiled over no data), in price.go and pricelist.go.
+//
 // Start reading at tracker.go, then counter.go, rows.go (where all of it is kept) and settle.go.
 package member

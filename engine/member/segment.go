@@ -158,16 +158,16 @@ func without[T comparable](list []T, x T) []T {
 // Building returns the builds that are not done, in order.
 func (t *Tracker) Building() []*Build { return t.builds }
 
-// Work computes up to budget chunks of conditions. Builds that are done become live: it returns their
-// slots, and their true differences are there after Settle.
+// Work computes chunks of conditions for up to budget units, and the last of them whole. Builds that are
+// done become live: it returns their slots, and their true differences are there after Settle.
 func (t *Tracker) Work(budget int) (live []int) {
 	for len(t.builds) > 0 {
 		b := t.builds[0]
 		chunks := t.host.Source().Chunks()
 		for budget > 0 && b.Part < len(b.parts) {
 			if b.Chunk < chunks {
+				budget -= b.parts[b.Part].units(b.Chunk) // whether or not it is there already
 				t.step(b)
-				budget--
 				continue
 			}
 			b.parts[b.Part].state().complete = true

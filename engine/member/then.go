@@ -137,6 +137,8 @@ func (s *then) await(k *counter, src query.Source, chunk int) {
 	}
 }
 
+func (s *then) chain() Chain { return Chain{s.sequence.First.Event, s.second.name} }
+
 // count counts the profiles of a chunk for which the sequence is true; for the others it is 0.
 func (s *then) count(k *counter, src query.Source, chunk int) {
 	p, err := eval.Compile(&eval.Env{Schema: k.t.schema, Now: k.t.now, Zone: k.zone}, s.sequence)
@@ -145,7 +147,7 @@ func (s *then) count(k *counter, src query.Source, chunk int) {
 	}
 	var all, in query.Bits
 	src.Profiles(chunk, &all)
-	p.On(src).Chunk(chunk, &all, &in)
+	s.chain().Evaluate(k.t.schema, p.On(src), src, chunk, &all, &in)
 	for pos := range in.All {
 		k.recount(uint32(chunk)<<query.ChunkBits | uint32(pos))
 	}

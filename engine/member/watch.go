@@ -47,7 +47,7 @@ func (c *condition) lookAhead() {
 		}
 	}
 	src := c.t.host.Source()
-	after, upTo := c.agenda.begin(c.t, max(reach, 1))
+	after, upTo := c.agenda.begin(c.t, c.id, max(reach, 1))
 	for chunk := range c.chunks(src) {
 		c.scan(src, chunk, after, upTo)
 	}

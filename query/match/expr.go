@@ -49,6 +49,10 @@ func (s *scope) name(x *tree.Name) (v tree.Value, until int64) {
 	}
 	id, _, ok := s.p.schema.Attribute(x.Name)
 	if ok && (id == query.AttrFirstSeen || id == query.AttrLastSeen) {
+		// The source knows that of all events. It is the answer unless it lies ahead.
+		if v = s.p.attribute(x.Name); !v.Missing() && v.Int <= s.now {
+			return v, calendar.Forever
+		}
 		return s.seen(id == query.AttrLastSeen)
 	}
 	return s.p.attribute(x.Name), calendar.Forever

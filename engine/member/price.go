@@ -1,0 +1,350 @@
+package member
+
+import (
+	"time"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// Price is what live segments cost a node on the data that is there. It is an estimate, and made to be
+// above what is used.
+type Price struct {
+	Memory int64         // bytes that stay
+	Event  time.Duration // of a processor, for one event of the name (or value of the attribute) that costs most
+	Second time.Duration // of a processor in every second, though nothing comes in
+	Build  time.Duration // of a processor to compute all of it, which a restart does too
+	Stop   time.Duration // for which a shard stands still at most, for the costliest part of it
+}
+
+// What things take, in nanoseconds of one core; docs/OPERATIONS.md tells how they were measured. Row is one
+// event that is looked at among many, read one that is looked up for a profile.
+const (
+	nsHear    = 15   // to find who hears of an event
+	nsCount   = 12   // to add to a counter
+	nsSum     = 30   // to add to a sum
+	nsEdge    = 350  // an edge that passes an event: found by a scan, sorted, queued, taken away
+	nsLookup  = 500  // the events of a name and a profile
+	nsRead    = 45   // each of them
+	nsMonths  = 600  // each of them where months decide when it counts
+	nsStep    = 60   // a step of a sequence
+	nsPass    = 15   // and an event that it passes
+	nsMatch   = 1500 // to begin with one profile
+	nsFollow  = 350  // a second step that follows nobody
+	nsScan    = 4    // a row scanned for its edges
+	nsRow     = 10   // a row counted
+	nsMoment  = 9    // a row of a step of a sequence, sorted and compared
+	nsProfile = 30   // a profile's place written
+	nsSettle  = 50   // a segment looked at, its share of changes with it
+	nsNode    = 10   // each further node of its program
+	nsDue     = 250  // an instant queued for a profile
+)
+
+// The bytes of what is kept; a shard keeps its own definitions.
+const (
+	bytesPart    = 1600 // a condition or a counter
+	bytesKey     = 30   // each byte of its text: keys, the tree, what it was compiled to
+	bytesNode    = 120  // a node of a program
+	bytesSegment = 700
+	bytesMoment  = 2 * 24 // with the room it grew into
+	bytesDue     = 2*24 + 8
+	bytesPassed  = 16 * mostPassages
+	bytesSpilled = 40
+)
+
+// cost is what one part or segment adds to each kind of price.
+type cost struct {
+	memory, second, build, stop float64
+	heard                       []heard
+}
+
+// heard is what one arrival costs. kind is touchEvent, touchAttribute, touchAnyEvent, touchList or
+// touchIDs.
+type heard struct {
+	kind kind
+	id   uint32
+	ns   float64
+}
+
+func (x *cost) hear(k kind, id uint32, ns float64) { x.heard = append(x.heard, heard{k, id, ns}) }
+
+// partCost prices a condition or counter.
+func (l *Load) partCost(p any) cost {
+	switch p := p.(type) {
+	case *counter:
+		return l.counterCost(p)
+	case *condition:
+		return l.conditionCost(p)
+	}
+	return cost{}
+}
+
+func (l *Load) counterCost(k *counter) cost {
+	e := l.Events[k.step.event]
+	x := cost{memory: float64(k.size())*float64(l.Profiles) + float64(l.Shards*(bytesPart+bytesKey*len(k.key)))}
+	from, to := calendar.Resolve(k.window, l.Now, k.zone)
+	inside := e.Within(l.Now, from, to)
+	test := stepTest(k.step)
+	x.build = nsRow*inside*(1+test/50) + nsProfile*(float64(l.Profiles)/4+e.profiles())
+	x.memory += bytesSpilled * e.rows() / countSpilled / 8
+	share := k.step.share()
+	edges := k.edgesOf()
+	add, pass := float64(nsCount), float64(nsEdge)
+	if k.amount != nil {
+		add = nsSum + tested(k.amount.arg)
+	}
+	if k.then != nil {
+		add, pass = nsLookup, nsEdge+nsLookup
+		second := l.Events[k.then.second.event]
+		ns := float64(nsFollow)
+		if !k.then.absent {
+			ns += nsLookup * (1 + e.each()*l.near(k.then.gap))
+		}
+		x.hear(touchEvent, k.then.second.event, nsHear+stepTest(k.then.second)+k.then.second.share()*ns)
+		x.build += nsMoment*(inside+second.rows()) + nsLookup/2*min(e.profiles(), inside)
+		x.memory += float64(l.Shards * bytesPassed)
+	}
+	x.hear(touchEvent, k.step.event, nsHear+test+share*(add+pass*float64(len(edges))))
+	l.agendaCost(&x, []*EventLoad{e}, edges)
+	l.stops(&x, calendarOf(k.window) != nil)
+	return x
+}
+
+// stops adds how long a shard stands still for a part: while it computes a chunk, or all of them where a
+// calendar turns.
+func (l *Load) stops(x *cost, turns bool) {
+	x.stop = x.build / float64(max(l.Chunks, 1))
+	if turns {
+		x.stop = x.build / float64(max(l.Shards, 1))
+		x.second += x.build / 86_400
+	}
+}
+
+// edgesOf is how long after its time edges pass an event.
+func (k *counter) edgesOf() (edges []int64) {
+	if k.lead > 0 {
+		edges = append(edges, k.lead)
+	}
+	if k.trail != noTrail {
+		edges = append(edges, k.trail)
+	}
+	return edges
+}
+
+// near is the share of a profile's events that a gap holds, about.
+func (l *Load) near(gap int64) float64 {
+	const most = 30 * 86_400_000
+	return min(float64(gap)/most, 1)
+}
+
+// agendaCost is that of looks ahead: the moments kept, and the scans by which they are found.
+func (l *Load) agendaCost(x *cost, events []*EventLoad, edges []int64) {
+	if len(edges) == 0 || l.Shards == 0 {
+		return
+	}
+	reach := int64(mostStretch)
+	for _, edge := range edges {
+		reach = min(reach, max(edge, -edge)/4)
+	}
+	perSecond, scanned, chunks := 0.0, 0.0, float64(max(l.Chunks, 1))
+	for _, e := range events {
+		if e == nil {
+			continue
+		}
+		for _, edge := range edges {
+			at := l.Now - edge
+			perSecond += max(e.Within(l.Now, at, at+reach), 1) / (float64(max(reach, 1)) / 1000)
+			scanned += e.Within(l.Now, at-3_600_000, at+reach+3_600_000)
+		}
+		scanned += float64(e.Tails) + min(e.rows(), chunks*leafScan)
+	}
+	perShard := perSecond / float64(l.Shards)
+	stretch := min(float64(reach)/1000, max(agendaMuch/2/perShard, float64(leastStretch)/1000))
+	stretch = max(stretch, shortestLook)
+	x.memory += bytesMoment * min(perSecond*stretch, float64(l.Shards*2*agendaMuch))
+	x.second += nsScan * scanned / stretch
+}
+
+// leafScan is how many rows of leaves a look ahead meets in a chunk though few of them matter, and
+// shortestLook the seconds between two looks at least, as entries come.
+const (
+	leafScan     = 16_384
+	shortestLook = 0.05
+)
+
+func (l *Load) conditionCost(c *condition) cost {
+	x := cost{memory: float64(l.Profiles)/8 + float64(l.Shards*(bytesPart+bytesKey*len(c.key)))}
+	match := l.matchCost(c)
+	test := tested(c.pred)
+	x.build = float64(l.Profiles) * (4 + scanned(c.pred))
+	var events []*EventLoad
+	for _, s := range c.deps.asked {
+		e, _ := l.event(c.t.schema, s.Event)
+		x.build += nsMoment * e.rows()
+	}
+	for _, id := range c.deps.events {
+		events = append(events, l.Events[id])
+		for _, s := range c.steps {
+			if s.event == id {
+				x.hear(touchEvent, id, nsHear+stepTest(s)+s.share()*match/float64(len(c.steps)))
+			}
+		}
+	}
+	if c.deps.anyEvent {
+		x.hear(touchAnyEvent, 0, match)
+		events = append(events, l.all())
+	}
+	for _, id := range c.deps.attributes {
+		switch {
+		case !c.plain:
+			x.hear(touchAttribute, id, match)
+		case texts(c.pred) != nil:
+			x.hear(touchAttribute, id, nsHear)
+		default:
+			x.hear(touchAttribute, id, nsHear+test)
+		}
+	}
+	for _, id := range c.deps.lists {
+		x.hear(touchList, id, match)
+	}
+	if c.deps.ids {
+		x.hear(touchIDs, 0, match)
+	}
+	l.timeCost(c, &x, events, match)
+	l.stops(&x, c.deps.timing == byCalendar)
+	return x
+}
+
+// timeCost adds what a condition costs by time alone.
+func (l *Load) timeCost(c *condition, x *cost, events []*EventLoad, match float64) {
+	switch {
+	case c.deps.timing != rolling:
+	case c.deps.loose:
+		some := float64(l.Profiles)
+		if len(c.deps.attributes) == 0 {
+			some = 0
+			for _, e := range events {
+				some = min(some+e.profiles(), float64(l.Profiles))
+			}
+		}
+		x.memory += bytesDue * some
+		x.build += (nsDue + match) * some
+		x.later(looks * (nsDue + match))
+	default:
+		var edges []int64
+		for _, e := range c.deps.edges {
+			if e != 0 {
+				edges = append(edges, e)
+			}
+		}
+		l.agendaCost(x, events, edges)
+		x.later(float64(len(edges)) * (nsEdge + match))
+	}
+}
+
+// looks is how often a profile is looked at for one event where instants are queued: some come too early.
+const looks = 4
+
+// later adds what an arrival costs when its time has come.
+func (x *cost) later(ns float64) {
+	for i := range x.heard {
+		x.heard[i].ns += ns / float64(len(x.heard))
+	}
+}
+
+// matchCost is that of looking at one profile: its events are read once, whatever asks them.
+func (l *Load) matchCost(c *condition) float64 {
+	ns := nsMatch + tested(c.pred)
+	read := float64(nsRead)
+	if c.deps.loose {
+		read = nsMonths
+	}
+	for _, id := range c.deps.events {
+		ns += nsLookup + read*l.Events[id].each()
+	}
+	for _, s := range c.deps.asked {
+		e, _ := l.event(c.t.schema, s.Event)
+		ns += nsStep + e.each()*(nsPass+tested(s.Where))
+	}
+	return ns
+}
+
+func (l *Load) event(schema query.Schema, name string) (e *EventLoad, id uint32) {
+	id, ok := schema.Event(name)
+	if !ok {
+		return nil, 0
+	}
+	return l.Events[id], id
+}
+
+// share is how many of the events of the name satisfy a step, about: a property that has to be equal to
+// something finds the step.
+func (s *step) share() float64 {
+	if s.equal == nil {
+		return 1
+	}
+	return min(float64(len(s.equal.values))/8, 1)
+}
+
+// stepTest is what it takes to know whether an event satisfies a step.
+func stepTest(s *step) float64 {
+	if s.equal != nil {
+		return s.share() * tested(s.where)
+	}
+	return tested(s.where)
+}
+
+// tested is what asking a predicate or an expression of one event or profile takes, without the events
+// that it looks for.
+func tested(of any) (ns float64) {
+	switch p := of.(type) {
+	case *tree.And:
+		return testedAll(p.Args)
+	case *tree.Or:
+		return testedAll(p.Args)
+	case *tree.Not:
+		return 5 + tested(p.Arg)
+	case *tree.Compare:
+		return 120 + tested(p.L) + tested(p.R)
+	case *tree.Range:
+		return 160 + tested(p.X) + tested(p.Lo) + tested(p.Hi)
+	case *tree.In:
+		return 40 + 8*float64(len(p.Values)) + tested(p.X)
+	case *tree.Text:
+		if p.Op == tree.Matches {
+			return 600 + 25*float64(len(p.Pattern)) + tested(p.X)
+		}
+		return 150 + tested(p.X)
+	case *tree.Has:
+		return 100 + tested(p.X)
+	case *tree.Arith:
+		return 25 + tested(p.L) + tested(p.R)
+	case nil, *tree.Everyone:
+		return 0
+	case *tree.Name:
+		return 40
+	case *tree.Literal:
+		return 5
+	case *tree.Sequence:
+		return 60 * float64(1+len(p.Steps))
+	}
+	return 60
+}
+
+// scanned is what asking a predicate of one profile takes where all are asked together. Texts are asked
+// value by value, and may be all different.
+func scanned(of tree.Pred) float64 {
+	ns := tested(of)
+	if _, ok := of.(*tree.Text); ok {
+		return 1.5 * ns
+	}
+	return ns / 15
+}
+
+func testedAll(args []tree.Pred) (ns float64) {
+	for _, arg := range args {
+		ns += 5 + tested(arg)
+	}
+	return ns
+}
