@@ -82,6 +82,7 @@ const (
 	CodeUnavailable      = "unavailable"
 	CodeTimeout          = "timeout"
 	CodeHistoryMissing   = "history_incomplete"
+	CodeSegmentPrice     = "segment_too_expensive"
 	CodeTooManyNames     = "too_many_names"
 	CodeBadName          = "bad_name"
 	CodeWrongSchema      = "wrong_type"
@@ -127,6 +128,7 @@ func Codes() []Code {
 		{CodeTooLarge, 413, "The body is too large"},
 		{CodeEncoding, 415, "The Content-Encoding is not known"},
 		{CodeRefused, 422, "The request is refused"},
+		{CodeSegmentPrice, 422, "The segment is too expensive"},
 		{CodeTooManyNames, 422, "There are too many names"},
 		{CodeBadName, 422, "The name cannot be given"},
 		{CodeWrongSchema, 422, "The name has another type"},

@@ -58,7 +58,19 @@ type Segment struct {
 	Zone      string       `json:"zone,omitempty" doc:"IANA time zone"`
 	Refresh   string       `json:"refresh,omitempty"`
 	Version   uint64       `json:"version" doc:"The catalog version that last changed it"`
+	State     string       `json:"state,omitempty" enum:"building,live,waiting,failed" doc:"How far it is"`
+	Reason    string       `json:"reason,omitempty" doc:"Why it failed"`
+	Price     Price        `json:"price" doc:"What it costs on the data that is there, about; what it shares with other segments is divided among them"`
 	Warnings  []Diagnostic `json:"warnings,omitempty" doc:"Only when it has just been saved"`
+}
+
+// Price is what a live segment costs a node, as it is estimated.
+type Price struct {
+	Memory int64   `json:"memory_bytes" doc:"Memory of its live state"`
+	Event  float64 `json:"event_us" doc:"Processor time that one event of its most expensive name takes, µs"`
+	Second float64 `json:"second_us" doc:"Processor time that it takes every second though nothing comes in, µs"`
+	Stop   float64 `json:"stop_ms" doc:"For how long a shard stands still at most to compute a part of it, ms"`
+	Build  float64 `json:"build_ms" doc:"Processor time to compute it anew, when it is saved and at a start, ms"`
 }
 
 // SegmentRequest is the body of PUT /v1/segments/{name}.

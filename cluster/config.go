@@ -43,6 +43,12 @@ type Config struct {
 	StatementTime   time.Duration // default 30 s
 	StatementBytes  int64         // default 256 MiB; all together may hold that for each of Evaluations, but a sixth of MemoryLimit
 	DefaultRefresh  time.Duration // of segments with a rank, default 10 min
+	SegmentMemory   int64         // bytes of all live segments; default a third of MemoryLimit, without one no limit
+	SegmentEvent    time.Duration // processor time that all of them may take for one event, default 500 µs
+	SegmentSecond   time.Duration // and in every second though nothing comes in, default 250 ms
+	SegmentBuild    time.Duration // and to compute them anew, as a restart does, default 8 min
+	SegmentStop     time.Duration // for which a shard may stand still to compute a part of one, default 1 s
+	Skip            []string      // segments that are not evaluated, so that they can be dropped
 	DedupBytes      int64         // of a new cluster, default 512 MiB; fixed when it is made
 	WatchEvery      time.Duration // how often disk and memory are looked at, default 200 ms
 	MaintainBudget  int           // of one step of maintenance, in rows, default 32,768
@@ -74,6 +80,10 @@ func (c Config) withDefaults() Config {
 	wait(&c.SnapshotAge, 6*time.Hour)
 	wait(&c.StatementTime, 30*time.Second)
 	wait(&c.DefaultRefresh, 10*time.Minute)
+	wait(&c.SegmentEvent, 500*time.Microsecond)
+	wait(&c.SegmentSecond, 250*time.Millisecond)
+	wait(&c.SegmentBuild, 8*time.Minute)
+	wait(&c.SegmentStop, time.Second)
 	wait(&c.WatchEvery, 200*time.Millisecond)
 	wait(&c.ElectionTimeout, 50*time.Millisecond)
 	if c.SnapshotBytes == 0 {
@@ -81,6 +91,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.StatementBytes == 0 {
 		c.StatementBytes = 256 << 20
+	}
+	if c.SegmentMemory == 0 {
+		c.SegmentMemory = c.MemoryLimit / 3
 	}
 	if c.DedupBytes == 0 {
 		c.DedupBytes = 512 << 20
@@ -132,6 +145,8 @@ func (c Config) Validate() error {
 	bad(c.MemoryLimit < 0, "config: MemoryLimit is %d, want 0 or more", c.MemoryLimit)
 	bad(c.Evaluations < 0, "config: Evaluations is %d, want 1 or more", c.Evaluations)
 	bad(c.StatementTime < 0 || c.StatementBytes < 0, "config: StatementTime and StatementBytes must be positive")
+	bad(c.SegmentMemory < 0 || c.SegmentEvent < 0 || c.SegmentSecond < 0 || c.SegmentBuild < 0 || c.SegmentStop < 0,
+		"config: SegmentMemory, SegmentEvent, SegmentSecond, SegmentBuild and SegmentStop must be positive")
 	bad(c.ElectionTimeout < 0 || c.ElectionTimeout > 0 && c.ElectionTimeout < 10*time.Millisecond,
 		"config: ElectionTimeout is %v, want 10 ms or more", c.ElectionTimeout)
 	return errors.Join(errs...)

@@ -16,7 +16,7 @@ type definer struct {
 	registry *registry
 	propose  func(ctx context.Context, change []byte) (applied, error)
 	lag      func() uint64 // versions the slowest shard is behind
-	refused  func() error
+	refused  func(catalog.ChangeKind) error
 	asks     chan *definition
 	done     chan struct{}
 }
@@ -137,7 +137,7 @@ func (d *definer) make(ctx context.Context, build func(*catalog.State) (catalog.
 	if change.Kind == 0 {
 		return state, nil
 	}
-	if err := d.refused(); err != nil {
+	if err := d.refused(change.Kind); err != nil {
 		return nil, err
 	}
 	for d.lag() > maxLag { // a shard's log is stuck; it goes on or the node ends

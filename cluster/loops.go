@@ -12,6 +12,7 @@ func (n *Node) startLoops(ctx context.Context) {
 	n.loops.Go(func() { n.snapshotLoop(ctx) })
 	n.loops.Go(func() { n.maintainLoop(ctx) })
 	n.loops.Go(func() { n.refreshLoop(ctx) })
+	n.loops.Go(func() { n.tellPrices(ctx) })
 	for _, s := range n.shards {
 		n.loops.Go(func() { n.mergeLoop(ctx, s) })
 	}

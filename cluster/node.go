@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/syntax"
 	"github.com/musterdb/muster/query/tree"
@@ -31,6 +32,7 @@ type Node struct {
 	watch    *watch
 	changes  Changes // may be nil
 	asker    *asker
+	prices   *prices
 	counters counters
 	routings sync.Pool // of *routing
 
@@ -76,6 +78,7 @@ func (n *Node) open(ctx context.Context) error {
 				"entry", r.What, "told", time.UnixMilli(r.At).UTC())
 		}
 	}
+	n.prices = newPrices(n)
 	n.asker = newAsker(n)
 	n.watch = newWatch(n.config, n.asker.memory.Held)
 	n.watch.look()
@@ -91,7 +94,11 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.ready.Store(true)
 	n.catalogChanged(n.registry.state.Load().Version())
-	n.definer = newDefiner(n.run, &definer{registry: n.registry, propose: n.proposeCatalog, lag: n.lag, refused: n.watch.admit})
+	n.definer = newDefiner(n.run, &definer{registry: n.registry, propose: n.proposeCatalog, lag: n.lag, refused: n.refusedChange})
+	n.watch.reserved = n.prices.reserved
+	if err := n.skipSegments(ctx); err != nil {
+		return err
+	}
 	n.startLoops(n.run)
 	n.config.Log.Info("node is ready", "cluster", n.meta.Cluster, "shards", len(n.shards),
 		"catalog", n.registry.state.Load().Version(), "elapsed", time.Since(started))
@@ -107,7 +114,9 @@ func (n *Node) openShards(ctx, history context.Context) error {
 	n.shards = make([]*shard, n.meta.Shards)
 	for i := range n.shards {
 		var err error
-		if n.shards[i], err = newShard(history, i, n.meta.engineConfig(i)); err != nil {
+		ec := n.meta.engineConfig(i)
+		ec.Skip, ec.Building = n.config.Skip, n.tellBuilding(i)
+		if n.shards[i], err = newShard(history, i, ec); err != nil {
 			return err
 		}
 	}
@@ -121,6 +130,14 @@ func (n *Node) openShards(ctx, history context.Context) error {
 		return err
 	}
 	return n.eachShard(func(s *shard) error { return s.group.start(ctx, n.config, n.meta.Node, s) })
+}
+
+// tellBuilding says of a segment that takes long that a shard begins to build it. Where a node does not get
+// beyond that, the last of these lines tells which segment to skip.
+func (n *Node) tellBuilding(shard int) func(string, engine.Price) {
+	return func(segment string, price engine.Price) {
+		n.config.Log.Info("building segment", append([]any{"segment", segment, "shard", shard}, priceAttrs(price)...)...)
+	}
 }
 
 // eachShard works on all shards beside each other.
@@ -167,6 +184,14 @@ func (n *Node) proposeCatalog(ctx context.Context, change []byte) (applied, erro
 	}
 	a, _ := future.Response().(applied)
 	return a, nil
+}
+
+// refusedChange tells why a change of the catalog may not be made now, or nil. Dropping gives memory back.
+func (n *Node) refusedChange(kind catalog.ChangeKind) error {
+	if kind == catalog.DropSegment || kind == catalog.DropList {
+		return n.watch.writable()
+	}
+	return n.watch.admit()
 }
 
 // lag is how many catalog versions the slowest shard is behind.

@@ -52,7 +52,7 @@ func directDefiner(t *testing.T, r *registry) *definer {
 			return r.Apply(&raft.Log{Index: index, Data: change}).(applied), nil
 		},
 		lag:     func() uint64 { return 0 },
-		refused: func() error { return nil },
+		refused: func(catalog.ChangeKind) error { return nil },
 	})
 	t.Cleanup(func() { cancel(); <-d.done })
 	return d

@@ -207,7 +207,7 @@ func (s *shard) leads() bool { return s.group.leads() && !s.proposer.failing.Loa
 
 func (s *shard) catalog() uint64 { return s.state.Load().Catalog().Version() }
 
-func (s *shard) refused() error { return s.watch.admit() }
+func (s *shard) refused() error { return s.watch.writable() }
 
 // identityStep proposes one step of a merge to this shard, and returns which entry it is.
 func (s *shard) identityStep(ctx context.Context, step identity.Command) (identity.Reply, uint64, error) {

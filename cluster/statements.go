@@ -15,16 +15,6 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// SegmentText is a saved segment as text.
-type SegmentText struct {
-	Name      string
-	Predicate string // canonical MQL
-	Described string
-	Zone      string
-	Refresh   time.Duration
-	Version   uint64 // of the catalog that last changed it
-}
-
 // catalogStatement answers the statements that are about the catalog; ok is false for others.
 func (n *Node) catalogStatement(ctx context.Context, q *tree.Query, text string) (answer *query.Answer, ok bool, err error) {
 	switch stmt := q.Stmt.(type) {
@@ -123,6 +113,7 @@ func (n *Node) saveSegment(ctx context.Context, q *tree.Query, stmt *tree.Create
 		return nil, refused("refused", err.Error())
 	}
 	var warnings []tree.Diagnostic
+	admitted := false
 	text := syntax.FormatPred(segment.Pred)
 	kept, err := n.keepPast(ctx, segment.Pred, segment.Zone)
 	if err != nil {
@@ -150,11 +141,16 @@ func (n *Node) saveSegment(ctx context.Context, q *tree.Query, stmt *tree.Create
 		if err != nil {
 			return catalog.Change{}, err
 		}
-		return catalog.Change{Kind: catalog.PutSegment, Segment: catalog.Segment{
+		change := catalog.Change{Kind: catalog.PutSegment, Segment: catalog.Segment{
 			Name: segment.Name, Described: segment.Described, Text: saved, Canonical: text, Zone: zone, Refresh: segment.Refresh,
-		}}, nil
+		}}
+		admitted = true
+		return change, n.prices.admit(s, change)
 	})
 	if err != nil {
+		if admitted {
+			n.prices.withdraw(segment.Name)
+		}
 		return nil, err
 	}
 	if err := n.awaitCatalog(ctx, state.Version()); err != nil {
@@ -197,6 +193,11 @@ func (n *Node) DropSegment(ctx context.Context, name string) error {
 	if err := n.awaitCatalog(ctx, state.Version()); err != nil {
 		return err
 	}
+	if n.isSkipped(name) {
+		if err := n.snapshotAll(ctx); err != nil {
+			return err
+		}
+	}
 	return n.dropKept(ctx)
 }
 
@@ -216,32 +217,6 @@ func segmentUser(s *catalog.State, name string) (user string, ok bool) {
 
 func noSegment(name string) error {
 	return &Error{code: "no_segment", text: fmt.Sprintf("there is no segment %q", name)}
-}
-
-// Segments lists the saved segments in ascending order of name.
-func (n *Node) Segments(context.Context) ([]SegmentText, error) {
-	var all []SegmentText
-	for _, s := range n.registry.state.Load().Segments() {
-		all = append(all, textOf(s))
-	}
-	return all, nil
-}
-
-// Segment returns a saved segment.
-func (n *Node) Segment(name string) (SegmentText, bool) {
-	s, ok := n.registry.state.Load().SegmentText(name)
-	if !ok {
-		return SegmentText{}, false
-	}
-	return textOf(s), true
-}
-
-func textOf(s *catalog.Segment) SegmentText {
-	ms, _ := s.Refresh.Millis()
-	return SegmentText{
-		Name: s.Name, Predicate: s.Canonical, Described: s.Described, Zone: s.Zone,
-		Refresh: time.Duration(ms) * time.Millisecond, Version: s.Version,
-	}
 }
 
 // ListEdit adds and removes ids of a static list, creating it if needed and if its name is a good one.

@@ -23,6 +23,7 @@ type Status struct {
 	DiskFree int64
 	Counters map[string]int64 // monotonic
 	Skipped  []Repair         // entries of the logs that are never applied
+	Prices   Prices           // of live segments
 }
 
 // ShardStatus is the state of one replica.
@@ -68,6 +69,9 @@ func (n *Node) Status(context.Context) Status {
 			st.Skipped = append(st.Skipped, r)
 		}
 	}
+	if skipped := n.skippedText(); skipped != "" {
+		st.Degraded, st.Reason = true, skipped
+	}
 	if err := n.watch.admit(); err != nil {
 		st.Degraded, st.Reason = true, err.Error()
 	}
@@ -93,6 +97,7 @@ func (n *Node) Status(context.Context) Status {
 	for name, bytes := range memory {
 		st.Memory = append(st.Memory, engine.MemoryLine{Name: name, Bytes: bytes})
 	}
+	st.Prices = n.Prices()
 	slices.SortFunc(st.Memory, func(a, b engine.MemoryLine) int { return strings.Compare(a.Name, b.Name) })
 	return st
 }

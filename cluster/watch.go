@@ -10,12 +10,13 @@ import (
 // watch looks at the disk and the memory of the process, and says whether ingest is refused. A full
 // disk must be seen before it is full: Badger dies of it, and raft steps down.
 type watch struct {
-	space  func() (free int64, low bool, err error)
-	failed func() error // of a write, for good
-	memory func() memoryUse
-	asked  func() int64 // bytes statements hold
-	limit  int64        // of memory; 0: none
-	warn   func(text string, args ...any)
+	space    func() (free int64, low bool, err error)
+	failed   func() error // of a write, for good
+	memory   func() memoryUse
+	asked    func() int64 // bytes statements hold
+	reserved func() int64 // memory that is not used yet and will be; nil: none
+	limit    int64        // of memory; 0: none
+	warn     func(text string, args ...any)
 
 	free atomic.Int64
 	disk atomic.Bool
@@ -90,6 +91,9 @@ func (w *watch) look() {
 	if w.memo.Load() {
 		limit = limit / 10 * 9
 	}
+	if w.reserved != nil {
+		limit -= w.reserved()
+	}
 	full := u.used > limit && u.steady(w.statements.most(w.asked(), u.runs)) > limit
 	if w.memo.Swap(full) != full {
 		w.warn("memory changed", "full", full, "used_bytes", u.used, "live_bytes", u.live, "limit_bytes", w.limit)
@@ -123,14 +127,23 @@ func (w *watch) broken() error {
 
 // admit returns why nothing may be written now, or nil.
 func (w *watch) admit() error {
+	if err := w.writable(); err != nil {
+		return err
+	}
+	if w.memo.Load() {
+		return &Temporary{Error{code: "memory_full", text: "the memory limit is reached: nothing is taken in"}, 30 * time.Second}
+	}
+	return nil
+}
+
+// writable returns why not even what needs no memory may be written now, or nil: time goes on and segments
+// can be dropped while memory is full.
+func (w *watch) writable() error {
 	if err := w.broken(); err != nil {
 		return err
 	}
 	if w.disk.Load() {
 		return &Temporary{Error{code: "disk_full", text: "the disk is almost full: nothing is taken in until space is freed"}, 5 * time.Second}
-	}
-	if w.memo.Load() {
-		return &Temporary{Error{code: "memory_full", text: "the memory limit is reached: nothing is taken in"}, 30 * time.Second}
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/musterdb/muster/engine"
 )
 
 // metrics are the server's own counters. What the node counts is asked of it at each scrape.
@@ -44,6 +46,7 @@ func newMetrics(registry *prometheus.Registry, s *Server) (*metrics, error) {
 type nodeCollector struct {
 	s                                                    *Server
 	ready, degraded, profiles, events, diskFree          *prometheus.Desc
+	segments, segmentsLimit, reserved                    *prometheus.Desc
 	memory, seq, lag, shardProfiles, shardEvents, logLen *prometheus.Desc
 }
 
@@ -58,6 +61,9 @@ func newNodeCollector(s *Server) *nodeCollector {
 		profiles:      desc("profiles", "Profiles held."),
 		events:        desc("events", "Events held."),
 		diskFree:      desc("disk_free_bytes", "Bytes free on the data disk."),
+		segments:      desc("segments_price", "What all live segments cost, as it is estimated: bytes of memory, seconds of processor time.", "of"),
+		segmentsLimit: desc("segments_budget", "What all live segments may cost; 0 is no limit.", "of"),
+		reserved:      desc("segments_reserved_bytes", "Memory reserved for segments that are being built."),
 		memory:        desc("memory_bytes", "Memory by structure.", "structure"),
 		seq:           desc("shard_seq", "Last applied position of a shard's log.", "shard"),
 		lag:           desc("shard_settled_lag_seconds", "How far live membership is behind the shard's time.", "shard"),
@@ -89,6 +95,14 @@ func (c *nodeCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(c.profiles, float64(st.Profiles))
 	gauge(c.events, float64(st.Events))
 	gauge(c.diskFree, float64(st.DiskFree))
+	for d, price := range map[*prometheus.Desc]engine.Price{c.segments: st.Prices.Price, c.segmentsLimit: st.Prices.Limit} {
+		gauge(d, float64(price.Memory), "memory")
+		gauge(d, price.Event.Seconds(), "event")
+		gauge(d, price.Second.Seconds(), "second")
+		gauge(d, price.Build.Seconds(), "build")
+		gauge(d, price.Stop.Seconds(), "stop")
+	}
+	gauge(c.reserved, float64(st.Prices.Reserved))
 	sums := make(map[string]int64)
 	for _, line := range st.Memory {
 		sums[line.Name] += line.Bytes

@@ -69,6 +69,9 @@ type SegmentText struct {
 	Zone      string
 	Refresh   time.Duration
 	Version   uint64 // of the catalog that last changed it
+	State     string // building, live, waiting or failed
+	Reason    string // why it failed
+	Price     engine.Price
 }
 
 // Status is the health of a node.
@@ -83,6 +86,7 @@ type Status struct {
 	DiskFree int64
 	Counters map[string]int64 // monotonic, for metrics; keys like "duplicates"
 	Skipped  []SkippedEntry   // entries of the logs that are never applied
+	Prices   Prices           // of live segments
 }
 
 // SkippedEntry is an entry of a log that muster repair was told to skip.
@@ -91,6 +95,13 @@ type SkippedEntry struct {
 	Index uint64
 	At    int64 // when it was told, Unix ms
 	What  string
+}
+
+// Prices are what live segments cost together.
+type Prices struct {
+	engine.Price
+	Reserved int64 // bytes of segments that are being built
+	Limit    engine.Price
 }
 
 // ShardStatus is the state of one replica.

@@ -12,12 +12,15 @@ import (
 )
 
 func apiSegment(t SegmentText) api.Segment {
-	out := api.Segment{Name: t.Name, Predicate: t.Predicate, Described: t.Described, Zone: t.Zone, Version: t.Version}
+	out := api.Segment{Name: t.Name, Predicate: t.Predicate, Described: t.Described, Zone: t.Zone, Version: t.Version,
+		State: t.State, Reason: t.Reason, Price: api.Price{Memory: t.Price.Memory, Event: micros(t.Price.Event), Second: micros(t.Price.Second), Build: micros(t.Price.Build) / 1000, Stop: micros(t.Price.Stop) / 1000}}
 	if t.Refresh != 0 {
 		out.Refresh = t.Refresh.String()
 	}
 	return out
 }
+
+func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
 
 func (s *Server) getSegments(w *answer, r *http.Request) error {
 	list, err := s.node().Segments(r.Context())

@@ -46,7 +46,7 @@ func (n node) Status(ctx context.Context) server.Status {
 	st := n.Node.Status(ctx)
 	out := server.Status{
 		Ready: st.Ready, Reason: st.Reason, Degraded: st.Degraded, Profiles: st.Profiles, Events: st.Events,
-		Memory: st.Memory, DiskFree: st.DiskFree, Counters: st.Counters,
+		Memory: st.Memory, DiskFree: st.DiskFree, Counters: st.Counters, Prices: server.Prices(st.Prices),
 	}
 	for _, r := range st.Skipped {
 		out.Skipped = append(out.Skipped, server.SkippedEntry{Group: r.Group, Index: r.Index, At: r.At, What: r.What})

@@ -28,6 +28,7 @@ type nodeConfig struct {
 	SnapshotBytes int64  // of a shard's log, after which a snapshot is written; 0: the default of cluster
 	MemTable      int64  // bytes of the database's buffers; 0: the default of persist
 	Log           *slog.Logger
+	Segments      segmentConfig
 	Gate          *cluster.Gate         // lets statements go before ingest; may be nil
 	Failed        func(error)           // called when the process has to end; must not wait; may be nil
 	Tune          func(*cluster.Config) // for tests; may be nil
@@ -60,6 +61,7 @@ func openWithChanges(ctx context.Context, c nodeConfig) (*cluster.Node, *changes
 		return nil, nil, err
 	}
 	cc := cluster.Config{Dir: c.Dir, Storage: storage, Shards: c.Shards, Evaluations: c.Processors, MemoryLimit: c.MemoryLimit, SnapshotBytes: c.SnapshotBytes, Gate: c.Gate, Failed: c.Failed, Log: c.Log}
+	c.Segments.apply(&cc)
 	var heard *changes
 	cc.Changes = func(n *cluster.Node) (cluster.Changes, error) {
 		var err error

@@ -88,17 +88,3 @@ func (c *segmentCreate) Run(ctx context.Context, a *app) error {
 	_, err = fmt.Fprintf(a.stdout, "saved segment %s: %s\n", harmless(saved.Name), harmless(saved.Predicate))
 	return err
 }
-
-type segmentDrop struct {
-	remote
-	Name string `arg:"" help:"Name of the segment."`
-}
-
-// Run drops a segment.
-func (c *segmentDrop) Run(ctx context.Context, a *app) error {
-	if err := c.client().DropSegment(ctx, c.Name); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(a.stdout, "dropped segment %s\n", harmless(c.Name))
-	return err
-}

@@ -25,12 +25,13 @@ type serveCommand struct {
 
 // nodeFlags are what serve and demo have in common.
 type nodeFlags struct {
-	Listen       string          `help:"Address to listen on." default:"127.0.0.1:8484" env:"MUSTER_LISTEN" placeholder:"ADDR"`
-	Shards       int             `help:"Shards of a new data directory, 1 to 64 (default 8)." env:"MUSTER_SHARDS" placeholder:"N"`
-	Insecure     bool            `help:"Listen outside loopback though there are neither keys nor TLS." env:"MUSTER_INSECURE"`
-	Memory       string          `help:"Memory to use, like 8GiB (default: what the machine or control group has)." env:"MUSTER_MEMORY" placeholder:"SIZE"`
-	DiskFloor    string          `help:"Free disk space below which nothing is written, like 1GiB (default: a share of the disk)." env:"MUSTER_DISK_FLOOR" placeholder:"SIZE"`
-	Snapshot     string          `name:"snapshot-bytes" help:"Log of a shard after which a snapshot of it is written, like 64MiB." env:"MUSTER_SNAPSHOT_BYTES" placeholder:"SIZE"`
+	Listen    string `help:"Address to listen on." default:"127.0.0.1:8484" env:"MUSTER_LISTEN" placeholder:"ADDR"`
+	Shards    int    `help:"Shards of a new data directory, 1 to 64 (default 8)." env:"MUSTER_SHARDS" placeholder:"N"`
+	Insecure  bool   `help:"Listen outside loopback though there are neither keys nor TLS." env:"MUSTER_INSECURE"`
+	Memory    string `help:"Memory to use, like 8GiB (default: what the machine or control group has)." env:"MUSTER_MEMORY" placeholder:"SIZE"`
+	DiskFloor string `help:"Free disk space below which nothing is written, like 1GiB (default: a share of the disk)." env:"MUSTER_DISK_FLOOR" placeholder:"SIZE"`
+	Snapshot  string `name:"snapshot-bytes" help:"Log of a shard after which a snapshot of it is written, like 64MiB." env:"MUSTER_SNAPSHOT_BYTES" placeholder:"SIZE"`
+	segmentFlags
 	PrivateHooks bool            `name:"private-webhooks" help:"Let webhooks go to addresses of this machine and of private networks." env:"MUSTER_PRIVATE_WEBHOOKS"`
 	NewNames     int             `name:"new-names" help:"New names of events and attributes that one sender may bring at once; -1 for any number." default:"1000" env:"MUSTER_NEW_NAMES" placeholder:"N"`
 	NewNamesEach int             `name:"new-names-minute" help:"And how many every minute." default:"100" env:"MUSTER_NEW_NAMES_MINUTE" placeholder:"N"`
@@ -80,6 +81,10 @@ func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(
 	if err != nil {
 		return usageError{fmt.Errorf("--snapshot-bytes: %w", err)}
 	}
+	segments, err := flags.segmentFlags.config()
+	if err != nil {
+		return usageError{err}
+	}
 	if err := server.CheckListen(flags.Listen, flags.Insecure); err != nil {
 		return err
 	}
@@ -107,7 +112,7 @@ func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(
 	failed := make(chan error, 1)
 	config := nodeConfig{
 		Dir: dir, Shards: flags.Shards, Processors: processors, MemoryLimit: memory.Refuse, DiskFloor: uint64(floor), SnapshotBytes: snapshot,
-		Gate: gate, Log: p.log,
+		Segments: segments, Gate: gate, Log: p.log,
 		Failed: func(err error) {
 			select {
 			case failed <- err:
