@@ -23,20 +23,8 @@ type group struct {
 	known     bool // it had entries or a snapshot when it was opened
 }
 
-// openGroup opens a group and becomes its leader.
-func openGroup(ctx context.Context, c Config, node, name string, fsm raft.FSM) (*group, error) {
-	g, err := prepareGroup(ctx, c, name)
-	if err != nil {
-		return nil, err
-	}
-	if err := g.start(ctx, c, node, fsm); err != nil {
-		return nil, errors.Join(err, g.close())
-	}
-	return g, nil
-}
-
 // prepareGroup opens a group's log and snapshots. The log is verified: raft panics on entries it cannot
-// read.
+// read. The history, if the group keeps one, has been opened.
 func prepareGroup(ctx context.Context, c Config, name string) (*group, error) {
 	log, err := c.Storage.Log(name)
 	if err != nil {
@@ -56,9 +44,18 @@ func (g *group) prepare(ctx context.Context, c Config) (err error) {
 	if g.snapshots, err = c.Storage.Snapshots(g.name); err != nil {
 		return fmt.Errorf("open snapshots of %s: %w", g.name, err)
 	}
-	if g.known, err = raft.HasExistingState(g.log, g.log, g.snapshots); err != nil {
-		return fmt.Errorf("look for state of %s: %w", g.name, err)
+	if err := c.Storage.CheckStart(g.name); err != nil {
+		return fmt.Errorf("check what %s consists of: %w; %s", g.name, err, restoreHint)
 	}
+	last, err := g.log.LastIndex()
+	if err != nil {
+		return fmt.Errorf("look for entries of %s: %w", g.name, err)
+	}
+	kept, err := g.snapshots.List()
+	if err != nil {
+		return fmt.Errorf("look for snapshots of %s: %w", g.name, err)
+	}
+	g.known = last > 0 || len(kept) > 0
 	return nil
 }
 
@@ -69,8 +66,7 @@ func (g *group) start(ctx context.Context, c Config, node string, fsm raft.FSM) 
 	addr, g.transport = raft.NewInmemTransport(raft.ServerAddress(g.name))
 	rc := raftConfig(c, node, g.name)
 	if !g.known {
-		alone := raft.Configuration{Servers: []raft.Server{{ID: rc.LocalID, Address: addr}}}
-		if err := raft.BootstrapCluster(rc, g.log, g.log, g.snapshots, g.transport, alone); err != nil {
+		if err := g.bootstrap(raft.Server{ID: rc.LocalID, Address: addr}); err != nil {
 			return fmt.Errorf("bootstrap %s: %w", g.name, err)
 		}
 	}
@@ -81,6 +77,22 @@ func (g *group) start(ctx context.Context, c Config, node string, fsm raft.FSM) 
 		return fmt.Errorf("start raft of %s: %w", g.name, err)
 	}
 	return g.awaitReady(ctx)
+}
+
+// bootstrap writes the first entry: this node is the only one. raft.BootstrapCluster sets the term before it, and
+// takes a group with a term for one that has been bootstrapped: killed in between, it would never have a leader.
+func (g *group) bootstrap(alone raft.Server) error {
+	key := []byte("CurrentTerm") // where raft keeps it
+	term, err := g.log.GetUint64(key)
+	if err == nil && term == 0 {
+		term = 1
+		err = g.log.SetUint64(key, term)
+	}
+	if err != nil {
+		return err
+	}
+	configuration := raft.Configuration{Servers: []raft.Server{alone}}
+	return g.log.StoreLog(&raft.Log{Index: 1, Term: term, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(configuration)})
 }
 
 // open makes raft, which panics when an entry is missing behind the snapshot it could read: it falls back to

@@ -8,19 +8,26 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// meta is what a data directory is a part of. It is written once, when the cluster is made: what it
-// says decides outcomes, so it may not change while there are logs to replay.
+// meta is what a data directory is a part of. It is written when the cluster is made, and again when all
+// parts of the directory are there: what it says decides outcomes, so it may not change while there are logs
+// to replay.
 type meta struct {
 	Cluster string // 32 hex digits
 	Node    string
 	Shards  int
 	Dedup   int // messageIds remembered at most, by all shards
+
+	// Parts are the ids of the logs and of the database, under their paths. nil: not known, since the
+	// directory is new, or was last used by a version that did not write them.
+	Parts map[string]uint64
 }
 
 const metaFile = "cluster.meta"
@@ -28,11 +35,14 @@ const metaFile = "cluster.meta"
 const metaVersion = "muster-cluster 1"
 
 // loadMeta reads the meta of dir, or makes it with the given number of shards (0: eight) and of
-// messageIds.
-func loadMeta(dir string, shards, dedup int) (meta, error) {
+// messageIds, where nothing was found.
+func loadMeta(dir string, shards, dedup int, found Found) (meta, error) {
 	path := filepath.Join(dir, metaFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if err := checkNew(dir, found); err != nil {
+			return meta{}, err
+		}
 		if shards == 0 {
 			shards = 8
 		}
@@ -51,10 +61,18 @@ func loadMeta(dir string, shards, dedup int) (meta, error) {
 	return m, nil
 }
 
-// CheckMeta verifies the meta of a data directory that has been in use.
-func CheckMeta(dir string) error {
-	_, err := readMeta(dir)
-	return err
+// CheckMeta verifies the meta of a data directory that has been in use, and returns the ids of the parts
+// that the directory must have, under their paths: 0 where they are not known.
+func CheckMeta(dir string) (parts map[string]uint64, err error) {
+	m, err := readMeta(dir)
+	if err != nil || m.Parts != nil {
+		return m.Parts, err
+	}
+	parts = map[string]uint64{}
+	for _, group := range m.groups() {
+		parts[logPart(group)] = 0
+	}
+	return parts, nil
 }
 
 // readMeta reads the meta of a data directory that has been in use.
@@ -80,17 +98,25 @@ func makeMeta(dir string, shards, dedup int) (meta, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return meta{}, fmt.Errorf("make data directory: %w", err)
 	}
+	return m, m.write(dir)
+}
+
+// write replaces the meta of dir.
+func (m meta) write(dir string) error {
 	path := filepath.Join(dir, metaFile)
 	if err := writeDurably(path, m.format()); err != nil {
-		return meta{}, fmt.Errorf("write %s: %w", path, err)
+		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return m, nil
+	return nil
 }
 
 // format writes one "key value" a line, the checksum of all before it last.
 func (m meta) format() string {
 	text := fmt.Sprintf("%s\ncluster %s\nnode %s\nshards %d\ndedup %d\n",
 		metaVersion, m.Cluster, m.Node, m.Shards, m.Dedup)
+	for _, part := range slices.Sorted(maps.Keys(m.Parts)) {
+		text += fmt.Sprintf("part %016x %s\n", m.Parts[part], part)
+	}
 	return text + fmt.Sprintf("sum %08x\n", crc32.ChecksumIEEE([]byte(text)))
 }
 
@@ -123,6 +149,16 @@ func parseMeta(text string) (meta, error) {
 				return meta{}, fmt.Errorf("dedup is %q", value)
 			}
 			m.Dedup = n
+		case "part":
+			id, part, _ := strings.Cut(value, " ")
+			n, err := strconv.ParseUint(id, 16, 64)
+			if err != nil || part == "" {
+				return meta{}, fmt.Errorf("part is %q", value)
+			}
+			if m.Parts == nil {
+				m.Parts = map[string]uint64{}
+			}
+			m.Parts[part] = n
 		}
 	}
 	if len(m.Cluster) != 32 || m.Node == "" || m.Shards == 0 || m.Dedup == 0 {

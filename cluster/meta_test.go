@@ -3,24 +3,25 @@ package cluster
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
 
 func TestMetaIsMadeOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
-	made, err := loadMeta(dir, 4, 1000)
+	made, err := loadMeta(dir, 4, 1000, Found{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := loadMeta(dir, 0, 77)
-	if err != nil || again != made {
+	again, err := loadMeta(dir, 0, 77, Found{})
+	if err != nil || !reflect.DeepEqual(again, made) {
 		t.Errorf("loaded %+v (%v), want %+v", again, err, made)
 	}
-	if _, err := loadMeta(dir, 8, 1000); err == nil || !strings.Contains(err.Error(), "made with 4 shards") {
+	if _, err := loadMeta(dir, 8, 1000, Found{}); err == nil || !strings.Contains(err.Error(), "made with 4 shards") {
 		t.Errorf("asked for 8 shards: %v, want an error that names the 4", err)
 	}
-	other, err := loadMeta(t.TempDir(), 0, 1000)
+	other, err := loadMeta(t.TempDir(), 0, 1000, Found{})
 	if err != nil || other.Shards != 8 || other.Cluster == made.Cluster {
 		t.Errorf("another cluster: %+v (%v), want 8 shards and an id of its own", other, err)
 	}
@@ -28,7 +29,7 @@ func TestMetaIsMadeOnce(t *testing.T) {
 
 func TestMetaNoticesDamage(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := loadMeta(dir, 8, 1000); err != nil {
+	if _, err := loadMeta(dir, 8, 1000, Found{}); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, metaFile)
@@ -42,13 +43,13 @@ func TestMetaNoticesDamage(t *testing.T) {
 		if err := os.WriteFile(path, bad, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if m, err := loadMeta(dir, 0, 1000); err == nil {
+		if m, err := loadMeta(dir, 0, 1000, Found{}); err == nil {
 			t.Errorf("byte %d flipped: loaded %+v", i, m)
 		}
 		if err := os.WriteFile(path, text[:i], 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if m, err := loadMeta(dir, 0, 1000); err == nil {
+		if m, err := loadMeta(dir, 0, 1000, Found{}); err == nil {
 			t.Errorf("cut after %d bytes: loaded %+v", i, m)
 		}
 	}

@@ -65,8 +65,14 @@ func (n *Node) open(ctx context.Context) error {
 	var history context.Context
 	n.run, n.stop = context.WithCancel(context.Background())
 	history, n.abandon = context.WithCancel(context.Background())
-	var err error
-	if n.meta, err = loadMeta(n.config.Dir, n.config.Shards, int(n.config.DedupBytes/dedupEntry)); err != nil {
+	found, err := n.config.Storage.Found()
+	if err != nil {
+		return fmt.Errorf("open %s: %w", n.config.Dir, err)
+	}
+	if n.meta, err = loadMeta(n.config.Dir, n.config.Shards, int(n.config.DedupBytes/dedupEntry), found); err != nil {
+		return err
+	}
+	if err := n.meta.checkFound(n.config.Dir, found); err != nil {
 		return err
 	}
 	if n.config.repairs, err = LoadRepairs(n.config.Dir); err != nil {
@@ -83,11 +89,11 @@ func (n *Node) open(ctx context.Context) error {
 	n.watch = newWatch(n.config, n.asker.memory.Held)
 	n.watch.look()
 	n.registry = newRegistry(parsePredicate, n.config.Storage, n.catalogChanged)
-	if n.group, err = openGroup(ctx, n.config, n.meta.Node, catalogGroup, n.registry); err != nil {
+	if err := n.openGroups(ctx, history); err != nil {
 		return err
 	}
-	if err := n.openShards(ctx, history); err != nil {
-		return err
+	if err := n.keepParts(found); err != nil {
+		n.config.Log.Warn("the parts of the data directory are not noted", "err", err)
 	}
 	for i, s := range n.shards {
 		s.proposer = newProposer(n.run, i, n.config, s, newStamper(n.config.Clock))
@@ -109,8 +115,9 @@ func (n *Node) open(ctx context.Context) error {
 // has to take.
 func parsePredicate(text string) (tree.Pred, error) { return syntax.ParseSaved(text) }
 
-// openShards opens all shards beside each other: most of it is reading and waiting for an election.
-func (n *Node) openShards(ctx, history context.Context) error {
+// openGroups opens all groups, the shards' beside each other: most of it is reading and waiting for an
+// election. None begins before all are there and belong together.
+func (n *Node) openGroups(ctx, history context.Context) error {
 	n.shards = make([]*shard, n.meta.Shards)
 	for i := range n.shards {
 		var err error
@@ -120,7 +127,17 @@ func (n *Node) openShards(ctx, history context.Context) error {
 			return err
 		}
 	}
+	var err error
+	if n.group, err = prepareGroup(ctx, n.config, catalogGroup); err != nil {
+		return err
+	}
 	if err := n.eachShard(func(s *shard) error { return n.openShard(ctx, history, s) }); err != nil {
+		return err
+	}
+	if err := n.checkLogs(); err != nil {
+		return err
+	}
+	if err := n.group.start(ctx, n.config, n.meta.Node, n.registry); err != nil {
 		return err
 	}
 	if err := n.incarnate(); err != nil {
@@ -129,7 +146,10 @@ func (n *Node) openShards(ctx, history context.Context) error {
 	if err := n.openChanges(); err != nil {
 		return err
 	}
-	return n.eachShard(func(s *shard) error { return s.group.start(ctx, n.config, n.meta.Node, s) })
+	if err := n.eachShard(func(s *shard) error { return s.group.start(ctx, n.config, n.meta.Node, s) }); err != nil {
+		return err
+	}
+	return n.checkCatalog()
 }
 
 // tellBuilding says of a segment that takes long that a shard begins to build it. Where a node does not get

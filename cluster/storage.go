@@ -9,12 +9,16 @@ import (
 
 // Storage is what a node needs on disk. The binary fills it from package persist.
 type Storage interface {
+	// Found tells what is there, before anything but the database is opened.
+	Found() (Found, error)
 	// Log opens the raft log of a group.
 	Log(group string) (Log, error)
 	// Snapshots opens the snapshots of a group.
 	Snapshots(group string) (raft.SnapshotStore, error)
 	// History opens the received messages of a shard.
 	History(group string) (History, error)
+	// CheckStart tells whether the open log, snapshots and history of a group reach each other.
+	CheckStart(group string) error
 	// PageWriter and PageReader frame a snapshot's pages in the stream that raft stores.
 	PageWriter(w io.Writer) PageWriter
 	PageReader(r io.Reader) PageReader
@@ -31,6 +35,8 @@ type Storage interface {
 type Log interface {
 	raft.LogStore
 	raft.StableStore
+	// ID tells the log from every other.
+	ID() uint64
 	// Verify reads the whole log; an error means acknowledged entries are damaged.
 	Verify(ctx context.Context) error
 	Close() error

@@ -45,7 +45,7 @@ func TestChanges(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if problems, err := Check(context.Background(), data, nil); err != nil || len(problems) > 0 {
+	if problems, err := Check(context.Background(), data, nil, nil); err != nil || len(problems) > 0 {
 		t.Errorf("check: %v, %v", problems, err)
 	}
 	if db, err = OpenDB(smallDB(DBDir(data))); err != nil {

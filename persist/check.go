@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
+	"strings"
 
 	"github.com/zeebo/xxh3"
 )
@@ -30,20 +33,25 @@ type Problem struct {
 func (p Problem) String() string { return p.Where + ": " + p.Err.Error() }
 
 // Check verifies a data directory that no process is using: every entry of every log, every page of
-// every snapshot, every record of the history and its locators. It changes nothing; to look into the
+// every snapshot, every record of the history and its locators, and that none of the parts is missing or
+// from another copy: the logs and the database under their paths, with their ids (0: not known). It changes
+// nothing; to look into the
 // database it lets Badger recover a shadow of it (links and copies, a few hundred MB) beside it, which
 // is removed afterwards. progress, if not nil, is told what is being read.
 //
 // Check belongs into a process of its own: Badger may end it when it meets damaged files.
-func Check(ctx context.Context, data string, progress func(what string)) ([]Problem, error) {
+func Check(ctx context.Context, data string, parts map[string]uint64, progress func(what string)) ([]Problem, error) {
 	if progress == nil {
 		progress = func(string) {}
 	}
-	c := &checker{ctx: ctx, data: data, progress: progress}
+	c := &checker{ctx: ctx, data: data, progress: progress, parts: parts, reaches: map[string]*reach{}}
 	if err := c.logs(data); err != nil {
 		return c.problems, err
 	}
 	if err := c.database(DBDir(data)); err != nil {
+		return c.problems, err
+	}
+	if err := errors.Join(c.missing(data), c.gaps()); err != nil {
 		return c.problems, err
 	}
 	return c.problems, ctx.Err()
@@ -53,6 +61,9 @@ type checker struct {
 	ctx      context.Context
 	data     string
 	progress func(string)
+	parts    map[string]uint64
+	reaches  map[string]*reach // of the logs that are whole, by group
+	used     bool              // the database holds something
 	problems []Problem
 }
 
@@ -81,15 +92,59 @@ func (c *checker) logs(data string) error {
 		}
 		where := "log " + d.Name()
 		c.progress(where)
-		if err := c.found(where, checkLog(c.ctx, LogDir(data, d.Name()))); err != nil {
+		id, r, err := checkLog(c.ctx, LogDir(data, d.Name()))
+		if err == nil {
+			r.noHistory = true // until it is seen
+			c.reaches[d.Name()] = &r
+			err = c.belongs("raft/"+d.Name(), id)
+		}
+		if err := c.found(where, err); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// missing finds logs that are not there at all.
+func (c *checker) missing(data string) error {
+	there, err := Logs(data)
+	if err != nil {
+		return fmt.Errorf("check logs: %w", err)
+	}
+	used := c.used
+	for _, last := range there {
+		used = used || last > 0
+	}
+	for _, part := range slices.Sorted(maps.Keys(c.parts)) {
+		group, isLog := strings.CutPrefix(part, "raft/")
+		if _, ok := there[group]; !isLog || ok || c.parts[part] == 0 && !used {
+			continue // one whose id is not known may not have been made
+		}
+		c.problems = append(c.problems, Problem{Where: "log " + group, Err: &DamageError{Where: part, Reason: "missing"}})
+	}
+	return nil
+}
+
+// belongs compares the id of a part with the one it is to have.
+func (c *checker) belongs(part string, id uint64) error {
+	if want := c.parts[part]; want != 0 && want != id {
+		return &DamageError{Where: part, Reason: fmt.Sprintf("it is not the one that belongs here: its id is %016x, cluster.meta says %016x", id, want)}
+	}
+	return nil
+}
+
 func (c *checker) database(dir string) error {
+	mark, err := readDBMark(dir)
+	if err == nil {
+		err = checkManifest(dir, mark)
+	}
+	if err != nil {
+		return c.found("database", err)
+	}
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		if c.parts["db"] != 0 {
+			return c.found("database", &DamageError{Where: "db", Reason: "missing"})
+		}
 		return nil
 	}
 	c.progress("database")
@@ -99,10 +154,19 @@ func (c *checker) database(dir string) error {
 	}
 	defer archive.Close()
 	db := archive.DB()
-	groups, err := db.groups()
+	id, _, err := db.checkSyncs(mark, dbMarkPath(dir))
+	if err == nil {
+		err = c.belongs("db", id)
+	}
+	if err := c.found("database", err); err != nil {
+		return err
+	}
+	groups, err := db.Groups()
+	sort.Strings(groups)
 	if err != nil {
 		return c.found("database", err)
 	}
+	c.used = len(groups) > 0
 	for _, group := range groups {
 		if err := errors.Join(c.snapshots(db, group), c.history(db, group), c.changes(db, group)); err != nil {
 			return err
@@ -111,19 +175,19 @@ func (c *checker) database(dir string) error {
 	return nil
 }
 
-// groups returns the names of all groups that have values.
-func (db *DB) groups() ([]string, error) {
-	seen := map[string]bool{}
-	err := db.keys(nil, nil, false, func(key []byte) (bool, error) {
-		seen[string(key[2:2+int(key[1])])] = true
-		return true, nil
-	})
-	var groups []string
-	for g := range seen {
-		groups = append(groups, g)
+// gaps finds parts of a group that do not reach each other. Where the database cannot be read it has told so.
+func (c *checker) gaps() error {
+	for _, p := range c.problems {
+		if p.Where == "database" {
+			return nil
+		}
 	}
-	sort.Strings(groups)
-	return groups, err
+	for _, group := range slices.Sorted(maps.Keys(c.reaches)) {
+		if err := c.found("log "+group, c.reaches[group].check()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *checker) snapshots(db *DB, group string) error {
@@ -141,7 +205,11 @@ func (c *checker) snapshots(db *DB, group string) error {
 		}
 		where := fmt.Sprintf("snapshot %s of %s", id, group)
 		c.progress(where)
-		if err := c.found(where, s.Verify(id.String())); err != nil {
+		err := s.Verify(id.String())
+		if r := c.reaches[group]; r != nil && err == nil {
+			r.snapshot = max(r.snapshot, id.index)
+		}
+		if err := c.found(where, err); err != nil {
 			return err
 		}
 	}
@@ -178,6 +246,9 @@ func (c *checker) history(db *DB, group string) error {
 	h, err := NewHistory(db, HistoryConfig{Group: group})
 	if err != nil {
 		return c.found(where, err)
+	}
+	if r := c.reaches[group]; r != nil && h.Synced() > 0 {
+		r.history, r.noHistory = h.Synced(), false
 	}
 	var inBlobs, inRuns locatorSum
 	problems := len(c.problems)

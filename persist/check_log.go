@@ -18,8 +18,11 @@ import (
 	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
-// checkLog does what OpenLog and Verify do to the log in dir, without changing a byte of it.
-func checkLog(ctx context.Context, dir string) error { return readLog(ctx, dir, nil) }
+// checkLog does what OpenLog and Verify do to the log in dir, without changing a byte of it. It returns the
+// log's id and how far it goes.
+func checkLog(ctx context.Context, dir string) (id uint64, r reach, err error) {
+	return readLog(ctx, dir, nil)
+}
 
 // ReadLog calls visit with every entry of the log in dir, in order, and verifies it like Log.Verify. It
 // changes nothing. Without a log there are no entries. What visit is given is good until it returns.
@@ -27,36 +30,41 @@ func ReadLog(ctx context.Context, dir string, visit func(*raft.Log) error) error
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return readLog(ctx, dir, visit)
+	_, _, err := readLog(ctx, dir, visit)
+	return err
 }
 
-func readLog(ctx context.Context, dir string, visit func(*raft.Log) error) error {
-	mark, err := readMark(dir)
+func readLog(ctx context.Context, dir string, visit func(*raft.Log) error) (id uint64, r reach, err error) {
+	mark, err := readMark(filepath.Join(dir, markName))
 	if errors.Is(err, errNoMark) || errors.Is(err, fs.ErrNotExist) {
-		return &DamageError{Where: "high-water mark", Reason: "missing or unreadable", Cause: err}
+		return 0, r, &DamageError{Where: "high-water mark", Reason: "missing or unreadable", Cause: err}
 	}
 	if err != nil {
-		return err
+		return 0, r, err
 	}
+	id, r.floor = mark.id, mark.floor
 	state, found, err := readMeta(dir)
 	if err != nil {
-		return err
+		return id, r, err
 	}
 	if !found {
 		if mark.floor > 0 {
-			return &DamageError{Where: "log", Index: mark.floor, Reason: metadb.FileName + " is missing"}
+			err = &DamageError{Where: "log", Index: mark.floor, Reason: metadb.FileName + " is missing"}
 		}
-		return nil
+		return id, r, err
 	}
 	tail, last, err := inspectTail(dir, mark.id, state)
 	if err != nil {
-		return err
+		return id, r, err
 	}
 	if err := mark.check(state, tail.claim, last); err != nil {
-		return err
+		return id, r, err
+	}
+	if r.last = last; last > 0 {
+		r.first = state.Segments[0].MinIndex
 	}
 	v := chainVerifier{id: mark.id, mark: mark, each: visit}
-	return v.segments(ctx, dir, state)
+	return id, r, v.segments(ctx, dir, state)
 }
 
 // readMeta reads raft-wal's metadata and the stable store from a bbolt file opened for reading.

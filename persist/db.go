@@ -98,6 +98,7 @@ type DB struct {
 	// turn, since Badger refuses commits then.
 	gate sync.RWMutex
 
+	syncs  syncMark
 	failed atomic.Pointer[error] // sticky: a page that could not be written may be gone, and the next fsync succeed
 }
 
@@ -108,6 +109,13 @@ func OpenDB(cfg DBConfig) (*DB, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
+	mark, err := readDBMark(cfg.Dir)
+	if err == nil {
+		err = checkManifest(cfg.Dir, mark)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", cfg.Dir, err)
+	}
 	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
@@ -137,8 +145,11 @@ func OpenDB(cfg DBConfig) (*DB, error) {
 		return nil, fmt.Errorf("open database %s: %w", cfg.Dir, err)
 	}
 	db.b = b
-	if db.codec, err = newBlobCodec(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open database: %w", err), b.Close())
+	if db.codec, err = newBlobCodec(); err == nil {
+		err = db.openSyncs()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", cfg.Dir, err), b.Close())
 	}
 	return db, nil
 }
@@ -241,6 +252,10 @@ func (db *DB) Sync() error {
 	if err := db.Err(); err != nil {
 		return err
 	}
+	n, err := db.syncs.begin(db)
+	if err != nil {
+		return fmt.Errorf("sync database: %w", err)
+	}
 	if err := db.b.Sync(); err != nil {
 		return db.fail(fmt.Errorf("sync database: %w", err))
 	}
@@ -265,6 +280,9 @@ func (db *DB) Sync() error {
 		return fmt.Errorf("sync database: %w", err)
 	}
 	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return db.fail(fmt.Errorf("sync database: %w", err))
+	}
+	if err := db.syncs.end(n); err != nil {
 		return db.fail(fmt.Errorf("sync database: %w", err))
 	}
 	return nil
@@ -293,7 +311,7 @@ func (db *DB) fail(err error) error {
 
 // Close flushes and releases everything. Snapshots and History must have been closed before.
 func (db *DB) Close() error {
-	if err := db.b.Close(); err != nil {
+	if err := errors.Join(db.b.Close(), db.syncs.file.close()); err != nil {
 		return fmt.Errorf("close database: %w", err)
 	}
 	return nil

@@ -43,5 +43,5 @@ func TestFreeListIsChecked(t *testing.T) {
 		err = errors.Join(errors.New("opened"), l.Close())
 	}
 	wantDamage(t, err, 0)
-	wantDamage(t, checkLog(t.Context(), dir), 0)
+	wantDamage(t, logDamage(dir), 0)
 }

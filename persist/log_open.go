@@ -96,7 +96,7 @@ func (l *Log) openMark() error {
 	if haveMeta && !haveMark {
 		return &DamageError{Where: "high-water mark", Reason: "missing"}
 	}
-	l.mu.mark, err = openMark(l.cfg.Dir)
+	l.mu.mark, err = openMark(filepath.Join(l.cfg.Dir, markName), 0)
 	if errors.Is(err, errNoMark) {
 		return &DamageError{Where: "high-water mark", Reason: "unreadable", Cause: err}
 	}

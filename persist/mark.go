@@ -11,8 +11,8 @@ import (
 	"path/filepath"
 )
 
-// The high-water mark says which entries must be in the log: [floor, last], the newest with this
-// chain hash. It is only ever written after the entries it names are durable, so whatever version
+// A high-water mark says which entries must be in a log: [floor, last], the newest with this chain hash.
+// (The database's counts its syncs, see syncMark.) It is only ever written after the entries it names are durable, so whatever version
 // of it survives a crash is true; one that lags behind merely proves less.
 const (
 	markName   = "high-water"
@@ -66,10 +66,10 @@ func decodeMark(b []byte) (markState, bool) {
 	return s, true
 }
 
-// readMark returns the newer valid slot of dir's mark, fs.ErrNotExist without a file and errNoMark
+// readMark returns the newer valid slot of the mark at path, fs.ErrNotExist without a file and errNoMark
 // without a valid slot.
-func readMark(dir string) (markState, error) {
-	b, err := os.ReadFile(filepath.Join(dir, markName))
+func readMark(path string) (markState, error) {
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return markState{}, fmt.Errorf("read high-water mark: %w", err)
 	}
@@ -86,13 +86,15 @@ func readMark(dir string) (markState, error) {
 	return best, nil
 }
 
-// openMark opens dir's mark, making an empty one if there is none. Its file appears whole, through
-// a rename: a crash cannot leave half a mark.
-func openMark(dir string) (*markFile, error) {
-	path := filepath.Join(dir, markName)
-	state, err := readMark(dir)
+// openMark opens the mark at path, making an empty one if there is none, with an id (0: a random one). Its
+// file appears whole, through a rename: a crash cannot leave half a mark.
+func openMark(path string, id uint64) (*markFile, error) {
+	state, err := readMark(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		state = markState{generation: 1, id: rand.Uint64()}
+		for id == 0 {
+			id = rand.Uint64()
+		}
+		state = markState{generation: 1, id: id}
 		b := make([]byte, markSlot+markLen)
 		copy(b, encodeMark(state))
 		copy(b[markSlot:], encodeMark(state))
@@ -117,7 +119,7 @@ func openMark(dir string) (*markFile, error) {
 func (m *markFile) present() error {
 	info, err := os.Stat(m.f.Name())
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(info, m.file) {
-		return fmt.Errorf("%s was removed or replaced while the node runs", filepath.Dir(m.f.Name()))
+		return fmt.Errorf("%s was removed or replaced while the node runs", m.f.Name())
 	}
 	return err
 }

@@ -200,7 +200,7 @@ func TestFullDisk(t *testing.T) {
 	if err := errors.Join(l.Err(), l.Close(), db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if err := checkLog(context.Background(), LogDir(dir, "g")); err != nil {
+	if err := logDamage(LogDir(dir, "g")); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -102,10 +102,10 @@ func raftConfig(id string) *raft.Config {
 func startRaft(t *testing.T, data, id string) *raftNode {
 	t.Helper()
 	n := &raftNode{db: openTestDB(t, smallDB(DBDir(data)))}
-	n.log = openVerified(t, LogConfig{Dir: LogDir(data, "g"), SegmentSize: 32 << 10, Floor: 1})
+	n.log = openVerified(t, LogConfig{Dir: LogDir(data, "shard-1"), SegmentSize: 32 << 10, Floor: 1})
 	n.snaps = openTestSnapshots(t, n.db, 2)
 	n.hist = openTestHistory(t, n.db, HistoryConfig{})
-	if err := CheckStart(n.log, n.snaps); err != nil {
+	if err := CheckStart(n.log, n.snaps, nil); err != nil {
 		t.Fatal(err)
 	}
 	n.fsm = &sumFSM{history: n.hist}
@@ -218,20 +218,20 @@ func TestCheckStartFindsGap(t *testing.T) {
 	db := openTestDB(t, smallDB(t.TempDir()))
 	s := openTestSnapshots(t, db, 2)
 	appendTo(t, l, batch(1, 1, 10, 10, 10, 10, 10))
-	if err := CheckStart(l, s); err != nil {
+	if err := CheckStart(l, s, nil); err != nil {
 		t.Fatal(err)
 	}
 	takeSnapshot(t, s, 3, somePages)
 	if err := l.DeleteRange(1, 3); err != nil {
 		t.Fatal(err)
 	}
-	if err := CheckStart(l, s); err != nil {
+	if err := CheckStart(l, s, nil); err != nil {
 		t.Fatal(err)
 	}
 	flipValue(t, db, keyOf(kindSnapshot, s.group), 0)
-	wantDamage(t, CheckStart(l, s), 1)
+	wantDamage(t, CheckStart(l, s, nil), 1)
 	if err := l.DeleteRange(4, 5); err != nil {
 		t.Fatal(err)
 	}
-	wantDamage(t, CheckStart(l, s), 1)
+	wantDamage(t, CheckStart(l, s, nil), 1)
 }

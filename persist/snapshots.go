@@ -242,38 +242,3 @@ func (s *Snapshots) Close() error {
 	s.working.Wait()
 	return nil
 }
-
-// CheckStart says whether what is on disk reaches from a snapshot to the log's end: raft does not
-// look, and would panic on the first entry that is missing in between. It is for the node to call
-// between Verify and NewRaft.
-func CheckStart(l *Log, s *Snapshots) error {
-	first, err := l.FirstIndex()
-	if err != nil {
-		return fmt.Errorf("check start: %w", err)
-	}
-	metas, err := s.List()
-	if err != nil {
-		return fmt.Errorf("check start: %w", err)
-	}
-	var newest uint64
-	if len(metas) > 0 {
-		newest = metas[0].Index
-	}
-	floor := l.floor()
-	switch {
-	case first > newest+1:
-		return &DamageError{Where: "log", Index: newest + 1,
-			Reason: fmt.Sprintf("entries between the newest readable snapshot (%d) and the log (from %d) are missing", newest, first)}
-	case first == 0 && floor > newest+1:
-		return &DamageError{Where: "log", Index: newest + 1,
-			Reason: fmt.Sprintf("the log was cut below %d, the newest readable snapshot is at %d", floor, newest)}
-	}
-	return nil
-}
-
-// floor is the index below which entries were removed on purpose.
-func (l *Log) floor() uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.mu.mark.state.floor
-}

@@ -227,7 +227,7 @@ func (db *DB) view(fn func(txn *badger.Txn) error) (err error) {
 func describeKey(key []byte) string {
 	names := map[byte]string{kindPage: "page", kindIndex: "page list", kindSnapshot: "manifest",
 		kindBlob: "history blob", kindRunPart: "locators", kindRun: "locator run", kindHistory: "history state",
-		kindChange: "changes", kindChangeState: "state of the changes", kindTable: "table"}
+		kindChange: "changes", kindChangeState: "state of the changes", kindTable: "table", kindSyncs: "number of syncs"}
 	n := 2 + int(key[1])
 	return fmt.Sprintf("%s of %s %x", names[key[0]], key[2:n], key[n:])
 }

@@ -29,7 +29,7 @@ func openShadow(dir string) (*archive, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
-	return &archive{storage: &storage{config: nodeConfig{Dir: dir}, db: a.DB()}, dir: dir, close: a.Close}, nil
+	return &archive{storage: newStorage(nodeConfig{Dir: dir}, a.DB()), dir: dir, close: a.Close}, nil
 }
 
 // openArchive opens a directory to be repaired.
@@ -38,7 +38,7 @@ func openArchive(dir string, log *slog.Logger) (*archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &archive{storage: &storage{config: nodeConfig{Dir: dir, Log: log}, db: db}, dir: dir, close: db.Close}, nil
+	return &archive{storage: newStorage(nodeConfig{Dir: dir, Log: log}, db), dir: dir, close: db.Close}, nil
 }
 
 // Entries implements cluster.Archive.

@@ -12,6 +12,16 @@ import (
 	"github.com/musterdb/muster/persist"
 )
 
+// isData tells whether there is anything of a node in a directory.
+func isData(dir string) bool {
+	for _, part := range []string{"cluster.meta", "raft", "db"} {
+		if _, err := os.Stat(filepath.Join(dir, part)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // checkCommand is `muster check`.
 type checkCommand struct {
 	Data  string `help:"Data directory." default:"./muster-data" env:"MUSTER_DATA" placeholder:"DIR"`
@@ -28,11 +38,12 @@ func (c *checkCommand) Run(ctx context.Context, a *app) (err error) {
 	defer func() { err = errors.Join(err, lock.unlock()) }()
 	started := time.Now()
 	const hopeless = "keep the directory as it is and restore a copy"
-	if err := haveMeta(c.Data); err != nil {
+	parts, err := cluster.CheckMeta(c.Data)
+	if err != nil {
 		return fmt.Errorf("check %s: %w; %s", c.Data, err, hopeless)
 	}
 	progress := a.progressOf("checking", c.Quiet)
-	problems, err := persist.Check(ctx, c.Data, progress)
+	problems, err := persist.Check(ctx, c.Data, parts, progress)
 	for _, p := range problems {
 		fmt.Fprintln(a.stdout, harmless(p.String()))
 	}
@@ -85,8 +96,8 @@ func (c *checkCommand) state(ctx context.Context, a *app, progress func(string))
 
 // lockNode locks the data directory of a node that has ended.
 func lockNode(dir string) (*dirLock, error) {
-	if _, err := os.Stat(filepath.Join(dir, "raft")); err != nil {
-		return nil, fmt.Errorf("%s is no data directory of a node: %w", dir, err)
+	if !isData(dir) {
+		return nil, fmt.Errorf("%s is no data directory of a node: it has none of cluster.meta, raft and db", dir)
 	}
 	return lockDir(dir)
 }

@@ -85,7 +85,8 @@ func haveMeta(dir string) error {
 	if err != nil || len(logs) == 0 {
 		return nil // a new directory; what else is wrong with it is told by whoever opens it
 	}
-	return cluster.CheckMeta(dir)
+	_, err = cluster.CheckMeta(dir)
+	return err
 }
 
 // storage lets a node keep its bytes with package persist: raft logs under raft/, everything else
@@ -96,15 +97,23 @@ type storage struct {
 	failed atomic.Pointer[error] // the first write that failed for good
 	mu     struct {
 		sync.Mutex
-		logs      []*persist.Log
-		snapshots []*persist.Snapshots
+		logs      map[string]*persist.Log // these by group
+		snapshots map[string]*persist.Snapshots
+		histories map[string]*persist.History
 	}
 }
 
 var _ cluster.Storage = (*storage)(nil)
 
+// newStorage makes a storage around a database that is open.
+func newStorage(c nodeConfig, db *persist.DB) *storage {
+	s := &storage{config: c, db: db}
+	s.mu.logs, s.mu.snapshots, s.mu.histories = map[string]*persist.Log{}, map[string]*persist.Snapshots{}, map[string]*persist.History{}
+	return s
+}
+
 func openStorage(c nodeConfig) (*storage, error) {
-	s := &storage{config: c}
+	s := newStorage(c, nil)
 	dc := persist.DBConfig{Dir: persist.DBDir(c.Dir), Floor: c.DiskFloor, MemTableSize: c.MemTable, Failed: s.fail, Logger: c.Log}
 	if c.DiskFloor > 0 && c.DiskFloor < 64<<20 {
 		dc.Ballast = -1 // a disk this small has no room for one
@@ -131,6 +140,24 @@ func (s *storage) Err() error {
 	return nil
 }
 
+// Found implements cluster.Storage.
+func (s *storage) Found() (cluster.Found, error) {
+	logs, err := persist.Logs(s.config.Dir)
+	if err != nil {
+		return cluster.Found{}, err
+	}
+	groups, err := s.db.Groups()
+	return cluster.Found{DB: s.db.ID(), Logs: logs, Groups: groups}, err
+}
+
+// CheckStart implements cluster.Storage.
+func (s *storage) CheckStart(group string) error {
+	s.mu.Lock()
+	log, snapshots, history := s.mu.logs[group], s.mu.snapshots[group], s.mu.histories[group]
+	s.mu.Unlock()
+	return persist.CheckStart(log, snapshots, history)
+}
+
 // keptSnapshots is how many snapshots of a group stay: the newest, and one in case it is damaged.
 const keptSnapshots = 2
 
@@ -148,7 +175,7 @@ func (s *storage) Log(group string) (cluster.Log, error) {
 		return nil, err
 	}
 	s.mu.Lock()
-	s.mu.logs = append(s.mu.logs, log)
+	s.mu.logs[group] = log
 	s.mu.Unlock()
 	return log, nil
 }
@@ -160,7 +187,7 @@ func (s *storage) Snapshots(group string) (raft.SnapshotStore, error) {
 		return nil, err
 	}
 	s.mu.Lock()
-	s.mu.snapshots = append(s.mu.snapshots, snapshots)
+	s.mu.snapshots[group] = snapshots
 	s.mu.Unlock()
 	return snapshots, nil
 }
@@ -171,6 +198,9 @@ func (s *storage) History(group string) (cluster.History, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	s.mu.histories[group] = h
+	s.mu.Unlock()
 	return &history{h: h}, nil
 }
 
