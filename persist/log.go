@@ -148,6 +148,9 @@ func (l *Log) GetLog(index uint64, out *raft.Log) error {
 	if err == nil {
 		e, err = l.decode(index, b)
 	}
+	if first, e := l.w.FirstIndex(); err != nil && e == nil && (first == 0 || index < first) {
+		return raft.ErrLogNotFound // truncated while it was read
+	}
 	if err != nil {
 		return l.end(err)
 	}
