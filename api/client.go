@@ -93,7 +93,16 @@ func (c *Client) PutSegment(ctx context.Context, name string, segment SegmentReq
 
 // DropSegment drops a segment.
 func (c *Client) DropSegment(ctx context.Context, name string) error {
-	body, err := c.stream(ctx, http.MethodDelete, "/v1/segments/"+part(name), "", nil)
+	return c.remove(ctx, "/v1/segments/"+part(name))
+}
+
+// DropList removes a static list. The error is in_use while a segment asks it.
+func (c *Client) DropList(ctx context.Context, name string) error {
+	return c.remove(ctx, "/v1/lists/"+part(name))
+}
+
+func (c *Client) remove(ctx context.Context, path string) error {
+	body, err := c.stream(ctx, http.MethodDelete, path, "", nil)
 	if err != nil {
 		return err
 	}

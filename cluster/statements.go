@@ -201,6 +201,53 @@ func (n *Node) DropSegment(ctx context.Context, name string) error {
 	return n.dropKept(ctx)
 }
 
+// DropList removes a static list with all its ids. It is refused while segments ask it.
+func (n *Node) DropList(ctx context.Context, name string) error {
+	state, err := n.definer.change(ctx, func(s *catalog.State) (catalog.Change, error) {
+		if _, ok := s.List(name); !ok {
+			return catalog.Change{}, noList(name)
+		}
+		if users := listUsers(s, name); len(users) > 0 {
+			return catalog.Change{}, refused("in_use", fmt.Sprintf("list %q is asked by %s: drop or replace them first", name, users))
+		}
+		return catalog.Change{Kind: catalog.DropList, Name: name}, nil
+	})
+	if err != nil {
+		return err
+	}
+	return n.awaitCatalog(ctx, state.Version())
+}
+
+// maxUsers is how many segments an error names.
+const maxUsers = 5
+
+// listUsers names the segments whose predicates ask a list.
+func listUsers(s *catalog.State, name string) (users string) {
+	n := 0
+	for _, other := range s.Segments() {
+		asks := false
+		eachPred(other.Tree().Pred, func(p tree.Pred) {
+			asked, is := p.(*tree.InList)
+			asks = asks || is && asked.Name == name
+		})
+		if !asks {
+			continue
+		}
+		if n++; n > maxUsers {
+			return users + " and others"
+		}
+		if n > 1 {
+			users += ", "
+		}
+		users += fmt.Sprintf("segment %q", other.Name)
+	}
+	return users
+}
+
+func noList(name string) error {
+	return &Error{code: "no_list", text: fmt.Sprintf("there is no list %q", name)}
+}
+
 // segmentUser returns a segment whose predicate asks another one.
 func segmentUser(s *catalog.State, name string) (user string, ok bool) {
 	for _, other := range s.Segments() {
@@ -254,6 +301,9 @@ func (n *Node) editList(ctx context.Context, list string, add, remove []string) 
 		for _, update := range parts {
 			encode := func(now int64) []byte { return engine.EncodeListUpdate(now, update) }
 			if _, err := n.shards[shard].proposer.do(ctx, state.Version(), listPart*32, encode); err != nil {
+				if now, ok := n.registry.state.Load().List(list); !ok || now != id {
+					return noList(list) // it was dropped meanwhile
+				}
 				return fmt.Errorf("edit list %q in shard %d: %w", list, shard, err)
 			}
 		}

@@ -86,6 +86,31 @@ func (s *Shard) applyList(update ListUpdate, result *Result) {
 			s.place(update.List, ordinal, s.root.onList(l, ordinal))
 		}
 	}
+	s.shrinkList(update.List, l)
+}
+
+// listSlack is how many ids that were taken off a list it keeps at least.
+const listSlack = 1024
+
+// shrinkList gives back the memory of ids that are not on a list any more: of all of them when it is
+// empty, else once they are three times as many as those on it. REQUIRES: l is owned.
+func (s *Shard) shrinkList(id uint32, l *list) {
+	n := int(l.listed.count)
+	if n == 0 {
+		s.root.lists[id] = nil
+		return
+	}
+	if l.codes <= listSlack || l.codes/4 < n {
+		return
+	}
+	ids, listed := newDictionary(tree.StringType), &column{epoch: s.epochs.current, t: tree.NumberType}
+	for code := range l.codes {
+		if _, ok := l.listed.raw(uint32(code)); ok {
+			text := l.ids.text(uint32(code))
+			listed.set(&s.epochs, ids.add(text, xxh3.HashString(text)), 1)
+		}
+	}
+	l.ids, l.codes, l.listed = ids, n, listed
 }
 
 // knownList tells whether the catalog has a list with the id.

@@ -330,6 +330,7 @@ func (x *restorer) finish() error {
 				l.put(&x.s.epochs, ordinal, true)
 			}
 		}
+		x.s.shrinkList(uint32(id), l)
 	}
 	return x.s.restoreLive(x.damaged)
 }

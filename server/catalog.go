@@ -78,6 +78,14 @@ func (s *Server) getLists(w *answer, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, out)
 }
 
+func (s *Server) deleteList(w *answer, r *http.Request) error {
+	if err := s.node().DropList(r.Context(), r.PathValue("name")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
 func (s *Server) putList(w *answer, r *http.Request) error {
 	var request api.ListRequest
 	if err := s.readJSON(w, r, &request); err != nil {

@@ -170,6 +170,7 @@ func (f *fakeNode) MemberOf(_ context.Context, segment, id string) (bool, error)
 	return segment == "VIP", nil
 }
 func (f *fakeNode) ListEdit(context.Context, string, []string, []string) error { return nil }
+func (f *fakeNode) DropList(context.Context, string) error                     { return nil }
 func (f *fakeNode) Status(context.Context) Status                              { return f.status }
 
 type fakeSchema struct{ query.Schema }

@@ -49,6 +49,8 @@ type Node interface {
 
 	// ListEdit adds and removes ids of a static list, creating it if needed.
 	ListEdit(ctx context.Context, list string, add, remove []string) error
+	// DropList removes a static list that no segment asks.
+	DropList(ctx context.Context, list string) error
 
 	// Status tells how the node is.
 	Status(ctx context.Context) Status

@@ -46,5 +46,6 @@ func (o opening) MemberOf(context.Context, string, string) (bool, error) { retur
 func (o opening) Members(context.Context, string, string, int, func(string, string) bool) (query.Stats, error) {
 	return query.Stats{}, o.no()
 }
+func (o opening) DropList(context.Context, string) error                     { return o.no() }
 func (o opening) ListEdit(context.Context, string, []string, []string) error { return o.no() }
 func (o opening) Status(context.Context) Status                              { return Status{Reason: "opening"} }

@@ -100,6 +100,7 @@ func (s *Server) recordRoutes() []route {
 		{method: "GET", pattern: "/v1/segments/{name}/members/{id}", reads: true, handle: s.getMembership, operation: operation{id: "membership", summary: "Whether a profile is in a segment", answer: api.Membership{}}},
 		{method: "GET", pattern: "/v1/lists", reads: true, handle: s.getLists, operation: operation{id: "lists", summary: "The static lists", answer: api.Lists{}}},
 		{method: "PUT", pattern: "/v1/lists/{name}", handle: s.putList, operation: operation{id: "editList", summary: "Add ids to a static list and remove others", body: api.ListRequest{}, answer: api.ListEdited{}}},
+		{method: "DELETE", pattern: "/v1/lists/{name}", handle: s.deleteList, operation: operation{id: "deleteList", summary: "Drop a static list; refused while a segment asks it", status: http.StatusNoContent}},
 		{method: "GET", pattern: "/v1/catalog", reads: true, handle: s.getCatalog, operation: operation{id: "catalog", summary: "Everything that has a name, and its memory", answer: api.Catalog{}}},
 		{method: "GET", pattern: "/v1/rejects", reads: true, handle: s.getRejects, operation: operation{id: "rejects", summary: "The latest messages that could not be taken, newest first",
 			query: []parameter{limit, before}, answer: api.Rejects{}}},
