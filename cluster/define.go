@@ -170,7 +170,11 @@ func catalogError(err error) error {
 		{catalog.ErrZone, "refused"}, {catalog.ErrPredicate, "refused"}, {catalog.ErrNotFound, "not_found"},
 	} {
 		if errors.Is(err, c.is) {
-			return &Error{code: c.code, text: "the catalog refuses it", cause: err}
+			cause := errors.Unwrap(err) // without the version of the change: nobody outside knows it
+			if cause == nil {
+				cause = err
+			}
+			return &Error{code: c.code, text: "it is refused", cause: cause}
 		}
 	}
 	return err

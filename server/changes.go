@@ -232,6 +232,9 @@ func (s *Server) getStats(w *answer, r *http.Request) error {
 		if step, err = time.ParseDuration(text); err != nil {
 			return problem(api.CodeBadRequest, "step is not a duration such as 1h")
 		}
+		if step <= 0 {
+			return problem(api.CodeBadRequest, "step must be longer than nothing")
+		}
 	}
 	step = max(step, time.Millisecond)
 	if step >= time.Hour {

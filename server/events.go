@@ -31,7 +31,11 @@ func (s *Server) events(w *answer, r *http.Request) error {
 	if isCloudEvent(r) {
 		return s.cloudEvents(w, r)
 	}
-	source := r.URL.Query().Get("source")
+	values, err := readQueryString(r) // of an import that lost its source, lines would count again
+	if err != nil {
+		return err
+	}
+	source := values.Get("source")
 	if source != "" {
 		if err := s.importsOf(r); err != nil {
 			return err

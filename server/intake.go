@@ -105,7 +105,7 @@ type rejected struct {
 func (s *Server) newIntake(r *http.Request, env decode.Envelope) *intake {
 	env.ReceivedAt, env.NewID = s.cfg.Now().UnixMilli(), s.newID
 	in := &intake{s: s, env: env, path: r.URL.Path, limited: s.limited(r)}
-	in.misfits = misfits{schema: s.node().Schema(), bound: s.newNames, sender: s.newNames.sender(r, env.Source != "")}
+	in.misfits = misfits{schema: s.node().Schema(), bound: s.newNames, sender: s.newNames.sender(r, env.Source != "" && !s.foreign(r))}
 	in.decoder, _ = s.decoders.Get().(*decode.Decoder)
 	if in.decoder == nil {
 		in.decoder = decode.NewDecoder(s.cfg.Message)

@@ -59,8 +59,7 @@ func (n *newNames) sender(r *http.Request, imports bool) nameSender {
 	if err != nil {
 		host = r.RemoteAddr
 	}
-	page := r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != ""
-	if n.atOnce < 0 || imports && loopback(host) && !page {
+	if n.atOnce < 0 || imports && loopback(host) {
 		return nameSender{}
 	}
 	key := r.Header.Get("X-Write-Key")

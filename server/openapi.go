@@ -32,6 +32,10 @@ func (s *Server) document() ([]byte, error) {
 			doc.Paths[path] = item
 		}
 		op := r.operation.document(registry, path, r.body)
+		if op.RequestBody != nil && r.class == controlClass {
+			r.schema = op.RequestBody.Content["application/json"].Schema
+			notNull(registry, r.schema)
+		}
 		op.Responses["default"] = &huma.Response{Description: "A problem", Content: map[string]*huma.MediaType{api.ProblemType: {Schema: problemSchema}}}
 		switch r.method {
 		case "GET":
@@ -44,7 +48,18 @@ func (s *Server) document() ([]byte, error) {
 			item.Delete = op
 		}
 	}
+	s.schemas = schemas{registry}
 	return json.Marshal(doc)
+}
+
+// notNull says of the lists in the schema of a body that null is none.
+func notNull(registry huma.Registry, schema *huma.Schema) {
+	for schema.Ref != "" {
+		schema = registry.SchemaFromRef(schema.Ref)
+	}
+	for _, property := range schema.Properties {
+		property.Nullable = false
+	}
 }
 
 // document makes the OpenAPI operation.
@@ -63,7 +78,13 @@ func (o operation) document(registry huma.Registry, path string, body any) *huma
 		if media == nil {
 			media = []string{"application/json"}
 		}
-		op.RequestBody = &huma.RequestBody{Required: true, Content: content(media, schemaOf(registry, body))}
+		op.RequestBody = &huma.RequestBody{Required: !o.optional, Content: content(media, schemaOf(registry, body))}
+		if _, many := body.(messages); many {
+			op.Description = "The Content-Type is not looked at. What of many messages is none is rejected by itself; one message must be an object."
+			if lines := op.RequestBody.Content["application/x-ndjson"]; lines != nil {
+				lines.Schema = nil // a line is a message, which is no JSON text of the whole
+			}
+		}
 	}
 	response := &huma.Response{Description: o.summary, Content: content(o.media, nil)}
 	if o.answer != nil {
@@ -87,8 +108,17 @@ func content(media []string, schema *huma.Schema) map[string]*huma.MediaType {
 
 // schemaOf returns the schema of a value's type; a map stands for any object.
 func schemaOf(registry huma.Registry, v any) *huma.Schema {
-	if _, any := v.(map[string]any); any {
-		return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}
+	object := &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}
+	switch v := v.(type) {
+	case map[string]any:
+		return object
+	case messages:
+		return &huma.Schema{OneOf: []*huma.Schema{object, {Type: huma.TypeArray, Items: &huma.Schema{}}}}
+	case anything:
+		return &huma.Schema{}
+	case span:
+		least, most := float64(v.least), float64(v.most)
+		return &huma.Schema{Type: huma.TypeInteger, Minimum: &least, Maximum: &most}
 	}
 	t := reflect.TypeOf(v)
 	return registry.Schema(t, true, t.Name())

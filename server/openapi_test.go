@@ -26,9 +26,16 @@ type openAPI struct {
 
 type openOperation struct {
 	OperationID string
-	Parameters  []struct{ Name, In string }
+	Parameters  []struct {
+		Name, In string
+		Schema   struct {
+			Type             string
+			Minimum, Maximum *float64
+		}
+	}
 	RequestBody *struct {
-		Content map[string]struct{ Schema map[string]any }
+		Required bool
+		Content  map[string]struct{ Schema map[string]any }
 	}
 	Responses map[string]struct {
 		Content map[string]struct{ Schema map[string]any }
@@ -177,6 +184,17 @@ func fits(doc *openAPI, schema map[string]any, v any, at string) (faults []strin
 		schema, ok = doc.Components.Schemas[strings.TrimPrefix(ref, "#/components/schemas/")].(map[string]any)
 		if !ok {
 			return []string{at + ": no schema " + ref}
+		}
+	}
+	if one, ok := schema["oneOf"].([]any); ok {
+		matches := 0
+		for _, alternative := range one {
+			if len(fits(doc, alternative.(map[string]any), v, at)) == 0 {
+				matches++
+			}
+		}
+		if matches != 1 {
+			faults = append(faults, fmt.Sprintf("%s: it is %d of %d alternatives", at, matches, len(one)))
 		}
 	}
 	if want, ok := schema["type"]; ok && !slices.Contains(typesOf(want), typeOf(v)) && !(typeOf(v) == "integer" && slices.Contains(typesOf(want), "number")) {

@@ -19,6 +19,10 @@ type value tree.Value
 func (v value) MarshalJSON() ([]byte, error) { return render.AppendValue(nil, tree.Value(v)), nil }
 
 func (s *Server) getProfile(w *answer, r *http.Request) error {
+	withSegments, err := boolParam(r, "segments", true)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := s.queryContext(r)
 	defer cancel()
 	about, err := s.node().About(ctx, r.PathValue("id"))
@@ -38,7 +42,7 @@ func (s *Server) getProfile(w *answer, r *http.Request) error {
 	if len(about.Events) > 0 {
 		out.FirstSeen, out.LastSeen = render.Time(about.FirstSeen), render.Time(about.LastSeen)
 	}
-	if r.URL.Query().Get("segments") != "false" {
+	if withSegments {
 		if out.Segments, err = s.segmentsOf(ctx, about); err != nil {
 			return err
 		}

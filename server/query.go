@@ -1,10 +1,7 @@
 package server
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"strconv"
@@ -16,32 +13,6 @@ import (
 	"github.com/musterdb/muster/query/tree"
 	"github.com/musterdb/muster/server/render"
 )
-
-// maxControlBody bounds the bodies of requests that are not ingest; a text beyond the language's own
-// limit still comes through, to be refused by it with a better message.
-const maxControlBody = 4 << 20
-
-// readJSON reads the body of a control request. Its Content-Type does not matter; unknown members are
-// refused, since they are misspelt ones.
-func (s *Server) readJSON(w *answer, r *http.Request, into any) error {
-	body, release, err := s.readBody(w, r, min(maxControlBody, s.cfg.MaxBody))
-	if err != nil {
-		return err
-	}
-	defer release()
-	decoder := json.NewDecoder(strings.NewReader(string(body)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
-		if errors.Is(err, io.EOF) {
-			return problem(api.CodeBadJSON, "the body is empty")
-		}
-		return problem(api.CodeBadJSON, strings.TrimPrefix(err.Error(), "json: "))
-	}
-	if decoder.More() {
-		return problem(api.CodeBadJSON, "there is something behind the end of the body")
-	}
-	return nil
-}
 
 func (s *Server) postQuery(w *answer, r *http.Request) error {
 	var request api.QueryRequest

@@ -159,6 +159,11 @@ func (s *Server) admit(w *answer, r *http.Request, gap bool) (handle handler, re
 	if err := s.guard(w, r); err != nil {
 		return nil, nil, err
 	}
+	if w.route.pages != openPages && w.route.class != healthClass {
+		if err := checkQueryString(r, w.route); err != nil {
+			return nil, nil, err
+		}
+	}
 	slots := s.requests
 	switch w.route.class {
 	case healthClass:

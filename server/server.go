@@ -27,6 +27,7 @@ type Server struct {
 	routes   []route
 	names    knownNames
 	openapi  []byte
+	schemas  schemas
 
 	inFlight     budget
 	newNames     *newNames

@@ -79,11 +79,14 @@ func (c *checker) create(s *tree.CreateStmt) tree.Stmt {
 
 func (c *checker) list(s *tree.ListStmt) tree.Stmt {
 	out := *s
-	out.Columns = make([]tree.Column, len(s.Columns))
+	out.Columns = make([]tree.Column, 0, len(s.Columns))
 	named := map[string]bool{}
-	for i, col := range s.Columns {
-		out.Columns[i] = col
-		out.Columns[i].X, _ = c.expr(col.X, place{})
+	for _, col := range s.Columns {
+		if name, ok := col.X.(*tree.Name); ok && name.Name == "user_id" && col.As == "" {
+			continue // every list begins with it
+		}
+		col.X, _ = c.expr(col.X, place{})
+		out.Columns = append(out.Columns, col)
 		named[col.As] = true
 	}
 	out.Where = c.where(s.Where, place{})

@@ -151,7 +151,7 @@ func misplaced(tokens []lexer.Token, i int) *mistake {
 	case isWord(t, "of") && before.Type == wordToken && isMeasured(before.Value):
 		m.message = fmt.Sprintf("%s needs what it measures", before.Value)
 		m.hint = fmt.Sprintf("write  %s(amount) of …", before.Value)
-	case usage(tokens) != "" && (t.Type != wordToken || nearest(t.Value, clauseWords(tokens)) == ""):
+	case usage(tokens) != "" && (t.Type != wordToken || Nearest(t.Value, clauseWords(tokens)) == ""):
 		m.hint = usage(tokens)
 	case isAny(t, "did", "first", "last", "in", "not", "was", "everyone") && conditionBefore(before):
 		m.hint = "conditions are joined by  and  or  or"
@@ -161,7 +161,7 @@ func misplaced(tokens []lexer.Token, i int) *mistake {
 	case t.Type == opToken && comparisons[t.Value] != 0 || isOp(t, "="):
 		m.hint = "a comparison stands inside  where"
 	case t.Type == wordToken && conditionBefore(before):
-		if near := nearest(t.Value, clauseWords(tokens)); near != "" {
+		if near := Nearest(t.Value, clauseWords(tokens)); near != "" {
 			return m.fixed(spanOf(t), near)
 		}
 		m.hint = "conditions are joined by  and  or  or; a value that is text stands in quotes"
@@ -248,7 +248,7 @@ func firstWord(t *lexer.Token, m *mistake) *mistake {
 		if s := similar[strings.ToLower(t.Value)]; s != "" {
 			return m.fixed(spanOf(t), s)
 		}
-		if near := nearest(t.Value, statements()); near != "" {
+		if near := Nearest(t.Value, statements()); near != "" {
 			return m.fixed(spanOf(t), near)
 		}
 		if isAny(t, "where", "did", "not", "in", "first", "last", "everyone") {
@@ -358,8 +358,8 @@ func (p *parser) wrongWindow() *mistake {
 	return p.wrong("this is not a window", "a window is  in last 30 days, more than 30 days ago, today, this month, on, since, before, between 2026-01-01 and 2026-01-31, or  ever")
 }
 
-// nearest returns the word of those given that is at most two letters off, "" if none is.
-func nearest(word string, words []string) string {
+// Nearest returns the word of those given that is at most two letters off, "" if none is.
+func Nearest(word string, words []string) string {
 	best, distance := "", 3
 	for _, w := range words {
 		if d := editDistance(strings.ToLower(word), w); d < distance && d < len(w) && len(word) > 2 {

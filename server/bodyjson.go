@@ -1,0 +1,201 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/query/syntax"
+)
+
+// maxControlBody bounds the bodies of requests that are not ingest; a text beyond the language's own
+// limit still comes through, to be refused by it with a better message.
+const maxControlBody = 4 << 20
+
+// readJSON reads the body of a control request, and takes what the OpenAPI document says of it and nothing
+// else: a member of another name is a misspelt one. Its Content-Type does not matter.
+func (s *Server) readJSON(w *answer, r *http.Request, into any) error {
+	body, release, err := s.readBody(w, r, min(maxControlBody, s.cfg.MaxBody))
+	if err != nil {
+		return err
+	}
+	defer release()
+	if len(body) == 0 {
+		return problem(api.CodeBadJSON, "the body is empty")
+	}
+	var v any
+	if err := jsonv2.Unmarshal(body, &v); err != nil {
+		return badJSON(err)
+	}
+	if err := s.schemas.check(w.route.schema, v, ""); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, into); err != nil { // a number that is whole, but is not written so or too large
+		var mistyped *json.UnmarshalTypeError
+		if errors.As(err, &mistyped) {
+			return problem(api.CodeBadJSON, fmt.Sprintf("%s is %s: a whole number of up to 64 bits is expected", mistyped.Field, mistyped.Value))
+		}
+		return problem(api.CodeBadJSON, "the body does not fit what is documented of it")
+	}
+	return nil
+}
+
+// badJSON says what is wrong with a body that is not JSON, or whose names or texts are ambiguous.
+func badJSON(err error) error {
+	var syntactic *jsontext.SyntacticError
+	if !errors.As(err, &syntactic) {
+		return problem(api.CodeBadJSON, "the body is not valid JSON")
+	}
+	text := syntactic.Error()
+	text = "the body is not valid JSON: " + strings.TrimPrefix(text, "jsontext: ")
+	if strings.Contains(text, "UTF-8") || strings.Contains(text, "surrogate") {
+		return problem(api.CodeBadUTF8, text)
+	}
+	return problem(api.CodeBadJSON, text)
+}
+
+// schemas are those of the OpenAPI document.
+type schemas struct{ huma.Registry }
+
+// check returns why a value is not one of a schema. It knows as much of JSON schema as the document has.
+// at is where the value stands in the body, "" for the body itself.
+func (x schemas) check(schema *huma.Schema, v any, at string) error {
+	for schema.Ref != "" {
+		schema = x.SchemaFromRef(schema.Ref)
+	}
+	fault := func(expected string) error {
+		if at == "" {
+			at = "the body"
+		}
+		return problem(api.CodeBadJSON, fmt.Sprintf("%s is %s: %s is expected", at, kindOf(v), expected))
+	}
+	switch schema.Type {
+	case huma.TypeObject:
+		object, ok := v.(map[string]any)
+		if !ok {
+			return fault("an object")
+		}
+		return x.checkObject(schema, object, at)
+	case huma.TypeArray:
+		items, ok := v.([]any)
+		if !ok {
+			return fault("a list")
+		}
+		for i, item := range items {
+			if err := x.check(schema.Items, item, at+"["+strconv.Itoa(i)+"]"); err != nil {
+				return err
+			}
+		}
+	case huma.TypeString:
+		text, ok := v.(string)
+		if !ok {
+			return fault("a string")
+		}
+		if len(schema.Enum) > 0 && !slices.Contains(schema.Enum, any(text)) {
+			return problem(api.CodeBadRequest, fmt.Sprintf("%s %.40q is none of %s", at, text, listed(schema.Enum)))
+		}
+	case huma.TypeBoolean:
+		if _, ok := v.(bool); !ok {
+			return fault("true or false")
+		}
+	case huma.TypeInteger:
+		n, ok := v.(float64)
+		if !ok || n != math.Trunc(n) {
+			return fault("a whole number")
+		}
+		if schema.Minimum != nil && n < *schema.Minimum || schema.Maximum != nil && n > *schema.Maximum {
+			return problem(api.CodeBadRequest, fmt.Sprintf("%s is %v: a number %s is expected", at, n, bounds(schema)))
+		}
+	}
+	return nil
+}
+
+func (x schemas) checkObject(schema *huma.Schema, object map[string]any, at string) error {
+	inside := func(name string) string {
+		if at == "" {
+			return name
+		}
+		return at + "." + name
+	}
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		property, known := schema.Properties[name]
+		if !known {
+			if schema.AdditionalProperties == false {
+				return unknownName("member", inside(name), slices.Sorted(maps.Keys(schema.Properties)))
+			}
+			continue
+		}
+		if err := x.check(property, object[name], inside(name)); err != nil {
+			return err
+		}
+	}
+	for _, name := range schema.Required {
+		if _, ok := object[name]; !ok {
+			return problem(api.CodeBadJSON, fmt.Sprintf("there is no %s, which must be said", inside(name)))
+		}
+	}
+	return nil
+}
+
+// unknownName is the problem of a member or parameter that is none of those known.
+func unknownName(what, name string, known []string) *api.Problem {
+	code := api.CodeBadRequest
+	if what == "member" {
+		code = api.CodeBadJSON
+	}
+	p := problem(code, fmt.Sprintf("there is no %s %.60q", what, name))
+	switch near := syntax.Nearest(name, known); {
+	case near != "":
+		p.Hint, p.Suggestions = "did you mean "+near+"?", []string{near}
+	case len(known) > 0:
+		p.Hint = "there are " + strings.Join(known, ", ")
+	default:
+		p.Hint = "there are none here"
+	}
+	return p
+}
+
+func listed(values []any) string {
+	texts := make([]string, len(values))
+	for i, v := range values {
+		texts[i] = fmt.Sprint(v)
+	}
+	return strings.Join(texts, ", ")
+}
+
+func bounds(schema *huma.Schema) string {
+	switch {
+	case schema.Maximum == nil:
+		return fmt.Sprintf("from %v on", *schema.Minimum)
+	case schema.Minimum == nil:
+		return fmt.Sprintf("up to %v", *schema.Maximum)
+	}
+	return fmt.Sprintf("from %v to %v", *schema.Minimum, *schema.Maximum)
+}
+
+func kindOf(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return strconv.FormatBool(v)
+	case string:
+		return "a string"
+	case float64:
+		return "a number"
+	case []any:
+		return "a list"
+	}
+	return "an object"
+}
