@@ -17,47 +17,59 @@ func listMemory(s *Shard) int64 {
 	return 0
 }
 
+// listRun edits one list of a shard and knows who is on it.
+type listRun struct {
+	t    *testing.T
+	s    *Shard
+	seq  uint64
+	list uint32
+	on   map[string]bool
+}
+
+func (x *listRun) apply(entry []byte) {
+	x.t.Helper()
+	x.seq++
+	if r := mustApply(x.t, x.s, x.seq, entry); r.Refused > 0 {
+		x.t.Fatalf("refused: %s", r.Reason)
+	}
+}
+
+func (x *listRun) edit(add, remove []string) {
+	x.t.Helper()
+	x.apply(EncodeListUpdate(testStart, ListUpdate{List: x.list, Add: add, Remove: remove}))
+	for _, id := range add {
+		x.on[id] = true
+	}
+	for _, id := range remove {
+		delete(x.on, id)
+	}
+	got := x.s.View().ListIDs(x.list)
+	if len(got) != len(x.on) {
+		x.t.Fatalf("%d ids are on the list, want %d", len(got), len(x.on))
+	}
+	for _, id := range got {
+		if !x.on[id] {
+			x.t.Fatalf("%s is on the list", id)
+		}
+	}
+	if err := x.s.Check(); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+func listIDs(from, to int) (list []string) {
+	for i := from; i < to; i++ {
+		list = append(list, fmt.Sprint("user-", i))
+	}
+	return list
+}
+
 // TestListsGiveMemoryBack: ids that are not on a list any more take no memory for ever, whether it was
 // emptied, shrank, is replaced over and over, or is dropped; and who is on it is right all the while.
 func TestListsGiveMemoryBack(t *testing.T) {
 	s := newTestShard(t)
-	seq, list := s.root.seq, uint32(0)
-	apply := func(entry []byte) {
-		t.Helper()
-		seq++
-		if r := mustApply(t, s, seq, entry); r.Refused > 0 {
-			t.Fatalf("refused: %s", r.Reason)
-		}
-	}
-	ids := func(from, to int) (list []string) {
-		for i := from; i < to; i++ {
-			list = append(list, fmt.Sprint("user-", i))
-		}
-		return list
-	}
-	on := map[string]bool{}
-	edit := func(add, remove []string) {
-		t.Helper()
-		apply(EncodeListUpdate(testStart, ListUpdate{List: list, Add: add, Remove: remove}))
-		for _, id := range add {
-			on[id] = true
-		}
-		for _, id := range remove {
-			delete(on, id)
-		}
-		got := s.View().ListIDs(list)
-		if len(got) != len(on) {
-			t.Fatalf("%d ids are on the list, want %d", len(got), len(on))
-		}
-		for _, id := range got {
-			if !on[id] {
-				t.Fatalf("%s is on the list", id)
-			}
-		}
-		if err := s.Check(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	x := &listRun{t: t, s: s, seq: s.root.seq, on: map[string]bool{}}
+	apply, edit, ids, list, on := x.apply, x.edit, listIDs, x.list, x.on
 	var members []Message
 	for _, id := range ids(0, 100) {
 		members = append(members, Message{Kind: Identify, MessageID: id, UserID: id, Time: testStart, ReceivedAt: testStart})
