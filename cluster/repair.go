@@ -40,7 +40,10 @@ func RepairDirectory(ctx context.Context, c ExamineConfig, now time.Time) (done 
 	if err := r.rebuild(); err != nil {
 		return nil, err
 	}
-	return r.done, r.commit(ctx)
+	if err := r.commit(ctx); err != nil {
+		return nil, err
+	}
+	return r.done, nil
 }
 
 // repair is a directory whose shards are all in memory.
