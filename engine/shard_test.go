@@ -226,6 +226,7 @@ func TestSnapshotsShareWhatStays(t *testing.T) {
 // versions compare hashes, so a change here needs a new way to compare them, not a new constant.
 func TestHashIsPinned(t *testing.T) {
 	s, log := newTestShard(t), newScript(21, 50)
+	log.named = true // as the script was then
 	for seq := uint64(4); seq < 40; seq++ {
 		mustApply(t, s, seq, log.step(nil))
 	}

@@ -201,10 +201,11 @@ const testStart = 1_700_000_000_000
 
 // script is a random log: what each entry holds, and its bytes.
 type script struct {
-	rng  *rand.Rand
-	now  int64
-	ids  int // profiles to choose from
-	next int // messageId
+	rng   *rand.Rand
+	now   int64
+	ids   int  // profiles to choose from
+	next  int  // messageId
+	named bool // every event has a name of the catalog
 }
 
 func newScript(seed uint64, ids int) *script {
@@ -241,7 +242,7 @@ func (s *script) message() Message {
 	}
 	m.Event = uint32(rng.IntN(10) / 5)
 	m.Time = s.time()
-	if rng.IntN(50) == 0 {
+	if !s.named && rng.IntN(50) == 0 {
 		m.Event, m.EventName, m.Mismatched = NoEvent, "nameless", 3
 		return m
 	}
