@@ -28,7 +28,8 @@ type Config struct {
 
 	Gate *Gate // lets statements go before ingest; nil: they share the processors as it comes
 
-	TickEvery       time.Duration // default 250 ms; negative: no ticks
+	TickEvery       time.Duration // how often a shard looks whether time has something to do, default 250 ms; negative: never
+	IdleTick        time.Duration // how long its log may be silent where time has nothing to do, default 30 s
 	BatchBytes      int           // of messages in an entry, default 256 KiB
 	BatchWait       time.Duration // default 10 ms
 	FlightEntries   int           // proposed and not yet applied, per shard, default 4
@@ -76,6 +77,7 @@ func (c Config) withDefaults() Config {
 	def(&c.Evaluations, runtime.GOMAXPROCS(0))
 	def(&c.MaintainBudget, 32<<10)
 	wait(&c.TickEvery, 250*time.Millisecond)
+	wait(&c.IdleTick, 30*time.Second)
 	wait(&c.BatchWait, 10*time.Millisecond)
 	wait(&c.SnapshotAge, 6*time.Hour)
 	wait(&c.StatementTime, 30*time.Second)

@@ -41,6 +41,8 @@ func newProposal(msgs []engine.Message, need uint64, size int) *proposal {
 type entries interface {
 	// propose starts an entry on its way.
 	propose(entry []byte) raft.ApplyFuture
+	// due is the first instant (Unix ms) at which time alone may change what the shard holds.
+	due() int64
 	// messages encodes an entry of messages; tick one of nothing but time.
 	messages(version uint64, now int64, parcels [][]engine.Message) []byte
 	tick(now int64) []byte
@@ -234,7 +236,7 @@ func (p *proposer) run(ctx context.Context) {
 		select {
 		case <-p.wake:
 		case <-ticks:
-			if time.Since(sent) < p.c.TickEvery/2 || p.entries.refused() != nil {
+			if !p.mayTick(sent) {
 				continue
 			}
 			p.send(ctx, nil, p.entries.tick(p.stamp.next()), 1)
@@ -251,6 +253,16 @@ func (p *proposer) run(ctx context.Context) {
 			sent = time.Now()
 		}
 	}
+}
+
+// mayTick reports whether an entry of nothing but time has a purpose: time has something to do in the shard, the
+// log did not take the last entry and may again, or it has been silent for long.
+func (p *proposer) mayTick(sent time.Time) bool {
+	silent := time.Since(sent)
+	if silent < p.c.TickEvery/2 || p.entries.refused() != nil {
+		return false
+	}
+	return silent >= p.c.IdleTick || p.failing.Load() || p.entries.due() <= p.c.Clock().UnixMilli()
 }
 
 // pending tells whether there is anything to propose.

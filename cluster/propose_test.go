@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 // fakeLog is a shard's log as the proposer sees it: entries land when the test lets them.
 type fakeLog struct {
+	next    int64 // what is due
 	mu      sync.Mutex
 	entries [][]byte
 	flying  []*fakeFuture
@@ -103,6 +105,12 @@ func (l *fakeLog) messages(version uint64, _ int64, parcels [][]engine.Message) 
 		entry = append(entry, msgs[i].MessageID...)
 	}
 	return entry
+}
+
+func (l *fakeLog) due() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.next
 }
 
 func (l *fakeLog) tick(int64) []byte { return []byte{fakeTick} }
@@ -337,19 +345,37 @@ func TestProposerForgetsWhatFailed(t *testing.T) {
 	})
 }
 
+// TestProposerTicks: time is written when it has something to do, and now and then where it has not.
 func TestProposerTicks(t *testing.T) {
 	log := &fakeLog{}
-	withProposer(t, Config{TickEvery: 250 * time.Millisecond}, log, func(t *testing.T, p *proposer) {
+	next := func(at int64, stop error) {
+		log.mu.Lock()
+		log.next, log.stop = at, stop
+		log.mu.Unlock()
+	}
+	withProposer(t, Config{TickEvery: 250 * time.Millisecond, IdleTick: 10 * time.Second}, log, func(t *testing.T, p *proposer) {
 		pass(time.Second + time.Millisecond)
 		if got := log.count(fakeTick); got != 4 {
-			t.Errorf("%d ticks in a second, want 4", got)
+			t.Errorf("%d ticks in a second while something is due, want 4", got)
 		}
-		log.mu.Lock()
-		log.stop = errors.New("full")
-		log.mu.Unlock()
+		next(0, errors.New("full"))
 		pass(time.Second)
 		if got := log.count(fakeTick); got != 4 {
 			t.Errorf("%d ticks, want none while nothing may be written", got-4)
+		}
+		next(time.Now().Add(5*time.Second).UnixMilli(), nil)
+		pass(5 * time.Second)
+		if got := log.count(fakeTick); got != 4 {
+			t.Errorf("%d ticks before the instant that is due", got-4)
+		}
+		pass(250 * time.Millisecond)
+		if got := log.count(fakeTick); got != 5 {
+			t.Errorf("%d ticks at the look after the instant that is due, want 1", got-4)
+		}
+		next(math.MaxInt64, nil)
+		pass(30*time.Second + time.Millisecond)
+		if got := log.count(fakeTick); got != 8 {
+			t.Errorf("%d ticks in 30 idle seconds, want 3", got-5)
 		}
 	})
 }

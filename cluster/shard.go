@@ -187,6 +187,8 @@ func (s *shard) messages(version uint64, now int64, parcels [][]engine.Message) 
 	return engine.EncodeParcels(version, now, parcels)
 }
 
+func (s *shard) due() int64 { return s.state.Load().Due() }
+
 func (s *shard) tick(now int64) []byte { return engine.EncodeTick(now) }
 
 func (s *shard) changes(after, upTo uint64, now func() int64) ([][]byte, error) {

@@ -126,7 +126,7 @@ func (v *views) release() {
 func (v *views) stats() []query.ShardStat {
 	stats := make([]query.ShardStat, len(v.all))
 	for i, view := range v.all {
-		stats[i] = query.ShardStat{Shard: i, Seq: view.Seq(), Time: view.Time(), SettledTo: view.Time()}
+		stats[i] = query.ShardStat{Shard: i, Seq: view.Seq(), Time: view.Time(), SettledTo: view.SettledTo(v.now)}
 	}
 	return stats
 }

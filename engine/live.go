@@ -5,6 +5,7 @@ import (
 
 	"github.com/musterdb/muster/engine/member"
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval/calendar"
 )
 
 // buildBudget is how many chunks of conditions one entry computes for segments that are being built:
@@ -101,6 +102,20 @@ func (l *live) advance(now int64) {
 		l.refreshSlot(slot, nil, l.tracker.Now())
 		l.tracker.Settle()
 	}
+}
+
+// due returns the first instant at which time alone changes something; see Shard.Due. No segments, nothing.
+func (l *live) due() int64 {
+	if l == nil {
+		return calendar.Forever
+	}
+	at := l.tracker.Due()
+	for _, i := range l.periods {
+		if x := l.s.root.segments[i]; x != nil && x.refreshes() {
+			at = min(at, x.next)
+		}
+	}
+	return at
 }
 
 // repeats notes that time refreshes the segment in a slot.

@@ -275,6 +275,18 @@ func (r *liveRun) pass() {
 	r.now += r.rng.Int64N([]int64{2, 300, 5_000, 3_600_000, 86_400_000, 3 * 86_400_000}[r.rng.IntN(6)])
 }
 
+// tick lets time alone happen: before what was due first nothing changes.
+func (r *liveRun) tick() {
+	r.t.Helper()
+	v := r.shard.View()
+	due, settled := r.shard.Due(), v.SettledTo(r.now)
+	v.Release()
+	changes := r.apply(EncodeTick(r.now)).Changes
+	if r.now < due && len(changes) > 0 || settled >= r.now && len(changes) > 0 {
+		r.t.Fatalf("seed %d: at %d, before %d was due and though %d was settled: %+v", r.seed, r.now, due, settled, changes)
+	}
+}
+
 func (r *liveRun) play() {
 	h := r.gen.History
 	var messages []Incoming
@@ -306,9 +318,9 @@ func (r *liveRun) play() {
 		r.check()
 	}
 	r.linkAll()
-	for range 12 {
+	for range 40 {
 		r.pass()
-		r.apply(EncodeTick(r.now))
+		r.tick()
 		r.between()
 		r.check()
 	}

@@ -129,6 +129,7 @@ type Shard struct {
 	// Readers that come while an entry is applied find the state before it here.
 	published atomic.Pointer[View]
 	applied   atomic.Uint64 // seq of the last entry applied
+	nextDue   atomic.Int64  // see Due; 0 before the first entry
 	wanted    atomic.Int32  // for how many entries more views are published
 
 	mu          sync.Mutex // guards all below

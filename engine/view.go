@@ -16,6 +16,7 @@ type View struct {
 	root     *root
 	epoch    uint64
 	released atomic.Bool
+	due      int64    // see Shard.Due
 	hidden   []uint32 // profiles left out, ascending; see Hide
 }
 
@@ -58,7 +59,7 @@ func (s *Shard) TryView() *View {
 	if p == nil || p.root.seq != s.applied.Load() || !s.epochs.retain(p.epoch) {
 		return nil
 	}
-	return &View{shard: s, root: p.root, epoch: p.epoch}
+	return &View{shard: s, root: p.root, epoch: p.epoch, due: p.due}
 }
 
 // Views returns a view of each of several shards, all of one moment: they are held up together until the
@@ -83,6 +84,7 @@ const publishEntries = 64
 // lock is held.
 func (s *Shard) publish() {
 	last := s.published.Load()
+	s.nextDue.Store(s.live.due())
 	if s.wanted.Load() > 0 {
 		s.wanted.Add(-1)
 		s.published.Store(s.viewLocked())
@@ -96,8 +98,17 @@ func (s *Shard) publish() {
 }
 
 func (s *Shard) viewLocked() *View {
-	return &View{shard: s, root: s.root, epoch: s.epochs.freeze()}
+	return &View{shard: s, root: s.root, epoch: s.epochs.freeze(), due: s.nextDue.Load()}
 }
+
+// Due returns the first instant (Unix ms) at which time alone may change a membership, calendar.Forever where
+// there is none: until then an entry that only moves time changes nothing else. What is already due, such as
+// the next step of a segment being built, is due at 0.
+func (s *Shard) Due() int64 { return s.nextDue.Load() }
+
+// SettledTo returns the instant, now at the latest, up to which the memberships of the view are those of their
+// predicates: its own time, or later where nothing is due in between.
+func (v *View) SettledTo(now int64) int64 { return max(v.root.time, min(now, v.due-1)) }
 
 // Release lets the view go. Releasing it again does nothing.
 func (v *View) Release() {

@@ -113,7 +113,7 @@ func (c *nodeCollector) Collect(out chan<- prometheus.Metric) {
 	for _, shard := range st.Shards {
 		id := strconv.Itoa(shard.Shard)
 		gauge(c.seq, float64(shard.Seq), id)
-		gauge(c.lag, float64(shard.Time-shard.SettledTo)/1000, id)
+		gauge(c.lag, float64(max(shard.Time-shard.SettledTo, 0))/1000, id)
 		gauge(c.shardProfiles, float64(shard.Profiles), id)
 		gauge(c.shardEvents, float64(shard.Events), id)
 		gauge(c.logLen, float64(shard.LogBytes), id)

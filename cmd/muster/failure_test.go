@@ -20,7 +20,7 @@ func TestNodeWithoutLeaderIsNotReady(t *testing.T) {
 	c := testConfig(t.TempDir())
 	c.Tune = func(cc *cluster.Config) {
 		thin.Storage = cc.Storage
-		cc.Storage, cc.TickEvery = thin, 10*time.Millisecond
+		cc.Storage, cc.TickEvery, cc.IdleTick = thin, 10*time.Millisecond, 10*time.Millisecond
 	}
 	n := openTest(t, c)
 	ingest(t, n, engine.Accepted, track("a", "u", "E"))

@@ -187,7 +187,9 @@ func TestNodeAnswersTheSameAfterRestart(t *testing.T) {
 func TestNodeRestoresItsSnapshots(t *testing.T) {
 	c := testConfig(t.TempDir())
 	c.Shards = 3
-	c.Tune = func(cc *cluster.Config) { cc.SnapshotAge, cc.TrailingLogs = 10*time.Millisecond, 1 }
+	c.Tune = func(cc *cluster.Config) {
+		cc.SnapshotAge, cc.TrailingLogs, cc.IdleTick = 10*time.Millisecond, 1, 50*time.Millisecond
+	}
 	texts := []string{"count", `count where did "A" at least 2 times`, `stats sum(v) of "A"`, `count where in segment "S"`}
 	var want []string
 	n, err := openCluster(t.Context(), c)

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval/calendar"
 	"github.com/musterdb/muster/query/match"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -335,6 +336,18 @@ func (t *Tracker) lookAt(ordinal uint32, touches []touch) {
 
 func (t *Tracker) profile(ordinal uint32) *match.Profile {
 	return match.NewProfile(t.host.Profile(ordinal), t.schema, ordinal)
+}
+
+// Due returns the first instant at which something happens by time alone, calendar.Forever where nothing does.
+// Segments that are being built go on with every entry: that is due at 0.
+func (t *Tracker) Due() int64 {
+	if len(t.builds) > 0 {
+		return 0
+	}
+	if at, ok := t.queue.next(); ok {
+		return at
+	}
+	return calendar.Forever
 }
 
 // Now is the instant up to which everything has happened.
