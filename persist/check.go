@@ -154,7 +154,10 @@ func (c *checker) database(dir string) error {
 	}
 	defer archive.Close()
 	db := archive.DB()
-	id, _, err := db.checkSyncs(mark, dbMarkPath(dir))
+	id, count, err := db.checkSyncs(mark, dbMarkPath(dir))
+	if count == 0 {
+		id = mark.id // of a database that was never synced only the mark knows it
+	}
 	if err == nil {
 		err = c.belongs("db", id)
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/query"
@@ -87,7 +88,7 @@ func TestBodiesAreStrict(t *testing.T) {
 			for _, value := range []string{"null", `"\ud83d"`, "\"\xff\"", `"\ude00\ud83d"`, "[null]", `[["x"]]`, "1.5", "1e400", `{"x":null}`, "99999999999999999999", "-1", "true", `"x"`, "7"} {
 				body := fmt.Sprintf(`{%q:%s}`, name, value)
 				var v any
-				if json.Unmarshal([]byte(body), &v) != nil || strings.ContainsAny(value, "\\\xff") || len(fits(&doc, schema, v, "body")) > 0 || value == "-1" && name != "tree" {
+				if json.Unmarshal([]byte(body), &v) != nil || strings.ContainsFunc(value, func(r rune) bool { return r == '\\' || r == utf8.RuneError }) || len(fits(&doc, schema, v, "body")) > 0 || value == "-1" && name != "tree" {
 					bad = append(bad, body)
 				}
 			}

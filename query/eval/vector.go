@@ -44,13 +44,6 @@ func (v *Vector) reset(t tree.Type, n int) {
 	}
 }
 
-func sized[T any](s []T, n int) []T {
-	if cap(s) < n {
-		return make([]T, n)
-	}
-	return s[:n]
-}
-
 // Present tells whether position i has a value.
 func (v *Vector) Present(i int) bool { return has(v.Has, i) }
 

@@ -165,6 +165,9 @@ func (o *Oracle) listRows(s *tree.ListStmt) [][]tree.Value {
 	for _, who := range members {
 		row := []tree.Value{tree.Str(who.ID())}
 		for _, c := range s.Columns {
+			if name, ok := c.X.(*tree.Name); ok && name.Name == "user_id" && c.As == "" {
+				continue // the row begins with it
+			}
 			row = append(row, o.Value(c.X, who))
 		}
 		rows = append(rows, row)
