@@ -21,6 +21,9 @@ type Env struct {
 	Stock *Stock
 	// Scanned, if not nil, counts the rows of events that were read.
 	Scanned *atomic.Int64
+	// Beyond, if not nil, is set where a sum or average leaves out a value beyond ±10^18: of a profile that was
+	// asked about, or another.
+	Beyond *atomic.Bool
 	// Blocks, if not nil, counts the leaves and tails those rows lay in.
 	Blocks *atomic.Int64
 }

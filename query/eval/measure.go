@@ -246,6 +246,8 @@ func (m *measureLoader) add(pos uint16, n tree.Number) {
 	if s, ok := tree.Billionths(n); ok {
 		m.sums[pos] = m.sums[pos].Add(s)
 		m.n[pos]++
+	} else if b := m.scan.run.beyond; b != nil {
+		b.Store(true)
 	}
 }
 

@@ -48,12 +48,13 @@ type run struct {
 	now     int64
 	scanned *atomic.Int64
 	blocks  *atomic.Int64
+	beyond  *atomic.Bool
 	stock   *Stock
 	free    [][]uint64
 }
 
 func newRun(src query.Source, env *Env) *run {
-	r := &run{src: src, now: env.Now, scanned: env.Scanned, blocks: env.Blocks, stock: env.Stock}
+	r := &run{src: src, now: env.Now, scanned: env.Scanned, blocks: env.Blocks, beyond: env.Beyond, stock: env.Stock}
 	if r.stock == nil {
 		r.stock = &Stock{}
 	}

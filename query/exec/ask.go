@@ -13,6 +13,15 @@ import (
 //
 // REQUIRES: the caller has a slot.
 func (p *Pool) Ask(ctx context.Context, plan *Plan, sources []query.Source) (*query.Answer, error) {
+	a, err := p.ask(ctx, plan, sources)
+	if err != nil {
+		return nil, err
+	}
+	return plan.complete(a, func(further *Plan) (*query.Answer, error) { return p.ask(ctx, further, sources) })
+}
+
+// ask is Ask without a word about what sums left out.
+func (p *Pool) ask(ctx context.Context, plan *Plan, sources []query.Source) (*query.Answer, error) {
 	plan.budget.halt.ctx, plan.places = ctx, true
 	for {
 		parts, err := p.round(ctx, plan, sources)

@@ -22,6 +22,8 @@ func (c *Cell) add(fn tree.Fn, v tree.Value) int {
 		if s, ok := tree.Billionths(v.Number()); ok {
 			c.N++
 			c.Sum = c.Sum.Add(s)
+		} else {
+			c.More = leftSome
 		}
 		return 0
 	}
@@ -34,6 +36,12 @@ func (c *Cell) add(fn tree.Fn, v tree.Value) int {
 	}
 	return c.More.add(fn, v)
 }
+
+// leftSome marks a sum or average that left a value out. Nothing is written to it.
+var leftSome = &Values{Beyond: true}
+
+// beyond reports whether a cell is a sum or average that left a value out.
+func (c *Cell) beyond() bool { return c.More != nil && c.More.Beyond }
 
 // numberBytes is what a kept number takes: 16, what its slice is grown by beforehand, and where partials meet.
 const numberBytes = 48
@@ -70,7 +78,7 @@ func (c *Cell) merge(fn tree.Fn, d *Cell) {
 	c.Sum = c.Sum.Add(d.Sum)
 	switch {
 	case d.More == nil:
-	case c.More == nil:
+	case c.More == nil || d.beyond():
 		c.More = d.More
 	default:
 		c.More.merge(fn, d.More)

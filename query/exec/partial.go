@@ -19,6 +19,8 @@ type Partial struct {
 	Spenders Spenders
 	Skipped  []string // attributes with too many values to compare
 	Clauses  []Clause // of explain analyze
+	Beyond   bool     // a sum came upon a value beyond ±10^18; sums in cells tell that themselves
+	LeftOut  []int64  // values that were, by sum
 }
 
 // Group is one row of a breakdown while it is being added up.
@@ -32,7 +34,7 @@ type Group struct {
 type Cell struct {
 	N    int64    // values that took part
 	Sum  tree.Sum // of sum and avg
-	More *Values  // of the other measures
+	More *Values  // of the other measures, and of a sum or average that left a value out
 }
 
 // Values are those a measure has to keep.
@@ -40,6 +42,8 @@ type Values struct {
 	Best tree.Value            // of min and max
 	Set  map[eval.Key]struct{} // of distinct, and of days as whole numbers
 	All  []tree.Number         // of median and percentile
+	// Beyond is of a sum or average that left out a value beyond ±10^18.
+	Beyond bool
 }
 
 // Spenders are the profiles of `rfm`, as keys that are in order with those of others: of the latest event,

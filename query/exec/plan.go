@@ -37,6 +37,7 @@ const (
 // Answer by one, when no Partial of the round is under way.
 type Plan struct {
 	stmt   statement
+	tree   tree.Stmt
 	schema query.Schema
 	env    eval.Env // without Cuts and Scanned
 	opts   Options
@@ -46,6 +47,7 @@ type Plan struct {
 	state  State
 
 	profiles, scanned int64
+	beyond            bool // a sum came upon a value it leaves out
 	warnings          []tree.Diagnostic
 }
 
@@ -88,7 +90,7 @@ func Prepare(q *tree.Query, s query.Schema, opts Options) (*Plan, error) {
 	if err != nil {
 		return nil, &tree.Diagnostic{Code: "unknown_zone", Message: fmt.Sprintf("unknown time zone %q", name), Hint: `use an IANA name such as "Europe/Berlin"`}
 	}
-	p := &Plan{schema: s, opts: opts, env: eval.Env{Schema: s, Now: opts.Now, Zone: zone, Sets: opts.Sets}}
+	p := &Plan{tree: q.Stmt, schema: s, opts: opts, env: eval.Env{Schema: s, Now: opts.Now, Zone: zone, Sets: opts.Sets}}
 	p.budget.limit, p.budget.memory = opts.Budget, opts.Memory
 	if opts.Memory != nil {
 		p.budget.limit = min(p.budget.limit, opts.Memory.Limit())
@@ -156,9 +158,16 @@ func (p *Plan) Resume(s State) { p.state = s }
 
 // Partial computes what chunks [from, to) of a source contribute to the round that comes next.
 func (p *Plan) Partial(ctx context.Context, src query.Source, from, to int) (*Partial, error) {
+	return p.partialOf(ctx, 0, src, from, to)
+}
+
+// partialOf is Partial of the source of a number, by which places tell its profiles from those of others.
+func (p *Plan) partialOf(ctx context.Context, number int, src query.Source, from, to int) (*Partial, error) {
 	f := &feed{sources: []query.Source{src}, to: min(to, src.Chunks())}
 	f.next.Store(int64(from))
-	return p.partial(ctx, p.newWorker(f, newKit()))
+	w := p.newWorker(f, newKit())
+	w.first = number
+	return p.partial(ctx, w)
 }
 
 // partial is Partial of the chunks a worker is handed.
@@ -177,7 +186,7 @@ func (p *Plan) partial(ctx context.Context, w *worker) (*Partial, error) {
 	if err != nil {
 		return nil, fmt.Errorf("evaluate statement: %w", err)
 	}
-	w.part.Scanned = w.scanned.Load()
+	w.part.Scanned, w.part.Beyond = w.scanned.Load(), w.beyond.Load()
 	return w.part, nil
 }
 
@@ -189,6 +198,7 @@ func (p *Plan) Merge(parts []*Partial) (done bool, err error) {
 			return false, fmt.Errorf("merge round %d: partial of round %d", p.state.Round, part.Round)
 		}
 		p.scanned += part.Scanned
+		p.beyond = p.beyond || part.cameUpon()
 	}
 	if p.state.Round < p.ranks.rounds() {
 		p.ranks.merge(&p.state, parts)
@@ -233,10 +243,18 @@ func (p *Plan) Release() { p.budget.release() }
 // Run answers a statement over sources of this process, one after the other: for tests and tools.
 // Servers ask a Pool.
 func (p *Plan) Run(ctx context.Context, sources []query.Source) (*query.Answer, error) {
+	a, err := p.run(ctx, sources)
+	if err != nil {
+		return nil, err
+	}
+	return p.complete(a, func(further *Plan) (*query.Answer, error) { return further.run(ctx, sources) })
+}
+
+func (p *Plan) run(ctx context.Context, sources []query.Source) (*query.Answer, error) {
 	for {
 		parts := make([]*Partial, 0, len(sources))
-		for _, src := range sources {
-			part, err := p.Partial(ctx, src, 0, src.Chunks())
+		for i, src := range sources {
+			part, err := p.partialOf(ctx, i, src, 0, src.Chunks())
 			if err != nil {
 				return nil, err
 			}

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval"
@@ -36,7 +37,7 @@ func (r *rfm) partial(ctx context.Context, w *worker, _ int) error {
 	if err != nil {
 		return err
 	}
-	s := newSpending(compiled.On(w.src))
+	s := newSpending(compiled.On(w.src), &w.beyond)
 	return w.members(ctx, r.stmt.Where, func(members *query.Bits) error {
 		if err := r.budget.charge(members.Count() * spenderBytes); err != nil {
 			return err
@@ -54,10 +55,11 @@ type spending struct {
 	latest []int64
 	count  []uint32
 	sums   []tree.Sum
+	beyond *atomic.Bool // is set where a sum leaves a value out
 }
 
-func newSpending(scan *eval.EventScan) *spending {
-	return &spending{scan, make([]int64, query.ChunkSize), make([]uint32, query.ChunkSize), make([]tree.Sum, query.ChunkSize)}
+func newSpending(scan *eval.EventScan, beyond *atomic.Bool) *spending {
+	return &spending{scan, make([]int64, query.ChunkSize), make([]uint32, query.ChunkSize), make([]tree.Sum, query.ChunkSize), beyond}
 }
 
 // chunk appends the members of a chunk who have rows to out.
@@ -101,6 +103,8 @@ func (s *spending) block(b *query.Block, selected []uint64) {
 			if sum, ok := tree.Billionths(v.Number()); ok {
 				p := b.Pos[i]
 				sums[p] = sums[p].Add(sum)
+			} else {
+				s.beyond.Store(true)
 			}
 		}
 	})

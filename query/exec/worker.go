@@ -24,7 +24,8 @@ type worker struct {
 	turns   int
 	base    int  // chunks of the sources before
 	chunks  int  // of the source
-	source  int  // its number
+	source  int  // its number in the feed
+	first   int  // number of the feed's first source
 	chunk   int  // being looked at
 	present int  // profiles in it
 	hides   bool // it has facts of others too
@@ -33,6 +34,7 @@ type worker struct {
 
 	scanned atomic.Int64
 	blocks  atomic.Int64
+	beyond  atomic.Bool // a sum came upon a value it leaves out
 	dims    []*dimension
 }
 
@@ -76,7 +78,7 @@ func (p *Plan) newWorker(f *feed, k *kit) *worker {
 	w := &worker{plan: p, feed: f, kit: k, part: &Partial{Round: p.state.Round}, source: -1}
 	k.slots.reset()
 	env := p.env
-	env.Scanned, env.Blocks, env.Stock = &w.scanned, &w.blocks, &k.stock
+	env.Scanned, env.Blocks, env.Beyond, env.Stock = &w.scanned, &w.blocks, &w.beyond, &k.stock
 	if p.state.Round >= p.ranks.rounds() {
 		env.Cuts = p.ranks.cuts(p.state)
 	}
@@ -125,7 +127,7 @@ func (w *worker) one(k *kit) *worker {
 	f.next.Store(int64(at))
 	alone := w.plan.newWorker(f, k)
 	k.src.Source = w.src.Source
-	alone.base, alone.chunks, alone.source = w.base, w.chunks, w.source
+	alone.base, alone.chunks, alone.source, alone.first = w.base, w.chunks, w.source, w.first
 	return alone
 }
 
@@ -205,4 +207,6 @@ func (w *worker) chunkProfiles(ctx context.Context, fn func(all *query.Bits) err
 func (w *worker) ordinal(pos uint16) uint32 { return uint32(w.chunk)<<query.ChunkBits | uint32(pos) }
 
 // place tells apart the profiles of all sources.
-func (w *worker) place(pos uint16) uint64 { return uint64(w.source)<<32 | uint64(w.ordinal(pos)) }
+func (w *worker) place(pos uint16) uint64 {
+	return uint64(w.first+w.source)<<32 | uint64(w.ordinal(pos))
+}

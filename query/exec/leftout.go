@@ -1,0 +1,225 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/syntax"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// leftOut counts the values that the sums and averages of a statement left out, being beyond ±10^18, and
+// answers with nothing but a warning for each sum that has some. It is asked when the statement has been
+// answered and came upon such a value: what it came upon need not be of members, so it only says that
+// counting is worth it.
+type leftOut struct {
+	places []*sumPlace
+	shown  map[uint64]*query.Bits // of lists: the rows, by source and chunk; nil: all members
+	counts []int64
+}
+
+// beyond reports whether a sum leaves a value out.
+func beyond(v tree.Value) bool {
+	if v.Type != tree.NumberType {
+		return false
+	}
+	_, ok := tree.Billionths(v.Number())
+	return !ok
+}
+
+// cameUpon reports whether what a partial found left values out.
+func (part *Partial) cameUpon() bool {
+	if part.Beyond {
+		return true
+	}
+	for i := range part.Groups {
+		for k := range part.Groups[i].Cells {
+			if part.Groups[i].Cells[k].beyond() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// complete adds to the answer of a plan what its sums left out. ask answers a further plan over the same
+// sources.
+func (p *Plan) complete(a *query.Answer, ask func(*Plan) (*query.Answer, error)) (*query.Answer, error) {
+	if !p.beyond {
+		return a, nil
+	}
+	l := &leftOut{places: findSums(p.tree, p.env.Sets)}
+	if len(l.places) == 0 {
+		return a, nil
+	}
+	if list, ok := p.stmt.(*list); ok && int64(len(list.rows)) < list.total {
+		l.shown = list.shown()
+	}
+	l.counts = make([]int64, len(l.places))
+	counting := &Plan{stmt: l, schema: p.schema, opts: p.opts, env: p.env}
+	counting.budget.limit, counting.budget.memory = p.budget.limit, p.budget.memory
+	defer counting.Release()
+	var err error
+	if counting.ranks, err = newRanks(&counting.env, l.preds()); err != nil {
+		return nil, fmt.Errorf("count what was left out: %w", err)
+	}
+	told, err := ask(counting)
+	var large *tree.Diagnostic
+	switch {
+	case errors.As(err, &large): // the answer stands, and what could not be counted is told as it is
+		a.Warnings = append(a.Warnings, l.places[0].warning("may have left out values"))
+	case err != nil:
+		return nil, fmt.Errorf("count what was left out: %w", err)
+	default:
+		a.Warnings = append(a.Warnings, told.Warnings...)
+	}
+	return a, nil
+}
+
+// shown returns the rows of the answer, by source and chunk.
+func (l *list) shown() map[uint64]*query.Bits {
+	shown := map[uint64]*query.Bits{}
+	for i := range l.rows {
+		chunk := l.rows[i].Place >> query.ChunkBits
+		if shown[chunk] == nil {
+			shown[chunk] = new(query.Bits)
+		}
+		shown[chunk].Set(uint16(l.rows[i].Place % query.ChunkSize))
+	}
+	return shown
+}
+
+func (l *leftOut) preds() []tree.Pred {
+	var all []tree.Pred
+	for _, p := range l.places {
+		all = append(all, p.among)
+	}
+	return all
+}
+
+// sumReader reads the values of one sum from one source.
+type sumReader struct {
+	*sumPlace
+	members *eval.Evaluator // nil: everyone
+	rows    *eval.EventScan // of events
+	expr    *eval.ExprEvaluator
+}
+
+func (w *worker) newSumReader(p *sumPlace) (*sumReader, error) {
+	r := &sumReader{sumPlace: p}
+	var err error
+	if p.among != nil {
+		if r.members, err = w.bind(p.among); err != nil {
+			return nil, err
+		}
+	}
+	env := *w.env
+	if p.zone != "" {
+		if env.Zone, err = time.LoadLocation(p.zone); err != nil {
+			return nil, fmt.Errorf("load the zone of segment %q: %w", p.segment, err)
+		}
+	}
+	if p.of.Event == "" {
+		compiled, err := eval.CompileExpr(&env, p.of.Arg)
+		if err == nil {
+			r.expr = compiled.On(w.src)
+		}
+		return r, err
+	}
+	compiled, err := eval.CompileEvents(&env, tree.Step{Event: p.of.Event, Where: p.of.Where}, p.of.Window, p.of.Arg)
+	if err == nil {
+		r.rows = compiled.On(w.src)
+	}
+	return r, err
+}
+
+func (l *leftOut) partial(ctx context.Context, w *worker, _ int) error {
+	readers := make([]*sumReader, len(l.places))
+	for i, p := range l.places {
+		var err error
+		if readers[i], err = w.newSumReader(p); err != nil {
+			return err
+		}
+	}
+	w.part.LeftOut = make([]int64, len(l.places))
+	var found query.Bits
+	return w.profiles(ctx, func(all *query.Bits) error {
+		for i, r := range readers {
+			members := all
+			switch {
+			case r.shown && l.shown != nil:
+				if members = l.shown[w.place(0)>>query.ChunkBits]; members == nil {
+					continue
+				}
+			case r.members != nil:
+				r.members.Chunk(w.chunk, all, &found)
+				members = &found
+			}
+			if err := w.stock.Err(); err != nil {
+				return err
+			}
+			w.part.LeftOut[i] += r.count(w, members)
+		}
+		return nil
+	})
+}
+
+// count counts the values of the members of a chunk that are left out.
+func (r *sumReader) count(w *worker, members *query.Bits) (n int64) {
+	if r.rows != nil {
+		r.rows.Each(w.chunk, members, func(_ *query.Block, row int) {
+			if beyond(r.rows.Arg(0, row)) {
+				n++
+			}
+		})
+		return n
+	}
+	values := w.stock.Vector()
+	defer w.stock.Return(values)
+	r.expr.Chunk(w.chunk, members, values)
+	for pos := range members.All {
+		if beyond(values.Value(int(pos))) {
+			n++
+		}
+	}
+	return n
+}
+
+func (l *leftOut) merge(_ int, parts []*Partial) (bool, error) {
+	for _, part := range parts {
+		for i, n := range part.LeftOut {
+			l.counts[i] += n
+		}
+	}
+	return true, nil
+}
+
+func (l *leftOut) answer() (*query.Answer, error) {
+	a := &query.Answer{}
+	for i, p := range l.places {
+		if l.counts[i] > 0 {
+			values := "values"
+			if l.counts[i] == 1 {
+				values = "value"
+			}
+			a.Warnings = append(a.Warnings, p.warning(fmt.Sprintf("left out %d %s", l.counts[i], values)))
+		}
+	}
+	return a, nil
+}
+
+// warning says what a sum did.
+func (p *sumPlace) warning(did string) tree.Diagnostic {
+	where := ""
+	if p.segment != "" {
+		where = fmt.Sprintf(" of segment %q", p.segment)
+	}
+	smaller := &tree.Arith{Op: tree.DivOp, L: p.of.Arg, R: &tree.Literal{Value: tree.NumInt(1_000_000)}}
+	return tree.Diagnostic{Code: "values_left_out", At: p.at,
+		Message: fmt.Sprintf("%s%s %s beyond ±10^18, which take no part in sums and averages", p.of.Fn, where, did),
+		Hint:    "divide first, as  " + syntax.FormatExpr(smaller) + "  does to make milliseconds of nanoseconds"}
+}
