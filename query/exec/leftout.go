@@ -22,6 +22,10 @@ type leftOut struct {
 	counts []int64
 }
 
+// mostSums is the number of sums of a statement up to which each is counted: the others of a condition decide
+// for whom each one matters.
+const mostSums = 100
+
 // beyond reports whether a sum leaves a value out.
 func beyond(v tree.Value) bool {
 	if v.Type != tree.NumberType {
@@ -53,7 +57,11 @@ func (p *Plan) complete(a *query.Answer, ask func(*Plan) (*query.Answer, error))
 		return a, nil
 	}
 	l := &leftOut{places: findSums(p.tree, p.env.Sets)}
-	if len(l.places) == 0 {
+	switch n := len(l.places); {
+	case n == 0:
+		return a, nil
+	case n > mostSums:
+		a.Warnings = append(a.Warnings, l.places[0].uncounted())
 		return a, nil
 	}
 	if list, ok := p.stmt.(*list); ok && int64(len(list.rows)) < list.total {
@@ -71,7 +79,7 @@ func (p *Plan) complete(a *query.Answer, ask func(*Plan) (*query.Answer, error))
 	var large *tree.Diagnostic
 	switch {
 	case errors.As(err, &large): // the answer stands, and what could not be counted is told as it is
-		a.Warnings = append(a.Warnings, l.places[0].warning("may have left out values"))
+		a.Warnings = append(a.Warnings, l.places[0].uncounted())
 	case err != nil:
 		return nil, fmt.Errorf("count what was left out: %w", err)
 	default:
@@ -141,7 +149,10 @@ func (l *leftOut) partial(ctx context.Context, w *worker, _ int) error {
 	readers := make([]*sumReader, len(l.places))
 	for i, p := range l.places {
 		var err error
-		if readers[i], err = w.newSumReader(p); err != nil {
+		if readers[i], err = w.newSumReader(p); err == nil {
+			err = w.stock.Err()
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -212,6 +223,11 @@ func (l *leftOut) answer() (*query.Answer, error) {
 	return a, nil
 }
 
+// uncounted says that this sum, or a later one of the statement, came upon values it leaves out.
+func (p *sumPlace) uncounted() tree.Diagnostic {
+	return p.warning("or another of the many sums may have left out values")
+}
+
 // warning says what a sum did.
 func (p *sumPlace) warning(did string) tree.Diagnostic {
 	where := ""
@@ -220,6 +236,6 @@ func (p *sumPlace) warning(did string) tree.Diagnostic {
 	}
 	smaller := &tree.Arith{Op: tree.DivOp, L: p.of.Arg, R: &tree.Literal{Value: tree.NumInt(1_000_000)}}
 	return tree.Diagnostic{Code: "values_left_out", At: p.at,
-		Message: fmt.Sprintf("%s%s %s beyond ±10^18, which take no part in sums and averages", p.of.Fn, where, did),
+		Message: fmt.Sprintf("%s%s %s beyond ±10^18; such values take no part in sums and averages", p.of.Fn, where, did),
 		Hint:    "divide first, as  " + syntax.FormatExpr(smaller) + "  does to make milliseconds of nanoseconds"}
 }

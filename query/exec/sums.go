@@ -120,20 +120,19 @@ func (f *sumFinder) pred(p, among tree.Pred) {
 // join finds the sums of a conjunction or disjunction. An argument matters for those only whom the others
 // do not settle: in a conjunction who does not satisfy one of them is out, whatever the sum.
 func (f *sumFinder) join(args []tree.Pred, among tree.Pred, and bool) {
+	var unsettled []tree.Pred // those whom each argument does not settle
 	for i, arg := range args {
 		if !f.sums(arg) {
 			continue
+		}
+		for k := len(unsettled); k < len(args); k++ {
+			unsettled = append(unsettled, f.own(f.could(args[k], and)))
 		}
 		var open []tree.Pred
 		if among != nil {
 			open = append(open, among)
 		}
-		for k, other := range args {
-			if k != i {
-				open = append(open, f.own(f.could(other, and)))
-			}
-		}
-		f.pred(arg, allOf(open))
+		f.pred(arg, allOf(append(append(open, unsettled[:i]...), unsettled[i+1:]...)))
 	}
 }
 
