@@ -66,7 +66,7 @@ func TestWebhooks(t *testing.T) {
 		f.flip(0, 1)
 		if !allow {
 			st := status(func(st api.Webhook) bool { return st.Failed > 0 })
-			if !strings.Contains(st.LastError, "not a public address") || st.Secret != "" {
+			if !strings.Contains(st.LastError, "--private-webhooks") || st.Secret != "" {
 				t.Errorf("%+v", st)
 			}
 			continue

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -34,24 +35,28 @@ func prefixes(texts ...string) (all []netip.Prefix) {
 }
 
 // PrivateError says that a target is an address of this machine or of a private network.
-type PrivateError struct{ Addr netip.Addr }
+type PrivateError struct {
+	Addr netip.Addr
+	Own  bool // an interface of this machine has it, be it public or not
+}
 
 // Error says so, and what to do.
 func (e *PrivateError) Error() string {
-	return fmt.Sprintf("%s is not a public address: private targets must be allowed", e.Addr)
+	what := "not a public address"
+	if e.Own {
+		what = "an address of this machine"
+	}
+	return fmt.Sprintf("%s is %s: --private-webhooks lets webhooks go there", e.Addr, what)
 }
 
 // public refuses addresses that only this network can reach, and own: those of this machine.
 func public(addr netip.Addr, own []netip.Prefix) error {
 	plain := addr.Unmap()
 	bad := !addr.IsValid() || addr.Zone() != "" || plain.Is6() && (!global.Contains(plain) || tunnelled(plain))
-	for _, list := range [...][]netip.Prefix{notPublic, own} {
-		for _, p := range list {
-			bad = bad || p.Contains(plain)
-		}
-	}
-	if bad {
-		return &PrivateError{addr}
+	contains := func(p netip.Prefix) bool { return p.Contains(plain) }
+	mine := slices.ContainsFunc(own, contains)
+	if bad || mine || slices.ContainsFunc(notPublic, contains) {
+		return &PrivateError{addr, mine}
 	}
 	return nil
 }
@@ -130,7 +135,7 @@ func (g *guard) dial(ctx context.Context, network, address string) (net.Conn, er
 	here, there := ip(conn.LocalAddr()), ip(conn.RemoteAddr())
 	if here.IsValid() && here == there {
 		_ = conn.Close() // it has carried nothing
-		return nil, &PrivateError{there}
+		return nil, &PrivateError{there, true}
 	}
 	return conn, nil
 }

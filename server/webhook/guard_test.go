@@ -56,6 +56,19 @@ func TestPublicAddresses(t *testing.T) {
 	}
 }
 
+// TestPrivateErrorText: who reads it hears whether the address is this machine's, and what would allow it.
+func TestPrivateErrorText(t *testing.T) {
+	for addr, want := range map[string]string{
+		"8.8.4.4":         "8.8.4.4 is an address of this machine: --private-webhooks lets webhooks go there",
+		"::ffff:9.9.9.7":  "::ffff:9.9.9.7 is an address of this machine: --private-webhooks lets webhooks go there",
+		"169.254.169.254": "169.254.169.254 is not a public address: --private-webhooks lets webhooks go there",
+	} {
+		if err := public(netip.MustParseAddr(addr), mine); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", addr, err, want)
+		}
+	}
+}
+
 // TestOwnAddresses: what the interfaces have is this machine's, and refused also where the ranges say nothing.
 func TestOwnAddresses(t *testing.T) {
 	own, err := ownAddrs()
