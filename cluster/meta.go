@@ -79,6 +79,9 @@ func CheckMeta(dir string) (parts map[string]uint64, err error) {
 func readMeta(dir string) (meta, error) {
 	path := filepath.Join(dir, metaFile)
 	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return meta{}, fmt.Errorf("open %s: %s is missing, which says how ids are spread over the shards: put it back, or restore the whole data directory from one copy", dir, metaFile)
+	}
 	if err != nil {
 		return meta{}, fmt.Errorf("read cluster meta: %w", err)
 	}

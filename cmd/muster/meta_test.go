@@ -29,7 +29,7 @@ func TestMetaIsNotMadeAnew(t *testing.T) {
 		do   func() error
 	}{
 		{"checksum", func() error { return os.WriteFile(path, text, 0o644) }},
-		{"no such file", func() error { return os.Remove(path) }},
+		{"is missing", func() error { return os.Remove(path) }},
 	} {
 		if err := damage.do(); err != nil {
 			t.Fatal(err)

@@ -253,6 +253,17 @@ func TestPartsAreNotMissedSilently(t *testing.T) {
 	})
 }
 
+// TestMissingPartSaysWhatToDo: whatever part a node misses, it names it, and says how to go on.
+func TestMissingPartSaysWhatToDo(t *testing.T) {
+	w := newWorld(t)
+	for part, name := range map[string]string{"cluster.meta": "cluster.meta is missing", "db": "db is missing", "raft/shard-001": "missing: raft/shard-001"} {
+		err := judge(t, w.without(t, part), w.want)
+		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "restore the whole data directory from one copy") {
+			t.Errorf("without %s: %v", part, err)
+		}
+	}
+}
+
 // replace puts a file or directory of one data directory into another that has none.
 func replace(from, to, part string) error {
 	info, err := os.Stat(filepath.Join(from, part))

@@ -120,6 +120,9 @@ func openStorage(c nodeConfig) (*storage, error) {
 	}
 	var err error
 	if s.db, err = persist.OpenDB(dc); err != nil {
+		if damage := (*persist.DamageError)(nil); errors.As(err, &damage) {
+			err = fmt.Errorf("%w; put back what was moved away, or restore the whole data directory from one copy; muster check lists all that is wrong", err)
+		}
 		return nil, err
 	}
 	return s, nil
