@@ -3,6 +3,7 @@ package decode
 import (
 	"encoding/binary"
 	"math/bits"
+	"strings"
 )
 
 // skim finds where a JSON value ends, looking at nothing but strings and brackets, so that what is
@@ -27,15 +28,21 @@ func (s *skim) run(text []byte) (n int, done bool) {
 			}
 			continue
 		}
-		c := text[i]
 		if s.word {
-			if endsWord(c) {
+			if endsWord(text[i]) {
 				return i, true
 			}
 			i++
 			continue
 		}
-		switch c {
+		if len(s.open) > 0 {
+			for plain[text[i]] {
+				if i++; i == len(text) {
+					return i, false
+				}
+			}
+		}
+		switch c := text[i]; c {
 		case '{', '[':
 			s.open = append(s.open, c)
 		case '}', ']':
@@ -46,7 +53,15 @@ func (s *skim) run(text []byte) (n int, done bool) {
 				return i + 1, true
 			}
 		case '"':
-			s.inside = true
+			end, closed := behindString(text, i+1)
+			if !closed {
+				s.inside, s.escaped = true, end > len(text)
+				return len(text), false
+			}
+			if i = end; len(s.open) == 0 {
+				return i, true
+			}
+			continue
 		default:
 			s.word = len(s.open) == 0
 		}
@@ -54,6 +69,14 @@ func (s *skim) run(text []byte) (n int, done bool) {
 	}
 	return len(text), false
 }
+
+// plain are the bytes that mean nothing between strings and brackets.
+var plain = func() (t [256]bool) {
+	for c := range t {
+		t[c] = !strings.ContainsRune("{}[]\"", rune(c))
+	}
+	return t
+}()
 
 // close takes the innermost bracket of a kind off those that are open, with all inside it.
 func (s *skim) close(opening byte) bool {
