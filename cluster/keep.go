@@ -9,7 +9,7 @@ import (
 
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/calendar"
 	"github.com/musterdb/muster/query/syntax"
 	"github.com/musterdb/muster/query/tree"
 )

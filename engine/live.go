@@ -5,7 +5,7 @@ import (
 
 	"github.com/musterdb/muster/engine/member"
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/calendar"
 )
 
 // buildBudget is how many chunks of conditions one entry computes for segments that are being built:

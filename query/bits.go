@@ -3,7 +3,7 @@ package query
 import (
 	"math/bits"
 
-	"github.com/musterdb/muster/query/eval/lanes"
+	"github.com/musterdb/muster/query/lanes"
 )
 
 // ChunkBits is the number of low bits of an ordinal that give its position in its chunk.

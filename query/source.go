@@ -1,7 +1,7 @@
 package query
 
 import (
-	"github.com/musterdb/muster/query/eval/lanes"
+	"github.com/musterdb/muster/query/lanes"
 	"github.com/musterdb/muster/query/tree"
 )
 

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/calendar"
 )
 
 // moment is an edge passing an event of a profile at an instant.

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/calendar"
 	"github.com/musterdb/muster/query/match"
 	"github.com/musterdb/muster/query/syntax"
 	"github.com/musterdb/muster/query/tree"

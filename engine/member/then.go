@@ -4,8 +4,8 @@ import (
 	"slices"
 
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/calendar"
 	"github.com/musterdb/muster/query/eval"
-	"github.com/musterdb/muster/query/eval/calendar"
 	"github.com/musterdb/muster/query/tree"
 )
 

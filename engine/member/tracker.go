@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/calendar"
 	"github.com/musterdb/muster/query/match"
 	"github.com/musterdb/muster/query/tree"
 )

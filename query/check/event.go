@@ -1,7 +1,7 @@
 package check
 
 import (
-	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/calendar"
 	"github.com/musterdb/muster/query/tree"
 )
 

@@ -4,8 +4,8 @@ import (
 	"fmt"
 
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval/values"
 	"github.com/musterdb/muster/query/tree"
+	"github.com/musterdb/muster/query/values"
 )
 
 // pred checks a predicate over profiles or, in the place of an event, over its events.

@@ -1,8 +1,8 @@
 package check
 
 import (
-	"github.com/musterdb/muster/query/eval/values"
 	"github.com/musterdb/muster/query/tree"
+	"github.com/musterdb/muster/query/values"
 )
 
 // maxParts bounds the predicates and expressions of a statement with the segments it asks written

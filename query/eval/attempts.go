@@ -4,7 +4,7 @@ import (
 	"sort"
 
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/calendar"
 )
 
 // Attempts finds how far the profiles of a chunk get in a funnel. An attempt begins with any row of the

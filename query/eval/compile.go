@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval/calendar"
-	"github.com/musterdb/muster/query/eval/values"
+	"github.com/musterdb/muster/query/calendar"
 	"github.com/musterdb/muster/query/tree"
+	"github.com/musterdb/muster/query/values"
 )
 
 // compiler turns a checked tree into plans. What the tree cannot mean (a text form on a number) is

@@ -4,7 +4,7 @@ import (
 	"math"
 
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval/lanes"
+	"github.com/musterdb/muster/query/lanes"
 )
 
 // did asks how often profiles have a row of a step: lo <= n <= hi, hi < 0 for no upper bound, with

@@ -3,7 +3,7 @@ package eval
 import (
 	"slices"
 
-	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/calendar"
 	"github.com/musterdb/muster/query/tree"
 )
 

@@ -4,7 +4,7 @@ import (
 	"math/bits"
 
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval/lanes"
+	"github.com/musterdb/muster/query/lanes"
 	"github.com/musterdb/muster/query/tree"
 )
 

@@ -3,7 +3,7 @@ package eval
 import (
 	"math"
 
-	"github.com/musterdb/muster/query/eval/lanes"
+	"github.com/musterdb/muster/query/lanes"
 	"github.com/musterdb/muster/query/tree"
 )
 

@@ -5,7 +5,7 @@ import (
 	"math/big"
 
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval/places"
+	"github.com/musterdb/muster/query/places"
 	"github.com/musterdb/muster/query/tree"
 )
 

@@ -2,7 +2,7 @@ package eval
 
 import (
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval/places"
+	"github.com/musterdb/muster/query/places"
 	"github.com/musterdb/muster/query/tree"
 )
 

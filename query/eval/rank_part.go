@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval/places"
+	"github.com/musterdb/muster/query/places"
 	"github.com/musterdb/muster/query/tree"
 )
 

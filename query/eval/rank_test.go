@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval/places"
+	"github.com/musterdb/muster/query/places"
 	"github.com/musterdb/muster/query/tree"
 )
 

@@ -4,7 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval/lanes"
+	"github.com/musterdb/muster/query/lanes"
 )
 
 // plan is a compiled predicate, over profiles or over the rows of one event.

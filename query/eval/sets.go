@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval/calendar"
-	"github.com/musterdb/muster/query/eval/lanes"
-	"github.com/musterdb/muster/query/eval/values"
+	"github.com/musterdb/muster/query/calendar"
+	"github.com/musterdb/muster/query/lanes"
 	"github.com/musterdb/muster/query/tree"
+	"github.com/musterdb/muster/query/values"
 )
 
 // errNoPast says that nobody knows past memberships where a predicate is compiled.

@@ -6,7 +6,7 @@ import (
 	"unsafe"
 
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/calendar"
 	"github.com/musterdb/muster/query/tree"
 )
 

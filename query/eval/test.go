@@ -4,7 +4,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/calendar"
 	"github.com/musterdb/muster/query/tree"
 )
 

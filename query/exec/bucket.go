@@ -5,7 +5,7 @@ import (
 	"sort"
 	"time"
 
-	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/calendar"
 	"github.com/musterdb/muster/query/tree"
 )
 

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/calendar"
 	"github.com/musterdb/muster/query/eval"
-	"github.com/musterdb/muster/query/eval/calendar"
 	"github.com/musterdb/muster/query/tree"
 )
 

@@ -6,7 +6,7 @@ import (
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval"
-	"github.com/musterdb/muster/query/eval/places"
+	"github.com/musterdb/muster/query/places"
 	"github.com/musterdb/muster/query/tree"
 )
 

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval/lanes"
+	"github.com/musterdb/muster/query/lanes"
 	"github.com/musterdb/muster/query/tree"
 )
 

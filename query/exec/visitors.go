@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval/lanes"
+	"github.com/musterdb/muster/query/lanes"
 )
 
 // visitors are the different profiles of one chunk in each bucket: a set a bucket. The one leaf that a

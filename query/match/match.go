@@ -5,10 +5,10 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/calendar"
 	"github.com/musterdb/muster/query/eval"
-	"github.com/musterdb/muster/query/eval/calendar"
-	"github.com/musterdb/muster/query/eval/values"
 	"github.com/musterdb/muster/query/tree"
+	"github.com/musterdb/muster/query/values"
 )
 
 // Env is what a Matcher is compiled against.

@@ -3,7 +3,7 @@ package match
 import (
 	"time"
 
-	"github.com/musterdb/muster/query/eval/calendar"
+	"github.com/musterdb/muster/query/calendar"
 	"github.com/musterdb/muster/query/tree"
 )
 

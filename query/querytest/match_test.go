@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/musterdb/muster/query/calendar"
 	"github.com/musterdb/muster/query/eval"
-	"github.com/musterdb/muster/query/eval/calendar"
 	"github.com/musterdb/muster/query/match"
 	"github.com/musterdb/muster/query/syntax"
 	"github.com/musterdb/muster/query/tree"
