@@ -15,12 +15,12 @@ const (
 
 // Rules returns every rule that looks at one file at a time.
 func Rules() []func(*File) []Finding {
-	return []func(*File) []Finding{Imports, Sizes, Names, Calls, Purity}
+	return []func(*File) []Finding{Sizes, Names, Calls, Purity}
 }
 
 // Check runs all rules over the files of a module.
-func Check(files []*File) []Finding {
-	var found []Finding
+func Check(files []*File, a *Architecture) []Finding {
+	found := a.Imports(files)
 	for _, f := range files {
 		for _, rule := range Rules() {
 			found = append(found, rule(f)...)

@@ -39,10 +39,10 @@ func (f Finding) String() string { return f.Where + ": " + f.What + "\n    hint:
 // Path returns the file's path relative to the module.
 func (f *File) Path() string { return path.Join(f.Dir, f.Name) }
 
-// IsTest tells whether the file is compiled for tests only.
+// IsTest reports whether the file is compiled for tests only.
 func (f *File) IsTest() bool { return strings.HasSuffix(f.Name, "_test.go") }
 
-// Top returns the first part of the directory, the unit of the import matrix.
+// Top returns the first part of the directory.
 func (f *File) Top() string {
 	top, _, _ := strings.Cut(f.Dir, "/")
 	return top
