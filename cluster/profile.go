@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/engine"
-	"github.com/musterdb/muster/engine/wire"
+	"github.com/musterdb/muster/query/wire"
 )
 
 // find returns where the profile is that answers to a literal id: in the shard the id is placed in,

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/musterdb/muster/engine/wire"
+	"github.com/musterdb/muster/query/wire"
 )
 
 // records are small values by key that every node has, beside the catalog in its group: how far durable

@@ -7,7 +7,7 @@ import (
 
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/engine/identity"
-	"github.com/musterdb/muster/engine/wire"
+	"github.com/musterdb/muster/query/wire"
 )
 
 // CommandKind is a kind of log entry.

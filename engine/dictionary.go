@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 	"unsafe"
 
-	"github.com/musterdb/muster/engine/wire"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
+	"github.com/musterdb/muster/query/wire"
 	"github.com/zeebo/xxh3"
 )
 

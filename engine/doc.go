@@ -9,7 +9,7 @@
 // It is deterministic and pure: no clock, randomness, disk, network, logger or goroutine of its own.
 // Equal commands in equal order give equal state hashes, whatever was read or maintained between
 // them. It must not know raft, JSON, HTTP or files. Sub-packages: catalog (names, types, segments,
-// lists), identity (how profiles are joined), wire (binary primitives).
+// lists), identity (how profiles are joined).
 //
 // Start reading at message.go, then shard.go and apply.go; DESIGN.md says why.
 package engine

@@ -7,8 +7,8 @@ import (
 	"slices"
 
 	"github.com/musterdb/muster/engine/identity"
-	"github.com/musterdb/muster/engine/wire"
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/wire"
 )
 
 // The records of a profile's facts when it moves. A part is a format byte and whole records.

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/musterdb/muster/engine/identity"
-	"github.com/musterdb/muster/engine/wire"
+	"github.com/musterdb/muster/query/wire"
 )
 
 // FuzzCommand applies hostile entries: never a panic, no change where there is an error, and a sound

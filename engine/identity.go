@@ -2,7 +2,7 @@ package engine
 
 import (
 	"github.com/musterdb/muster/engine/identity"
-	"github.com/musterdb/muster/engine/wire"
+	"github.com/musterdb/muster/query/wire"
 )
 
 // EncodeIdentity returns the entry that takes one step of a merge. ClaimOp and ReleaseOp go to the

@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/musterdb/muster/engine/wire"
 	"github.com/musterdb/muster/query/tree"
+	"github.com/musterdb/muster/query/wire"
 )
 
 // SplitMessages cuts a messages entry into its messages without decoding their values: what is to be

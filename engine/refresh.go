@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/engine/member"
-	"github.com/musterdb/muster/engine/wire"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/check"
 	"github.com/musterdb/muster/query/eval"
 	"github.com/musterdb/muster/query/tree"
+	"github.com/musterdb/muster/query/wire"
 )
 
 // Refresh is an entry's order to evaluate a held segment anew. Cuts are those of its ranks, in the

@@ -7,9 +7,9 @@ import (
 	"io"
 
 	"github.com/musterdb/muster/engine/catalog"
-	"github.com/musterdb/muster/engine/wire"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
+	"github.com/musterdb/muster/query/wire"
 	"github.com/zeebo/xxh3"
 )
 

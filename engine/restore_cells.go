@@ -4,9 +4,9 @@ import (
 	"math"
 	"slices"
 
-	"github.com/musterdb/muster/engine/wire"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
+	"github.com/musterdb/muster/query/wire"
 )
 
 func readCells(r *wire.Reader, rows int) cells {

@@ -4,9 +4,9 @@ import (
 	"slices"
 
 	"github.com/musterdb/muster/engine/catalog"
-	"github.com/musterdb/muster/engine/wire"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
+	"github.com/musterdb/muster/query/wire"
 )
 
 // rows reads a leaf or a tail.

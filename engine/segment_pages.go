@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"github.com/musterdb/muster/engine/member"
-	"github.com/musterdb/muster/engine/wire"
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/wire"
 	"github.com/zeebo/xxh3"
 )
 

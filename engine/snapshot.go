@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/musterdb/muster/engine/wire"
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/wire"
 )
 
 // PageSink takes the pages of a snapshot. It must not keep key or data.

@@ -5,7 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/musterdb/muster/engine"
-	"github.com/musterdb/muster/engine/wire"
+	"github.com/musterdb/muster/query/wire"
 )
 
 // A group has at most so many profiles and so many of them in all its pieces: what is read at once stays

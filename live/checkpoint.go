@@ -10,7 +10,7 @@ import (
 
 	"github.com/zeebo/xxh3"
 
-	"github.com/musterdb/muster/engine/wire"
+	"github.com/musterdb/muster/query/wire"
 )
 
 // checkpoints are memberships of a shard that were kept, so that the membership of an instant is found by

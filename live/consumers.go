@@ -7,7 +7,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/musterdb/muster/engine/wire"
+	"github.com/musterdb/muster/query/wire"
 )
 
 // MaxConsumers is how many durable consumers there may be.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/zeebo/xxh3"
 
-	"github.com/musterdb/muster/engine/wire"
+	"github.com/musterdb/muster/query/wire"
 )
 
 // Position is a place between two profiles of a shard's log: behind everything before the N-th profile

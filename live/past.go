@@ -5,7 +5,7 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/musterdb/muster/engine/wire"
+	"github.com/musterdb/muster/query/wire"
 )
 
 // UnknownError says that what a segment was like at an instant is not known, and from when on it is,

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/musterdb/muster/engine/wire"
+	"github.com/musterdb/muster/query/wire"
 )
 
 // state is what the store keeps of a shard's log beside the blocks: those behind synced count not yet,

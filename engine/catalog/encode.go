@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/musterdb/muster/engine/wire"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
+	"github.com/musterdb/muster/query/wire"
 )
 
 // The format versions that stand first in an encoded Change and State.

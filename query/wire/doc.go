@@ -1,5 +1,5 @@
-// Package wire is the binary form shared by commands, catalog changes and snapshot pages: varints,
-// length-prefixed bytes and values.
+// Package wire is the binary form shared by commands, catalog changes, snapshot pages and partial
+// answers: varints, length-prefixed bytes and values.
 //
 // Its nouns: Reader (decodes, with one sticky error) and the Append functions (encode).
 //
