@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/musterdb/muster/engine/identity"
-	"github.com/musterdb/muster/query/wire"
 )
 
 // FuzzCommand applies hostile entries: never a panic, no change where there is an error, and a sound
@@ -114,22 +113,4 @@ func TestDamagedPages(t *testing.T) {
 			}
 		}
 	}
-}
-
-func FuzzValue(f *testing.F) {
-	log := newScript(1, 1)
-	for i := range 30 {
-		f.Add(wire.AppendValue(nil, log.value(i%5)))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		r := wire.NewReader(data)
-		v := r.Value()
-		if r.Done() != nil {
-			return
-		}
-		again := wire.NewReader(wire.AppendValue(nil, v))
-		if w := again.Value(); again.Done() != nil || !w.Equal(v) {
-			t.Fatalf("%v comes back as %v", v, w)
-		}
-	})
 }
