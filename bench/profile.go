@@ -51,7 +51,7 @@ func (c *ProfileConfig) Validate() error {
 	return errors.Join(faults...)
 }
 
-// profileGoal is what the budgets allow an answer about a single profile, ms.
+// profileGoal is the goal for an answer about a single profile, ms.
 const profileGoal = 1
 
 // MeasureProfile asks shards in this process about single profiles beside realistic segments: which of them

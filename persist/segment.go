@@ -15,7 +15,7 @@ import (
 
 // raft-wal's segment files are read here a second time, by our own eyes: it drops everything behind
 // the first frame it cannot read, which is right for a torn write and loses acknowledged entries
-// when the frame has rotted. The layout is that of raft-wal v0.4.1, segment/format.go.
+// when the frame has rotted. The layout is that of raft-wal v0.4.1, package segment.
 const (
 	walFileHeader  = 32
 	walFrameHeader = 8

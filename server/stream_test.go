@@ -56,7 +56,7 @@ func hear(t testing.TB, conn *websocket.Conn) api.StreamMessage {
 	return m
 }
 
-// TestStream: members, then changes, each with what interfaces promise, and nothing beyond the credit.
+// TestStream: members, then changes, each with what docs/API.md promises, and nothing beyond the credit.
 func TestStream(t *testing.T) {
 	f := newFakeLive(t, 2, nil)
 	_, h := newLiveServer(t, f, func(c *Config) { c.Heartbeat = 50 * time.Millisecond })

@@ -14,7 +14,7 @@ import (
 // benchCommand is `muster bench`.
 type benchCommand struct {
 	Gen       benchGen       `cmd:"" help:"Write a generated shop as NDJSON, for muster import."`
-	Queries   benchQueries   `cmd:"" help:"Ask the questions of the budgets of a generated shop in this process."`
+	Queries   benchQueries   `cmd:"" help:"Ask the benchmark questions of a generated shop in this process."`
 	Ingest    benchIngest    `cmd:"" help:"Send live events to a node of its own as fast as it takes them."`
 	Snapshots benchSnapshots `cmd:"" help:"Send live events while a node of its own takes snapshots."`
 	Stored    benchStored    `cmd:"" help:"Import a generated shop into a node of its own: import, memory, HTTP, restarts."`

@@ -26,6 +26,13 @@ func TestHouse(t *testing.T) {
 	for _, f := range Check(files, architecture(t, root)) {
 		t.Error(f)
 	}
+	tree, err := LoadTree(root, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range tree.References(files) {
+		t.Error(f)
+	}
 }
 
 func architecture(t *testing.T, root string) *Architecture {

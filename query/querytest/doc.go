@@ -2,7 +2,7 @@
 // predicates to disagree about, and acceptance scripts with answers worked out by hand.
 //
 // Its nouns: History (who exists, what they did), Oracle (the meaning of a predicate or statement,
-// read straight from the language page), Gen (random histories, predicates and statements), Source
+// read straight from docs/QUERY.md), Gen (random histories, predicates and statements), Source
 // and Schema (a history behind the query interfaces, in deliberately varied encodings), Engine and
 // Script (the acceptance suite, for any implementation).
 //

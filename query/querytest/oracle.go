@@ -14,7 +14,7 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Oracle answers as the language page says, by looking at every profile and every event. It is
+// Oracle answers as docs/QUERY.md says, by looking at every profile and every event. It is
 // meant to be read and believed, not to be fast. It reads trees as the parser makes them.
 type Oracle struct {
 	History *History

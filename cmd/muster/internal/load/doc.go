@@ -5,7 +5,7 @@
 // Batch (the next stretch of lines, encoded as NDJSON, with the lines that were refused before
 // sending), Sender (one request at a time, with patience), Report (what became of all lines).
 //
-// A line is known by the file's identity and its number, never by its content; see identity.go.
+// A line is known by the file's identity and its number, never by its content; see open.go.
 //
 // It must not know the terminal, the command line or the node's insides; it speaks POST /v1/events.
 // Start reading at run.go, then plan.go and csv.go.

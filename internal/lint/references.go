@@ -1,0 +1,299 @@
+package lint
+
+import (
+	"fmt"
+	"go/ast"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// Tree is what references may lead to: the paths of the repository, its pages of Markdown, the targets of
+// its Makefile and what its packages declare.
+type Tree struct {
+	paths    map[string]bool   // files and directories, with slashes
+	pages    map[string]string // the text of each .md
+	targets  map[string]bool
+	declared map[string]map[string]bool // by directory: the names at the top level of its files, tests included
+}
+
+// LoadTree reads the repository at root.
+func LoadTree(root string, files []*File) (*Tree, error) {
+	t := &Tree{paths: map[string]bool{}, pages: map[string]string{}, targets: map[string]bool{}}
+	walk := func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		base := entry.Name()
+		if entry.IsDir() && name != root && (base == "node_modules" || strings.HasPrefix(base, ".")) {
+			return filepath.SkipDir
+		}
+		relative, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		relative = filepath.ToSlash(relative)
+		t.paths[relative] = true
+		if path.Ext(relative) != ".md" && relative != "Makefile" {
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if relative != "Makefile" {
+			t.pages[relative] = string(text)
+			return nil
+		}
+		for _, m := range regexp.MustCompile(`(?m)^([a-z][a-z-]*):`).FindAllStringSubmatch(string(text), -1) {
+			t.targets[m[1]] = true
+		}
+		return nil
+	}
+	if err := filepath.WalkDir(root, walk); err != nil {
+		return nil, fmt.Errorf("load %s: %w", root, err)
+	}
+	t.declare(files)
+	return t, nil
+}
+
+func (t *Tree) declare(files []*File) {
+	t.declared = map[string]map[string]bool{}
+	for _, f := range files {
+		names := t.declared[f.Dir]
+		if names == nil {
+			names = map[string]bool{}
+			t.declared[f.Dir] = names
+		}
+		for _, d := range f.AST.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				names[d.Name.Name] = true
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					switch spec := spec.(type) {
+					case *ast.TypeSpec:
+						names[spec.Name.Name] = true
+					case *ast.ValueSpec:
+						for _, n := range spec.Names {
+							names[n.Name] = true
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// References finds what pages and comments name that is not there: links, files, packages, exported names
+// and tests of ours, make targets, and decisions by number.
+func (t *Tree) References(files []*File) []Finding {
+	var found []Finding
+	for name, text := range t.pages {
+		found = append(found, t.links(name, text)...)
+		for _, p := range paragraphs(text) {
+			for _, what := range append(t.named(path.Dir(name), link.ReplaceAllString(p.text, "]")), t.spans(p.text)...) {
+				found = append(found, Finding{fmt.Sprintf("%s:%d", name, p.line), what, referenceHint})
+			}
+		}
+	}
+	for _, f := range files {
+		for _, group := range f.AST.Comments {
+			for _, what := range t.named(f.Dir, group.Text()) {
+				found = append(found, Finding{f.at(group.Pos()), what, referenceHint})
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b Finding) int { return strings.Compare(a.String(), b.String()) })
+	return found
+}
+
+const referenceHint = "name what is in this repository, as it is called now; a file stands with its path from the root, or beside a path into its directory"
+
+type paragraph struct {
+	line int
+	text string
+}
+
+// paragraphs cuts a page at empty lines, at the items of lists and at the rows of tables, and leaves out
+// blocks of code.
+func paragraphs(text string) []paragraph {
+	var found []paragraph
+	fenced, open := false, false
+	for i, line := range strings.Split(text, "\n") {
+		trimmed := strings.TrimSpace(line)
+		if strings.HasPrefix(trimmed, "```") {
+			fenced, open = !fenced, false
+			continue
+		}
+		if fenced || trimmed == "" {
+			open = false
+			continue
+		}
+		if !open || startsItem.MatchString(trimmed) {
+			found = append(found, paragraph{line: i + 1})
+		}
+		open = true
+		last := &found[len(found)-1]
+		last.text += line + "\n"
+	}
+	return found
+}
+
+var (
+	startsItem  = regexp.MustCompile(`^(\||[-*] |[0-9]+\. |#)`)
+	link        = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	fileName    = regexp.MustCompile(`(^|[^\w./<>*$-])((?:[\w.-]+/)*[\w-]+\.(?:go|md|s|txt))\b`)
+	decision    = regexp.MustCompile(`\bADRs? (\d+)`)
+	pathSpan    = regexp.MustCompile(`^(?:\./)?([a-z]\w*(?:/[\w.-]+)+)/?$`)
+	nameSpan    = regexp.MustCompile(`^([a-z]\w*(?:/\w+)*)\.([A-Z]\w*)`)
+	testSpan    = regexp.MustCompile(`^(?:Test|Benchmark|Fuzz)[A-Z]\w*$`)
+	makeSpan    = regexp.MustCompile(`^make ([a-z][a-z-]*)`)
+	goTestSpan  = regexp.MustCompile(`go test .*\./([\w/]+) .*-run '?([\w|$\\]+)`)
+	schemeStart = regexp.MustCompile(`^[a-z]+:`)
+)
+
+// links follows the links of a page, into other pages by their headings.
+func (t *Tree) links(name, text string) []Finding {
+	var found []Finding
+	for i, line := range strings.Split(text, "\n") {
+		for _, m := range link.FindAllStringSubmatch(line, -1) {
+			if schemeStart.MatchString(m[1]) {
+				continue
+			}
+			target, anchor, _ := strings.Cut(m[1], "#")
+			where := name
+			if target != "" {
+				where = path.Join(path.Dir(name), target)
+			}
+			page, isPage := t.pages[where]
+			if !t.paths[where] || anchor != "" && isPage && !slices.Contains(anchors(page), anchor) {
+				found = append(found, Finding{fmt.Sprintf("%s:%d", name, i+1), "links to " + m[1] + ", which is not there", referenceHint})
+			}
+		}
+	}
+	return found
+}
+
+// anchors are the headings of a page as links write them.
+func anchors(page string) []string {
+	var found []string
+	for line := range strings.Lines(page) {
+		heading := strings.TrimLeft(line, "#")
+		if heading == line || !strings.HasPrefix(heading, " ") {
+			continue
+		}
+		var b strings.Builder
+		for _, r := range strings.ToLower(strings.TrimSpace(heading)) {
+			switch {
+			case r == ' ':
+				b.WriteByte('-')
+			case unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' || r == '_':
+				b.WriteRune(r)
+			}
+		}
+		found = append(found, b.String())
+	}
+	return found
+}
+
+// named returns the files and decisions that a text names and that are not there. A file without its path
+// may lie in dir, at the root, or in a directory that the text names.
+func (t *Tree) named(dir, text string) []string {
+	dirs := []string{dir, "."}
+	for _, word := range regexp.MustCompile(`[\w./-]+`).FindAllString(text, -1) {
+		word = strings.Trim(word, "./")
+		if d := path.Dir(word); path.Ext(word) == "" && t.paths[word] {
+			dirs = append(dirs, word)
+		} else if d != "." && t.paths[word] {
+			dirs = append(dirs, d)
+		}
+	}
+	var missing []string
+	for _, m := range fileName.FindAllStringSubmatch(text, -1) {
+		if m[2] == "doc.go" || m[2] == "DESIGN.md" {
+			continue // of whatever package is meant
+		}
+		if !slices.ContainsFunc(dirs, func(d string) bool { return t.paths[path.Join(d, m[2])] }) {
+			missing = append(missing, "names "+m[2]+", which is not there")
+		}
+	}
+	for _, m := range decision.FindAllStringSubmatch(text, -1) {
+		number := fmt.Sprintf("docs/adr/%04s-", m[1])
+		there := false
+		for p := range t.paths {
+			there = there || strings.HasPrefix(p, number)
+		}
+		if !there {
+			missing = append(missing, "names ADR "+m[1]+", which is not in docs/adr")
+		}
+	}
+	return missing
+}
+
+// spans returns what the code spans of a text name and what is not there.
+func (t *Tree) spans(text string) []string {
+	var missing []string
+	for _, span := range quoted(text) {
+		switch {
+		case pathSpan.MatchString(span):
+			p := pathSpan.FindStringSubmatch(span)[1]
+			if top, _, _ := strings.Cut(p, "/"); t.paths[top] && !t.paths[p] && !fileName.MatchString(p) {
+				missing = append(missing, "names "+span+", which is not there")
+			}
+		case nameSpan.MatchString(span):
+			m := nameSpan.FindStringSubmatch(span)
+			if dirs := t.packages(m[1]); dirs != nil && !t.declares(dirs, m[2]) {
+				missing = append(missing, "names "+span+", which package "+m[1]+" does not have")
+			}
+		case testSpan.MatchString(span):
+			if !t.declares(slices.Collect(maps.Keys(t.declared)), span) {
+				missing = append(missing, "names "+span+", which no package has")
+			}
+		case makeSpan.MatchString(span):
+			if m := makeSpan.FindStringSubmatch(span); !t.targets[m[1]] {
+				missing = append(missing, "names "+span+", which the Makefile does not have")
+			}
+		case goTestSpan.MatchString(span):
+			m := goTestSpan.FindStringSubmatch(span)
+			if !t.runs(m[1], m[2]) {
+				missing = append(missing, "names "+span+", which runs no test")
+			}
+		}
+	}
+	return missing
+}
+
+// packages returns the directories of a package by its path or the last part of it.
+func (t *Tree) packages(name string) []string {
+	var dirs []string
+	for dir := range t.declared {
+		if dir == name || path.Base(dir) == name {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
+func (t *Tree) declares(dirs []string, name string) bool {
+	return slices.ContainsFunc(dirs, func(d string) bool { return t.declared[d][name] })
+}
+
+func (t *Tree) runs(dir, pattern string) bool {
+	tests, err := regexp.Compile(strings.ReplaceAll(pattern, `\|`, "|"))
+	if err != nil {
+		return false
+	}
+	for name := range t.declared[dir] {
+		if strings.HasPrefix(name, "Test") && tests.MatchString(name) {
+			return true
+		}
+	}
+	return false
+}
