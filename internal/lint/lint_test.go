@@ -30,7 +30,7 @@ func TestHouse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range tree.References(files) {
+	for _, f := range append(tree.References(files), tree.Decisions()...) {
 		t.Error(f)
 	}
 }

@@ -163,7 +163,7 @@ var (
 func (t *Tree) links(name, text string) []Finding {
 	var found []Finding
 	for i, line := range strings.Split(text, "\n") {
-		for _, m := range link.FindAllStringSubmatch(line, -1) {
+		for _, m := range link.FindAllStringSubmatch(code.ReplaceAllString(line, ""), -1) {
 			if schemeStart.MatchString(m[1]) {
 				continue
 			}
