@@ -28,28 +28,12 @@ type Definition struct {
 // rank.
 func IsHeld(s *tree.Segment) bool { return s.Refresh.N > 0 || HasRank(s.Pred) }
 
-// HasRank tells whether a predicate has a rank of its own.
+// HasRank reports whether a predicate has a rank of its own; the segments it asks are held on their own.
 func HasRank(p tree.Pred) bool {
-	switch p := p.(type) {
-	case *tree.And:
-		return anyRank(p.Args)
-	case *tree.Or:
-		return anyRank(p.Args)
-	case *tree.Not:
-		return HasRank(p.Arg)
-	case *tree.Rank:
-		return true
-	}
-	return false // a segment that is asked is held on its own
-}
-
-func anyRank(args []tree.Pred) bool {
-	for _, arg := range args {
-		if HasRank(arg) {
-			return true
-		}
-	}
-	return false
+	return tree.Any(p, func(n tree.Node) bool {
+		_, rank := n.(*tree.Rank)
+		return rank
+	})
 }
 
 // compiler makes the program of one segment.

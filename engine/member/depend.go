@@ -43,7 +43,7 @@ type dependencies struct {
 // be forgotten silently.
 func dependsOn(schema query.Schema, p tree.Pred) (dependencies, error) {
 	w := walker{schema: schema}
-	w.pred(p, "", "")
+	w.walk(p, "", "")
 	slices.Sort(w.events)
 	w.events = slices.Compact(w.events)
 	slices.Sort(w.attributes)
@@ -64,7 +64,7 @@ type Needs struct {
 // NeedsOf finds what a checked predicate stands on.
 func NeedsOf(schema query.Schema, p tree.Pred) Needs {
 	w := walker{schema: schema, deep: true}
-	w.pred(p, "", "")
+	w.walk(p, "", "")
 	return Needs{Properties: w.properties, Segments: w.segments, Lists: w.lists, Unknown: w.unknown}
 }
 
@@ -78,96 +78,87 @@ type walker struct {
 
 func (w *walker) slower(t timing) { w.timing = max(w.timing, t) }
 
-// pred walks a predicate. event is the one whose properties names stand for, "" for attributes;
-// previous that of the step before.
-func (w *walker) pred(p tree.Pred, event, previous string) {
-	switch p := p.(type) {
-	case nil:
-	case *tree.And:
-		w.all(p.Args, event, previous)
-	case *tree.Or:
-		w.all(p.Args, event, previous)
-	case *tree.Not:
-		w.pred(p.Arg, event, previous)
-	case *tree.Everyone:
-	case *tree.Truth:
-		w.expr(p.X, event, previous)
-	case *tree.Compare:
-		w.expr(p.L, event, previous)
-		w.expr(p.R, event, previous)
-	case *tree.In:
-		w.expr(p.X, event, previous)
-	case *tree.Range:
-		w.expr(p.X, event, previous)
-		w.expr(p.Lo, event, previous)
-		w.expr(p.Hi, event, previous)
-	case *tree.IsSet:
-		w.expr(p.X, event, previous)
-	case *tree.Text:
-		w.expr(p.X, event, previous)
-	case *tree.Has:
-		w.expr(p.X, event, previous)
-	case *tree.InWindow:
-		w.expr(p.X, event, previous)
-		w.window(p.Window)
-		_, measured := p.X.(*tree.Measure)
-		w.loose = w.loose || event != "" || measured // edges pass times that are no event's and no attribute's
-	case *tree.Anniversary:
-		w.expr(p.X, event, previous)
-		if p.Window.Kind != tree.On {
-			w.window(tree.Window{Kind: tree.Today})
-		}
-	default:
-		w.profilePred(p)
-	}
-}
-
-func (w *walker) all(preds []tree.Pred, event, previous string) {
-	for _, p := range preds {
-		w.pred(p, event, previous)
-	}
-}
-
-func (w *walker) profilePred(p tree.Pred) {
-	switch p := p.(type) {
-	case *tree.Did:
-		w.step(p.Step, "")
-		w.window(p.Window)
-	case *tree.Edge:
-		w.step(p.Step, "")
-		w.window(p.Window)
-	case *tree.Sequence:
-		w.step(p.First, "")
-		w.window(p.Window)
-		w.chained = append(w.chained, p.First.Event)
-		previous := p.First.Event
-		for _, s := range p.Steps {
-			w.step(s.Step, previous)
-			w.chained = append(w.chained, s.Step.Event)
-			if s.Within != nil {
-				w.edge(*s.Within, 1)
-			}
-			if s.Absent {
-				w.slower(rolling) // true when the gap is over
+// walk looks at a predicate or an expression. event is the one whose properties names stand for, "" for
+// attributes; previous that of the step before.
+func (w *walker) walk(n tree.Node, event, previous string) {
+	tree.Inspect(n, func(n tree.Node) bool {
+		switch n := n.(type) {
+		case *tree.And, *tree.Or, *tree.Not, *tree.Everyone, *tree.Truth, *tree.Compare, *tree.In, *tree.Range, *tree.IsSet,
+			*tree.Text, *tree.Has, *tree.Arith, *tree.Literal:
+			return true
+		case *tree.Name:
+			if n.Previous {
+				w.previous = true
+				w.name(n.Name, previous)
 			} else {
-				previous = s.Step.Event
+				w.name(n.Name, event)
 			}
+		case *tree.InWindow:
+			w.walk(n.X, event, previous)
+			w.window(n.Window)
+			_, measured := n.X.(*tree.Measure)
+			w.loose = w.loose || event != "" || measured // edges pass times that are no event's and no attribute's
+		case *tree.Anniversary:
+			w.walk(n.X, event, previous)
+			if n.Window.Kind != tree.On {
+				w.window(tree.Window{Kind: tree.Today})
+			}
+		default:
+			w.ofProfile(n)
 		}
+		return false
+	})
+}
+
+// ofProfile looks at what can only be asked of a profile.
+func (w *walker) ofProfile(n tree.Node) {
+	switch n := n.(type) {
+	case *tree.Did:
+		w.step(n.Step, "")
+		w.window(n.Window)
+	case *tree.Edge:
+		w.step(n.Step, "")
+		w.window(n.Window)
+	case *tree.Sequence:
+		w.sequence(n)
+	case *tree.Measure:
+		w.step(tree.Step{Event: n.Event, Where: n.Where}, "")
+		w.walk(n.Arg, n.Event, "")
+		w.window(n.Window)
 	case *tree.InList:
-		if id, ok := w.schema.List(p.Name); ok {
+		if id, ok := w.schema.List(n.Name); ok {
 			w.lists = append(w.lists, id)
 		}
 	case *tree.InSample:
 		w.ids = true
 	case *tree.InSegment:
-		w.nested(p)
+		w.nested(n)
 	case *tree.Rank:
 		if !w.deep {
 			w.err = errors.New("a rank changes by refresh only")
 		}
-		w.expr(p.By, "", "")
+		w.walk(n.By, "", "")
 	default:
-		w.err = fmt.Errorf("a predicate of type %T cannot be live", p)
+		w.err = fmt.Errorf("a predicate of type %T cannot be live", n)
+	}
+}
+
+func (w *walker) sequence(p *tree.Sequence) {
+	w.step(p.First, "")
+	w.window(p.Window)
+	w.chained = append(w.chained, p.First.Event)
+	previous := p.First.Event
+	for _, s := range p.Steps {
+		w.step(s.Step, previous)
+		w.chained = append(w.chained, s.Step.Event)
+		if s.Within != nil {
+			w.edge(*s.Within, 1)
+		}
+		if s.Absent {
+			w.slower(rolling) // true when the gap is over
+		} else {
+			previous = s.Step.Event
+		}
 	}
 }
 
@@ -178,14 +169,14 @@ func (w *walker) nested(p *tree.InSegment) {
 	}
 	if !slices.Contains(w.segments, p.Name) {
 		w.segments = append(w.segments, p.Name)
-		w.pred(p.Def.Pred, "", "")
+		w.walk(p.Def.Pred, "", "")
 	}
 }
 
 func (w *walker) step(s tree.Step, previous string) {
 	w.event(s.Event)
 	w.asked = append(w.asked, s)
-	w.pred(s.Where, s.Event, previous)
+	w.walk(s.Where, s.Event, previous)
 }
 
 func (w *walker) event(name string) {
@@ -195,25 +186,6 @@ func (w *walker) event(name string) {
 		return
 	}
 	w.events = append(w.events, id)
-}
-
-func (w *walker) expr(x tree.Expr, event, previous string) {
-	switch x := x.(type) {
-	case *tree.Name:
-		if x.Previous {
-			event, w.previous = previous, true
-		}
-		w.name(x.Name, event)
-	case *tree.Arith:
-		w.expr(x.L, event, previous)
-		w.expr(x.R, event, previous)
-	case *tree.Measure:
-		w.step(tree.Step{Event: x.Event, Where: x.Where}, "")
-		if x.Arg != nil {
-			w.expr(x.Arg, x.Event, "")
-		}
-		w.window(x.Window)
-	}
 }
 
 func (w *walker) name(name, event string) {

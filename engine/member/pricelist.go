@@ -62,7 +62,7 @@ func (p *PriceList) Put(definitions ...Definition) {
 func (p *PriceList) Hold(slot int, name string, pred tree.Pred, period int64) {
 	p.t.Hold(slot, name)
 	w := walker{schema: p.t.schema, deep: true}
-	w.pred(pred, "", "")
+	w.walk(pred, "", "")
 	p.held[slot] = heldPrice{pred, w.events, max(period, 1000)}
 }
 
@@ -257,7 +257,7 @@ func (n *node) nodes() int {
 // evaluation is what it takes to evaluate a predicate for everybody.
 func (l *Load) evaluation(schema query.Schema, p tree.Pred) (ns float64) {
 	w := walker{schema: schema, deep: true}
-	w.pred(p, "", "")
+	w.walk(p, "", "")
 	ns = float64(l.Profiles) * (nsProfile + 2*float64(len(w.asked)+len(w.attributes)))
 	for _, s := range w.asked {
 		e, _ := l.event(schema, s.Event)

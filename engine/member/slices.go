@@ -21,7 +21,7 @@ const (
 // ChainOf returns the steps of a checked predicate, those of the segments it asks included.
 func ChainOf(schema query.Schema, p tree.Pred) Chain {
 	w := walker{schema: schema, deep: true}
-	w.pred(p, "", "")
+	w.walk(p, "", "")
 	return w.chained
 }
 

@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/musterdb/muster/query/tree"
 )
@@ -39,7 +38,7 @@ func (c *checker) expr(x tree.Expr, in place) (tree.Expr, tree.Type) {
 func (c *checker) number(x tree.Expr, whole *tree.Arith, in place) tree.Expr {
 	out, t := c.expr(x, in)
 	if t != tree.NumberType && t != tree.NoType {
-		c.errorf("type_mismatch", spanOf(x), "", "%s takes numbers, and %s is %s", whole.Op, title(x), article(t))
+		c.errorf("type_mismatch", tree.SpanOf(x), "", "%s takes numbers, and %s is %s", whole.Op, title(x), article(t))
 	}
 	return out
 }
@@ -91,7 +90,7 @@ func (c *checker) argument(out *tree.Measure, arg tree.Expr, in place) tree.Type
 		fits, takes = t != tree.ListType, "anything but lists"
 	}
 	if !fits {
-		c.errorf("type_mismatch", spanOf(arg), "", "%s takes %s, and %s is %s", out.Fn, takes, title(arg), article(t))
+		c.errorf("type_mismatch", tree.SpanOf(arg), "", "%s takes %s, and %s is %s", out.Fn, takes, title(arg), article(t))
 	}
 	return resultType(out.Fn, t)
 }
@@ -136,7 +135,7 @@ func (c *checker) quoted(s *side, other tree.Type) {
 	if !ok || other != tree.TimeType || s.t != tree.StringType {
 		return
 	}
-	w, ok := parseWhen(lit.Value.Str)
+	w, ok := tree.ParseWhen(lit.Value.Str)
 	if !ok {
 		c.errorf("bad_time", lit.At, "write a date such as 2026-01-31 or a time such as 2026-01-31T10:00:00Z",
 			"%q is neither a date nor a time", lit.Value.Str)
@@ -190,32 +189,4 @@ func title(x tree.Expr) string {
 		return "this value"
 	}
 	return "the result"
-}
-
-func spanOf(x tree.Expr) tree.Span {
-	switch x := x.(type) {
-	case *tree.Name:
-		return x.At
-	case *tree.Literal:
-		return x.At
-	case *tree.Measure:
-		return x.At
-	case *tree.Arith:
-		l, r := spanOf(x.L), spanOf(x.R)
-		return tree.Span{Offset: l.Offset, Length: max(r.Offset+r.Length-l.Offset, 0)}
-	}
-	return tree.Span{}
-}
-
-// parseWhen reads a date, or an RFC 3339 time with seconds and offset, cut to the millisecond.
-func parseWhen(text string) (tree.When, bool) {
-	if len(text) == len(time.DateOnly) {
-		d, err := time.Parse(time.DateOnly, text)
-		return tree.When{Date: true, Y: d.Year(), M: int(d.Month()), D: d.Day()}, err == nil
-	}
-	t, err := time.Parse(time.RFC3339, text)
-	if y := t.UTC().Year(); err != nil || y < 0 || y > 9999 {
-		return tree.When{}, false
-	}
-	return tree.When{Millis: t.UnixMilli()}, true
 }

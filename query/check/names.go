@@ -77,27 +77,30 @@ func (c *checker) lookup(n *tree.Name, in place) (tree.Type, *tree.Diagnostic) {
 
 // rightSide refuses unknown bare names right of a comparison: they are strings without quotes.
 func (c *checker) rightSide(x tree.Expr, in place) {
-	switch x := x.(type) {
-	case *tree.Arith:
-		c.rightSide(x.L, in)
-		c.rightSide(x.R, in)
-	case *tree.Name:
-		if x.Previous {
-			return
+	tree.Inspect(x, func(n tree.Node) bool {
+		if name, ok := n.(*tree.Name); ok && !name.Previous {
+			c.rightName(name, in)
 		}
-		known := in.event == nil || in.event.known
-		if _, problem := c.lookup(x, in); problem != nil || !known {
-			d := tree.Diagnostic{Code: "unknown_name", Message: fmt.Sprintf("%s is not a name the catalog knows", x.Name),
-				At: x.At, Hint: fmt.Sprintf("a string stands in quotes:  %q", x.Name)}
-			switch {
-			case strings.EqualFold(x.Name, "now"):
-				d.Message, d.Hint = "now is not written: every statement has its own", "write  in last 30 days,  more than 30 days ago  or  in next 30 days"
-			case problem != nil:
-				d.Suggestions = problem.Suggestions
-			}
-			c.fail(d)
-		}
+		_, measure := n.(*tree.Measure)
+		return !measure
+	})
+}
+
+func (c *checker) rightName(x *tree.Name, in place) {
+	known := in.event == nil || in.event.known
+	_, problem := c.lookup(x, in)
+	if problem == nil && known {
+		return
 	}
+	d := tree.Diagnostic{Code: "unknown_name", Message: fmt.Sprintf("%s is not a name the catalog knows", x.Name),
+		At: x.At, Hint: fmt.Sprintf("a string stands in quotes:  %q", x.Name)}
+	switch {
+	case strings.EqualFold(x.Name, "now"):
+		d.Message, d.Hint = "now is not written: every statement has its own", "write  in last 30 days,  more than 30 days ago  or  in next 30 days"
+	case problem != nil:
+		d.Suggestions = problem.Suggestions
+	}
+	c.fail(d)
 }
 
 // farthest is the edit distance up to which a name is suggested, and mostSuggestions how many are.

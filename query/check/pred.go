@@ -142,7 +142,7 @@ func spanOr(at tree.Span, x tree.Expr) tree.Span {
 	if at.Length > 0 {
 		return at
 	}
-	return spanOf(x)
+	return tree.SpanOf(x)
 }
 
 func (c *checker) in(p *tree.In, in place) tree.Pred {
@@ -233,7 +233,7 @@ func (c *checker) has(p *tree.Has, in place) tree.Pred {
 func (c *checker) time(x tree.Expr, form string, in place) tree.Expr {
 	out, t := c.expr(x, in)
 	if t != tree.TimeType && t != tree.NoType {
-		c.errorf("type_mismatch", spanOf(x), "", "%s is %s, and %s is for times", title(x), article(t), form)
+		c.errorf("type_mismatch", tree.SpanOf(x), "", "%s is %s, and %s is for times", title(x), article(t), form)
 	}
 	return out
 }
@@ -253,7 +253,7 @@ func (c *checker) rank(p *tree.Rank) tree.Pred {
 	x, t := c.expr(p.By, place{})
 	out.By = x
 	if t != tree.NumberType && t != tree.TimeType && t != tree.NoType {
-		c.errorf("type_mismatch", spanOf(p.By), "", "a rank is by a number or a time, and %s is %s", title(p.By), article(t))
+		c.errorf("type_mismatch", tree.SpanOf(p.By), "", "a rank is by a number or a time, and %s is %s", title(p.By), article(t))
 	}
 	n, whole := p.N.Int64()
 	switch {

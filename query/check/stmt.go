@@ -97,7 +97,7 @@ func (c *checker) list(s *tree.ListStmt) tree.Stmt {
 			x, t := c.expr(o.X, place{})
 			out.Order[i].X = x
 			if t == tree.ListType {
-				c.errorf("type_mismatch", spanOf(o.X), "", "%s is a list, and lists have no order", title(o.X))
+				c.errorf("type_mismatch", tree.SpanOf(o.X), "", "%s is a list, and lists have no order", title(o.X))
 			}
 		}
 	}
@@ -145,7 +145,7 @@ func (c *checker) statistic(x tree.Expr) tree.Expr {
 		c.argument(&out, x.Arg, place{})
 		return &out
 	}
-	c.errorf("bad_measure", spanOf(x), fmt.Sprintf("write  avg(%s)", title(x)), "stats takes measures")
+	c.errorf("bad_measure", tree.SpanOf(x), fmt.Sprintf("write  avg(%s)", title(x)), "stats takes measures")
 	return x
 }
 
@@ -175,7 +175,7 @@ func (c *checker) rfm(s *tree.RFMStmt) tree.Stmt {
 	out.Window = c.window(s.Window, false)
 	x, t := c.expr(s.Amount, place{event: event})
 	if t != tree.NumberType && t != tree.NoType {
-		c.errorf("type_mismatch", spanOf(s.Amount), "", "rfm is by a number, and %s is %s", title(s.Amount), article(t))
+		c.errorf("type_mismatch", tree.SpanOf(s.Amount), "", "rfm is by a number, and %s is %s", title(s.Amount), article(t))
 	}
 	out.Amount, out.Where = x, c.where(s.Where, place{})
 	return &out

@@ -29,10 +29,10 @@ func (c *pairs) join(linked tree.Pred) (*join, error) {
 			continue
 		}
 		own, previous := p.L, p.R
-		if hasPrevious(own) {
+		if tree.AsksPrevious(own) {
 			own, previous = previous, own
 		}
-		if hasPrevious(own) || hasOwn(previous) || !hasPrevious(previous) {
+		if tree.AsksPrevious(own) || tree.Any(previous, isOwn) || !tree.AsksPrevious(previous) {
 			continue
 		}
 		l, _, err := c.expr(own)
@@ -45,15 +45,10 @@ func (c *pairs) join(linked tree.Pred) (*join, error) {
 	return nil, nil
 }
 
-// hasOwn tells whether an expression looks at the step's own event.
-func hasOwn(x tree.Expr) bool {
-	switch x := x.(type) {
-	case *tree.Name:
-		return !x.Previous
-	case *tree.Arith:
-		return hasOwn(x.L) || hasOwn(x.R)
-	}
-	return false
+// isOwn reports whether a node is a property of the step's own event.
+func isOwn(n tree.Node) bool {
+	name, ok := n.(*tree.Name)
+	return ok && !name.Previous
 }
 
 // joiner holds what one profile's events of a join are found by. Chains go through the events of

@@ -2,7 +2,6 @@ package eval
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
@@ -148,45 +147,4 @@ func (c column) value(at rowAt) tree.Value {
 		return tree.Value{}
 	}
 	return v.Value(at.row)
-}
-
-// asksPrevious tells whether a condition of a step mentions `previous.`.
-func asksPrevious(p tree.Pred) bool {
-	switch p := p.(type) {
-	case *tree.And:
-		return slices.ContainsFunc(p.Args, asksPrevious)
-	case *tree.Or:
-		return slices.ContainsFunc(p.Args, asksPrevious)
-	case *tree.Not:
-		return asksPrevious(p.Arg)
-	case *tree.Truth:
-		return p.X.Previous
-	case *tree.Compare:
-		return hasPrevious(p.L) || hasPrevious(p.R)
-	case *tree.In:
-		return hasPrevious(p.X)
-	case *tree.Range:
-		return hasPrevious(p.X) || hasPrevious(p.Lo) || hasPrevious(p.Hi)
-	case *tree.IsSet:
-		return hasPrevious(p.X)
-	case *tree.Text:
-		return hasPrevious(p.X)
-	case *tree.Has:
-		return hasPrevious(p.X)
-	case *tree.InWindow:
-		return hasPrevious(p.X)
-	case *tree.Anniversary:
-		return hasPrevious(p.X)
-	}
-	return false
-}
-
-func hasPrevious(x tree.Expr) bool {
-	switch x := x.(type) {
-	case *tree.Name:
-		return x.Previous
-	case *tree.Arith:
-		return hasPrevious(x.L) || hasPrevious(x.R)
-	}
-	return false
 }

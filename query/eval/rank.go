@@ -33,44 +33,45 @@ type rankFinder struct {
 	found []*RankQuery
 }
 
-func (f *rankFinder) find(c *compiler, p tree.Pred) error {
-	switch p := p.(type) {
-	case *tree.And:
-		return f.each(c, p.Args)
-	case *tree.Or:
-		return f.each(c, p.Args)
-	case *tree.Not:
-		return f.find(c, p.Arg)
-	case *tree.InSegment:
-		if _, held := f.env.held(p.Name); held || p.Def == nil {
-			return nil
+func (f *rankFinder) find(c *compiler, p tree.Pred) (err error) {
+	tree.Inspect(p, func(n tree.Node) bool {
+		switch n := n.(type) {
+		case *tree.InSegment:
+			if err == nil {
+				err = f.inside(n)
+			}
+		case *tree.Rank:
+			if err == nil {
+				err = f.rank(c, n)
+			}
 		}
-		zone, err := segmentZone(f.env, p.Def)
-		if err != nil {
-			return err
-		}
-		return f.find(&compiler{env: f.env, zone: zone, ranked: true}, p.Def.Pred)
-	case *tree.Rank:
-		if f.seen[p] {
-			return nil
-		}
-		f.seen[p] = true
-		by, err := c.expr(p.By)
-		if err != nil {
-			return err
-		}
-		f.found = append(f.found, &RankQuery{Node: p, env: f.env, by: by})
-	}
-	return nil
+		return err == nil
+	})
+	return err
 }
 
-func (f *rankFinder) each(c *compiler, args []tree.Pred) error {
-	for _, arg := range args {
-		if err := f.find(c, arg); err != nil {
-			return err
-		}
+// inside finds the ranks of a segment that is asked.
+func (f *rankFinder) inside(p *tree.InSegment) error {
+	if _, held := f.env.held(p.Name); held || p.Def == nil {
+		return nil
 	}
-	return nil
+	zone, err := segmentZone(f.env, p.Def)
+	if err != nil {
+		return err
+	}
+	return f.find(&compiler{env: f.env, zone: zone, ranked: true}, p.Def.Pred)
+}
+
+func (f *rankFinder) rank(c *compiler, p *tree.Rank) error {
+	if f.seen[p] {
+		return nil
+	}
+	f.seen[p] = true
+	by, err := c.expr(p.By)
+	if err == nil {
+		f.found = append(f.found, &RankQuery{Node: p, env: f.env, by: by})
+	}
+	return err
 }
 
 // RankKey is one profile's place: its value (a time as the number of its milliseconds) and its

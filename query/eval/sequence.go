@@ -91,23 +91,13 @@ func splitPrevious(p tree.Pred) (plain, linked tree.Pred) {
 	}
 	var one, two []tree.Pred
 	for _, arg := range args {
-		if asksPrevious(arg) {
+		if tree.AsksPrevious(arg) {
 			two = append(two, arg)
 		} else {
 			one = append(one, arg)
 		}
 	}
-	return joined(one), joined(two)
-}
-
-func joined(args []tree.Pred) tree.Pred {
-	switch len(args) {
-	case 0:
-		return nil
-	case 1:
-		return args[0]
-	}
-	return &tree.And{Args: args}
+	return tree.AllOf(one), tree.AllOf(two)
 }
 
 // sequenceRunner answers sequences without previous, and those of two steps that ask one equality of

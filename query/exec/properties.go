@@ -1,10 +1,6 @@
 package exec
 
-import (
-	"reflect"
-
-	"github.com/musterdb/muster/query/tree"
-)
+import "github.com/musterdb/muster/query/tree"
 
 // Property is a property of an event that a statement reads.
 type Property struct {
@@ -12,60 +8,54 @@ type Property struct {
 	Name  *tree.Name
 }
 
-// Properties finds the properties a checked statement or predicate reads. It walks the tree by
-// reflection: any node that may be added later is walked too, and a forgotten one would turn an error
-// into a wrong number.
-func Properties(node any) []Property {
-	var w propertyWalk
-	w.walk(reflect.ValueOf(node), "")
-	return w.found
+// Properties finds the properties a checked statement or predicate reads, in the segments it asks too.
+func Properties(node tree.Node) []Property {
+	var f propertyFinder
+	f.find(node, "")
+	return f.found
 }
 
-type propertyWalk struct{ found []Property }
+type propertyFinder struct{ found []Property }
 
-// walk descends; event is the one whose properties names are, "" where they are attributes.
-func (w *propertyWalk) walk(v reflect.Value, event string) {
-	switch v.Kind() {
-	case reflect.Pointer, reflect.Interface:
-		if v.IsNil() {
-			return
-		}
-		if name, ok := v.Interface().(*tree.Name); ok {
+// find looks below a node; event is the one whose properties names are, "" where they are attributes.
+func (f *propertyFinder) find(node tree.Node, event string) {
+	tree.Inspect(node, func(n tree.Node) bool {
+		switch n := n.(type) {
+		case *tree.Name:
 			if event != "" {
-				w.found = append(w.found, Property{event, name})
+				f.found = append(f.found, Property{event, n})
 			}
-			return
+			return true
+		case *tree.Step:
+			f.find(n.Where, n.Event)
+			return false
+		case *tree.Measure:
+			if n.Event == "" {
+				return true
+			}
+			f.find(n.Arg, n.Event)
+			f.find(n.Where, n.Event)
+			return false
+		case *tree.InSegment:
+			if n.Def != nil {
+				f.find(n.Def.Pred, "")
+			}
+			return true
+		case *tree.TrendStmt:
+			if n.Of == nil {
+				return true
+			}
+			f.find(n.Of, n.Step.Event)
+			rest := *n
+			rest.Of = nil
+			f.find(&rest, "")
+			return false
+		case *tree.RFMStmt:
+			f.find(n.Amount, n.Step.Event)
+			f.find(&n.Step, "")
+			f.find(n.Where, "")
+			return false
 		}
-		w.walk(v.Elem(), event)
-	case reflect.Slice:
-		for i := range v.Len() {
-			w.walk(v.Index(i), event)
-		}
-	case reflect.Struct:
-		w.fields(v, event)
-	}
-}
-
-func (w *propertyWalk) fields(v reflect.Value, event string) {
-	switch node := v.Interface().(type) {
-	case tree.Step:
-		event = node.Event
-	case tree.Measure:
-		if node.Event != "" {
-			event = node.Event
-		}
-	case tree.TrendStmt:
-		w.walk(reflect.ValueOf(node.Of), node.Step.Event)
-		node.Of = nil
-		v = reflect.ValueOf(node)
-	case tree.RFMStmt:
-		w.walk(reflect.ValueOf(node.Amount), node.Step.Event)
-		node.Amount = nil
-		v = reflect.ValueOf(node)
-	}
-	for i := range v.NumField() {
-		if v.Type().Field(i).IsExported() {
-			w.walk(v.Field(i), event)
-		}
-	}
+		return true
+	})
 }

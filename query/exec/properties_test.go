@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/musterdb/muster/query/syntax"
+	"github.com/musterdb/muster/query/tree"
 )
 
 func TestPropertiesAreAllFound(t *testing.T) {
@@ -36,5 +37,17 @@ func TestPropertiesAreAllFound(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", text, got, want)
 		}
+	}
+}
+
+func TestPropertiesOfTheSegmentsAsked(t *testing.T) {
+	pred, err := syntax.ParsePred(`did "A" where (x = 1)`, syntax.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := &tree.InSegment{Name: "s", Def: &tree.Segment{Name: "s", Pred: pred}}
+	found := Properties(&tree.CountStmt{Where: &tree.Not{Arg: asked}, By: []tree.Dimension{{Segment: asked}}})
+	if len(found) != 2 || found[0].Event != "A" || found[0].Name.Name != "x" {
+		t.Errorf("found %v, want property x of A twice", found)
 	}
 }

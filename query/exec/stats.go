@@ -43,22 +43,23 @@ func newStats(p *Plan, s *tree.StatsStmt) (statement, error) {
 }
 
 // collect finds the measures of an expression.
-func (s *stats) collect(x tree.Expr) error {
-	switch x := x.(type) {
-	case *tree.Measure:
-		switch x.Fn {
+func (s *stats) collect(x tree.Expr) (err error) {
+	tree.Inspect(x, func(n tree.Node) bool {
+		m, ok := n.(*tree.Measure)
+		if !ok {
+			return true
+		}
+		switch m.Fn {
 		case tree.FirstFn, tree.LastFn, tree.FavoriteFn:
-			return &tree.Diagnostic{Code: "not_for_stats", At: x.At, Message: fmt.Sprintf("%s has no meaning over many profiles", x.Fn),
-				Hint: "use count, sum, avg, min, max, distinct or days; by takes " + x.Fn.String()}
+			if err == nil {
+				err = &tree.Diagnostic{Code: "not_for_stats", At: m.At, Message: fmt.Sprintf("%s has no meaning over many profiles", m.Fn),
+					Hint: "use count, sum, avg, min, max, distinct or days; by takes " + m.Fn.String()}
+			}
 		}
-		s.measures = append(s.measures, x)
-	case *tree.Arith:
-		if err := s.collect(x.L); err != nil {
-			return err
-		}
-		return s.collect(x.R)
-	}
-	return nil
+		s.measures = append(s.measures, m)
+		return false
+	})
+	return err
 }
 
 func (s *stats) columnType(env *eval.Env, x tree.Expr) (string, error) {

@@ -68,7 +68,7 @@ func findSums(stmt tree.Stmt, sets query.Sets) []*sumPlace {
 		f.pred(s.Among, nil)
 	case *tree.RFMStmt:
 		f.pred(s.Where, nil)
-		f.expr(&tree.Measure{Fn: tree.SumFn, Arg: s.Amount, Event: s.Step.Event, Where: s.Step.Where, Window: s.Window, At: spanOf(s.Amount)}, s.Where, false)
+		f.expr(&tree.Measure{Fn: tree.SumFn, Arg: s.Amount, Event: s.Step.Event, Where: s.Step.Where, Window: s.Window, At: tree.SpanOf(s.Amount)}, s.Where, false)
 	}
 	return f.found
 }
@@ -111,9 +111,7 @@ func (f *sumFinder) pred(p, among tree.Pred) {
 			f.found = inner.found
 		}
 	default:
-		for _, x := range exprsOf(p) {
-			f.expr(x, among, false)
-		}
+		f.expr(p, among, false)
 	}
 }
 
@@ -132,7 +130,7 @@ func (f *sumFinder) join(args []tree.Pred, among tree.Pred, and bool) {
 		if among != nil {
 			open = append(open, among)
 		}
-		f.pred(arg, allOf(append(append(open, unsettled[:i]...), unsettled[i+1:]...)))
+		f.pred(arg, tree.AllOf(append(append(open, unsettled[:i]...), unsettled[i+1:]...)))
 	}
 }
 
@@ -141,23 +139,25 @@ func (f *sumFinder) sums(p tree.Pred) bool { return len(f.alone(p)) > 0 }
 
 // alone returns the sums of one predicate.
 func (f *sumFinder) alone(p tree.Pred) []*sumPlace {
-	one := *f
-	one.found, one.known = nil, map[string]*sumPlace{}
 	switch p := p.(type) {
 	case *tree.And:
-		for _, arg := range p.Args {
-			one.found = append(one.found, one.alone(arg)...)
-		}
+		return f.eachAlone(p.Args)
 	case *tree.Or:
-		for _, arg := range p.Args {
-			one.found = append(one.found, one.alone(arg)...)
-		}
+		return f.eachAlone(p.Args)
 	case *tree.Not:
-		return one.alone(p.Arg)
-	default:
-		one.pred(p, nil)
+		return f.alone(p.Arg)
 	}
+	one := *f
+	one.found, one.known = nil, map[string]*sumPlace{}
+	one.pred(p, nil)
 	return one.found
+}
+
+func (f *sumFinder) eachAlone(args []tree.Pred) (found []*sumPlace) {
+	for _, arg := range args {
+		found = append(found, f.alone(arg)...)
+	}
+	return found
 }
 
 // could returns who may satisfy a predicate (or, with yes false, not satisfy it) if what its sums leave out
@@ -193,7 +193,7 @@ func (f *sumFinder) joined(args []tree.Pred, yes, and bool) tree.Pred {
 		each[i] = f.could(arg, yes)
 	}
 	if and {
-		return allOf(each)
+		return tree.AllOf(each)
 	}
 	return anyOf(each)
 }
@@ -209,17 +209,20 @@ func leftOutOf(m *tree.Measure) []tree.Pred {
 	}
 }
 
-// expr finds the sums of an expression over some profiles.
-func (f *sumFinder) expr(x tree.Expr, among tree.Pred, shown bool) {
-	switch x := x.(type) {
-	case *tree.Arith:
-		f.expr(x.L, among, shown)
-		f.expr(x.R, among, shown)
-	case *tree.Measure:
-		if x.Fn == tree.SumFn || x.Fn == tree.AvgFn {
-			f.add(x, among, shown)
+// expr finds the sums of an expression, or of a condition that is no join of others, over some profiles.
+func (f *sumFinder) expr(x tree.Node, among tree.Pred, shown bool) {
+	tree.Inspect(x, func(n tree.Node) bool {
+		switch n := n.(type) {
+		case *tree.Step:
+			return false
+		case *tree.Measure:
+			if n.Fn == tree.SumFn || n.Fn == tree.AvgFn {
+				f.add(n, among, shown)
+			}
+			return false
 		}
-	}
+		return true
+	})
 }
 
 // add takes in a sum; one of the same values is there once, for all profiles it is taken for.
@@ -271,50 +274,9 @@ func (f *sumFinder) own(p tree.Pred) tree.Pred {
 	return &tree.InSegment{Def: &tree.Segment{Zone: f.zone, Pred: p}}
 }
 
-func allOf(args []tree.Pred) tree.Pred {
-	switch len(args) {
-	case 0:
-		return nil
-	case 1:
-		return args[0]
-	}
-	return &tree.And{Args: args}
-}
-
 func anyOf(args []tree.Pred) tree.Pred {
 	if len(args) == 1 {
 		return args[0]
 	}
 	return &tree.Or{Args: args}
-}
-
-// exprsOf returns the expressions of a predicate that is no join of others.
-func exprsOf(p tree.Pred) []tree.Expr {
-	switch p := p.(type) {
-	case *tree.Compare:
-		return []tree.Expr{p.L, p.R}
-	case *tree.In:
-		return []tree.Expr{p.X}
-	case *tree.Range:
-		return []tree.Expr{p.X, p.Lo, p.Hi}
-	case *tree.IsSet:
-		return []tree.Expr{p.X}
-	}
-	return nil
-}
-
-// spanOf returns where an expression stands.
-func spanOf(x tree.Expr) tree.Span {
-	switch x := x.(type) {
-	case *tree.Name:
-		return x.At
-	case *tree.Literal:
-		return x.At
-	case *tree.Measure:
-		return x.At
-	case *tree.Arith:
-		from, to := spanOf(x.L), spanOf(x.R)
-		return tree.Span{Offset: from.Offset, Length: to.Offset + to.Length - from.Offset}
-	}
-	return tree.Span{}
 }

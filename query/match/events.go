@@ -63,7 +63,8 @@ func (s *scope) edge(p *tree.Edge) Verdict {
 // sequence finds, step by step, the events that can have been chosen; it is true if one is left.
 func (s *scope) sequence(p *tree.Sequence) Verdict {
 	reached, until := s.chosen(p.First, p.Window)
-	for _, step := range p.Steps {
+	for i := range p.Steps {
+		step := &p.Steps[i]
 		gap := calendar.Forever
 		if step.Within != nil {
 			gap = calendar.Shift(0, *step.Within, +1, s.zone)
@@ -72,7 +73,7 @@ func (s *scope) sequence(p *tree.Sequence) Verdict {
 		if step.Absent {
 			reached, stepUntil = s.without(reached, step.Step, gap)
 		} else {
-			reached, stepUntil = s.following(reached, step.Step, gap)
+			reached, stepUntil = s.following(reached, step, gap)
 		}
 		until = min(until, stepUntil)
 	}
@@ -80,9 +81,9 @@ func (s *scope) sequence(p *tree.Sequence) Verdict {
 }
 
 // following returns the events of a step that lie in (t, t + gap] of one reached before.
-func (s *scope) following(reached []row, step tree.Step, gap int64) (next []row, until int64) {
+func (s *scope) following(reached []row, step *tree.SeqStep, gap int64) (next []row, until int64) {
 	until = calendar.Forever
-	all := s.p.rows(step.Event)
+	all := s.p.rows(step.Step.Event)
 	for i := range all {
 		r := &all[i]
 		until = s.sooner(until, r.at)
@@ -90,13 +91,13 @@ func (s *scope) following(reached []row, step tree.Step, gap int64) (next []row,
 			continue
 		}
 		for j := lastBefore(reached, r.at); j >= 0 && r.at <= calendar.Add(reached[j].at, gap); j-- {
-			v := s.holds(step.Where, r, &reached[j])
+			v := s.holds(step.Step.Where, r, &reached[j])
 			until = min(until, v.Until)
 			if v.True {
 				next = append(next, *r)
 				break
 			}
-			if !mentionsPrevious(step.Where) {
+			if !s.m.linked[step] {
 				break
 			}
 		}
@@ -129,54 +130,4 @@ func (s *scope) without(reached []row, step tree.Step, gap int64) (kept []row, u
 		}
 	}
 	return kept, until
-}
-
-// mentionsPrevious tells whether a condition looks at the event of the step before.
-func mentionsPrevious(p tree.Pred) bool {
-	switch p := p.(type) {
-	case *tree.And:
-		return anyPrevious(p.Args)
-	case *tree.Or:
-		return anyPrevious(p.Args)
-	case *tree.Not:
-		return mentionsPrevious(p.Arg)
-	case *tree.Truth:
-		return p.X.Previous
-	case *tree.Compare:
-		return exprPrevious(p.L) || exprPrevious(p.R)
-	case *tree.Range:
-		return exprPrevious(p.X) || exprPrevious(p.Lo) || exprPrevious(p.Hi)
-	case *tree.In:
-		return exprPrevious(p.X)
-	case *tree.IsSet:
-		return exprPrevious(p.X)
-	case *tree.Text:
-		return exprPrevious(p.X)
-	case *tree.Has:
-		return exprPrevious(p.X)
-	case *tree.InWindow:
-		return exprPrevious(p.X)
-	case *tree.Anniversary:
-		return exprPrevious(p.X)
-	}
-	return false
-}
-
-func anyPrevious(preds []tree.Pred) bool {
-	for _, p := range preds {
-		if mentionsPrevious(p) {
-			return true
-		}
-	}
-	return false
-}
-
-func exprPrevious(x tree.Expr) bool {
-	switch x := x.(type) {
-	case *tree.Name:
-		return x.Previous
-	case *tree.Arith:
-		return exprPrevious(x.L) || exprPrevious(x.R)
-	}
-	return false
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/calendar"
 	"github.com/musterdb/muster/query/eval"
 	"github.com/musterdb/muster/query/tree"
 	"github.com/musterdb/muster/query/values"
@@ -21,12 +20,13 @@ type Env struct {
 
 // Matcher is a predicate made ready. It is immutable and may be used from many goroutines.
 type Matcher struct {
-	env   Env
-	pred  tree.Pred
-	texts map[*tree.Text]values.Matcher
-	zones map[*tree.Segment]*time.Location
-	share map[*tree.InSample]values.Share
-	past  map[*tree.WasIn]uint32 // lists
+	env    Env
+	pred   tree.Pred
+	texts  map[*tree.Text]values.Matcher
+	zones  map[*tree.Segment]*time.Location
+	share  map[*tree.InSample]values.Share
+	past   map[*tree.WasIn]uint32 // lists
+	linked map[*tree.SeqStep]bool // steps that mention `previous.`
 }
 
 // Verdict is an answer for one profile at one instant. Until is the earliest instant (Unix ms, later
@@ -48,10 +48,11 @@ func Compile(env Env, p tree.Pred) (*Matcher, error) {
 	}
 	m := &Matcher{
 		env: env, pred: p,
-		texts: map[*tree.Text]values.Matcher{},
-		zones: map[*tree.Segment]*time.Location{},
-		share: map[*tree.InSample]values.Share{},
-		past:  map[*tree.WasIn]uint32{},
+		texts:  map[*tree.Text]values.Matcher{},
+		zones:  map[*tree.Segment]*time.Location{},
+		share:  map[*tree.InSample]values.Share{},
+		past:   map[*tree.WasIn]uint32{},
+		linked: map[*tree.SeqStep]bool{},
 	}
 	if err := m.prepare(p); err != nil {
 		return nil, fmt.Errorf("compile predicate: %w", err)
@@ -59,58 +60,37 @@ func Compile(env Env, p tree.Pred) (*Matcher, error) {
 	return m, nil
 }
 
-// prepare compiles what is the same for every profile.
-func (m *Matcher) prepare(p tree.Pred) error {
-	switch p := p.(type) {
-	case *tree.And:
-		return m.prepareAll(p.Args)
-	case *tree.Or:
-		return m.prepareAll(p.Args)
-	case *tree.Not:
-		return m.prepare(p.Arg)
-	case *tree.Text:
-		matcher, err := values.NewMatcher(p.Op, p.Pattern, p.Fold)
-		m.texts[p] = matcher
-		return firstError(err, m.prepareExprs(p.X))
-	case *tree.Compare:
-		return m.prepareExprs(p.L, p.R)
-	case *tree.Range:
-		return m.prepareExprs(p.X, p.Lo, p.Hi)
-	case *tree.In:
-		return m.prepareExprs(p.X)
-	case *tree.IsSet:
-		return m.prepareExprs(p.X)
-	case *tree.Has:
-		return m.prepareExprs(p.X)
-	case *tree.InWindow:
-		return m.prepareExprs(p.X)
-	case *tree.Anniversary:
-		return m.prepareExprs(p.X)
-	case *tree.Did:
-		return m.prepareSteps(p.Step)
-	case *tree.Edge:
-		return m.prepareSteps(p.Step)
-	case *tree.Sequence:
-		err := m.prepareSteps(p.First)
-		for _, s := range p.Steps {
-			err = firstError(err, m.prepareSteps(s.Step))
+// prepare compiles what is the same for every profile: of a predicate, or of an expression.
+func (m *Matcher) prepare(n tree.Node) (err error) {
+	tree.Inspect(n, func(n tree.Node) bool {
+		if err == nil {
+			err = m.prepareNode(n)
 		}
-		return err
+		return err == nil
+	})
+	return err
+}
+
+func (m *Matcher) prepareNode(n tree.Node) (err error) {
+	switch n := n.(type) {
+	case *tree.Text:
+		m.texts[n], err = values.NewMatcher(n.Op, n.Pattern, n.Fold)
+	case *tree.Sequence:
+		for i := range n.Steps {
+			m.linked[&n.Steps[i]] = tree.AsksPrevious(&n.Steps[i].Step)
+		}
 	case *tree.InSegment:
-		return m.prepareSegment(p)
+		return m.prepareSegment(n)
 	case *tree.InSample:
-		m.share[p] = values.NewShare(p.Name, p.From, p.To)
+		m.share[n] = values.NewShare(n.Name, n.From, n.To)
 	case *tree.WasIn: // it stands in no segment, so its zone is the statement's
-		list, err := eval.Past(m.env.Sets, p, m.env.Zone)
-		m.past[p] = list
-		return err
+		m.past[n], err = eval.Past(m.env.Sets, n, m.env.Zone)
 	case *tree.Rank:
-		if _, ok := m.env.Cuts[p]; !ok {
+		if _, ok := m.env.Cuts[n]; !ok {
 			return fmt.Errorf("the cut of a rank is not known")
 		}
-		return m.prepareExprs(p.By)
 	}
-	return nil
+	return err
 }
 
 func (m *Matcher) prepareSegment(p *tree.InSegment) error {
@@ -136,68 +116,11 @@ func (m *Matcher) held(segment string) (list uint32, ok bool) {
 	return m.env.Sets.Held(segment)
 }
 
-func (m *Matcher) prepareAll(preds []tree.Pred) (err error) {
-	for _, p := range preds {
-		err = firstError(err, m.prepare(p))
-	}
-	return err
-}
-
-func (m *Matcher) prepareSteps(s tree.Step) error {
-	if s.Where == nil {
-		return nil
-	}
-	return m.prepare(s.Where)
-}
-
-func (m *Matcher) prepareExprs(exprs ...tree.Expr) (err error) {
-	for _, x := range exprs {
-		switch x := x.(type) {
-		case *tree.Arith:
-			err = firstError(err, m.prepareExprs(x.L, x.R))
-		case *tree.Measure:
-			if x.Where != nil {
-				err = firstError(err, m.prepare(x.Where))
-			}
-			if x.Arg != nil {
-				err = firstError(err, m.prepareExprs(x.Arg))
-			}
-		}
-	}
-	return err
-}
-
-func firstError(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
-}
-
 // Match tells whether the profile satisfies the predicate at now (Unix ms).
 //
 // REQUIRES: the profile was made with the same Schema's source.
 func (m *Matcher) Match(p *Profile, now int64) Verdict {
 	return m.scope(p, now).pred(m.pred)
-}
-
-// Flip returns the instant at which time alone does change the answer of Match, looking at no more
-// than steps instants at which it could; calendar.Forever when it never does. exact is false when the
-// steps were used up: then nothing changes before the instant returned.
-func (m *Matcher) Flip(p *Profile, now int64, steps int) (at int64, exact bool) {
-	first := m.Match(p, now)
-	at = first.Until
-	for range steps {
-		if at == calendar.Forever {
-			return at, true
-		}
-		next := m.Match(p, at)
-		if next.True != first.True {
-			return at, true
-		}
-		at = next.Until
-	}
-	return at, false
 }
 
 func (m *Matcher) scope(p *Profile, now int64) *scope {

@@ -20,7 +20,7 @@ type Step struct {
 // REQUIRES: what it asks does not change with time alone, and it does not mention `previous.`.
 func CompileStep(schema query.Schema, zone *time.Location, event uint32, where tree.Pred) (*Step, error) {
 	m, err := Compile(Env{Schema: schema, Zone: zone}, nil)
-	if err == nil && where != nil {
+	if err == nil {
 		err = m.prepare(where)
 	}
 	if err != nil {
@@ -52,7 +52,7 @@ type StepValue struct {
 func CompileValue(schema query.Schema, zone *time.Location, event uint32, x tree.Expr) (*StepValue, error) {
 	m, err := Compile(Env{Schema: schema, Zone: zone}, nil)
 	if err == nil {
-		err = m.prepareExprs(x)
+		err = m.prepare(x)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("compile value: %w", err)

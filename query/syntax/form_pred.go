@@ -375,7 +375,7 @@ func literalOf(v any) (*tree.Literal, bool) {
 		return &tree.Literal{Value: tree.Num(n)}, ok
 	case map[string]any:
 		text, _ := v["time"].(string)
-		w, ok := parseWhen(text)
+		w, ok := tree.ParseWhen(text)
 		return &tree.Literal{When: &w}, ok && len(v) == 1
 	}
 	return nil, false

@@ -298,7 +298,7 @@ func (f *form) when(key string, w *tree.When) {
 	text := whenText(*w)
 	f.text(key, &text)
 	if f.reading && *f.fault == "" {
-		got, ok := parseWhen(text)
+		got, ok := tree.ParseWhen(text)
 		if !ok {
 			f.wrong(key, "a date or a time is needed")
 		}

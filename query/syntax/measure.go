@@ -102,7 +102,7 @@ func (p *parser) measureArgument(x *tree.Measure) *mistake {
 	if x.Arg, m = inner.expression(); m != nil {
 		return m
 	}
-	if holdsMeasure(x.Arg) {
+	if tree.Any(x.Arg, isMeasure) {
 		return wrong(p.since(from), "a measure cannot be measured again", "use a name or arithmetic of names inside")
 	}
 	if x.Fn == tree.PercentileFn {
@@ -123,15 +123,9 @@ func (p *parser) measureArgument(x *tree.Measure) *mistake {
 	return nil
 }
 
-// holdsMeasure tells whether a measure stands anywhere in x.
-func holdsMeasure(x tree.Expr) bool {
-	switch x := x.(type) {
-	case *tree.Measure:
-		return true
-	case *tree.Arith:
-		return holdsMeasure(x.L) || holdsMeasure(x.R)
-	}
-	return false
+func isMeasure(n tree.Node) bool {
+	_, is := n.(*tree.Measure)
+	return is
 }
 
 // trendMeasure reads what a trend sums: `sum(p)` of the trend's own event.

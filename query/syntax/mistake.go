@@ -180,7 +180,7 @@ func wrongTime(from int, text string) *mistake {
 	m := wrong(at, "a time needs a date, a T, hours, minutes, seconds and an offset", "write it like  2026-01-31T10:00:00Z")
 	repaired := strings.Replace(strings.ToUpper(text), " ", "T", 1)
 	for _, end := range []string{"", "Z", ":00Z"} {
-		if _, ok := parseInstant(repaired + end); ok {
+		if _, ok := tree.ParseInstant(repaired + end); ok {
 			m.hint = ""
 			if end != "" && !strings.HasPrefix(end, ":") && repaired == text {
 				m.message = "a time needs its offset from UTC"
@@ -190,7 +190,7 @@ func wrongTime(from int, text string) *mistake {
 		}
 	}
 	if head, ok := strings.CutSuffix(repaired, "Z"); ok {
-		if _, ok := parseInstant(head + ":00Z"); ok {
+		if _, ok := tree.ParseInstant(head + ":00Z"); ok {
 			m.hint = ""
 			return m.fixed(at, head+":00Z")
 		}

@@ -398,18 +398,15 @@ func (p *parser) column() (c tree.Column, m *mistake) {
 }
 
 // onlyMeasures refuses a column of stats that is not made of measures.
-func onlyMeasures(x tree.Expr) *mistake {
-	switch x := x.(type) {
-	case *tree.Arith:
-		if m := onlyMeasures(x.L); m != nil {
-			return m
+func onlyMeasures(x tree.Expr) (m *mistake) {
+	tree.Inspect(x, func(n tree.Node) bool {
+		if name, ok := n.(*tree.Name); ok && m == nil {
+			text := FormatExpr(name)
+			m = wrong(name.At, "stats computes measures, and "+text+" is none", fmt.Sprintf("write  avg(%s)  or another of count, sum, avg, median, percentile, min, max, distinct", text)).fixed(name.At, "avg("+text+")")
 		}
-		return onlyMeasures(x.R)
-	case *tree.Name:
-		n := FormatExpr(x)
-		return wrong(x.At, "stats computes measures, and "+n+" is none", fmt.Sprintf("write  avg(%s)  or another of count, sum, avg, median, percentile, min, max, distinct", n)).fixed(x.At, "avg("+n+")")
-	}
-	return nil
+		return !isMeasure(n)
+	})
+	return m
 }
 
 // dimension is one `by D`.

@@ -331,23 +331,10 @@ func (s *scanner) clock() {
 func (s *scanner) time(from int) (lexer.TokenType, *mistake) {
 	s.at++
 	s.clock()
-	if _, ok := parseInstant(s.text[from:s.at]); !ok {
+	if _, ok := tree.ParseInstant(s.text[from:s.at]); !ok {
 		return 0, wrongTime(from, s.text[from:s.at])
 	}
 	return timeToken, nil
-}
-
-// parseInstant reads an RFC 3339 time with seconds and offset, cut to the millisecond. Times that
-// leave the years 0 to 9999 in UTC have no canonical form and are refused.
-func parseInstant(text string) (ms int64, ok bool) {
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return 0, false
-	}
-	if y := t.UTC().Year(); y < 0 || y > 9999 {
-		return 0, false
-	}
-	return t.UnixMilli(), true
 }
 
 // unquote returns what a string token stands for.

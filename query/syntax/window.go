@@ -132,20 +132,7 @@ func whenToken(t *lexer.Token) (tree.When, bool) {
 	default:
 		return tree.When{}, false
 	}
-	return parseWhen(value)
-}
-
-// parseWhen reads a date or a time.
-func parseWhen(text string) (tree.When, bool) {
-	if len(text) == len(time.DateOnly) {
-		d, err := time.Parse(time.DateOnly, text)
-		if err != nil {
-			return tree.When{}, false
-		}
-		return tree.When{Date: true, Y: d.Year(), M: int(d.Month()), D: d.Day()}, true
-	}
-	ms, ok := parseInstant(text)
-	return tree.When{Millis: ms}, ok
+	return tree.ParseWhen(value)
 }
 
 func (p *parser) when() (tree.When, *mistake) {
@@ -165,7 +152,7 @@ func (p *parser) when() (tree.When, *mistake) {
 	case t.Type == numberToken && isOp(p.peek(1), "-") && p.peek(2).Type == numberToken && len(t.Value) == 4:
 		stretch := p.tokens(0, 3)
 		if first := textAt(stretch) + "-01"; len(first) == len(time.DateOnly) {
-			if _, ok := parseWhen(first); ok {
+			if _, ok := tree.ParseWhen(first); ok {
 				return tree.When{}, wrong(across(stretch), "a month is not a date", "").fixed(across(stretch), first)
 			}
 		}

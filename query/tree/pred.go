@@ -9,10 +9,16 @@ type Span struct{ Offset, Length int }
 // Pred is true or false for every profile: one of the pointer types below. Inside `where (…)` of an
 // event it is true or false for every event: then names are the event's properties and only And, Or,
 // Not, Truth, Compare, In, Between, IsSet, Text, Has, InWindow and Anniversary stand in it.
-type Pred interface{ pred() }
+type Pred interface {
+	Node
+	pred()
+}
 
 // Expr yields a value, or the missing one, for every profile (or event): *Name, *Literal, *Arith, *Measure.
-type Expr interface{ expr() }
+type Expr interface {
+	Node
+	expr()
+}
 
 // And, Or, Not combine predicates. Args has at least two items; And never holds an And directly,
 // nor Or an Or (the parser flattens them). Not is the exact complement.
@@ -157,8 +163,6 @@ type InWindow struct {
 	At     Span
 }
 
-func (*Anniversary) pred() {}
-
 // Step is an event with an optional `where (…)` (nil without).
 type Step struct {
 	Event string
@@ -294,26 +298,27 @@ type Rank struct {
 	At      Span
 }
 
-func (*And) pred()       {}
-func (*Or) pred()        {}
-func (*Not) pred()       {}
-func (*Everyone) pred()  {}
-func (*Truth) pred()     {}
-func (*Compare) pred()   {}
-func (*In) pred()        {}
-func (*Range) pred()     {}
-func (*IsSet) pred()     {}
-func (*Text) pred()      {}
-func (*Has) pred()       {}
-func (*InWindow) pred()  {}
-func (*Did) pred()       {}
-func (*Edge) pred()      {}
-func (*Sequence) pred()  {}
-func (*InSegment) pred() {}
-func (*WasIn) pred()     {}
-func (*InList) pred()    {}
-func (*InSample) pred()  {}
-func (*Rank) pred()      {}
+func (*And) pred()         {}
+func (*Or) pred()          {}
+func (*Not) pred()         {}
+func (*Everyone) pred()    {}
+func (*Truth) pred()       {}
+func (*Compare) pred()     {}
+func (*In) pred()          {}
+func (*Range) pred()       {}
+func (*IsSet) pred()       {}
+func (*Text) pred()        {}
+func (*Has) pred()         {}
+func (*InWindow) pred()    {}
+func (*Did) pred()         {}
+func (*Edge) pred()        {}
+func (*Sequence) pred()    {}
+func (*InSegment) pred()   {}
+func (*WasIn) pred()       {}
+func (*InList) pred()      {}
+func (*InSample) pred()    {}
+func (*Rank) pred()        {}
+func (*Anniversary) pred() {}
 
 // Name is an attribute, or inside `where (…)` and the argument of an event measure a property.
 // Previous is `previous.p`.
@@ -381,3 +386,30 @@ func (*Name) expr()    {}
 func (*Literal) expr() {}
 func (*Arith) expr()   {}
 func (*Measure) expr() {}
+
+// SpanOf returns where an expression stands in the text.
+func SpanOf(x Expr) Span {
+	switch x := x.(type) {
+	case *Name:
+		return x.At
+	case *Literal:
+		return x.At
+	case *Measure:
+		return x.At
+	case *Arith:
+		l, r := SpanOf(x.L), SpanOf(x.R)
+		return Span{Offset: l.Offset, Length: max(r.Offset+r.Length-l.Offset, 0)}
+	}
+	return Span{}
+}
+
+// AllOf returns the conjunction of predicates: nil of none, the predicate itself of one.
+func AllOf(args []Pred) Pred {
+	switch len(args) {
+	case 0:
+		return nil
+	case 1:
+		return args[0]
+	}
+	return &And{Args: args}
+}

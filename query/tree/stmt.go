@@ -8,7 +8,10 @@ type Query struct {
 }
 
 // Stmt is one of the pointer types below.
-type Stmt interface{ stmt() }
+type Stmt interface {
+	Node
+	stmt()
+}
 
 // Dimension is one `by D`. Exactly one of the forms is set: an attribute (Name), Steps of a number
 // (Name and Step), a calendar unit of a time attribute (Name and Unit), a Segment, or a first, last or

@@ -1,5 +1,7 @@
 package tree
 
+import "time"
+
 // Unit is a unit of durations, calendar windows and buckets.
 type Unit uint8
 
@@ -42,6 +44,32 @@ type When struct {
 	Date    bool
 	Y, M, D int   // of a date
 	Millis  int64 // of an instant, Unix milliseconds
+}
+
+// ParseWhen reads a date, such as 2026-01-31, or an instant as ParseInstant does.
+func ParseWhen(text string) (When, bool) {
+	if len(text) == len(time.DateOnly) {
+		d, err := time.Parse(time.DateOnly, text)
+		if err != nil {
+			return When{}, false
+		}
+		return When{Date: true, Y: d.Year(), M: int(d.Month()), D: d.Day()}, true
+	}
+	ms, ok := ParseInstant(text)
+	return When{Millis: ms}, ok
+}
+
+// ParseInstant reads an RFC 3339 time with seconds and offset, cut to the millisecond. Times that
+// leave the years 0 to 9999 in UTC have no canonical form and are refused.
+func ParseInstant(text string) (ms int64, ok bool) {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return 0, false
+	}
+	if y := t.UTC().Year(); y < 0 || y > 9999 {
+		return 0, false
+	}
+	return t.UnixMilli(), true
 }
 
 // WindowKind names the forms of windows.
