@@ -7,17 +7,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/exec"
 	"github.com/musterdb/muster/query/tree"
 )
-
-// Ask is one statement with its wishes.
-type Ask struct {
-	Text        string
-	Consistency string // leader (default), linearizable, stale
-	MaxRows     int    // 0: the default
-}
 
 // asker answers statements: parse, check, prepare, scatter to the views of all shards, merge.
 type asker struct {
@@ -52,7 +46,7 @@ func (a *asker) scatter(ctx context.Context, all []stretch, work func(ctx contex
 const stretchChunks = 4
 
 // Query runs one statement of any kind.
-func (n *Node) Query(ctx context.Context, ask Ask) (*query.Answer, error) {
+func (n *Node) Query(ctx context.Context, ask node.Ask) (*query.Answer, error) {
 	if !n.ready.Load() {
 		return nil, ErrClosed
 	}
@@ -70,7 +64,7 @@ func (n *Node) Query(ctx context.Context, ask Ask) (*query.Answer, error) {
 	return answer, nil
 }
 
-func (n *Node) query(ctx context.Context, ask Ask) (*query.Answer, error) {
+func (n *Node) query(ctx context.Context, ask node.Ask) (*query.Answer, error) {
 	text, err := n.asker.texts.Parse(ask.Text)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -23,7 +24,7 @@ type Changes interface {
 	Restored(shard int, seq uint64, at int64)
 	// Past returns the membership of a segment as it was at an instant; now is the present one. It is an
 	// unknownPast where that is not known. It may be called from any goroutine.
-	Past(ctx context.Context, shard int, segment string, at int64, now *Membership) (*Membership, error)
+	Past(ctx context.Context, shard int, segment string, at int64, now *node.Membership) (*node.Membership, error)
 	// Left returns the ids of those of some profiles, by ordinal, that have left a segment after an instant,
 	// up to an entry. Profiles that are no more are known by it.
 	Left(ctx context.Context, shard int, segment string, at int64, seq uint64, of [][]uint64) ([]string, error)
@@ -66,35 +67,29 @@ func (n *Node) IDs(shard int, ordinals []uint32, ids []string) []string {
 }
 
 // SegmentMembers copies the live membership of a segment in a shard.
-func (n *Node) SegmentMembers(ctx context.Context, shard int, segment string) (*Membership, error) {
+func (n *Node) SegmentMembers(ctx context.Context, shard int, segment string) (*node.Membership, error) {
 	view := n.shards[shard].state.Load().View()
 	defer view.Release()
 	members, ok := view.Members(segment)
 	if !ok {
 		return nil, noSegment(segment)
 	}
-	m := &Membership{Seq: view.Seq(), At: view.Time()}
-	m.fill(view, members)
+	m := &node.Membership{Seq: view.Seq(), At: view.Time()}
+	fillMembership(m, view, members)
 	return m, ctx.Err()
 }
 
-// SegmentSize is the number of members of a segment in a shard, as of a seq.
-type SegmentSize struct {
-	Seq     uint64
-	Members int64
-}
-
 // SegmentSizes returns how many members a segment has, by shard. Who joins another is counted once.
-func (n *Node) SegmentSizes(segment string) ([]SegmentSize, error) {
+func (n *Node) SegmentSizes(segment string) ([]node.SegmentSize, error) {
 	v := n.takeViews()
 	defer v.release()
-	sizes := make([]SegmentSize, len(v.all))
+	sizes := make([]node.SegmentSize, len(v.all))
 	for shard, view := range v.all {
 		members, ok := view.Members(segment)
 		if !ok {
 			return nil, noSegment(segment)
 		}
-		sizes[shard] = SegmentSize{view.Seq(), members.Count}
+		sizes[shard] = node.SegmentSize{Seq: view.Seq(), Members: members.Count}
 		for _, ordinal := range view.Hidden() {
 			if members.Has(ordinal) {
 				sizes[shard].Members--
@@ -104,19 +99,12 @@ func (n *Node) SegmentSizes(segment string) ([]SegmentSize, error) {
 	return sizes, nil
 }
 
-// Person is what is told of a profile beside its canonical id.
-type Person struct {
-	UserID       string
-	AnonymousIDs []string
-	Fields       []engine.NamedField // in the order asked for; without those it has no value of
-}
-
 // People tells of each id what is known as of now, with the named attributes; nil for one that is gone.
 // An attribute that does not exist has no values.
-func (n *Node) People(ctx context.Context, ids, names []string) ([]*Person, error) {
+func (n *Node) People(ctx context.Context, ids, names []string) ([]*node.Person, error) {
 	v := n.takeViews()
 	defer v.release()
-	people := make([]*Person, len(ids))
+	people := make([]*node.Person, len(ids))
 	for i, id := range ids {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -126,7 +114,7 @@ func (n *Node) People(ctx context.Context, ids, names []string) ([]*Person, erro
 			continue
 		}
 		view := v.all[shard]
-		p := &Person{Fields: []engine.NamedField{}}
+		p := &node.Person{Fields: []engine.NamedField{}}
 		for _, ref := range view.Refs(ordinal) {
 			switch {
 			case ref.Anonymous:

@@ -9,18 +9,12 @@ import (
 
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/internal/node"
 )
 
 // A definition is priced before it is proposed: what its live state takes of memory, an event of processor
 // time, and a restart of time to compute it anew. The price is a matter of the node that proposes; what is
 // in the log is taken by every shard, whatever it costs.
-
-// Prices are what live segments cost together.
-type Prices struct {
-	engine.Price
-	Reserved int64 // bytes of segments that are being built
-	Limit    engine.Price
-}
 
 // segmentShare is the part of each budget that one segment may take.
 const segmentShare = 4
@@ -244,11 +238,11 @@ func (p *prices) of(names ...string) map[string]engine.Price {
 }
 
 // Prices tells what all segments cost.
-func (n *Node) Prices() Prices {
+func (n *Node) Prices() node.Prices {
 	n.prices.mu.Lock()
 	defer n.prices.mu.Unlock()
 	n.prices.followLocked(n.registry.state.Load())
-	return Prices{Price: n.prices.mu.book.Total(), Reserved: n.prices.reserved(), Limit: n.config.limit()}
+	return node.Prices{Price: n.prices.mu.book.Total(), Reserved: n.prices.reserved(), Limit: n.config.limit()}
 }
 
 // tellPrices warns of segments that would be refused today: an earlier build took them, or the data has

@@ -6,43 +6,31 @@ import (
 
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/internal/node"
 )
 
-// SegmentText is a saved segment as text, with how far it is and what it costs.
-type SegmentText struct {
-	Name      string
-	Predicate string // canonical MQL
-	Described string
-	Zone      string
-	Refresh   time.Duration
-	Version   uint64 // of the catalog that last changed it
-	State     string // building, live, waiting or failed: that of the shard that is worst off
-	Reason    string // why it failed
-	Price     engine.Price
-}
-
 // Segments lists the saved segments in ascending order of name.
-func (n *Node) Segments(context.Context) ([]SegmentText, error) {
+func (n *Node) Segments(context.Context) ([]node.SegmentText, error) {
 	return n.describeSegments(n.registry.state.Load().Segments()), nil
 }
 
-// Segment returns a saved segment.
-func (n *Node) Segment(name string) (SegmentText, bool) {
+// Segment returns one of them; ok is false where there is none of the name.
+func (n *Node) Segment(_ context.Context, name string) (segment node.SegmentText, ok bool, err error) {
 	s, ok := n.registry.state.Load().SegmentText(name)
 	if !ok {
-		return SegmentText{}, false
+		return node.SegmentText{}, false, nil
 	}
-	return n.describeSegments([]*catalog.Segment{s})[0], true
+	return n.describeSegments([]*catalog.Segment{s})[0], true, nil
 }
 
-func (n *Node) describeSegments(segments []*catalog.Segment) []SegmentText {
-	all, names := make([]SegmentText, len(segments)), make([]string, len(segments))
+func (n *Node) describeSegments(segments []*catalog.Segment) []node.SegmentText {
+	all, names := make([]node.SegmentText, len(segments)), make([]string, len(segments))
 	v := n.takeViews()
 	defer v.release()
 	for i, s := range segments {
 		ms, _ := s.Refresh.Millis()
 		names[i] = s.Name
-		all[i] = SegmentText{
+		all[i] = node.SegmentText{
 			Name: s.Name, Predicate: s.Canonical, Described: s.Described, Zone: s.Zone,
 			Refresh: time.Duration(ms) * time.Millisecond, Version: s.Version,
 		}

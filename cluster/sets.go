@@ -10,6 +10,7 @@ import (
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/engine/member"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -129,9 +130,9 @@ func (s *sets) past(name string, at int64) ([][][]uint64, error) {
 	shards := make([][][]uint64, len(s.views.all))
 	known, made := int64(0), false
 	for shard, view := range s.views.all {
-		now := &Membership{Seq: view.Seq(), At: view.Time()}
+		now := &node.Membership{Seq: view.Seq(), At: view.Time()}
 		if m, ok := view.Members(name); ok {
-			now.fill(view, m)
+			fillMembership(now, view, m)
 		}
 		was, err := s.node.changes.Past(s.ctx, shard, name, at, now)
 		var unknown unknownPast
@@ -237,15 +238,7 @@ func (s setSource) InList(list uint32, chunk int, out *query.Bits) {
 	fill(s.shard, chunk, out)
 }
 
-// Membership is the members of a segment in a shard as of one seq: bits by ordinal in chunks of 1,024
-// words, nil for an empty one.
-type Membership struct {
-	Seq    uint64
-	At     int64 // the shard's time, Unix ms
-	Chunks [][]uint64
-}
-
-func (m *Membership) fill(view *engine.View, of engine.Segment) {
+func fillMembership(m *node.Membership, view *engine.View, of engine.Segment) {
 	m.Chunks = make([][]uint64, view.Chunks())
 	for chunk := range m.Chunks {
 		var bits query.Bits

@@ -9,6 +9,7 @@ import (
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/engine/member"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/check"
 	"github.com/musterdb/muster/query/syntax"
@@ -77,7 +78,7 @@ func located(warnings []tree.Diagnostic, text string) []tree.Diagnostic {
 
 // PutSegment saves a segment from the text of its predicate. Names it does not know are an error
 // unless allowUnknown, and warnings then.
-func (n *Node) PutSegment(ctx context.Context, s SegmentText, replace, allowUnknown bool) ([]tree.Diagnostic, error) {
+func (n *Node) PutSegment(ctx context.Context, s node.SegmentText, replace, allowUnknown bool) ([]tree.Diagnostic, error) {
 	pred, err := syntax.ParsePred(s.Predicate, syntax.Limits{})
 	if err != nil {
 		return nil, err

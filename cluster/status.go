@@ -8,33 +8,8 @@ import (
 	"strings"
 
 	"github.com/musterdb/muster/engine"
-	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/internal/node"
 )
-
-// Status is the health of a node.
-type Status struct {
-	Ready    bool
-	Reason   string // why not ready, or what is degraded
-	Degraded bool   // serving, but e.g. refusing writes
-	Profiles int64
-	Events   int64
-	Shards   []ShardStatus
-	Memory   []engine.MemoryLine
-	DiskFree int64
-	Counters map[string]int64 // monotonic
-	Skipped  []Repair         // entries of the logs that are never applied
-	Prices   Prices           // of live segments
-}
-
-// ShardStatus is the state of one replica.
-type ShardStatus struct {
-	query.ShardStat
-	Leader   bool
-	Profiles int64
-	Events   int64
-	LogBytes int64
-	Hash     string // hex of the state hash
-}
 
 // serves tells why the node cannot take in and keep what is sent to it, or nil. Space that is short is no
 // reason: what has been taken in can be asked all the same.
@@ -58,15 +33,15 @@ func (n *Node) serves() error {
 }
 
 // Status tells how the node is.
-func (n *Node) Status(context.Context) Status {
-	st := Status{Ready: n.ready.Load(), DiskFree: n.watch.free.Load(), Counters: n.counters.values()}
+func (n *Node) Status(context.Context) node.Status {
+	st := node.Status{Ready: n.ready.Load(), DiskFree: n.watch.free.Load(), Counters: n.counters.values()}
 	if !st.Ready {
 		st.Reason = "the node is opening or closing"
 		return st
 	}
 	for _, r := range n.config.repairs {
 		if r.Kind == SkippedEntry {
-			st.Skipped = append(st.Skipped, r)
+			st.Skipped = append(st.Skipped, node.SkippedEntry{Group: r.Group, Index: r.Index, At: r.At, What: r.What})
 		}
 	}
 	if skipped := n.skippedText(); skipped != "" {
@@ -85,7 +60,7 @@ func (n *Node) Status(context.Context) Status {
 		s := n.shards[i]
 		hash := v.all[i].Hash()
 		profiles, events := v.all[i].Size()
-		one := ShardStatus{ShardStat: stat, Leader: s.leads(), Profiles: profiles, Events: events,
+		one := node.ShardStatus{ShardStat: stat, Leader: s.leads(), Profiles: profiles, Events: events,
 			LogBytes: s.bytes.Load(), Hash: hex.EncodeToString(hash[:])}
 		st.Shards = append(st.Shards, one)
 		st.Profiles += one.Profiles

@@ -10,6 +10,7 @@ import (
 
 	"github.com/zeebo/xxh3"
 
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query/wire"
 )
 
@@ -105,7 +106,7 @@ func (s *shardLog) checkpoint(ctx context.Context, seq uint64) error {
 
 func (s *shardLog) writeCheckpoint(ctx context.Context, c *checkpoint, segments []string) error {
 	for _, name := range segments {
-		m, err := s.log.cfg.Source.Members(ctx, s.number, name)
+		m, err := s.log.cfg.Source.SegmentMembers(ctx, s.number, name)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -116,7 +117,7 @@ func (s *shardLog) writeCheckpoint(ctx context.Context, c *checkpoint, segments 
 			c.at = m.At
 		}
 		place := placeOf(name)
-		parts := m.encode(name)
+		parts := encodeMembership(m, name)
 		for i, part := range slices.Backward(parts) { // the first one counts only with the others there
 			if err := s.points.store.Write(c.seq, place+i, part); err != nil {
 				return err
@@ -158,7 +159,7 @@ func (s *shardLog) dropCheckpoints() error {
 }
 
 // checkpointBehind returns the first kept membership of a segment behind an instant; nil if there is none.
-func (s *shardLog) checkpointBehind(segment string, at int64) (*Members, error) {
+func (s *shardLog) checkpointBehind(segment string, at int64) (*node.Membership, error) {
 	s.mu.Lock()
 	all := slices.Clone(s.points.all)
 	s.mu.Unlock()
@@ -174,14 +175,14 @@ func (s *shardLog) checkpointBehind(segment string, at int64) (*Members, error) 
 	return nil, nil
 }
 
-func (s *shardLog) readMembers(seq uint64, segment string) (*Members, error) {
+func (s *shardLog) readMembers(seq uint64, segment string) (*node.Membership, error) {
 	place := placeOf(segment)
 	data, err := s.points.store.Read(seq, place)
 	if err != nil || len(data) == 0 {
 		return nil, err
 	}
-	m := &Members{}
-	name, parts, err := m.decode(data)
+	m := &node.Membership{}
+	name, parts, err := decodeMembership(m, data)
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoint %d: %w", seq, err)
 	}
@@ -193,7 +194,7 @@ func (s *shardLog) readMembers(seq uint64, segment string) (*Members, error) {
 		if err != nil || len(data) == 0 { // dropped meanwhile
 			return nil, err
 		}
-		if _, _, err := m.decode(data); err != nil {
+		if _, _, err := decodeMembership(m, data); err != nil {
 			return nil, fmt.Errorf("read checkpoint %d: %w", seq, err)
 		}
 	}
@@ -205,7 +206,7 @@ const sparse = 2048
 
 // encode returns the membership as parts of about partBytes. Each holds the name, how many parts there
 // are, seq and time, and chunks: their number, and a list of positions or all words.
-func (m *Members) encode(name string) [][]byte {
+func encodeMembership(m *node.Membership, name string) [][]byte {
 	var bodies [][]byte
 	var body []byte
 	for chunk, words := range m.Chunks {
@@ -245,7 +246,7 @@ func (m *Members) encode(name string) [][]byte {
 }
 
 // decode adds a part.
-func (m *Members) decode(data []byte) (name string, parts int, err error) {
+func decodeMembership(m *node.Membership, data []byte) (name string, parts int, err error) {
 	r := wire.NewReader(data)
 	if r.Byte() != checkpointFormat {
 		r.Fail("format of a checkpoint")

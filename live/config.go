@@ -6,32 +6,20 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/musterdb/muster/internal/node"
 )
 
 // Source is what the log needs of the shards.
 type Source interface {
-	// Sizes returns the number of members of a segment by shard, each as of one seq. Together they count
+	// SegmentSizes returns the number of members of a segment by shard, each as of one seq. Together they count
 	// everybody once.
-	Sizes(segment string) ([]Size, error)
+	SegmentSizes(segment string) ([]node.SegmentSize, error)
 	// IDs appends the canonical id of each ordinal of a shard to ids, "" for one that names nobody. During
 	// Append it still knows the profiles that the entry removed.
 	IDs(shard int, ordinals []uint32, ids []string) []string
-	// Members copies the membership of a segment in a shard as of one seq.
-	Members(ctx context.Context, shard int, segment string) (*Members, error)
-}
-
-// Size is the number of members of a segment in a shard, as of a seq.
-type Size struct {
-	Seq     uint64
-	Members int64
-}
-
-// Members is the membership of a segment in a shard: bits by ordinal, in chunks of 1,024 words; a nil
-// chunk is empty.
-type Members struct {
-	Seq    uint64
-	At     int64 // the shard's time, Unix ms
-	Chunks [][]uint64
+	// SegmentMembers copies the membership of a segment in a shard as of one seq.
+	SegmentMembers(ctx context.Context, shard int, segment string) (*node.Membership, error)
 }
 
 // Store keeps the blocks of one shard on disk. One goroutine writes, any may read.

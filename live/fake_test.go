@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 )
 
 // fakeShards are shards that change at random: the truth that streams are held against.
@@ -48,11 +49,11 @@ func (f *fakeShards) IDs(shard int, ordinals []uint32, ids []string) []string {
 	return ids
 }
 
-// Members implements Source.
-func (f *fakeShards) Members(_ context.Context, shard int, segment string) (*Members, error) {
+// SegmentMembers implements Source.
+func (f *fakeShards) SegmentMembers(_ context.Context, shard int, segment string) (*node.Membership, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	m := &Members{Seq: f.seqs[shard], At: f.time}
+	m := &node.Membership{Seq: f.seqs[shard], At: f.time}
 	for o := range f.members[shard][segment] {
 		for len(m.Chunks) <= int(o>>16) {
 			m.Chunks = append(m.Chunks, nil)
@@ -65,13 +66,13 @@ func (f *fakeShards) Members(_ context.Context, shard int, segment string) (*Mem
 	return m, nil
 }
 
-// Sizes implements Source.
-func (f *fakeShards) Sizes(segment string) ([]Size, error) {
+// SegmentSizes implements Source.
+func (f *fakeShards) SegmentSizes(segment string) ([]node.SegmentSize, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	sizes := make([]Size, len(f.seqs))
+	sizes := make([]node.SegmentSize, len(f.seqs))
 	for shard, seq := range f.seqs {
-		sizes[shard] = Size{Seq: seq, Members: int64(len(f.members[shard][segment]))}
+		sizes[shard] = node.SegmentSize{Seq: seq, Members: int64(len(f.members[shard][segment]))}
 	}
 	return sizes, nil
 }

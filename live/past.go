@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query/wire"
 )
 
@@ -28,7 +29,7 @@ func (e *UnknownError) Error() string {
 // Past returns the membership that a segment of a shard had at an instant, of ordinals: that of now, or
 // of the first checkpoint behind the instant, without what has changed in between. It is what was told
 // then, by the definition of then. The error is an *UnknownError where that is not known.
-func (l *Log) Past(ctx context.Context, shard int, segment string, at int64, now *Members) (*Members, error) {
+func (l *Log) Past(ctx context.Context, shard int, segment string, at int64, now *node.Membership) (*node.Membership, error) {
 	s := l.shards[shard]
 	if err := s.await(ctx, now.Seq); err != nil {
 		return nil, err
@@ -43,7 +44,7 @@ func (l *Log) Past(ctx context.Context, shard int, segment string, at int64, now
 	if base == nil || base.Seq > now.Seq {
 		base = now
 	}
-	u := undo{segment: segment, at: at, before: after(base.Seq), is: &Members{Seq: base.Seq, At: at, Chunks: make([][]uint64, len(base.Chunks))}}
+	u := undo{segment: segment, at: at, before: after(base.Seq), is: &node.Membership{Seq: base.Seq, At: at, Chunks: make([][]uint64, len(base.Chunks))}}
 	for i, words := range base.Chunks {
 		u.is.Chunks[i] = slices.Clone(words)
 	}
@@ -60,7 +61,7 @@ type undo struct {
 	segment string
 	at      int64
 	before  Position
-	is      *Members
+	is      *node.Membership
 	seen    [][]uint64
 	marked  bool
 }
@@ -181,7 +182,7 @@ func wordsAt(chunks *[][]uint64, chunk int) []uint64 {
 	return (*chunks)[chunk]
 }
 
-// chunkWords is the number of words of a chunk of Members.
+// chunkWords is the number of words of a chunk of a membership.
 const chunkWords = 1024
 
 // eachBlock calls fn with the bytes of the blocks between two positions that hold something since an

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 )
 
 // TestPast: at random instants of a random history, with logs that are closed, crash and replay, with
@@ -63,7 +64,7 @@ func (f *fakeShards) checkPast(t *testing.T, l *Log, r *rand.Rand, seed uint64, 
 	t.Helper()
 	shard, k := r.IntN(len(f.seqs)), r.IntN(len(f.segments))
 	segment, at := f.segments[k], started+r.Int64N(f.time-started+1)
-	now, err := f.Members(context.Background(), shard, segment)
+	now, err := f.SegmentMembers(context.Background(), shard, segment)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,12 +84,12 @@ func (f *fakeShards) checkPast(t *testing.T, l *Log, r *rand.Rand, seed uint64, 
 			members++
 		}
 	}
-	if got.Count() != members {
-		t.Fatalf("seed %d: %d members at %d, want %d", seed, got.Count(), at, members)
+	if countMembers(got) != members {
+		t.Fatalf("seed %d: %d members at %d, want %d", seed, countMembers(got), at, members)
 	}
-	gone := &Members{}
+	gone := &node.Membership{}
 	var left []string
-	for _, o := range got.from(0, 1<<20) {
+	for _, o := range membersFrom(got, 0, 1<<20) {
 		if !want[idOf(shard, o)] {
 			t.Fatalf("seed %d: %d is a member at %d", seed, o, at)
 		}
@@ -126,7 +127,7 @@ func TestPastUnknown(t *testing.T) {
 	entry(300, nil, []uint32{2})
 	l.Mark(0, 400, "A", true)
 	entry(450, []uint32{7}, nil)
-	now := &Members{Seq: seq, At: 500, Chunks: [][]uint64{make([]uint64, chunkWords)}}
+	now := &node.Membership{Seq: seq, At: 500, Chunks: [][]uint64{make([]uint64, chunkWords)}}
 	now.Chunks[0][0] = 1 << 7
 	for _, x := range []struct {
 		at      int64
@@ -142,8 +143,8 @@ func TestPastUnknown(t *testing.T) {
 			}
 		case err != nil:
 			t.Errorf("at %d: %v", x.at, err)
-		case m.Count() != len(x.members) || len(x.members) > 0 && m.from(0, 9)[0] != x.members[0]:
-			t.Errorf("at %d: %v, want %v", x.at, m.from(0, 9), x.members)
+		case countMembers(m) != len(x.members) || len(x.members) > 0 && membersFrom(m, 0, 9)[0] != x.members[0]:
+			t.Errorf("at %d: %v, want %v", x.at, membersFrom(m, 0, 9), x.members)
 		}
 	}
 	if err := l.Sync(0, seq); err != nil {
@@ -192,7 +193,7 @@ func TestCheckpointsGo(t *testing.T) {
 // TestMembersComeBack: a membership is the same after it was kept, sparse and dense chunks alike.
 func TestMembersComeBack(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
-	m := &Members{Seq: 77, At: -5, Chunks: make([][]uint64, 600)}
+	m := &node.Membership{Seq: 77, At: -5, Chunks: make([][]uint64, 600)}
 	for chunk := range m.Chunks {
 		if chunk%3 == 0 {
 			continue
@@ -202,17 +203,17 @@ func TestMembersComeBack(t *testing.T) {
 			m.Chunks[chunk][o>>6] |= 1 << (o & 63)
 		}
 	}
-	parts := m.encode("name")
+	parts := encodeMembership(m, "name")
 	if len(parts) < 2 {
 		t.Errorf("%d parts", len(parts))
 	}
-	back := &Members{}
+	back := &node.Membership{}
 	for _, part := range parts {
-		if name, n, err := back.decode(part); err != nil || name != "name" || n != len(parts) {
+		if name, n, err := decodeMembership(back, part); err != nil || name != "name" || n != len(parts) {
 			t.Fatalf("%q, %d, %v", name, n, err)
 		}
 	}
-	if back.Seq != m.Seq || back.At != m.At || back.Count() != m.Count() {
+	if back.Seq != m.Seq || back.At != m.At || countMembers(back) != countMembers(m) {
 		t.Error("another membership comes back")
 	}
 	for chunk, words := range m.Chunks {
@@ -238,7 +239,7 @@ func BenchmarkPast(b *testing.B) {
 		l.Append(0, seq, []engine.Change{c})
 		bytes = l.MemoryBytes()
 	}
-	now := &Members{Seq: seq, At: int64(seq), Chunks: make([][]uint64, 16)}
+	now := &node.Membership{Seq: seq, At: int64(seq), Chunks: make([][]uint64, 16)}
 	for i := range now.Chunks {
 		now.Chunks[i] = make([]uint64, chunkWords)
 	}

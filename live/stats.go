@@ -48,7 +48,7 @@ func (l *Log) Stats(ctx context.Context, segment string, since, until, step int6
 			return stats, err
 		}
 	}
-	sizes, err := l.cfg.Source.Sizes(segment)
+	sizes, err := l.cfg.Source.SegmentSizes(segment)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (l *Log) tallied(ctx context.Context, segment string, since int64, stats *S
 	for _, h := range hours {
 		count(h.hour*hour, h.enters, h.exits)
 	}
-	sizes, err := l.cfg.Source.Sizes(segment)
+	sizes, err := l.cfg.Source.SegmentSizes(segment)
 	if err != nil {
 		return true, err
 	}

@@ -5,6 +5,8 @@ import (
 	"math/bits"
 	"slices"
 	"time"
+
+	"github.com/musterdb/muster/internal/node"
 )
 
 // From says where a subscription begins.
@@ -124,7 +126,7 @@ func (s *Subscription) snapshot(ctx context.Context, first int, fresh bool) erro
 			s.members.shards = append(s.members.shards, nil)
 			continue
 		}
-		m, err := s.log.cfg.Source.Members(ctx, shard, s.segment)
+		m, err := s.log.cfg.Source.SegmentMembers(ctx, shard, s.segment)
 		if err != nil {
 			return err
 		}
@@ -206,7 +208,7 @@ func (s *Subscription) read(limit int) (Batch, error) {
 
 // memberPages is what is left to send of a snapshot.
 type memberPages struct {
-	shards []*Members
+	shards []*node.Membership
 	shard  int
 	next   uint32
 }
@@ -221,7 +223,7 @@ func (s *Subscription) page(ctx context.Context, limit int) (Batch, error) {
 		if err := ctx.Err(); err != nil {
 			return Batch{}, err
 		}
-		ordinals := m.shards[m.shard].from(m.next, limit-len(s.ids))
+		ordinals := membersFrom(m.shards[m.shard], m.next, limit-len(s.ids))
 		if len(ordinals) == 0 {
 			m.shards[m.shard] = nil
 			m.shard, m.next = m.shard+1, 0
@@ -248,7 +250,7 @@ func (s *Subscription) page(ctx context.Context, limit int) (Batch, error) {
 }
 
 // from returns up to limit ordinals at or above next.
-func (m *Members) from(next uint32, limit int) []uint32 {
+func membersFrom(m *node.Membership, next uint32, limit int) []uint32 {
 	var found []uint32
 	if m == nil {
 		return nil
@@ -277,7 +279,7 @@ func (m *Members) from(next uint32, limit int) []uint32 {
 }
 
 // Count returns the number of members.
-func (m *Members) Count() int {
+func countMembers(m *node.Membership) int {
 	n := 0
 	for _, words := range m.Chunks {
 		for _, w := range words {

@@ -14,13 +14,14 @@ import (
 
 	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 )
 
 // TestClient: the Go client and the server agree on every call.
 func TestClient(t *testing.T) {
-	node := &fakeNode{segments: []SegmentText{{Name: "VIP", Predicate: "age > 3"}}, status: fullStatus(), members: twoMembers,
-		query: func(context.Context, Ask) (*query.Answer, error) { return fullAnswer(), nil }}
+	node := &fakeNode{segments: []node.SegmentText{{Name: "VIP", Predicate: "age > 3"}}, status: fullStatus(), members: twoMembers,
+		query: func(context.Context, node.Ask) (*query.Answer, error) { return fullAnswer(), nil }}
 	s := newTestServer(t, node, nil)
 	c := &api.Client{BaseURL: "http://" + serve(t, s) + "/"}
 	ctx := t.Context()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -28,10 +29,10 @@ type fakeNode struct {
 
 	begin    func(msgs []engine.Incoming) (finished func(), err error)
 	ingest   func(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error)
-	query    func(ctx context.Context, ask Ask) (*query.Answer, error)
+	query    func(ctx context.Context, ask node.Ask) (*query.Answer, error)
 	members  func(predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error)
-	segments []SegmentText
-	status   Status
+	segments []node.SegmentText
+	status   node.Status
 
 	mu struct {
 		sync.Mutex
@@ -109,7 +110,7 @@ func (f *fakeNode) got() []engine.Incoming {
 	return f.mu.got
 }
 
-func (f *fakeNode) Query(ctx context.Context, ask Ask) (*query.Answer, error) {
+func (f *fakeNode) Query(ctx context.Context, ask node.Ask) (*query.Answer, error) {
 	return f.query(ctx, ask)
 }
 func (f *fakeNode) Schema() query.Schema { return fakeSchema{} }
@@ -133,7 +134,7 @@ func (f *fakeNode) Timeline(_ context.Context, id, before string, limit int) ([]
 	m := engine.Incoming{Kind: engine.Track, MessageID: "m1", UserID: "u1", Event: "E", Time: at.UnixMilli(), ReceivedAt: at.UnixMilli(), Fields: []engine.NamedField{{Name: "a.b", Value: num("1.5")}}, Context: []byte(`{"context":{"ip":"::1"}}`)}
 	return []engine.Received{{Incoming: m, Shard: 1, Seq: 7}}, "older-than-" + before, nil
 }
-func (f *fakeNode) PutSegment(_ context.Context, t SegmentText, replace, allowUnknown bool) ([]tree.Diagnostic, error) {
+func (f *fakeNode) PutSegment(_ context.Context, t node.SegmentText, replace, allowUnknown bool) ([]tree.Diagnostic, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range f.segments {
@@ -149,17 +150,17 @@ func (f *fakeNode) PutSegment(_ context.Context, t SegmentText, replace, allowUn
 	return nil, nil
 }
 func (f *fakeNode) DropSegment(context.Context, string) error { return nil }
-func (f *fakeNode) Segments(context.Context) ([]SegmentText, error) {
+func (f *fakeNode) Segments(context.Context) ([]node.SegmentText, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.segments), nil
 }
-func (f *fakeNode) Segment(_ context.Context, name string) (SegmentText, bool, error) {
+func (f *fakeNode) Segment(_ context.Context, name string) (node.SegmentText, bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	i := slices.IndexFunc(f.segments, func(t SegmentText) bool { return t.Name == name })
+	i := slices.IndexFunc(f.segments, func(t node.SegmentText) bool { return t.Name == name })
 	if i < 0 {
-		return SegmentText{}, false, nil
+		return node.SegmentText{}, false, nil
 	}
 	return f.segments[i], true, nil
 }
@@ -171,7 +172,7 @@ func (f *fakeNode) MemberOf(_ context.Context, segment, id string) (bool, error)
 }
 func (f *fakeNode) ListEdit(context.Context, string, []string, []string) error { return nil }
 func (f *fakeNode) DropList(context.Context, string) error                     { return nil }
-func (f *fakeNode) Status(context.Context) Status                              { return f.status }
+func (f *fakeNode) Status(context.Context) node.Status                         { return f.status }
 
 type fakeSchema struct{ query.Schema }
 

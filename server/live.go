@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/live"
 	"github.com/musterdb/muster/server/render"
 )
@@ -18,7 +19,7 @@ type Live interface {
 	Stats(ctx context.Context, segment string, since, until, step int64) (*live.Stats, error)
 	// People tells of each id what is known as of now: its ids, and those of the named attributes that it
 	// has, or all if names is nil and all is set; nil for one that is gone.
-	People(ctx context.Context, ids, names []string) ([]*render.Person, error)
+	People(ctx context.Context, ids, names []string) ([]*node.Person, error)
 }
 
 // AttachLive gives the server its change log, once that is open.
@@ -72,7 +73,7 @@ type fed struct {
 
 type member struct {
 	id     string
-	person *render.Person
+	person *node.Person
 }
 
 // openFeed begins to follow a segment. It must exist, as far as the node knows, or have existed: who goes
@@ -159,9 +160,9 @@ func (f *feed) next(ctx context.Context, limit int, idle time.Duration) (fed, er
 }
 
 // people returns what is to be told of f.ids; nils when nothing is.
-func (f *feed) people(ctx context.Context) ([]*render.Person, error) {
+func (f *feed) people(ctx context.Context) ([]*node.Person, error) {
 	if len(f.ids) == 0 || len(f.fields) == 0 && !f.format.NeedsPerson() {
-		return make([]*render.Person, len(f.ids)), nil
+		return make([]*node.Person, len(f.ids)), nil
 	}
 	return f.live.People(ctx, f.ids, f.fields)
 }

@@ -10,9 +10,9 @@ import (
 	"testing"
 
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/live"
 	"github.com/musterdb/muster/query/tree"
-	"github.com/musterdb/muster/server/render"
 )
 
 // fakeLive is a change log over shards that are made up.
@@ -54,36 +54,36 @@ func (f *fakeLive) IDs(shard int, ordinals []uint32, ids []string) []string {
 	return ids
 }
 
-// Members implements live.Source.
-func (f *fakeLive) Members(_ context.Context, shard int, _ string) (*live.Members, error) {
+// SegmentMembers implements live.Source.
+func (f *fakeLive) SegmentMembers(_ context.Context, shard int, _ string) (*node.Membership, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	words := make([]uint64, 1024)
 	for o := range f.members[shard] {
 		words[o/64] |= 1 << (o % 64)
 	}
-	return &live.Members{Seq: f.seqs[shard], Chunks: [][]uint64{words}}, nil
+	return &node.Membership{Seq: f.seqs[shard], Chunks: [][]uint64{words}}, nil
 }
 
-// Sizes implements live.Source.
-func (f *fakeLive) Sizes(string) ([]live.Size, error) {
+// SegmentSizes implements live.Source.
+func (f *fakeLive) SegmentSizes(string) ([]node.SegmentSize, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	sizes := make([]live.Size, len(f.seqs))
+	sizes := make([]node.SegmentSize, len(f.seqs))
 	for shard, seq := range f.seqs {
-		sizes[shard] = live.Size{Seq: seq, Members: int64(len(f.members[shard]))}
+		sizes[shard] = node.SegmentSize{Seq: seq, Members: int64(len(f.members[shard]))}
 	}
 	return sizes, nil
 }
 
 // People implements Live.
-func (f *fakeLive) People(_ context.Context, ids, names []string) ([]*render.Person, error) {
-	people := make([]*render.Person, len(ids))
+func (f *fakeLive) People(_ context.Context, ids, names []string) ([]*node.Person, error) {
+	people := make([]*node.Person, len(ids))
 	for i, id := range ids {
 		if id == "gone" {
 			continue
 		}
-		people[i] = &render.Person{UserID: id, AnonymousIDs: []string{"anon-" + id}, Fields: []engine.NamedField{}}
+		people[i] = &node.Person{UserID: id, AnonymousIDs: []string{"anon-" + id}, Fields: []engine.NamedField{}}
 		for _, name := range names {
 			people[i].Fields = append(people[i].Fields, engine.NamedField{Name: name, Value: tree.Str(name + " of " + id)})
 		}
@@ -134,7 +134,7 @@ func (f *fakeLive) list() (ids []string) {
 // newLiveServer serves a fake change log over real connections.
 func newLiveServer(t testing.TB, f *fakeLive, change func(*Config)) (*Server, *httptest.Server) {
 	t.Helper()
-	node := &fakeNode{segments: []SegmentText{{Name: "VIP", Predicate: "age > 3", Version: 4}}, status: fullStatus()}
+	node := &fakeNode{segments: []node.SegmentText{{Name: "VIP", Predicate: "age > 3", Version: 4}}, status: fullStatus()}
 	s := newTestServer(t, node, change)
 	s.AttachLive(f)
 	h := httptest.NewServer(s)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -22,7 +23,7 @@ type Node interface {
 	Begin(ctx context.Context, msgs []engine.Incoming) (finish func() ([]engine.Outcome, error), err error)
 
 	// Query runs one statement of any kind.
-	Query(ctx context.Context, ask Ask) (*query.Answer, error)
+	Query(ctx context.Context, ask node.Ask) (*query.Answer, error)
 	// Schema is the newest catalog this node knows.
 	Schema() query.Schema
 	// Names describes attributes, events or segments with what memory holds of them.
@@ -35,12 +36,12 @@ type Node interface {
 	Timeline(ctx context.Context, id, before string, limit int) (messages []engine.Received, next string, err error)
 
 	// PutSegment saves a segment from the text of its predicate; DropSegment removes one.
-	PutSegment(ctx context.Context, segment SegmentText, replace, allowUnknown bool) ([]tree.Diagnostic, error)
+	PutSegment(ctx context.Context, segment node.SegmentText, replace, allowUnknown bool) ([]tree.Diagnostic, error)
 	DropSegment(ctx context.Context, name string) error
 	// Segments lists the saved segments in ascending order of name.
-	Segments(ctx context.Context) ([]SegmentText, error)
+	Segments(ctx context.Context) ([]node.SegmentText, error)
 	// Segment returns one of them; ok is false where there is none of the name.
-	Segment(ctx context.Context, name string) (segment SegmentText, ok bool, err error)
+	Segment(ctx context.Context, name string) (segment node.SegmentText, ok bool, err error)
 	// Members calls fn with the canonical id of every member in storage order (shard, ordinal), after
 	// the position `after` ("" from the start), until fn returns false or limit is reached (0: no limit).
 	Members(ctx context.Context, predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error)
@@ -53,67 +54,7 @@ type Node interface {
 	DropList(ctx context.Context, list string) error
 
 	// Status tells how the node is.
-	Status(ctx context.Context) Status
-}
-
-// Ask is one statement with its wishes.
-type Ask struct {
-	Text        string
-	Consistency string // leader (default), linearizable, stale
-	MaxRows     int    // 0: the default
-}
-
-// SegmentText is a saved segment as text.
-type SegmentText struct {
-	Name      string
-	Predicate string // canonical MQL
-	Described string
-	Zone      string
-	Refresh   time.Duration
-	Version   uint64 // of the catalog that last changed it
-	State     string // building, live, waiting or failed
-	Reason    string // why it failed
-	Price     engine.Price
-}
-
-// Status is the health of a node.
-type Status struct {
-	Ready    bool
-	Reason   string // why not ready, or what is degraded
-	Degraded bool   // serving, but e.g. refusing writes
-	Profiles int64
-	Events   int64
-	Shards   []ShardStatus
-	Memory   []engine.MemoryLine
-	DiskFree int64
-	Counters map[string]int64 // monotonic, for metrics; keys like "duplicates"
-	Skipped  []SkippedEntry   // entries of the logs that are never applied
-	Prices   Prices           // of live segments
-}
-
-// SkippedEntry is an entry of a log that muster repair was told to skip.
-type SkippedEntry struct {
-	Group string
-	Index uint64
-	At    int64 // when it was told, Unix ms
-	What  string
-}
-
-// Prices are what live segments cost together.
-type Prices struct {
-	engine.Price
-	Reserved int64 // bytes of segments that are being built
-	Limit    engine.Price
-}
-
-// ShardStatus is the state of one replica.
-type ShardStatus struct {
-	query.ShardStat
-	Leader   bool
-	Profiles int64
-	Events   int64
-	LogBytes int64
-	Hash     string // hex of the state hash
+	Status(ctx context.Context) node.Status
 }
 
 // Coded is an error with a code of the table in interfaces.

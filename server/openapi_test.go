@@ -13,6 +13,7 @@ import (
 
 	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -52,10 +53,10 @@ var bodies = map[string]string{
 // TestOpenAPI: every route is documented and every documented operation answers, with what its schema
 // says; nothing else answers.
 func TestOpenAPI(t *testing.T) {
-	node := &fakeNode{segments: []SegmentText{{Name: "VIP", Predicate: "age > 3", Described: "d", Zone: "UTC", Refresh: 60e9, Version: 4}}, status: fullStatus()}
-	node.query = func(context.Context, Ask) (*query.Answer, error) { return fullAnswer(), nil }
-	node.members = twoMembers
-	s := newTestServer(t, node, nil)
+	fake := &fakeNode{segments: []node.SegmentText{{Name: "VIP", Predicate: "age > 3", Described: "d", Zone: "UTC", Refresh: 60e9, Version: 4}}, status: fullStatus()}
+	fake.query = func(context.Context, node.Ask) (*query.Answer, error) { return fullAnswer(), nil }
+	fake.members = twoMembers
+	s := newTestServer(t, fake, nil)
 	changes := newFakeLive(t, 1, nil)
 	s.AttachLive(changes)
 	if err := s.StartWebhooks(nil, nil); err != nil {
@@ -273,9 +274,9 @@ func fullAnswer() *query.Answer {
 	}
 }
 
-func fullStatus() Status {
-	return Status{Ready: true, Profiles: 3, Events: 4, DiskFree: 5, Memory: []engine.MemoryLine{{Name: "columns", Bytes: 10}, {Name: "columns", Bytes: 5}, {Name: "leaves", Bytes: 99}},
-		Shards:   []ShardStatus{{ShardStat: query.ShardStat{Shard: 1, Seq: 7, Time: at.UnixMilli(), SettledTo: at.UnixMilli() - 500}, Leader: true, Profiles: 3, Events: 4, LogBytes: 9, Hash: "ab"}},
+func fullStatus() node.Status {
+	return node.Status{Ready: true, Profiles: 3, Events: 4, DiskFree: 5, Memory: []engine.MemoryLine{{Name: "columns", Bytes: 10}, {Name: "columns", Bytes: 5}, {Name: "leaves", Bytes: 99}},
+		Shards:   []node.ShardStatus{{ShardStat: query.ShardStat{Shard: 1, Seq: 7, Time: at.UnixMilli(), SettledTo: at.UnixMilli() - 500}, Leader: true, Profiles: 3, Events: 4, LogBytes: 9, Hash: "ab"}},
 		Counters: map[string]int64{"duplicates": 12}}
 }
 

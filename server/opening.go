@@ -6,6 +6,7 @@ import (
 
 	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -25,8 +26,8 @@ func (o opening) Ingest(context.Context, []engine.Incoming) ([]engine.Outcome, e
 func (o opening) Begin(context.Context, []engine.Incoming) (func() ([]engine.Outcome, error), error) {
 	return nil, o.no()
 }
-func (o opening) Query(context.Context, Ask) (*query.Answer, error) { return nil, o.no() }
-func (o opening) Schema() query.Schema                              { return nil }
+func (o opening) Query(context.Context, node.Ask) (*query.Answer, error) { return nil, o.no() }
+func (o opening) Schema() query.Schema                                   { return nil }
 func (o opening) Names(context.Context, query.NameKind) ([]engine.NameInfo, error) {
 	return nil, o.no()
 }
@@ -34,13 +35,13 @@ func (o opening) About(context.Context, string) (*engine.About, error) { return 
 func (o opening) Timeline(context.Context, string, string, int) ([]engine.Received, string, error) {
 	return nil, "", o.no()
 }
-func (o opening) PutSegment(context.Context, SegmentText, bool, bool) ([]tree.Diagnostic, error) {
+func (o opening) PutSegment(context.Context, node.SegmentText, bool, bool) ([]tree.Diagnostic, error) {
 	return nil, o.no()
 }
-func (o opening) DropSegment(context.Context, string) error       { return o.no() }
-func (o opening) Segments(context.Context) ([]SegmentText, error) { return nil, o.no() }
-func (o opening) Segment(context.Context, string) (SegmentText, bool, error) {
-	return SegmentText{}, false, o.no()
+func (o opening) DropSegment(context.Context, string) error            { return o.no() }
+func (o opening) Segments(context.Context) ([]node.SegmentText, error) { return nil, o.no() }
+func (o opening) Segment(context.Context, string) (node.SegmentText, bool, error) {
+	return node.SegmentText{}, false, o.no()
 }
 func (o opening) MemberOf(context.Context, string, string) (bool, error) { return false, o.no() }
 func (o opening) Members(context.Context, string, string, int, func(string, string) bool) (query.Stats, error) {
@@ -48,4 +49,4 @@ func (o opening) Members(context.Context, string, string, int, func(string, stri
 }
 func (o opening) DropList(context.Context, string) error                     { return o.no() }
 func (o opening) ListEdit(context.Context, string, []string, []string) error { return o.no() }
-func (o opening) Status(context.Context) Status                              { return Status{Reason: "opening"} }
+func (o opening) Status(context.Context) node.Status                         { return node.Status{Reason: "opening"} }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/syntax"
 	"github.com/musterdb/muster/query/tree"
@@ -19,7 +20,7 @@ func (s *Server) postQuery(w *answer, r *http.Request) error {
 	if err := s.readJSON(w, r, &request); err != nil {
 		return err
 	}
-	return s.answerQuery(w, r, Ask{Text: request.Query, Consistency: request.Consistency, MaxRows: request.MaxRows})
+	return s.answerQuery(w, r, node.Ask{Text: request.Query, Consistency: request.Consistency, MaxRows: request.MaxRows})
 }
 
 // getQuery answers reads only: a link must change nothing.
@@ -29,7 +30,7 @@ func (s *Server) getQuery(w *answer, r *http.Request) error {
 		return err
 	}
 	q := r.URL.Query()
-	ask := Ask{Text: q.Get("q"), Consistency: q.Get("consistency"), MaxRows: rows}
+	ask := node.Ask{Text: q.Get("q"), Consistency: q.Get("consistency"), MaxRows: rows}
 	parsed, err := syntax.Parse(ask.Text, syntax.Limits{})
 	if err != nil {
 		return err
@@ -42,7 +43,7 @@ func (s *Server) getQuery(w *answer, r *http.Request) error {
 }
 
 // answerQuery asks the node and writes the answer in the format the client takes.
-func (s *Server) answerQuery(w *answer, r *http.Request, ask Ask) error {
+func (s *Server) answerQuery(w *answer, r *http.Request, ask node.Ask) error {
 	switch ask.Consistency {
 	case "", "leader", "linearizable", "stale":
 	default:

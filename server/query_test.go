@@ -14,12 +14,13 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 )
 
 func queryServer(t testing.TB) *Server {
-	return newTestServer(t, &fakeNode{query: func(context.Context, Ask) (*query.Answer, error) { return fullAnswer(), nil }}, nil)
+	return newTestServer(t, &fakeNode{query: func(context.Context, node.Ask) (*query.Answer, error) { return fullAnswer(), nil }}, nil)
 }
 
 func TestAnswerJSON(t *testing.T) {
@@ -89,7 +90,7 @@ func TestAnswerParquet(t *testing.T) {
 }
 
 func TestQueryMistakes(t *testing.T) {
-	node := &fakeNode{query: func(_ context.Context, ask Ask) (*query.Answer, error) {
+	node := &fakeNode{query: func(_ context.Context, ask node.Ask) (*query.Answer, error) {
 		return nil, fmt.Errorf("ask: %w", &tree.Diagnostic{Code: "unknown_attribute", Message: "no attribute is called countri", Line: 1, Column: 13, Length: 7, Hint: "did you mean country?", Suggestions: []string{"country"}})
 	}}
 	s := newTestServer(t, node, nil)
@@ -107,7 +108,7 @@ func TestQueryMistakes(t *testing.T) {
 
 // TestQueryTime: a statement ends with its time limit, and with its asker.
 func TestQueryTime(t *testing.T) {
-	node := &fakeNode{query: func(ctx context.Context, _ Ask) (*query.Answer, error) {
+	node := &fakeNode{query: func(ctx context.Context, _ node.Ask) (*query.Answer, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}
@@ -117,7 +118,7 @@ func TestQueryTime(t *testing.T) {
 
 // TestReadsWhenBusy: reads are told 503, since 429 is for the SDKs.
 func TestReadsWhenBusy(t *testing.T) {
-	s := newTestServer(t, &fakeNode{query: func(context.Context, Ask) (*query.Answer, error) {
+	s := newTestServer(t, &fakeNode{query: func(context.Context, node.Ask) (*query.Answer, error) {
 		return nil, fakeError{"overloaded", "too many statements", time.Second}
 	}}, nil)
 	w := ask(s, "POST", "/v1/query", text(`{"query":"count"}`))
@@ -165,7 +166,7 @@ func TestComplete(t *testing.T) {
 }
 
 func TestMembers(t *testing.T) {
-	node := &fakeNode{segments: []SegmentText{{Name: `V "I" P`}}}
+	node := &fakeNode{segments: []node.SegmentText{{Name: `V "I" P`}}}
 	asked := ""
 	node.members = func(predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error) {
 		asked = predicate
@@ -201,7 +202,7 @@ func TestMembers(t *testing.T) {
 }
 
 func TestRecords(t *testing.T) {
-	s := newTestServer(t, &fakeNode{segments: []SegmentText{{Name: "VIP"}, {Name: "Old"}}}, nil)
+	s := newTestServer(t, &fakeNode{segments: []node.SegmentText{{Name: "VIP"}, {Name: "Old"}}}, nil)
 	const want = `{"id":"u1","user_id":"u1","anonymous_ids":["a/1"],"attributes":{"ltv":10.5,"plan":"pro","tags":["x",2]},"events":[{"name":"Order Completed","count":3,"first":"2026-11-05T11:59:59.995Z","last":"2026-11-05T12:00:00Z"}],"first_seen":"2026-11-05T11:59:59.995Z","last_seen":"2026-11-05T12:00:00Z","segments":["Rich","VIP"],"shard":3,"seq":99}` + "\n"
 	for _, path := range []string{"/v1/profiles/u1", "/v1/profiles/a%2F1"} {
 		if w := ask(s, "GET", path, nil); w.Body.String() != want {

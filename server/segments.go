@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 	"github.com/musterdb/muster/server/render"
 )
 
-func apiSegment(t SegmentText) api.Segment {
+func apiSegment(t node.SegmentText) api.Segment {
 	out := api.Segment{Name: t.Name, Predicate: t.Predicate, Described: t.Described, Zone: t.Zone, Version: t.Version,
 		State: t.State, Reason: t.Reason, Price: api.Price{Memory: t.Price.Memory, Event: micros(t.Price.Event), Second: micros(t.Price.Second), Build: micros(t.Price.Build) / 1000, Stop: micros(t.Price.Stop) / 1000}}
 	if t.Refresh != 0 {
@@ -35,7 +36,7 @@ func (s *Server) getSegments(w *answer, r *http.Request) error {
 }
 
 // segment finds a saved segment by its name.
-func (s *Server) segment(r *http.Request, name string) (SegmentText, error) {
+func (s *Server) segment(r *http.Request, name string) (node.SegmentText, error) {
 	t, ok, err := s.node().Segment(r.Context(), name)
 	if err == nil && !ok {
 		err = problem(api.CodeNoSegment, "no segment is called "+strconv.Quote(name))
@@ -60,7 +61,7 @@ func (s *Server) putSegment(w *answer, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	t := SegmentText{Name: r.PathValue("name"), Predicate: request.Predicate, Described: request.Described, Zone: request.Zone}
+	t := node.SegmentText{Name: r.PathValue("name"), Predicate: request.Predicate, Described: request.Described, Zone: request.Zone}
 	if request.Refresh != "" {
 		if t.Refresh, err = time.ParseDuration(request.Refresh); err != nil || t.Refresh <= 0 {
 			return problem(api.CodeBadRequest, "refresh is not a duration such as 10m")

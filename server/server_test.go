@@ -17,6 +17,7 @@ import (
 
 	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 )
 
@@ -123,7 +124,7 @@ func TestSlowNode(t *testing.T) {
 // TestGone: when the client goes, the node's work ends.
 func TestGone(t *testing.T) {
 	begun, ended := make(chan struct{}), make(chan struct{})
-	node := &fakeNode{query: func(ctx context.Context, _ Ask) (*query.Answer, error) {
+	node := &fakeNode{query: func(ctx context.Context, _ node.Ask) (*query.Answer, error) {
 		close(begun)
 		<-ctx.Done()
 		close(ended)
@@ -164,7 +165,7 @@ func TestBombStream(t *testing.T) {
 
 // TestPanic: a panic in a handler is an internal error, and the server goes on.
 func TestPanic(t *testing.T) {
-	node := &fakeNode{query: func(context.Context, Ask) (*query.Answer, error) { panic("oops") }}
+	node := &fakeNode{query: func(context.Context, node.Ask) (*query.Answer, error) { panic("oops") }}
 	var logged bytes.Buffer
 	s := newTestServer(t, node, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&logged, nil)) })
 	p := problemOf(t, ask(s, "POST", "/v1/query", text(`{"query":"count"}`)), 500, "internal")
@@ -178,7 +179,7 @@ func TestPanic(t *testing.T) {
 
 // TestBrokenAnswer: an answer that fails after its beginning is cut, not ended.
 func TestBrokenAnswer(t *testing.T) {
-	node := &fakeNode{segments: []SegmentText{{Name: "VIP"}}, members: func(_, _ string, _ int, fn func(id, position string) bool) (query.Stats, error) {
+	node := &fakeNode{segments: []node.SegmentText{{Name: "VIP"}}, members: func(_, _ string, _ int, fn func(id, position string) bool) (query.Stats, error) {
 		for i := range 20_000 {
 			fn(fmt.Sprintf("user-%d", i), "")
 		}
@@ -203,7 +204,7 @@ func TestBrokenAnswer(t *testing.T) {
 // TestSlots: requests beyond the slots are refused at once, health always answers.
 func TestSlots(t *testing.T) {
 	begun, goOn := make(chan struct{}), make(chan struct{})
-	node := &fakeNode{query: func(context.Context, Ask) (*query.Answer, error) {
+	node := &fakeNode{query: func(context.Context, node.Ask) (*query.Answer, error) {
 		begun <- struct{}{}
 		<-goOn
 		return fullAnswer(), nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 )
 
@@ -114,7 +115,7 @@ func pathOf(pattern, part string) string {
 // TestQueriesOfOtherSitesDoNotRun: the answer is refused, and so is the work.
 func TestQueriesOfOtherSitesDoNotRun(t *testing.T) {
 	ran := 0
-	s := newTestServer(t, &fakeNode{query: func(context.Context, Ask) (*query.Answer, error) { ran++; return &query.Answer{}, nil }}, nil)
+	s := newTestServer(t, &fakeNode{query: func(context.Context, node.Ask) (*query.Answer, error) { ran++; return &query.Answer{}, nil }}, nil)
 	for _, from := range senderKinds {
 		if from.own || from.name == "named site" {
 			continue

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/internal/node"
 )
 
 // TestDroppedSegment: who was away when a segment was dropped hears of the exits, and then that there is
@@ -31,7 +32,7 @@ func TestDroppedSegment(t *testing.T) {
 	if text := w.Body.String(); strings.Count(text, `"op":"exit"`) != 2 || !strings.HasSuffix(text, `"temporary":false}`+"\n\n") || !strings.Contains(text, `"code":"no_segment"`) {
 		t.Errorf("events: %s", text)
 	}
-	node := &fakeNode{status: fullStatus(), segments: []SegmentText{{Name: "VIP"}}}
+	node := &fakeNode{status: fullStatus(), segments: []node.SegmentText{{Name: "VIP"}}}
 	s = newTestServer(t, node, nil)
 	s.AttachLive(f)
 	if w = ask(s, "GET", "/v1/segments/VIP/changes?after="+page.Cursor, nil); w.Code != 200 {

@@ -11,14 +11,15 @@ import (
 	"unicode/utf8"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 )
 
 // strictServer answers every route.
 func strictServer(t *testing.T) (*Server, openAPI) {
-	node := &fakeNode{segments: []SegmentText{{Name: "VIP", Predicate: "age > 3"}}, status: fullStatus(), members: twoMembers}
-	node.query = func(context.Context, Ask) (*query.Answer, error) { return fullAnswer(), nil }
-	s := newTestServer(t, node, nil)
+	fake := &fakeNode{segments: []node.SegmentText{{Name: "VIP", Predicate: "age > 3"}}, status: fullStatus(), members: twoMembers}
+	fake.query = func(context.Context, node.Ask) (*query.Answer, error) { return fullAnswer(), nil }
+	s := newTestServer(t, fake, nil)
 	s.AttachLive(newFakeLive(t, 1, nil))
 	if err := s.StartWebhooks(nil, nil); err != nil {
 		t.Fatal(err)

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/musterdb/muster/cluster"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -37,7 +37,7 @@ func TestReferenceIsAnswered(t *testing.T) {
 				continue
 			}
 			text = strings.Replace(text, "create segment", "create or replace segment", 1)
-			_, err := n.Query(t.Context(), cluster.Ask{Text: text})
+			_, err := n.Query(t.Context(), node.Ask{Text: text})
 			switch {
 			case err == nil:
 				answered++

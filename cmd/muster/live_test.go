@@ -27,7 +27,7 @@ type liveNode struct {
 	config nodeConfig
 	served *httptest.Server
 	server atomic.Pointer[server.Server]
-	close  func(context.Context) error
+	close  func() error
 	api    *api.Client
 }
 
@@ -49,7 +49,7 @@ func newLiveNode(t *testing.T) *liveNode {
 
 func (n *liveNode) open() {
 	n.t.Helper()
-	node, heard, closeNode, err := openNode(context.WithoutCancel(n.t.Context()), n.config)
+	node, heard, err := openNode(context.WithoutCancel(n.t.Context()), n.config)
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -58,12 +58,12 @@ func (n *liveNode) open() {
 		n.t.Fatal(err)
 	}
 	s.AttachLive(heard)
-	n.close = closeNode
+	n.close = node.Close
 	n.server.Store(s)
 }
 
 func (n *liveNode) stop() {
-	if err := n.close(context.Background()); err != nil {
+	if err := n.close(); err != nil {
 		n.t.Errorf("close node: %v", err)
 	}
 }

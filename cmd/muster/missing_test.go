@@ -17,6 +17,7 @@ import (
 
 	"github.com/musterdb/muster/cluster"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -57,7 +58,7 @@ func newWorld(t *testing.T) world {
 	if n, err = openCluster(t.Context(), missingConfig(c.Dir, true)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := n.PutSegment(t.Context(), cluster.SegmentText{Name: "S", Predicate: `did "Refunded"`}, false, true); err != nil {
+	if _, err := n.PutSegment(t.Context(), node.SegmentText{Name: "S", Predicate: `did "Refunded"`}, false, true); err != nil {
 		t.Fatal(err)
 	}
 	send(t, n, 1, "Refunded")
@@ -96,7 +97,7 @@ func says(t *testing.T, n *cluster.Node) string {
 		"count", `stats count of "Bought"`, `stats sum(amount) of "Refunded"`, `stats sum(amount) of "Returned"`,
 		`count where in segment "S"`, `count where count of "Returned" = 5`,
 	} {
-		answer, err := n.Query(t.Context(), cluster.Ask{Text: text})
+		answer, err := n.Query(t.Context(), node.Ask{Text: text})
 		if err != nil {
 			fmt.Fprintln(&b, text, err)
 			continue

@@ -15,7 +15,6 @@ import (
 
 	"github.com/musterdb/muster/cluster"
 	"github.com/musterdb/muster/persist"
-	"github.com/musterdb/muster/server"
 )
 
 // nodeConfig is what a node needs to know from the command line.
@@ -34,22 +33,14 @@ type nodeConfig struct {
 	Tune          func(*cluster.Config) // for tests; may be nil
 }
 
-// openNode opens the node in c.Dir and what it stands on. The function it returns closes all.
-func openNode(ctx context.Context, c nodeConfig) (server.Node, *changes, func(context.Context) error, error) {
-	n, heard, err := openWithChanges(ctx, c)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	return node{n}, heard, func(context.Context) error { return n.Close() }, nil
-}
-
+// openCluster opens a node that nobody is going to ask about changes.
 func openCluster(ctx context.Context, c nodeConfig) (*cluster.Node, error) {
-	n, _, err := openWithChanges(ctx, c)
+	n, _, err := openNode(ctx, c)
 	return n, err
 }
 
-// openWithChanges opens a node and its change log, which the node closes.
-func openWithChanges(ctx context.Context, c nodeConfig) (*cluster.Node, *changes, error) {
+// openNode opens the node in c.Dir, what it stands on, and its change log. Closing the node closes all.
+func openNode(ctx context.Context, c nodeConfig) (*cluster.Node, *changes, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/musterdb/muster/cluster"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/persist"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -77,7 +78,7 @@ func ingest(t *testing.T, n *cluster.Node, want engine.Status, msgs ...engine.In
 // ask returns the last column of the first row.
 func ask(t *testing.T, n *cluster.Node, text string) string {
 	t.Helper()
-	answer, err := n.Query(t.Context(), cluster.Ask{Text: text})
+	answer, err := n.Query(t.Context(), node.Ask{Text: text})
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
@@ -157,7 +158,7 @@ func TestNodeAnswersTheSameAfterRestart(t *testing.T) {
 			if err := n.ListEdit(t.Context(), "vips", []string{"user-1", "user-2", "later"}, nil); err != nil {
 				t.Fatalf("edit list: %v", err)
 			}
-			if _, err := n.PutSegment(t.Context(), cluster.SegmentText{Name: "S", Predicate: `did "A"`}, false, true); err != nil {
+			if _, err := n.PutSegment(t.Context(), node.SegmentText{Name: "S", Predicate: `did "A"`}, false, true); err != nil {
 				t.Fatalf("put segment: %v", err)
 			}
 		}
@@ -196,7 +197,7 @@ func TestNodeRestoresItsSnapshots(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := n.PutSegment(t.Context(), cluster.SegmentText{Name: "S", Predicate: `did "A"`}, false, true); err != nil {
+	if _, err := n.PutSegment(t.Context(), node.SegmentText{Name: "S", Predicate: `did "A"`}, false, true); err != nil {
 		t.Fatal(err)
 	}
 	var msgs []engine.Incoming
@@ -347,7 +348,7 @@ func TestNodeDefinesSegmentsWhileItTakesIn(t *testing.T) {
 	work.Go(func() {
 		for i := range 20 {
 			text := fmt.Sprintf(`create segment "S%d" as did "E0"`, i)
-			if _, err := n.Query(t.Context(), cluster.Ask{Text: text}); err != nil {
+			if _, err := n.Query(t.Context(), node.Ask{Text: text}); err != nil {
 				t.Errorf("%s: %v", text, err)
 			}
 			wantAnswer(t, n, fmt.Sprintf(`count where in segment "S%d"`, i), "1")
@@ -358,9 +359,9 @@ func TestNodeDefinesSegmentsWhileItTakesIn(t *testing.T) {
 	if err != nil || len(segments) != 20 {
 		t.Errorf("%d segments, %v; want 20", len(segments), err)
 	}
-	_, err = n.Query(t.Context(), cluster.Ask{Text: `create segment "S1" as did "E0"`})
+	_, err = n.Query(t.Context(), node.Ask{Text: `create segment "S1" as did "E0"`})
 	wantCode(t, err, "segment_exists")
-	_, err = n.Query(t.Context(), cluster.Ask{Text: `drop segment "none"`})
+	_, err = n.Query(t.Context(), node.Ask{Text: `drop segment "none"`})
 	if err == nil {
 		t.Error("dropped a segment that does not exist")
 	}
@@ -486,7 +487,7 @@ func TestNodePagesMembers(t *testing.T) {
 			t.Errorf("%s: member %v, want %v (seed %d)", user, got[user], in, seed)
 		}
 	}
-	if _, err := n.PutSegment(t.Context(), cluster.SegmentText{Name: "old", Predicate: "age >= 50"}, false, false); err != nil {
+	if _, err := n.PutSegment(t.Context(), node.SegmentText{Name: "old", Predicate: "age >= 50"}, false, false); err != nil {
 		t.Fatal(err)
 	}
 	for _, user := range []string{"user-0", "user-1", "user-2"} {

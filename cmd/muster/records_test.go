@@ -13,20 +13,19 @@ func TestAcknowledgedCursorsAreInTheCatalogGroup(t *testing.T) {
 	cursor := ""
 	var incarnations []uint64
 	for life := range 4 {
-		n, heard, closeNode, err := openNode(t.Context(), c)
+		n, heard, err := openNode(t.Context(), c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		node := n.(node).Node
 		if consumer, ok := heard.Consumers().Get("crm"); life > 0 && (!ok || consumer.Cursor != cursor) {
 			t.Errorf("life %d: %v, %v, want the cursor %s", life, consumer, ok, cursor)
 		}
 		if life == 0 {
-			incarnations = node.Incarnations()
-		} else if !slices.Equal(node.Incarnations(), incarnations) {
-			t.Errorf("life %d: the incarnations are %v, they were %v", life, node.Incarnations(), incarnations)
+			incarnations = n.Incarnations()
+		} else if !slices.Equal(n.Incarnations(), incarnations) {
+			t.Errorf("life %d: the incarnations are %v, they were %v", life, n.Incarnations(), incarnations)
 		}
-		ask(t, node, `create or replace segment "VIP" allow unknown as vip`)
+		ask(t, n, `create or replace segment "VIP" allow unknown as vip`)
 		now := heard.Now()
 		cursor = now.String()
 		if err := heard.Consumers().Ack("crm", "VIP", now, 7); err != nil {
@@ -35,7 +34,7 @@ func TestAcknowledgedCursorsAreInTheCatalogGroup(t *testing.T) {
 		if _, err := heard.Subscribe(t.Context(), live.Request{Segment: "VIP", From: live.FromAcked, Consumer: "crm"}); err != nil {
 			t.Errorf("life %d: %v", life, err)
 		}
-		if err := closeNode(t.Context()); err != nil {
+		if err := n.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -68,7 +68,9 @@ func (c *segmentDrop) offline(ctx context.Context, a *app) (err error) {
 	defer func() { err = errors.Join(err, node.Close()) }()
 	there := segmentDrop{}
 	for _, name := range c.Name {
-		if _, ok := node.Segment(name); ok {
+		if _, ok, err := node.Segment(ctx, name); err != nil {
+			return err
+		} else if ok {
 			there.Name = append(there.Name, name)
 			continue
 		}

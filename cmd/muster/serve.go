@@ -173,7 +173,7 @@ func (a *app) startProcess(flags nodeFlags, dir string, gate *cluster.Gate) (*no
 // closes the node. Being told to stop is no error.
 func (p *nodeProcess) runNode(ctx context.Context, config nodeConfig, then func(context.Context, *nodeProcess) error, stop func() error) error {
 	started := time.Now()
-	node, heard, closeNode, err := openNode(ctx, config)
+	n, heard, err := openNode(ctx, config)
 	if err != nil {
 		told := ctx.Err() != nil && errors.Is(err, context.Canceled)
 		err = errors.Join(err, stop())
@@ -182,10 +182,10 @@ func (p *nodeProcess) runNode(ctx context.Context, config nodeConfig, then func(
 		}
 		return wayOut(err, config.Dir)
 	}
-	p.server.Attach(node)
+	p.server.Attach(n)
 	p.server.AttachLive(heard)
 	if err := p.server.StartWebhooks(heard.Webhooks()); err != nil {
-		return errors.Join(err, stop(), closeNode(context.WithoutCancel(ctx)))
+		return errors.Join(err, stop(), n.Close())
 	}
 	p.welcome(config.Dir, time.Since(started))
 	if then != nil {
@@ -198,9 +198,7 @@ func (p *nodeProcess) runNode(ctx context.Context, config nodeConfig, then func(
 		p.log.Info("stopping")
 	}
 	err = errors.Join(err, stop())
-	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*grace)
-	defer cancel()
-	if closed := closeNode(patience); closed != nil {
+	if closed := n.Close(); closed != nil {
 		err = errors.Join(err, fmt.Errorf("close the node: %w", closed))
 	}
 	return err

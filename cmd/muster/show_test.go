@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/musterdb/muster/cluster"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -29,7 +29,7 @@ func TestNodeShowsItsCatalog(t *testing.T) {
 		{"show segments", "Pros", 2}, {"show events", "Search", 1}, {"describe event Search", "hits", 2},
 		{"describe attribute plan", "plan", 1}, {`describe segment "Pros"`, "Pros", 1},
 	} {
-		answer, err := n.Query(t.Context(), cluster.Ask{Text: c.text})
+		answer, err := n.Query(t.Context(), node.Ask{Text: c.text})
 		if err != nil {
 			t.Errorf("%s: %v", c.text, err)
 			continue
@@ -52,7 +52,7 @@ func TestNodeShowsItsCatalog(t *testing.T) {
 		`drop segment "Pros"`:      "in_use",
 		`count where in list "no"`: "unknown_list",
 	} {
-		_, err := n.Query(t.Context(), cluster.Ask{Text: text})
+		_, err := n.Query(t.Context(), node.Ask{Text: text})
 		d, ok := err.(*tree.Diagnostic)
 		if !ok || d.Line != 1 {
 			t.Errorf("%s: %v, want a located diagnostic %s", text, err, want)
@@ -60,13 +60,13 @@ func TestNodeShowsItsCatalog(t *testing.T) {
 			t.Errorf("%s: code %s, want %s", text, d.Code, want)
 		}
 	}
-	_, err = n.Query(t.Context(), cluster.Ask{Text: `create or replace segment "Pros" as in segment "Searching"`})
+	_, err = n.Query(t.Context(), node.Ask{Text: `create or replace segment "Pros" as in segment "Searching"`})
 	if err == nil {
 		t.Error("a cycle of segments was saved")
 	}
-	if _, err := n.Query(t.Context(), cluster.Ask{Text: "count", Consistency: "linearizable"}); err != nil {
+	if _, err := n.Query(t.Context(), node.Ask{Text: "count", Consistency: "linearizable"}); err != nil {
 		t.Errorf("linearizable: %v", err)
 	}
-	_, err = n.Query(t.Context(), cluster.Ask{Text: "count", Consistency: "eventual"})
+	_, err = n.Query(t.Context(), node.Ask{Text: "count", Consistency: "eventual"})
 	wantCode(t, err, "bad_request")
 }

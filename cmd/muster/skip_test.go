@@ -9,6 +9,7 @@ import (
 
 	"github.com/musterdb/muster/cluster"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/server"
 )
 
@@ -21,7 +22,7 @@ func withSegments(t *testing.T, dir string) {
 	}
 	ingest(t, n, engine.Accepted, track("m1", "u1", "A"), track("m2", "u2", "A"), track("m3", "u2", "B"))
 	for _, s := range [][2]string{{"heavy", "did A"}, {"asks", `in segment "heavy" and did B`}, {"other", "did B"}} {
-		if _, err := n.PutSegment(t.Context(), cluster.SegmentText{Name: s[0], Predicate: s[1]}, false, false); err != nil {
+		if _, err := n.PutSegment(t.Context(), node.SegmentText{Name: s[0], Predicate: s[1]}, false, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -82,8 +83,8 @@ func TestSkipSegment(t *testing.T) {
 	skip.Segments.Skip = []string{"heavy"}
 	state := func(n *cluster.Node, name string) string {
 		t.Helper()
-		s, ok := n.Segment(name)
-		if !ok {
+		s, ok, err := n.Segment(t.Context(), name)
+		if err != nil || !ok {
 			return "gone"
 		}
 		return s.State
@@ -145,12 +146,12 @@ func TestSegmentPrice(t *testing.T) {
 	for i := range 60 {
 		long += fmt.Sprintf(" or did A in last %d days", i+1)
 	}
-	_, err := n.PutSegment(t.Context(), cluster.SegmentText{Name: "long", Predicate: long}, false, false)
+	_, err := n.PutSegment(t.Context(), node.SegmentText{Name: "long", Predicate: long}, false, false)
 	var coded server.Coded
 	if !errors.As(err, &coded) || coded.Code() != "segment_too_expensive" || !strings.Contains(err.Error(), "one segment may take 10µs") {
 		t.Errorf("the answer is %v", err)
 	}
-	if _, err := n.PutSegment(t.Context(), cluster.SegmentText{Name: "short", Predicate: "did A in last 1 day"}, false, false); err != nil {
+	if _, err := n.PutSegment(t.Context(), node.SegmentText{Name: "short", Predicate: "did A in last 1 day"}, false, false); err != nil {
 		t.Fatal(err)
 	}
 	all, _ := n.Segments(t.Context())

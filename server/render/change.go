@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 )
 
 // Change is one profile that entered or left a segment, as it is told.
@@ -17,15 +18,8 @@ type Change struct {
 	Cause    string
 	Version  uint64
 	Cursor   string
-	Person   *Person // as of now; nil when nobody asked or the profile is gone
-	Snapshot bool    // it was a member already
-}
-
-// Person is what is told of a profile beside its id.
-type Person struct {
-	UserID       string
-	AnonymousIDs []string
-	Fields       []engine.NamedField
+	Person   *node.Person // as of now; nil when nobody asked or the profile is gone
+	Snapshot bool         // it was a member already
 }
 
 // ChangeID names a change for good: the same one on every replica and after every resend.

@@ -1,0 +1,89 @@
+package node
+
+import (
+	"time"
+
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/query"
+)
+
+// Ask is one statement with its wishes.
+type Ask struct {
+	Text        string
+	Consistency string // leader (default), linearizable, stale
+	MaxRows     int    // 0: the default
+}
+
+// SegmentText is a saved segment as text, with how far it is and what it costs.
+type SegmentText struct {
+	Name      string
+	Predicate string // canonical MQL
+	Described string
+	Zone      string
+	Refresh   time.Duration
+	Version   uint64 // of the catalog that last changed it
+	State     string // building, live, waiting or failed: that of the shard that is worst off
+	Reason    string // why it failed
+	Price     engine.Price
+}
+
+// Person is what is known of a profile beside its canonical id.
+type Person struct {
+	UserID       string
+	AnonymousIDs []string
+	Fields       []engine.NamedField // in the order asked for, without those it has no value of
+}
+
+// Membership is the members of a segment in a shard as of one seq: bits by ordinal in chunks of 1,024 words; a
+// nil chunk is empty.
+type Membership struct {
+	Seq    uint64
+	At     int64 // the shard's time, Unix ms
+	Chunks [][]uint64
+}
+
+// SegmentSize is the number of members of a segment in a shard, as of a seq.
+type SegmentSize struct {
+	Seq     uint64
+	Members int64
+}
+
+// Status is the health of a node.
+type Status struct {
+	Ready    bool
+	Reason   string // why not ready, or what is degraded
+	Degraded bool   // serving, but e.g. refusing writes
+	Profiles int64
+	Events   int64
+	Shards   []ShardStatus
+	Memory   []engine.MemoryLine
+	DiskFree int64
+	Counters map[string]int64 // monotonic, for metrics; keys like "duplicates"
+	Skipped  []SkippedEntry   // entries of the logs that are never applied
+	Prices   Prices           // of live segments
+}
+
+// ShardStatus is the state of one replica.
+type ShardStatus struct {
+	query.ShardStat
+	Leader   bool
+	Profiles int64
+	Events   int64
+	LogBytes int64
+	Hash     string // hex of the state hash
+}
+
+// SkippedEntry is an entry of a log that muster repair was told to skip.
+type SkippedEntry struct {
+	Group string
+	Index uint64
+	At    int64 // when it was told, Unix ms
+	What  string
+}
+
+// Prices are what live segments cost together.
+type Prices struct {
+	engine.Price
+	Reserved int64 // bytes of segments that are being built
+	Limit    engine.Price
+}
