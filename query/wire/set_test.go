@@ -1,0 +1,177 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/hex"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+
+	"github.com/RoaringBitmap/roaring/v2"
+)
+
+// randomSet has lists, bits and runs, in up to six containers.
+func randomSet(r *rand.Rand) *roaring.Bitmap {
+	s := roaring.New()
+	for range r.IntN(6) {
+		base := uint64(r.IntN(20)) << 16
+		switch r.IntN(4) {
+		case 0:
+			for range 1 + r.IntN(4096) {
+				s.Add(uint32(base) | r.Uint32N(1<<16))
+			}
+		case 1:
+			for range 10_000 + r.IntN(30_000) {
+				s.Add(uint32(base) | r.Uint32N(1<<16))
+			}
+		case 2:
+			for range 1 + r.IntN(40) {
+				from := base + uint64(r.IntN(1<<16))
+				s.AddRange(from, min(from+uint64(r.IntN(3000)), base+1<<16))
+			}
+		case 3:
+			s.AddRange(base, base+1<<16)
+			s.Remove(uint32(base) | r.Uint32N(1<<16))
+		}
+	}
+	return s
+}
+
+// TestSetComesBack: sets of all forms come back as they were; the same set is the same bytes, in whatever
+// form it was held.
+func TestSetComesBack(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 300 {
+		s := randomSet(r)
+		held := s.Clone()
+		data := AppendSet([]byte("before"), s)
+		in := NewReader(data[len("before"):])
+		back := in.Set()
+		if err := in.Done(); err != nil || !back.Equals(s) {
+			t.Fatalf("%d positions come back as %d: %v", s.GetCardinality(), back.GetCardinality(), err)
+		}
+		if s.HasRunCompression() != held.HasRunCompression() || !s.Equals(held) {
+			t.Fatal("the set was changed")
+		}
+		other := roaring.New()
+		other.AddMany(s.ToArray())
+		if other.RunOptimize(); !bytes.Equal(AppendSet(nil, other), data[len("before"):]) || !bytes.Equal(AppendSet(nil, back), data[len("before"):]) {
+			t.Fatal("an equal set has other bytes")
+		}
+		clear(data)
+		if !back.Equals(s) {
+			t.Fatal("the set shares memory with what it was read from")
+		}
+	}
+}
+
+// TestSetBytes holds the form against bytes that are drawn in the library's specification.
+func TestSetBytes(t *testing.T) {
+	ranges := roaring.New()
+	ranges.AddRange(0, 1<<16)
+	for _, x := range []struct {
+		set  *roaring.Bitmap
+		want string
+	}{
+		{roaring.New(), "08" + "3a300000" + "00000000"},
+		{roaring.BitmapOf(5, 7, 1<<16|9), "1e" + "3a300000" + "02000000" + "00000100" + "01000000" + "18000000" + "1c000000" + "05000700" + "0900"},
+		{ranges, "0f" + "3b300000" + "01" + "0000ffff" + "0100" + "0000ffff"},
+	} {
+		if got := hex.EncodeToString(AppendSet(nil, x.set)); got != x.want {
+			t.Errorf("%v is %s, want %s", x.set, got, x.want)
+		}
+	}
+}
+
+// TestSetRefuses: whatever is cut off, added or put where a length, an offset or an order stands is an error.
+func TestSetRefuses(t *testing.T) {
+	r := rand.New(rand.NewPCG(2, 2))
+	for range 40 {
+		data := AppendSet(nil, randomSet(r))
+		for range 20 {
+			if n := r.IntN(len(data)); readsSet(data[:n]) {
+				t.Fatalf("the first %d of %d bytes are a set", n, len(data))
+			}
+		}
+		if readsSet(append(bytes.Clone(data), 0)) {
+			t.Fatal("a byte is left over")
+		}
+	}
+	for what, text := range map[string]string{
+		"no cookie":                 "08" + "00000000" + "00000000",
+		"too many containers":       "08" + "3a300000" + "01000100",
+		"an offset elsewhere":       "12" + "3a300000" + "01000000" + "00000000" + "11000000" + "0500",
+		"positions out of order":    "14" + "3a300000" + "01000000" + "00000100" + "10000000" + "07000500",
+		"a position twice":          "14" + "3a300000" + "01000000" + "00000100" + "10000000" + "05000500",
+		"containers out of order":   "1c" + "3a300000" + "02000000" + "01000000" + "00000000" + "18000000" + "1a000000" + "0500" + "0700",
+		"a run beyond its end":      "0f" + "3b300000" + "01" + "0000ffff" + "0100" + "0100ffff",
+		"runs that touch":           "13" + "3b300000" + "01" + "00000300" + "0200" + "00000100" + "02000100",
+		"no run":                    "0b" + "3b300000" + "01" + "00000000" + "0000",
+		"bits that are not so many": "9040" + "3a300000" + "01000000" + "0000ffff" + "10000000" + zeros(setBitsBytes),
+		"more runs than bits":       runsOf(setMaxRuns + 1),
+	} {
+		data, err := hex.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if readsSet(data) {
+			t.Errorf("%s: it is read", what)
+		}
+	}
+	if data, _ := hex.DecodeString(runsOf(setMaxRuns)); !readsSet(data) {
+		t.Error("as many runs as are smaller than bits are refused")
+	}
+}
+
+func zeros(n int) string { return hex.EncodeToString(make([]byte, n)) }
+
+// runsOf is a set of so many runs, each of one position.
+func runsOf(n int) string {
+	body := []byte{0x3b, 0x30, 0, 0, 1, 0, 0, byte(n - 1), byte((n - 1) >> 8), byte(n), byte(n >> 8)}
+	for i := range n {
+		body = append(body, byte(2*i), byte(2*i>>8), 0, 0)
+	}
+	return hex.EncodeToString(AppendBytes(nil, body))
+}
+
+func readsSet(data []byte) bool {
+	r := NewReader(data)
+	r.Set()
+	return r.Done() == nil
+}
+
+// FuzzSet: whatever is read as a set is a sound one that comes back from its own bytes, and reading takes
+// memory in proportion to the input.
+func FuzzSet(f *testing.F) {
+	r := rand.New(rand.NewPCG(3, 3))
+	for range 12 {
+		f.Add(AppendSet(nil, randomSet(r)))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		in := NewReader(data)
+		s := in.Set()
+		runtime.ReadMemStats(&after)
+		if grown := after.TotalAlloc - before.TotalAlloc; grown > 64<<10+uint64(40*len(data)) {
+			t.Fatalf("%d bytes of memory for %d of input", grown, len(data))
+		}
+		if in.Err() != nil {
+			if !s.IsEmpty() {
+				t.Fatal("a set with a fault")
+			}
+			return
+		}
+		if err := s.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		out := AppendSet(nil, s)
+		if len(out) > len(data)-in.Len()+2 {
+			t.Fatalf("%d bytes of %d", len(out), len(data)-in.Len())
+		}
+		again := NewReader(out)
+		if back := again.Set(); again.Done() != nil || !back.Equals(s) {
+			t.Fatalf("the set does not come back: %v", again.Err())
+		}
+	})
+}
