@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
@@ -27,7 +29,7 @@ type Changes interface {
 	Past(ctx context.Context, shard int, segment string, at int64, now *node.Membership) (*node.Membership, error)
 	// Left returns the ids of those of some profiles, by ordinal, that have left a segment after an instant,
 	// up to an entry. Profiles that are no more are known by it.
-	Left(ctx context.Context, shard int, segment string, at int64, seq uint64, of [][]uint64) ([]string, error)
+	Left(ctx context.Context, shard int, segment string, at int64, seq uint64, of *roaring.Bitmap) ([]string, error)
 	// Sync makes the changes up to seq durable; after it the log may be cut there.
 	Sync(shard int, seq uint64) error
 	// Flush writes what is kept in the node's tables. It comes before the node closes, and Close after.
@@ -74,9 +76,7 @@ func (n *Node) SegmentMembers(ctx context.Context, shard int, segment string) (*
 	if !ok {
 		return nil, noSegment(segment)
 	}
-	m := &node.Membership{Seq: view.Seq(), At: view.Time()}
-	fillMembership(m, view, members)
-	return m, ctx.Err()
+	return &node.Membership{Seq: view.Seq(), At: view.Time(), Ordinals: members.Ordinals()}, ctx.Err()
 }
 
 // SegmentSizes returns how many members a segment has, by shard. Who joins another is counted once.

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/engine/member"
@@ -98,14 +100,18 @@ func (s *sets) Past(name string, at int64) (uint32, error) {
 	if list, ok := s.mu.past[key]; ok {
 		return list, nil
 	}
-	chunks, err := s.past(name, at)
+	members, err := s.past(name, at)
 	if err != nil {
 		return 0, err
 	}
+	shards := make([][]*roaring.Bitmap, len(members))
+	for shard, all := range members {
+		shards[shard] = byChunk(all)
+	}
 	s.mu.past[key] = s.addLocked(func(shard, chunk int, out *query.Bits) {
 		*out = query.Bits{}
-		if chunk < len(chunks[shard]) {
-			copy(out[:], chunks[shard][chunk])
+		if chunk < len(shards[shard]) {
+			shards[shard][chunk].WriteDenseTo(out[:])
 		}
 	})
 	return s.mu.past[key], nil
@@ -118,21 +124,20 @@ type unknownPast interface {
 	Known() (since int64, made bool)
 }
 
-// past returns what a segment was, per shard and chunk. Of several shards the one that knows least is
-// told.
-func (s *sets) past(name string, at int64) ([][][]uint64, error) {
+// past returns the members a segment had, by shard. Of several shards the one that knows least is told.
+func (s *sets) past(name string, at int64) ([]*roaring.Bitmap, error) {
 	if at > s.views.now {
 		return nil, &tree.Diagnostic{Code: "bad_time", Message: "the instant lies in the future", Hint: "ask  in segment  for the members of now"}
 	}
 	if s.node.changes == nil {
 		return nil, refused("unavailable", "this node keeps no changes of membership")
 	}
-	shards := make([][][]uint64, len(s.views.all))
+	shards := make([]*roaring.Bitmap, len(s.views.all))
 	known, made := int64(0), false
 	for shard, view := range s.views.all {
-		now := &node.Membership{Seq: view.Seq(), At: view.Time()}
+		now := &node.Membership{Seq: view.Seq(), At: view.Time(), Ordinals: roaring.New()}
 		if m, ok := view.Members(name); ok {
-			fillMembership(now, view, m)
+			now.Ordinals = m.Ordinals()
 		}
 		was, err := s.node.changes.Past(s.ctx, shard, name, at, now)
 		var unknown unknownPast
@@ -146,7 +151,7 @@ func (s *sets) past(name string, at int64) ([][][]uint64, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read changes of shard %d: %w", shard, err)
 		}
-		shards[shard] = was.Chunks
+		shards[shard] = was.Ordinals
 	}
 	if known == 0 {
 		return shards, s.follow(name, at, shards)
@@ -162,10 +167,10 @@ func (s *sets) past(name string, at int64) ([][][]uint64, error) {
 
 // follow adds the profiles that members of then have joined since: who was in stays known as a person. Who
 // was erased is not, whoever uses the id now.
-func (s *sets) follow(name string, at int64, shards [][][]uint64) error {
+func (s *sets) follow(name string, at int64, shards []*roaring.Bitmap) error {
 	for shard, view := range s.views.all {
-		gone := goneOf(view, shards[shard])
-		if gone == nil {
+		gone := roaring.AndNot(shards[shard], view.Ordinals())
+		if gone.IsEmpty() {
 			continue
 		}
 		ids, err := s.node.changes.Left(s.ctx, shard, name, at, view.Seq(), gone)
@@ -173,50 +178,33 @@ func (s *sets) follow(name string, at int64, shards [][][]uint64) error {
 			return fmt.Errorf("read changes of shard %d: %w", shard, err)
 		}
 		for _, ordinal := range view.Hidden() { // about to leave
-			if chunk := int(ordinal >> query.ChunkBits); chunk < len(gone) && gone[chunk] != nil && (*query.Bits)(gone[chunk]).Has(uint16(ordinal)) {
+			if gone.Contains(ordinal) {
 				ids = append(ids, view.ID(ordinal))
 			}
 		}
 		for _, id := range ids {
-			to, ordinal, ok := s.views.find(id)
-			if !ok || s.views.all[to].ID(ordinal) == id {
-				continue
+			if to, ordinal, ok := s.views.find(id); ok && s.views.all[to].ID(ordinal) != id {
+				shards[to].Add(ordinal)
 			}
-			chunk := int(ordinal >> query.ChunkBits)
-			for len(shards[to]) <= chunk {
-				shards[to] = append(shards[to], nil)
-			}
-			if shards[to][chunk] == nil {
-				shards[to][chunk] = make([]uint64, len(query.Bits{}))
-			}
-			shards[to][chunk][ordinal&(query.ChunkSize-1)>>6] |= 1 << (ordinal & 63)
 		}
 	}
 	return nil
 }
 
-// goneOf returns the members that are no profiles any more; nil if there are none.
-func goneOf(view *engine.View, chunks [][]uint64) (gone [][]uint64) {
-	var profiles query.Bits
-	for chunk, words := range chunks {
-		if words == nil {
-			continue
-		}
-		view.Profiles(chunk, &profiles)
-		for i, w := range words {
-			if w &^= profiles[i]; w == 0 {
-				continue
-			}
-			if gone == nil {
-				gone = make([][]uint64, len(chunks))
-			}
-			if gone[chunk] == nil {
-				gone[chunk] = make([]uint64, len(words))
-			}
-			gone[chunk][i] = w
-		}
+// byChunk cuts a set of ordinals into the positions of each chunk.
+func byChunk(all *roaring.Bitmap) []*roaring.Bitmap {
+	if all.IsEmpty() {
+		return nil
 	}
-	return gone
+	chunks := make([]*roaring.Bitmap, all.Maximum()>>query.ChunkBits+1)
+	for chunk := range chunks {
+		first := int64(chunk) << query.ChunkBits
+		those := roaring.New()
+		those.AddRange(uint64(first), uint64(first)+query.ChunkSize)
+		those.And(all)
+		chunks[chunk] = roaring.AddOffset64(those, -first)
+	}
+	return chunks
 }
 
 // setSource is a view that also holds the sets of a statement.
@@ -236,14 +224,4 @@ func (s setSource) InList(list uint32, chunk int, out *query.Bits) {
 	fill := s.sets.mu.lists[list-ownList]
 	s.sets.mu.Unlock()
 	fill(s.shard, chunk, out)
-}
-
-func fillMembership(m *node.Membership, view *engine.View, of engine.Segment) {
-	m.Chunks = make([][]uint64, view.Chunks())
-	for chunk := range m.Chunks {
-		var bits query.Bits
-		if of.Fill(chunk, &bits); bits.Any() {
-			m.Chunks[chunk] = bits[:]
-		}
-	}
 }

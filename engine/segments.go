@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/musterdb/muster/query"
 	"github.com/zeebo/xxh3"
 )
@@ -109,6 +110,20 @@ func (m *Segment) Has(ordinal uint32) bool { return m.x.has(ordinal) }
 
 // Fill sets out to the members in a chunk.
 func (m *Segment) Fill(chunk int, out *query.Bits) { m.x.fill(chunk, out) }
+
+// Ordinals returns the members of all chunks.
+func (m *Segment) Ordinals() *roaring.Bitmap { return ordinalsOf(len(m.x.members), m.Fill) }
+
+// ordinalsOf gathers the positions of chunks.
+func ordinalsOf(chunks int, fill func(chunk int, out *query.Bits)) *roaring.Bitmap {
+	all := roaring.New()
+	var bits query.Bits
+	for chunk := range chunks {
+		fill(chunk, &bits)
+		all.Or(roaring.AddOffset64(roaring.FromDense(bits[:], false), int64(chunk)<<query.ChunkBits))
+	}
+	return all
+}
 
 func (r *root) segmentInfo(slot int) Segment {
 	x := r.segments[slot]

@@ -3,6 +3,7 @@ package engine
 import (
 	"sync/atomic"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/engine/identity"
 	"github.com/musterdb/muster/query"
@@ -151,6 +152,11 @@ func (v *View) Size() (profiles, events int64) {
 		}
 	}
 	return profiles, events
+}
+
+// Ordinals returns the profiles of all chunks.
+func (v *View) Ordinals() *roaring.Bitmap {
+	return ordinalsOf(v.Chunks(), func(chunk int, out *query.Bits) { v.Profiles(chunk, out) })
 }
 
 // Profiles implements query.Source.

@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/zeebo/xxh3"
 
 	"github.com/musterdb/muster/internal/node"
@@ -31,10 +32,15 @@ type checkpoint struct {
 }
 
 const (
-	maxCheckpoints   = 32
-	checkpointFormat = 1
-	partBytes        = 512 << 10
-	partBits         = 16 // of a place: the number of the part
+	maxCheckpoints = 32
+	partBytes      = 512 << 10
+	partBits       = 16 // of a place: the number of the part
+)
+
+// The formats of checkpoints: a membership is lists and words by chunk, or a roaring bitmap.
+const (
+	checkpointOfChunks = 1 // is only read
+	checkpointFormat   = 2
 )
 
 func placeOf(segment string) int { return int(xxh3.HashString(segment)>>24|1) << partBits }
@@ -61,7 +67,7 @@ func (s *shardLog) openCheckpoints(store Store) error {
 		c := found[seq]
 		format, incarnation := r.Byte(), r.Uvarint()
 		c.at = r.Varint()
-		if r.Done() == nil && format == checkpointFormat && incarnation == s.incarnation {
+		if r.Done() == nil && (format == checkpointFormat || format == checkpointOfChunks) && incarnation == s.incarnation {
 			s.points.all = append(s.points.all, c)
 		}
 	}
@@ -181,101 +187,104 @@ func (s *shardLog) readMembers(seq uint64, segment string) (*node.Membership, er
 	if err != nil || len(data) == 0 {
 		return nil, err
 	}
-	m := &node.Membership{}
-	name, parts, err := decodeMembership(m, data)
+	p, err := readPart(data)
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoint %d: %w", seq, err)
 	}
-	if name != segment { // of the same hash
+	if p.name != segment { // of the same hash
 		return nil, nil
 	}
-	for i := 1; i < parts; i++ {
+	body := p.body
+	for i := 1; i < p.parts; i++ {
 		data, err := s.points.store.Read(seq, place+i)
 		if err != nil || len(data) == 0 { // dropped meanwhile
 			return nil, err
 		}
-		if _, _, err := decodeMembership(m, data); err != nil {
+		next, err := readPart(data)
+		if err != nil {
 			return nil, fmt.Errorf("read checkpoint %d: %w", seq, err)
 		}
+		body = append(body, next.body...)
+	}
+	m := &node.Membership{Seq: p.seq, At: p.at}
+	if m.Ordinals, err = p.ordinals(body); err != nil {
+		return nil, fmt.Errorf("read checkpoint %d: %w", seq, err)
 	}
 	return m, nil
 }
 
-// sparse is the number of members below which a chunk is kept as a list.
-const sparse = 2048
-
-// encode returns the membership as parts of about partBytes. Each holds the name, how many parts there
-// are, seq and time, and chunks: their number, and a list of positions or all words.
+// encodeMembership returns the membership as parts of at most partBytes and a head: the name, how many parts there are,
+// seq and time. What follows the heads is one set.
 func encodeMembership(m *node.Membership, name string) [][]byte {
-	var bodies [][]byte
-	var body []byte
-	for chunk, words := range m.Chunks {
-		n := 0
-		for _, w := range words {
-			n += bits.OnesCount64(w)
-		}
-		if n == 0 {
-			continue
-		}
-		body = binary.AppendUvarint(binary.AppendUvarint(body, uint64(chunk)), uint64(n))
-		last := 0
-		for i, w := range words {
-			if n >= sparse {
-				body = binary.LittleEndian.AppendUint64(body, w)
-				continue
-			}
-			for ; w != 0; w &= w - 1 {
-				at := i<<6 | bits.TrailingZeros64(w)
-				body = binary.AppendUvarint(body, uint64(at-last))
-				last = at
-			}
-		}
-		if len(body) >= partBytes {
-			bodies, body = append(bodies, body), nil
-		}
-	}
-	bodies = append(bodies, body)
-	parts := make([][]byte, len(bodies))
-	for i, body := range bodies {
+	body := wire.AppendSet(nil, m.Ordinals)
+	parts := make([][]byte, (len(body)+partBytes-1)/partBytes)
+	for i := range parts {
 		head := wire.AppendString([]byte{checkpointFormat}, name)
-		head = binary.AppendUvarint(head, uint64(len(bodies)))
+		head = binary.AppendUvarint(head, uint64(len(parts)))
 		head = binary.AppendVarint(binary.AppendUvarint(head, m.Seq), m.At)
-		parts[i] = append(head, body...)
+		parts[i] = append(head, body[i*partBytes:min((i+1)*partBytes, len(body))]...)
 	}
 	return parts
 }
 
-// decode adds a part.
-func decodeMembership(m *node.Membership, data []byte) (name string, parts int, err error) {
+// part is a part of a membership that was kept.
+type part struct {
+	format byte
+	name   string
+	parts  int
+	seq    uint64
+	at     int64
+	body   []byte // aliases what was read, and has no room behind it
+}
+
+func readPart(data []byte) (p part, err error) {
 	r := wire.NewReader(data)
-	if r.Byte() != checkpointFormat {
+	if p.format = r.Byte(); p.format != checkpointFormat && p.format != checkpointOfChunks {
 		r.Fail("format of a checkpoint")
 	}
-	name, parts = r.String(), int(r.Uint32())
-	m.Seq, m.At = r.Uvarint(), r.Varint()
+	p.name, p.parts = r.String(), int(r.Uint32())
+	p.seq, p.at = r.Uvarint(), r.Varint()
+	p.body = r.Take(r.Len())
+	return p, r.Err()
+}
+
+// ordinals returns the set that the bodies of all parts are.
+func (p *part) ordinals(body []byte) (s *roaring.Bitmap, err error) {
+	r := wire.NewReader(body)
+	if p.format == checkpointFormat {
+		s = r.Set()
+		return s, r.Done()
+	}
+	s = roaring.New()
 	for r.Err() == nil && r.Len() > 0 {
-		chunk, n := r.Uint32(), r.Uvarint()
-		if chunk >= 1<<16 || n == 0 || n > chunkWords*64 {
-			r.Fail("chunk of a checkpoint")
-			break
-		}
-		words := wordsAt(&m.Chunks, int(chunk))
-		if n >= sparse {
-			if data := r.Take(8 * chunkWords); data != nil {
-				for i := range words {
-					words[i] = binary.LittleEndian.Uint64(data[8*i:])
-				}
-			}
-			continue
-		}
-		at := uint64(0)
-		for range n {
-			if at += r.Uvarint(); at >= chunkWords*64 || r.Err() != nil {
+		chunkOrdinals(r, s)
+	}
+	return s, r.Err()
+}
+
+// chunkOrdinals adds a chunk of the first format: its number, how many ordinals it has and, below 2,048 of
+// them, each as the difference to the one before, else 1,024 words.
+func chunkOrdinals(r *wire.Reader, s *roaring.Bitmap) {
+	const words, sparse = 1024, 2048
+	chunk, n := r.Uint32(), r.Uvarint()
+	if chunk >= 1<<16 || n == 0 || n > words*64 {
+		r.Fail("chunk of a checkpoint")
+		return
+	}
+	ordinals := make([]uint32, 0, n)
+	if n < sparse {
+		for at := uint64(0); n > 0 && r.Err() == nil; n-- {
+			if at += r.Uvarint(); at >= words*64 {
 				r.Fail("position of a checkpoint")
-				break
 			}
-			words[at>>6] |= 1 << (at & 63)
+			ordinals = append(ordinals, chunk<<16|uint32(at))
+		}
+	} else {
+		for i := range uint32(words) {
+			for w := r.Fixed64(); w != 0; w &= w - 1 {
+				ordinals = append(ordinals, chunk<<16|i<<6|uint32(bits.TrailingZeros64(w)))
+			}
 		}
 	}
-	return name, parts, r.Err()
+	s.AddMany(ordinals)
 }

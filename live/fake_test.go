@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/internal/node"
 )
@@ -53,15 +55,9 @@ func (f *fakeShards) IDs(shard int, ordinals []uint32, ids []string) []string {
 func (f *fakeShards) SegmentMembers(_ context.Context, shard int, segment string) (*node.Membership, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	m := &node.Membership{Seq: f.seqs[shard], At: f.time}
+	m := &node.Membership{Seq: f.seqs[shard], At: f.time, Ordinals: roaring.New()}
 	for o := range f.members[shard][segment] {
-		for len(m.Chunks) <= int(o>>16) {
-			m.Chunks = append(m.Chunks, nil)
-		}
-		if m.Chunks[o>>16] == nil {
-			m.Chunks[o>>16] = make([]uint64, 1024)
-		}
-		m.Chunks[o>>16][o&0xffff/64] |= 1 << (o & 63)
+		m.Ordinals.Add(o)
 	}
 	return m, nil
 }

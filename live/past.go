@@ -3,7 +3,8 @@ package live
 import (
 	"context"
 	"errors"
-	"slices"
+
+	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query/wire"
@@ -44,15 +45,12 @@ func (l *Log) Past(ctx context.Context, shard int, segment string, at int64, now
 	if base == nil || base.Seq > now.Seq {
 		base = now
 	}
-	u := undo{segment: segment, at: at, before: after(base.Seq), is: &node.Membership{Seq: base.Seq, At: at, Chunks: make([][]uint64, len(base.Chunks))}}
-	for i, words := range base.Chunks {
-		u.is.Chunks[i] = slices.Clone(words)
-	}
+	u := undo{segment: segment, at: at, before: after(base.Seq), is: base.Ordinals.Clone(), seen: roaring.New()}
 	err = s.eachBlock(ctx, at+1, Position{}, u.before, u.block)
 	if since := s.since(); at < since { // after reading: what is dropped meanwhile was not read
 		return nil, &UnknownError{Since: since}
 	}
-	return u.is, err
+	return &node.Membership{Seq: base.Seq, At: at, Ordinals: u.is}, err
 }
 
 // undo takes changes back. Blocks come in their order: what a profile's first change tells is what was
@@ -61,8 +59,8 @@ type undo struct {
 	segment string
 	at      int64
 	before  Position
-	is      *node.Membership
-	seen    [][]uint64
+	is      *roaring.Bitmap
+	seen    *roaring.Bitmap
 	marked  bool
 }
 
@@ -106,30 +104,19 @@ func piecesOf(data []byte, segment string, fn func(h *head) error) error {
 }
 
 func (u *undo) undo(enter bool, ordinal uint32) {
-	chunk, bit := int(ordinal>>16), uint64(1)<<(ordinal&63)
-	word := int(ordinal & 0xffff >> 6)
-	seen := wordsAt(&u.seen, chunk)
-	if seen[word]&bit != 0 {
-		return
-	}
-	seen[word] |= bit
-	is := wordsAt(&u.is.Chunks, chunk)
-	if enter {
-		is[word] &^= bit
-	} else {
-		is[word] |= bit
+	switch {
+	case !u.seen.CheckedAdd(ordinal):
+	case enter:
+		u.is.Remove(ordinal)
+	default:
+		u.is.Add(ordinal)
 	}
 }
 
 // Left returns the ids of those of some profiles of a shard that have left a segment after an instant, up to
 // an entry: who was a member then and is gone has left, and the log knows the id though the shard does not.
-func (l *Log) Left(ctx context.Context, shard int, segment string, at int64, seq uint64, of [][]uint64) (ids []string, err error) {
-	x := left{segment: segment, at: at, before: after(seq)}
-	for chunk, words := range of {
-		if words != nil {
-			copy(wordsAt(&x.open, chunk), words)
-		}
-	}
+func (l *Log) Left(ctx context.Context, shard int, segment string, at int64, seq uint64, of *roaring.Bitmap) (ids []string, err error) {
+	x := left{segment: segment, at: at, before: after(seq), open: of.Clone()}
 	err = l.shards[shard].eachBlock(ctx, at+1, Position{}, x.before, x.block)
 	return x.ids, err
 }
@@ -139,7 +126,7 @@ type left struct {
 	segment string
 	at      int64
 	before  Position
-	open    [][]uint64
+	open    *roaring.Bitmap
 	ids     []string
 }
 
@@ -155,12 +142,9 @@ func (x *left) block(data []byte) error {
 func (x *left) piece(h *head) error {
 	damaged := false
 	err := h.each(func(enter bool, number int) {
-		ordinal := h.group.ordinal(number)
-		chunk, word, bit := int(ordinal>>16), int(ordinal&0xffff>>6), uint64(1)<<(ordinal&63)
-		if enter || chunk >= len(x.open) || x.open[chunk] == nil || x.open[chunk][word]&bit == 0 {
+		if enter || !x.open.CheckedRemove(h.group.ordinal(number)) {
 			return
 		}
-		x.open[chunk][word] &^= bit
 		id, ok := h.group.id(number)
 		damaged = damaged || !ok
 		x.ids = append(x.ids, string([]byte(id)))
@@ -170,20 +154,6 @@ func (x *left) piece(h *head) error {
 	}
 	return err
 }
-
-// wordsAt returns the words of a chunk, made if need be.
-func wordsAt(chunks *[][]uint64, chunk int) []uint64 {
-	for len(*chunks) <= chunk {
-		*chunks = append(*chunks, nil)
-	}
-	if (*chunks)[chunk] == nil {
-		(*chunks)[chunk] = make([]uint64, chunkWords)
-	}
-	return (*chunks)[chunk]
-}
-
-// chunkWords is the number of words of a chunk of a membership.
-const chunkWords = 1024
 
 // eachBlock calls fn with the bytes of the blocks between two positions that hold something since an
 // instant, as far as that is known. Blocks that are dropped meanwhile are left out.

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/internal/node"
+	"github.com/musterdb/muster/query/wire"
 )
 
 // TestPast: at random instants of a random history, with logs that are closed, crash and replay, with
@@ -84,21 +88,21 @@ func (f *fakeShards) checkPast(t *testing.T, l *Log, r *rand.Rand, seed uint64, 
 			members++
 		}
 	}
-	if countMembers(got) != members {
-		t.Fatalf("seed %d: %d members at %d, want %d", seed, countMembers(got), at, members)
+	if int(got.Ordinals.GetCardinality()) != members {
+		t.Fatalf("seed %d: %d members at %d, want %d", seed, got.Ordinals.GetCardinality(), at, members)
 	}
-	gone := &node.Membership{}
+	gone := roaring.New()
 	var left []string
 	for _, o := range membersFrom(got, 0, 1<<20) {
 		if !want[idOf(shard, o)] {
 			t.Fatalf("seed %d: %d is a member at %d", seed, o, at)
 		}
-		if chunk := int(o >> 16); chunk >= len(now.Chunks) || now.Chunks[chunk] == nil || now.Chunks[chunk][o&0xffff>>6]>>(o&63)&1 == 0 {
-			wordsAt(&gone.Chunks, chunk)[o&0xffff>>6] |= 1 << (o & 63)
+		if !now.Ordinals.Contains(o) {
+			gone.Add(o)
 			left = append(left, idOf(shard, o))
 		}
 	}
-	ids, err := l.Left(context.Background(), shard, segment, at, now.Seq, gone.Chunks)
+	ids, err := l.Left(context.Background(), shard, segment, at, now.Seq, gone)
 	slices.Sort(ids)
 	slices.Sort(left)
 	if err != nil || !slices.Equal(ids, left) {
@@ -127,8 +131,7 @@ func TestPastUnknown(t *testing.T) {
 	entry(300, nil, []uint32{2})
 	l.Mark(0, 400, "A", true)
 	entry(450, []uint32{7}, nil)
-	now := &node.Membership{Seq: seq, At: 500, Chunks: [][]uint64{make([]uint64, chunkWords)}}
-	now.Chunks[0][0] = 1 << 7
+	now := &node.Membership{Seq: seq, At: 500, Ordinals: roaring.BitmapOf(7)}
 	for _, x := range []struct {
 		at      int64
 		members []uint32
@@ -143,7 +146,7 @@ func TestPastUnknown(t *testing.T) {
 			}
 		case err != nil:
 			t.Errorf("at %d: %v", x.at, err)
-		case countMembers(m) != len(x.members) || len(x.members) > 0 && membersFrom(m, 0, 9)[0] != x.members[0]:
+		case int(m.Ordinals.GetCardinality()) != len(x.members) || len(x.members) > 0 && membersFrom(m, 0, 9)[0] != x.members[0]:
 			t.Errorf("at %d: %v, want %v", x.at, membersFrom(m, 0, 9), x.members)
 		}
 	}
@@ -190,39 +193,81 @@ func TestCheckpointsGo(t *testing.T) {
 	}
 }
 
-// TestMembersComeBack: a membership is the same after it was kept, sparse and dense chunks alike.
+// TestMembersComeBack: a membership is the same after it was kept, in one part or in several, and a part
+// that is missing or damaged is no membership.
 func TestMembersComeBack(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
-	m := &node.Membership{Seq: 77, At: -5, Chunks: make([][]uint64, 600)}
-	for chunk := range m.Chunks {
-		if chunk%3 == 0 {
-			continue
+	_, stores := newFakeStores(1)
+	_, checkpoints := newFakeStores(1)
+	l := openTest(t, Config{Shards: 1, Source: newFakeShards(1), Stores: stores, Checkpoints: checkpoints})
+	defer l.Close()
+	for seq, m := range []*node.Membership{
+		{At: -5, Ordinals: roaring.New()},
+		{At: 1 << 50, Ordinals: roaring.BitmapOf(3, 1<<32-1)},
+		{Ordinals: manyOrdinals(r)},
+	} {
+		m.Seq = uint64(seq)
+		parts := encodeMembership(m, "name")
+		if (len(parts) > 1) != (m.Ordinals.GetCardinality() > 1000) {
+			t.Errorf("%d members in %d parts", m.Ordinals.GetCardinality(), len(parts))
 		}
-		m.Chunks[chunk] = make([]uint64, chunkWords)
-		for _, o := range r.Perm(chunkWords * 64)[:[]int{1, 1000, sparse - 1, sparse, sparse + 1, 50_000, chunkWords * 64}[r.IntN(7)]] {
-			m.Chunks[chunk][o>>6] |= 1 << (o & 63)
-		}
-	}
-	parts := encodeMembership(m, "name")
-	if len(parts) < 2 {
-		t.Errorf("%d parts", len(parts))
-	}
-	back := &node.Membership{}
-	for _, part := range parts {
-		if name, n, err := decodeMembership(back, part); err != nil || name != "name" || n != len(parts) {
-			t.Fatalf("%q, %d, %v", name, n, err)
-		}
-	}
-	if back.Seq != m.Seq || back.At != m.At || countMembers(back) != countMembers(m) {
-		t.Error("another membership comes back")
-	}
-	for chunk, words := range m.Chunks {
-		for i := range words {
-			if words[i] != back.Chunks[chunk][i] {
-				t.Fatalf("chunk %d, word %d", chunk, i)
+		for i, part := range parts {
+			if err := checkpoints[0].Write(m.Seq, placeOf("name")+i, part); err != nil {
+				t.Fatal(err)
 			}
 		}
+		back, err := l.shards[0].readMembers(m.Seq, "name")
+		if err != nil || back.Seq != m.Seq || back.At != m.At || !back.Ordinals.Equals(m.Ordinals) {
+			t.Fatalf("%d members do not come back: %v", m.Ordinals.GetCardinality(), err)
+		}
+		last := len(parts) - 1
+		if err := checkpoints[0].Write(m.Seq, placeOf("name")+last, parts[last][:len(parts[last])-1]); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.shards[0].readMembers(m.Seq, "name"); !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("part %d without its last byte: %v", last, err)
+		}
 	}
+}
+
+// TestCheckpointOfChunks: a checkpoint that was kept before memberships were roaring bitmaps is found and read.
+func TestCheckpointOfChunks(t *testing.T) {
+	data, err := os.ReadFile("testdata/checkpoint-format-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, stores := newFakeStores(1)
+	_, checkpoints := newFakeStores(1)
+	for place, part := range map[int][]byte{0: {checkpointOfChunks, 1, 9}, placeOf("regulars"): data} {
+		if err := checkpoints[0].Write(77, place, part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := openTest(t, Config{Shards: 1, Source: newFakeShards(1), Stores: stores, Checkpoints: checkpoints})
+	defer l.Close()
+	want := roaring.BitmapOf(5, 1<<16-1)
+	for r := rand.New(rand.NewPCG(3, 3)); want.GetCardinality() < 2941; {
+		want.Add(3<<16 | uint32(r.IntN(1<<16)))
+	}
+	m, err := l.shards[0].checkpointBehind("regulars", -6)
+	if err != nil || m == nil || m.Seq != 77 || m.At != -5 || !m.Ordinals.Equals(want) {
+		t.Fatalf("%+v: %v", m, err)
+	}
+}
+
+// manyOrdinals are lists, words and runs in 600 chunks.
+func manyOrdinals(r *rand.Rand) *roaring.Bitmap {
+	all := roaring.New()
+	for chunk := range uint32(600) {
+		if chunk%3 == 0 {
+			all.AddRange(uint64(chunk)<<16, uint64(chunk+1)<<16)
+			continue
+		}
+		for _, o := range r.Perm(1 << 16)[:[]int{1, 1000, 2048, 50_000}[r.IntN(4)]] {
+			all.Add(chunk<<16 | uint32(o))
+		}
+	}
+	return all
 }
 
 // BenchmarkPast takes back 16 MiB of changes of single profiles, as many as lie between two checkpoints,
@@ -239,10 +284,7 @@ func BenchmarkPast(b *testing.B) {
 		l.Append(0, seq, []engine.Change{c})
 		bytes = l.MemoryBytes()
 	}
-	now := &node.Membership{Seq: seq, At: int64(seq), Chunks: make([][]uint64, 16)}
-	for i := range now.Chunks {
-		now.Chunks[i] = make([]uint64, chunkWords)
-	}
+	now := &node.Membership{Seq: seq, At: int64(seq), Ordinals: roaring.New()}
 	b.ReportMetric(float64(seq), "changes")
 	for b.Loop() {
 		if _, err := l.Past(context.Background(), 0, "A", 1, now); err != nil {

@@ -2,7 +2,6 @@ package live
 
 import (
 	"context"
-	"math/bits"
 	"slices"
 	"time"
 
@@ -249,42 +248,15 @@ func (s *Subscription) page(ctx context.Context, limit int) (Batch, error) {
 	return batch, nil
 }
 
-// from returns up to limit ordinals at or above next.
+// membersFrom returns up to limit ordinals at or above next.
 func membersFrom(m *node.Membership, next uint32, limit int) []uint32 {
-	var found []uint32
 	if m == nil {
 		return nil
 	}
-	const chunkBits = 16
-	for chunk := int(next >> chunkBits); chunk < len(m.Chunks); chunk++ {
-		words := m.Chunks[chunk]
-		base := uint32(chunk) << chunkBits
-		for w := range words {
-			word := words[w]
-			low := base + uint32(w)*64
-			if low+63 < next {
-				continue
-			}
-			if low < next {
-				word &^= 1<<(next-low) - 1
-			}
-			for ; word != 0; word &= word - 1 {
-				if found = append(found, low+uint32(bits.TrailingZeros64(word))); len(found) == limit {
-					return found
-				}
-			}
-		}
+	var found []uint32
+	ordinals := m.Ordinals.Iterator()
+	for ordinals.AdvanceIfNeeded(next); len(found) < limit && ordinals.HasNext(); {
+		found = append(found, ordinals.Next())
 	}
 	return found
-}
-
-// Count returns the number of members.
-func countMembers(m *node.Membership) int {
-	n := 0
-	for _, words := range m.Chunks {
-		for _, w := range words {
-			n += bits.OnesCount64(w)
-		}
-	}
-	return n
 }

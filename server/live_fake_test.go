@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/live"
@@ -58,11 +60,11 @@ func (f *fakeLive) IDs(shard int, ordinals []uint32, ids []string) []string {
 func (f *fakeLive) SegmentMembers(_ context.Context, shard int, _ string) (*node.Membership, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	words := make([]uint64, 1024)
+	m := &node.Membership{Seq: f.seqs[shard], Ordinals: roaring.New()}
 	for o := range f.members[shard] {
-		words[o/64] |= 1 << (o % 64)
+		m.Ordinals.Add(o)
 	}
-	return &node.Membership{Seq: f.seqs[shard], Chunks: [][]uint64{words}}, nil
+	return m, nil
 }
 
 // SegmentSizes implements live.Source.

@@ -3,6 +3,8 @@ package node
 import (
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/query"
 )
@@ -34,12 +36,11 @@ type Person struct {
 	Fields       []engine.NamedField // in the order asked for, without those it has no value of
 }
 
-// Membership is the members of a segment in a shard as of one seq: bits by ordinal in chunks of 1,024 words; a
-// nil chunk is empty.
+// Membership is the members of a segment in a shard as of one seq. It belongs to whoever asked for it.
 type Membership struct {
-	Seq    uint64
-	At     int64 // the shard's time, Unix ms
-	Chunks [][]uint64
+	Seq      uint64
+	At       int64 // the shard's time, Unix ms
+	Ordinals *roaring.Bitmap
 }
 
 // SegmentSize is the number of members of a segment in a shard, as of a seq.
