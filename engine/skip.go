@@ -73,8 +73,8 @@ func (l *live) restoredBuild(b build) (build, error) {
 	if len(kept.slots) < len(b.slots) { // other parts: how far it was means nothing
 		kept.part, kept.chunk = 0, 0
 	}
-	if err := l.tracker.Resume(kept.part, kept.chunk); err != nil {
-		return kept, err
+	if l.tracker.Resume(kept.part, kept.chunk) != nil { // builds used to keep the parts of segments that had left them
+		kept.part, kept.chunk = 0, 0
 	}
 	all := l.tracker.Building()
 	kept.parts = all[len(all)-1].Parts()

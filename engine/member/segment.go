@@ -2,6 +2,7 @@ package member
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/musterdb/muster/query"
 )
@@ -81,6 +82,25 @@ func (b *Build) add(p part) {
 	b.parts = append(b.parts, p)
 }
 
+// leave takes a segment out of the build, with the parts that only it needs, and reports whether it was there.
+// The rest begins anew: that is what a shard does that is restored from a snapshot and knows the rest only,
+// and both must become live with the same entry. Chunks that are there already are not computed again.
+func (b *Build) leave(s *segment) bool {
+	i := slices.Index(b.segments, s)
+	if i < 0 {
+		return false
+	}
+	b.Slots = append(b.Slots[:i:i], b.Slots[i+1:]...)
+	b.segments = append(b.segments[:i:i], b.segments[i+1:]...)
+	b.Part, b.Chunk, b.parts = 0, 0, nil
+	for _, other := range b.segments {
+		for _, p := range other.parts {
+			b.add(p)
+		}
+	}
+	return true
+}
+
 // Hold puts a segment into a slot whose membership only Refresh changes.
 func (t *Tracker) Hold(slot int, name string) {
 	t.release(slot)
@@ -124,15 +144,10 @@ func (t *Tracker) release(slot int) {
 		return
 	}
 	for i, b := range t.builds {
-		for j, other := range b.segments {
-			if other == s {
-				b.Slots = append(b.Slots[:j:j], b.Slots[j+1:]...)
-				b.segments = append(b.segments[:j:j], b.segments[j+1:]...)
-				break
+		if b.leave(s) {
+			if len(b.segments) == 0 {
+				t.builds = append(t.builds[:i:i], t.builds[i+1:]...)
 			}
-		}
-		if len(b.segments) == 0 {
-			t.builds = append(t.builds[:i:i], t.builds[i+1:]...)
 			break
 		}
 	}
