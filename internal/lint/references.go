@@ -91,8 +91,9 @@ func (t *Tree) declare(files []*File) {
 	}
 }
 
-// References finds what pages and comments name that is not there: links, files, packages, exported names
-// and tests of ours, make targets, and decisions by number.
+// References finds what pages and comments name that is not there: links, files, packages, names and tests
+// of ours, make targets, and decisions by number. Names count where a page writes them as `package.name`,
+// but for `muster.`, which begins names of the binary.
 func (t *Tree) References(files []*File) []Finding {
 	var found []Finding
 	for name, text := range t.pages {
@@ -152,7 +153,7 @@ var (
 	fileName    = regexp.MustCompile(`(^|[^\w./<>*$-])((?:[\w.-]+/)*[\w-]+\.(?:go|md|s|txt))\b`)
 	decision    = regexp.MustCompile(`\bADRs? (\d+)`)
 	pathSpan    = regexp.MustCompile(`^(?:\./)?([a-z]\w*(?:/[\w.-]+)+)/?$`)
-	nameSpan    = regexp.MustCompile(`^([a-z]\w*(?:/\w+)*)\.([A-Z]\w*)`)
+	nameSpan    = regexp.MustCompile(`^([a-z]\w*(?:/\w+)*)\.([A-Za-z]\w*)`)
 	testSpan    = regexp.MustCompile(`^(?:Test|Benchmark|Fuzz)[A-Z]\w*$`)
 	makeSpan    = regexp.MustCompile(`^make ([a-z][a-z-]*)`)
 	goTestSpan  = regexp.MustCompile(`go test .*\./([\w/]+) .*-run '?([\w|$\\]+)`)
@@ -242,15 +243,14 @@ func (t *Tree) spans(text string) []string {
 	var missing []string
 	for _, span := range quoted(text) {
 		switch {
+		case t.packages(packageOf(span)) != nil:
+			if m := nameSpan.FindStringSubmatch(span); m[1] != "muster" && !t.declares(t.packages(m[1]), m[2]) {
+				missing = append(missing, "names "+span+", which package "+m[1]+" does not have")
+			}
 		case pathSpan.MatchString(span):
 			p := pathSpan.FindStringSubmatch(span)[1]
 			if top, _, _ := strings.Cut(p, "/"); t.paths[top] && !t.paths[p] && !fileName.MatchString(p) {
 				missing = append(missing, "names "+span+", which is not there")
-			}
-		case nameSpan.MatchString(span):
-			m := nameSpan.FindStringSubmatch(span)
-			if dirs := t.packages(m[1]); dirs != nil && !t.declares(dirs, m[2]) {
-				missing = append(missing, "names "+span+", which package "+m[1]+" does not have")
 			}
 		case testSpan.MatchString(span):
 			if !t.declares(slices.Collect(maps.Keys(t.declared)), span) {
@@ -268,6 +268,14 @@ func (t *Tree) spans(text string) []string {
 		}
 	}
 	return missing
+}
+
+// packageOf returns what stands before the name in a span such as engine.View; "" if it is no such span.
+func packageOf(span string) string {
+	if m := nameSpan.FindStringSubmatch(span); m != nil {
+		return m[1]
+	}
+	return ""
 }
 
 // packages returns the directories of a package by its path or the last part of it.
