@@ -89,16 +89,21 @@ func TestRulesFind(t *testing.T) {
 }
 
 func TestDocsFind(t *testing.T) {
-	bare, err := Parse("a/a.go", []byte("package a\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc, err := Parse("b/doc.go", []byte("// Package b is documented.\npackage b\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := Docs([]*File{bare, doc})
-	if len(found) != 1 || found[0].Where != "a" {
-		t.Errorf("found %v, want one finding in a", found)
+	const whole = "// Package b is documented.\n//\n// Its nouns: B.\n//\n// It must not know a. Start reading at\n// b.go.\npackage b\n"
+	for _, c := range []struct{ path, source, want string }{
+		{"b/doc.go", whole, ""},
+		{"b/b.go", "package b\n", "b: no doc.go with a package comment"},
+		{"b/doc.go", strings.Replace(whole, "Its nouns: B.", "It has B.", 1), `b/doc.go: says nowhere "Its nouns"`},
+		{"b/doc.go", strings.Replace(whole, "It must not know a.", "", 1), `b/doc.go: says nowhere "must not"`},
+		{"b/doc.go", strings.Replace(whole, "Start reading at", "See", 1), `b/doc.go: says nowhere "Start reading at"`},
+	} {
+		f, err := Parse(c.path, []byte(c.source))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := Docs([]*File{f})
+		if c.want == "" && len(found) > 0 || c.want != "" && (len(found) != 1 || !strings.HasPrefix(found[0].String(), c.want+"\n")) {
+			t.Errorf("%q: found %v, want %q", c.source, found, c.want)
+		}
 	}
 }

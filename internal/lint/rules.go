@@ -68,10 +68,11 @@ func Names(f *File) []Finding {
 	return nil
 }
 
-// Docs demands a doc.go with a package comment in every package.
+// Docs demands a doc.go in every package, with a package comment that says what a reader needs first.
 func Docs(files []*File) []Finding {
 	documented := map[string]bool{}
 	var dirs []string
+	var found []Finding
 	for _, f := range files {
 		if f.IsTest() {
 			continue
@@ -81,19 +82,25 @@ func Docs(files []*File) []Finding {
 		}
 		if f.Name == "doc.go" && f.AST.Doc != nil {
 			documented[f.Dir] = true
+			text := strings.Join(strings.Fields(f.AST.Doc.Text()), " ")
+			for _, part := range []string{"Its nouns", "must not", "Start reading at "} {
+				if !strings.Contains(text, part) {
+					found = append(found, Finding{f.Path(), "says nowhere \"" + strings.TrimSpace(part) + "\"", docsHint})
+				}
+			}
 		}
 	}
-	var found []Finding
 	for _, dir := range dirs {
 		if !documented[dir] {
-			found = append(found, Finding{dir, "no doc.go with a package comment",
-				"say what the package is, its 3 to 6 nouns, what it must not know, and where to start reading"})
+			found = append(found, Finding{dir, "no doc.go with a package comment", docsHint})
 		}
 	}
 	return found
 }
 
-// call is a forbidden function: allowed tells where it may stand nevertheless.
+const docsHint = "say what the package is, its 3 to 6 nouns, what it must not know, and where to start reading"
+
+// call is a forbidden function; allowed reports whether a file may use it all the same.
 type call struct {
 	pkg, prefix string // import path, and the beginning of the function's name
 	allowed     func(*File) bool

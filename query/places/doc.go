@@ -2,7 +2,7 @@
 // putting them in order.
 //
 // Its nouns: keys (unsigned integers), places (counted from 0), cells (stretches of equal width the keys
-// are counted by). It does not know what the keys stand for.
+// are counted by). It must not know what the keys stand for.
 //
 // Only the keys of the cells that hold a place are looked at again: few, or all are equal. Start reading
 // at places.go.
