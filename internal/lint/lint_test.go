@@ -3,6 +3,7 @@ package lint
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -30,7 +31,7 @@ func TestHouse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range append(tree.References(files), tree.Decisions()...) {
+	for _, f := range slices.Concat(tree.References(files), tree.Decisions(), tree.Goroutines(files)) {
 		t.Error(f)
 	}
 }
