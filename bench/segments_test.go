@@ -46,10 +46,14 @@ func TestSegmentsAreAffordable(t *testing.T) {
 			if to.Shards == 0 {
 				to.Shards, to.Chunks, to.Profiles, to.Rows = shards, shards*(1+size.profiles/shards>>16), int64(size.profiles), int64(5*size.profiles)
 			}
+			var ever query.Bits
+			for pos := range uint16(size.profiles / 2 / spans) {
+				ever.Set(pos)
+			}
 			for _, id := range events { // a third of all events, as no name has more
 				for i := range spans {
 					b := &query.Block{Rows: 5 * size.profiles / 3 / spans, Sorted: true, Max: now - int64(i)*86_400_000, Min: now - int64(i+1)*86_400_000}
-					to.Add(id, query.Series{Rows: b.Rows, Blocks: []*query.Block{b}, Ever: query.Holders{N: size.profiles / 2 / spans}})
+					to.Add(id, query.Series{Rows: b.Rows, Blocks: []*query.Block{b}, Ever: ever.Holders()})
 				}
 			}
 		}

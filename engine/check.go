@@ -111,6 +111,7 @@ func (r *root) examine() []Fault {
 		sum = sum.add(r.checkEvents(x, uint32(event), first, last))
 	}
 	r.checkSeen(x, first, last)
+	r.checkSets(x)
 	sum = sum.add(r.checkLists(x)).add(r.checkSegments(x, &View{root: r}))
 	if sum != r.hash && len(x.found) == 0 {
 		x.add("the hash of all facts is another one", "%x, not %x", sum.bytes(), r.hash.bytes())

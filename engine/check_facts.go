@@ -61,7 +61,7 @@ func (r *root) checkEvents(x *faults, event uint32, first, last map[uint32]int64
 		if s == nil {
 			continue
 		}
-		var ever *posSet
+		var ever *set
 		unowned := &epochs{}
 		n := 0
 		for _, b := range s.blocks() {
@@ -92,7 +92,7 @@ func (r *root) checkEvents(x *faults, event uint32, first, last map[uint32]int64
 }
 
 // check holds what a series keeps of its rows against n rows of the profiles in ever.
-func (s *series) check(x *faults, name string, chunk, n int, ever *posSet) {
+func (s *series) check(x *faults, name string, chunk, n int, ever *set) {
 	var had, has query.Bits
 	s.ever.fill(&had)
 	ever.fill(&has)
@@ -191,7 +191,7 @@ func (r *root) checkLists(x *faults) (sum factSum) {
 		if l == nil {
 			continue
 		}
-		want := make([]*posSet, max(len(l.members), len(r.profiles)))
+		want := make([]*set, max(len(l.members), len(r.profiles)))
 		unowned := &epochs{}
 		for code := range l.codes {
 			if _, ok := l.listed.raw(uint32(code)); !ok {
@@ -234,4 +234,45 @@ func (r *root) compareMembers(x *faults, name string, chunk int, have, want *que
 	}
 }
 
-func positions(p *posSet) []uint16 { return slices.Collect(p.each) }
+// checkSets looks at every set of profiles and lines: that it is whole, and of profiles of its chunk.
+func (r *root) checkSets(x *faults) {
+	check := func(name string, chunks []*set) {
+		for chunk, p := range chunks {
+			if err := p.validate(); err != nil {
+				x.note(fmt.Errorf("%s, chunk %d: %w", name, chunk, err))
+			}
+			var all *set
+			if chunk < len(r.profiles) {
+				all = r.profiles[chunk]
+			}
+			if !p.within(all) {
+				x.add(name+" has positions of no profile", "chunk %d", chunk)
+			}
+		}
+	}
+	check("profiles", r.profiles)
+	for event := range r.events {
+		ever := make([]*set, len(r.events[event].chunks))
+		for chunk, s := range r.events[event].chunks {
+			if s != nil {
+				ever[chunk] = s.ever
+			}
+		}
+		check(fmt.Sprintf("event %q", r.catalog.EventByID(uint32(event)).Name), ever)
+	}
+	for id, l := range r.lists {
+		if l != nil {
+			check(fmt.Sprintf("list %d", id), l.members)
+		}
+	}
+	for _, s := range r.segments {
+		if s != nil {
+			check(fmt.Sprintf("segment %q", s.name), s.members)
+		}
+	}
+	for _, source := range r.imports {
+		for _, lines := range source.sets {
+			x.note(lines.lines.validate())
+		}
+	}
+}

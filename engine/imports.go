@@ -15,7 +15,7 @@ type importSource struct {
 
 type lineSet struct {
 	number uint64 // line / 65,536
-	lines  *posSet
+	lines  *set
 }
 
 // own returns s, or a copy that may be written.

@@ -14,7 +14,7 @@ type list struct {
 	ids     *Dictionary
 	codes   int     // of ids, as of this version
 	listed  *column // 1 for the codes that are on the list
-	members []*posSet
+	members []*set
 }
 
 func (l *list) own(e *epochs) *list {
@@ -23,7 +23,7 @@ func (l *list) own(e *epochs) *list {
 	}
 	copied := *l
 	copied.epoch = e.current
-	copied.members = append([]*posSet(nil), l.members...)
+	copied.members = append([]*set(nil), l.members...)
 	return &copied
 }
 

@@ -241,29 +241,3 @@ func (m *memberStore) Put(ordinals []uint32, in bool) {
 	x.count -= int64(len(ordinals))
 	m.s.root.hash = m.s.root.hash.sub(sum)
 }
-
-// put returns the set with, or without, the positions of ordinals of one chunk.
-func (p *posSet) put(e *epochs, ordinals []uint32, in bool) *posSet {
-	if p == nil || p.bits == nil {
-		if in {
-			return p.insert(e, ordinals)
-		}
-		for _, ordinal := range ordinals {
-			p, _ = p.remove(e, uint16(ordinal))
-		}
-		return p
-	}
-	p = p.own(e)
-	if in {
-		p.n += len(ordinals)
-		for _, ordinal := range ordinals {
-			p.bits.Set(uint16(ordinal))
-		}
-		return p
-	}
-	p.n -= len(ordinals)
-	for _, ordinal := range ordinals {
-		p.bits.Clear(uint16(ordinal))
-	}
-	return p
-}

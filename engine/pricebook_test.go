@@ -147,10 +147,14 @@ func largeLoad(to *Load, events []uint32) {
 	if to.Shards == 0 {
 		to.Shards, to.Chunks, to.Profiles, to.Rows = shards, 2*shards, profiles, 5_000_000
 	}
+	var ever query.Bits
+	for pos := range uint16(profiles / 3 / leaves) {
+		ever.Set(pos)
+	}
 	for _, event := range events {
 		for i := range leaves {
 			b := &query.Block{Rows: each / leaves, Sorted: true, Max: testStart - int64(i)*90*day/leaves, Min: testStart - int64(i+1)*90*day/leaves}
-			to.Add(event, query.Series{Rows: b.Rows, Blocks: []*query.Block{b}, Ever: query.Holders{N: profiles / 3 / leaves}})
+			to.Add(event, query.Series{Rows: b.Rows, Blocks: []*query.Block{b}, Ever: ever.Holders()})
 		}
 	}
 }

@@ -110,12 +110,7 @@ func (x *rebuilder) seen(s *Shard) {
 	for i, source := range x.r.imports {
 		copied := &importSource{epoch: epoch, name: source.name, sets: slices.Clone(source.sets)}
 		for n, set := range copied.sets {
-			lines := &posSet{epoch: epoch, n: set.lines.n, list: slices.Clone(set.lines.list)}
-			if set.lines.bits != nil {
-				bits := *set.lines.bits
-				lines.bits = &bits
-			}
-			copied.sets[n].lines = lines
+			copied.sets[n].lines = set.lines.clone(epoch)
 		}
 		x.to.root.imports = append(x.to.root.imports, copied)
 		x.to.importIndex[source.name] = i

@@ -272,41 +272,43 @@ func (x *restorer) indexValues() error {
 }
 
 func (x *restorer) profiles(r *wire.Reader, chunk uint64) {
-	set := readPosSet(r)
+	set := readSet(r, x.s.epochs.current)
 	if chunk != uint64(len(x.r.profiles)) || chunk<<query.ChunkBits >= uint64(x.r.ordinals) {
 		r.Fail("chunk of profiles")
 		return
 	}
-	set.each(func(pos uint16) bool {
-		if chunk<<query.ChunkBits+uint64(pos) >= uint64(x.r.ordinals) {
-			r.Fail("ordinal of a profile")
-		}
-		return true
-	})
+	if set.count() > 0 && chunk<<query.ChunkBits+uint64(set.bitmap.Maximum()) >= uint64(x.r.ordinals) {
+		r.Fail("ordinal of a profile")
+	}
 	x.r.profiles = append(x.r.profiles, set)
 }
 
-func readPosSet(r *wire.Reader) *posSet {
-	p := &posSet{}
+// readSet reads what appendSet wrote.
+func readSet(r *wire.Reader, epoch uint64) *set {
+	p := &set{epoch: epoch}
 	if r.Byte() == 1 {
-		p.bits = new(query.Bits)
-		copy(bytesOf(p.bits[:]), r.Take(query.ChunkSize/8))
-		p.n = p.bits.Count()
-		return p
-	}
-	n := r.Count(2)
-	if n > posSetList {
-		r.Fail("list of positions")
-		return p
-	}
-	p.list = make([]uint16, n)
-	copy(bytesOf(p.list), r.Take(2*n))
-	for i := 1; i < n; i++ {
-		if p.list[i-1] >= p.list[i] {
-			r.Fail("order of positions")
+		var bits query.Bits
+		copy(bytesOf(bits[:]), r.Take(query.ChunkSize/8))
+		p.bitmap.FromDense(bits[:], true)
+	} else {
+		n := r.Count(2)
+		if n > setListed {
+			r.Fail("list of positions")
+			return p
+		}
+		list := make([]uint16, n)
+		copy(bytesOf(list), r.Take(2*n))
+		for i, pos := range list {
+			if i > 0 && list[i-1] >= pos {
+				r.Fail("order of positions")
+				return p
+			}
+			p.bitmap.Add(uint32(pos))
 		}
 	}
-	p.n = n
+	if p.validate() != nil {
+		r.Fail("set of positions")
+	}
 	return p
 }
 

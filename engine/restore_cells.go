@@ -153,9 +153,9 @@ func (x *restorer) indexPage(t *pageTable, dict *Dictionary, p *page, first uint
 			continue
 		default:
 			t.sets.codes = slices.Insert(t.sets.codes, i, uint32(raw))
-			t.sets.sets = slices.Insert(t.sets.sets, i, &posSet{epoch: x.s.epochs.current})
+			t.sets.sets = slices.Insert(t.sets.sets, i, &set{epoch: x.s.epochs.current})
 		}
-		t.sets.sets[i].push(first+uint16(row), valueSetList)
+		t.sets.sets[i].bitmap.Add(uint32(first) + uint32(row))
 	}
 }
 
@@ -173,48 +173,4 @@ func (x *restorer) place(sets *valueSets, code uint32) (i int, known bool) {
 		x.places[code] = uint16(i)
 	}
 	return i, known
-}
-
-// push adds a position behind all that p has; up to most of them are kept as a list. REQUIRES: p is owned.
-func (p *posSet) push(pos uint16, most int) {
-	p.n++
-	switch n := len(p.list); {
-	case p.bits != nil:
-		p.bits.Set(pos)
-	case n == most:
-		p.bits = new(query.Bits)
-		for _, x := range append(p.list, pos) {
-			p.bits.Set(x)
-		}
-		p.list = nil
-	case n == cap(p.list):
-		p.list = append(make([]uint16, 0, min(n+n/8+4, most)), p.list...) // an eighth of room
-		fallthrough
-	default:
-		p.list = append(p.list, pos)
-	}
-}
-
-// union returns the set with all positions of bits. REQUIRES: p is nil or owned.
-func (p *posSet) union(e *epochs, with *query.Bits) *posSet {
-	if p == nil {
-		p = &posSet{epoch: e.current}
-	}
-	merged := *with
-	if p.bits != nil {
-		merged.Or(p.bits)
-	}
-	for _, pos := range p.list {
-		merged.Set(pos)
-	}
-	if p.n = merged.Count(); p.bits != nil || p.n > posSetList {
-		p.list = nil
-		if p.bits == nil {
-			p.bits = new(query.Bits)
-		}
-		*p.bits = merged
-		return p
-	}
-	p.list = slices.AppendSeq(make([]uint16, 0, p.n), merged.All)
-	return p
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
@@ -49,7 +50,7 @@ const manyRows = 256
 
 // haveEvent notes that the profiles at some positions have the event of a series; false if one of them is
 // not there.
-func (x *restorer) haveEvent(s *series, profiles *posSet, rows []uint16) bool {
+func (x *restorer) haveEvent(s *series, profiles *set, rows []uint16) bool {
 	if len(rows) < manyRows {
 		for i, pos := range rows {
 			if i > 0 && pos == rows[i-1] {
@@ -62,28 +63,20 @@ func (x *restorer) haveEvent(s *series, profiles *posSet, rows []uint16) bool {
 		}
 		return true
 	}
-	set := &x.present
-	*set = query.Bits{}
+	bits := &x.present
+	*bits = query.Bits{}
 	at, word := rows[0]>>6, uint64(0)
 	for _, pos := range rows { // mostly in order
 		if pos>>6 != at {
-			set[at] |= word
+			bits[at] |= word
 			at, word = pos>>6, 0
 		}
 		word |= 1 << (pos & 63)
 	}
-	set[at] |= word
-	s.ever = s.ever.union(&x.s.epochs, set)
-	if profiles.bits == nil {
-		for pos := range set.All {
-			if !profiles.has(pos) {
-				return false
-			}
-		}
-		return true
-	}
-	set.AndNot(profiles.bits)
-	return !set.Any()
+	bits[at] |= word
+	some := set{bitmap: *roaring.FromDense(bits[:], false)}
+	s.ever = s.ever.unite(&x.s.epochs, &some.bitmap)
+	return some.within(profiles)
 }
 
 // inOrder tells whether rows are ordered by (position, time).
@@ -274,7 +267,7 @@ func (x *restorer) imports(r *wire.Reader, number uint64) {
 	source := x.r.imports[number]
 	for range r.Count(3) {
 		set := lineSet{number: r.Uvarint()}
-		set.lines = readPosSet(r)
+		set.lines = readSet(r, x.s.epochs.current)
 		if n := len(source.sets); r.Err() != nil || n > 0 && source.sets[n-1].number >= set.number {
 			r.Fail("lines of a source")
 			return

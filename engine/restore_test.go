@@ -102,40 +102,6 @@ func TestIndexFill(t *testing.T) {
 	}
 }
 
-// TestPosSetPush makes sets of positions in order and in bulk; they are those of one by one.
-func TestPosSetPush(t *testing.T) {
-	r, seed := seeded()
-	for _, n := range []int{1, 5, 300, 1024, 1025, 4096, 4097, 30_000} {
-		var e epochs
-		var one *posSet
-		pushed := &posSet{}
-		for pos := range uint16(math.MaxUint16) {
-			if r.IntN(65536) < n {
-				one, _ = one.addUpTo(&e, pos, valueSetList)
-				pushed.push(pos, valueSetList)
-			}
-		}
-		if one != nil && (pushed.n != one.n || (pushed.bits == nil) != (one.bits == nil) || !slices.Equal(slices.Collect(pushed.each), slices.Collect(one.each))) {
-			t.Fatalf("seed %d: pushed %d positions of %d", seed, pushed.n, one.n)
-		}
-		var united, single *posSet
-		for range 4 {
-			var with query.Bits
-			for range n / 3 {
-				pos := uint16(r.IntN(65536))
-				with.Set(pos)
-				single, _ = single.add(&e, pos)
-			}
-			if united = united.union(&e, &with); single == nil {
-				continue
-			}
-			if united.n != single.n || (united.bits == nil) != (single.bits == nil) || !slices.Equal(slices.Collect(united.each), slices.Collect(single.each)) {
-				t.Fatalf("seed %d: united %d positions of %d", seed, united.n, single.n)
-			}
-		}
-	}
-}
-
 // TestInOrder finds what breaks the order of rows, however times are written.
 func TestInOrder(t *testing.T) {
 	for _, c := range []struct {

@@ -73,7 +73,7 @@ func everybodyOnce(t *testing.T, s *Shard, ids, texts []string) {
 	for chunk := range v.Chunks() {
 		v.Profiles(chunk, &all)
 		profiles += all.Count()
-		ever += v.Series(0, chunk).Ever.N
+		ever += v.Series(0, chunk).Ever.Count()
 		for _, vec := range v.Attribute(textAttribute, chunk) {
 			for row := range vec.Rows {
 				if _, ok := vec.Raw(row); ok {

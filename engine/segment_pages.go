@@ -29,10 +29,10 @@ func (w *snapshotWriter) segments(r *root) error {
 			return err
 		}
 		for chunk, p := range x.members {
-			if p == nil || p.n == 0 {
+			if p.count() == 0 {
 				continue
 			}
-			if err := w.put(pageMembers, appendPosSet(nil, p), uint64(slot), uint64(chunk)); err != nil {
+			if err := w.put(pageMembers, appendSet(nil, p), uint64(slot), uint64(chunk)); err != nil {
 				return err
 			}
 		}
@@ -70,7 +70,7 @@ func (x *restorer) segment(r *wire.Reader, slot uint64) {
 }
 
 func (x *restorer) members(r *wire.Reader, slot, chunk uint64) {
-	set := readPosSet(r)
+	set := readSet(r, x.s.epochs.current)
 	if slot+1 != uint64(len(x.r.segments)) || chunk >= uint64(len(x.r.profiles)) || r.Err() != nil {
 		r.Fail("members of a segment")
 		return
@@ -83,14 +83,11 @@ func (x *restorer) members(r *wire.Reader, slot, chunk uint64) {
 	for uint64(len(s.members)) < chunk {
 		s.members = append(s.members, nil)
 	}
-	set.each(func(pos uint16) bool {
-		if !x.r.profiles[chunk].has(pos) {
-			r.Fail("member that is no profile")
-		}
-		return true
-	})
+	if !set.within(x.r.profiles[chunk]) {
+		r.Fail("member that is no profile")
+	}
 	s.members = append(s.members, set)
-	s.count += int64(set.n)
+	s.count += int64(set.count())
 }
 
 func (x *restorer) build(r *wire.Reader) {

@@ -39,7 +39,7 @@ type segment struct {
 	period  int64  // of refreshes, ms; 0 where a command brings them
 	next    int64  // the next refresh, where the period tells
 	at      int64  // the last refresh, 0 before the first
-	members []*posSet
+	members []*set
 	count   int64
 }
 

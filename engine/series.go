@@ -25,7 +25,7 @@ type series struct {
 	epoch      uint64
 	leaves     []*leaf // immutable elements, ascending by least time
 	main, late *tail
-	ever       *posSet
+	ever       *set
 	totals     *query.Totals // of the leaves, made with them by Maintain; nil while they have few rows
 	min, max   int64
 	leafMax    int64 // of the leaves' times

@@ -2,16 +2,18 @@ package engine
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 )
 
-// setTwin is a posSet beside one bool a position.
+// setTwin is a set beside one bool a position.
 type setTwin struct {
-	set *posSet
+	set *set
 	has [query.ChunkSize]bool
 	n   int
 }
@@ -25,7 +27,7 @@ func (x *setTwin) mark(pos uint32, in bool) {
 
 func (x *setTwin) check() bool {
 	var bits query.Bits
-	if x.set.fill(&bits) != x.n || x.set.holders().N != x.n || len(slices.Collect(x.set.each)) != x.n {
+	if x.set.fill(&bits) != x.n || x.set.count() != x.n || len(slices.Collect(x.set.each)) != x.n || x.set.validate() != nil {
 		return false
 	}
 	for pos, in := range x.has {
@@ -47,55 +49,38 @@ func (x *setTwin) draw(rng *rand.Rand, n int, in bool) (ordinals []uint32) {
 	return slices.Compact(ordinals)
 }
 
-// TestSetsAroundTheirList changes sets in every way there is, up and down past the numbers of positions at
-// which a list becomes bits, with a view now and then that must stay as it was.
-func TestSetsAroundTheirList(t *testing.T) {
-	for seed := range uint64(6) {
+// TestSets changes sets in every way there is, up and down past the number of positions at which a list
+// becomes words, and between almost full and full, where they are runs, with a view now and then that must
+// stay as it was.
+func TestSets(t *testing.T) {
+	for seed := range uint64(9) {
 		rng := rand.New(rand.NewPCG(seed, 7))
-		most := []int{posSetList, valueSetList}[seed%2]
+		least, most := 10, 1200
+		switch seed % 3 {
+		case 1:
+			most = 5000
+		case 2:
+			least, most = query.ChunkSize-700, query.ChunkSize
+		}
 		e := &epochs{}
 		x := &setTwin{}
-		growing := true
-		for step := range 400 {
-			if x.n > most+200 || x.n < 10 {
-				growing = x.n < 10
+		if least > most/2 {
+			all := make([]uint32, query.ChunkSize)
+			for pos := range all {
+				all[pos] = uint32(pos)
+				x.mark(uint32(pos), true)
 			}
-			before, had := x.set, slices.Collect(x.set.each)
-			frozen := rng.IntN(4) == 0
-			if frozen {
-				e.freeze()
+			x.set = x.set.put(e, all, true)
+		}
+		growing := false
+		for step := range 400 {
+			if x.n >= most || x.n <= least {
+				growing = x.n <= least
 			}
 			in := growing == (rng.IntN(4) > 0)
-			ordinals := x.draw(rng, 1+rng.IntN(most/8), !in)
-			switch kind := rng.IntN(3); {
-			case kind == 0 && most == posSetList:
-				x.set = x.set.put(e, ordinals, in)
-			case kind == 1 && in && !frozen && most == posSetList: // it wants an owned set
-				var with query.Bits
-				for _, ordinal := range ordinals {
-					with.Set(uint16(ordinal))
-				}
-				x.set = x.set.union(e, &with)
-			default:
-				for _, ordinal := range ordinals {
-					if in {
-						x.set, _ = x.set.addUpTo(e, uint16(ordinal), most)
-					} else {
-						x.set, _ = x.set.remove(e, uint16(ordinal))
-					}
-				}
-			}
-			for _, ordinal := range ordinals {
-				x.mark(ordinal, in)
-			}
-			if x.set != nil && x.set.bits != nil && x.n < most/2 && rng.IntN(3) == 0 {
-				x.set = x.set.own(e).listed(e)
-			}
-			if frozen {
-				if !slices.Equal(slices.Collect(before.each), had) {
-					t.Fatalf("seed %d, step %d: a frozen set was written", seed, step)
-				}
-				e.release(e.current - 1)
+			ordinals := x.draw(rng, 1+rng.IntN(max(40, most/8)), !in)
+			if !x.change(rng, e, ordinals, in) {
+				t.Fatalf("seed %d, step %d: a frozen set was written", seed, step)
 			}
 			if step%20 == 0 && !x.check() {
 				t.Fatalf("seed %d, step %d: not the %d positions that were put in", seed, step, x.n)
@@ -103,6 +88,73 @@ func TestSetsAroundTheirList(t *testing.T) {
 		}
 		if !x.check() {
 			t.Fatalf("seed %d: not the %d positions that were put in", seed, x.n)
+		}
+	}
+}
+
+// change puts ordinals in or takes them out, one by one or together; false where that wrote a set that a
+// view has, or keeps something of what it was given.
+func (x *setTwin) change(rng *rand.Rand, e *epochs, ordinals []uint32, in bool) bool {
+	before, had := x.set, slices.Collect(x.set.each)
+	frozen := rng.IntN(4) == 0
+	if frozen {
+		e.freeze()
+	}
+	var with query.Bits
+	switch kind := rng.IntN(3); {
+	case kind == 0:
+		x.set = x.set.put(e, ordinals, in)
+	case kind == 1 && in:
+		for _, ordinal := range ordinals {
+			with.Set(uint16(ordinal))
+		}
+		x.set = x.set.unite(e, roaring.FromDense(with[:], false))
+	default:
+		for _, ordinal := range ordinals {
+			if in {
+				x.set, _ = x.set.add(e, uint16(ordinal))
+			} else {
+				x.set, _ = x.set.remove(e, uint16(ordinal))
+			}
+		}
+	}
+	with = query.Bits{}
+	for _, ordinal := range ordinals {
+		x.mark(ordinal, in)
+	}
+	if !frozen {
+		return true
+	}
+	e.release(e.current - 1)
+	return slices.Equal(slices.Collect(before.each), had)
+}
+
+// TestSetMemory holds what sets say they take against what the heap holds of them.
+func TestSetMemory(t *testing.T) {
+	for _, n := range []int{1, 20, 256, 1000, 4000, 5000, 40_000, query.ChunkSize} {
+		rng := rand.New(rand.NewPCG(uint64(n), 9))
+		var e epochs
+		order := rng.Perm(query.ChunkSize)[:n]
+		sets := make([]*set, max(8, 20_000/n))
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		said := int64(0)
+		for i := range sets {
+			for _, pos := range order {
+				sets[i], _ = sets[i].add(&e, uint16(pos))
+			}
+			said += sets[i].memory()
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		runtime.KeepAlive(sets)
+		runtime.KeepAlive(order)
+		held := int64(after.HeapAlloc) - int64(before.HeapAlloc)
+		said, held = said/int64(len(sets)), held/int64(len(sets))
+		t.Logf("%d positions: said %d bytes, held %d", n, said, held)
+		if off := max(said-held, held-said); off > held/5+80 {
+			t.Errorf("%d positions: said %d bytes, held %d", n, said, held)
 		}
 	}
 }

@@ -104,7 +104,7 @@ type root struct {
 	// users and anons give ids their codes. An id may have a code without having a profile.
 	users, anons         *Dictionary
 	userCodes, anonCodes uint32 // their lengths as of this version
-	profiles             []*posSet
+	profiles             []*set
 	columns              []*column
 	events               []*eventTable
 	lists                []*list

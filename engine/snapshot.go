@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/wire"
@@ -175,23 +176,26 @@ func (w *snapshotWriter) dictionary(d *Dictionary, codes int, of, a, b uint64) e
 
 func (w *snapshotWriter) profiles(r *root) error {
 	for chunk, p := range r.profiles {
-		if err := w.put(pageProfiles, appendPosSet(nil, p), uint64(chunk)); err != nil {
+		if err := w.put(pageProfiles, appendSet(nil, p), uint64(chunk)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// appendPosSet writes a set as a list, or as bits.
-func appendPosSet(b []byte, p *posSet) []byte {
-	if p == nil {
-		return binary.AppendUvarint(append(b, 0), 0)
+// setListed is the number of positions up to which a set is stored as a list; more are stored as bits.
+const setListed = 1024
+
+// appendSet writes a set as a list, or as bits.
+func appendSet(b []byte, p *set) []byte {
+	n := p.count()
+	if n > setListed {
+		var bits query.Bits
+		p.fill(&bits)
+		return append(append(b, 1), bytesOf(bits[:])...)
 	}
-	if p.bits != nil {
-		return append(append(b, 1), bytesOf(p.bits[:])...)
-	}
-	b = binary.AppendUvarint(append(b, 0), uint64(len(p.list)))
-	return append(b, bytesOf(p.list)...)
+	list := slices.AppendSeq(make([]uint16, 0, n), p.each)
+	return append(binary.AppendUvarint(append(b, 0), uint64(n)), bytesOf(list)...)
 }
 
 func (w *snapshotWriter) columns(r *root) error {
@@ -370,7 +374,7 @@ func (w *snapshotWriter) imports(r *root) error {
 			data := wire.AppendString(nil, source.name)
 			data = binary.AppendUvarint(data, uint64(len(group)))
 			for _, set := range group {
-				data = appendPosSet(binary.AppendUvarint(data, set.number), set.lines)
+				data = appendSet(binary.AppendUvarint(data, set.number), set.lines)
 			}
 			if err := w.put(pageImport, data, uint64(i), uint64(from/importGroupSets)); err != nil {
 				return err

@@ -57,37 +57,6 @@ func TestCells(t *testing.T) {
 	}
 }
 
-func TestPosSet(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 6))
-	e := &epochs{}
-	var p *posSet
-	var twin query.Bits
-	for i := range 6000 {
-		pos := uint16(rng.IntN(4000))
-		if i%3 == 2 {
-			p, _ = p.remove(e, pos)
-			twin.Clear(pos)
-		} else {
-			p, _ = p.add(e, pos)
-			twin.Set(pos)
-		}
-		if i%500 != 0 {
-			continue
-		}
-		var got query.Bits
-		if p.fill(&got); got != twin || p.n != twin.Count() {
-			t.Fatalf("after %d steps", i)
-		}
-		kept, before := p, got
-		e.freeze()
-		p, _ = p.add(e, 5000)
-		if kept.fill(&got); got != before {
-			t.Fatal("a frozen set was written")
-		}
-		p, _ = p.remove(e, 5000)
-	}
-}
-
 func track(user, id string) Message { return Message{Kind: Track, UserID: user, MessageID: id} }
 
 // TestDedupWindow: a messageId is remembered for the whole window, also over a restart, and forgotten

@@ -10,18 +10,13 @@ import (
 // keeps a set of profiles for each of them.
 const maxValueSets = 256
 
-// valueSetList is the largest number of positions kept as a list in a value's set: as many as take
-// the memory of bits. With it the sets of an attribute take at most two bytes a profile, however its
-// values are spread.
-const valueSetList = query.ChunkSize / 16
-
 // valueSets has, for one attribute and one chunk, the set of profiles of each value. It is derived
 // from the column and follows every write of it.
 type valueSets struct {
 	epoch uint64
 	dict  *Dictionary // nil for booleans
 	codes []uint32    // that somebody has, ascending
-	sets  []*posSet   // by place in codes, none empty
+	sets  []*set      // by place in codes, none empty
 }
 
 var _ query.ValueSets = (*valueSets)(nil)
@@ -60,7 +55,7 @@ func (v *valueSets) add(e *epochs, pos uint16, code uint32) bool {
 		v.codes = slices.Insert(v.codes, i, code)
 		v.sets = slices.Insert(v.sets, i, nil)
 	}
-	v.sets[i], _ = v.sets[i].addUpTo(e, pos, valueSetList)
+	v.sets[i], _ = v.sets[i].add(e, pos)
 	return true
 }
 
@@ -68,12 +63,9 @@ func (v *valueSets) add(e *epochs, pos uint16, code uint32) bool {
 func (v *valueSets) remove(e *epochs, pos uint16, code uint32) {
 	i, _ := slices.BinarySearch(v.codes, code)
 	set, _ := v.sets[i].remove(e, pos)
-	switch {
-	case set.n == 0:
+	if set.count() == 0 {
 		v.codes, v.sets = slices.Delete(v.codes, i, i+1), slices.Delete(v.sets, i, i+1)
 		return
-	case set.bits != nil && set.n < valueSetList/2:
-		set = set.listed(e)
 	}
 	v.sets[i] = set
 }
@@ -100,10 +92,10 @@ func (t *pageTable) index(e *epochs, dict *Dictionary, pos uint16, from, to int6
 func (v *valueSets) check(t *pageTable) bool {
 	total := 0
 	for i, set := range v.sets {
-		if set.n == 0 || set.n != len(positions(set)) || i > 0 && v.codes[i-1] >= v.codes[i] {
+		if set.count() == 0 || set.validate() != nil || i > 0 && v.codes[i-1] >= v.codes[i] {
 			return false
 		}
-		total += set.n
+		total += set.count()
 	}
 	for n, p := range t.pages {
 		if p == nil {

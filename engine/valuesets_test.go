@@ -69,19 +69,19 @@ func TestValueSetsSmall(t *testing.T) {
 	for pos := range uint32(query.ChunkSize) {
 		c.set(e, pos, 1)
 	}
-	if h := c.chunks[0].sets.Holders(1); h.Bits == nil || h.N != query.ChunkSize {
-		t.Fatalf("all: %d as a list of %d", h.N, len(h.List))
+	if h := c.chunks[0].sets.Holders(1); h.Listed() != 0 || h.Count() != query.ChunkSize {
+		t.Fatalf("all: %d, %d of them listed", h.Count(), h.Listed())
 	}
 	for pos := range uint32(query.ChunkSize - 3) {
 		c.clear(e, pos)
 	}
-	if h := c.chunks[0].sets.Holders(1); h.Bits != nil || !slices.Equal(h.List, []uint16{65533, 65534, 65535}) {
-		t.Fatalf("three: %v", h.List)
+	if set := c.chunks[0].sets.sets[0]; set.holders().Listed() != 3 || !slices.Equal(slices.Collect(set.each), []uint16{65533, 65534, 65535}) {
+		t.Fatalf("three: %v", slices.Collect(set.each))
 	}
 	for pos := range uint32(query.ChunkSize) {
 		c.clear(e, pos)
 	}
-	if sets := c.chunks[0].sets; len(sets.Codes()) != 0 || sets.Holders(1).N != 0 {
+	if sets := c.chunks[0].sets; len(sets.Codes()) != 0 || sets.Holders(1).Count() != 0 {
 		t.Fatalf("none: %v", sets.Codes())
 	}
 	if got := c.chunks[0].sets.memory(); got > 200 {

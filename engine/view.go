@@ -137,7 +137,7 @@ func (v *View) Chunks() int { return len(v.root.profiles) }
 func (v *View) Size() (profiles, events int64) {
 	for _, chunk := range v.root.profiles {
 		if chunk != nil {
-			profiles += int64(chunk.n)
+			profiles += int64(chunk.count())
 		}
 	}
 	for _, table := range v.root.events {

@@ -1,9 +1,6 @@
 package query
 
-import (
-	"github.com/musterdb/muster/query/lanes"
-	"github.com/musterdb/muster/query/tree"
-)
+import "github.com/musterdb/muster/query/tree"
 
 // Source is one shard's state at one seq, immutable while it is read. Ordinals are dense uint32:
 // chunk<<ChunkBits | position. Several goroutines may read one Source, each another chunk.
@@ -48,39 +45,6 @@ type ValueSets interface {
 	Codes() []uint32
 	// Holders returns who has the value of a code, nobody where it is not in Codes.
 	Holders(code uint32) Holders
-}
-
-// Holders is a set of N positions of a chunk: Bits, or where that is nil the ascending List.
-type Holders struct {
-	N    int
-	List []uint16
-	Bits *Bits
-}
-
-// AddTo adds h to b.
-func (h Holders) AddTo(b *Bits) {
-	if h.Bits != nil {
-		b.Or(h.Bits)
-		return
-	}
-	for _, pos := range h.List {
-		b.Set(pos)
-	}
-}
-
-// Among sets out to the positions of cand, words of a chunk, that are in h, and returns how many they are.
-func (h Holders) Among(cand, out []uint64) int {
-	if h.Bits != nil {
-		return lanes.And(cand, h.Bits[:], out)
-	}
-	clear(out)
-	n := 0
-	for _, pos := range h.List {
-		in := cand[pos>>6] >> (pos & 63) & 1
-		out[pos>>6] |= in << (pos & 63)
-		n += int(in)
-	}
-	return n
 }
 
 // PageRows is the number of positions one page of an attribute covers.

@@ -64,7 +64,7 @@ func (l *Load) Add(event uint32, s query.Series) {
 		return
 	}
 	e.Rows += int64(s.Rows)
-	e.Profiles += int64(s.Ever.N)
+	e.Profiles += int64(s.Ever.Count())
 	for i, b := range s.Blocks {
 		if i >= s.Settled && !b.Sorted {
 			e.Tails += int64(b.Rows)

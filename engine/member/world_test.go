@@ -341,7 +341,7 @@ func (f facts) Series(event uint32, chunk int) query.Series {
 			to := min(from+blockRows, len(events))
 			s.Blocks = append(s.Blocks, f.w.block(event, name, events[from:to], pos[from:to]))
 		}
-		s.Rows, s.Ever = len(events), query.Holders{N: ever.Count(), Bits: &ever}
+		s.Rows, s.Ever = len(events), ever.Holders()
 		return s
 	})
 }

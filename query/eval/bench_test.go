@@ -105,7 +105,7 @@ func newOneChunk(leaves int, now int64) *oneChunk {
 		c.series.Blocks = append(c.series.Blocks, b)
 		c.series.Rows += leafRows
 	}
-	c.series.Ever = query.Holders{N: ever.Count(), Bits: ever}
+	c.series.Ever = ever.Holders()
 	c.series.Min, c.series.Max = now-int64(benchDays)*dayMs, now-1
 	return c
 }

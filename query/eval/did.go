@@ -41,7 +41,7 @@ func (p did) bind(r *run) runner { return &didRunner{did: p, scan: p.step.bind(r
 
 func (d *didRunner) cost(s *scope) float64 {
 	series := d.scan.series(s.chunk)
-	if d.lo == 1 && d.hi < 0 && d.scan.where == nil && series.Ever.N > 0 && d.scan.covers(&series) {
+	if d.lo == 1 && d.hi < 0 && d.scan.where == nil && series.Ever.Count() > 0 && d.scan.covers(&series) {
 		return 200
 	}
 	cost := d.scan.cost(s.chunk)
@@ -54,10 +54,10 @@ func (d *didRunner) cost(s *scope) float64 {
 	return cost
 }
 
-func (d *didRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
+func (d *didRunner) eval(s *scope, cand []uint64, n int, out []uint64) int {
 	series := d.scan.series(s.chunk)
 	if d.lo == 1 && d.hi < 0 && series.Rows > 0 {
-		return d.once(s.chunk, &series, cand, out)
+		return d.once(s.chunk, &series, cand, n, out)
 	}
 	clear(out)
 	if int64(series.Rows) < d.lo {
@@ -82,10 +82,10 @@ func (d *didRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 	return countBits(out)
 }
 
-// once sets out to the candidates with any row and returns how many they are.
-func (d *didRunner) once(chunk int, series *query.Series, cand, out []uint64) int {
-	if series.Ever.N > 0 && d.scan.where == nil && d.scan.covers(series) {
-		return series.Ever.Among(cand, out)
+// once sets out to those of n candidates with any row and returns how many they are.
+func (d *didRunner) once(chunk int, series *query.Series, cand []uint64, n int, out []uint64) int {
+	if series.Ever.Count() > 0 && d.scan.where == nil && d.scan.covers(series) {
+		return series.Ever.Among(cand, n, out)
 	}
 	found := (*query.Bits)(out)
 	clear(found[:])

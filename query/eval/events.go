@@ -86,12 +86,12 @@ func (e *EventScan) Blocks(chunk int, cand *query.Bits, fn func(b *query.Block, 
 // Within tells whether every row of a chunk is known to be of a profile of the set.
 func (e *EventScan) Within(chunk int, set *query.Bits) bool {
 	series := e.scan.series(chunk)
-	if series.Ever.N == 0 {
+	ever := series.Ever.Count()
+	if ever == 0 {
 		return series.Rows == 0
 	}
 	var inside query.Bits
-	series.Ever.Among(set[:], inside[:])
-	return inside.Count() == series.Ever.N
+	return series.Ever.Among(set[:], set.Count(), inside[:]) == ever
 }
 
 // Each calls fn with every row of the candidates in a chunk that satisfies the step, in no promised

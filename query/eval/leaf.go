@@ -47,7 +47,7 @@ func (c *columnRunner) cost(s *scope) float64 {
 	return each * float64(s.rows())
 }
 
-func (c *columnRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
+func (c *columnRunner) eval(s *scope, cand []uint64, n int, out []uint64) int {
 	if c.property {
 		v := s.block.Col(c.id)
 		if v == nil {
@@ -58,8 +58,8 @@ func (c *columnRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 		return countBits(out)
 	}
 	if sets := c.valueSets(s); sets != nil {
-		if n, ok := c.sets.eval(sets, cand, out); ok {
-			return n
+		if found, ok := c.sets.eval(sets, cand, n, out); ok {
+			return found
 		}
 	}
 	pages := c.run.src.Attribute(c.id, s.chunk)

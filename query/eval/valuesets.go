@@ -20,19 +20,19 @@ type setTest struct {
 	holders []query.Holders
 }
 
-// eval sets out to the candidates whose value is in the set of the test and returns how many they are; ok
-// is false when reading the column is cheaper.
-func (t *setTest) eval(sets query.ValueSets, cand, out []uint64) (n int, ok bool) {
+// eval sets out to those of the n candidates whose value is in the set of the test and returns how many
+// they are; ok is false when reading the column is cheaper.
+func (t *setTest) eval(sets query.ValueSets, cand []uint64, n int, out []uint64) (found int, ok bool) {
 	t.want(sets)
 	if len(t.wanted) == 1 {
-		return sets.Holders(t.wanted[0]).Among(cand, out), true
+		return sets.Holders(t.wanted[0]).Among(cand, n, out), true
 	}
 	t.holders = t.holders[:0]
 	listed := 0
 	for _, code := range t.wanted {
 		h := sets.Holders(code)
 		t.holders = append(t.holders, h)
-		listed += len(h.List)
+		listed += h.Listed()
 	}
 	if listed > mostListed {
 		return 0, false

@@ -265,15 +265,15 @@ func (w *worker) meetSlots(members *query.Bits) error {
 // meetSets is meetSlots for one attribute by the sets of its values; false when there may be members
 // without a value besides, of which it knows no group.
 func (w *worker) meetSets(sets query.ValueSets, members *query.Bits) (all bool, err error) {
-	known, have := w.slots.known, 0
+	known, have, n := w.slots.known, 0, members.Count()
 	for _, code := range sets.Codes() {
 		h := sets.Holders(code)
-		have += h.N
+		have += h.Count()
 		if known[code+1] != 0 {
 			continue
 		}
 		var with query.Bits
-		if h.Among(members[:], with[:]); with.Any() {
+		if h.Among(members[:], n, with[:]) > 0 {
 			if _, err := w.slotGroup(int(code) + 1); err != nil {
 				return false, err
 			}
@@ -383,7 +383,7 @@ func (w *worker) countPages(members *query.Bits, everyone bool) {
 	if sets := w.src.ValueSets(id, w.chunk); everyone && sets != nil && !w.hides {
 		left := members.Count()
 		for _, code := range sets.Codes() {
-			n := sets.Holders(code).N
+			n := sets.Holders(code).Count()
 			counts[code+1] += uint32(n)
 			left -= n
 		}

@@ -212,7 +212,7 @@ func newSeries(rows []row, name string, schema *Schema, rng *rand.Rand) query.Se
 		ever.Set(r.pos)
 	}
 	if rng.IntN(3) > 0 {
-		series.Ever = bitsOrList(rng, query.Holders{N: ever.Count(), List: slices.Collect(ever.All)})
+		series.Ever = holders(&ever, rng)
 	}
 	parts := make([][]row, 1+rng.IntN(min(4, len(rows))))
 	if rng.IntN(2) == 0 {

@@ -5,11 +5,12 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 )
 
-// valueSets keeps who has which value of an attribute in a chunk, as bits or as a list, by chance.
+// valueSets keeps who has which value of an attribute in a chunk.
 type valueSets struct {
 	dict    query.Dict
 	codes   []uint32
@@ -24,33 +25,33 @@ func newValueSets(pages []query.Vec, d *dict, t tree.Type, rng *rand.Rand) *valu
 	if t == tree.StringType {
 		v.dict = d
 	}
+	sets := map[uint32]*query.Bits{}
 	for i := range pages {
 		for row := range pages[i].Rows {
 			raw, ok := pages[i].Raw(row)
 			if !ok {
 				continue
 			}
-			h := v.holders[uint32(raw)]
-			h.N++
-			h.List = append(h.List, uint16(i*query.PageRows+row))
-			v.holders[uint32(raw)] = h
+			if sets[uint32(raw)] == nil {
+				sets[uint32(raw)] = new(query.Bits)
+			}
+			sets[uint32(raw)].Set(uint16(i*query.PageRows + row))
 		}
 	}
-	v.codes = slices.Sorted(maps.Keys(v.holders))
+	v.codes = slices.Sorted(maps.Keys(sets))
 	for _, code := range v.codes {
-		v.holders[code] = bitsOrList(rng, v.holders[code])
+		v.holders[code] = holders(sets[code], rng)
 	}
 	return v
 }
 
-// bitsOrList returns a list as it is or as bits, by chance.
-func bitsOrList(rng *rand.Rand, list query.Holders) query.Holders {
+// holders returns a set as a bitmap: in runs, half the time, where they are shorter.
+func holders(b *query.Bits, rng *rand.Rand) query.Holders {
+	set := roaring.FromDense(b[:], true)
 	if rng.IntN(2) == 0 {
-		return list
+		set.RunOptimize()
 	}
-	b := new(query.Bits)
-	list.AddTo(b)
-	return query.Holders{N: list.N, Bits: b}
+	return query.HoldersOf(set)
 }
 
 // Dict implements query.ValueSets.

@@ -1,0 +1,158 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/RoaringBitmap/roaring/v2"
+	"github.com/musterdb/muster/query"
+)
+
+// set is a set of positions of one chunk: a bitmap that belongs to an epoch, like every node of the state.
+// A nil set is empty. The methods that return a set are the writer's alone: they return p itself where it
+// may be written, else a changed copy. Copy-on-write of the bitmap stays off: it writes to what it copies,
+// which other goroutines may be reading.
+type set struct {
+	epoch  uint64
+	bitmap roaring.Bitmap
+}
+
+// holders returns the set as the language reads it.
+func (p *set) holders() query.Holders {
+	if p == nil {
+		return query.Holders{}
+	}
+	return query.HoldersOf(&p.bitmap)
+}
+
+func (p *set) count() int { return p.holders().Count() }
+
+func (p *set) has(pos uint16) bool { return p != nil && p.bitmap.Contains(uint32(pos)) }
+
+// fill sets out to exactly the positions of p and returns how many they are.
+func (p *set) fill(out *query.Bits) int { return p.holders().Fill(out) }
+
+// each calls yield for every position, ascending.
+func (p *set) each(yield func(uint16) bool) {
+	if p == nil {
+		return
+	}
+	for pos := range roaring.Values(&p.bitmap) {
+		if !yield(uint16(pos)) {
+			return
+		}
+	}
+}
+
+// within reports whether q has all positions of p.
+func (p *set) within(q *set) bool {
+	return p.count() == 0 || q != nil && p.bitmap.AndCardinality(&q.bitmap) == p.bitmap.GetCardinality()
+}
+
+// own returns p, or a copy where p is frozen or nil.
+func (p *set) own(e *epochs) *set {
+	switch {
+	case p == nil:
+		return &set{epoch: e.current}
+	case e.isFrozen(p.epoch):
+		return p.clone(e.current)
+	}
+	return p
+}
+
+func (p *set) clone(epoch uint64) *set { return &set{epoch: epoch, bitmap: *p.bitmap.Clone()} }
+
+// add returns the set with pos; added is false where pos was in it.
+func (p *set) add(e *epochs, pos uint16) (with *set, added bool) {
+	if p.has(pos) {
+		return p, false
+	}
+	p = p.own(e)
+	p.bitmap.Add(uint32(pos))
+	return p, true
+}
+
+// remove returns the set without pos; removed is false where pos was not in it.
+func (p *set) remove(e *epochs, pos uint16) (without *set, removed bool) {
+	if !p.has(pos) {
+		return p, false
+	}
+	p = p.own(e)
+	p.bitmap.Remove(uint32(pos))
+	return p, true
+}
+
+// fewPositions is the number of positions below which one by one is faster than as a bitmap.
+const fewPositions = 16
+
+// put returns the set with, or without, the positions of ordinals of one chunk, which ascend.
+func (p *set) put(e *epochs, ordinals []uint32, in bool) *set {
+	if len(ordinals) < fewPositions {
+		for _, ordinal := range ordinals {
+			if in {
+				p, _ = p.add(e, uint16(ordinal))
+			} else {
+				p, _ = p.remove(e, uint16(ordinal))
+			}
+		}
+		return p
+	}
+	var some roaring.Bitmap
+	for _, ordinal := range ordinals {
+		some.Add(ordinal % query.ChunkSize)
+	}
+	if in {
+		return p.unite(e, &some)
+	}
+	return p.subtract(e, &some)
+}
+
+// unite returns the set with the positions of q, of which it keeps nothing.
+func (p *set) unite(e *epochs, q *roaring.Bitmap) *set {
+	switch {
+	case p.count() == 0:
+		return &set{epoch: e.current, bitmap: *q.Clone()}
+	case p.holders().Listed() > 0 || e.isFrozen(p.epoch):
+		// Or in place would leave a list twice the room it needs.
+		return &set{epoch: e.current, bitmap: *roaring.Or(&p.bitmap, q)}
+	}
+	p.bitmap.Or(q)
+	return p
+}
+
+// subtract returns the set without the positions of q.
+func (p *set) subtract(e *epochs, q *roaring.Bitmap) *set {
+	switch {
+	case p.count() == 0:
+		return p
+	case e.isFrozen(p.epoch):
+		return &set{epoch: e.current, bitmap: *roaring.AndNot(&p.bitmap, q)}
+	}
+	p.bitmap.AndNot(q)
+	return p
+}
+
+// validate reports what is wrong with a set that was read, or is being checked.
+func (p *set) validate() error {
+	if p.count() == 0 {
+		return nil
+	}
+	if err := p.bitmap.Validate(); err != nil {
+		return fmt.Errorf("set of positions: %w", err)
+	}
+	if last := p.bitmap.Maximum(); last >= query.ChunkSize {
+		return violated("position %d in a set of one chunk", last)
+	}
+	return nil
+}
+
+// setOverhead is what a set takes besides its positions: itself, and of its bitmap the arrays of keys,
+// containers and flags and the header of one container.
+const setOverhead = 96 + 8 + 16 + 8 + 24
+
+// memory returns the bytes the set takes. Lists have about an eighth of room, which bitmaps do not tell.
+func (p *set) memory() int64 {
+	if p == nil {
+		return 0
+	}
+	return setOverhead + int64(p.bitmap.GetSizeInBytes()) + int64(p.holders().Listed()/4)
+}
