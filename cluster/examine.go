@@ -13,6 +13,7 @@ import (
 
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/internal/node/disk"
 )
 
 // Archive is a data directory at rest, as Examine and RepairDirectory read it.
@@ -22,9 +23,9 @@ type Archive interface {
 	Entries(ctx context.Context, group string, visit func(*raft.Log) error) error
 	// Snapshots, History, PageWriter and PageReader are those of Storage.
 	Snapshots(group string) (raft.SnapshotStore, error)
-	History(group string) (History, error)
-	PageWriter(w io.Writer) PageWriter
-	PageReader(r io.Reader) PageReader
+	History(group string) (disk.History, error)
+	PageWriter(w io.Writer) disk.PageWriter
+	PageReader(r io.Reader) disk.PageReader
 	// CommitTogether makes written snapshots visible: all of them, or none.
 	CommitTogether(sinks []raft.SnapshotSink) error
 }
@@ -222,7 +223,7 @@ type restedShard struct {
 	group   string
 	end     logEnd
 	state   *engine.Shard
-	history History
+	history disk.History
 	damaged bool             // and can be rebuilt
 	turned  []engine.Message // taken when they came, though their profile had moved
 }
@@ -337,7 +338,7 @@ func (s *restedShard) turn(ctx context.Context, seq uint64, entry []byte, outcom
 		if outcomes[i].Status != engine.Moved {
 			continue
 		}
-		kept, err := s.history.Scan(ctx, historyKey(literalID(m.UserID, m.AnonymousID)), Position{Seq: seq + 1}, maxTimeline)
+		kept, err := s.history.Scan(ctx, historyKey(literalID(m.UserID, m.AnonymousID)), disk.Position{Seq: seq + 1}, maxTimeline)
 		if err != nil {
 			return fmt.Errorf("read history at entry %d: %w", seq, err)
 		}

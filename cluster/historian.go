@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node/disk"
 )
 
 // historian writes a shard's received messages behind Apply, in its own goroutine and in log order,
@@ -16,7 +17,7 @@ import (
 // every retryHistory; nothing is dropped, because the log still has what is not synced. It syncs every
 // so many bytes, so that a restart, which applies the log again, need not write it again.
 type historian struct {
-	store   History
+	store   disk.History
 	gate    *Gate
 	log     *slog.Logger
 	limit   int64
@@ -49,7 +50,7 @@ const retryHistory = 500 * time.Millisecond
 const historyQueue = 256
 
 // newHistorian starts the goroutine; ctx ends it even while the disk refuses.
-func newHistorian(ctx context.Context, store History, gate *Gate, limit int, log *slog.Logger) *historian {
+func newHistorian(ctx context.Context, store disk.History, gate *Gate, limit int, log *slog.Logger) *historian {
 	h := &historian{
 		store: store, gate: gate, log: log, limit: int64(limit), room: semaphore.NewWeighted(int64(limit)),
 		queue: make(chan historyTask, historyQueue), done: make(chan struct{}), had: store.Synced(),

@@ -7,14 +7,15 @@ import (
 	"testing"
 
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node/disk"
 )
 
 // syncedHistory is a History that notes what it is told.
 type syncedHistory struct {
-	History  // calls that no test expects panic
-	had      uint64
-	appended []uint64
-	synced   []uint64
+	disk.History // calls that no test expects panic
+	had          uint64
+	appended     []uint64
+	synced       []uint64
 }
 
 func (h *syncedHistory) Synced() uint64 { return h.had }
@@ -24,7 +25,7 @@ func (h *syncedHistory) Sync(seq uint64) error {
 	return nil
 }
 
-func (h *syncedHistory) Append(seq uint64, records []Record) error {
+func (h *syncedHistory) Append(seq uint64, records []disk.Record) error {
 	if len(records) != 1 || len(records[0].Data) < 1<<20 || records[0].Key != historyKey("u") {
 		panic("not the record of the message")
 	}
@@ -66,7 +67,7 @@ type slowHistory struct {
 	proceed chan struct{}
 }
 
-func (h *slowHistory) Append(seq uint64, records []Record) error {
+func (h *slowHistory) Append(seq uint64, records []disk.Record) error {
 	<-h.proceed
 	return h.syncedHistory.Append(seq, records)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node/disk"
 	"github.com/musterdb/muster/query/wire"
 )
 
@@ -68,7 +69,7 @@ func (n *Node) About(_ context.Context, id string) (*engine.About, error) {
 type source struct {
 	shard  int
 	id     string
-	before Position
+	before disk.Position
 	ended  bool // nothing is left below before
 	queue  []engine.Received
 }
@@ -104,7 +105,7 @@ func (n *Node) Timeline(ctx context.Context, id, before string, limit int) (mess
 		}
 		m := newest.queue[0]
 		newest.queue = newest.queue[1:]
-		newest.before = Position{m.Seq, m.N}
+		newest.before = disk.Position{Seq: m.Seq, N: uint32(m.N)}
 		messages = append(messages, m)
 	}
 	if last, err := n.newest(ctx, sources, 1); err != nil || last == nil {
@@ -192,7 +193,7 @@ func (n *Node) fill(ctx context.Context, s *source, limit int) error {
 				return fmt.Errorf("read timeline in shard %d at %d: %w", s.shard, e.Seq, err)
 			}
 			if literalID(in.UserID, in.AnonymousID) == s.id {
-				s.queue = append(s.queue, engine.Received{Incoming: in, Shard: s.shard, Seq: e.Seq, N: e.N})
+				s.queue = append(s.queue, engine.Received{Incoming: in, Shard: s.shard, Seq: e.Seq, N: int(e.N)})
 			}
 			from = e.Position
 		}
@@ -227,7 +228,7 @@ func resume(sources []*source, before string) error {
 	r := wire.NewReader(data)
 	for range r.Count(4) {
 		shard, id := int(r.Uvarint()), r.String()
-		at := Position{Seq: r.Uvarint(), N: int(r.Uint32())}
+		at := disk.Position{Seq: r.Uvarint(), N: r.Uint32()}
 		for _, s := range sources {
 			if s.shard == shard && s.id == id {
 				s.before = at

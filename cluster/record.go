@@ -6,18 +6,19 @@ import (
 
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/internal/node/disk"
 	"github.com/musterdb/muster/query/tree"
 )
 
 // recorder makes the history records of entries, in memory that the next entry takes again.
 type recorder struct {
-	records []Record
+	records []disk.Record
 	data    []byte
 }
 
 // make returns the records of an entry: one for each accepted message, in order. A record is a
 // messages entry of one message, so history needs no format of its own.
-func (r *recorder) make(entry []byte, outcomes []engine.Outcome) ([]Record, error) {
+func (r *recorder) make(entry []byte, outcomes []engine.Outcome) ([]disk.Record, error) {
 	r.records, r.data = r.records[:0], slices.Grow(r.data[:0], len(entry)+32*len(outcomes))
 	n := 0
 	err := engine.SplitMessages(entry, func(i int, id string, head, message []byte) {
@@ -27,7 +28,7 @@ func (r *recorder) make(entry []byte, outcomes []engine.Outcome) ([]Record, erro
 		}
 		from := len(r.data)
 		r.data = append(append(r.data, head...), message...)
-		r.records = append(r.records, Record{Key: historyKey(id), Data: r.data[from:len(r.data):len(r.data)]})
+		r.records = append(r.records, disk.Record{Key: historyKey(id), Data: r.data[from:len(r.data):len(r.data)]})
 	})
 	if err == nil && n != len(outcomes) {
 		err = fmt.Errorf("make records: %d outcomes for %d messages", len(outcomes), n)

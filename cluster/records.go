@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/musterdb/muster/internal/node/disk"
 	"github.com/musterdb/muster/query/wire"
 )
 
@@ -114,6 +115,8 @@ type Table struct {
 	node *Node
 	name string
 }
+
+var _ disk.Table = (*Table)(nil)
 
 // Table returns the records of a name. It may be used as soon as Config.Changes is called.
 func (n *Node) Table(name string) *Table { return &Table{n, name + "/"} }

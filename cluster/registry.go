@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/internal/node/disk"
 )
 
 // registry is the state machine of the catalog group: the newest catalog, and the last changes as
@@ -135,14 +136,14 @@ func (i *registryImage) Persist(sink raft.SnapshotSink) error {
 	return nil
 }
 
-func (i *registryImage) write(w PageWriter) error {
+func (i *registryImage) write(w disk.PageWriter) error {
 	if err := i.writePages(w); err != nil {
 		return err
 	}
 	return w.Close()
 }
 
-func (i *registryImage) writePages(w PageWriter) error {
+func (i *registryImage) writePages(w disk.PageWriter) error {
 	data := i.state.Encode()
 	for part := uint32(0); len(data) > 0; part++ {
 		n := min(len(data), catalogPage)
@@ -173,7 +174,7 @@ func (r *registry) Restore(snapshot io.ReadCloser) error {
 	return errors.Join(r.restore(r.storage.PageReader(snapshot)), snapshot.Close())
 }
 
-func (r *registry) restore(pages PageReader) error {
+func (r *registry) restore(pages disk.PageReader) error {
 	var data []byte
 	var changes [][]byte
 	records := map[string][]byte{}

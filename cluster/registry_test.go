@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/internal/node/disk"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -158,7 +159,7 @@ func TestDefinerHandsErrorsBack(t *testing.T) {
 // pageStorage writes the pages of snapshots to nowhere.
 type pageStorage struct{ Storage }
 
-func (pageStorage) PageWriter(io.Writer) PageWriter { return &memoryPages{} }
+func (pageStorage) PageWriter(io.Writer) disk.PageWriter { return &memoryPages{} }
 
 // memorySink takes a snapshot, or refuses it.
 type memorySink struct {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/identity"
+	"github.com/musterdb/muster/internal/node/disk"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -209,7 +210,7 @@ func (r *repair) latest(ids []identity.Ref, attribute uint32) (v tree.Value, ok 
 
 // lastSet looks in a history for the newest message of an id that sets an attribute.
 func (r *repair) lastSet(shard int, id string, attribute uint32) (v tree.Value, received int64, ok bool) {
-	for before, more := (Position{}), true; more; {
+	for before, more := (disk.Position{}), true; more; {
 		entries, err := r.shards[shard].history.Scan(context.Background(), historyKey(id), before, maxTimeline)
 		if err != nil {
 			r.Log.Warn("history cannot be read", "group", r.shards[shard].group, "err", err)

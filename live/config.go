@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/internal/node"
+	"github.com/musterdb/muster/internal/node/disk"
 )
 
 // Source is what the log needs of the shards.
@@ -55,7 +56,7 @@ type Config struct {
 	BlockBytes      int           // of one block, the unit of storing and forgetting; 64 KiB
 	DiskBytes       int64         // of blocks in all stores; 2 GiB
 	Age             time.Duration // of the oldest block; 7 days
-	Consumers       Table         // of acknowledged cursors; kept in memory only without one
+	Consumers       disk.Table    // of acknowledged cursors; kept in memory only without one
 	Now             func() time.Time
 	Log             *slog.Logger
 }

@@ -7,18 +7,12 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/musterdb/muster/internal/node/disk"
 	"github.com/musterdb/muster/query/wire"
 )
 
 // MaxConsumers is how many durable consumers there may be.
 const MaxConsumers = 10_000
-
-// Table keeps small values by name, durably once Put returns.
-type Table interface {
-	All(fn func(key string, value []byte) error) error
-	// Put writes the values and removes the keys whose value is nil.
-	Put(values map[string][]byte) error
-}
 
 // Consumer is a durable subscriber: it goes on where it has acknowledged.
 type Consumer struct {
@@ -30,7 +24,7 @@ type Consumer struct {
 
 // Consumers keeps the acknowledged cursors. They are written once a second, all that have moved in one.
 type Consumers struct {
-	table Table // may be nil
+	table disk.Table // may be nil
 	mu    struct {
 		sync.Mutex
 		all   map[string]Consumer
@@ -38,7 +32,7 @@ type Consumers struct {
 	}
 }
 
-func openConsumers(table Table) (*Consumers, error) {
+func openConsumers(table disk.Table) (*Consumers, error) {
 	c := &Consumers{table: table}
 	c.mu.all, c.mu.dirty = map[string]Consumer{}, map[string]bool{}
 	if table == nil {

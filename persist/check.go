@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/zeebo/xxh3"
+
+	"github.com/musterdb/muster/internal/node/disk"
 )
 
 // The layout of a data directory.
@@ -255,7 +257,7 @@ func (c *checker) history(db *DB, group string) error {
 	}
 	var inBlobs, inRuns locatorSum
 	problems := len(c.problems)
-	err = h.All(c.ctx, func(e Entry) error {
+	err = h.All(c.ctx, func(e disk.Entry) error {
 		inBlobs.add(locator{key: e.Key, at: e.Position})
 		return nil
 	})

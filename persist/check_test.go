@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/musterdb/muster/internal/node/disk"
 )
 
 // makeData fills a data directory with two groups and closes everything.
@@ -36,7 +38,7 @@ func makeData(t *testing.T) string {
 			t.Fatal(err)
 		}
 		for seq := uint64(1); seq < 100; seq++ {
-			if err := h.Append(seq, []Record{{Key: seq % 7, Data: fmt.Append(nil, "record ", seq)}}); err != nil {
+			if err := h.Append(seq, []disk.Record{{Key: seq % 7, Data: fmt.Append(nil, "record ", seq)}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -71,7 +73,7 @@ func TestCheckPassesWhatIsWhole(t *testing.T) {
 	// The same after a kill.
 	db := openTestDB(t, smallDB(DBDir(data)))
 	h := openTestHistory(t, db, HistoryConfig{})
-	if err := errors.Join(h.Append(99, []Record{{Key: 1, Data: []byte("x")}}), h.Sync(99)); err != nil {
+	if err := errors.Join(h.Append(99, []disk.Record{{Key: 1, Data: []byte("x")}}), h.Sync(99)); err != nil {
 		t.Fatal(err)
 	}
 	killed := t.TempDir()

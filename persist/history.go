@@ -5,30 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/musterdb/muster/internal/node/disk"
 )
-
-// Record is one message as it is to be kept: Key is a hash of the id that it literally names.
-type Record struct {
-	Key  uint64
-	Data []byte
-}
-
-// Position is where a record lies: the N-th of the log entry Seq. The zero Position is before all.
-type Position struct {
-	Seq uint64
-	N   uint32
-}
-
-func (p Position) less(q Position) bool {
-	return p.Seq < q.Seq || p.Seq == q.Seq && p.N < q.N
-}
-
-// Entry is a record read back.
-type Entry struct {
-	Position
-	Key  uint64
-	Data []byte
-}
 
 // HistoryConfig says whose history is kept and how. Group is required.
 type HistoryConfig struct {
@@ -67,6 +46,11 @@ func (c HistoryConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
+// less reports whether p lies before q.
+func less(p, q disk.Position) bool {
+	return p.Seq < q.Seq || p.Seq == q.Seq && p.N < q.N
+}
+
 // maxRecord is the longest record.
 const maxRecord = 16 << 20
 
@@ -93,6 +77,8 @@ type History struct {
 	}
 	working sync.WaitGroup // the merger
 }
+
+var _ disk.History = (*History)(nil)
 
 // NewHistory opens a group's history.
 func NewHistory(db *DB, cfg HistoryConfig) (*History, error) {
@@ -140,7 +126,7 @@ func (h *History) Synced() uint64 {
 // Append adds the records of log entry seq, numbered from 0. One that has been appended before, in
 // this life or durably in another, is ignored: the log is being replayed. With ErrDiskFull nothing was
 // taken and the caller may try again. The records' data may be reused afterwards.
-func (h *History) Append(seq uint64, records []Record) error {
+func (h *History) Append(seq uint64, records []disk.Record) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.usableLocked(); err != nil {
@@ -160,7 +146,7 @@ func (h *History) Append(seq uint64, records []Record) error {
 	}
 	h.mu.appended = seq
 	for n, r := range records {
-		at := Position{Seq: seq, N: uint32(n)}
+		at := disk.Position{Seq: seq, N: uint32(n)}
 		h.mu.blob.add(at, r)
 		h.mu.locators = append(h.mu.locators, locator{key: r.Key, at: at})
 		if n+1 < len(records) && len(h.mu.blob.raw) < h.cfg.BlobSize {
@@ -251,7 +237,7 @@ func (h *History) flushBlobLocked() error {
 	return nil
 }
 
-func (h *History) blobKey(first Position) []byte {
+func (h *History) blobKey(first disk.Position) []byte {
 	return keyOf(kindBlob, h.cfg.Group, first.Seq, uint64(first.N))
 }
 

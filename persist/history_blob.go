@@ -6,6 +6,8 @@ import (
 
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/musterdb/muster/internal/node/disk"
 )
 
 // blobCodec compresses blocks of changes. Both halves may be used from several goroutines at once.
@@ -32,12 +34,12 @@ const (
 
 // blobBuilder collects records until they make a blob.
 type blobBuilder struct {
-	first, last Position
+	first, last disk.Position
 	records     uint32
 	raw         []byte
 }
 
-func (b *blobBuilder) add(at Position, r Record) {
+func (b *blobBuilder) add(at disk.Position, r disk.Record) {
 	if b.records == 0 {
 		b.first, b.last = at, at
 	}
@@ -70,7 +72,7 @@ func (b *blobBuilder) encode() []byte {
 
 // blob is one read back.
 type blob struct {
-	first, last Position
+	first, last disk.Position
 	records     uint32
 	raw         []byte
 }
@@ -83,8 +85,8 @@ func decodeBlob(b []byte) (blob, error) {
 		return blob{}, errBlob
 	}
 	out := blob{
-		first:   Position{Seq: le.Uint64(b[4:]), N: le.Uint32(b[12:])},
-		last:    Position{Seq: le.Uint64(b[16:]), N: le.Uint32(b[24:])},
+		first:   disk.Position{Seq: le.Uint64(b[4:]), N: le.Uint32(b[12:])},
+		last:    disk.Position{Seq: le.Uint64(b[16:]), N: le.Uint32(b[24:])},
 		records: le.Uint32(b[28:]),
 	}
 	size := le.Uint32(b[32:])
@@ -100,11 +102,11 @@ func decodeBlob(b []byte) (blob, error) {
 }
 
 // each calls fn with every record in order until it returns false. Their data alias the blob's.
-func (b blob) each(fn func(Entry) bool) error {
+func (b blob) each(fn func(disk.Entry) bool) error {
 	at := b.first
 	raw := b.raw
 	for range b.records {
-		var e Entry
+		var e disk.Entry
 		delta, n := binary.Uvarint(raw)
 		if n <= 0 {
 			return errBlob
@@ -121,7 +123,7 @@ func (b blob) each(fn func(Entry) bool) error {
 			return errBlob
 		}
 		e.Data, raw = raw[n:n+int(size):n+int(size)], raw[n+int(size):]
-		at = Position{Seq: at.Seq + delta, N: uint32(number)}
+		at = disk.Position{Seq: at.Seq + delta, N: uint32(number)}
 		e.Position = at
 		if !fn(e) {
 			return nil

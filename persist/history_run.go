@@ -7,17 +7,19 @@ import (
 	"math/bits"
 	"slices"
 	"sort"
+
+	"github.com/musterdb/muster/internal/node/disk"
 )
 
 // locator says that a record of key lies at a position.
 type locator struct {
 	key uint64
-	at  Position
+	at  disk.Position
 }
 
 func compareLocators(a, b locator) int {
 	switch {
-	case a.key < b.key || a.key == b.key && a.at.less(b.at):
+	case a.key < b.key || a.key == b.key && less(a.at, b.at):
 		return -1
 	case a == b:
 		return 0
@@ -97,7 +99,7 @@ func decodeRunPart(b []byte) ([]locator, error) {
 			fields[i], b = v, b[n:]
 		}
 		key += fields[0]
-		l := locator{key: key, at: Position{Seq: base + fields[1], N: uint32(fields[2])}}
+		l := locator{key: key, at: disk.Position{Seq: base + fields[1], N: uint32(fields[2])}}
 		if n := len(locators); n > 0 && compareLocators(locators[n-1], l) >= 0 || fields[2] > 1<<32-1 {
 			return nil, errRun
 		}
@@ -342,8 +344,8 @@ func (h *History) readPart(r run, n int) ([]locator, error) {
 }
 
 // find returns up to limit positions of key before a position, newest first.
-func (h *History) find(r run, key uint64, before Position, limit int) ([]Position, error) {
-	var found []Position
+func (h *History) find(r run, key uint64, before disk.Position, limit int) ([]disk.Position, error) {
+	var found []disk.Position
 	// The last part that can hold key, and from there backwards.
 	n := sort.Search(len(r.parts), func(i int) bool { return r.parts[i].first > key }) - 1
 	for ; n >= 0 && len(found) < limit; n-- {

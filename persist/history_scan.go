@@ -7,45 +7,43 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/musterdb/muster/internal/node/disk"
 )
 
 // Scan returns up to limit records of key before a position, newest first, those that are only in
-// memory included; the zero Position means from the newest. next is where to go on, the zero
-// Position when there are no more.
-func (h *History) Scan(ctx context.Context, key uint64, before Position, limit int) (entries []Entry, next Position, err error) {
-	if before == (Position{}) {
-		before = Position{Seq: ^uint64(0), N: ^uint32(0)}
+// memory included; the zero Position means from the newest. Fewer than limit means there are no more.
+func (h *History) Scan(ctx context.Context, key uint64, before disk.Position, limit int) (entries []disk.Entry, err error) {
+	if before == (disk.Position{}) {
+		before = disk.Position{Seq: ^uint64(0), N: ^uint32(0)}
 	}
 	if limit <= 0 {
-		return nil, Position{}, nil
+		return nil, nil
 	}
 	found, err := h.locate(ctx, key, before, limit)
 	if err != nil {
-		return nil, Position{}, fmt.Errorf("scan history: %w", err)
+		return nil, fmt.Errorf("scan history: %w", err)
 	}
 	reader := blobReader{h: h}
 	for _, at := range found {
 		if err := ctx.Err(); err != nil {
-			return nil, Position{}, fmt.Errorf("scan history: %w", err)
+			return nil, fmt.Errorf("scan history: %w", err)
 		}
 		e, err := reader.entry(at)
 		if err != nil {
-			return nil, Position{}, fmt.Errorf("scan history: %w", err)
+			return nil, fmt.Errorf("scan history: %w", err)
 		}
 		if e.Key != key {
-			return nil, Position{}, fmt.Errorf("scan history: %w", &DamageError{Where: "history", Index: at.Seq, Reason: "record is of another key"})
+			return nil, fmt.Errorf("scan history: %w", &DamageError{Where: "history", Index: at.Seq, Reason: "record is of another key"})
 		}
 		entries = append(entries, e)
 	}
-	if len(found) == limit {
-		next = found[limit-1]
-	}
-	return entries, next, nil
+	return entries, nil
 }
 
 // locate returns up to limit positions, newest first. A run that is merged away while it is read
 // makes it begin again, with the run that holds its locators now.
-func (h *History) locate(ctx context.Context, key uint64, before Position, limit int) ([]Position, error) {
+func (h *History) locate(ctx context.Context, key uint64, before disk.Position, limit int) ([]disk.Position, error) {
 	for {
 		found, runs, err := h.locateBuffered(key, before, limit)
 		if err != nil {
@@ -60,12 +58,12 @@ func (h *History) locate(ctx context.Context, key uint64, before Position, limit
 			if r.minSeq > before.Seq || len(found) == limit && r.maxSeq < found[limit-1].Seq {
 				continue
 			}
-			var more []Position
+			var more []disk.Position
 			if more, err = h.find(r, key, before, limit); err != nil {
 				break
 			}
 			found = append(found, more...)
-			slices.SortFunc(found, func(a, b Position) int {
+			slices.SortFunc(found, func(a, b disk.Position) int {
 				return compareLocators(locator{at: b}, locator{at: a})
 			})
 			found = found[:min(len(found), limit)]
@@ -93,15 +91,15 @@ func (h *History) isMergedAway(runs []run) bool {
 }
 
 // locateBuffered looks through the locators that are in no run yet and returns the runs there are.
-func (h *History) locateBuffered(key uint64, before Position, limit int) ([]Position, []run, error) {
+func (h *History) locateBuffered(key uint64, before disk.Position, limit int) ([]disk.Position, []run, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.mu.closed {
 		return nil, nil, ErrClosed
 	}
-	var found []Position
+	var found []disk.Position
 	for i := len(h.mu.locators) - 1; i >= 0 && len(found) < limit; i-- {
-		if l := h.mu.locators[i]; l.key == key && l.at.less(before) {
+		if l := h.mu.locators[i]; l.key == key && less(l.at, before) {
 			found = append(found, l.at)
 		}
 	}
@@ -114,14 +112,14 @@ type blobReader struct {
 	blob blob
 }
 
-func (r *blobReader) entry(at Position) (Entry, error) {
-	if r.blob.records == 0 || at.less(r.blob.first) || r.blob.last.less(at) {
+func (r *blobReader) entry(at disk.Position) (disk.Entry, error) {
+	if r.blob.records == 0 || less(at, r.blob.first) || less(r.blob.last, at) {
 		if err := r.load(at); err != nil {
-			return Entry{}, err
+			return disk.Entry{}, err
 		}
 	}
-	var found *Entry
-	err := r.blob.each(func(e Entry) bool {
+	var found *disk.Entry
+	err := r.blob.each(func(e disk.Entry) bool {
 		if e.Position == at {
 			e.Data = bytes.Clone(e.Data)
 			found = &e
@@ -129,16 +127,16 @@ func (r *blobReader) entry(at Position) (Entry, error) {
 		return found == nil
 	})
 	if err != nil || found == nil {
-		return Entry{}, &DamageError{Where: "history", Index: at.Seq, Reason: "a located record is missing", Cause: err}
+		return disk.Entry{}, &DamageError{Where: "history", Index: at.Seq, Reason: "a located record is missing", Cause: err}
 	}
 	return *found, nil
 }
 
 // load makes r.blob the one that holds at: the buffered one, or the last that begins before.
-func (r *blobReader) load(at Position) error {
+func (r *blobReader) load(at disk.Position) error {
 	h := r.h
 	h.mu.Lock()
-	if b := &h.mu.blob; b.records > 0 && !at.less(b.first) {
+	if b := &h.mu.blob; b.records > 0 && !less(at, b.first) {
 		r.blob = blob{first: b.first, last: b.last, records: b.records, raw: bytes.Clone(b.raw)}
 		h.mu.Unlock()
 		return nil
@@ -178,7 +176,7 @@ func (h *History) readBlob(key []byte) (blob, error) {
 
 // All calls fn with every record that is durable, in the order of the log. The entry's data are
 // valid during the call only.
-func (h *History) All(ctx context.Context, fn func(Entry) error) error {
+func (h *History) All(ctx context.Context, fn func(disk.Entry) error) error {
 	synced := h.Synced()
 	return h.db.keys(keyOf(kindBlob, h.cfg.Group), nil, false, func(key []byte) (bool, error) {
 		if err := ctx.Err(); err != nil {
@@ -192,7 +190,7 @@ func (h *History) All(ctx context.Context, fn func(Entry) error) error {
 			return false, err
 		}
 		var failed error
-		if err := b.each(func(e Entry) bool { failed = fn(e); return failed == nil }); err != nil {
+		if err := b.each(func(e disk.Entry) bool { failed = fn(e); return failed == nil }); err != nil {
 			return false, &DamageError{Where: "history blob", Index: b.first.Seq, Reason: err.Error()}
 		}
 		return failed == nil, failed

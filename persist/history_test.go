@@ -9,6 +9,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/musterdb/muster/internal/node/disk"
 )
 
 func openTestHistory(t testing.TB, db *DB, cfg HistoryConfig) *History {
@@ -23,31 +25,31 @@ func openTestHistory(t testing.TB, db *DB, cfg HistoryConfig) *History {
 }
 
 // scanAll pages through a key's records, newest first.
-func scanAll(t testing.TB, h *History, key uint64, limit int) []Entry {
+func scanAll(t testing.TB, h *History, key uint64, limit int) []disk.Entry {
 	t.Helper()
-	var all []Entry
-	var at Position
+	var all []disk.Entry
+	var at disk.Position
 	for {
-		entries, next, err := h.Scan(context.Background(), key, at, limit)
+		entries, err := h.Scan(context.Background(), key, at, limit)
 		if err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, entries...)
-		if next == (Position{}) {
+		if len(entries) < limit {
 			return all
 		}
-		at = next
+		at = entries[limit-1].Position
 	}
 }
 
 // historyModel is the stupid twin: all entries in a slice.
 type historyModel struct {
-	entries []Entry
+	entries []disk.Entry
 	last    uint64
 }
 
-func (m *historyModel) of(key uint64) []Entry {
-	var out []Entry
+func (m *historyModel) of(key uint64) []disk.Entry {
+	var out []disk.Entry
 	for _, e := range slices.Backward(m.entries) {
 		if e.Key == key {
 			out = append(out, e)
@@ -57,12 +59,12 @@ func (m *historyModel) of(key uint64) []Entry {
 }
 
 func (m *historyModel) cut(seq uint64) {
-	m.entries = slices.DeleteFunc(m.entries, func(e Entry) bool { return e.Seq > seq })
+	m.entries = slices.DeleteFunc(m.entries, func(e disk.Entry) bool { return e.Seq > seq })
 	m.last = seq
 }
 
-func sameEntries(a, b []Entry) bool {
-	return slices.EqualFunc(a, b, func(x, y Entry) bool {
+func sameEntries(a, b []disk.Entry) bool {
+	return slices.EqualFunc(a, b, func(x, y disk.Entry) bool {
 		return x.Position == y.Position && x.Key == y.Key && bytes.Equal(x.Data, y.Data)
 	})
 }
@@ -83,17 +85,17 @@ func TestHistoryAgainstModel(t *testing.T) {
 		switch op := rnd.IntN(40); {
 		case op < 30:
 			seq := model.last + 1 + rnd.Uint64N(3)
-			records := make([]Record, rnd.IntN(30))
+			records := make([]disk.Record, rnd.IntN(30))
 			for n := range records {
-				records[n] = Record{Key: rnd.Uint64N(12) << 60, Data: fmt.Appendf(nil, "%d/%d %x", seq, n, rnd.Uint64())}
-				model.entries = append(model.entries, Entry{Position: Position{seq, uint32(n)}, Key: records[n].Key, Data: records[n].Data})
+				records[n] = disk.Record{Key: rnd.Uint64N(12) << 60, Data: fmt.Appendf(nil, "%d/%d %x", seq, n, rnd.Uint64())}
+				model.entries = append(model.entries, disk.Entry{Position: disk.Position{Seq: seq, N: uint32(n)}, Key: records[n].Key, Data: records[n].Data})
 			}
 			if err := h.Append(seq, records); err != nil {
 				t.Fatal(err)
 			}
 			model.last = seq
 		case op < 32: // replay
-			if err := h.Append(rnd.Uint64N(model.last+1), []Record{{Key: 1, Data: []byte("again")}}); err != nil {
+			if err := h.Append(rnd.Uint64N(model.last+1), []disk.Record{{Key: 1, Data: []byte("again")}}); err != nil {
 				t.Fatal(err)
 			}
 		case op < 36:
@@ -132,13 +134,13 @@ func TestHistoryAgainstModel(t *testing.T) {
 }
 
 // wantAll syncs and compares everything there is.
-func wantAll(t *testing.T, h *History, want []Entry, seed uint64) {
+func wantAll(t *testing.T, h *History, want []disk.Entry, seed uint64) {
 	t.Helper()
 	if err := h.Sync(0); err != nil {
 		t.Fatal(err)
 	}
-	var all []Entry
-	err := h.All(context.Background(), func(e Entry) error {
+	var all []disk.Entry
+	err := h.All(context.Background(), func(e disk.Entry) error {
 		e.Data = bytes.Clone(e.Data)
 		all = append(all, e)
 		return nil
@@ -153,9 +155,9 @@ func TestHistoryRunsStayFew(t *testing.T) {
 	h := openTestHistory(t, db, HistoryConfig{RunLength: 500})
 	const entries, each = 400, 100
 	for seq := uint64(1); seq <= entries; seq++ {
-		records := make([]Record, each)
+		records := make([]disk.Record, each)
 		for n := range records {
-			records[n] = Record{Key: uint64(n), Data: fmt.Append(nil, seq)}
+			records[n] = disk.Record{Key: uint64(n), Data: fmt.Append(nil, seq)}
 		}
 		if err := h.Append(seq, records); err != nil {
 			t.Fatal(err)
@@ -207,15 +209,15 @@ func TestHistoryOfTheBusy(t *testing.T) {
 	h := openTestHistory(t, db, HistoryConfig{RunLength: baseRun, BlobSize: 4000})
 	const busy = 1 << 40
 	rnd := rand.New(rand.NewPCG(1, 2))
-	want := map[uint64][]Position{}
+	want := map[uint64][]disk.Position{}
 	for seq := uint64(1); seq <= 400; seq++ {
-		records := make([]Record, 100)
+		records := make([]disk.Record, 100)
 		for n := range records {
-			records[n] = Record{Key: busy}
+			records[n] = disk.Record{Key: busy}
 			if rnd.IntN(3) == 0 {
 				records[n].Key = busy - 2 + rnd.Uint64N(5)
 			}
-			want[records[n].Key] = append(want[records[n].Key], Position{seq, uint32(n)})
+			want[records[n].Key] = append(want[records[n].Key], disk.Position{Seq: seq, N: uint32(n)})
 		}
 		if err := h.Append(seq, records); err != nil {
 			t.Fatal(err)
@@ -241,7 +243,7 @@ func TestHistoryOfTheBusy(t *testing.T) {
 			}
 			got := scanAll(t, h, key, limit)
 			slices.Reverse(got)
-			if !slices.EqualFunc(got, positions, func(e Entry, at Position) bool { return e.Position == at }) {
+			if !slices.EqualFunc(got, positions, func(e disk.Entry, at disk.Position) bool { return e.Position == at }) {
 				t.Fatalf("key %x, %d at a time: %d records, want %d", key, limit, len(got), len(positions))
 			}
 		}
@@ -254,7 +256,7 @@ func TestHistoryMergeKilled(t *testing.T) {
 	db := openTestDB(t, smallDB(dir))
 	h := openTestHistory(t, db, HistoryConfig{})
 	for seq := uint64(1); seq <= 3; seq++ {
-		if err := errors.Join(h.Append(seq, []Record{{Key: 7, Data: []byte("a")}}), h.Sync(seq)); err != nil {
+		if err := errors.Join(h.Append(seq, []disk.Record{{Key: 7, Data: []byte("a")}}), h.Sync(seq)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -263,7 +265,7 @@ func TestHistoryMergeKilled(t *testing.T) {
 		w.r.replaces = append(w.r.replaces, r.id)
 	}
 	for seq := uint64(1); seq <= 3; seq++ {
-		if err := w.add(locator{key: 7, at: Position{Seq: seq}}); err != nil {
+		if err := w.add(locator{key: 7, at: disk.Position{Seq: seq}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -279,13 +281,13 @@ func TestHistoryMergeKilled(t *testing.T) {
 func TestHistoryTellsFlippedBlob(t *testing.T) {
 	db := openTestDB(t, smallDB(t.TempDir()))
 	h := openTestHistory(t, db, HistoryConfig{})
-	if err := errors.Join(h.Append(1, []Record{{Key: 7, Data: []byte("abc")}}), h.Sync(1)); err != nil {
+	if err := errors.Join(h.Append(1, []disk.Record{{Key: 7, Data: []byte("abc")}}), h.Sync(1)); err != nil {
 		t.Fatal(err)
 	}
 	flipValue(t, db, keyOf(kindBlob, "shard-1"), 0)
-	_, _, err := h.Scan(context.Background(), 7, Position{}, 10)
+	_, err := h.Scan(context.Background(), 7, disk.Position{}, 10)
 	wantDamage(t, err, 0)
-	wantDamage(t, h.All(context.Background(), func(Entry) error { return nil }), 0)
+	wantDamage(t, h.All(context.Background(), func(disk.Entry) error { return nil }), 0)
 }
 
 func TestHistoryGoesOnAfterFullDisk(t *testing.T) {
@@ -295,7 +297,7 @@ func TestHistoryGoesOnAfterFullDisk(t *testing.T) {
 	cfg.Floor = 1 << 20
 	h := openTestHistory(t, openTestDB(t, cfg), HistoryConfig{BlobSize: 1000, RunLength: 10})
 	free = 0
-	record := []Record{{Key: 1, Data: make([]byte, 600)}, {Key: 1, Data: make([]byte, 600)}, {Key: 1, Data: make([]byte, 600)}}
+	record := []disk.Record{{Key: 1, Data: make([]byte, 600)}, {Key: 1, Data: make([]byte, 600)}, {Key: 1, Data: make([]byte, 600)}}
 	seq := uint64(1)
 	if err := h.Append(seq, record); err != nil {
 		t.Fatalf("the first entry fits into memory: %v", err)
@@ -318,7 +320,7 @@ func TestHistoryGoesOnAfterFullDisk(t *testing.T) {
 }
 
 func FuzzRunPart(f *testing.F) {
-	f.Add(encodeRunPart([]locator{{1, Position{5, 2}}, {1, Position{5, 3}}, {9, Position{1, 0}}}))
+	f.Add(encodeRunPart([]locator{{1, disk.Position{Seq: 5, N: 2}}, {1, disk.Position{Seq: 5, N: 3}}, {9, disk.Position{Seq: 1, N: 0}}}))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		locators, err := decodeRunPart(in)
 		if err != nil || len(locators) == 0 {
@@ -344,7 +346,7 @@ func TestSortLocators(t *testing.T) {
 				if i%3 == 0 {
 					key = 1 << 63
 				}
-				all[i] = locator{key: key, at: Position{Seq: uint64(i / 7), N: uint32(i % 7)}}
+				all[i] = locator{key: key, at: disk.Position{Seq: uint64(i / 7), N: uint32(i % 7)}}
 			}
 			want := slices.Clone(all)
 			slices.SortFunc(want, compareLocators)
@@ -357,9 +359,9 @@ func TestSortLocators(t *testing.T) {
 
 func FuzzBlob(f *testing.F) {
 	var b blobBuilder
-	b.add(Position{1, 0}, Record{7, []byte("abc")})
-	b.add(Position{1, 1}, Record{8, nil})
-	b.add(Position{4, 0}, Record{7, []byte("d")})
+	b.add(disk.Position{Seq: 1, N: 0}, disk.Record{Key: 7, Data: []byte("abc")})
+	b.add(disk.Position{Seq: 1, N: 1}, disk.Record{Key: 8, Data: nil})
+	b.add(disk.Position{Seq: 4, N: 0}, disk.Record{Key: 7, Data: []byte("d")})
 	f.Add(b.encode())
 	f.Fuzz(func(t *testing.T, in []byte) {
 		got, err := decodeBlob(in)
@@ -367,7 +369,7 @@ func FuzzBlob(f *testing.F) {
 			return
 		}
 		var again blobBuilder
-		if err := got.each(func(e Entry) bool { again.add(e.Position, Record{e.Key, e.Data}); return true }); err != nil || got.records == 0 {
+		if err := got.each(func(e disk.Entry) bool { again.add(e.Position, disk.Record{Key: e.Key, Data: e.Data}); return true }); err != nil || got.records == 0 {
 			return
 		}
 		if again.records != got.records || again.last != got.last {
@@ -380,7 +382,7 @@ func BenchmarkHistoryAppend(b *testing.B) {
 	h := openTestHistory(b, openTestDB(b, DBConfig{Dir: b.TempDir(), Floor: 1, Ballast: -1}), HistoryConfig{})
 	rnd := rand.New(rand.NewPCG(1, 1))
 	const each = 100
-	records := make([]Record, each)
+	records := make([]disk.Record, each)
 	for i := range records {
 		records[i].Data = fmt.Appendf(nil, `{"type":"track","event":"Order Completed","userId":"user-%09d","messageId":"%x","properties":{"amount":%d.99,"category":"shoes"},"timestamp":"2024-05-0%dT10:11:12.123Z","context":{"library":{"name":"analytics-node","version":"2.1.0"}}}`, rnd.IntN(1e6), rnd.Uint64(), rnd.IntN(1000), 1+i%9)
 	}

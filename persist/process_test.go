@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/musterdb/muster/internal/node/disk"
 )
 
 // Tests that need a process to kill or a disk to fill run the test binary again, with this set.
@@ -55,7 +57,7 @@ func childAppends(data string) error {
 	}
 	// What the history lacks of the log is replayed.
 	for index := h.Synced() + 1; index <= last; index++ {
-		if err := h.Append(index, []Record{{Key: index % 3, Data: strconv.AppendUint(nil, index, 10)}}); err != nil {
+		if err := h.Append(index, []disk.Record{{Key: index % 3, Data: strconv.AppendUint(nil, index, 10)}}); err != nil {
 			return err
 		}
 	}
@@ -68,7 +70,7 @@ func childAppends(data string) error {
 			return err
 		}
 		for range sizes {
-			if err := h.Append(index, []Record{{Key: index % 3, Data: strconv.AppendUint(nil, index, 10)}}); err != nil {
+			if err := h.Append(index, []disk.Record{{Key: index % 3, Data: strconv.AppendUint(nil, index, 10)}}); err != nil {
 				return err
 			}
 			index++
@@ -107,7 +109,7 @@ func TestKilledProcess(t *testing.T) {
 	}
 	defer h.Close()
 	next := uint64(1)
-	err = h.All(context.Background(), func(e Entry) error {
+	err = h.All(context.Background(), func(e disk.Entry) error {
 		if e.Seq != next || string(e.Data) != strconv.FormatUint(next, 10) {
 			return fmt.Errorf("record %d is %q of entry %d", next, e.Data, e.Seq)
 		}
@@ -224,7 +226,7 @@ func (f *filler) run(t *testing.T) (logged, kept int) {
 		entries := batch(f.index, 1, 0)
 		entries[0].Data = data
 		errLog := f.l.StoreLogs(entries)
-		errHistory := f.h.Append(f.index, []Record{{Key: 1, Data: data}})
+		errHistory := f.h.Append(f.index, []disk.Record{{Key: 1, Data: data}})
 		for _, err := range []error{errLog, errHistory} {
 			if err != nil && !errors.Is(err, ErrDiskFull) {
 				t.Fatal(err)

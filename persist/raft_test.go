@@ -14,6 +14,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
+
+	"github.com/musterdb/muster/internal/node/disk"
 )
 
 // sumFSM counts and hashes the commands it has applied; its snapshot is a few pages.
@@ -28,7 +30,7 @@ func (f *sumFSM) Apply(l *raft.Log) any {
 	f.count++
 	f.applied.Store(f.count)
 	f.last = bytes.Clone(l.Data)
-	return f.history.Append(l.Index, []Record{{Key: 1, Data: l.Data}})
+	return f.history.Append(l.Index, []disk.Record{{Key: 1, Data: l.Data}})
 }
 
 func (f *sumFSM) Snapshot() (raft.FSMSnapshot, error) {

@@ -1,6 +1,10 @@
 package persist
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/musterdb/muster/internal/node/disk"
+)
 
 // Table keeps small values under names: definitions and progress of what the node does for others.
 // Its methods may be called from any goroutine.
@@ -8,6 +12,8 @@ type Table struct {
 	db   *DB
 	name string
 }
+
+var _ disk.Table = (*Table)(nil)
 
 const maxTableKey = 1 << 10
 

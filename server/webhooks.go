@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/internal/node/disk"
 	"github.com/musterdb/muster/live"
 	"github.com/musterdb/muster/query/tree"
 	"github.com/musterdb/muster/server/render"
@@ -16,7 +17,7 @@ import (
 
 // StartWebhooks opens the webhooks that shared holds, a table every node has, after AttachLive; table has
 // what this node is doing for them. Without tables they live as long as the process. Serve ends them; who does not call it calls StopWebhooks.
-func (s *Server) StartWebhooks(table, shared webhook.Table) error {
+func (s *Server) StartWebhooks(table, shared disk.Table) error {
 	hooks, err := webhook.Open(webhook.Config{
 		Feed: s.webhookFeed, Table: table, Shared: shared, AllowPrivate: s.cfg.PrivateWebhooks, Log: s.cfg.Log,
 		Lost: func(err error) (string, bool) {

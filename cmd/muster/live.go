@@ -7,10 +7,10 @@ import (
 
 	"github.com/musterdb/muster/cluster"
 	"github.com/musterdb/muster/internal/node"
+	"github.com/musterdb/muster/internal/node/disk"
 	"github.com/musterdb/muster/live"
 	"github.com/musterdb/muster/persist"
 	"github.com/musterdb/muster/server"
-	"github.com/musterdb/muster/server/webhook"
 )
 
 // changes is the change log of a node, for the cluster to fill and the server to read.
@@ -54,7 +54,7 @@ func openChanges(c nodeConfig, db *persist.DB, n *cluster.Node) (*changes, error
 }
 
 // Webhooks is where the node keeps what it is doing for webhooks, and where the cluster keeps them.
-func (c *changes) Webhooks() (table, shared webhook.Table) {
+func (c *changes) Webhooks() (table, shared disk.Table) {
 	return c.webhooks, c.node.Table("webhooks")
 }
 

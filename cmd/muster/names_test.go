@@ -113,10 +113,10 @@ func TestMisleadingNamesOfBefore(t *testing.T) {
 	}
 }
 
-// memoryTable is a webhook.Table.
+// memoryTable is a disk.Table.
 type memoryTable map[string][]byte
 
-// All implements webhook.Table.
+// All implements disk.Table.
 func (m memoryTable) All(fn func(key string, value []byte) error) error {
 	for key, value := range m {
 		if err := fn(key, value); err != nil {
@@ -126,7 +126,7 @@ func (m memoryTable) All(fn func(key string, value []byte) error) error {
 	return nil
 }
 
-// Put implements webhook.Table.
+// Put implements disk.Table.
 func (m memoryTable) Put(values map[string][]byte) error {
 	for key, value := range values {
 		if m[key] = value; value == nil {

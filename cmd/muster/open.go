@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/musterdb/muster/cluster"
+	"github.com/musterdb/muster/internal/node/disk"
 	"github.com/musterdb/muster/persist"
 )
 
@@ -187,7 +188,7 @@ func (s *storage) Snapshots(group string) (raft.SnapshotStore, error) {
 }
 
 // History implements cluster.Storage.
-func (s *storage) History(group string) (cluster.History, error) {
+func (s *storage) History(group string) (disk.History, error) {
 	h, err := persist.NewHistory(s.db, persist.HistoryConfig{Group: group})
 	if err != nil {
 		return nil, err
@@ -195,14 +196,14 @@ func (s *storage) History(group string) (cluster.History, error) {
 	s.mu.Lock()
 	s.mu.histories[group] = h
 	s.mu.Unlock()
-	return &history{h: h}, nil
+	return h, nil
 }
 
 // PageWriter implements cluster.Storage.
-func (s *storage) PageWriter(w io.Writer) cluster.PageWriter { return persist.NewPageWriter(w) }
+func (s *storage) PageWriter(w io.Writer) disk.PageWriter { return persist.NewPageWriter(w) }
 
 // PageReader implements cluster.Storage.
-func (s *storage) PageReader(r io.Reader) cluster.PageReader { return persist.NewPageReader(r) }
+func (s *storage) PageReader(r io.Reader) disk.PageReader { return persist.NewPageReader(r) }
 
 // Space implements cluster.Storage.
 func (s *storage) Space() (free int64, low bool, err error) {
@@ -245,42 +246,3 @@ func (s *storage) Close() error {
 	}
 	return nil
 }
-
-// history makes persist's records of the cluster's, which have the same parts.
-type history struct {
-	h       *persist.History
-	records []persist.Record // reused: one goroutine appends
-}
-
-// Append implements cluster.History.
-func (h *history) Append(seq uint64, records []cluster.Record) error {
-	h.records = h.records[:0]
-	for _, r := range records {
-		h.records = append(h.records, persist.Record{Key: r.Key, Data: r.Data})
-	}
-	err := h.h.Append(seq, h.records)
-	clear(h.records)
-	return err
-}
-
-// Sync implements cluster.History.
-func (h *history) Sync(seq uint64) error { return h.h.Sync(seq) }
-
-// Synced implements cluster.History.
-func (h *history) Synced() uint64 { return h.h.Synced() }
-
-// Scan implements cluster.History.
-func (h *history) Scan(ctx context.Context, key uint64, before cluster.Position, limit int) ([]cluster.HistoryEntry, error) {
-	found, _, err := h.h.Scan(ctx, key, persist.Position{Seq: before.Seq, N: uint32(before.N)}, limit)
-	if err != nil {
-		return nil, err
-	}
-	entries := make([]cluster.HistoryEntry, len(found))
-	for i, e := range found {
-		entries[i] = cluster.HistoryEntry{Position: cluster.Position{Seq: e.Seq, N: int(e.N)}, Data: e.Data}
-	}
-	return entries, nil
-}
-
-// Close implements cluster.History.
-func (h *history) Close() error { return h.h.Close() }

@@ -3,7 +3,8 @@
 //
 // Its nouns are the ask (one statement with its wishes), the segment as text, the status, the person (what is
 // known of a profile beside its id) and the membership (of a segment in a shard). Start reading at node.go. An
-// interface that one package alone asks for stands in that package.
+// interface that one package alone asks for stands in that package. What a node keeps on disk is in node/disk, which
+// knows nothing of ours.
 //
 // Everything here is plain data: no value points into a process, holds a view, or closes over what only one
 // process has. So each can be sent to another node.

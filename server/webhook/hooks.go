@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/musterdb/muster/internal/node/disk"
 	"github.com/musterdb/muster/server/render"
 )
 
@@ -41,12 +42,6 @@ type Reader interface {
 	Next(ctx context.Context, limit int, idle time.Duration) (changes []render.Change, cursor string, err error)
 }
 
-// Table keeps small values by name, durably once Put returns; a nil value removes.
-type Table interface {
-	All(fn func(key string, value []byte) error) error
-	Put(values map[string][]byte) error
-}
-
 // Config is how hooks run. Feed is required.
 type Config struct {
 	Feed Feed
@@ -55,7 +50,7 @@ type Config struct {
 	// there (at least once) where another one ended. It is written once a second at most, but for orders.
 	// Table has what is on its way and how far this node has got. It may hold all; without any nothing
 	// outlives the process.
-	Shared, Table Table
+	Shared, Table disk.Table
 	AllowPrivate  bool
 	Transport     http.RoundTripper // the guarded one
 	Log           *slog.Logger

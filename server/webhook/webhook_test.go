@@ -20,6 +20,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/musterdb/muster/internal/node/disk"
 	"github.com/musterdb/muster/server/render"
 )
 
@@ -170,7 +171,7 @@ func (t *memoryTable) Put(values map[string][]byte) error {
 	return nil
 }
 
-func openTest(t *testing.T, feed *fakeFeed, target *fakeTarget, table Table) *Hooks {
+func openTest(t *testing.T, feed *fakeFeed, target *fakeTarget, table disk.Table) *Hooks {
 	t.Helper()
 	h, err := Open(Config{Feed: feed.open, Transport: target, Table: table, Jitter: func(d time.Duration) time.Duration { return d },
 		Lost: func(err error) (string, bool) { return "horizon", errors.Is(err, errLost) }})
@@ -416,7 +417,7 @@ func TestAnotherNode(t *testing.T) {
 			}
 			return status(200), nil
 		}
-		open := func(table Table) *Hooks {
+		open := func(table disk.Table) *Hooks {
 			h, err := Open(Config{Feed: feed.open, Transport: target, Table: table, Shared: shared, Jitter: func(d time.Duration) time.Duration { return d }})
 			if err != nil {
 				t.Fatal(err)

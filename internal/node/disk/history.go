@@ -1,0 +1,39 @@
+package disk
+
+import "context"
+
+// History keeps the messages a shard has received. One goroutine appends and syncs; any may read.
+type History interface {
+	// Append takes the records of one entry, numbered from 0; entries at or below Synced are ignored. On an
+	// error nothing of the entry was taken, and the call may be repeated. The records' memory is the caller's
+	// again afterwards.
+	Append(seq uint64, records []Record) error
+	// Sync makes everything up to seq durable.
+	Sync(seq uint64) error
+	// Synced is the seq everything up to which is durable.
+	Synced() uint64
+	// Scan returns up to limit records of a key below a position (the zero Position: from the newest), newest
+	// first. Fewer than limit means there are no more; the last one's position is where to go on.
+	Scan(ctx context.Context, key uint64, before Position, limit int) ([]Entry, error)
+	Close() error
+}
+
+// Record is one message of an entry as history keeps it.
+type Record struct {
+	Key  uint64 // hash of the id that the message literally names
+	Data []byte
+}
+
+// Position is a place in a shard's history: the N-th record of the log's entry Seq. The zero Position is before
+// all.
+type Position struct {
+	Seq uint64
+	N   uint32
+}
+
+// Entry is a record read back.
+type Entry struct {
+	Position
+	Key  uint64
+	Data []byte
+}

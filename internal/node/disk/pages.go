@@ -1,0 +1,12 @@
+package disk
+
+// PageWriter writes the pages of a snapshot. Close ends the stream; without it the reader finds it torn.
+type PageWriter interface {
+	WritePage(kind uint8, key, data []byte) error
+	Close() error
+}
+
+// PageReader reads pages back; io.EOF at the end.
+type PageReader interface {
+	Next() (kind uint8, key, data []byte, err error)
+}
