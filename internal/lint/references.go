@@ -99,7 +99,7 @@ func (t *Tree) References(files []*File) []Finding {
 	for name, text := range t.pages {
 		found = append(found, t.links(name, text)...)
 		for _, p := range paragraphs(text) {
-			for _, what := range append(t.named(path.Dir(name), link.ReplaceAllString(p.text, "]")), t.spans(p.text)...) {
+			for _, what := range append(t.named(path.Dir(name), wholeLink.ReplaceAllString(p.text, "")), t.spans(p.text)...) {
 				found = append(found, Finding{fmt.Sprintf("%s:%d", name, p.line), what, referenceHint})
 			}
 		}
@@ -149,6 +149,7 @@ func paragraphs(text string) []paragraph {
 
 var (
 	startsItem  = regexp.MustCompile(`^(\||[-*] |[0-9]+\. |#)`)
+	wholeLink   = regexp.MustCompile(`\[[^\]]*\]\([^)\s]+\)`)
 	link        = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	fileName    = regexp.MustCompile(`(^|[^\w./<>*$-])((?:[\w.-]+/)*[\w-]+\.(?:go|md|s|txt))\b`)
 	decision    = regexp.MustCompile(`\bADRs? (\d+)`)
