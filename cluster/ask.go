@@ -25,9 +25,6 @@ func newAsker(n *Node) *asker {
 	return &asker{node: n, pool: exec.NewPool(n.config.Evaluations), memory: exec.NewMemory(n.config.statementMemory())}
 }
 
-// hold begins what is evaluated outside of a statement.
-func (a *asker) hold() *exec.Holding { return a.memory.Hold(a.node.config.StatementBytes) }
-
 // busyMemory tells when to ask again what was refused for the memory that others hold.
 func busyMemory(err error) error {
 	if errors.Is(err, exec.ErrBusy) {
@@ -35,15 +32,6 @@ func busyMemory(err error) error {
 	}
 	return err
 }
-
-// scatter calls work for every stretch, in this goroutine and others. The first error ends it. REQUIRES:
-// the caller has a slot.
-func (a *asker) scatter(ctx context.Context, all []stretch, work func(ctx context.Context, i int, piece stretch) error) error {
-	return a.pool.Each(ctx, len(all), func(ctx context.Context, i int) error { return work(ctx, i, all[i]) })
-}
-
-// stretchChunks is the largest number of chunks evaluated without yielding: some milliseconds.
-const stretchChunks = 4
 
 // Query runs one statement of any kind.
 func (n *Node) Query(ctx context.Context, ask node.Ask) (*query.Answer, error) {

@@ -15,9 +15,6 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// pageStretches is how many stretches a page of members evaluates before it looks whether it is full.
-const pageStretches = 4
-
 // Members calls fn with the canonical id of every member of a predicate in storage order (shard,
 // ordinal), after a position ("" from the start), until fn returns false or limit is reached (0: no
 // limit). Membership is that of the moment of the call, and so is the id of a profile that has joined another
@@ -75,6 +72,14 @@ type position struct {
 
 func (p position) String() string { return strconv.Itoa(p.shard) + "." + strconv.Itoa(int(p.ordinal)) }
 
+// place returns the position as plans name it.
+func (p position) place() int64 {
+	if !p.set {
+		return -1
+	}
+	return int64(p.shard)<<32 | int64(p.ordinal)
+}
+
 func parsePosition(text string) (position, error) {
 	if text == "" {
 		return position{}, nil
@@ -88,14 +93,8 @@ func parsePosition(text string) (position, error) {
 	return position{int(s), uint32(o), true}, nil
 }
 
-// memberSet is the members of one chunk that are asked for.
-type memberSet struct {
-	shard, chunk int
-	bits         *query.Bits
-}
-
-// findMembers evaluates the predicate behind a position, chunk by chunk and no further than limit.
-func (n *Node) findMembers(ctx context.Context, pred tree.Pred, from position, limit int) ([]memberSet, query.Stats, error) {
+// findMembers evaluates the predicate after a position, no further than limit.
+func (n *Node) findMembers(ctx context.Context, pred tree.Pred, from position, limit int) ([]exec.MemberSet, query.Stats, error) {
 	if err := n.asker.pool.Enter(ctx); err != nil {
 		return nil, query.Stats{}, err
 	}
@@ -103,40 +102,21 @@ func (n *Node) findMembers(ctx context.Context, pred tree.Pred, from position, l
 	v := n.takeViews()
 	defer v.release()
 	stats := query.Stats{Now: v.now, Shards: v.stats()}
-	held := n.asker.hold()
-	defer held.Release()
-	b, err := n.asker.bindText(ctx, pred, v, held)
+	plan, err := n.asker.prepare(ctx, pred, v, exec.PrepareMembers)
 	if err != nil {
 		return nil, stats, err
 	}
-	pieces := behind(v.stretches(stretchChunks), from)
-	var found []memberSet
-	for count := 0; len(pieces) > 0 && (limit == 0 || count < limit); {
-		group := pieces
-		if limit > 0 {
-			group = pieces[:min(pageStretches, len(pieces))]
-		}
-		pieces = pieces[len(group):]
-		sets, err := b.over(ctx, group)
-		if err != nil {
-			return nil, stats, busyMemory(err)
-		}
-		for i, piece := range group {
-			for k := range sets[i] {
-				set := memberSet{piece.shard, piece.from + k, &sets[i][k]}
-				set.cut(from)
-				if members := set.bits.Count(); members > 0 {
-					count += members
-					found = append(found, set)
-				}
-			}
-		}
+	defer plan.Release()
+	found, err := n.asker.pool.Members(ctx, plan, v.sources(), from.place(), limit)
+	if err == nil {
+		err = v.sets.failed()
 	}
-	return found, stats, nil
+	return found, stats, busyMemory(err)
 }
 
-// bindText checks a parsed predicate and compiles it, held segments as of their last refresh.
-func (a *asker) bindText(ctx context.Context, pred tree.Pred, v *views, held *exec.Holding) (*bound, error) {
+// prepare checks a parsed predicate and makes a plan of it, held segments as of their last refresh.
+func (a *asker) prepare(ctx context.Context, pred tree.Pred, v *views,
+	plan func(tree.Pred, query.Schema, exec.Options) (*exec.Plan, error)) (*exec.Plan, error) {
 	schema := a.node.Schema()
 	checked, _, err := check.Predicate(pred, schema)
 	if err != nil {
@@ -146,51 +126,18 @@ func (a *asker) bindText(ctx context.Context, pred tree.Pred, v *views, held *ex
 		return nil, err
 	}
 	v.sets = newSets(ctx, a.node, v)
-	b, err := a.bind(ctx, checked, schema, v, held)
-	if err == nil {
-		err = v.sets.failed()
-	}
-	return b, err
-}
-
-// behind drops the stretches that end before a position and cuts the one that holds it.
-func behind(pieces []stretch, from position) []stretch {
-	if !from.set {
-		return pieces
-	}
-	chunk := int(from.ordinal >> query.ChunkBits)
-	var kept []stretch
-	for _, p := range pieces {
-		if p.shard < from.shard || p.shard == from.shard && p.to <= chunk {
-			continue
-		}
-		if p.shard == from.shard {
-			p.from = max(p.from, chunk)
-		}
-		kept = append(kept, p)
-	}
-	return kept
-}
-
-// cut removes the members up to a position.
-func (m memberSet) cut(from position) {
-	if !from.set || m.shard != from.shard || m.chunk != int(from.ordinal>>query.ChunkBits) {
-		return
-	}
-	for i := range int(from.ordinal&(query.ChunkSize-1)) + 1 {
-		m.bits.Clear(uint16(i))
-	}
+	return plan(checked, schema, exec.Options{Now: v.now, Budget: a.node.config.StatementBytes, Memory: a.memory, Sets: v.sets})
 }
 
 // emit hands out the ids of found members. It takes a view a chunk, so that a slow receiver keeps no
 // old pages alive; ordinals are not reused, so they still mean the same profiles.
-func (n *Node) emit(ctx context.Context, found []memberSet, gone departures, limit int, fn func(id, position string) bool) error {
+func (n *Node) emit(ctx context.Context, found []exec.MemberSet, gone departures, limit int, fn func(id, position string) bool) error {
 	count := 0
 	for _, set := range found {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		for _, m := range n.memberIDs(set, gone[set.shard].Departures) {
+		for _, m := range n.memberIDs(set, gone[set.Shard()].Departures) {
 			if !fn(m.id, m.at.String()) {
 				return nil
 			}
@@ -207,15 +154,15 @@ type memberID struct {
 	at position
 }
 
-func (n *Node) memberIDs(set memberSet, gone *engine.Departures) []memberID {
-	view := n.shards[set.shard].state.Load().View()
+func (n *Node) memberIDs(set exec.MemberSet, gone *engine.Departures) []memberID {
+	view := n.shards[set.Shard()].state.Load().View()
 	defer view.Release()
 	var profiles query.Bits
-	view.Profiles(set.chunk, &profiles)
-	ids := make([]memberID, 0, set.bits.Count())
-	for i := range set.bits.All {
-		ordinal := uint32(set.chunk)<<query.ChunkBits | uint32(i)
-		at := position{set.shard, ordinal, true}
+	view.Profiles(set.Chunk(), &profiles)
+	ids := make([]memberID, 0, set.Members.Count())
+	for i := range set.Members.All {
+		ordinal := uint32(set.Chunk())<<query.ChunkBits | uint32(i)
+		at := position{set.Shard(), ordinal, true}
 		if profiles.Has(i) {
 			ids = append(ids, memberID{view.ID(ordinal), at})
 		} else if id, moved := gone.ID(ordinal); moved {
@@ -225,7 +172,7 @@ func (n *Node) memberIDs(set memberSet, gone *engine.Departures) []memberID {
 	return ids
 }
 
-// MemberOf tells whether a profile is in a segment: by its membership, or while that is being built by its
+// MemberOf reports whether a profile is in a segment: by its membership, or while that is being built by its
 // predicate.
 func (n *Node) MemberOf(ctx context.Context, segment, id string) (bool, error) {
 	text, ok := n.registry.state.Load().SegmentText(segment)
@@ -246,16 +193,19 @@ func (n *Node) MemberOf(ctx context.Context, segment, id string) (bool, error) {
 	defer n.asker.pool.Leave()
 	v := n.takeViews()
 	defer v.release()
-	shard, ordinal, ok := v.find(id)
-	if !ok {
-		return false, ErrNoProfile
-	}
-	held := n.asker.hold()
-	defer held.Release()
-	b, err := n.asker.bindText(ctx, &tree.InSegment{Name: segment}, v, held)
+	plan, err := n.asker.prepare(ctx, &tree.InSegment{Name: segment}, v, func(p tree.Pred, schema query.Schema, opts exec.Options) (*exec.Plan, error) {
+		return exec.PrepareHas(p, id, place(id, len(n.shards)), schema, opts)
+	})
 	if err != nil {
 		return false, err
 	}
-	in, err := b.has(ctx, shard, ordinal)
+	defer plan.Release()
+	in, known, err := n.asker.pool.Has(ctx, plan, v.sources())
+	if err == nil {
+		err = v.sets.failed()
+	}
+	if err == nil && !known {
+		err = ErrNoProfile
+	}
 	return in, busyMemory(err)
 }

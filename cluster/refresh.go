@@ -3,12 +3,16 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/engine/member"
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/check"
 	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/exec"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -64,13 +68,14 @@ func (n *Node) refreshPeriod(s *tree.Segment) time.Duration {
 
 // refresh computes the cuts of one segment and proposes them.
 func (n *Node) refresh(ctx context.Context, name string) error {
-	text, ok := n.registry.state.Load().SegmentText(name)
+	state := n.registry.state.Load()
+	text, ok := state.SegmentText(name)
 	if !ok {
 		return nil // dropped meanwhile
 	}
 	order := engine.Refresh{Segment: name, Version: text.Version}
 	var err error
-	if order.Cuts, order.At, err = n.cuts(ctx, name); err != nil {
+	if order.Cuts, order.At, err = n.asker.cuts(ctx, state, name); err != nil {
 		return err
 	}
 	for i, s := range n.shards {
@@ -85,54 +90,42 @@ func (n *Node) refresh(ctx context.Context, name string) error {
 	return nil
 }
 
-// cuts computes the cuts of a segment's ranks over all shards, each at its own seq, at one instant.
-func (n *Node) cuts(ctx context.Context, name string) (cuts []eval.Cut, at int64, err error) {
-	v := n.takeViews()
-	defer v.release() // parts ask them for ids until the cuts are known
-	var first []*eval.RankQuery
-	var totals []eval.RankPart
-	for _, view := range v.all {
-		if err := ctx.Err(); err != nil {
-			return nil, 0, err
-		}
-		queries, parts, err := scanRanks(ctx, view, name, v.now)
-		if err != nil {
-			return nil, 0, err
-		}
-		if first == nil {
-			first, totals = queries, make([]eval.RankPart, len(queries))
-		}
-		if len(queries) != len(first) {
-			return nil, 0, fmt.Errorf("the shards do not have the same definition of segment %q yet", name)
-		}
-		for i := range parts {
-			first[i].Merge(&totals[i], &parts[i])
-		}
+// cuts computes the cuts of a segment's ranks over all shards, each at its own seq, at one instant. Other held
+// segments that it asks have the membership of their last refresh.
+func (a *asker) cuts(ctx context.Context, state *catalog.State, name string) (cuts []eval.Cut, at int64, err error) {
+	schema := state.Schema()
+	pred, _, err := check.Predicate(&tree.InSegment{Name: name}, schema)
+	if err != nil {
+		return nil, 0, err
 	}
-	cuts = make([]eval.Cut, len(first))
-	for i, q := range first {
-		cuts[i] = q.Cut(&totals[i])
+	if err := a.pool.Enter(ctx); err != nil {
+		return nil, 0, err
 	}
-	return cuts, v.now, nil
+	defer a.pool.Leave()
+	v := a.node.takeViews()
+	defer v.release()
+	v.sets = newSets(ctx, a.node, v)
+	plan, err := exec.PrepareMembers(pred, schema, exec.Options{Now: v.now, Budget: math.MaxInt64, Sets: others{v.sets, name}})
+	if err != nil {
+		return nil, 0, err
+	}
+	defer plan.Release()
+	if cuts, err = a.pool.Cuts(ctx, plan, v.sources()); err == nil {
+		err = v.sets.failed()
+	}
+	return cuts, v.now, err
 }
 
-// scanRanks reads the keys of a segment's ranks from a view of one shard.
-func scanRanks(ctx context.Context, v *engine.View, name string, now int64) ([]*eval.RankQuery, []eval.RankPart, error) {
-	queries, src, err := v.Ranks(name, now)
-	if err != nil {
-		return nil, nil, err
+// others are the sets of a statement that computes one held segment.
+type others struct {
+	query.Sets
+	segment string
+}
+
+// Held implements query.Sets.
+func (o others) Held(segment string) (uint32, bool) {
+	if segment == o.segment {
+		return 0, false
 	}
-	parts := make([]eval.RankPart, len(queries))
-	var all query.Bits
-	for i, q := range queries {
-		scan := q.On(src)
-		for chunk := range src.Chunks() {
-			if err := ctx.Err(); err != nil {
-				return nil, nil, err
-			}
-			src.Profiles(chunk, &all)
-			scan.Chunk(chunk, &all, &parts[i])
-		}
-	}
-	return queries, parts, nil
+	return o.Sets.Held(segment)
 }

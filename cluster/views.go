@@ -130,18 +130,3 @@ func (v *views) stats() []query.ShardStat {
 	}
 	return stats
 }
-
-// stretch is a piece of work: chunks [from, to) of one shard.
-type stretch struct{ shard, from, to int }
-
-// stretches cuts the chunks of all shards into pieces of at most size chunks.
-func (v *views) stretches(size int) []stretch {
-	var all []stretch
-	for i, view := range v.all {
-		chunks := view.Chunks()
-		for from := 0; from < chunks; from += size {
-			all = append(all, stretch{i, from, min(from+size, chunks)})
-		}
-	}
-	return all
-}

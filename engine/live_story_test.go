@@ -8,7 +8,6 @@ import (
 
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -212,17 +211,8 @@ func TestRanksAreFrozen(t *testing.T) {
 	refresh := func() string {
 		v := x.s.View()
 		defer v.Release()
-		queries, src, err := v.Ranks("best", x.now)
-		if err != nil || len(queries) != 1 {
-			t.Fatal(len(queries), err)
-		}
-		var part, total eval.RankPart
-		var all query.Bits
-		src.Profiles(0, &all)
-		queries[0].On(src).Chunk(0, &all, &part)
-		queries[0].Merge(&total, &part)
 		text, _ := v.Catalog().SegmentText("best")
-		return x.apply(EncodeRefresh(x.now, Refresh{Segment: "best", Version: text.Version, Cuts: []eval.Cut{queries[0].Cut(&total)}}))
+		return x.apply(EncodeRefresh(x.now, Refresh{Segment: "best", Version: text.Version, Cuts: heldCuts(t, v, "best", x.now)}))
 	}
 	x.want(refresh(), "best +cid time 0; rest -cid time 0")
 	x.want(x.attribute("ann", "ltv", tree.NumInt(99)), "")
@@ -243,16 +233,8 @@ func TestRefreshIsOfItsInstant(t *testing.T) {
 	x.event("bob", "Order Completed", -minute)
 	x.want(x.segment("newest", `in top 50% by last_seen`), "")
 	v := x.s.View()
-	queries, src, err := v.Ranks("newest", start)
-	if err != nil || len(queries) != 1 {
-		t.Fatal(len(queries), err)
-	}
-	var part eval.RankPart
-	var all query.Bits
-	src.Profiles(0, &all)
-	queries[0].On(src).Chunk(0, &all, &part)
 	text, _ := v.Catalog().SegmentText("newest")
-	order := Refresh{Segment: "newest", Version: text.Version, Cuts: []eval.Cut{queries[0].Cut(&part)}, At: start}
+	order := Refresh{Segment: "newest", Version: text.Version, Cuts: heldCuts(t, v, "newest", start), At: start}
 	v.Release()
 	x.now += minute
 	x.event("ann", "Order Completed", minute)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval"
 	"github.com/musterdb/muster/query/querytest"
 	"github.com/musterdb/muster/query/syntax"
 	"github.com/musterdb/muster/query/tree"
@@ -238,22 +237,7 @@ func (r *liveRun) refresh() {
 			continue
 		}
 		text, _ := v.Catalog().SegmentText(m.Name)
-		order := Refresh{Segment: m.Name, Version: text.Version}
-		queries, src, err := v.Ranks(m.Name, r.now)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		for _, q := range queries {
-			var part, total eval.RankPart
-			scan := q.On(src)
-			var all query.Bits
-			for chunk := range src.Chunks() {
-				src.Profiles(chunk, &all)
-				scan.Chunk(chunk, &all, &part)
-			}
-			q.Merge(&total, &part)
-			order.Cuts = append(order.Cuts, q.Cut(&total))
-		}
+		order := Refresh{Segment: m.Name, Version: text.Version, Cuts: heldCuts(r.t, v, m.Name, r.now)}
 		if result := r.apply(EncodeRefresh(r.now, order)); result.Refused > 0 {
 			r.t.Fatalf("seed %d: refresh of %q: %s", r.seed, m.Name, result.Reason)
 		}

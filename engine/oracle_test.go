@@ -96,20 +96,48 @@ func cutRanks(env *eval.Env, p tree.Pred, sources []query.Source) error {
 		return err
 	}
 	for _, q := range queries {
-		var total eval.RankPart
-		for _, src := range sources {
-			scan := q.On(src)
-			var part eval.RankPart
-			var all query.Bits
-			for chunk := range src.Chunks() {
-				src.Profiles(chunk, &all)
-				scan.Chunk(chunk, &all, &part)
-			}
-			q.Merge(&total, &part)
-		}
-		env.Cuts[q.Node] = q.Cut(&total)
+		env.Cuts[q.Node] = cutOf(q, sources)
 	}
 	return nil
+}
+
+// cutOf computes the cut of a rank over all profiles.
+func cutOf(q *eval.RankQuery, sources []query.Source) eval.Cut {
+	var total eval.RankPart
+	for shard, src := range sources {
+		scan := q.On(src)
+		var part eval.RankPart
+		var all query.Bits
+		for chunk := range src.Chunks() {
+			src.Profiles(chunk, &all)
+			scan.Chunk(shard, chunk, &all, &part)
+		}
+		q.Merge(&total, &part)
+	}
+	end := q.End(&total)
+	var ids []string
+	for _, place := range end.Who {
+		ids = append(ids, sources[place>>32].ID(uint32(place)))
+	}
+	return end.Cut(ids)
+}
+
+// heldCuts computes the cuts of a held segment over one shard.
+func heldCuts(t *testing.T, v *View, segment string, now int64) []eval.Cut {
+	t.Helper()
+	env, p, err := v.root.heldEnv(segment, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ranks, err := eval.Ranks(env, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cuts := make([]eval.Cut, len(ranks))
+	for i, q := range ranks {
+		cuts[i] = cutOf(q, []query.Source{heldSource{v, v.root}})
+	}
+	return cuts
 }
 
 // loadHistory sends a history to shards: facts in random order, under any of the ids they may have.

@@ -15,7 +15,7 @@ import (
 )
 
 // Refresh is an entry's order to evaluate a held segment anew. Cuts are those of its ranks, in the
-// order in which View.Ranks returns them. At is the instant they were computed for, at which every shard
+// order in which they stand in its predicate. At is the instant they were computed for, at which every shard
 // evaluates the segment: what happens until the entry is applied is in neither.
 type Refresh struct {
 	Segment string
@@ -136,17 +136,6 @@ func (r *root) heldEnv(name string, now int64) (*eval.Env, tree.Pred, error) {
 	})
 	env := &eval.Env{Schema: heldSchema{schema, held}, Now: now, Zone: time.UTC, Cuts: map[*tree.Rank]eval.Cut{}}
 	return env, &tree.InSegment{Name: name, Def: &def}, nil
-}
-
-// Ranks returns the ranks of a held segment at now, in the order in which a Refresh wants their cuts,
-// and the source on which to scan this shard for them.
-func (v *View) Ranks(segment string, now int64) ([]*eval.RankQuery, query.Source, error) {
-	env, p, err := v.root.heldEnv(segment, now)
-	if err != nil {
-		return nil, nil, err
-	}
-	ranks, err := eval.Ranks(env, p)
-	return ranks, heldSource{v, v.root}, err
 }
 
 // heldList is the id from which lists are held segments, heldPrefix begins names no list can have.

@@ -58,13 +58,6 @@ func Compile(env *Env, p tree.Pred) (*Pred, error) {
 	return &Pred{env: env, plan: plan}, nil
 }
 
-// With returns p with what a stock lends.
-func (p *Pred) With(s *Stock) *Pred {
-	env := *p.env
-	env.Stock = s
-	return &Pred{env: &env, plan: p.plan}
-}
-
 // On binds p to a source. An Evaluator keeps buffers and decided dictionary codes: it is for one
 // goroutine, and several of one Pred may run at once.
 func (p *Pred) On(src query.Source) *Evaluator {

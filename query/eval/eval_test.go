@@ -106,12 +106,12 @@ func (a *asker) pred(t *testing.T, text string) tree.Pred {
 }
 
 // chunks calls fn with every chunk and the profiles in it.
-func (a *asker) chunks(fn func(src query.Source, chunk int, profiles *query.Bits)) {
-	for _, src := range a.sources {
+func (a *asker) chunks(fn func(shard, chunk int, profiles *query.Bits)) {
+	for shard, src := range a.sources {
 		for chunk := range src.Chunks() {
 			var profiles query.Bits
 			src.Profiles(chunk, &profiles)
-			fn(src, chunk, &profiles)
+			fn(shard, chunk, &profiles)
 		}
 	}
 }
@@ -125,19 +125,25 @@ func (a *asker) members(t *testing.T, text string) string {
 	}
 	for _, q := range ranks {
 		var whole eval.RankPart
-		a.chunks(func(src query.Source, chunk int, profiles *query.Bits) {
+		a.chunks(func(shard, chunk int, profiles *query.Bits) {
 			var part eval.RankPart
-			q.On(src).Chunk(chunk, profiles, &part)
+			q.On(a.sources[shard]).Chunk(shard, chunk, profiles, &part)
 			q.Merge(&whole, &part)
 		})
-		a.env.Cuts[q.Node] = q.Cut(&whole)
+		end := q.End(&whole)
+		var ids []string
+		for _, place := range end.Who {
+			ids = append(ids, a.sources[place>>32].ID(uint32(place)))
+		}
+		a.env.Cuts[q.Node] = end.Cut(ids)
 	}
 	compiled, err := eval.Compile(&a.env, p)
 	if err != nil {
 		t.Fatalf("compile %s: %v", text, err)
 	}
 	var ids []string
-	a.chunks(func(src query.Source, chunk int, profiles *query.Bits) {
+	a.chunks(func(shard, chunk int, profiles *query.Bits) {
+		src := a.sources[shard]
 		var out query.Bits
 		compiled.On(src).Chunk(chunk, profiles, &out)
 		for pos := range out.All {
@@ -275,7 +281,8 @@ func TestTallies(t *testing.T) {
 			t.Fatalf("compile %s: %v", text, err)
 		}
 		whole := m.Tally()
-		a.chunks(func(src query.Source, chunk int, profiles *query.Bits) {
+		a.chunks(func(shard, chunk int, profiles *query.Bits) {
+			src := a.sources[shard]
 			part := m.Tally()
 			m.On(src).Add(chunk, profiles, func(uint16) *eval.Tally { return part })
 			whole.Merge(part)

@@ -90,40 +90,28 @@ type Cut struct {
 // RankScan reads a rank's keys from one source.
 type RankScan struct {
 	q     *RankQuery
-	src   query.Source
 	by    rankColumn
 	stock *Stock
-}
-
-// With returns q with what a stock lends.
-func (q *RankQuery) With(s *Stock) *RankQuery {
-	env := *q.env
-	env.Stock = s
-	return &RankQuery{Node: q.Node, env: &env, by: q.by}
 }
 
 // On binds q to a source, for one goroutine.
 func (q *RankQuery) On(src query.Source) *RankScan {
 	r := newRun(src, q.env)
 	r.bound(runnerBytes)
-	return &RankScan{q: q, src: src, by: rankColumn{loader: q.by.bind(r)}, stock: r.stock}
+	return &RankScan{q: q, by: rankColumn{loader: q.by.bind(r)}, stock: r.stock}
 }
 
-// Move names the source the next chunks are of, where the one that was bound stands for several. It is
-// asked for ids later.
-func (s *RankScan) Move(src query.Source) { s.src = src }
-
-// Chunk adds the profiles of a chunk, all of them, to part.
-func (s *RankScan) Chunk(chunk int, profiles *query.Bits, part *RankPart) {
-	at := &scope{chunk: chunk}
+// Chunk adds the profiles of a chunk of a shard, all of them, to part.
+func (s *RankScan) Chunk(shard, chunk int, profiles *query.Bits, part *RankPart) {
+	at, first := &scope{chunk: chunk}, chunkPlace(shard, chunk)
 	if col := s.by.column(at, profiles[:]); col != nil {
-		s.q.take(part, s.src, chunk, col, profiles[:])
+		s.q.take(part, first, col, profiles[:])
 		return
 	}
 	values := s.stock.Vector()
 	defer s.stock.Return(values)
 	s.by.load(at, profiles[:], values)
-	s.q.takeNumbers(part, s.src, chunk, values)
+	s.q.takeNumbers(part, first, values)
 }
 
 func rankNumber(v *Vector, i int) (n tree.Number, ok bool) {

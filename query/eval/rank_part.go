@@ -1,11 +1,8 @@
 package eval
 
 import (
-	"cmp"
-	"encoding/binary"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/places"
@@ -13,12 +10,12 @@ import (
 )
 
 // RankPart is what some chunks know of a rank: how many profiles have the measure, and those that may
-// still be within the cut. Values are kept as keys in order, the first place with the least key. Ids
-// are asked only of those who have the value at the cut, so the sources must live until it is known.
+// still be within the cut. Values are kept as keys in order, the first place with the least key. It is plain
+// data: a profile is the number of its shard << 32 | its ordinal. Ids are asked in a round of their own, and only
+// of those who have the value at the cut.
 type RankPart struct {
 	Total   int64
-	sources []query.Source
-	who     []uint64      // the number of a source << 32 | the ordinal
+	who     []uint64
 	scale   int8          // of the numbers keys stand for; tree.FloatScale for floats
 	keys    []uint64      // of who
 	plain   bool          // values have no common form and are
@@ -46,15 +43,8 @@ func (q *RankQuery) number(p *RankPart, key uint64) tree.Number {
 	return tree.Decimal(places.Int(key), p.scale)
 }
 
-// from returns the number of a source.
-func (p *RankPart) from(src query.Source) uint64 {
-	i := slices.Index(p.sources, src)
-	if i < 0 {
-		i = len(p.sources)
-		p.sources = append(p.sources, src)
-	}
-	return uint64(i) << 32
-}
+// chunkPlace returns the first profile of a chunk as parts name it.
+func chunkPlace(shard, chunk int) uint64 { return uint64(shard)<<32 | uint64(chunk)<<query.ChunkBits }
 
 // spell turns keys into numbers.
 func (q *RankQuery) spell(p *RankPart) {
@@ -103,9 +93,9 @@ func (q *RankQuery) align(p *RankPart, scale int8, most int64) (factor int64, ok
 	return 0, false
 }
 
-// take adds the profiles of a set with the values of a column over their chunk; of a column of
-// FloatScale they are keys of floats.
-func (q *RankQuery) take(p *RankPart, src query.Source, chunk int, col *query.Vec, profiles []uint64) {
+// take adds the profiles of a set with the values of a column over their chunk, whose first profile is given;
+// of a column of FloatScale they are keys of floats.
+func (q *RankQuery) take(p *RankPart, first uint64, col *query.Vec, profiles []uint64) {
 	most := int64(0)
 	eachBit(profiles, func(i int) {
 		if x := col.I64[i]; x != query.VecMissing {
@@ -113,7 +103,6 @@ func (q *RankQuery) take(p *RankPart, src query.Source, chunk int, col *query.Ve
 		}
 	})
 	factor, ok := q.align(p, col.Scale, most)
-	first := p.from(src) | uint64(chunk)<<query.ChunkBits
 	worst := p.worst
 	if worst == 0 {
 		worst = math.MaxUint64
@@ -141,9 +130,8 @@ func (q *RankQuery) take(p *RankPart, src query.Source, chunk int, col *query.Ve
 }
 
 // takeNumbers is take of values without a common form.
-func (q *RankQuery) takeNumbers(p *RankPart, src query.Source, chunk int, v *Vector) {
+func (q *RankQuery) takeNumbers(p *RankPart, first uint64, v *Vector) {
 	q.spell(p)
-	first := p.from(src) | uint64(chunk)<<query.ChunkBits
 	eachBit(v.Has, func(i int) {
 		if n, ok := rankNumber(v, i); ok {
 			p.Total++
@@ -194,99 +182,7 @@ func (q *RankQuery) Merge(part, other *RankPart) {
 		q.spell(part)
 		q.spell(other)
 	}
-	sources := make([]uint64, len(other.sources))
-	for i, src := range other.sources {
-		sources[i] = part.from(src)
-	}
-	for _, w := range other.who {
-		part.who = append(part.who, sources[w>>32]|w&math.MaxUint32)
-	}
+	part.who = append(part.who, other.who...)
 	part.keys, part.numbers = append(part.keys, other.keys...), append(part.numbers, other.numbers...)
 	q.prune(part)
-}
-
-// Cut returns the cut when every chunk of every shard is in part.
-func (q *RankQuery) Cut(part *RankPart) Cut {
-	n := min(q.admitted(part.Total), int64(len(part.who)))
-	if n <= 0 {
-		return Cut{None: true}
-	}
-	if part.plain {
-		return q.cutNumbers(part, int(n-1))
-	}
-	last := places.Find(part.keys, int(n-1))[0]
-	before, equal := 0, []uint64(nil)
-	for i, k := range part.keys {
-		switch {
-		case k < last:
-			before++
-		case k == last:
-			equal = append(equal, part.who[i])
-		}
-	}
-	return Cut{Last: RankKey{q.number(part, last), part.idAt(equal, int(n-1)-before)}}
-}
-
-// cutNumbers is Cut of numbers.
-func (q *RankQuery) cutNumbers(part *RankPart, place int) Cut {
-	order := make([]int, len(part.who))
-	for i := range order {
-		order[i] = i
-	}
-	compare := func(i, j int) int {
-		c := part.numbers[i].Compare(part.numbers[j])
-		if !q.Node.Bottom {
-			c = -c
-		}
-		return c
-	}
-	slices.SortFunc(order, compare)
-	from, to := place, place+1
-	for from > 0 && compare(order[from-1], order[place]) == 0 {
-		from--
-	}
-	for to < len(order) && compare(order[to], order[place]) == 0 {
-		to++
-	}
-	equal := make([]uint64, 0, to-from)
-	for _, i := range order[from:to] {
-		equal = append(equal, part.who[i])
-	}
-	return Cut{Last: RankKey{part.numbers[order[place]], part.idAt(equal, place-from)}}
-}
-
-// idAt returns the id at a place of some profiles in the order of their ids. Ids often begin alike: the
-// eight bytes after that are keys, and only ids with the key at the place are compared.
-func (p *RankPart) idAt(who []uint64, place int) string {
-	ids := make([]string, len(who))
-	alike := 0
-	for i, w := range who {
-		ids[i] = p.sources[w>>32].ID(uint32(w))
-		if i == 0 {
-			alike = len(ids[0])
-		}
-		n := 0
-		for n < min(alike, len(ids[i])) && ids[i][n] == ids[0][n] {
-			n++
-		}
-		alike = n
-	}
-	keys := make([]uint64, len(ids))
-	for i, id := range ids {
-		var b [8]byte
-		copy(b[:], id[alike:])
-		keys[i] = binary.BigEndian.Uint64(b[:])
-	}
-	at := places.Find(keys, place)[0]
-	near := []string{}
-	for i, k := range keys {
-		switch cmp.Compare(k, at) {
-		case -1:
-			place--
-		case 0:
-			near = append(near, ids[i])
-		}
-	}
-	slices.SortFunc(near, strings.Compare)
-	return near[place]
 }

@@ -69,16 +69,18 @@ func TestRankParts(t *testing.T) {
 		var all []RankKey
 		var total RankPart
 		most := 1 + rng.Int64N(2000)
-		for range 1 + rng.IntN(3) {
+		var sources []*ids
+		for shard := range 1 + rng.IntN(3) {
 			src := &ids{of: map[uint32]string{}}
+			sources = append(sources, src)
 			var part RankPart
 			for chunk := range 1 + rng.IntN(3) {
 				form := forms[rng.IntN(len(forms))]
 				col, values, profiles := randomRanked(rng, src, chunk, form, most, &all)
 				if form == 5 {
-					q.takeNumbers(&part, src, chunk, values)
+					q.takeNumbers(&part, chunkPlace(shard, chunk), values)
 				} else {
-					q.take(&part, src, chunk, col, profiles[:])
+					q.take(&part, chunkPlace(shard, chunk), col, profiles[:])
 				}
 			}
 			q.Merge(&total, &part)
@@ -90,7 +92,12 @@ func TestRankParts(t *testing.T) {
 			}
 			return cmp.Or(c, cmp.Compare(a.ID, b.ID))
 		})
-		got, n := q.Cut(&total), int(q.admitted(int64(len(all))))
+		end := q.End(&total)
+		var names []string
+		for _, place := range end.Who {
+			names = append(names, sources[place>>32].ID(uint32(place)))
+		}
+		got, n := end.Cut(names), int(q.admitted(int64(len(all))))
 		if n = min(n, len(all)); n == 0 {
 			if !got.None {
 				t.Fatalf("seed %d: a cut of nobody", seed)

@@ -108,7 +108,7 @@ func TestShortSumsOfMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	var part RankPart
-	if queries[0].On(src).Chunk(0, &all, &part); part.Total != 1 {
+	if queries[0].On(src).Chunk(0, 0, &all, &part); part.Total != 1 {
 		t.Errorf("%d profiles have an average of %d zeros, want 1", part.Total, src.series.Rows)
 	}
 }

@@ -13,18 +13,19 @@ import (
 //
 // REQUIRES: the caller has a slot.
 func (p *Pool) Ask(ctx context.Context, plan *Plan, sources []query.Source) (*query.Answer, error) {
-	a, err := p.ask(ctx, plan, sources)
+	shards := Shards(sources)
+	a, err := p.ask(ctx, plan, shards)
 	if err != nil {
 		return nil, err
 	}
-	return plan.complete(a, func(further *Plan) (*query.Answer, error) { return p.ask(ctx, further, sources) })
+	return plan.Complete(a, func(further *Plan) (*query.Answer, error) { return p.ask(ctx, further, shards) })
 }
 
 // ask is Ask without a word about what sums left out.
-func (p *Pool) ask(ctx context.Context, plan *Plan, sources []query.Source) (*query.Answer, error) {
-	plan.budget.halt.ctx, plan.places = ctx, true
+func (p *Pool) ask(ctx context.Context, plan *Plan, shards []Shard) (*query.Answer, error) {
+	plan.budget.halt.ctx = ctx
 	for {
-		parts, err := p.round(ctx, plan, sources)
+		parts, err := p.Partials(ctx, plan, shards)
 		if err != nil {
 			return nil, err
 		}
@@ -38,11 +39,19 @@ func (p *Pool) ask(ctx context.Context, plan *Plan, sources []query.Source) (*qu
 	}
 }
 
-func (p *Pool) round(ctx context.Context, plan *Plan, sources []query.Source) ([]*Partial, error) {
-	r := &round{pool: p, ctx: ctx, plan: plan, feed: newFeed(sources)}
-	if s, ok := plan.stmt.(storer); ok && s.stores() {
-		r.stored = make([]*Partial, r.feed.to)
+// Partials computes what some shards contribute to the round of a plan that comes next: what a node does for
+// the one that merges.
+//
+// REQUIRES: the caller has a slot.
+func (p *Pool) Partials(ctx context.Context, plan *Plan, shards []Shard) ([]*Partial, error) {
+	f := newFeed(shards)
+	if s, ok := plan.stmt.(storer); ok && s.stores() && plan.state.Round >= plan.ranks.rounds() {
+		return p.round(&round{pool: p, ctx: ctx, plan: plan, feed: f, stored: make([]*Partial, f.to)})
 	}
+	return p.round(&round{pool: p, ctx: ctx, plan: plan, feed: f})
+}
+
+func (p *Pool) round(r *round) ([]*Partial, error) {
 	c := &crew{pool: p, work: r.work, stop: func() { r.feed.stopped.Store(true) }}
 	r.asking.crew = c
 	c.run()

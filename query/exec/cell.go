@@ -43,6 +43,9 @@ var leftSome = &Values{Beyond: true}
 // beyond reports whether a cell is a sum or average that left a value out.
 func (c *Cell) beyond() bool { return c.More != nil && c.More.Beyond }
 
+// setKeyBytes is what a value of a set takes beside its text.
+const setKeyBytes = 96
+
 // numberBytes is what a kept number takes: 16, what its slice is grown by beforehand, and where partials meet.
 const numberBytes = 48
 
@@ -66,7 +69,7 @@ func (c *Values) add(fn tree.Fn, v tree.Value) int {
 				c.Set = map[eval.Key]struct{}{}
 			}
 			c.Set[key] = struct{}{}
-			return 96 + len(key.Str)
+			return setKeyBytes + len(key.Str)
 		}
 	}
 	return 0

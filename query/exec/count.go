@@ -134,7 +134,7 @@ func (c *count) partial(ctx context.Context, w *worker, _ int) error {
 	if err == nil {
 		err = w.flushCounts()
 	}
-	w.part.Counts = g
+	w.part.Counts = g.counts()
 	return err
 }
 

@@ -36,7 +36,7 @@ func shop(n int) *querytest.History {
 
 const now = 10 * 86_400_000
 
-func prepare(t *testing.T, h *querytest.History, text string, opts exec.Options) (*exec.Plan, error) {
+func prepare(t testing.TB, h *querytest.History, text string, opts exec.Options) (*exec.Plan, error) {
 	t.Helper()
 	q, err := syntax.Parse(text, syntax.Limits{})
 	if err != nil {
@@ -115,8 +115,8 @@ func TestCountersAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, src := range sources(h, 20) {
-			if _, err := p.Partial(t.Context(), src, 0, src.Chunks()); err != nil {
+		for _, s := range exec.Shards(sources(h, 20)) {
+			if _, err := p.Partial(t.Context(), s, 0, s.Chunks()); err != nil {
 				t.Fatalf("%s: %v", text, err)
 			}
 		}
@@ -177,13 +177,13 @@ func TestScatteredRoundsAgree(t *testing.T) {
 		}
 		for done := false; !done; {
 			var parts []*exec.Partial
-			for _, src := range shards {
+			for _, s := range exec.Shards(shards) {
 				node, err := prepare(t, h, text, exec.Options{})
 				if err != nil {
 					t.Fatal(err)
 				}
 				node.Resume(home.State())
-				part, err := node.Partial(t.Context(), src, 0, src.Chunks())
+				part, err := node.Partial(t.Context(), s, 0, s.Chunks())
 				if err != nil {
 					t.Fatal(err)
 				}

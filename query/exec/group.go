@@ -122,19 +122,23 @@ func (g *groups) add(from []Group) error {
 	return nil
 }
 
+// counts returns groups that are only counted, which must not be used any more.
+func (g *groups) counts() *Counts { return &Counts{g.keys.text, g.keys.ends, g.counted, g.charged} }
+
 // addCounts merges groups that are only counted. They are given up.
-func (g *groups) addCounts(from *groups) error {
-	for n := range from.len() {
+func (g *groups) addCounts(from *Counts) error {
+	for n := range from.n {
 		if g.budget.halt.ended() {
 			return g.budget.halt.err
 		}
-		i, _, err := g.atText(from.keys.key(int32(n)), 0)
+		i, _, err := g.atText(from.key(n), 0)
 		if err != nil {
 			return err
 		}
-		g.counted[i] += from.counted[n]
+		g.counted[i] += from.n[n]
 	}
-	from.drop()
+	g.budget.refund(from.charged)
+	*from = Counts{}
 	return nil
 }
 

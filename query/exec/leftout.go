@@ -18,7 +18,6 @@ import (
 // counting is worth it.
 type leftOut struct {
 	places []*sumPlace
-	shown  map[uint64]*query.Bits // of lists: the rows, by source and chunk; nil: all members
 	counts []int64
 }
 
@@ -50,9 +49,26 @@ func (part *Partial) cameUpon() bool {
 	return false
 }
 
-// complete adds to the answer of a plan what its sums left out. ask answers a further plan over the same
-// sources.
-func (p *Plan) complete(a *query.Answer, ask func(*Plan) (*query.Answer, error)) (*query.Answer, error) {
+// Counting returns the plan that counts what the sums of a statement left out. The node that merges runs it by
+// Complete; others make it of their plan of the same statement and resume it.
+func (p *Plan) Counting() (*Plan, error) {
+	return p.counting(&leftOut{places: findSums(p.tree, p.env.Sets)})
+}
+
+func (p *Plan) counting(l *leftOut) (*Plan, error) {
+	l.counts = make([]int64, len(l.places))
+	counting := &Plan{stmt: l, schema: p.schema, opts: p.opts, env: p.env}
+	counting.budget.limit, counting.budget.memory = p.budget.limit, p.budget.memory
+	var err error
+	if counting.ranks, err = newRanks(&counting.env, l.preds()); err != nil {
+		return nil, fmt.Errorf("count what was left out: %w", err)
+	}
+	return counting, nil
+}
+
+// Complete adds to the answer of a plan what its sums left out. ask answers a further plan over the same
+// shards.
+func (p *Plan) Complete(a *query.Answer, ask func(*Plan) (*query.Answer, error)) (*query.Answer, error) {
 	if !p.beyond {
 		return a, nil
 	}
@@ -64,16 +80,13 @@ func (p *Plan) complete(a *query.Answer, ask func(*Plan) (*query.Answer, error))
 		a.Warnings = append(a.Warnings, l.places[0].uncounted())
 		return a, nil
 	}
-	if list, ok := p.stmt.(*list); ok && int64(len(list.rows)) < list.total {
-		l.shown = list.shown()
+	counting, err := p.counting(l)
+	if err != nil {
+		return nil, err
 	}
-	l.counts = make([]int64, len(l.places))
-	counting := &Plan{stmt: l, schema: p.schema, opts: p.opts, env: p.env}
-	counting.budget.limit, counting.budget.memory = p.budget.limit, p.budget.memory
 	defer counting.Release()
-	var err error
-	if counting.ranks, err = newRanks(&counting.env, l.preds()); err != nil {
-		return nil, fmt.Errorf("count what was left out: %w", err)
+	if list, ok := p.stmt.(*list); ok && int64(len(list.rows)) < list.total {
+		counting.state.Stmt = list.places()
 	}
 	told, err := ask(counting)
 	var large *tree.Diagnostic
@@ -86,19 +99,6 @@ func (p *Plan) complete(a *query.Answer, ask func(*Plan) (*query.Answer, error))
 		a.Warnings = append(a.Warnings, told.Warnings...)
 	}
 	return a, nil
-}
-
-// shown returns the rows of the answer, by source and chunk.
-func (l *list) shown() map[uint64]*query.Bits {
-	shown := map[uint64]*query.Bits{}
-	for i := range l.rows {
-		chunk := l.rows[i].Place >> query.ChunkBits
-		if shown[chunk] == nil {
-			shown[chunk] = new(query.Bits)
-		}
-		shown[chunk].Set(uint16(l.rows[i].Place % query.ChunkSize))
-	}
-	return shown
 }
 
 func (l *leftOut) preds() []tree.Pred {
@@ -158,14 +158,17 @@ func (l *leftOut) partial(ctx context.Context, w *worker, _ int) error {
 	}
 	w.part.LeftOut = make([]int64, len(l.places))
 	var found query.Bits
+	rows := w.plan.state.Stmt // of a list that does not show all members
 	return w.profiles(ctx, func(all *query.Bits) error {
 		for i, r := range readers {
 			members := all
 			switch {
-			case r.shown && l.shown != nil:
-				if members = l.shown[w.place(0)>>query.ChunkBits]; members == nil {
-					continue
+			case r.shown && rows != nil:
+				found = query.Bits{}
+				for _, row := range rowsWithin(rows.Rows, w.place(0)) {
+					found.Set(uint16(row.Place))
 				}
+				members = &found
 			case r.members != nil:
 				r.members.Chunk(w.chunk, all, &found)
 				members = &found

@@ -66,9 +66,6 @@ func newList(p *Plan, s *tree.ListStmt) (statement, error) {
 	return l, nil
 }
 
-// late reports whether columns are read in a second round, which finds rows by their places.
-func (l *list) late() bool { return l.many && l.plan.places }
-
 func (l *list) preds() []tree.Pred { return []tree.Pred{l.stmt.Where} }
 
 // stores implements storer.
@@ -151,7 +148,7 @@ func (l *list) partial(ctx context.Context, w *worker, round int) error {
 				kept.Set(pos)
 			}
 		}
-		if l.late() || !kept.Any() {
+		if l.many || !kept.Any() {
 			return nil
 		}
 		return w.fill(columns, &kept, top.rowsOf(w.place(0)))
@@ -167,16 +164,14 @@ const idWork = 100
 func (l *list) fillRows(ctx context.Context, w *worker, columns []*eval.ExprEvaluator) error {
 	chosen := w.plan.state.Stmt.Rows // by place
 	return w.profiles(ctx, func(*query.Bits) error {
-		first := w.place(0)
-		from, _ := slices.BinarySearchFunc(chosen, first, comparePlace)
-		to, _ := slices.BinarySearchFunc(chosen, first+query.ChunkSize, comparePlace)
-		if from == to {
+		within := rowsWithin(chosen, w.place(0))
+		if len(within) == 0 {
 			return nil
 		}
 		var kept query.Bits
-		rows := make([]*Row, 0, to-from)
+		rows := make([]*Row, 0, len(within))
 		n := len(w.part.Rows)
-		for _, r := range chosen[from:to] {
+		for _, r := range within {
 			kept.Set(uint16(r.Place))
 			w.part.Rows = append(w.part.Rows, Row{Place: r.Place})
 		}
@@ -251,6 +246,9 @@ func (l *list) merge(round int, parts []*Partial) (bool, error) {
 		return false, err
 	}
 	l.rows = make([]Row, 0, n)
+	if l.stored(l.total) {
+		parts = slices.SortedFunc(slices.Values(parts), compareFirst)
+	}
 	for _, part := range parts {
 		l.rows = append(l.rows, part.Rows...)
 		part.Rows = nil
@@ -261,20 +259,40 @@ func (l *list) merge(round int, parts []*Partial) (bool, error) {
 	if l.limit >= 0 && int64(len(l.rows)) > l.limit {
 		l.rows = l.rows[:l.limit]
 	}
-	return !l.late(), nil
+	return !l.many, nil
+}
+
+// compareFirst orders partials by the places of their first rows.
+func compareFirst(a, b *Partial) int {
+	if len(a.Rows) == 0 || len(b.Rows) == 0 {
+		return cmp.Compare(len(a.Rows), len(b.Rows))
+	}
+	return cmp.Compare(a.Rows[0].Place, b.Rows[0].Place)
 }
 
 // shared returns the places of the rows, in their order.
 func (l *list) shared() *Partial {
-	if !l.late() {
+	if !l.many {
 		return nil
 	}
+	return l.places()
+}
+
+// places returns the places of the rows, ascending.
+func (l *list) places() *Partial {
 	places := make([]Row, len(l.rows))
 	for i := range l.rows {
 		places[i].Place = l.rows[i].Place
 	}
 	slices.SortFunc(places, func(a, b Row) int { return cmp.Compare(a.Place, b.Place) })
 	return &Partial{Rows: places}
+}
+
+// rowsWithin returns those of some rows, ascending by place, that are in the chunk whose first place is given.
+func rowsWithin(rows []Row, first uint64) []Row {
+	from, _ := slices.BinarySearchFunc(rows, first, comparePlace)
+	to, _ := slices.BinarySearchFunc(rows, first+query.ChunkSize, comparePlace)
+	return rows[from:to]
 }
 
 // mergeColumns gives every row its columns.
@@ -285,7 +303,11 @@ func (l *list) mergeColumns(parts []*Partial) error {
 	}
 	for _, part := range parts {
 		for _, r := range part.Rows {
-			l.rows[at[r.Place]].Values = r.Values
+			i, known := at[r.Place]
+			if !known || len(r.Values) != len(l.columns)-1 {
+				return fmt.Errorf("a partial has columns of a row that is not in the list")
+			}
+			l.rows[i].Values = r.Values
 		}
 	}
 	return nil

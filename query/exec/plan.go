@@ -42,7 +42,6 @@ type Plan struct {
 	env    eval.Env // without Cuts and Scanned
 	opts   Options
 	budget budget
-	places bool // places are the same in every round: all sources are asked by one pool
 	ranks  *ranks
 	state  State
 
@@ -51,12 +50,13 @@ type Plan struct {
 	warnings          []tree.Diagnostic
 }
 
-// State is what a plan has settled after some rounds. A node that joins in a later round prepares
-// the same query and resumes with it.
+// State is what a plan has settled after some rounds. It is plain data: a node that joins in a later round
+// prepares the same query and resumes with it.
 type State struct {
 	Round int
-	Cuts  []eval.Cut // in the order in which ranks stand in the statement
-	Stmt  *Partial   // what the statement itself shares between its rounds
+	Ends  []eval.RankEnd // whose ids the next round asks, in the order in which ranks stand in the statement
+	Cuts  []eval.Cut     // in the same order
+	Stmt  *Partial       // what the statement itself shares between its rounds
 }
 
 // statement is one kind of statement, compiled from its tree.
@@ -79,24 +79,13 @@ type sharer interface{ shared() *Partial }
 
 // Prepare compiles a checked query. Errors the user can mend are *tree.Diagnostic.
 func Prepare(q *tree.Query, s query.Schema, opts Options) (*Plan, error) {
-	if opts.Budget == 0 {
-		opts.Budget = defaultBudget
-	}
-	name := q.Zone
-	if name == "" {
-		name = s.Zone()
-	}
-	zone, err := time.LoadLocation(name)
+	p, err := newPlan(q.Zone, s, opts)
 	if err != nil {
-		return nil, &tree.Diagnostic{Code: "unknown_zone", Message: fmt.Sprintf("unknown time zone %q", name), Hint: `use an IANA name such as "Europe/Berlin"`}
+		return nil, err
 	}
-	p := &Plan{tree: q.Stmt, schema: s, opts: opts, env: eval.Env{Schema: s, Now: opts.Now, Zone: zone, Sets: opts.Sets}}
-	p.budget.limit, p.budget.memory = opts.Budget, opts.Memory
-	if opts.Memory != nil {
-		p.budget.limit = min(p.budget.limit, opts.Memory.Limit())
-	}
+	p.tree = q.Stmt
 	if q.AsOf != nil {
-		p.env.Now, _ = calendar.Span(*q.AsOf, zone)
+		p.env.Now, _ = calendar.Span(*q.AsOf, p.env.Zone)
 		p.compute(&p.opts.Sets)
 		p.env.Sets = p.opts.Sets
 	}
@@ -108,6 +97,26 @@ func Prepare(q *tree.Query, s query.Schema, opts Options) (*Plan, error) {
 	}
 	if p.ranks, err = newRanks(&p.env, p.stmt.preds()); err != nil {
 		return nil, err
+	}
+	return p, nil
+}
+
+// newPlan returns a plan of no statement yet, in a zone, "" for that of the schema.
+func newPlan(name string, s query.Schema, opts Options) (*Plan, error) {
+	if opts.Budget == 0 {
+		opts.Budget = defaultBudget
+	}
+	if name == "" {
+		name = s.Zone()
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, &tree.Diagnostic{Code: "unknown_zone", Message: fmt.Sprintf("unknown time zone %q", name), Hint: `use an IANA name such as "Europe/Berlin"`}
+	}
+	p := &Plan{schema: s, opts: opts, env: eval.Env{Schema: s, Now: opts.Now, Zone: zone, Sets: opts.Sets}}
+	p.budget.limit, p.budget.memory = opts.Budget, opts.Memory
+	if opts.Memory != nil {
+		p.budget.limit = min(p.budget.limit, opts.Memory.Limit())
 	}
 	return p, nil
 }
@@ -156,18 +165,9 @@ func (p *Plan) State() State { return p.state }
 // Resume sets the plan to a state another node's plan of the same query has reached.
 func (p *Plan) Resume(s State) { p.state = s }
 
-// Partial computes what chunks [from, to) of a source contribute to the round that comes next.
-func (p *Plan) Partial(ctx context.Context, src query.Source, from, to int) (*Partial, error) {
-	return p.partialOf(ctx, 0, src, from, to)
-}
-
-// partialOf is Partial of the source of a number, by which places tell its profiles from those of others.
-func (p *Plan) partialOf(ctx context.Context, number int, src query.Source, from, to int) (*Partial, error) {
-	f := &feed{sources: []query.Source{src}, to: min(to, src.Chunks())}
-	f.next.Store(int64(from))
-	w := p.newWorker(f, newKit())
-	w.first = number
-	return p.partial(ctx, w)
+// Partial computes what chunks [from, to) of a shard contribute to the round that comes next.
+func (p *Plan) Partial(ctx context.Context, s Shard, from, to int) (*Partial, error) {
+	return p.partial(ctx, p.newWorker(feedOf([]Shard{s}, from, min(to, s.Chunks())), newKit()))
 }
 
 // partial is Partial of the chunks a worker is handed.
@@ -176,7 +176,7 @@ func (p *Plan) partial(ctx context.Context, w *worker) (*Partial, error) {
 	w.begin(ctx)
 	var err error
 	if rounds := p.ranks.rounds(); p.state.Round < rounds {
-		err = p.ranks.partial(ctx, w)
+		err = p.ranks.partial(ctx, w, p.state.Round)
 	} else {
 		err = p.stmt.partial(ctx, w, p.state.Round-rounds)
 	}
@@ -190,8 +190,7 @@ func (p *Plan) partial(ctx context.Context, w *worker) (*Partial, error) {
 	return w.part, nil
 }
 
-// Merge ends a round with the partials of all sources, in any order but for lists beyond 100,000
-// rows, whose rows come in the order of the partials. done tells that Answer is ready.
+// Merge ends a round with the partials of all shards, in any order. done reports whether Answer is ready.
 func (p *Plan) Merge(parts []*Partial) (done bool, err error) {
 	for _, part := range parts {
 		if part.Round != p.state.Round {
@@ -201,7 +200,7 @@ func (p *Plan) Merge(parts []*Partial) (done bool, err error) {
 		p.beyond = p.beyond || part.cameUpon()
 	}
 	if p.state.Round < p.ranks.rounds() {
-		p.ranks.merge(&p.state, parts)
+		err = p.ranks.merge(&p.budget, &p.state, parts)
 	} else {
 		p.profiles = 0
 		for _, part := range parts {
@@ -247,14 +246,14 @@ func (p *Plan) Run(ctx context.Context, sources []query.Source) (*query.Answer, 
 	if err != nil {
 		return nil, err
 	}
-	return p.complete(a, func(further *Plan) (*query.Answer, error) { return further.run(ctx, sources) })
+	return p.Complete(a, func(further *Plan) (*query.Answer, error) { return further.run(ctx, sources) })
 }
 
 func (p *Plan) run(ctx context.Context, sources []query.Source) (*query.Answer, error) {
 	for {
 		parts := make([]*Partial, 0, len(sources))
-		for i, src := range sources {
-			part, err := p.partialOf(ctx, i, src, 0, src.Chunks())
+		for _, s := range Shards(sources) {
+			part, err := p.Partial(ctx, s, 0, s.Chunks())
 			if err != nil {
 				return nil, err
 			}

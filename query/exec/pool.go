@@ -134,36 +134,6 @@ func (c *crew) join() {
 	c.work(false)
 }
 
-// Each calls work for 0 to n-1, in no promised order, and yields between. The first error ends it.
-//
-// REQUIRES: the caller has a slot.
-func (p *Pool) Each(ctx context.Context, n int, work func(ctx context.Context, i int) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var next atomic.Int64
-	c := &crew{pool: p, stop: func() { cancel(context.Canceled) }}
-	c.work = func(asker bool) {
-		for ctx.Err() == nil && (asker || !p.isClosed()) {
-			i := int(next.Add(1)) - 1
-			if i >= n {
-				return
-			}
-			if err := work(ctx, i); err != nil {
-				cancel(err)
-				return
-			}
-			runtime.Gosched()
-		}
-	}
-	for range n - 1 {
-		if !c.call() {
-			break
-		}
-	}
-	c.run()
-	return context.Cause(ctx)
-}
-
 // lend returns a kit, of a statement before if there is one.
 func (p *Pool) lend() *kit {
 	p.mu.Lock()

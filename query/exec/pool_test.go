@@ -139,22 +139,3 @@ func TestPoolPanicsInTheAsker(t *testing.T) {
 		}
 	}
 }
-
-func TestPoolEach(t *testing.T) {
-	p := pool(t, 3)
-	var mu sync.Mutex
-	seen := map[int]bool{}
-	err := p.Each(t.Context(), 100, func(_ context.Context, i int) error {
-		mu.Lock()
-		defer mu.Unlock()
-		seen[i] = true
-		return nil
-	})
-	if err != nil || len(seen) != 100 {
-		t.Error(len(seen), err)
-	}
-	broken := errors.New("broken")
-	if err := p.Each(t.Context(), 100, func(_ context.Context, i int) error { return broken }); !errors.Is(err, broken) {
-		t.Error(err)
-	}
-}

@@ -2,14 +2,15 @@ package exec
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval"
 	"github.com/musterdb/muster/query/tree"
 )
 
-// ranks are the ranks within a statement. What they are by is never itself a rank, so that one round
-// finds every cut.
+// ranks are the ranks within a statement. What they are by is never itself a rank, so that the same two rounds
+// find every cut.
 type ranks struct {
 	in    []tree.Pred
 	found []*eval.RankQuery // compiled for merging
@@ -44,10 +45,30 @@ func (r *ranks) find(env *eval.Env) ([]*eval.RankQuery, error) {
 	return found, nil
 }
 
-func (r *ranks) rounds() int { return min(len(r.found), 1) }
+// The rounds of ranks: in the first every shard tells its values, in the second the ids of those who have the
+// value at which a rank ends.
+const (
+	valuesRound = iota
+	idsRound
+	rankRounds
+)
 
-// partial collects the keys of every rank.
-func (r *ranks) partial(ctx context.Context, w *worker) error {
+func (r *ranks) rounds() int {
+	if len(r.found) == 0 {
+		return 0
+	}
+	return rankRounds
+}
+
+func (r *ranks) partial(ctx context.Context, w *worker, round int) error {
+	if round == idsRound {
+		return r.ids(ctx, w)
+	}
+	return r.values(ctx, w)
+}
+
+// values collects the keys of every rank.
+func (r *ranks) values(ctx context.Context, w *worker) error {
 	queries, err := r.find(w.env)
 	if err != nil {
 		return err
@@ -61,8 +82,7 @@ func (r *ranks) partial(ctx context.Context, w *worker) error {
 		for i, scan := range scans {
 			part := &w.part.Ranks[i]
 			held := part.Bytes()
-			scan.Move(w.src.Source)
-			scan.Chunk(w.chunk, all, part)
+			scan.Chunk(w.shard, w.chunk, all, part)
 			if !w.keep(rankCopies * (part.Bytes() - held)) {
 				return w.stock.Err()
 			}
@@ -75,16 +95,70 @@ func (r *ranks) partial(ctx context.Context, w *worker) error {
 // them together, and what looks for the cut.
 const rankCopies = 2
 
-// merge finds the cuts.
-func (r *ranks) merge(state *State, parts []*Partial) {
-	state.Cuts = make([]eval.Cut, len(r.found))
+// rankIDBytes is charged for an id that is asked: its text is the source's until it travels.
+const rankIDBytes = 40
+
+// ids collects the ids of those who have the value at which each rank ends.
+func (r *ranks) ids(ctx context.Context, w *worker) error {
+	ends := w.plan.state.Ends
+	w.part.IDs = make([][]string, len(ends))
+	for w.turn() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		for i := range ends {
+			who := ends[i].Within(w.place(0))
+			if len(who) > 0 && !w.keep(rankIDBytes*len(who)) {
+				return w.stock.Err()
+			}
+			for _, place := range who {
+				if !w.stock.Spend(idWork) {
+					return w.stock.Err()
+				}
+				w.part.IDs[i] = append(w.part.IDs[i], w.src.ID(uint32(place)))
+			}
+		}
+	}
+	return nil
+}
+
+// merge finds where the ranks end, and then the cuts.
+func (r *ranks) merge(b *budget, state *State, parts []*Partial) error {
+	if state.Round == valuesRound {
+		return r.mergeValues(state, parts)
+	}
+	state.Cuts = make([]eval.Cut, len(state.Ends))
+	for i, end := range state.Ends {
+		var ids []string
+		for _, part := range parts {
+			if len(part.IDs) != len(state.Ends) {
+				return fmt.Errorf("a partial has the ids of %d ranks, want %d", len(part.IDs), len(state.Ends))
+			}
+			ids = append(ids, part.IDs[i]...)
+		}
+		if len(ids) != len(end.Who) {
+			return fmt.Errorf("rank %d: there are %d ids, want %d", i, len(ids), len(end.Who))
+		}
+		state.Cuts[i] = end.Cut(ids)
+		b.refund(rankIDBytes * len(ids))
+	}
+	state.Ends = nil
+	return nil
+}
+
+func (r *ranks) mergeValues(state *State, parts []*Partial) error {
+	state.Ends = make([]eval.RankEnd, len(r.found))
 	for i, q := range r.found {
 		var all eval.RankPart
 		for _, part := range parts {
+			if len(part.Ranks) != len(r.found) {
+				return fmt.Errorf("a partial has the values of %d ranks, want %d", len(part.Ranks), len(r.found))
+			}
 			q.Merge(&all, &part.Ranks[i])
 		}
-		state.Cuts[i] = q.Cut(&all)
+		state.Ends[i] = q.End(&all)
 	}
+	return nil
 }
 
 // cuts returns what compiling a predicate asks for.

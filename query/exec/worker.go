@@ -22,10 +22,10 @@ type worker struct {
 	asker   *asking     // nil for helpers: who may call them
 	leave   func() bool // of helpers: leaves the rest to the asker
 	turns   int
-	base    int  // chunks of the sources before
-	chunks  int  // of the source
-	source  int  // its number in the feed
-	first   int  // number of the feed's first source
+	base    int  // chunks of the shards before
+	chunks  int  // of the shard
+	at      int  // the shard's place in the feed
+	shard   int  // its number
 	chunk   int  // being looked at
 	present int  // profiles in it
 	hides   bool // it has facts of others too
@@ -57,25 +57,8 @@ type moving struct{ query.Source }
 
 func newKit() *kit { return &kit{src: &moving{}} }
 
-// feed hands out the chunks of some sources, one at a time, to the workers of one round.
-type feed struct {
-	sources []query.Source
-	to      int          // chunks, counted through all sources
-	next    atomic.Int64 // likewise
-	stopped atomic.Bool
-}
-
-// newFeed returns a feed of all chunks.
-func newFeed(sources []query.Source) *feed {
-	f := &feed{sources: sources}
-	for _, src := range sources {
-		f.to += src.Chunks()
-	}
-	return f
-}
-
 func (p *Plan) newWorker(f *feed, k *kit) *worker {
-	w := &worker{plan: p, feed: f, kit: k, part: &Partial{Round: p.state.Round}, source: -1}
+	w := &worker{plan: p, feed: f, kit: k, part: &Partial{Round: p.state.Round}, at: -1}
 	k.slots.reset()
 	env := p.env
 	env.Scanned, env.Blocks, env.Beyond, env.Stock = &w.scanned, &w.blocks, &w.beyond, &k.stock
@@ -111,9 +94,9 @@ func (w *worker) turn() bool {
 	}
 	for next >= w.base+w.chunks {
 		w.base += w.chunks
-		w.source++
+		w.at++
 		w.stock.Move()
-		w.src.Source = w.feed.sources[w.source]
+		w.shard, w.src.Source = w.feed.shards[w.at].Number, w.feed.shards[w.at].Source
 		w.chunks = w.src.Chunks()
 	}
 	w.chunk = next - w.base
@@ -123,11 +106,9 @@ func (w *worker) turn() bool {
 // one returns a worker of the chunk being looked at alone.
 func (w *worker) one(k *kit) *worker {
 	at := w.base + w.chunk
-	f := &feed{sources: w.feed.sources, to: at + 1}
-	f.next.Store(int64(at))
-	alone := w.plan.newWorker(f, k)
+	alone := w.plan.newWorker(feedOf(w.feed.shards, at, at+1), k)
 	k.src.Source = w.src.Source
-	alone.base, alone.chunks, alone.source, alone.first = w.base, w.chunks, w.source, w.first
+	alone.base, alone.chunks, alone.at, alone.shard = w.base, w.chunks, w.at, w.shard
 	return alone
 }
 
@@ -206,7 +187,5 @@ func (w *worker) chunkProfiles(ctx context.Context, fn func(all *query.Bits) err
 // ordinal returns the ordinal of a position of the chunk being looked at.
 func (w *worker) ordinal(pos uint16) uint32 { return uint32(w.chunk)<<query.ChunkBits | uint32(pos) }
 
-// place tells apart the profiles of all sources.
-func (w *worker) place(pos uint16) uint64 {
-	return uint64(w.first+w.source)<<32 | uint64(w.ordinal(pos))
-}
+// place tells apart the profiles of all shards.
+func (w *worker) place(pos uint16) uint64 { return uint64(w.shard)<<32 | uint64(w.ordinal(pos)) }

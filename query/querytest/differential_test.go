@@ -164,17 +164,22 @@ func (c *testCase) cuts(env *eval.Env, p tree.Pred) error {
 	}
 	for _, q := range queries {
 		var total eval.RankPart
-		for _, src := range c.sources {
+		for shard, src := range c.sources {
 			scan := q.On(src)
 			var part eval.RankPart
 			var all query.Bits
 			for chunk := range src.Chunks() {
 				src.Profiles(chunk, &all)
-				scan.Chunk(chunk, &all, &part)
+				scan.Chunk(shard, chunk, &all, &part)
 			}
 			q.Merge(&total, &part)
 		}
-		env.Cuts[q.Node] = q.Cut(&total)
+		end := q.End(&total)
+		var ids []string
+		for _, place := range end.Who {
+			ids = append(ids, c.sources[place>>32].ID(uint32(place)))
+		}
+		env.Cuts[q.Node] = end.Cut(ids)
 	}
 	return nil
 }

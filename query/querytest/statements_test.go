@@ -101,6 +101,16 @@ func answer(pool *exec.Pool, q *tree.Query, s query.Schema, now int64, sources [
 	if err := sameRows(got.Rows, want.Rows); err != nil && !timed(q) {
 		return nil, fmt.Errorf("by a pool: %w", err)
 	}
+	scattered, err := answerScattered(pool, q, s, now, sources)
+	if err != nil {
+		return nil, fmt.Errorf("scattered over nodes: %w", err)
+	}
+	if err := sameRows(scattered.Rows, got.Rows); err != nil && !timed(q) {
+		return nil, fmt.Errorf("scattered over nodes: %w", err)
+	}
+	if err := sameWarnings(scattered.Warnings, got.Warnings); err != nil {
+		return nil, fmt.Errorf("scattered over nodes: %w", err)
+	}
 	return want, nil
 }
 
@@ -133,9 +143,9 @@ func answerChunks(q *tree.Query, s query.Schema, now int64, sources []*Source) (
 	}
 	for {
 		var parts []*exec.Partial
-		for _, src := range sources {
+		for shard, src := range sources {
 			for chunk := range src.Chunks() {
-				part, err := p.Partial(context.Background(), src, chunk, chunk+1)
+				part, err := p.Partial(context.Background(), exec.Shard{Number: shard, Source: src}, chunk, chunk+1)
 				if err != nil {
 					return nil, err
 				}

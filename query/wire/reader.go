@@ -55,6 +55,15 @@ func (r *Reader) Byte() byte {
 	return b
 }
 
+// SkipByte skips the next byte if it is b, and reports whether it is.
+func (r *Reader) SkipByte(b byte) bool {
+	if len(r.data) == 0 || r.data[0] != b {
+		return false
+	}
+	r.data = r.data[1:]
+	return true
+}
+
 // Uvarint reads an unsigned varint.
 func (r *Reader) Uvarint() uint64 {
 	if len(r.data) > 0 && r.data[0] < 0x80 {

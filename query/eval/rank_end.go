@@ -1,0 +1,138 @@
+package eval
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/places"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// RankEnd is where a rank ends: the value of its last place, and who has it. Of those the ids decide who is
+// within. It is plain data.
+type RankEnd struct {
+	None  bool // nobody is within the rank
+	Value tree.Number
+	Who   []uint64 // the number of a shard << 32 | the ordinal, ascending
+	Place int      // of the last one within, in the order of the ids of Who
+}
+
+// End returns the end of the rank when every chunk of every shard is in part.
+func (q *RankQuery) End(part *RankPart) RankEnd {
+	n := min(q.admitted(part.Total), int64(len(part.who)))
+	if n <= 0 {
+		return RankEnd{None: true}
+	}
+	if part.plain {
+		return q.endOfNumbers(part, int(n-1))
+	}
+	last := places.Find(part.keys, int(n-1))[0]
+	before, equal := 0, []uint64(nil)
+	for i, k := range part.keys {
+		switch {
+		case k < last:
+			before++
+		case k == last:
+			equal = append(equal, part.who[i])
+		}
+	}
+	return RankEnd{Value: q.number(part, last), Who: inOrder(equal), Place: int(n-1) - before}
+}
+
+// endOfNumbers is End of numbers.
+func (q *RankQuery) endOfNumbers(part *RankPart, place int) RankEnd {
+	order := make([]int, len(part.who))
+	for i := range order {
+		order[i] = i
+	}
+	compare := func(i, j int) int {
+		c := part.numbers[i].Compare(part.numbers[j])
+		if !q.Node.Bottom {
+			c = -c
+		}
+		return c
+	}
+	slices.SortFunc(order, compare)
+	from, to := place, place+1
+	for from > 0 && compare(order[from-1], order[place]) == 0 {
+		from--
+	}
+	for to < len(order) && compare(order[to], order[place]) == 0 {
+		to++
+	}
+	equal := make([]uint64, 0, to-from)
+	for _, i := range order[from:to] {
+		equal = append(equal, part.who[i])
+	}
+	slices.Sort(equal)
+	return RankEnd{Value: part.numbers[order[place]], Who: equal, Place: place - from}
+}
+
+// inOrder returns profiles in ascending order. Those of a chunk stand together and in order already, unless
+// the parts come from somebody who does not keep to that.
+func inOrder(who []uint64) []uint64 {
+	if slices.IsSorted(who) {
+		return who
+	}
+	var runs [][]uint64
+	for from, i := 0, 1; i <= len(who); i++ {
+		if i == len(who) || who[i]>>query.ChunkBits != who[i-1]>>query.ChunkBits {
+			runs = append(runs, who[from:i])
+			from = i
+		}
+	}
+	slices.SortFunc(runs, func(a, b []uint64) int { return cmp.Compare(a[0], b[0]) })
+	if who = slices.Concat(runs...); !slices.IsSorted(who) {
+		slices.Sort(who)
+	}
+	return who
+}
+
+// Within returns those of Who that are in a chunk, which has some first profile.
+func (e *RankEnd) Within(first uint64) []uint64 {
+	from, _ := slices.BinarySearch(e.Who, first)
+	to, _ := slices.BinarySearch(e.Who[from:], first+query.ChunkSize)
+	return e.Who[from : from+to]
+}
+
+// Cut returns the cut, given the ids of Who in any order.
+func (e *RankEnd) Cut(ids []string) Cut {
+	if e.None || e.Place >= len(ids) {
+		return Cut{None: true}
+	}
+	return Cut{Last: RankKey{e.Value, idAt(ids, e.Place)}}
+}
+
+// idAt returns the id at a place of some in their order. Ids often begin alike: the eight bytes after that
+// are keys, and only ids with the key at the place are compared.
+func idAt(ids []string, place int) string {
+	alike := len(ids[0])
+	for _, id := range ids {
+		n := 0
+		for n < min(alike, len(id)) && id[n] == ids[0][n] {
+			n++
+		}
+		alike = n
+	}
+	keys := make([]uint64, len(ids))
+	for i, id := range ids {
+		var b [8]byte
+		copy(b[:], id[alike:])
+		keys[i] = binary.BigEndian.Uint64(b[:])
+	}
+	at := places.Find(keys, place)[0]
+	near := []string{}
+	for i, k := range keys {
+		switch cmp.Compare(k, at) {
+		case -1:
+			place--
+		case 0:
+			near = append(near, ids[i])
+		}
+	}
+	slices.SortFunc(near, strings.Compare)
+	return near[place]
+}

@@ -1,0 +1,156 @@
+package exec
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// MemberSet is the members of one chunk. Place is its first profile as partials name it: the shard's number
+// << 32 | the ordinal.
+type MemberSet struct {
+	Place   uint64
+	Members *query.Bits
+}
+
+// Shard returns the number of the shard.
+func (m MemberSet) Shard() int { return int(m.Place >> 32) }
+
+// Chunk returns the chunk.
+func (m MemberSet) Chunk() int { return int(uint32(m.Place) >> query.ChunkBits) }
+
+// memberBytes is charged for the members of a chunk.
+const memberBytes = query.ChunkSize/8 + 64
+
+// members finds who satisfies a predicate.
+type members struct {
+	where tree.Pred
+	found []MemberSet
+}
+
+// PrepareMembers compiles a checked predicate, for Pool.Members and Pool.Cuts.
+func PrepareMembers(p tree.Pred, s query.Schema, opts Options) (*Plan, error) {
+	return prepareStatement(&members{where: p}, s, opts)
+}
+
+// prepareStatement is Prepare of what has no text.
+func prepareStatement(stmt statement, s query.Schema, opts Options) (*Plan, error) {
+	p, err := newPlan("", s, opts)
+	if err != nil {
+		return nil, err
+	}
+	p.stmt = stmt
+	p.ranks, err = newRanks(&p.env, stmt.preds())
+	return p, err
+}
+
+func (m *members) preds() []tree.Pred { return []tree.Pred{m.where} }
+
+func (m *members) partial(ctx context.Context, w *worker, _ int) error {
+	return w.members(ctx, m.where, func(found *query.Bits) error {
+		if !w.keep(memberBytes) {
+			return w.stock.Err()
+		}
+		members := *found
+		w.part.Sets = append(w.part.Sets, MemberSet{w.place(0), &members})
+		return nil
+	})
+}
+
+func (m *members) merge(_ int, parts []*Partial) (bool, error) {
+	for _, part := range parts {
+		m.found = append(m.found, part.Sets...)
+	}
+	slices.SortFunc(m.found, func(a, b MemberSet) int { return cmp.Compare(a.Place, b.Place) })
+	return true, nil
+}
+
+// errNoRows is returned for a plan whose result is no rows.
+var errNoRows = errors.New("the plan has no rows to answer with")
+
+func (m *members) answer() (*query.Answer, error) { return nil, errNoRows }
+
+// Cuts runs the rounds for the ranks of a plan over all sources, and returns their cuts in the order in which
+// ranks stand in the predicate.
+//
+// REQUIRES: the caller has a slot.
+func (p *Pool) Cuts(ctx context.Context, plan *Plan, sources []query.Source) ([]eval.Cut, error) {
+	shards := Shards(sources)
+	for plan.state.Round < plan.ranks.rounds() {
+		parts, err := p.Partials(ctx, plan, shards)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := plan.Merge(parts); err != nil {
+			return nil, err
+		}
+	}
+	return plan.state.Cuts, nil
+}
+
+// pageChunks is how many chunks a page of members evaluates before it looks whether it is full.
+const pageChunks = 16
+
+// Members runs a plan of PrepareMembers over all sources and returns the members of those chunks that have some,
+// in the order of shards and chunks, beginning after a place (-1: from the first) and with no chunk more than a
+// limit of members asks for (0: all).
+//
+// REQUIRES: the caller has a slot.
+func (p *Pool) Members(ctx context.Context, plan *Plan, sources []query.Source, after int64, limit int) ([]MemberSet, error) {
+	if _, err := p.Cuts(ctx, plan, sources); err != nil {
+		return nil, err
+	}
+	shards := Shards(sources)
+	f := newFeed(shards)
+	next, step := chunksBefore(shards, after), pageChunks
+	if limit == 0 {
+		step = max(f.to, 1)
+	}
+	m, n := plan.stmt.(*members), 0
+	for ; next < f.to && (limit == 0 || n < limit); next += step {
+		parts, err := p.round(&round{pool: p, ctx: ctx, plan: plan, feed: feedOf(shards, next, min(next+step, f.to))})
+		if err != nil {
+			return nil, err
+		}
+		had := len(m.found)
+		if _, err := m.merge(0, parts); err != nil {
+			return nil, err
+		}
+		for _, set := range m.found[had:] {
+			cutMembers(set, after)
+			n += set.Members.Count()
+		}
+	}
+	return slices.DeleteFunc(m.found, func(set MemberSet) bool { return !set.Members.Any() }), nil
+}
+
+// chunksBefore returns how many chunks end before what comes after a place.
+func chunksBefore(shards []Shard, after int64) (n int) {
+	if after < 0 {
+		return 0
+	}
+	for _, s := range shards {
+		switch at := int(after >> 32); {
+		case s.Number < at:
+			n += s.Chunks()
+		case s.Number == at:
+			n += min(int(uint32(after)>>query.ChunkBits), s.Chunks())
+		}
+	}
+	return n
+}
+
+// cutMembers removes the members up to a place.
+func cutMembers(set MemberSet, after int64) {
+	if after < 0 || uint64(after)>>query.ChunkBits != set.Place>>query.ChunkBits {
+		return
+	}
+	for pos := range int(uint16(after)) + 1 {
+		set.Members.Clear(uint16(pos))
+	}
+}
