@@ -97,7 +97,15 @@ func (s *shardLog) appendChangesLocked(seq uint64, changes []engine.Change) (sea
 			}
 		}
 		at := 0
-		for _, side := range [...][]uint32{c.Exits, c.Enters} {
+		for enters, side := range [...][]uint32{c.Exits, c.Enters} {
+			if len(side) >= bulkFrom {
+				end(at)
+				sealed = s.putGroupLocked(seq, changes) || sealed
+				sealed = s.putBulkLocked(seq, c, g.segments[i], c.N+at, side, enters == 1) || sealed
+				at += len(side)
+				n, from = at, 0
+				continue
+			}
 			for _, ordinal := range side {
 				if g.full() {
 					end(at)

@@ -48,7 +48,7 @@ func itemsOf(changes []engine.Change, segment string) (items []Item) {
 func TestGroups(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	f := newFakeShards(1)
-	for _, size := range []struct{ segments, profiles int }{{1, 2000}, {40, 700}, {300, 30}, {700, 1}} {
+	for _, size := range []struct{ segments, profiles int }{{1, 2000}, {2, 9000}, {40, 700}, {300, 30}, {700, 1}} {
 		l := openTest(t, Config{Shards: 1, Source: f, BlockBytes: 4 << 10})
 		begin := l.Now().String()
 		var all []engine.Change
@@ -125,25 +125,12 @@ func TestDamagedBlocks(t *testing.T) {
 	l := openTest(t, Config{Shards: 1, Source: newFakeShards(1)})
 	defer l.Close()
 	l.Append(0, 1, crowd(r, 1, 5, 12))
+	l.Append(0, 2, crowd(r, 2, 1, 2*bulkFrom))
 	sound := l.shards[0].mu.blocks[0].data
 	for i := range sound {
 		data := slices.Clone(sound)
 		data[i] ^= byte(1 + r.IntN(255))
-		b, err := loadBlock(data)
-		if err != nil {
-			continue
-		}
-		sc := scanner{data: b.data}
-		for {
-			h, ok, err := sc.next()
-			if err != nil || !ok {
-				break
-			}
-			_, err = h.profiles(inside{}, func(int, bool, string) bool { return true })
-			if err != nil {
-				break
-			}
-		}
+		readBlock(data)
 	}
 }
 

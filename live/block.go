@@ -20,9 +20,10 @@ const (
 //
 // It holds records of a length and a body. One that begins with 0 opens a group, which lies in one block:
 // seq, a time, how many profiles are in it, of each the ordinal and the end of its id (four bytes each),
-// their ids. A profile that moves in dozens of segments at once is there once. The others are pieces of the
-// group: code of the segment + 1 (with the name where it is used first), N, version, the time after that of
-// the group, cause, how many exit and enter, their numbers in the group.
+// their ids. A profile that moves in dozens of segments at once is there once. A bulk (bulk.go) is a group that
+// begins with 0 and 0: seq, a time, how many profiles, the set of their ordinals, bytes with the lengths of
+// their ids, their ids. The other records are pieces of the group: code of the segment + 1 (with the name where it is used first), N, version, the time after that of
+// the group, cause, how many exit and enter, and their numbers in the group, unless it is a bulk.
 type block struct {
 	first, end Position // of the first profile; behind the last
 	data       []byte   // nil: only in the store
@@ -41,7 +42,10 @@ type piece struct {
 	cause   engine.Cause
 	exits   int      // the first of the profiles; the others enter
 	people  []uint32 // numbers of the profiles in the group
+	bulk    int      // in place of people: it has all profiles of a bulk, so many
 }
+
+func (p *piece) len() int { return len(p.people) + p.bulk }
 
 // The causes of pieces without profiles, which say that a segment begins or ends to be: what is not
 // known of it before the first is that it was not there.
@@ -88,7 +92,7 @@ func (b *block) add(code int, met bool, seq uint64, at int64, p *piece, scratch 
 	s = binary.AppendVarint(s, p.at-at)
 	s = append(s, byte(p.cause))
 	s = binary.AppendUvarint(s, uint64(p.exits))
-	s = binary.AppendUvarint(s, uint64(len(p.people)-p.exits))
+	s = binary.AppendUvarint(s, uint64(p.len()-p.exits))
 	last := int64(-1)
 	for _, number := range p.people {
 		s = binary.AppendVarint(s, int64(number)-last)
@@ -99,7 +103,7 @@ func (b *block) add(code int, met bool, seq uint64, at int64, p *piece, scratch 
 	}
 	b.data = wire.AppendBytes(b.data, s)
 	b.latest = max(b.latest, p.at)
-	b.end = Position{seq, p.n + len(p.people)}
+	b.end = Position{seq, p.n + p.len()}
 	b.size = len(b.data)
 	return s
 }
@@ -111,24 +115,35 @@ type group struct {
 	n     int
 	fixed []byte // of each profile its ordinal and the end of its id
 	ids   []byte
+
+	bulk    bool
+	set     wire.Reader // of a bulk: before its ordinals
+	lengths []byte      // of its ids
+	ends    []uint32    // of its ids
 }
 
-func readGroup(r *wire.Reader) (g group) {
-	g.seq, g.at, g.n = r.Uvarint(), r.Varint(), r.Count(8)
+// read reads a group into g, whose memory is used again.
+func (g *group) read(r *wire.Reader) {
+	*g = group{ends: g.ends[:0], seq: r.Uvarint()}
+	if g.seq == 0 { // no entry has this
+		g.readBulk(r)
+		return
+	}
+	g.at, g.n = r.Varint(), r.Count(8)
 	g.fixed = r.Take(8 * g.n)
 	g.ids = r.Take(r.Len())
-	return g
 }
 
+// ordinal returns that of a profile. REQUIRES: the group is no bulk.
 func (g *group) ordinal(number int) uint32 { return binary.LittleEndian.Uint32(g.fixed[8*number:]) }
 
 // id returns the id of a profile, which aliases the block.
 func (g *group) id(number int) (id string, ok bool) {
 	from := uint32(0)
 	if number > 0 {
-		from = binary.LittleEndian.Uint32(g.fixed[8*number-4:])
+		from = g.end(number - 1)
 	}
-	to := binary.LittleEndian.Uint32(g.fixed[8*number+4:])
+	to := g.end(number)
 	if from > to || uint64(to) > uint64(len(g.ids)) {
 		return "", false
 	}
@@ -136,6 +151,13 @@ func (g *group) id(number int) (id string, ok bool) {
 		return "", true
 	}
 	return unsafe.String(&g.ids[from], int(to-from)), true
+}
+
+func (g *group) end(number int) uint32 {
+	if g.bulk {
+		return g.bulkEnd(number)
+	}
+	return binary.LittleEndian.Uint32(g.fixed[8*number+4:])
 }
 
 // scanner reads the pieces of a block. One that begins in the middle needs the group it is in.
@@ -202,7 +224,8 @@ func (s *scanner) enter() error {
 		return wire.ErrMalformed
 	}
 	r := wire.NewReader(body[1:])
-	s.group, s.entered = readGroup(r), true
+	s.group.read(r)
+	s.entered = true
 	return r.Done()
 }
 
@@ -220,12 +243,21 @@ func (s *scanner) read(body []byte) (h head, err error) {
 		s.segments = h.code + 1
 	}
 	h.seq, h.n, h.version, h.at = s.group.seq, int(r.Uint32()), r.Uvarint(), s.group.at+r.Varint()
-	h.cause, h.exits = engine.Cause(r.Byte()), r.Count(1)
-	h.enters = r.Count(1)
-	return h, r.Err()
+	h.cause = engine.Cause(r.Byte())
+	if !s.group.bulk {
+		h.exits = r.Count(1)
+		h.enters = r.Count(1)
+		return h, r.Err()
+	}
+	h.exits, h.enters = int(r.Uint32()), int(r.Uint32())
+	if h.exits+h.enters != s.group.n || h.exits > 0 && h.enters > 0 {
+		r.Fail("piece of a bulk")
+	}
+	return h, r.Done()
 }
 
-// each calls fn with the number in the group of each profile of a piece, exits first.
+// each calls fn with the number in the group of each profile of a piece, exits first. REQUIRES: the group is
+// no bulk.
 func (h *head) each(fn func(enter bool, number int)) error {
 	number := int64(-1)
 	for i := range h.exits + h.enters {
@@ -255,7 +287,11 @@ func (h *head) profiles(from inside, fn func(n int, enter bool, id string) bool)
 	}
 	for i := from.profile; i < h.exits+h.enters; i++ {
 		here := inside{i, h.rest.Len(), number}
-		number += h.rest.Varint()
+		if h.group.bulk {
+			number = int64(i)
+		} else {
+			number += h.rest.Varint()
+		}
 		if number < 0 || number >= int64(h.group.n) || h.rest.Err() != nil {
 			return here, wire.ErrMalformed
 		}

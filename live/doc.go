@@ -6,6 +6,7 @@
 //	Log           the change log of all shards of a node: in memory, and behind that in a Store (log.go)
 //	block         a stretch of one shard's log, 64 KiB of encoded changes (block.go, append.go)
 //	group         the profiles that an entry moves, once, however many segments they move in (block.go)
+//	bulk          many profiles that enter or leave one segment together, as a set (bulk.go)
 //	Cursor        how far somebody has heard: a position in every shard, opaque outside (cursor.go)
 //	Subscription  somebody who follows one segment from a cursor or from a snapshot (subscription.go)
 //	checkpoint    memberships that were kept, so that those of an instant are found (checkpoint.go, past.go)

@@ -73,14 +73,18 @@ func (f *fakeShards) SegmentSizes(segment string) ([]node.SegmentSize, error) {
 	return sizes, nil
 }
 
-// step makes one entry of a shard, of up to most changes a segment, and returns it.
+// step makes one entry of a shard, of up to most changes a segment, and returns it. Thousands are of few
+// profiles, so that many leave.
 func (f *fakeShards) step(r *rand.Rand, shard, most int) fakeEntry {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.seqs[shard] += 1 + uint64(r.IntN(3)) // raft has entries of its own
 	f.time += int64(r.IntN(1000))
 	e := fakeEntry{seq: f.seqs[shard], at: f.time}
-	n := 0
+	n, profiles := 0, 100_000
+	if most > 2000 {
+		profiles = 6000
+	}
 	for _, segment := range f.segments {
 		if r.IntN(3) > 0 {
 			continue
@@ -93,7 +97,7 @@ func (f *fakeShards) step(r *rand.Rand, shard, most int) fakeEntry {
 		c := engine.Change{Seq: e.seq, N: n, Segment: segment, Version: 7, At: f.time, Cause: engine.ByEvent}
 		moved := map[uint32]bool{}
 		for range 1 + r.IntN(most) {
-			o := uint32(r.IntN(100_000))
+			o := uint32(r.IntN(profiles))
 			if moved[o] {
 				continue
 			}

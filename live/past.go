@@ -76,6 +76,9 @@ func (u *undo) block(data []byte) error {
 			u.marked = true
 			return nil
 		}
+		if h.group.bulk {
+			return u.undoBulk(h)
+		}
 		return h.each(func(enter bool, number int) { u.undo(enter, h.group.ordinal(number)) })
 	})
 }
@@ -113,6 +116,22 @@ func (u *undo) undo(enter bool, ordinal uint32) {
 	}
 }
 
+// undoBulk is undo of all profiles of a bulk.
+func (u *undo) undoBulk(h *head) error {
+	all, err := h.group.ordinals()
+	if err != nil {
+		return err
+	}
+	first := roaring.AndNot(all, u.seen)
+	u.seen.Or(all)
+	if h.enters > 0 {
+		u.is.AndNot(first)
+	} else {
+		u.is.Or(first)
+	}
+	return nil
+}
+
 // Left returns the ids of those of some profiles of a shard that have left a segment after an instant, up to
 // an entry: who was a member then and is gone has left, and the log knows the id though the shard does not.
 func (l *Log) Left(ctx context.Context, shard int, segment string, at int64, seq uint64, of *roaring.Bitmap) (ids []string, err error) {
@@ -141,16 +160,30 @@ func (x *left) block(data []byte) error {
 
 func (x *left) piece(h *head) error {
 	damaged := false
-	err := h.each(func(enter bool, number int) {
-		if enter || !x.open.CheckedRemove(h.group.ordinal(number)) {
-			return
-		}
+	take := func(number int) {
 		id, ok := h.group.id(number)
 		damaged = damaged || !ok
 		x.ids = append(x.ids, string([]byte(id)))
-	})
-	if damaged {
-		return wire.ErrMalformed
+	}
+	var err error
+	if h.group.bulk {
+		var all *roaring.Bitmap
+		if all, err = h.group.ordinals(); err == nil {
+			gone := roaring.And(all, x.open)
+			x.open.AndNot(gone)
+			for ordinal := range roaring.Values(gone) {
+				take(int(all.Rank(ordinal)) - 1)
+			}
+		}
+	} else {
+		err = h.each(func(enter bool, number int) {
+			if !enter && x.open.CheckedRemove(h.group.ordinal(number)) {
+				take(number)
+			}
+		})
+	}
+	if err == nil && damaged {
+		err = wire.ErrMalformed
 	}
 	return err
 }

@@ -18,8 +18,11 @@ type state struct {
 	dropped     int64 // time of what was dropped last
 }
 
-// stateFormat is also that of the blocks.
-const stateFormat = 2
+// The formats of the state are also those of the blocks. Those of the format before have no bulks.
+const (
+	stateFormat       = 3
+	stateWithoutBulks = 2 // is only read
+)
 
 func (s state) encode() []byte {
 	b := binary.AppendUvarint([]byte{stateFormat}, s.incarnation)
@@ -31,8 +34,8 @@ func (s state) encode() []byte {
 
 func decodeState(b []byte) (s state, err error) {
 	r := wire.NewReader(b)
-	if format := r.Byte(); format != stateFormat {
-		return s, fmt.Errorf("state has the format %d", format)
+	if format := r.Byte(); r.Err() == nil && format != stateFormat && format != stateWithoutBulks {
+		return s, fmt.Errorf("the state has format %d, and this build reads %d and %d: start the build that wrote it", format, stateWithoutBulks, stateFormat)
 	}
 	s = state{r.Uvarint(), r.Uvarint(), Position{r.Uvarint(), int(r.Uint32())}, r.Varint()}
 	return s, r.Done()
