@@ -60,7 +60,7 @@ func (s *records) apply(entry []byte) error {
 	put := map[string][]byte{}
 	for r.Err() == nil && r.Len() > 0 {
 		key := r.String()
-		if put[key] = nil; r.Byte() != 0 {
+		if put[key] = nil; r.Bool() {
 			put[key] = r.Bytes()
 		}
 	}

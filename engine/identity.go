@@ -12,16 +12,9 @@ func EncodeIdentity(now int64, step identity.Command) []byte {
 }
 
 func appendRef(b []byte, ref identity.Ref) []byte {
-	return wire.AppendString(appendBool(b, ref.Anonymous), ref.ID)
+	return wire.AppendString(wire.AppendBool(b, ref.Anonymous), ref.ID)
 }
 
 func readRef(r *wire.Reader) identity.Ref {
-	return identity.Ref{Anonymous: r.Byte() != 0, ID: r.String()}
-}
-
-func appendBool(b []byte, v bool) []byte {
-	if v {
-		return append(b, 1)
-	}
-	return append(b, 0)
+	return identity.Ref{Anonymous: r.Bool(), ID: r.String()}
 }

@@ -31,7 +31,7 @@ func EncodeRefresh(now int64, r Refresh) []byte {
 	b = binary.AppendUvarint(b, r.Version)
 	b = binary.AppendUvarint(b, uint64(len(r.Cuts)))
 	for _, cut := range r.Cuts {
-		b = appendBool(b, cut.None)
+		b = wire.AppendBool(b, cut.None)
 		b = wire.AppendValue(b, tree.Num(cut.Last.Value))
 		b = wire.AppendString(b, cut.Last.ID)
 	}
@@ -42,7 +42,7 @@ func readRefresh(r *wire.Reader) Refresh {
 	x := Refresh{Segment: r.String(), Version: r.Uvarint()}
 	x.Cuts = make([]eval.Cut, r.Count(3))
 	for i := range x.Cuts {
-		x.Cuts[i].None = r.Byte() != 0
+		x.Cuts[i].None = r.Bool()
 		x.Cuts[i].Last = eval.RankKey{Value: r.Value().Number(), ID: textOf(r.String())}
 	}
 	if r.Len() > 0 { // entries of older builds end here

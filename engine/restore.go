@@ -384,6 +384,6 @@ func (x *restorer) properties(r *wire.Reader, event uint64) {
 		return
 	}
 	for id := range n {
-		x.r.events[event].property(uint32(id), props[id].Type).overflowed = r.Byte() != 0
+		x.r.events[event].property(uint32(id), props[id].Type).overflowed = r.Bool()
 	}
 }

@@ -17,7 +17,7 @@ func (x *restorer) rows(r *wire.Reader, kind uint8, key [4]uint64) {
 		r.Fail("place of events")
 		return
 	}
-	ahead := kind == pageLeaf && r.Byte() != 0
+	ahead := kind == pageLeaf && r.Bool()
 	table := x.r.events[event]
 	b := x.block(r, table, x.r.catalog.EventByID(uint32(event)).Properties())
 	if r.Err() != nil || b.Rows == 0 {

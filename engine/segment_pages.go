@@ -21,7 +21,7 @@ func (w *snapshotWriter) segments(r *root) error {
 		data = binary.AppendUvarint(data, x.version)
 		data = append(data, byte(x.state))
 		data = wire.AppendString(data, x.reason)
-		data = appendBool(data, x.held)
+		data = wire.AppendBool(data, x.held)
 		for _, n := range []int64{x.period, x.next, x.at} {
 			data = binary.AppendVarint(data, n)
 		}
@@ -55,7 +55,7 @@ func (x *restorer) segment(r *wire.Reader, slot uint64) {
 	name := string(append([]byte(nil), r.String()...))
 	s := &segment{name: name, hash: xxh3.HashString(name), version: r.Uvarint(), state: SegmentState(r.Byte())}
 	s.reason = string(append([]byte(nil), r.String()...))
-	s.held = r.Byte() != 0
+	s.held = r.Bool()
 	s.period, s.next, s.at = r.Varint(), r.Varint(), r.Varint()
 	_, known := x.r.catalog.SegmentText(name)
 	if !known || slot < uint64(len(x.r.segments)) || slot > 1<<20 || s.period < 0 ||

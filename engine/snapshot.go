@@ -249,7 +249,7 @@ func (w *snapshotWriter) events(r *root) error {
 		}
 		data := binary.AppendUvarint(nil, uint64(len(table.props)))
 		for _, p := range table.props {
-			data = appendBool(data, p.overflowed)
+			data = wire.AppendBool(data, p.overflowed)
 		}
 		if err := w.put(pageProperties, data, uint64(event)); err != nil {
 			return err
@@ -267,7 +267,7 @@ func (w *snapshotWriter) events(r *root) error {
 
 func (w *snapshotWriter) series(s *series, event, chunk uint64) error {
 	for i, l := range s.leaves {
-		if err := w.put(pageLeaf, appendBlock(appendBool(nil, l.ahead), &l.block), event, chunk, uint64(i)); err != nil {
+		if err := w.put(pageLeaf, appendBlock(wire.AppendBool(nil, l.ahead), &l.block), event, chunk, uint64(i)); err != nil {
 			return err
 		}
 	}

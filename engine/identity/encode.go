@@ -2,7 +2,10 @@ package identity
 
 import (
 	"encoding/binary"
-	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/musterdb/muster/query/wire"
 )
 
 // Op is a command of the protocol in a shard's log. Want is no command: it rides in the entry of the
@@ -79,8 +82,6 @@ const (
 // maxShard bounds the number of a shard in a moment.
 const maxShard = 1 << 16
 
-var errDamaged = errors.New("damaged identity record")
-
 // Append appends the encoding of c to b.
 func (c Command) Append(b []byte) []byte {
 	version := byte(encodingNow)
@@ -89,10 +90,10 @@ func (c Command) Append(b []byte) []byte {
 	}
 	b = append(b, version, byte(c.Op))
 	b = appendRef(appendRef(b, c.Owner), c.Target)
-	b = appendBool(b, c.Alias)
+	b = wire.AppendBool(b, c.Alias)
 	b = binary.AppendUvarint(b, uint64(c.Part))
 	b = binary.AppendUvarint(b, uint64(c.Parts))
-	b = appendBytes(b, c.Data)
+	b = wire.AppendBytes(b, c.Data)
 	b = appendRef(append(b, byte(c.Outcome)), c.Next)
 	if c.Apart {
 		return b
@@ -102,22 +103,22 @@ func (c Command) Append(b []byte) []byte {
 
 // DecodeCommand reads one command that fills b; Data aliases b.
 func DecodeCommand(b []byte) (Command, error) {
-	r := reader{b: b}
+	r := newReader(b)
 	version := r.version()
-	c := Command{Op: Op(r.byte()), Apart: version == encodingApart}
+	c := Command{Op: Op(r.Byte()), Apart: version == encodingApart}
 	c.Owner, c.Target = r.ref(), r.ref()
-	c.Alias = r.bool()
+	c.Alias = r.Bool()
 	c.Part, c.Parts = r.int(), r.int()
-	c.Data = r.bytes()
-	c.Outcome = Outcome(r.byte())
+	c.Data = r.Bytes()
+	c.Outcome = Outcome(r.Byte())
 	c.Next = r.ref()
 	if version == encodingNow {
-		c.After = Moment{Shard: r.int(), Seq: r.uint()}
+		c.After = Moment{Shard: r.int(), Seq: r.Uvarint()}
 	}
 	if c.Op < ClaimOp || c.Op > SettleOp || c.Outcome > Retarget || c.Op == SettleOp && c.Outcome == 0 || c.After.Shard >= maxShard {
-		r.bad = true
+		r.Fail("identity command")
 	}
-	return c, r.end()
+	return c, r.Done()
 }
 
 // AppendState appends the Machine's own state (outbox with parts, conflicts, needs) to b, in a fixed order.
@@ -127,11 +128,11 @@ func (m *Machine) AppendState(b []byte) []byte {
 	for _, owner := range sortedRefs(m.outbox) {
 		b = binary.AppendUvarint(appendRef(b, owner), uint64(len(m.outbox[owner])))
 		for _, merge := range m.outbox[owner] {
-			b = appendBool(appendRef(b, merge.Target), merge.Alias)
+			b = wire.AppendBool(appendRef(b, merge.Target), merge.Alias)
 			b = append(b, byte(merge.Stage))
 			b = binary.AppendUvarint(b, uint64(len(merge.Parts)))
 			for _, part := range merge.Parts {
-				b = appendBytes(b, part)
+				b = wire.AppendBytes(b, part)
 			}
 		}
 	}
@@ -151,17 +152,17 @@ func (m *Machine) AppendState(b []byte) []byte {
 
 // RestoreState replaces the Machine's own state by what AppendState wrote.
 func (m *Machine) RestoreState(b []byte) error {
-	r := reader{b: b}
+	r := newReader(b)
 	version := r.version()
 	outbox, conflicts := map[Ref][]*Merge{}, map[Ref][]Ref{}
 	var absorbed []Pair
 	var needs []uint64
-	for range r.count() {
+	for range r.Count(1) {
 		owner := r.ref()
-		for range r.count() {
-			merge := &Merge{Owner: owner, Target: r.ref(), Alias: r.bool(), Stage: Stage(r.byte())}
-			for range r.count() {
-				merge.Parts = append(merge.Parts, append([]byte(nil), r.bytes()...))
+		for range r.Count(1) {
+			merge := &Merge{Owner: owner, Target: r.ref(), Alias: r.Bool(), Stage: Stage(r.Byte())}
+			for range r.Count(1) {
+				merge.Parts = append(merge.Parts, append([]byte(nil), r.Bytes()...))
 			}
 			outbox[owner] = append(outbox[owner], merge)
 			if merge.Stage == Absorbed {
@@ -169,106 +170,48 @@ func (m *Machine) RestoreState(b []byte) error {
 			}
 		}
 	}
-	for range r.count() {
+	for range r.Count(1) {
 		owner := r.ref()
-		for range r.count() {
+		for range r.Count(1) {
 			conflicts[owner] = append(conflicts[owner], r.ref())
 		}
 	}
 	if version == encodingNow {
-		for range r.count() {
-			needs = append(needs, r.uint())
+		for range r.Count(1) {
+			needs = append(needs, r.Uvarint())
 		}
 	}
-	if err := r.end(); err != nil {
-		return err
+	if err := r.Done(); err != nil {
+		return fmt.Errorf("read the identity state: %w", err)
 	}
 	m.outbox, m.conflicts, m.absorbed, m.needs = outbox, conflicts, absorbed, needs
 	return nil
 }
 
 func appendRef(b []byte, ref Ref) []byte {
-	return appendBytes(appendBool(b, ref.Anonymous), []byte(ref.ID))
-}
-
-func appendBool(b []byte, v bool) []byte {
-	if v {
-		return append(b, 1)
-	}
-	return append(b, 0)
-}
-
-func appendBytes(b, data []byte) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(data))), data...)
+	return wire.AppendString(wire.AppendBool(b, ref.Anonymous), ref.ID)
 }
 
 // reader reads what the append functions wrote; after the first fault it yields zeros.
-type reader struct {
-	b   []byte
-	bad bool
-}
+type reader struct{ *wire.Reader }
 
-func (r *reader) byte() byte {
-	if len(r.b) == 0 {
-		r.bad = true
-		return 0
-	}
-	v := r.b[0]
-	r.b = r.b[1:]
-	return v
-}
+func newReader(b []byte) reader { return reader{wire.NewReader(b)} }
 
-func (r *reader) version() byte {
-	version := r.byte()
+func (r reader) version() byte {
+	version := r.Byte()
 	if version != encodingApart && version != encodingNow {
-		r.bad = true
+		r.Fail("version of an identity record")
 	}
 	return version
 }
 
-func (r *reader) bool() bool { return r.byte() == 1 }
-
-func (r *reader) uint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) int() int {
-	v := r.uint()
+func (r reader) int() int {
+	v := r.Uvarint()
 	if v > 1<<31 {
-		r.bad, r.b = true, nil
+		r.Fail("number of an identity record")
 		return 0
 	}
 	return int(v)
 }
 
-// count reads a number of items; each takes at least a byte, so a larger one is damage.
-func (r *reader) count() int {
-	n := r.int()
-	if n > len(r.b) {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	return n
-}
-
-func (r *reader) bytes() []byte {
-	n := r.count()
-	data := r.b[:n:n]
-	r.b = r.b[n:]
-	return data
-}
-
-func (r *reader) ref() Ref { return Ref{Anonymous: r.bool(), ID: string(r.bytes())} }
-
-func (r *reader) end() error {
-	if r.bad || len(r.b) > 0 {
-		return errDamaged
-	}
-	return nil
-}
+func (r reader) ref() Ref { return Ref{Anonymous: r.Bool(), ID: strings.Clone(r.String())} }

@@ -78,7 +78,7 @@ func (s *shard) Absorb(owner, target Ref, parts [][]byte) {
 	p := s.person(owner)
 	ids := []Ref{target}
 	if len(parts) > 0 {
-		for r := (reader{b: parts[0]}); len(r.b) > 0; {
+		for r := newReader(parts[0]); r.Len() > 0; {
 			ids = append(ids, r.ref())
 		}
 		for _, fact := range parts[1:] {

@@ -18,6 +18,14 @@ func AppendBytes(b, data []byte) []byte {
 	return append(b, data...)
 }
 
+// AppendBool appends a byte: 1 for true, 0 for false.
+func AppendBool(b []byte, v bool) []byte {
+	if v {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
 // AppendValue appends a value: its type, then what the type needs. Numbers carry their scale, so
 // that a value comes back exactly as it was.
 func AppendValue(b []byte, v tree.Value) []byte {

@@ -64,6 +64,9 @@ func (r *Reader) SkipByte(b byte) bool {
 	return true
 }
 
+// Bool reads a byte that is 0 for false.
+func (r *Reader) Bool() bool { return r.Byte() != 0 }
+
 // Uvarint reads an unsigned varint.
 func (r *Reader) Uvarint() uint64 {
 	if len(r.data) > 0 && r.data[0] < 0x80 {
