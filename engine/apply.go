@@ -6,7 +6,6 @@ import (
 
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/engine/identity"
-	"github.com/musterdb/muster/engine/member"
 	"github.com/musterdb/muster/internal/invariant"
 	"github.com/musterdb/muster/query"
 )
@@ -184,7 +183,7 @@ func (s *Shard) applyMessage(m *Message, found *messageAhead) Outcome {
 		}
 	}
 	if s.live != nil {
-		s.live.tracker.Because(member.Cause(causeOfMessage(m)))
+		s.live.tracker.Because(causeOfMessage(m))
 	}
 	ref := canonicalRef(m)
 	x := s.space(ref.Anonymous)

@@ -1,23 +1,20 @@
 package engine
 
+import "github.com/musterdb/muster/engine/member"
+
 // Cause is why a membership changed.
-type Cause uint8
+type Cause = member.Cause
 
-// The causes, as the stream names them.
+// The causes.
 const (
-	ByEvent Cause = iota + 1
-	ByAttribute
-	ByTime
-	ByDefinition
-	ByMerge
-	ByErase
-	ByImport
+	ByEvent      = member.ByEvent
+	ByAttribute  = member.ByAttribute
+	ByTime       = member.ByTime
+	ByDefinition = member.ByDefinition
+	ByMerge      = member.ByMerge
+	ByErase      = member.ByErase
+	ByImport     = member.ByImport
 )
-
-var causeNames = [...]string{"", "event", "attribute", "time", "definition", "merge", "erase", "import"}
-
-// String returns the cause's name on the wire.
-func (c Cause) String() string { return causeNames[c] }
 
 // Change is one or many profiles that entered or left a live segment at one seq for one cause. A
 // cursor counts profiles: the first of a Change is number N of its seq, exits before enters, each

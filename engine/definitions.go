@@ -23,7 +23,7 @@ func (s *Shard) defineSegments(change catalog.Change) {
 		l = s.startLive()
 	}
 	l.tracker.SetSchema(s.root.catalog.Schema())
-	l.tracker.Because(member.ByDefinition)
+	l.tracker.Because(ByDefinition)
 	var affected map[string]bool
 	switch change.Kind {
 	case catalog.PutSegment:
@@ -203,7 +203,7 @@ func (l *live) fail(name, reason string) {
 	if text, ok := l.s.root.catalog.SegmentText(name); ok {
 		x.version = text.Version
 	}
-	l.tracker.Because(member.ByDefinition)
+	l.tracker.Because(ByDefinition)
 	l.tracker.Drop(slot)
 	l.tracker.Hold(slot, name)
 	l.tracker.Refresh(slot, func(_ int, out *query.Bits) { *out = query.Bits{} })

@@ -79,7 +79,7 @@ func (s *Shard) advanceLive(cause Cause) {
 		return
 	}
 	l.advance(s.root.time)
-	l.tracker.Because(member.Cause(cause))
+	l.tracker.Because(cause)
 }
 
 // advance lets time pass. Segments that are refreshed are so at their instants; of several that an
@@ -98,7 +98,7 @@ func (l *live) advance(now int64) {
 		if slot < 0 {
 			return
 		}
-		l.tracker.Because(member.ByTime)
+		l.tracker.Because(ByTime)
 		l.refreshSlot(slot, nil, l.tracker.Now())
 		l.tracker.Settle()
 	}
@@ -140,7 +140,7 @@ func (s *Shard) finishLive(result *Result) {
 	l.tracker.Settle()
 	for _, slot := range l.refresh {
 		if x := l.s.root.segments[slot]; x != nil && x.state == SegmentLive && x.held {
-			l.tracker.Because(member.ByDefinition)
+			l.tracker.Because(ByDefinition)
 			l.refreshSlot(slot, nil, l.tracker.Now())
 		}
 	}
@@ -157,7 +157,7 @@ func (s *Shard) finishLive(result *Result) {
 	for _, flip := range flips {
 		x := s.root.segments[flip.Slot]
 		change := Change{
-			Seq: s.root.seq, N: n, Segment: x.name, Version: x.version, At: flip.At, Cause: Cause(flip.Cause),
+			Seq: s.root.seq, N: n, Segment: x.name, Version: x.version, At: flip.At, Cause: flip.Cause,
 			Exits: flip.Exits, Enters: flip.Enters,
 		}
 		n += change.Len()

@@ -66,7 +66,7 @@ func (s *Shard) applyRefresh(r Refresh, result *Result) {
 		refuse(ReasonSegment)
 		return
 	}
-	s.live.tracker.Because(member.ByTime)
+	s.live.tracker.Because(ByTime)
 	at := s.live.tracker.Now()
 	if r.At > 0 {
 		at = min(at, r.At)

@@ -34,10 +34,10 @@ type Members interface {
 	Put(ordinals []uint32, member bool)
 }
 
-// Cause is why a profile entered or left, in the numbers of package engine.
+// Cause is why a profile entered or left.
 type Cause uint8
 
-// The causes.
+// The causes. Changes are kept and sent with their numbers.
 const (
 	ByEvent Cause = iota + 1
 	ByAttribute
@@ -47,6 +47,11 @@ const (
 	ByErase
 	ByImport
 )
+
+var causeNames = [...]string{"", "event", "attribute", "time", "definition", "merge", "erase", "import"}
+
+// String returns the name of the cause in the stream of changes.
+func (c Cause) String() string { return causeNames[c] }
 
 // Flip is the profiles that entered or left one segment at one instant for one cause; ordinals
 // ascend.

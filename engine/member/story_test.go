@@ -26,8 +26,6 @@ func storyNames(profiles int) *querytest.History {
 	return h
 }
 
-var causeNames = map[Cause]string{ByEvent: "event", ByAttribute: "attribute", ByTime: "time", ByDefinition: "definition", ByMerge: "merge", ByErase: "erase", ByImport: "import"}
-
 // teller plays stories about one profile and one segment, and says what became of them.
 type teller struct {
 	*world
@@ -65,7 +63,7 @@ func (x *teller) hear() {
 	for _, flip := range x.tracker.Flips() {
 		for sign, ordinals := range map[string][]uint32{"-": flip.Exits, "+": flip.Enters} {
 			if slices.Contains(ordinals, x.at[1]) {
-				x.heard = append(x.heard, sign+second(flip.At)+causeNames[flip.Cause])
+				x.heard = append(x.heard, sign+second(flip.At)+flip.Cause.String())
 			}
 		}
 	}
