@@ -115,34 +115,39 @@ func (g *gathered) commonForm(blocks []*query.Block, c *column) bool {
 // decode sets g.vals to the integers of a column times factor, none64 for rows without.
 func (g *gathered) decode(v *query.Vec, rows int, factor int64, stock *Stock) []int64 {
 	g.vals = stock.i64.sized(g.vals, rows)
-	switch {
-	case v.Const:
-		for i := range g.vals {
-			g.vals[i] = v.Base * factor
-		}
-	case v.U8 != nil:
-		decodeNarrow(g.vals, v.U8, v.Base, factor)
-	case v.U16 != nil:
-		decodeNarrow(g.vals, v.U16, v.Base, factor)
-	case v.U32 != nil:
-		decodeNarrow(g.vals, v.U32, v.Base, factor)
-	default:
-		for i := range g.vals {
-			raw, ok := v.Raw(i)
-			if raw *= factor; !ok {
-				raw = none64
-			}
-			g.vals[i] = raw
-		}
-	}
+	spread(g.vals, v, factor, none64)
 	return g.vals
 }
 
-func decodeNarrow[T uint8 | uint16 | uint32](out []int64, vals []T, base, factor int64) {
+// spread sets out to the integers of a column times factor, missing for rows without.
+func spread(out []int64, v *query.Vec, factor, missing int64) {
+	switch {
+	case v.Const:
+		for i := range out {
+			out[i] = v.Base * factor
+		}
+	case v.U8 != nil:
+		spreadNarrow(out, v.U8, v.Base, factor, missing)
+	case v.U16 != nil:
+		spreadNarrow(out, v.U16, v.Base, factor, missing)
+	case v.U32 != nil:
+		spreadNarrow(out, v.U32, v.Base, factor, missing)
+	default:
+		for i := range out {
+			raw, ok := v.Raw(i)
+			if raw *= factor; !ok {
+				raw = missing
+			}
+			out[i] = raw
+		}
+	}
+}
+
+func spreadNarrow[T uint8 | uint16 | uint32](out []int64, vals []T, base, factor, missing int64) {
 	for i, x := range vals[:len(out)] {
 		raw := (base + int64(x)) * factor
 		if x == 0 {
-			raw = none64
+			raw = missing
 		}
 		out[i] = raw
 	}

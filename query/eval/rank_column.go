@@ -77,33 +77,9 @@ func (k *rankColumn) attribute(c *columnLoader, chunk int, cand []uint64) *query
 		if most := mostGathered / factor; factor > 1 && (!ok || lo < -most || hi > most) {
 			return nil
 		}
-		to := ints[i*query.PageRows:][:v.Rows]
-		switch {
-		case v.U8 != nil:
-			spread(to, v.U8, v.Base, factor)
-		case v.U16 != nil:
-			spread(to, v.U16, v.Base, factor)
-		case v.U32 != nil:
-			spread(to, v.U32, v.Base, factor)
-		default:
-			for n := range to {
-				if raw, ok := v.Raw(n); ok {
-					to[n] = raw * factor
-				}
-			}
-		}
+		spread(ints[i*query.PageRows:][:v.Rows], v, factor, query.VecMissing)
 	}
 	return &k.col
-}
-
-func spread[T uint8 | uint16 | uint32](to []int64, vals []T, base, factor int64) {
-	for i, x := range vals[:len(to)] {
-		raw := (base + int64(x)) * factor
-		if x == 0 {
-			raw = query.VecMissing
-		}
-		to[i] = raw
-	}
 }
 
 // measure is column for an event measure.
