@@ -39,7 +39,7 @@ const (
 	factAnonymousID
 	factHome
 	factListed
-	factOrdinals
+	_ // hashes of snapshots keep their numbers
 	factMember
 )
 

@@ -149,10 +149,3 @@ func (s *Shard) Home(id identity.Ref) identity.Home {
 	defer s.mu.Unlock()
 	return s.home(id)
 }
-
-// Conflicts returns the ids that were linked to owner but belong to another user.
-func (s *Shard) Conflicts(owner identity.Ref) []identity.Ref {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.machine.Conflicts(owner)
-}

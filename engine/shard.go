@@ -222,14 +222,3 @@ func (s *Shard) Hash() [16]byte {
 	defer s.mu.Unlock()
 	return s.root.hash.bytes()
 }
-
-// DedupHorizon returns the time from which on messageIds are remembered, Unix ms; 0 while there are
-// none.
-func (s *Shard) DedupHorizon() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if gens := s.root.dedup.gens; len(gens) > 0 {
-		return gens[0].start
-	}
-	return 0
-}

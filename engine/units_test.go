@@ -80,7 +80,7 @@ func TestDedupWindow(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = restored
-	if send(3_600_000, "b") != Duplicate || s.DedupHorizon() != 0 {
+	if send(3_600_000, "b") != Duplicate || s.root.dedup.gens[0].start != 0 {
 		t.Error("after a restart")
 	}
 	if send(9_000_000, "a") != Accepted || send(9_000_000, "b") != Accepted || send(9_000_000, "b") != Duplicate {

@@ -7,7 +7,6 @@ import (
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/engine/identity"
 	"github.com/musterdb/muster/query"
-	"github.com/zeebo/xxh3"
 )
 
 // View is a shard at one seq, immutable. Several goroutines may read it. Once released it must not be
@@ -290,20 +289,6 @@ func (v *View) ListIDs(id uint32) []string {
 		}
 	}
 	return ids
-}
-
-// OnList tells whether an id is on a static list, with or without a profile.
-func (v *View) OnList(list uint32, id string) bool {
-	if int(list) >= len(v.root.lists) || v.root.lists[list] == nil {
-		return false
-	}
-	l := v.root.lists[list]
-	code, ok := l.ids.find(id, xxh3.HashString(id))
-	if !ok || int(code) >= l.codes {
-		return false
-	}
-	_, ok = l.listed.raw(code)
-	return ok
 }
 
 // Overflowed tells whether a property has more values than are held in memory, so that a question

@@ -127,7 +127,7 @@ func BenchmarkBulk(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64(l.MemoryBytes())/float64(c.Len()), "B/change")
+			b.ReportMetric(float64(l.memory.Load())/float64(c.Len()), "B/change")
 			l.Close()
 		})
 	}

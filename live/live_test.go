@@ -257,7 +257,7 @@ func TestResync(t *testing.T) {
 		e := f.step(r, 0, 1000)
 		l.Append(0, e.seq, e.changes)
 	}
-	if got := l.MemoryBytes(); got > 400<<10 {
+	if got := l.memory.Load(); got > 400<<10 {
 		t.Errorf("%d bytes in memory", got)
 	}
 	reason := func(l *Log, cursor string) string {
@@ -359,7 +359,7 @@ func TestDiskRefuses(t *testing.T) {
 		e := f.step(r, 0, 1000)
 		l.Append(0, e.seq, e.changes)
 	}
-	if got := l.MemoryBytes(); got > 512<<10 {
+	if got := l.memory.Load(); got > 512<<10 {
 		t.Errorf("%d bytes in memory", got)
 	}
 	fakes[0].mu.Lock()

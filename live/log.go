@@ -146,9 +146,6 @@ func (l *Log) Sync(shard int, seq uint64) error {
 	return nil
 }
 
-// MemoryBytes is what the blocks in memory take.
-func (l *Log) MemoryBytes() int64 { return l.memory.Load() }
-
 func (l *Log) signal() {
 	select {
 	case l.work <- struct{}{}:

@@ -293,7 +293,7 @@ func BenchmarkPast(b *testing.B) {
 		seq++
 		c := engine.Change{Seq: seq, Segment: f.segments[r.IntN(4)], At: int64(seq), Enters: []uint32{uint32(r.IntN(1 << 20))}}
 		l.Append(0, seq, []engine.Change{c})
-		bytes = l.MemoryBytes()
+		bytes = l.memory.Load()
 	}
 	now := &node.Membership{Seq: seq, At: int64(seq), Ordinals: roaring.New()}
 	b.ReportMetric(float64(seq), "changes")

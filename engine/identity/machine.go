@@ -233,14 +233,6 @@ func (m *Machine) Outbox() []Merge {
 	return all
 }
 
-// Pending returns the pending Merge of the pair; ok is false when there is none.
-func (m *Machine) Pending(owner, target Ref) (merge Merge, ok bool) {
-	if found := m.find(owner, target); found != nil {
-		return *found, true
-	}
-	return Merge{}, false
-}
-
 // Absorbed returns the merges whose facts the owner has while the target, where it lives, still may have
 // them too. The result is immutable.
 func (m *Machine) Absorbed() []Pair { return m.absorbed }
@@ -260,9 +252,6 @@ func (m *Machine) follow(after Moment) {
 	needs[after.Shard] = after.Seq
 	m.needs = needs
 }
-
-// Conflicts returns the ids that were linked to owner but belong to another user.
-func (m *Machine) Conflicts(owner Ref) []Ref { return slices.Clone(m.conflicts[owner]) }
 
 func sortedRefs[V any](of map[Ref]V) []Ref {
 	refs := make([]Ref, 0, len(of))

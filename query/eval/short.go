@@ -89,9 +89,6 @@ func (m *measureLoader) sumShort(chunk int, cand []uint64) bool {
 	return !short.failed
 }
 
-// held tells whether sums were short.
-func (s *shortSums) held() bool { return !s.failed && (s.sums != nil || s.pairs != nil) }
-
 // addShort adds rows of a block.
 func (m *measureLoader) addShort(b *query.Block, rows []uint64) {
 	s, v := &m.short, b.Col(m.arg.column.id)

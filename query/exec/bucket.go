@@ -39,29 +39,8 @@ func (c *calendarOf) at(ms int64) bucket {
 }
 
 func (c *calendarOf) compute(ms int64) bucket {
-	if c.unit == tree.Hour {
-		return hourOf(ms, c.zone)
-	}
-	first := calendar.UnitStart(c.unit, calendar.DayOf(ms, c.zone))
-	return bucket{calendar.DayStart(first, c.zone), calendar.DayStart(calendar.UnitStep(c.unit, first, 1), c.zone)}
-}
-
-// hourOf returns the hour on the clocks of a zone. Where they change within an hour, it is cut there.
-func hourOf(ms int64, zone *time.Location) bucket {
-	const hour = 3_600_000
-	t := time.UnixMilli(ms).In(zone)
-	_, offset := t.Zone()
-	local := ms + int64(offset)*1000
-	from := ms - ((local%hour)+hour)%hour
-	b := bucket{from, from + hour}
-	start, end := t.ZoneBounds()
-	if !start.IsZero() {
-		b.from = max(b.from, start.UnixMilli())
-	}
-	if !end.IsZero() {
-		b.to = min(b.to, end.UnixMilli())
-	}
-	return b
+	from, to := calendar.Bucket(c.unit, ms, c.zone)
+	return bucket{from, to}
 }
 
 // name is what answers call the bucket that begins at an instant.

@@ -3,6 +3,7 @@ package exec
 import (
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/lanes"
@@ -207,9 +208,4 @@ func eachRow(b *query.Block, selected []uint64, fn func(row int)) {
 }
 
 // grown returns s with n elements of any content.
-func grown[T any](s []T, n int) []T {
-	if cap(s) < n {
-		return make([]T, n)
-	}
-	return s[:n]
-}
+func grown[T any](s []T, n int) []T { return slices.Grow(s[:0], n)[:n] }

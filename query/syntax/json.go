@@ -24,11 +24,6 @@ func MarshalJSON(q *tree.Query) ([]byte, error) {
 	return encode(func(f *form) { f.query(q) })
 }
 
-// MarshalPredJSON returns the JSON form of p.
-func MarshalPredJSON(p tree.Pred) ([]byte, error) {
-	return encode(func(f *form) { f.predBody(&p) })
-}
-
 // UnmarshalJSON returns the query of a JSON form. What has no text in MQL is refused, so the result
 // is as good as a parsed one; its spans are those of its canonical text, and so are the positions
 // in a diagnostic of that text. The error is a *tree.Diagnostic.
@@ -42,19 +37,6 @@ func UnmarshalJSON(data []byte) (*tree.Query, error) {
 		return nil, err
 	}
 	return parsed, sameForm(func(f *form) { f.query(q) }, func(f *form) { f.query(parsed) })
-}
-
-// UnmarshalPredJSON is UnmarshalJSON for a predicate alone.
-func UnmarshalPredJSON(data []byte) (tree.Pred, error) {
-	var p tree.Pred
-	if err := decode(data, func(f *form) { f.predBody(&p) }); err != nil {
-		return nil, err
-	}
-	parsed, err := ParsePred(FormatPred(p), Limits{})
-	if err != nil {
-		return nil, err
-	}
-	return parsed, sameForm(func(f *form) { f.predBody(&p) }, func(f *form) { f.predBody(&parsed) })
 }
 
 // sameForm compares two trees by their forms: what a tree says beyond its text must not get lost.

@@ -57,11 +57,11 @@ func TestPredRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatalf("seed %d tree %d: %s: %v", seed, i, FormatPred(p), err)
 		}
-		data, err := MarshalPredJSON(parsed)
+		data, err := marshalPred(parsed)
 		if err != nil {
 			t.Fatal(err)
 		}
-		back, err := UnmarshalPredJSON(data)
+		back, err := unmarshalPred(data)
 		if err != nil {
 			t.Fatalf("seed %d tree %d: %s: %v", seed, i, data, err)
 		}
@@ -202,4 +202,22 @@ func FuzzTree(f *testing.F) {
 			t.Fatalf("%s changed:\n%s", form, diff)
 		}
 	})
+}
+
+// marshalPred returns the JSON form of p.
+func marshalPred(p tree.Pred) ([]byte, error) {
+	return encode(func(f *form) { f.predBody(&p) })
+}
+
+// unmarshalPred is UnmarshalJSON for a predicate alone.
+func unmarshalPred(data []byte) (tree.Pred, error) {
+	var p tree.Pred
+	if err := decode(data, func(f *form) { f.predBody(&p) }); err != nil {
+		return nil, err
+	}
+	parsed, err := ParsePred(FormatPred(p), Limits{})
+	if err != nil {
+		return nil, err
+	}
+	return parsed, sameForm(func(f *form) { f.predBody(&p) }, func(f *form) { f.predBody(&parsed) })
 }
