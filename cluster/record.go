@@ -59,7 +59,7 @@ func readRecord(data []byte, c *catalog.State) (engine.Incoming, error) {
 
 func nameProperties(c *catalog.State, m *engine.Message, in *engine.Incoming) error {
 	if m.Event == engine.NoEvent {
-		in.Event, in.Unnamed = m.EventName, true
+		in.Event = m.EventName
 		return nil
 	}
 	event := c.EventByID(m.Event)

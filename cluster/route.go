@@ -1,12 +1,8 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/musterdb/muster/engine"
@@ -26,7 +22,7 @@ const (
 // to msgs[i]. On an error nothing is known of any of them; all may be sent again. Messages of one
 // literal id take effect in their order. It keeps no reference to msgs.
 func (n *Node) Ingest(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error) {
-	finish, err := n.Begin(ctx, msgs)
+	finish, err := n.Begin(ctx, msgs, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +33,10 @@ func (n *Node) Ingest(ctx context.Context, msgs []engine.Incoming) ([]engine.Out
 // the shards, behind those of every Begin that returned before. finish is the other half and must be
 // called, once; it ends with ctx. Until then what msgs refers to must not change. Messages whose
 // profile is moving are sent again by finish: those may be overtaken by a later Begin.
-func (n *Node) Begin(ctx context.Context, msgs []engine.Incoming) (finish func() ([]engine.Outcome, error), err error) {
+//
+// mayName reports whether the sender may bring a name that the catalog lacks and has room for; it is asked
+// once for each, in the order of the request, before Begin returns. nil lets it bring any.
+func (n *Node) Begin(ctx context.Context, msgs []engine.Incoming, mayName func(catalog.Name) bool) (finish func() ([]engine.Outcome, error), err error) {
 	if len(msgs) == 0 {
 		return func() ([]engine.Outcome, error) { return nil, nil }, nil
 	}
@@ -46,7 +45,7 @@ func (n *Node) Begin(ctx context.Context, msgs []engine.Incoming) (finish func()
 		return nil, err
 	}
 	r := n.newRouting()
-	if err := r.resolve(ctx, msgs); err != nil {
+	if err := r.resolve(ctx, msgs, mayName); err != nil {
 		return nil, err
 	}
 	parcels, err := r.submit()
@@ -94,7 +93,7 @@ type routing struct {
 	resolver engine.Resolver
 	msgs     []engine.Message
 	order    []int32          // which message of the request each of msgs is
-	outcomes []engine.Outcome // of msgs; Status 0: still to be sent
+	outcomes []engine.Outcome // of msgs; Status 0: still to be sent, and Dropped says what resolving left out
 	homes    []int32          // the shard each of msgs goes to next
 	places   []int32          // the shard of each message of the request
 	need     uint64
@@ -136,65 +135,6 @@ func resized[T any](s []T, n int) []T {
 		return make([]T, n)
 	}
 	return s[:n]
-}
-
-// resolve gives names their ids, defining those the catalog lacks. Messages it cannot take are
-// refused one by one.
-func (r *routing) resolve(ctx context.Context, msgs []engine.Incoming) error {
-	r.arrange(msgs)
-	state := r.node.registry.state.Load()
-	var again []int // messages with missing names
-	missing := missingNames{}
-	end := r.node.config.Gate.Turn(ctx)
-	for k, i := range r.order {
-		if names := r.resolveOne(state, &msgs[i], k); len(names) > 0 {
-			again = append(again, k)
-			missing.add(i, names)
-		}
-	}
-	end()
-	if len(again) > 0 {
-		defined, err := r.node.definer.names(ctx, missing.inOrder())
-		if err != nil {
-			return fmt.Errorf("define names: %w", err)
-		}
-		state = defined
-		for _, k := range again {
-			r.resolveOne(state, &msgs[r.order[k]], k) // what is missing now was refused
-		}
-	}
-	r.need = state.Version()
-	return nil
-}
-
-// missingNames has names the catalog lacks, each with the first message of the request that mentions it.
-type missingNames map[catalog.Name]int32
-
-func (m missingNames) add(message int32, names []catalog.Name) {
-	for _, name := range names {
-		if first, known := m[name]; !known || message < first {
-			m[name] = message
-		}
-	}
-}
-
-// inOrder returns the names in the order of the request: the first value of a name gives it its type.
-func (m missingNames) inOrder() []catalog.Name {
-	names := slices.SortedFunc(maps.Keys(m), func(a, b catalog.Name) int {
-		return cmp.Or(cmp.Compare(m[a], m[b]), cmp.Compare(a.Kind, b.Kind), strings.Compare(a.Event, b.Event), strings.Compare(a.Name, b.Name), cmp.Compare(a.Type, b.Type))
-	})
-	for i := range names { // the definer may look at them after we gave up and msgs is somebody else's again
-		names[i].Event, names[i].Name = strings.Clone(names[i].Event), strings.Clone(names[i].Name)
-	}
-	return names
-}
-
-func (r *routing) resolveOne(state *catalog.State, in *engine.Incoming, k int) []catalog.Name {
-	missing, err := r.resolver.Resolve(state, in, &r.msgs[k])
-	if err != nil {
-		r.refuse(k, err.Error())
-	}
-	return missing
 }
 
 func (r *routing) refuse(k int, reason string) {
@@ -274,7 +214,9 @@ func (r *routing) collect(ctx context.Context, parcels []*parcel) (moved, busy b
 					continue
 				}
 			}
-			o.Unnamed = r.msgs[at].EventName != ""
+			if o.Status == engine.Accepted || o.Status == engine.Duplicate {
+				o.Dropped = r.outcomes[at].Dropped
+			}
 			r.outcomes[at] = o
 		}
 	}

@@ -39,12 +39,7 @@ type Incoming struct {
 	ReceivedAt  int64
 	Event       string
 	Fields      []NamedField
-	Context     []byte // the rest of the message as received, opaque; kept in history only
-
-	// Unnamed says that Event is to become no name of the catalog: Context has the fields then. Unplaced is
-	// the Context of a message whose event the catalog turns out to have no name left for; nil is Context.
-	Unnamed  bool
-	Unplaced []byte
+	Context     []byte // the rest of the message as received, a JSON object or nothing; kept in history only
 }
 
 // NamedField is one attribute or property by name. Exact tells that a string is one also when it looks
@@ -56,7 +51,8 @@ type NamedField struct {
 }
 
 // Message is an Incoming whose names the catalog has resolved: ids, and values of the catalog's types.
-// A value of another type has been dropped from Fields, counted in Mismatched, and stays in Context.
+// What the catalog cannot take has been dropped from Fields and stays in Context; values of another type than
+// their column's are counted in Mismatched.
 type Message struct {
 	Kind        Kind
 	MessageID   string
@@ -88,9 +84,9 @@ type Outcome struct {
 	Status Status
 	Reason string // of Refused
 	MoveTo string // of Moved: the user id whose shard has the profile now
-	// Unnamed says of an accepted message that its event got no name, so that it is in the history only. A
-	// router sets it.
-	Unnamed bool
+	// Dropped is what the message lost when its names were resolved. A router sets it, for messages that are
+	// Accepted or Duplicate.
+	Dropped []Dropped
 }
 
 // Status is the class of an Outcome.

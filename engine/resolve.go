@@ -28,7 +28,9 @@ var ErrIncoming = errors.New("message cannot be taken")
 // Resolver turns received messages into messages of ids, many of them with one piece of memory. The
 // zero Resolver is ready; it is for one goroutine.
 type Resolver struct {
-	slab []Field // messages' fields are cut from it
+	slab    []Field      // messages' fields are cut from it
+	dropped []Dropped    // of the message being resolved
+	kept    []NamedField // and the fields its context keeps instead
 }
 
 // The least number of fields that are made at once, and the largest unless a message alone has more.
@@ -44,18 +46,24 @@ func (r *Resolver) Reuse() {
 	r.slab = r.slab[:0]
 }
 
-// Resolve resolves one message with a Resolver of its own.
+// Resolve resolves one message with a Resolver of its own, and returns the names that c lacks.
 func Resolve(c *catalog.State, in *Incoming) (msg Message, missing []catalog.Name, err error) {
 	r := Resolver{slab: make([]Field, 0, len(in.Fields)+1)}
-	missing, err = r.Resolve(c, in, &msg)
+	dropped, err := r.Resolve(c, in, &msg)
+	for i := range dropped {
+		if dropped[i].Reason == NameUnknown {
+			missing = append(missing, dropped[i].Name)
+		}
+	}
 	return msg, missing, err
 }
 
-// Resolve sets msg to in with the names turned into ids of catalog c and its values into the
-// catalog's types. missing lists the names that c lacks, each with the type its value asks for:
-// define them and resolve again. Where that is refused msg is good as it is, without those fields
-// (they count as mismatched). msg shares strings and Context with in.
-func (r *Resolver) Resolve(c *catalog.State, in *Incoming, msg *Message) (missing []catalog.Name, err error) {
+// Resolve sets msg to in with the names turned into ids of catalog c and its values into the catalog's
+// types. It returns what that leaves out of msg, in the order of the message; msg.Context keeps all of it,
+// under "mismatched". Where something is left out because its name is unknown, the caller may define the
+// name and resolve again; msg is good as it is. msg shares strings and Context with in, dropped shares
+// strings.
+func (r *Resolver) Resolve(c *catalog.State, in *Incoming, msg *Message) (dropped []Dropped, err error) {
 	if err := checkIncoming(in); err != nil {
 		*msg = Message{}
 		return nil, err
@@ -66,13 +74,20 @@ func (r *Resolver) Resolve(c *catalog.State, in *Incoming, msg *Message) (missin
 		Context: in.Context, Fields: r.room(len(in.Fields) + 1), // one more for a group's id
 	}
 	if in.Kind.HasEvent() {
-		missing = resolveProperties(c, in, msg)
+		r.properties(c, in, msg)
 	} else {
-		missing = resolveAttributes(c, in, msg)
+		r.attributes(c, in, msg)
 	}
 	r.slab = r.slab[:len(r.slab)+len(msg.Fields)]
 	msg.Fields = sortOwnFields(slices.Clip(msg.Fields))
-	return missing, nil
+	if len(r.dropped) > 0 {
+		dropped = slices.Clone(r.dropped)
+		msg.Context = keepMismatched(r.kept, in.Context)
+		clear(r.dropped)
+		clear(r.kept)
+		r.dropped, r.kept = r.dropped[:0], r.kept[:0]
+	}
+	return dropped, nil
 }
 
 // room returns an empty slice behind the slab's used part with room for n fields.
@@ -108,70 +123,74 @@ func checkIncoming(in *Incoming) error {
 	return nil
 }
 
-func resolveProperties(c *catalog.State, in *Incoming, msg *Message) (missing []catalog.Name) {
+func (r *Resolver) properties(c *catalog.State, in *Incoming, msg *Message) {
 	event, known := c.Event(in.Event)
 	msg.Event = event
 	if !known {
 		msg.Event, msg.EventName = NoEvent, in.Event
-		if in.Unplaced != nil {
-			msg.Context = in.Unplaced
-		}
-		if in.Unnamed {
-			return nil
-		}
-		missing = append(missing, catalog.Name{Kind: query.EventName, Name: in.Event})
+		name := catalog.Name{Kind: query.EventName, Name: in.Event}
+		r.dropped = append(r.dropped, Dropped{nameReason(in.Event), name})
 	}
 	for i := range in.Fields {
 		f := &in.Fields[i]
-		var id uint32
-		var t tree.Type
-		ok := false
+		why := nameReason(f.Name)
 		if known {
-			id, t, ok = c.Property(event, f.Name)
-		}
-		if !ok {
-			msg.Mismatched++
-			missing = appendMissing(missing, catalog.Name{Kind: query.PropertyName, Event: in.Event, Name: f.Name}, f)
+			if id, t, ok := c.Property(event, f.Name); ok {
+				if msg.set(id, t, f) {
+					continue
+				}
+				why = TypeMismatch
+			}
+		} else if r.dropped[0].Reason == NameInvalid { // and so is every name of its properties
+			r.keep(f)
 			continue
 		}
-		msg.add(id, t, f)
+		r.drop(why, catalog.Name{Kind: query.PropertyName, Event: in.Event, Name: f.Name}, f)
 	}
-	return missing
 }
 
-func resolveAttributes(c *catalog.State, in *Incoming, msg *Message) (missing []catalog.Name) {
-	fields := in.Fields
+func (r *Resolver) attributes(c *catalog.State, in *Incoming, msg *Message) {
 	prefix := ""
 	if in.Kind == Group {
 		prefix = GroupPrefix
 		if in.GroupID != "" {
-			group := NamedField{Name: GroupIDAttribute, Value: tree.Str(in.GroupID), Exact: true}
-			missing = resolveAttribute(c, GroupIDAttribute, &group, msg, missing)
+			r.attribute(c, GroupIDAttribute, &NamedField{Name: GroupIDAttribute, Value: tree.Str(in.GroupID), Exact: true}, msg)
 		}
 	}
-	for i := range fields {
-		missing = resolveAttribute(c, prefix+fields[i].Name, &fields[i], msg, missing)
+	for i := range in.Fields {
+		r.attribute(c, prefix+in.Fields[i].Name, &in.Fields[i], msg)
 	}
-	return missing
 }
 
-func resolveAttribute(c *catalog.State, name string, f *NamedField, msg *Message, missing []catalog.Name) []catalog.Name {
+func (r *Resolver) attribute(c *catalog.State, name string, f *NamedField, msg *Message) {
 	id, t, ok := c.Attribute(name)
+	why := TypeMismatch
 	switch {
 	case !ok:
-		msg.Mismatched++
-		return appendMissing(missing, catalog.Name{Kind: query.AttributeName, Name: name}, f)
+		why = nameReason(name)
 	case id < query.FirstAttribute:
-		msg.Mismatched++ // the built-in names cannot be set
-	default:
-		msg.add(id, t, f)
+		why = NameReserved
+	case msg.set(id, t, f):
+		return
 	}
-	return missing
+	r.drop(why, catalog.Name{Kind: query.AttributeName, Name: name}, f)
 }
 
-func appendMissing(missing []catalog.Name, name catalog.Name, f *NamedField) []catalog.Name {
-	if name.Name == "" || len(name.Name) > catalog.MaxNameBytes || f.Value.Missing() {
-		return missing
+// set gives m a field; it reports whether the field's column can have the value.
+func (m *Message) set(id uint32, t tree.Type, f *NamedField) bool {
+	v, ok := Coerce(f.Value, t)
+	if !ok {
+		m.Mismatched++
+		return false
+	}
+	m.Fields = append(m.Fields, Field{id, v})
+	return true
+}
+
+// drop notes a value that a message loses. An unknown name gets the type that its value asks for.
+func (r *Resolver) drop(why DropReason, name catalog.Name, f *NamedField) {
+	if f.Value.Missing() {
+		return
 	}
 	name.Type = f.Value.Type
 	if name.Type == tree.StringType && !f.Exact {
@@ -179,16 +198,15 @@ func appendMissing(missing []catalog.Name, name catalog.Name, f *NamedField) []c
 			name.Type = tree.TimeType
 		}
 	}
-	return append(missing, name)
+	r.dropped = append(r.dropped, Dropped{why, name})
+	r.keep(f)
 }
 
-func (m *Message) add(id uint32, t tree.Type, f *NamedField) {
-	v, ok := Coerce(f.Value, t)
-	if !ok {
-		m.Mismatched++
-		return
+// keep leaves a value in the message's context.
+func (r *Resolver) keep(f *NamedField) {
+	if !f.Value.Missing() {
+		r.kept = append(r.kept, *f)
 	}
-	m.Fields = append(m.Fields, Field{id, v})
 }
 
 // Coerce returns v as a value of type t; ok is false where it is none. Only strings are converted,

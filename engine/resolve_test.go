@@ -3,9 +3,11 @@ package engine
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -46,5 +48,61 @@ func TestResolverReuse(t *testing.T) {
 				t.Fatalf("round %d: %+v, want %+v", round, got[i], want[i])
 			}
 		}
+	}
+}
+
+// TestResolveTellsWhatItDrops: every value that does not get into a message is told, with its reason, and is in
+// the context; a missing value is neither.
+func TestResolveTellsWhatItDrops(t *testing.T) {
+	c, err := catalog.New(nil).Apply(catalog.Change{Version: 1, Kind: catalog.DefineNames, Names: []catalog.Name{
+		{Kind: query.AttributeName, Name: "age", Type: tree.NumberType}, {Kind: query.AttributeName, Name: "group.since", Type: tree.TimeType},
+		{Kind: query.AttributeName, Name: "group_id", Type: tree.NumberType}, {Kind: query.PropertyName, Event: "Typed", Name: "amount", Type: tree.NumberType},
+		{Kind: query.PropertyName, Event: "Typed", Name: "due", Type: tree.TimeType},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("n", catalog.MaxNameBytes)
+	one, some, none := tree.NumInt(1), tree.Str("lots"), tree.Value{}
+	for _, k := range []struct {
+		in      Incoming
+		fields  int
+		dropped string
+		rest    string
+	}{
+		{Incoming{Kind: Track, Event: "Typed", Fields: []NamedField{{Name: "amount", Value: one}, {Name: "due", Value: tree.Str("2026-01-01")}}}, 2, "", `{"x":2}`},
+		{Incoming{Kind: Track, Event: "Typed", Fields: []NamedField{{Name: "amount", Value: some}, {Name: "new", Value: one}, {Name: "none", Value: none}}}, 0, "1 amount, 4 new", `{"mismatched":{"amount":"lots","new":1},"x":2}`},
+		{Incoming{Kind: Track, Event: "Else", Fields: []NamedField{{Name: "q", Value: one}, {Name: "a\x00b", Value: one}}}, 0, "4 Else, 4 q, 2 a\x00b", `{"mismatched":{"q":1,"a\u0000b":1},"x":2}`},
+		{Incoming{Kind: Page, Event: "a\x00b", Fields: []NamedField{{Name: "q", Value: one}}}, 0, "2 a\x00b", `{"mismatched":{"q":1},"x":2}`},
+		{Incoming{Kind: Screen, Event: "Else"}, 0, "4 Else", `{"x":2}`},
+		{Incoming{Kind: Identify, Fields: []NamedField{{Name: "age", Value: some}, {Name: "user_id", Value: some}, {Name: "", Value: one}, {Name: "tags", Value: tree.ListOf(one, some)}}}, 0, "1 age, 3 user_id, 2 , 4 tags", `{"mismatched":{"age":"lots","user_id":"lots","":1,"tags":[1,"lots"]},"x":2}`},
+		{Incoming{Kind: Group, GroupID: "g", Fields: []NamedField{{Name: "since", Value: one}, {Name: long, Value: one}}}, 0, "1 group_id, 1 group.since, 2 group." + long, `{"mismatched":{"group_id":"g","since":1,"` + long + `":1},"x":2}`},
+	} {
+		var r Resolver
+		var m Message
+		k.in.UserID, k.in.Context = "u", []byte(`{"x":2}`)
+		for range 2 { // nothing of a message is left for the next
+			dropped, err := r.Resolve(c, &k.in, &m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var told []string
+			mismatched := 0
+			for _, d := range dropped {
+				told = append(told, fmt.Sprint(d.Reason, " ", d.Name.Name))
+				if d.Reason == TypeMismatch {
+					mismatched++
+				}
+			}
+			if got := strings.Join(told, ", "); got != k.dropped || string(m.Context) != k.rest || len(m.Fields) != k.fields || int(m.Mismatched) != mismatched {
+				t.Errorf("%s %q: %q, %d fields, %d mismatched, %s\nwant %q, %d fields, %s", k.in.Kind, k.in.Event, got, len(m.Fields), m.Mismatched, m.Context, k.dropped, k.fields, k.rest)
+			}
+			if len(dropped) > 0 && dropped[0].WholeMessage() != (m.EventName != "") {
+				t.Errorf("%q: %+v", k.in.Event, dropped[0])
+			}
+		}
+	}
+	if m, _, _ := Resolve(c, &Incoming{Kind: Track, UserID: "u", Event: "Typed", Fields: []NamedField{{Name: "amount", Value: some}}}); string(m.Context) != `{"mismatched":{"amount":"lots"}}` {
+		t.Errorf("without a rest: %s", m.Context)
 	}
 }

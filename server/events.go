@@ -106,7 +106,6 @@ func (p *pump) run(ctx context.Context) {
 	for {
 		c := &chunk{}
 		p.lines.next(&c.lineBlock)
-		p.in.misfits.schema = p.in.s.node().Schema() // earlier chunks may have made names
 		c.messages, c.origins = make([]engine.Incoming, 0, len(c.items)), make([]origin, 0, len(c.items))
 		for some := range slices.Chunk(c.items, turnMessages) {
 			end := p.in.s.cfg.Turn(ctx)

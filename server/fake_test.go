@@ -15,6 +15,7 @@ import (
 
 	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
@@ -28,6 +29,7 @@ type fakeNode struct {
 	Node // calls that no test expects panic
 
 	begin    func(msgs []engine.Incoming) (finished func(), err error)
+	resolve  func(m *engine.Incoming, mayName func(catalog.Name) bool) []engine.Dropped
 	ingest   func(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error)
 	query    func(ctx context.Context, ask node.Ask) (*query.Answer, error)
 	members  func(predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error)
@@ -48,8 +50,8 @@ func (f *fakeNode) Ingest(ctx context.Context, msgs []engine.Incoming) ([]engine
 	return f.keep(msgs), nil
 }
 
-// Begin calls Ingest and lets finish tell; begin may refuse it before.
-func (f *fakeNode) Begin(ctx context.Context, msgs []engine.Incoming) (func() ([]engine.Outcome, error), error) {
+// Begin calls Ingest and lets finish tell; begin may refuse it before, and resolve says what is dropped.
+func (f *fakeNode) Begin(ctx context.Context, msgs []engine.Incoming, mayName func(catalog.Name) bool) (func() ([]engine.Outcome, error), error) {
 	finished := func() {}
 	if f.begin != nil {
 		var err error
@@ -58,6 +60,11 @@ func (f *fakeNode) Begin(ctx context.Context, msgs []engine.Incoming) (func() ([
 		}
 	}
 	outcomes, err := f.Ingest(ctx, msgs)
+	for i := range outcomes {
+		if f.resolve != nil {
+			outcomes[i].Dropped = f.resolve(&msgs[i], mayName)
+		}
+	}
 	return func() ([]engine.Outcome, error) { finished(); return outcomes, err }, nil
 }
 

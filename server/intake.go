@@ -9,6 +9,7 @@ import (
 
 	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/server/decode"
 	"github.com/musterdb/muster/server/render"
 )
@@ -20,10 +21,10 @@ type intake struct {
 	env     decode.Envelope
 	path    string
 	decoder *decode.Decoder
-	misfits misfits
-	limited bool   // messages may not say who is who
-	taken   uint64 // messages that were read
-	refused uint64 // those that were not
+	mayName func(catalog.Name) bool // whether the sender may bring a new name; nil: any
+	limited bool                    // messages may not say who is who
+	taken   uint64                  // messages that were read
+	refused uint64                  // those that were not
 	result  api.IngestResult
 }
 
@@ -105,7 +106,7 @@ type rejected struct {
 func (s *Server) newIntake(r *http.Request, env decode.Envelope) *intake {
 	env.ReceivedAt, env.NewID = s.cfg.Now().UnixMilli(), s.newID
 	in := &intake{s: s, env: env, path: r.URL.Path, limited: s.limited(r)}
-	in.misfits = misfits{schema: s.node().Schema(), bound: s.newNames, sender: s.newNames.sender(r, env.Source != "" && !s.foreign(r))}
+	in.mayName = s.newNames.boundOf(r, env.Source != "" && !s.foreign(r))
 	in.decoder, _ = s.decoders.Get().(*decode.Decoder)
 	if in.decoder == nil {
 		in.decoder = decode.NewDecoder(s.cfg.Message)
@@ -148,7 +149,6 @@ func (in *intake) add(p *parcel, line uint64, raw []byte, read reader) {
 	for _, note := range in.decoder.Notes() {
 		p.rejects = append(p.rejects, rejected{from, note.Code, note.Reason, true})
 	}
-	in.noteMisfits(p, from, &m)
 	p.messages, p.origins = append(p.messages, m), append(p.origins, from)
 }
 
@@ -174,7 +174,7 @@ func (in *intake) begin(ctx context.Context, p *parcel) (finish func() ([]engine
 		return func() ([]engine.Outcome, error) { return nil, nil }, nil
 	}
 	limited, cancel := context.WithTimeout(ctx, in.s.cfg.IngestTimeout)
-	wait, err := in.s.node().Begin(limited, p.messages)
+	wait, err := in.s.node().Begin(limited, p.messages, in.mayName)
 	if err != nil {
 		err = in.ingestError(ctx, limited, p, err)
 		cancel()
@@ -212,9 +212,6 @@ func checkOutcomes(p *parcel, outcomes []engine.Outcome) error {
 	return nil
 }
 
-// noEventName is why a message whose event got no name is in the history only.
-const noEventName = "there are too many event names, or this one cannot be one: the message is in the history only"
-
 // count counts the outcomes of a parcel's messages and reports its rejects.
 func (in *intake) count(p *parcel, outcomes []engine.Outcome) {
 	var accepted, duplicate uint64
@@ -222,13 +219,14 @@ func (in *intake) count(p *parcel, outcomes []engine.Outcome) {
 		switch o.Status {
 		case engine.Accepted:
 			accepted++
-			if o.Unnamed && !p.messages[i].Unnamed { // the names ran out since it was read
-				p.rejects = append(p.rejects, rejected{p.origins[i], api.CodeTooManyNames, noEventName, true})
-			}
 		case engine.Duplicate:
 			duplicate++
 		default:
 			p.rejects = append(p.rejects, rejected{origin: p.origins[i], code: api.CodeRefused, reason: o.Reason})
+		}
+		for k := range o.Dropped {
+			code, reason := dropReason(&o.Dropped[k])
+			p.rejects = append(p.rejects, rejected{p.origins[i], code, reason, true})
 		}
 	}
 	in.result.Accepted += accepted

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/musterdb/muster/engine/catalog"
 )
 
 // newNames bounds how many new names of events, attributes and properties each sender may bring. There
@@ -82,6 +84,15 @@ func network(host string) string {
 		return host
 	}
 	return prefix.String()
+}
+
+// boundOf returns what tells whether the sender of a request may bring a new name; nil where it may bring any.
+func (n *newNames) boundOf(r *http.Request, imports bool) func(catalog.Name) bool {
+	s := n.sender(r, imports)
+	if s == (nameSender{}) {
+		return nil
+	}
+	return func(name catalog.Name) bool { return n.take(s, name.Event) }
 }
 
 // take tells whether a sender may bring one more name; event is that of a property, "" for other names.

@@ -1,10 +1,10 @@
 package server
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,14 +14,6 @@ import (
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/query"
 )
-
-// openNode has a catalog whose schema says how much room there is.
-type openNode struct {
-	fakeNode
-	catalog *catalog.State
-}
-
-func (o *openNode) Schema() query.Schema { return o.catalog.Schema() }
 
 // from sends a body as somebody at an address.
 func from(s *Server, address, path, body string, headers ...string) *httptest.ResponseRecorder {
@@ -48,27 +40,29 @@ func eventsNamed(from, to int) string {
 // machine, are not touched.
 func TestNewNamesAreBounded(t *testing.T) {
 	now := at
-	node := &openNode{catalog: catalog.New(nil)}
+	named := 0
+	node := &fakeNode{resolve: func(m *engine.Incoming, mayName func(catalog.Name) bool) []engine.Dropped {
+		name := catalog.Name{Kind: query.EventName, Name: m.Event}
+		if mayName != nil && !mayName(name) {
+			return []engine.Dropped{{Reason: engine.NameWithheld, Name: name}}
+		}
+		named++
+		return nil
+	}}
 	s := newTestServer(t, node, func(c *Config) {
 		c.NewNames, c.NewNamesEach, c.Now = 20, 60, func() time.Time { return now }
 		c.Origins = []string{"https://shop.example"}
 		c.OpenIdentity = true // pages of other sites may import, and are bounded all the same
 	})
-	named := func(w *httptest.ResponseRecorder) (named, dropped int) {
+	send := func(w *httptest.ResponseRecorder) (int, int) {
 		t.Helper()
 		var r api.IngestResult
 		if err := json.Unmarshal(w.Body.Bytes(), &r); err != nil || w.Code != 200 || r.Rejected > 0 {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
-		for _, m := range node.got() {
-			if !m.Unnamed {
-				named++
-			} else if m.Event == "" || len(m.Fields) > 0 {
-				t.Errorf("%+v", m)
-			}
-		}
-		node.mu.got, node.mu.seen = nil, nil
-		return named, int(r.Dropped)
+		n := named
+		named = 0
+		return n, int(r.Dropped)
 	}
 	for _, c := range []struct {
 		what, address, path, body string
@@ -88,7 +82,7 @@ func TestNewNamesAreBounded(t *testing.T) {
 		{"a page of a site that may", "127.0.0.1:2", "/v1/events?source=f", importLines(eventsNamed(0, 300)), []string{"Origin", "https://shop.example"}, 300, 0},
 		{"an import from elsewhere", "10.0.0.3:2", "/v1/events?source=f", importLines(eventsNamed(0, 300)), nil, 20, 280},
 	} {
-		if n, dropped := named(from(s, c.address, c.path, c.body, c.headers...)); n != c.named || dropped != c.dropped {
+		if n, dropped := send(from(s, c.address, c.path, c.body, c.headers...)); n != c.named || dropped != c.dropped {
 			t.Errorf("%s: %d named and %d dropped, want %d and %d", c.what, n, dropped, c.named, c.dropped)
 		}
 	}
@@ -96,11 +90,11 @@ func TestNewNamesAreBounded(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	now = now.Add(5 * time.Second)
-	if n, _ := named(from(s, "10.0.0.1:1", "/v1/batch", eventsNamed(100, 110))); n != 5 {
+	if n, _ := send(from(s, "10.0.0.1:1", "/v1/batch", eventsNamed(100, 110))); n != 5 {
 		t.Errorf("5 s later: %d named", n)
 	}
 	now = now.Add(time.Hour)
-	if n, _ := named(from(s, "10.0.0.1:1", "/v1/batch", eventsNamed(0, 30))); n != 20 {
+	if n, _ := send(from(s, "10.0.0.1:1", "/v1/batch", eventsNamed(0, 30))); n != 20 {
 		t.Errorf("an hour later: %d named", n)
 	}
 }
@@ -115,39 +109,27 @@ func importLines(batch string) string {
 	return out.String()
 }
 
-// TestNewPropertiesAreBounded: attributes and properties too; a known name costs nothing.
+// TestNewPropertiesAreBounded: a property costs a tenth of an attribute; one event gets a quarter of the
+// allowance at most.
 func TestNewPropertiesAreBounded(t *testing.T) {
-	many := func(n int) string {
-		var fields []string
-		for i := range n {
-			fields = append(fields, fmt.Sprintf(`"p%d":%d`, i, i))
-		}
-		return strings.Join(fields, ",")
-	}
-	names := []catalog.Name{{Kind: query.EventName, Name: "Known"}}
-	state, err := catalog.New(nil).Apply(catalog.Change{Kind: catalog.DefineNames, Version: 1, Names: names})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range []struct {
-		body string
-		kept int
+		name catalog.Name
+		want int
 	}{
-		{`{"type":"identify","userId":"u","traits":{` + many(60) + `}}`, 40},
-		{`{"type":"track","userId":"u","event":"Known","properties":{` + many(300) + `}}`, 10},
-		{`{"type":"page","userId":"u","properties":{` + many(300) + `}}`, 10},
+		{catalog.Name{Kind: query.AttributeName}, 40},
+		{catalog.Name{Kind: query.EventName}, 40},
+		{catalog.Name{Kind: query.PropertyName, Event: "Known"}, 10},
 	} {
-		node := &openNode{catalog: state}
-		s := newTestServer(t, node, func(c *Config) { c.NewNames = 40 })
-		w := from(s, "10.0.0.1:1", "/v1/batch", `{"batch":[`+c.body+`]}`)
-		m := node.got()[0]
-		var rest struct{ Mismatched map[string]any }
-		if err := json.Unmarshal(m.Context, &rest); err != nil {
-			t.Fatal(err)
+		may := newNewNames(40, 60, func() time.Time { return at }).boundOf(httptest.NewRequest("POST", "/v1/t", nil), false)
+		took := 0
+		for i := range 300 {
+			c.name.Name = fmt.Sprint("p", i)
+			if may(c.name) {
+				took++
+			}
 		}
-		last := m.Fields[len(m.Fields)-1]
-		if w.Code != 200 || m.Unnamed || len(m.Fields) != c.kept || last.Name != fmt.Sprintf("p%d", c.kept-1) || rest.Mismatched[last.Name] != nil || rest.Mismatched[fmt.Sprintf("p%d", c.kept)] == nil {
-			t.Errorf("%.40s: %d columns of %s, %s", c.body, len(m.Fields), w.Body, m.Context)
+		if took != c.want {
+			t.Errorf("%+v: %d may be brought, want %d", c.name, took, c.want)
 		}
 	}
 }
@@ -175,38 +157,41 @@ func TestSendersAreBounded(t *testing.T) {
 	}
 }
 
-// TestNoEventNameLeft: a message whose event has no name left is taken, with all it says in the history's
-// part of it, also where the names run out while it is on its way.
-func TestNoEventNameLeft(t *testing.T) {
-	names := make([]catalog.Name, catalog.MaxEvents-1)
-	for i := range names {
-		names[i] = catalog.Name{Kind: query.EventName, Name: fmt.Sprint("e", i)}
-	}
-	state, err := catalog.New(nil).Apply(catalog.Change{Kind: catalog.DefineNames, Version: 1, Names: names})
-	if err != nil {
-		t.Fatal(err)
-	}
-	node := &openNode{catalog: state}
+// TestDroppedIsTold: what the node drops is counted and among the rejects, with its line and its reason, also of
+// a message that is sent again.
+func TestDroppedIsTold(t *testing.T) {
+	node := &fakeNode{resolve: func(m *engine.Incoming, _ func(catalog.Name) bool) (dropped []engine.Dropped) {
+		switch m.Event {
+		case "beyond":
+			return []engine.Dropped{{Reason: engine.NameLimit, Name: catalog.Name{Kind: query.EventName, Name: m.Event}}}
+		case "typed":
+			for i, why := range []engine.DropReason{engine.TypeMismatch, engine.NameInvalid, engine.NameReserved, engine.NameLimit, engine.NameWithheld} {
+				dropped = append(dropped, engine.Dropped{Reason: why, Name: catalog.Name{Kind: query.PropertyName, Event: m.Event, Name: fmt.Sprint("p", i)}})
+			}
+		}
+		return dropped
+	}}
 	s := newTestServer(t, node, nil)
-	w := ask(s, "POST", "/v1/batch", text(`{"batch":[{"type":"track","userId":"u","event":"last","properties":{"a":1}},
-		{"type":"track","userId":"u","event":"beyond","properties":{"b":2,"c":"x"},"context":{"ip":"::1"}},{"type":"track","userId":"u","event":"e7"},{"type":"track","userId":"u","event":"a\u0000b"}]}`))
-	if w.Body.String() != "{\"success\":true,\"dropped\":2}\n" {
-		t.Fatalf("%d %s", w.Code, w.Body)
+	const body = `{"batch":[{"type":"track","userId":"u","messageId":"1","event":"whole"},{"type":"track","userId":"u","messageId":"2","event":"typed"},{"type":"track","userId":"u","messageId":"3","event":"beyond"}]}`
+	for range 2 {
+		if w := ask(s, "POST", "/v1/batch", text(body)); w.Body.String() != "{\"success\":true,\"dropped\":6}\n" {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
 	}
-	got := node.got()
-	if got[0].Unnamed || string(got[0].Unplaced) != `{"mismatched":{"a":1}}` || got[2].Unnamed || got[2].Unplaced != nil {
-		t.Errorf("%+v\n%+v", got[0], got[2])
+	page := s.rejects.page(0, 100)
+	var got []string
+	for _, r := range page.Rejects[:6] {
+		got = append(got, fmt.Sprint(r.Line, r.Code, r.Dropped, ": ", r.Reason))
 	}
-	if m := got[1]; !m.Unnamed || m.Event != "beyond" || len(m.Fields) > 0 || string(m.Context) != `{"mismatched":{"b":2,"c":"x"},"context":{"ip":"::1"}}` {
-		t.Errorf("%+v", m)
+	want := []string{
+		`3too_many_namestrue: there are too many names for "beyond" to become one: the message is in the history only`,
+		`2too_many_new_namestrue: the sender brings too many new names for "p4" to become one now: the value is in the history only, and later ones are taken`,
+		`2too_many_namestrue: there are too many names for "p3" to become one: the value is in the history only`,
+		`2reserved_nametrue: p2 is built in and cannot be set: the value is in the history only`,
+		`2refusedtrue: "p1" cannot be a name: the value is in the history only`,
+		`2wrong_typetrue: p0 has another type than its column: the value is in the history only`,
 	}
-	if page := s.rejects.page(0, 10).Rejects; page[0].Code != "refused" || page[1].Code != "too_many_names" || !page[1].Dropped || page[1].Line != 2 {
-		t.Errorf("%+v", page)
-	}
-	node.ingest = func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
-		return []engine.Outcome{{Status: engine.Accepted, Unnamed: true}}, nil
-	}
-	if w := ask(s, "POST", "/v1/track", text(`{"userId":"u","event":"last"}`)); w.Body.String() != "{\"success\":true,\"dropped\":1}\n" {
-		t.Errorf("%d %s", w.Code, w.Body)
+	if page.Total != 12 || !slices.Equal(got, want) {
+		t.Errorf("%d: %s", page.Total, strings.Join(got, "\n"))
 	}
 }

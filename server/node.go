@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
@@ -19,8 +20,10 @@ type Node interface {
 	Ingest(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error)
 	// Begin is the first half of Ingest: when it returns, the messages are queued behind those of
 	// every Begin that returned before. finish is the other half and must be called; until then what
-	// msgs refers to must not change.
-	Begin(ctx context.Context, msgs []engine.Incoming) (finish func() ([]engine.Outcome, error), err error)
+	// msgs refers to must not change. mayName is asked, before Begin returns, whether the sender may bring
+	// a name that the catalog lacks and has room for; nil lets it bring any. What a message loses is in its
+	// outcome's Dropped.
+	Begin(ctx context.Context, msgs []engine.Incoming, mayName func(catalog.Name) bool) (finish func() ([]engine.Outcome, error), err error)
 
 	// Query runs one statement of any kind.
 	Query(ctx context.Context, ask node.Ask) (*query.Answer, error)

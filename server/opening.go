@@ -6,6 +6,7 @@ import (
 
 	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
@@ -23,7 +24,7 @@ func (opening) no() error {
 func (o opening) Ingest(context.Context, []engine.Incoming) ([]engine.Outcome, error) {
 	return nil, o.no()
 }
-func (o opening) Begin(context.Context, []engine.Incoming) (func() ([]engine.Outcome, error), error) {
+func (o opening) Begin(context.Context, []engine.Incoming, func(catalog.Name) bool) (func() ([]engine.Outcome, error), error) {
 	return nil, o.no()
 }
 func (o opening) Query(context.Context, node.Ask) (*query.Answer, error) { return nil, o.no() }

@@ -16,7 +16,7 @@ import (
 type value tree.Value
 
 // MarshalJSON writes the value as answers do.
-func (v value) MarshalJSON() ([]byte, error) { return render.AppendValue(nil, tree.Value(v)), nil }
+func (v value) MarshalJSON() ([]byte, error) { return tree.AppendJSON(nil, tree.Value(v)), nil }
 
 func (s *Server) getProfile(w *answer, r *http.Request) error {
 	withSegments, err := boolParam(r, "segments", true)

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/engine"
 )
 
 // maxExcerpt bounds the content kept of one reject.
@@ -79,6 +80,29 @@ func (l *rejectLog) page(before uint64, limit int) api.Rejects {
 		out.Rejects = append(out.Rejects, r)
 	}
 	return out
+}
+
+// codeReservedName is the code that package decode gives such values too.
+const codeReservedName = "reserved_name"
+
+// dropReason says to the sender why something of a message was dropped.
+func dropReason(d *engine.Dropped) (code, reason string) {
+	what := "the value"
+	if d.WholeMessage() {
+		what = "the message"
+	}
+	name := d.Name.Name
+	switch d.Reason {
+	case engine.TypeMismatch:
+		return api.CodeWrongSchema, name + " has another type than its column: the value is in the history only"
+	case engine.NameReserved:
+		return codeReservedName, name + " is built in and cannot be set: the value is in the history only"
+	case engine.NameWithheld:
+		return api.CodeNewNames, "the sender brings too many new names for " + strconv.Quote(name) + " to become one now: " + what + " is in the history only, and later ones are taken"
+	case engine.NameInvalid:
+		return api.CodeRefused, strconv.Quote(name) + " cannot be a name: " + what + " is in the history only"
+	}
+	return api.CodeTooManyNames, "there are too many names for " + strconv.Quote(name) + " to become one: " + what + " is in the history only"
 }
 
 func rejectSize(r *api.Reject) int64 {

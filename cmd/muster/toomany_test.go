@@ -28,14 +28,15 @@ func TestEventWithoutNameIsInTheHistory(t *testing.T) {
 			}
 			ingest(t, n, engine.Accepted, msgs...)
 			beyond := track("beyond", "u1", "event beyond", field("n", tree.NumInt(1)))
-			beyond.Unplaced, beyond.Context = []byte(`{"mismatched":{"n":1},"x":2}`), []byte(`{"x":2}`)
+			beyond.Context = []byte(`{"x":2}`)
 			known := track("known", "u1", "event 7", field("n", tree.NumInt(2)))
-			outcomes, err := n.Ingest(t.Context(), []engine.Incoming{beyond, known, {Kind: engine.Track, MessageID: "alone", UserID: "nobody else", Event: "event far beyond", Unnamed: true, Time: testTime, ReceivedAt: testTime}})
+			outcomes, err := n.Ingest(t.Context(), []engine.Incoming{beyond, known, {Kind: engine.Track, MessageID: "alone", UserID: "nobody else", Event: "event far beyond", Time: testTime, ReceivedAt: testTime}})
 			if err != nil {
 				t.Fatal(err)
 			}
 			for i, unnamed := range []bool{true, false, true} {
-				if outcomes[i].Status != engine.Accepted || outcomes[i].Unnamed != unnamed {
+				dropped := outcomes[i].Dropped
+				if outcomes[i].Status != engine.Accepted || (len(dropped) == 1 && dropped[0].WholeMessage() && dropped[0].Reason == engine.NameLimit) != unnamed {
 					t.Errorf("message %d: %+v", i, outcomes[i])
 				}
 			}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/internal/node"
+	"github.com/musterdb/muster/query/tree"
 )
 
 // Change is one profile that entered or left a segment, as it is told.
@@ -58,11 +59,11 @@ func (f ChangeFormat) NeedsPerson() bool { return f != Native && f != CloudEvent
 // AppendRecord appends the members of a native record, without braces.
 func AppendRecord(b []byte, c *Change) []byte {
 	b = append(b, `"segment":`...)
-	b = appendString(b, c.Segment)
+	b = tree.AppendQuoted(b, c.Segment)
 	b = append(b, `,"profile":`...)
-	b = appendString(b, c.Profile)
+	b = tree.AppendQuoted(b, c.Profile)
 	b = append(b, `,"at":"`...)
-	b = appendTime(b, c.At)
+	b = tree.AppendTime(b, c.At)
 	b = append(b, `","cause":"`...)
 	b = append(b, c.Cause...)
 	b = append(b, '"')
@@ -82,14 +83,14 @@ func AppendFields(b []byte, fields []engine.NamedField) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(appendString(b, f.Name), ':')
-		b = AppendValue(b, f.Value)
+		b = append(tree.AppendQuoted(b, f.Name), ':')
+		b = tree.AppendJSON(b, f.Value)
 	}
 	return append(b, '}')
 }
 
 // AppendString appends s as a JSON string; what is not UTF-8 becomes the replacement character.
-func AppendString(b []byte, s string) []byte { return appendString(b, s) }
+func AppendString(b []byte, s string) []byte { return tree.AppendQuoted(b, s) }
 
 // op names what happened.
 func (c *Change) op() string {
@@ -118,9 +119,9 @@ func AppendPayload(b []byte, format ChangeFormat, c *Change) []byte {
 		b = append(b, `{"specversion":"1.0","id":"`+c.ID+`","source":"/muster/segments","type":"muster.segment.`...)
 		b = append(b, c.op()...)
 		b = append(b, `","subject":`...)
-		b = appendString(b, c.Profile)
+		b = tree.AppendQuoted(b, c.Profile)
 		b = append(b, `,"time":"`...)
-		b = appendTime(b, c.At)
+		b = tree.AppendTime(b, c.At)
 		b = append(b, `","datacontenttype":"application/json","data":{`...)
 		return append(AppendRecord(b, c), '}', '}')
 	}
@@ -131,25 +132,25 @@ func AppendPayload(b []byte, format ChangeFormat, c *Change) []byte {
 // appendSegment appends what Segment's messages have in common.
 func appendSegment(b []byte, c *Change) []byte {
 	b = append(b, `,"messageId":`...)
-	b = appendString(b, "muster-"+c.ID)
+	b = tree.AppendQuoted(b, "muster-"+c.ID)
 	switch {
 	case c.Person != nil && c.Person.UserID == "" && len(c.Person.AnonymousIDs) > 0:
 		b = append(b, `,"anonymousId":`...)
-		b = appendString(b, c.Person.AnonymousIDs[0])
+		b = tree.AppendQuoted(b, c.Person.AnonymousIDs[0])
 	default:
 		b = append(b, `,"userId":`...)
-		b = appendString(b, c.Profile)
+		b = tree.AppendQuoted(b, c.Profile)
 		if c.Person != nil && len(c.Person.AnonymousIDs) > 0 {
 			b = append(b, `,"anonymousId":`...)
-			b = appendString(b, c.Person.AnonymousIDs[0])
+			b = tree.AppendQuoted(b, c.Person.AnonymousIDs[0])
 		}
 	}
 	b = append(b, `,"timestamp":"`...)
-	b = appendTime(b, c.At)
+	b = tree.AppendTime(b, c.At)
 	b = append(b, `","context":{"personas":{"computation_class":"audience","computation_id":`...)
-	b = appendString(b, c.Segment)
+	b = tree.AppendQuoted(b, c.Segment)
 	b = append(b, `,"computation_key":`...)
-	b = appendString(b, key(c.Segment))
+	b = tree.AppendQuoted(b, key(c.Segment))
 	b = append(b, `}`...)
 	if c.Person != nil {
 		b = append(b, `,"externalIds":[`...)
@@ -160,7 +161,7 @@ func appendSegment(b []byte, c *Change) []byte {
 			}
 			first = false
 			b = append(b, `{"type":"`+kind+`","id":`...)
-			b = append(appendString(b, id), '}')
+			b = append(tree.AppendQuoted(b, id), '}')
 		}
 		if c.Person.UserID != "" {
 			add("user_id", c.Person.UserID)
@@ -178,14 +179,14 @@ func (c *Change) appendTraits(b []byte, audience bool) []byte {
 	b = append(b, '{')
 	if audience {
 		b = append(b, `"audience_key":`...)
-		b = append(appendString(b, key(c.Segment)), ',')
+		b = append(tree.AppendQuoted(b, key(c.Segment)), ',')
 	}
-	b = append(appendString(b, key(c.Segment)), ':')
+	b = append(tree.AppendQuoted(b, key(c.Segment)), ':')
 	b = strconv.AppendBool(b, c.Enter)
 	if c.Person != nil {
 		for _, f := range c.Person.Fields {
-			b = append(appendString(append(b, ','), f.Name), ':')
-			b = AppendValue(b, f.Value)
+			b = append(tree.AppendQuoted(append(b, ','), f.Name), ':')
+			b = tree.AppendJSON(b, f.Value)
 		}
 	}
 	return append(b, '}')
@@ -219,9 +220,9 @@ func AppendCohort(b []byte, segment string, changes []*Change) []byte {
 		last[c.Profile] = c
 	}
 	b = append(b, `{"name":`...)
-	b = appendString(b, segment)
+	b = tree.AppendQuoted(b, segment)
 	b = append(b, `,"cohort_id":`...)
-	b = appendString(b, key(segment))
+	b = tree.AppendQuoted(b, key(segment))
 	b = append(b, `,"cohort_changes":[`...)
 	sides := 0
 	for _, enter := range []bool{true, false} {
@@ -239,7 +240,7 @@ func AppendCohort(b []byte, segment string, changes []*Change) []byte {
 				b = append(b, ',')
 			}
 			first = false
-			b = appendString(b, c.Profile)
+			b = tree.AppendQuoted(b, c.Profile)
 		}
 		if !first {
 			sides++

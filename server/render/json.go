@@ -3,55 +3,13 @@ package render
 import (
 	"math"
 	"strconv"
-	"time"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 )
 
 // Time writes Unix milliseconds as RFC 3339 in UTC, with a fraction only when there is one.
-func Time(ms int64) string { return string(appendTime(nil, ms)) }
-
-func appendTime(b []byte, ms int64) []byte {
-	layout := "2006-01-02T15:04:05.000Z"
-	if ms%1000 == 0 {
-		layout = "2006-01-02T15:04:05Z"
-	}
-	return time.UnixMilli(ms).UTC().AppendFormat(b, layout)
-}
-
-// AppendValue appends v as JSON: a missing value is null, numbers stand exactly as they are and
-// without a point when whole, times are strings, lists arrays.
-func AppendValue(b []byte, v tree.Value) []byte {
-	switch v.Type {
-	case tree.BoolType:
-		return strconv.AppendBool(b, v.True())
-	case tree.NumberType:
-		return v.Number().Append(b)
-	case tree.StringType:
-		return appendString(b, v.Str)
-	case tree.TimeType:
-		return append(appendTime(append(b, '"'), v.Int), '"')
-	case tree.ListType:
-		b = append(b, '[')
-		for i, item := range v.List {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = AppendValue(b, item)
-		}
-		return append(b, ']')
-	}
-	return append(b, "null"...)
-}
-
-// appendString quotes s; what is not UTF-8 in it becomes the replacement character.
-func appendString(b []byte, s string) []byte {
-	quoted, _ := jsontext.AppendQuote(b, s)
-	return quoted
-}
+func Time(ms int64) string { return string(tree.AppendTime(nil, ms)) }
 
 // AppendAnswer appends the whole answer as one JSON object.
 func AppendAnswer(b []byte, a *query.Answer) []byte {
@@ -60,8 +18,8 @@ func AppendAnswer(b []byte, a *query.Answer) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(append(b, `{"name":`...), c.Name)
-		b = append(appendString(append(b, `,"type":`...), c.Type), '}')
+		b = tree.AppendQuoted(append(b, `{"name":`...), c.Name)
+		b = append(tree.AppendQuoted(append(b, `,"type":`...), c.Type), '}')
 	}
 	b = append(b, `],"rows":[`...)
 	for i, row := range a.Rows {
@@ -73,7 +31,7 @@ func AppendAnswer(b []byte, a *query.Answer) []byte {
 			if j > 0 {
 				b = append(b, ',')
 			}
-			b = AppendValue(b, v)
+			b = tree.AppendJSON(b, v)
 		}
 		b = append(b, ']')
 	}
@@ -98,7 +56,7 @@ func AppendStats(b []byte, s *query.Stats) []byte {
 	b = strconv.AppendFloat(b, math.Round(elapsed*1000)/1000, 'f', -1, 64)
 	b = strconv.AppendInt(append(b, `,"profiles":`...), s.Profiles, 10)
 	b = strconv.AppendInt(append(b, `,"events_scanned":`...), s.EventsScanned, 10)
-	b = appendTime(append(b, `,"now":"`...), s.Now)
+	b = tree.AppendTime(append(b, `,"now":"`...), s.Now)
 	b = append(b, `","shards":[`...)
 	for i, shard := range s.Shards {
 		if i > 0 {
@@ -106,23 +64,23 @@ func AppendStats(b []byte, s *query.Stats) []byte {
 		}
 		b = strconv.AppendInt(append(b, `{"shard":`...), int64(shard.Shard), 10)
 		b = strconv.AppendUint(append(b, `,"seq":`...), shard.Seq, 10)
-		b = appendTime(append(b, `,"time":"`...), shard.Time)
-		b = appendTime(append(b, `","settled_to":"`...), shard.SettledTo)
+		b = tree.AppendTime(append(b, `,"time":"`...), shard.Time)
+		b = tree.AppendTime(append(b, `","settled_to":"`...), shard.SettledTo)
 		b = append(b, `"}`...)
 	}
 	return append(b, "]}"...)
 }
 
 func appendDiagnostic(b []byte, d *tree.Diagnostic) []byte {
-	b = appendString(append(b, `{"code":`...), d.Code)
-	b = appendString(append(b, `,"message":`...), d.Message)
+	b = tree.AppendQuoted(append(b, `{"code":`...), d.Code)
+	b = tree.AppendQuoted(append(b, `,"message":`...), d.Message)
 	if d.Line > 0 {
 		b = strconv.AppendInt(append(b, `,"line":`...), int64(d.Line), 10)
 		b = strconv.AppendInt(append(b, `,"column":`...), int64(d.Column), 10)
 		b = strconv.AppendInt(append(b, `,"length":`...), int64(d.Length), 10)
 	}
 	if d.Hint != "" {
-		b = appendString(append(b, `,"hint":`...), d.Hint)
+		b = tree.AppendQuoted(append(b, `,"hint":`...), d.Hint)
 	}
 	if len(d.Suggestions) > 0 {
 		b = append(b, `,"suggestions":[`...)
@@ -130,7 +88,7 @@ func appendDiagnostic(b []byte, d *tree.Diagnostic) []byte {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = appendString(b, s)
+			b = tree.AppendQuoted(b, s)
 		}
 		b = append(b, ']')
 	}

@@ -93,7 +93,7 @@ func cell(v tree.Value, text func(string) string) string {
 	case tree.TimeType:
 		return Time(v.Int)
 	}
-	written := string(AppendValue(nil, v))
+	written := string(tree.AppendJSON(nil, v))
 	if v.Type == tree.ListType {
 		return text(written)
 	}
@@ -107,7 +107,7 @@ const ndjsonBuffer = 64 << 10
 func writeNDJSON(w io.Writer, columns []query.Column, rows Rows) error {
 	names := make([][]byte, len(columns))
 	for i, name := range uniqueNames(columns) {
-		names[i] = append(appendString(nil, name), ':')
+		names[i] = append(tree.AppendQuoted(nil, name), ':')
 	}
 	var buf []byte
 	for row := range rows {
@@ -116,7 +116,7 @@ func writeNDJSON(w io.Writer, columns []query.Column, rows Rows) error {
 			if i > 0 {
 				buf = append(buf, ',')
 			}
-			buf = AppendValue(append(buf, names[i]...), v)
+			buf = tree.AppendJSON(append(buf, names[i]...), v)
 		}
 		buf = append(buf, "}\n"...)
 		if len(buf) >= ndjsonBuffer {
