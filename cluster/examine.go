@@ -143,7 +143,7 @@ func (x *examination) readCatalog(ctx context.Context) error {
 type archived struct{ Archive }
 
 func (archived) Found() (Found, error)                    { return Found{}, errors.ErrUnsupported }
-func (archived) CheckStart(string) error                  { return errors.ErrUnsupported }
+func (archived) CheckStart(string, uint64) error          { return errors.ErrUnsupported }
 func (archived) Log(string) (Log, error)                  { return nil, errors.ErrUnsupported }
 func (archived) Space() (free int64, low bool, err error) { return 0, false, errors.ErrUnsupported }
 func (archived) Err() error                               { return nil }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -19,7 +21,7 @@ type group struct {
 	log       Log
 	guard     *guard
 	transport *raft.InmemTransport
-	snapshots raft.SnapshotStore
+	snapshots *usable
 	known     bool // it had entries or a snapshot when it was opened
 }
 
@@ -41,19 +43,25 @@ func (g *group) prepare(ctx context.Context, c Config) (err error) {
 	if err := g.log.Verify(ctx); err != nil {
 		return fmt.Errorf("verify log of %s: %w", g.name, err)
 	}
-	if g.snapshots, err = c.Storage.Snapshots(g.name); err != nil {
+	store, err := c.Storage.Snapshots(g.name)
+	if err != nil {
 		return fmt.Errorf("open snapshots of %s: %w", g.name, err)
 	}
-	if err := c.Storage.CheckStart(g.name); err != nil {
+	g.snapshots = &usable{SnapshotStore: store}
+	kept, err := g.snapshots.List()
+	if err != nil {
+		return fmt.Errorf("look for snapshots of %s: %w", g.name, err)
+	}
+	newest := uint64(0)
+	if len(kept) > 0 {
+		newest = kept[0].Index
+	}
+	if err := c.Storage.CheckStart(g.name, newest); err != nil {
 		return fmt.Errorf("check what %s consists of: %w; %s", g.name, err, restoreHint)
 	}
 	last, err := g.log.LastIndex()
 	if err != nil {
 		return fmt.Errorf("look for entries of %s: %w", g.name, err)
-	}
-	kept, err := g.snapshots.List()
-	if err != nil {
-		return fmt.Errorf("look for snapshots of %s: %w", g.name, err)
 	}
 	g.known = last > 0 || len(kept) > 0
 	return nil
@@ -70,13 +78,78 @@ func (g *group) start(ctx context.Context, c Config, node string, fsm raft.FSM) 
 			return fmt.Errorf("bootstrap %s: %w", g.name, err)
 		}
 	}
-	if g.raft, err = g.open(rc, g.guard); err != nil {
-		if kept, listErr := g.snapshots.List(); listErr == nil && len(kept) > 0 { // raft keeps to itself what it met
-			err = fmt.Errorf("%w; muster check says what is damaged, and which command mends it", err)
-		}
+	if err := g.restore(c, g.guard); err != nil {
+		return fmt.Errorf("start %s: %w; muster check says what is damaged, and which command mends it", g.name, err)
+	}
+	if g.raft, err = raft.NewRaft(rc, g.guard, g.log, g.log, g.snapshots, g.transport); err != nil {
 		return fmt.Errorf("start raft of %s: %w", g.name, err)
 	}
 	return g.awaitReady(ctx)
+}
+
+// restore gives the state machine the newest snapshot that can be restored. Raft would do that too, but it does not
+// look whether the log reaches back to an older one, and panics where it does not.
+func (g *group) restore(c Config, fsm raft.FSM) error {
+	kept, err := g.snapshots.List()
+	if err != nil {
+		return fmt.Errorf("list snapshots: %w", err)
+	}
+	var damaged error
+	for _, meta := range kept {
+		if err := g.restoreOne(meta.ID, fsm); err != nil {
+			err = fmt.Errorf("snapshot %s cannot be restored: %w", meta.ID, err)
+			c.Log.Error("snapshot left out", "group", g.name, "err", err)
+			g.snapshots.leaveOut(meta.ID)
+			if damaged != nil {
+				err = fmt.Errorf("%w; %w", damaged, err)
+			}
+			damaged = err
+			continue
+		}
+		if damaged == nil {
+			return nil
+		}
+		if err := c.Storage.CheckStart(g.name, meta.Index); err != nil { // it is older than the one that was checked
+			return fmt.Errorf("%w; %w", damaged, err)
+		}
+		return nil
+	}
+	return damaged
+}
+
+func (g *group) restoreOne(id string, fsm raft.FSM) error {
+	_, source, err := g.snapshots.Open(id)
+	if err != nil {
+		return err
+	}
+	return fsm.Restore(source)
+}
+
+// usable is a store of snapshots without those that could not be restored: raft begins where the newest in the list
+// ends.
+type usable struct {
+	raft.SnapshotStore
+	mu struct {
+		sync.Mutex
+		damaged map[string]bool
+	}
+}
+
+func (u *usable) leaveOut(id string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.mu.damaged == nil {
+		u.mu.damaged = map[string]bool{}
+	}
+	u.mu.damaged[id] = true
+}
+
+// List implements raft.SnapshotStore.
+func (u *usable) List() ([]*raft.SnapshotMeta, error) {
+	metas, err := u.SnapshotStore.List()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.DeleteFunc(metas, func(m *raft.SnapshotMeta) bool { return u.mu.damaged[m.ID] }), err
 }
 
 // bootstrap writes the first entry: this node is the only one. raft.BootstrapCluster sets the term before it, and
@@ -95,17 +168,6 @@ func (g *group) bootstrap(alone raft.Server) error {
 	return g.log.StoreLog(&raft.Log{Index: 1, Term: term, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(configuration)})
 }
 
-// open makes raft, which panics when an entry is missing behind the snapshot it could read: it falls back to
-// an older one where the newest is damaged, and the log may begin after that.
-func (g *group) open(rc *raft.Config, fsm raft.FSM) (r *raft.Raft, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("read the log behind the last snapshot that is whole: %v", p)
-		}
-	}()
-	return raft.NewRaft(rc, fsm, g.log, g.log, g.snapshots, g.transport)
-}
-
 // raftConfig is the timing of a group whose only voter is this node. Snapshots are asked for by
 // the snapshotter alone, by bytes and age, which raft does not know.
 func raftConfig(c Config, node, name string) *raft.Config {
@@ -121,6 +183,7 @@ func raftConfig(c Config, node, name string) *raft.Config {
 	rc.SnapshotInterval = 365 * 24 * time.Hour
 	rc.SnapshotThreshold = math.MaxUint64
 	rc.NoLegacyTelemetry = true
+	rc.NoSnapshotRestoreOnStart = true // the group has done it
 	rc.Logger = hclog.FromStandardLogger(
 		slog.NewLogLogger(c.Log.With("group", name).Handler(), slog.LevelWarn),
 		&hclog.LoggerOptions{Name: "raft", Level: hclog.Error},

@@ -20,8 +20,9 @@ type Storage interface {
 	Snapshots(group string) (raft.SnapshotStore, error)
 	// History opens the received messages of a shard.
 	History(group string) (disk.History, error)
-	// CheckStart tells whether the open log, snapshots and history of a group reach each other.
-	CheckStart(group string) error
+	// CheckStart returns an error unless the open log and history of a group reach each other and the snapshot
+	// of an index, which is the one to be restored; 0 for none.
+	CheckStart(group string, snapshot uint64) error
 	// PageWriter and PageReader frame a snapshot's pages in the stream that raft stores.
 	PageWriter(w io.Writer) disk.PageWriter
 	PageReader(r io.Reader) disk.PageReader

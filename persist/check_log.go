@@ -67,7 +67,8 @@ func readLog(ctx context.Context, dir string, visit func(*raft.Log) error) (id u
 	return id, r, v.segments(ctx, dir, state)
 }
 
-// readMeta reads raft-wal's metadata and the stable store from a bbolt file opened for reading.
+// readMeta reads raft-wal's metadata and the stable store from a bbolt file opened for reading. bbolt panics or
+// faults on some damaged files, and the check has to go on with what is beside them.
 func readMeta(dir string) (state types.PersistentState, found bool, err error) {
 	damage := func(cause error) error {
 		return &DamageError{Where: metadb.FileName, Reason: "unreadable", Cause: cause}

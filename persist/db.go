@@ -192,7 +192,8 @@ func removeUnborn(dir string) error {
 	return nil
 }
 
-// openBadger turns what Badger makes of damaged files, errors and panics alike, into damage.
+// openBadger turns what Badger makes of damaged files into damage: errors, and the panics with which it meets some
+// of them, so that the start ends with a reason.
 func openBadger(opt badger.Options) (b *badger.DB, err error) {
 	if err := removeUnborn(opt.Dir); err != nil {
 		return nil, err

@@ -174,7 +174,7 @@ func (l *Log) ID() uint64 { return l.ident }
 
 // read returns the encoding of entry index.
 func (l *Log) read(index uint64) (b []byte, err error) {
-	// raft-wal's decoder panics on an overlong uvarint.
+	// raft-wal's decoder panics on an overlong uvarint, and a damaged frame must not end the process without a reason.
 	defer func() {
 		if p := recover(); p != nil {
 			err = &DamageError{Where: "log " + l.cfg.Dir, Index: index, Reason: fmt.Sprint(p)}

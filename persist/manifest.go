@@ -69,7 +69,7 @@ func decodeManifest(id snapshotID, b []byte) (manifest, error) {
 }
 
 func (m manifest) meta() (meta *raft.SnapshotMeta, err error) {
-	// DecodeConfiguration panics on bytes that are none.
+	// DecodeConfiguration returns no error: it panics on bytes that are none, and a damaged manifest is to be left out.
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("configuration is unreadable: %v", p)

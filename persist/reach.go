@@ -16,7 +16,7 @@ import (
 type reach struct {
 	first, last uint64 // of the log; 0: it is empty
 	floor       uint64 // below which entries were removed on purpose; 0: there were never any
-	snapshot    uint64 // the newest that is whole; 0: none
+	snapshot    uint64 // that is to be restored; 0: none
 	history     uint64 // up to which it is durable
 	noHistory   bool   // the group keeps none
 }
@@ -48,24 +48,18 @@ func (r reach) check() error {
 	return nil
 }
 
-// CheckStart says whether what is on disk reaches from a snapshot to the log's end, and the history as far
-// (nil: the group keeps none): raft does not look, and would panic on the first entry that is missing in
-// between. It is for the node to call between Verify and NewRaft.
-func CheckStart(l *Log, s *Snapshots, h *History) error {
-	r := reach{noHistory: h == nil, floor: l.floor()}
+// CheckStart returns a *DamageError unless what is on disk reaches from a snapshot (its index, 0 for none) to the
+// log's end, and the history as far (nil: the group keeps none). Raft does not look, and panics on the first
+// entry that is missing in between. It is called after Verify and before NewRaft, with the snapshot that is
+// restored: where a newer one turns out to be damaged, once more with the older one.
+func CheckStart(l *Log, snapshot uint64, h *History) error {
+	r := reach{noHistory: h == nil, floor: l.floor(), snapshot: snapshot}
 	var err error
 	if r.first, err = l.FirstIndex(); err != nil {
 		return fmt.Errorf("check start: %w", err)
 	}
 	if r.last, err = l.LastIndex(); err != nil {
 		return fmt.Errorf("check start: %w", err)
-	}
-	metas, err := s.List()
-	if err != nil {
-		return fmt.Errorf("check start: %w", err)
-	}
-	if len(metas) > 0 {
-		r.snapshot = metas[0].Index
 	}
 	if h != nil {
 		r.history = h.Synced()

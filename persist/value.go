@@ -210,7 +210,8 @@ func (db *DB) write(key, data []byte) error {
 	return w.flush()
 }
 
-// view runs fn in a read transaction. Badger panics on some damaged tables.
+// view runs fn in a read transaction. Badger panics on some damaged tables, which must end as damage that says where
+// and not as the end of the process.
 func (db *DB) view(fn func(txn *badger.Txn) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -146,11 +146,11 @@ func (s *storage) Found() (cluster.Found, error) {
 }
 
 // CheckStart implements cluster.Storage.
-func (s *storage) CheckStart(group string) error {
+func (s *storage) CheckStart(group string, snapshot uint64) error {
 	s.mu.Lock()
-	log, snapshots, history := s.mu.logs[group], s.mu.snapshots[group], s.mu.histories[group]
+	log, history := s.mu.logs[group], s.mu.histories[group]
 	s.mu.Unlock()
-	return persist.CheckStart(log, snapshots, history)
+	return persist.CheckStart(log, snapshot, history)
 }
 
 // keptSnapshots is how many snapshots of a group stay: the newest, and one in case it is damaged.
