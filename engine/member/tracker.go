@@ -198,6 +198,8 @@ func (t *Tracker) Listed(ordinal, list uint32) {
 }
 
 // Gone tells that a profile was removed with all its facts: it leaves every segment.
+//
+// REQUIRES: the ordinal is not given again; what is queued for it would be taken for the next one's.
 func (t *Tracker) Gone(ordinal uint32) {
 	clear(t.rows.row(ordinal))
 	for _, k := range t.counters {
