@@ -248,8 +248,12 @@ func (r *liveRun) refresh() {
 func (r *liveRun) restart() {
 	r.check()
 	of := []*Shard{r.shard, r.twin}[r.rng.IntN(2)]
+	pages := snapshotOf(r.t, of)
+	if r.rng.IntN(2) == 0 {
+		pages = inFirstFormat(r.t, pages)
+	}
 	var err error
-	if r.twin, err = Restore(of.config, snapshotOf(r.t, of)); err != nil {
+	if r.twin, err = Restore(of.config, pages); err != nil {
 		r.t.Fatalf("seed %d, entry %d, now %d: %v\n%v", r.seed, r.seq, of.Time(), err, r.texts)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
@@ -22,14 +23,15 @@ type restorer struct {
 	s       *Shard
 	r       *root
 	kind    uint8
+	format  byte   // of the page
 	userN   uint32 // what the header says
 	anonN   uint32
 	total   int // of the de-duplication generations
 	ended   bool
 	pending []byte // of a page that goes on
 	pendKey []byte
-	listed  map[uint64][]byte
-	filling *Dictionary // that pages still bring values of; hashes are those of all of them
+	listed  map[uint32]*roaring.Bitmap // codes of ids, by list
+	filling *Dictionary                // that pages still bring values of; hashes are those of all of them
 	hashes  []uint64
 	present query.Bits // the positions of rows; reused
 	places  []uint16   // where the values of a column were seen among those of its chunk
@@ -50,7 +52,7 @@ func restore(c Config, source PageSource, damaged bool) (*Shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &restorer{s: s, r: s.root, listed: map[uint64][]byte{}, damaged: damaged}
+	x := &restorer{s: s, r: s.root, listed: map[uint32]*roaring.Bitmap{}, damaged: damaged}
 	for {
 		kind, key, data, err := source.Next()
 		if errors.Is(err, io.EOF) {
@@ -73,16 +75,16 @@ var errPage = errors.New("page is damaged or out of place")
 
 // take joins what a page was cut into, then reads it.
 func (x *restorer) take(kind uint8, key, data []byte) error {
-	if len(data) < 2 || data[0] != snapshotFormat || data[1] > 1 || len(key)%8 != 0 || len(key) > 32 || x.ended {
+	if len(data) < 2 || data[0] != snapshotFormat && data[0] != formatOf(kind) || data[1] > 1 || len(key)%8 != 0 || len(key) > 32 || x.ended {
 		return errPage
 	}
-	if x.pending != nil && (kind != x.kind || string(key) != string(x.pendKey)) || rankOfPage(kind) < rankOfPage(x.kind) {
+	if x.pending != nil && (kind != x.kind || data[0] != x.format || string(key) != string(x.pendKey)) || rankOfPage(kind) < rankOfPage(x.kind) {
 		return errPage
 	}
 	if x.kind < pageCatalog && kind > x.kind+1 {
 		return errPage // the header and the catalog come first
 	}
-	x.kind = kind
+	x.kind, x.format = kind, data[0]
 	goesOn := data[1] == 1
 	data = data[2:]
 	if x.pending != nil || goesOn {
@@ -272,7 +274,7 @@ func (x *restorer) indexValues() error {
 }
 
 func (x *restorer) profiles(r *wire.Reader, chunk uint64) {
-	set := readSet(r, x.s.epochs.current)
+	set := x.set(r)
 	if chunk != uint64(len(x.r.profiles)) || chunk<<query.ChunkBits >= uint64(x.r.ordinals) {
 		r.Fail("chunk of profiles")
 		return
@@ -281,35 +283,6 @@ func (x *restorer) profiles(r *wire.Reader, chunk uint64) {
 		r.Fail("ordinal of a profile")
 	}
 	x.r.profiles = append(x.r.profiles, set)
-}
-
-// readSet reads what appendSet wrote.
-func readSet(r *wire.Reader, epoch uint64) *set {
-	p := &set{epoch: epoch}
-	if r.Byte() == 1 {
-		var bits query.Bits
-		copy(bytesOf(bits[:]), r.Take(query.ChunkSize/8))
-		p.bitmap.FromDense(bits[:], true)
-	} else {
-		n := r.Count(2)
-		if n > setListed {
-			r.Fail("list of positions")
-			return p
-		}
-		list := make([]uint16, n)
-		copy(bytesOf(list), r.Take(2*n))
-		for i, pos := range list {
-			if i > 0 && list[i-1] >= pos {
-				r.Fail("order of positions")
-				return p
-			}
-			p.bitmap.Add(uint32(pos))
-		}
-	}
-	if p.validate() != nil {
-		r.Fail("set of positions")
-	}
-	return p
 }
 
 // column reads 16 pages of a column, and counts and bounds their values.

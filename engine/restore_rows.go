@@ -267,22 +267,13 @@ func (x *restorer) imports(r *wire.Reader, number uint64) {
 	source := x.r.imports[number]
 	for range r.Count(3) {
 		set := lineSet{number: r.Uvarint()}
-		set.lines = readSet(r, x.s.epochs.current)
+		set.lines = x.set(r)
 		if n := len(source.sets); r.Err() != nil || n > 0 && source.sets[n-1].number >= set.number {
 			r.Fail("lines of a source")
 			return
 		}
 		source.sets = append(source.sets, set)
 	}
-}
-
-func (x *restorer) list(r *wire.Reader, id uint64) {
-	if id >= 1<<32 || !x.s.knownList(uint32(id)) {
-		r.Fail("list")
-		return
-	}
-	x.listed[id] = slices.Clone(r.Take(r.Len()))
-	x.s.list(uint32(id))
 }
 
 // finish rebuilds what is derived and checks what holds across pages.
@@ -308,22 +299,6 @@ func (x *restorer) finish() error {
 			}
 		}
 	}
-	for id := range x.listed {
-		l := x.r.lists[id]
-		bits := x.listed[id]
-		if len(bits) != (l.codes+7)/8 {
-			return errPage
-		}
-		for code := range l.codes {
-			if bits[code/8]>>(code%8)&1 == 0 {
-				continue
-			}
-			l.listed.set(&x.s.epochs, uint32(code), 1)
-			if ordinal, ok := x.r.findLiteral(l.ids.text(uint32(code))); ok {
-				l.put(&x.s.epochs, ordinal, true)
-			}
-		}
-		x.s.shrinkList(uint32(id), l)
-	}
+	x.fillLists()
 	return x.s.restoreLive(x.damaged)
 }

@@ -70,7 +70,7 @@ func (x *restorer) segment(r *wire.Reader, slot uint64) {
 }
 
 func (x *restorer) members(r *wire.Reader, slot, chunk uint64) {
-	set := readSet(r, x.s.epochs.current)
+	set := x.set(r)
 	if slot+1 != uint64(len(x.r.segments)) || chunk >= uint64(len(x.r.profiles)) || r.Err() != nil {
 		r.Fail("members of a segment")
 		return

@@ -3,7 +3,6 @@ package engine
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/wire"
@@ -43,10 +42,6 @@ const (
 	pageMembers               // slot, chunk
 	pageBuild                 // number
 )
-
-// snapshotFormat stands first in the data of every page; after it a 1 if the page goes on in the
-// next one, else a 0.
-const snapshotFormat = 1
 
 // The sizes of the groups: what lies together in a page changes together, mostly.
 const (
@@ -99,7 +94,7 @@ func (w *snapshotWriter) put(kind uint8, data []byte, key ...uint64) error {
 		if n < len(data) {
 			more = 1
 		}
-		w.page = append(append(w.page[:0], snapshotFormat, more), data[:n]...)
+		w.page = append(append(w.page[:0], formatOf(kind), more), data[:n]...)
 		if err := w.sink.WritePage(kind, k, w.page); err != nil {
 			return err
 		}
@@ -181,21 +176,6 @@ func (w *snapshotWriter) profiles(r *root) error {
 		}
 	}
 	return nil
-}
-
-// setListed is the number of positions up to which a set is stored as a list; more are stored as bits.
-const setListed = 1024
-
-// appendSet writes a set as a list, or as bits.
-func appendSet(b []byte, p *set) []byte {
-	n := p.count()
-	if n > setListed {
-		var bits query.Bits
-		p.fill(&bits)
-		return append(append(b, 1), bytesOf(bits[:])...)
-	}
-	list := slices.AppendSeq(make([]uint16, 0, n), p.each)
-	return append(binary.AppendUvarint(append(b, 0), uint64(n)), bytesOf(list)...)
 }
 
 func (w *snapshotWriter) columns(r *root) error {
@@ -379,24 +359,6 @@ func (w *snapshotWriter) imports(r *root) error {
 			if err := w.put(pageImport, data, uint64(i), uint64(from/importGroupSets)); err != nil {
 				return err
 			}
-		}
-	}
-	return nil
-}
-
-func (w *snapshotWriter) lists(r *root) error {
-	for id, l := range r.lists {
-		if l == nil {
-			continue
-		}
-		data := make([]byte, (l.codes+7)/8)
-		for code := range l.codes {
-			if _, ok := l.listed.raw(uint32(code)); ok {
-				data[code/8] |= 1 << (code % 8)
-			}
-		}
-		if err := w.put(pageList, data, uint64(id)); err != nil {
-			return err
 		}
 	}
 	return nil

@@ -60,7 +60,9 @@ func randomPast(t *testing.T, seed uint64) {
 			f.checkPast(t, l, r, seed, started)
 		}
 		for _, s := range l.shards {
+			s.mu.Lock()
 			kept = max(kept, len(s.points.all))
+			s.mu.Unlock()
 		}
 	}
 	if bulks[0] == 0 || bulks[1] == 0 {
