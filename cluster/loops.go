@@ -4,6 +4,8 @@ import (
 	"context"
 	"runtime"
 	"time"
+
+	"github.com/musterdb/muster/internal/retrylog"
 )
 
 // startLoops starts the node's own goroutines; they end with ctx.
@@ -37,6 +39,7 @@ type snapshotTarget struct {
 	rest  time.Time // not before
 	seen  int64     // bytes at the last look
 	busy  time.Time // the last look at which much had come
+	tries retrylog.Tries
 }
 
 // snapshotLoop takes snapshots by log bytes and by age, one group at a time.
@@ -81,11 +84,12 @@ func (t *snapshotTarget) due(age time.Duration) bool {
 
 func (n *Node) snapshot(ctx context.Context, t *snapshotTarget) {
 	started, bytes := time.Now(), t.bytes()
-	if err := t.group.snapshot(ctx); err != nil {
+	err := t.group.snapshot(ctx)
+	if ctx.Err() == nil {
+		t.tries.Note(n.config.Log, "taking a snapshot", err, "group", t.group.name)
+	}
+	if err != nil {
 		t.rest = time.Now().Add(snapshotRest)
-		if ctx.Err() == nil {
-			n.config.Log.Warn("snapshot was not taken", "group", t.group.name, "err", err)
-		}
 		return
 	}
 	t.last = time.Now()

@@ -9,6 +9,7 @@ import (
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/engine/member"
+	"github.com/musterdb/muster/internal/retrylog"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/check"
 	"github.com/musterdb/muster/query/eval"
@@ -24,6 +25,7 @@ const refreshLook = time.Second
 func (n *Node) refreshLoop(ctx context.Context) {
 	look := time.NewTicker(min(refreshLook, n.config.DefaultRefresh))
 	defer look.Stop()
+	tries := map[string]*retrylog.Tries{} // by segment
 	for {
 		select {
 		case <-look.C:
@@ -31,8 +33,11 @@ func (n *Node) refreshLoop(ctx context.Context) {
 			return
 		}
 		for _, name := range n.dueRefreshes() {
-			if err := n.refresh(ctx, name); err != nil && ctx.Err() == nil {
-				n.config.Log.Warn("segment was not refreshed", "segment", name, "err", err)
+			if tries[name] == nil {
+				tries[name] = &retrylog.Tries{}
+			}
+			if err := n.refresh(ctx, name); ctx.Err() == nil {
+				tries[name].Note(n.config.Log, "refreshing a segment", err, "segment", name)
 			}
 		}
 	}

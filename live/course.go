@@ -12,7 +12,7 @@ func (l *Log) keepCourse(recovered []int) {
 	for i, s := range l.shards {
 		if err := s.countRecovered(l.stopped, recovered[i]); err != nil {
 			if l.stopped.Err() == nil {
-				l.cfg.Log.Warn("count changes of earlier lives", "shard", i, "error", err)
+				l.cfg.Log.Warn("count changes of earlier lives", "shard", i, "err", err)
 			}
 			return
 		}
@@ -43,8 +43,8 @@ func (l *Log) checkpointAll(ctx context.Context) {
 		if err == nil {
 			err = s.dropCheckpoints()
 		}
-		if err != nil && ctx.Err() == nil {
-			l.cfg.Log.Warn("keep memberships", "shard", i, "error", err)
+		if ctx.Err() == nil {
+			s.marking.Note(l.cfg.Log, "keeping memberships", err, "shard", i)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/retrylog"
 )
 
 // Log is the change log of all shards of a node. Append, Restored and Sync of one shard come from one
@@ -30,6 +31,7 @@ type Log struct {
 	stopped context.Context
 	work    chan struct{} // capacity 1: there may be blocks to store
 	running sync.WaitGroup
+	keeping retrylog.Tries // of acknowledged cursors
 }
 
 // Open opens a log with what its stores hold. It must be closed.
@@ -189,8 +191,8 @@ func (l *Log) keepConsumers() {
 		case <-l.stopped.Done():
 			return
 		}
-		if err := l.consumers.flush(); err != nil && l.stopped.Err() == nil {
-			l.cfg.Log.Warn("keep acknowledged cursors", "error", err)
+		if err := l.consumers.flush(); l.stopped.Err() == nil {
+			l.keeping.Note(l.cfg.Log, "keeping acknowledged cursors", err)
 		}
 	}
 }
@@ -213,9 +215,7 @@ func (l *Log) run() {
 
 func (l *Log) storeAll() {
 	for _, s := range l.shards {
-		if err := s.storeSealed(); err != nil {
-			l.cfg.Log.Warn("store changes", "shard", s.number, "error", err)
-		}
+		s.storing.Note(l.cfg.Log, "storing changes", s.storeSealed(), "shard", s.number)
 	}
 	if l.memory.Load() > l.cfg.MemoryBytes {
 		l.evict()
@@ -229,9 +229,7 @@ func (l *Log) retain() {
 	for _, s := range l.shards {
 		freed, err := s.retain(share, oldest)
 		l.memory.Add(-freed)
-		if err != nil {
-			l.cfg.Log.Warn("drop old changes", "shard", s.number, "error", err)
-		}
+		s.dropping.Note(l.cfg.Log, "dropping old changes", err, "shard", s.number)
 	}
 }
 
@@ -243,6 +241,8 @@ type shardLog struct {
 	store       Store       // may be nil
 	write       sync.Mutex  // one writer of the store at a time; taken before mu
 	points      checkpoints // without a store there are none
+
+	storing, dropping, marking retrylog.Tries // of blocks, old blocks, and checkpoints
 
 	mu struct {
 		sync.Mutex

@@ -63,7 +63,7 @@ func (s *Server) events(w *answer, r *http.Request) error {
 	}
 	told, known := asProblem(err)
 	if !known {
-		s.cfg.Log.Error("stream of messages broke off", "path", r.URL.Path, "line", lines, "error", err)
+		s.cfg.Log.Error("stream of messages broke off", "path", r.URL.Path, "line", lines, "err", err)
 	}
 	copied := *told
 	copied.Progress = &api.Progress{Lines: lines, IngestResult: in.result}

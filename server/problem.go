@@ -111,9 +111,9 @@ func (s *Server) fail(w *answer, r *http.Request, err error) {
 	p, known := asProblem(err)
 	switch {
 	case w.broken: // nobody reads any more
-		s.cfg.Log.Debug("answer not written", "method", r.Method, "path", r.URL.Path, "error", err)
+		s.cfg.Log.Debug("answer not written", "method", r.Method, "path", r.URL.Path, "err", err)
 	case !known:
-		s.cfg.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		s.cfg.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 	}
 	if w.status != 0 {
 		panic(http.ErrAbortHandler)
@@ -136,7 +136,7 @@ func (s *Server) fail(w *answer, r *http.Request, err error) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(p.Status)
 	if err := json.NewEncoder(w).Encode(p); err != nil {
-		s.cfg.Log.Debug("answer not written", "path", r.URL.Path, "error", err)
+		s.cfg.Log.Debug("answer not written", "path", r.URL.Path, "err", err)
 	}
 }
 

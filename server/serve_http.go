@@ -84,7 +84,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	defer func() {
 		cause := recover()
 		if cause != nil && cause != http.ErrAbortHandler {
-			s.cfg.Log.Error("handler panicked", "method", r.Method, "path", r.URL.Path, "cause", cause, "stack", string(debug.Stack()))
+			s.cfg.Log.Error("handler panicked", "method", r.Method, "path", r.URL.Path, "err", cause, "stack", string(debug.Stack()))
 			s.metrics.panics.Inc()
 			if w.status == 0 {
 				s.fail(w, r, problem(api.CodeInternal, "the log of the server says more"))

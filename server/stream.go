@@ -67,7 +67,7 @@ func (s *Server) stream(w *answer, r *http.Request) error {
 	w.status = http.StatusSwitchingProtocols // also where the handshake fails: it has been answered
 	conn, err := s.upgrade(w.ResponseWriter, r)
 	if err != nil {
-		s.cfg.Log.Debug("stream refused", "error", err)
+		s.cfg.Log.Debug("stream refused", "err", err)
 		return nil
 	}
 	c := &stream{server: s, socket: conn, out: make(chan [][]byte)}
@@ -279,7 +279,7 @@ func (c *stream) drop(sub *subscription, resynced bool) {
 func (c *stream) fault(id string, err error) {
 	p, known := asProblem(err)
 	if !known {
-		c.server.cfg.Log.Error("stream failed", "error", err)
+		c.server.cfg.Log.Error("stream failed", "err", err)
 	}
 	detail := p.Detail
 	if detail == "" {

@@ -17,6 +17,7 @@ import (
 	"github.com/musterdb/muster/bench"
 	"github.com/musterdb/muster/bench/gen"
 	"github.com/musterdb/muster/cmd/muster/internal/load"
+	"github.com/musterdb/muster/internal/retrylog"
 )
 
 // demoCommand is `muster demo`.
@@ -157,6 +158,7 @@ func (c *demoCommand) live(ctx context.Context, p *nodeProcess, to *api.Client, 
 	r := rand.New(rand.NewPCG(c.Seed, uint64(time.Now().UnixNano())))
 	due := 0.0
 	var body []byte
+	var tries retrylog.Tries
 	for {
 		select {
 		case <-ctx.Done():
@@ -171,8 +173,8 @@ func (c *demoCommand) live(ctx context.Context, p *nodeProcess, to *api.Client, 
 		if len(body) == 0 {
 			continue
 		}
-		if _, err := to.Events(ctx, bytes.NewReader(body), ""); err != nil && ctx.Err() == nil {
-			p.log.Warn("live traffic", "error", err)
+		if _, err := to.Events(ctx, bytes.NewReader(body), ""); ctx.Err() == nil {
+			tries.Note(p.log, "sending live traffic", err)
 		}
 	}
 }

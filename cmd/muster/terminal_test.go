@@ -250,7 +250,7 @@ func TestExportIsSafe(t *testing.T) {
 func TestLogIsSafe(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, nil))
-	log.Error("request failed", "path", oneRow, hostile, 1, "error", errors.New(oneRow))
+	log.Error("request failed", "path", oneRow, hostile, 1, "err", errors.New(oneRow))
 	if err := obeyed(out.String()); err != nil || strings.Count(out.String(), "\n") != 1 {
 		t.Errorf("%v: %q", err, out.String())
 	}

@@ -15,7 +15,7 @@ const (
 
 // Rules returns every rule that looks at one file at a time.
 func Rules() []func(*File) []Finding {
-	return []func(*File) []Finding{Sizes, Names, Calls, Purity}
+	return []func(*File) []Finding{Sizes, Names, Calls, Purity, Logs}
 }
 
 // Check runs all rules over the files of a module.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/internal/node/disk"
+	"github.com/musterdb/muster/internal/retrylog"
 	"github.com/musterdb/muster/server/render"
 )
 
@@ -68,7 +69,10 @@ type Hooks struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 	turn   chan struct{} // holds one value while somebody has it
-	mu     struct {
+
+	sharing retrylog.Tries
+
+	mu struct {
 		sync.Mutex
 		workers map[string]*worker
 	}

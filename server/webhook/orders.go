@@ -87,9 +87,7 @@ func (h *Hooks) keepShared() {
 // shareAll shares what is new of all hooks. REQUIRES: a turn, or a hook that is replaced meanwhile would be
 // written as it was.
 func (h *Hooks) shareAll() {
-	if err := h.share(h.list()...); err != nil {
-		h.cfg.Log.Warn("progress of webhooks was not shared", "error", err)
-	}
+	h.sharing.Note(h.cfg.Log, "sharing the progress of webhooks", h.share(h.list()...))
 }
 
 // share writes what has changed of some hooks in one go. REQUIRES: a turn.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/musterdb/muster/internal/retrylog"
 	"github.com/musterdb/muster/server/render"
 )
 
@@ -43,6 +44,8 @@ type worker struct {
 	paused  time.Time
 	changed map[string][]byte // to be kept
 	dirty   bool
+
+	reading, keeping retrylog.Tries
 }
 
 func newWorker(h *Hooks, hook Hook) *worker {
@@ -182,12 +185,15 @@ func (w *worker) read(ctx context.Context, hook Hook, cursor string, to chan<- n
 			cursor = w.readFailed(ctx, err, cursor, to)
 			continue
 		}
+		w.reading.Note(w.hooks.cfg.Log, readingChanges, nil, "webhook", w.hook.Name)
 		if !give(ctx, to, news{changes: slices.Clone(changes), start: cursor, cursor: next}) {
 			return
 		}
 		cursor = next
 	}
 }
+
+const readingChanges = "reading changes for a webhook"
 
 // give hands over; false when ctx has ended.
 func give(ctx context.Context, to chan<- news, n news) bool {
@@ -205,7 +211,7 @@ func (w *worker) readFailed(ctx context.Context, err error, cursor string, to ch
 	reason, lost := w.hooks.cfg.Lost(err)
 	if !lost {
 		if ctx.Err() == nil {
-			w.hooks.cfg.Log.Warn("webhook cannot read changes", "webhook", w.hook.Name, "error", err)
+			w.reading.Note(w.hooks.cfg.Log, readingChanges, err, "webhook", w.hook.Name)
 		}
 		return cursor
 	}
@@ -321,7 +327,7 @@ func (w *worker) bury(m *Message) {
 		w.dead = w.dead[1:]
 	}
 	w.dirty = true
-	w.hooks.cfg.Log.Warn("webhook message is dead", "webhook", m.Hook, "message", m.ID, "error", m.Error)
+	w.hooks.cfg.Log.Warn("webhook message is dead", "webhook", m.Hook, "message", m.ID, "err", m.Error)
 }
 
 func (w *worker) remove(m *Message) {
@@ -348,9 +354,7 @@ func (w *worker) hasNews() bool {
 }
 
 func (w *worker) keepOrWarn() {
-	if err := w.keep(); err != nil {
-		w.hooks.cfg.Log.Warn("webhook progress was not kept", "webhook", w.hook.Name, "error", err)
-	}
+	w.keeping.Note(w.hooks.cfg.Log, "keeping the progress of a webhook", w.keep(), "webhook", w.hook.Name)
 }
 
 // keep writes the hook, how far it has got, and the messages that have changed. Who looks at the hook does not
