@@ -2,7 +2,11 @@ package querytest
 
 import (
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"math/rand/v2"
+	"path/filepath"
 	"reflect"
 	"testing"
 	"time"
@@ -64,9 +68,7 @@ func TestGenReachesEveryForm(t *testing.T) {
 			}
 		}
 	}
-	forms := []string{"And", "Or", "Not", "Everyone", "Truth", "Compare", "In", "Range", "IsSet", "Text", "Has", "InWindow", "Anniversary",
-		"Did", "Edge", "Sequence", "InSegment", "InList", "InSample", "Rank", "Name", "Literal", "Arith", "Measure", "Previous", "Absent"}
-	for _, form := range forms {
+	for _, form := range append(formsOfTree(t), "Previous", "Absent") {
 		if seen[form] < 5 {
 			t.Errorf("%s was drawn %d times", form, seen[form])
 		}
@@ -74,6 +76,34 @@ func TestGenReachesEveryForm(t *testing.T) {
 	if seen["splits"] < 1000 {
 		t.Errorf("only %d of 3000 predicates have members and others", seen["splits"])
 	}
+}
+
+// formsOfTree are the types of package tree that are predicates or expressions, but for WasIn: a history
+// has no memberships of the past.
+func formsOfTree(t *testing.T) (forms []string) {
+	files, err := filepath.Glob("../tree/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || f.Recv == nil || f.Name.Name != "pred" && f.Name.Name != "expr" {
+				continue
+			}
+			if form := f.Recv.List[0].Type.(*ast.StarExpr).X.(*ast.Ident).Name; form != "WasIn" {
+				forms = append(forms, form)
+			}
+		}
+	}
+	if len(forms) < 20 {
+		t.Fatalf("package tree has the forms %v only", forms)
+	}
+	return forms
 }
 
 func visit(v reflect.Value, seen map[string]int) {

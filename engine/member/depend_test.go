@@ -1,0 +1,23 @@
+package member
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/musterdb/muster/query/querytest"
+)
+
+// TestEveryPredicateCanBeLive: of each form of the language it is known what can change it.
+func TestEveryPredicateCanBeLive(t *testing.T) {
+	for seed := range uint64(20) {
+		gen := querytest.NewGen(rand.New(rand.NewPCG(seed, 7)), 14)
+		schema := querytest.NewSchema(gen.History)
+		for range 100 {
+			p := gen.Pred(2)
+			if _, err := dependsOn(schema, p); err != nil && strings.Contains(err.Error(), "cannot be live") {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+		}
+	}
+}
