@@ -19,6 +19,12 @@ func change(op, id, cursor string) *api.StreamMessage {
 	return &api.StreamMessage{Op: op, Profile: id, Cursor: cursor, Cause: "event"}
 }
 
+func merged(id string) *api.StreamMessage {
+	m := change("exit", id, "m")
+	m.Cause = "merge"
+	return m
+}
+
 // TestChecker: a right stream has no fault; each kind of wrong one has.
 func TestChecker(t *testing.T) {
 	cut := &api.StreamMessage{Op: "cut"} // a reconnect
@@ -39,6 +45,9 @@ func TestChecker(t *testing.T) {
 		{"continued snapshot", []*api.StreamMessage{page(true, "a"), cut, page(false, "a", "b"), change("enter", "b", "1"), change("exit", "c", "2")}, []string{"a", "b"}, 0},
 		{"enter of a member", []*api.StreamMessage{page(false, "a"), change("enter", "a", "1")}, []string{"a"}, 1},
 		{"change within a snapshot", []*api.StreamMessage{page(true, "a"), change("enter", "b", "1"), page(false)}, []string{"a", "b"}, 1},
+		{"enter twice after a continued snapshot", []*api.StreamMessage{page(true, "a"), cut, page(false, "b"), change("enter", "b", "1"), change("enter", "b", "2")}, []string{"a", "b"}, 1},
+		{"merged before the snapshot could name it", []*api.StreamMessage{page(false, "a"), merged("b")}, []string{"a"}, 0},
+		{"merged without a snapshot", []*api.StreamMessage{merged("b")}, nil, 1},
 		{"resync", []*api.StreamMessage{change("enter", "a", "1"), {Op: "resync"}, page(false, "b")}, []string{"b"}, 0},
 	}
 	for _, c := range cases {
