@@ -27,6 +27,13 @@ type Client struct {
 
 const defaultPatience = 30 * time.Second
 
+func (c *Client) patience() time.Duration {
+	if c.Patience == 0 {
+		return defaultPatience
+	}
+	return c.Patience
+}
+
 // Query runs a statement. Cells of the answer are null, booleans, json.Numbers, strings and lists.
 func (c *Client) Query(ctx context.Context, q QueryRequest) (*Answer, error) {
 	return post[Answer](ctx, c, "/v1/query", q)
@@ -239,11 +246,7 @@ func (c *Client) stream(ctx context.Context, method, path, accept string, in any
 			return nil, fmt.Errorf("write the request: %w", err)
 		}
 	}
-	patience := c.Patience
-	if patience == 0 {
-		patience = defaultPatience
-	}
-	for until := time.Now().Add(patience); ; {
+	for until := time.Now().Add(c.patience()); ; {
 		request, err := c.request(ctx, method, path, bytes.NewReader(payload))
 		if err != nil {
 			return nil, err

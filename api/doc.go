@@ -2,7 +2,8 @@
 // the table of error codes, and a client.
 //
 // Its nouns: Problem and Code (what went wrong), Answer (what a statement answers), Profile, Segment,
-// Catalog, IngestResult (what became of messages), Client (asks a server over HTTP).
+// Catalog, IngestResult (what became of messages), Client (asks a server over HTTP), Importer (sends the lines of a
+// file with it until all are certain).
 //
 // It is a leaf: it must not know the engine, the language or the server, so that anybody can import
 // it alone. Start reading at client.go; the server's side of every type is in package server.

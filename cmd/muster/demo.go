@@ -125,7 +125,7 @@ func (c *demoCommand) load(ctx context.Context, p *nodeProcess, shop *gen.Shop) 
 	defer lines.Close() // lets the writer end, whatever happened here
 	bar := newProgressBar(p.app.stdout)
 	total := int64(c.Users + c.Events)
-	config := load.Config{Files: []string{"-"}, Stdin: lines, Format: "ndjson", Server: p.url,
+	config := load.Config{Files: []string{"-"}, Stdin: lines, Format: "ndjson", Client: &api.Client{BaseURL: p.url, Patience: 2 * time.Minute},
 		Source: fmt.Sprintf("demo-%d-%d-%d", c.Seed, c.Users, c.Events),
 		OnProgress: func(at load.Progress) {
 			at.File, at.Offset, at.Size = "shop", int64(at.Lines), total

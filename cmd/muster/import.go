@@ -96,8 +96,9 @@ func (c *importCommand) config(a *app) (*load.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := &load.Config{Files: c.Files, Format: c.Format, Source: c.Source, Server: c.base(), Key: c.Key,
-		DryRun: c.DryRun, Patience: c.Patience, Stdin: a.stdin}
+	client := c.client()
+	client.Patience = c.Patience
+	config := &load.Config{Files: c.Files, Format: c.Format, Source: c.Source, DryRun: c.DryRun, Stdin: a.stdin, Client: client}
 	config.Plan = load.Plan{ID: c.ID, Event: c.Event, EventName: c.EventName, Time: c.Time, Rename: names, Keep: c.Columns, Types: types}
 	switch {
 	case c.Events:

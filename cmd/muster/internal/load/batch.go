@@ -64,8 +64,11 @@ func (b *Batch) reject(number uint64, content []byte, reason string) {
 	b.Lines++
 }
 
-// piece returns the lines [from, to) of what is sent, as bytes of Body.
-func (b *Batch) piece(from, to int) []byte {
+// Len is how many lines are sent; with Piece it makes a Batch api.Lines.
+func (b *Batch) Len() int { return len(b.sent) }
+
+// Piece returns the lines [from, to) of what is sent, as bytes of Body.
+func (b *Batch) Piece(from, to int) []byte {
 	start := 0
 	if from > 0 {
 		start = b.sent[from-1].bodyEnd

@@ -3,7 +3,7 @@
 //
 // Its nouns: Plan (what the columns of a file mean), Format and input (how its bytes become lines),
 // Batch (the next stretch of lines, encoded as NDJSON, with the lines that were refused before
-// sending), Sender (one request at a time, with patience), Report (what became of all lines).
+// sending), Report (what became of all lines). An api.Importer sends the batches.
 //
 // A line is known by the file's identity and its number, never by its content; see open.go.
 //

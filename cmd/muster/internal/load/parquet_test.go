@@ -114,8 +114,8 @@ func TestParquetRows(t *testing.T) {
 		for i := range rows {
 			want, _ := json.Marshal(rows[i].sent(i + 1))
 			var message any
-			if err := json.Unmarshal(batch.piece(i, i+1), &message); err != nil {
-				t.Fatalf("seed %d, version %d, row %d: %v in %s", seed, version, i, err, batch.piece(i, i+1))
+			if err := json.Unmarshal(batch.Piece(i, i+1), &message); err != nil {
+				t.Fatalf("seed %d, version %d, row %d: %v in %s", seed, version, i, err, batch.Piece(i, i+1))
 			}
 			if got, _ := json.Marshal(message); string(got) != string(want) {
 				t.Fatalf("seed %d, version %d, row %d:\n%s\nwant\n%s", seed, version, i, got, want)

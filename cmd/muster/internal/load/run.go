@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"time"
 
+	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -18,16 +18,13 @@ const bodyBytes = 16 << 20
 
 // Config says what to import, and where to.
 type Config struct {
-	Files    []string // "-" is Stdin
-	Plan     Plan
-	Format   string // csv, ndjson, parquet; "" finds out
-	Source   string // identity instead of file name and checksum
-	Server   string // base URL
-	Key      string
-	DryRun   bool
-	Patience time.Duration // without progress; 2 minutes by default
-	Stdin    io.Reader
-	Client   *http.Client
+	Files  []string // "-" is Stdin
+	Plan   Plan
+	Format string // csv, ndjson, parquet; "" finds out
+	Source string // identity instead of file name and checksum
+	DryRun bool
+	Stdin  io.Reader
+	Client *api.Client // of the node; none is needed for a DryRun
 
 	OnReject   func(Reject) error // in the order of lines
 	OnProgress func(Progress)     // after each batch
@@ -51,20 +48,14 @@ func (c *Config) Validate() error {
 		fault("--format %s: want csv, ndjson or parquet", c.Format)
 	}
 	faults = append(faults, c.Plan.Validate())
-	if c.Patience == 0 {
-		c.Patience = 2 * time.Minute
-	}
-	if c.Client == nil {
-		c.Client = &http.Client{}
+	if c.Client == nil && !c.DryRun {
+		fault("no client of a node to send to")
 	}
 	if c.OnReject == nil {
 		c.OnReject = func(Reject) error { return nil }
 	}
 	if c.OnProgress == nil {
 		c.OnProgress = func(Progress) {}
-	}
-	if c.OnWait == nil {
-		c.OnWait = func(string, time.Duration) {}
 	}
 	return errors.Join(faults...)
 }
@@ -101,7 +92,7 @@ func (c *Config) Import(ctx context.Context, path string) (Report, error) {
 	full := make(chan *Batch)
 	read := make(chan error, 1)
 	go func() { read <- fill(ctx, file, full) }()
-	sender := &Sender{config: c, source: file.source}
+	sender := &api.Importer{Client: c.Client, Source: file.source, Waiting: c.OnWait}
 	for batch := range full {
 		if err == nil {
 			err = c.deliver(ctx, sender, batch, &report)
@@ -150,9 +141,9 @@ func fill(ctx context.Context, file *opened, full chan<- *Batch) error {
 }
 
 // deliver sends a batch, counts what became of it, and hands on its rejects in the order of lines.
-func (c *Config) deliver(ctx context.Context, s *Sender, b *Batch, report *Report) error {
+func (c *Config) deliver(ctx context.Context, s *api.Importer, b *Batch, report *Report) error {
 	rejects := b.Rejects
-	var answered Result
+	var answered api.IngestResult
 	var err error
 	if !c.DryRun && len(b.sent) > 0 {
 		answered, err = s.Send(ctx, b)

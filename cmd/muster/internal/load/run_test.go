@@ -90,7 +90,7 @@ func run(t *testing.T, n *node, plan Plan, path string) (Report, []Reject, error
 	server := httptest.NewServer(n)
 	defer server.Close()
 	var rejects []Reject
-	config := Config{Files: []string{path}, Plan: plan, Server: server.URL, Patience: 5 * time.Second,
+	config := Config{Files: []string{path}, Plan: plan, Client: &api.Client{BaseURL: server.URL, Patience: 5 * time.Second},
 		OnReject: func(r Reject) error { rejects = append(rejects, r); return nil }}
 	if err := config.Validate(); err != nil {
 		t.Fatal(err)
@@ -389,7 +389,7 @@ func TestImportCancelled(t *testing.T) {
 	n := &node{taken: map[string]bool{}}
 	server := httptest.NewServer(n)
 	defer server.Close()
-	config := Config{Files: []string{write(t, "shop.csv", "who,at\na,1\n")}, Plan: shop, Server: server.URL}
+	config := Config{Files: []string{write(t, "shop.csv", "who,at\na,1\n")}, Plan: shop, Client: &api.Client{BaseURL: server.URL}}
 	if err := config.Validate(); err != nil {
 		t.Fatal(err)
 	}
