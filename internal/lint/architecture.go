@@ -43,6 +43,9 @@ func ParseArchitecture(page string) (*Architecture, error) {
 			return nil, fmt.Errorf("%s: %s may import %q; write packages in backticks, nothing or everything", ArchitecturePage, names[0], row["may import"])
 		}
 		r.unknown = quoted(row["must not know"])
+		if strings.Contains(row["must not know"], "any other package") && (r.all || len(r.imports) > 0) {
+			return nil, fmt.Errorf("%s: %s must not know any other package, and may import %s", ArchitecturePage, names[0], row["may import"])
+		}
 		a.packages[names[0]] = r
 	}
 	for _, row := range rows(page, "library") {

@@ -107,6 +107,7 @@ func TestArchitectureRefuses(t *testing.T) {
 		"no libraries":           "| package | may import |\n|---|---|\n| `a` | nothing |\n",
 		"two packages in a row":  "| package | may import |\n|---|---|\n| `a` `b` | nothing |\n" + libraries,
 		"two rows for a package": "| package | may import |\n|---|---|\n| `a` | nothing |\n| `a` | `b` |\n" + libraries,
+		"nothing and something":  "| package | must not know | may import |\n|---|---|---|\n| `a` | any other package | `b` |\n" + libraries,
 		"an empty cell":          "| package | may import |\n|---|---|\n| `a` | |\n" + libraries,
 	} {
 		if _, err := ParseArchitecture(page); err == nil {

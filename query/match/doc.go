@@ -4,7 +4,8 @@
 // Its nouns: Matcher (a predicate made ready), Profile (one profile's attributes and events), Verdict
 // (true or false, and until when), Clause (the verdict of one condition with its facts, for `why`).
 //
-// It is written for one profile and shares with eval only what calendars, text forms and samples
-// mean, so that the two can be held against each other. It must not know statements or stores.
+// It is written for one profile and shares no algorithm with eval, so that the two can be compared: only
+// what calendars, text forms and samples mean, and what is given to both, the cuts of ranks and past
+// memberships. It must not know statements or stores.
 // Start reading at match.go.
 package match
