@@ -118,16 +118,15 @@ func (a *asker) run(ctx context.Context, q *exec.Checked, schema query.Schema, m
 	if err := checkOverflow(q.Properties, schema, v); err != nil {
 		return nil, err
 	}
-	v.sets = newSets(ctx, a.node, v)
-	plan, err := exec.Prepare(q.Query, schema, exec.Options{Now: v.now, MaxRows: maxRows, Budget: a.node.config.StatementBytes, Memory: a.memory, Sets: v.sets})
+	plan, err := exec.Prepare(q.Query, schema, exec.Options{Now: v.now, MaxRows: maxRows, Budget: a.node.config.StatementBytes, Memory: a.memory, Held: heldIn(a.node.registry.state.Load())})
 	if err != nil {
 		return nil, err
 	}
 	defer plan.Release()
-	answer, err := a.pool.Ask(ctx, plan, v.sources())
-	if err == nil {
-		err = v.sets.failed()
+	if err := a.node.resolve(ctx, v, plan.Inputs()); err != nil {
+		return nil, err
 	}
+	answer, err := a.pool.Ask(ctx, plan, v.sources())
 	if err != nil {
 		return nil, err
 	}

@@ -7,9 +7,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/calendar"
+	"github.com/musterdb/muster/query/exec"
 	"github.com/musterdb/muster/query/syntax"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -38,7 +41,7 @@ func (n *Node) keepPast(ctx context.Context, p tree.Pred, zone string) (tree.Pre
 	return eachWasIn(p, func(was *tree.WasIn) (tree.Pred, error) {
 		at, _ := calendar.Span(was.At, location)
 		name := keptPrefix + was.Name + `" at ` + time.UnixMilli(at).UTC().Format("2006-01-02T15:04:05.999Z07:00")
-		if err := n.keepMembers(ctx, name, was, at); err != nil {
+		if err := n.keepMembers(ctx, name, was, zone); err != nil {
 			return nil, err
 		}
 		return &tree.InList{Name: name, At: was.Pos}, nil
@@ -46,7 +49,7 @@ func (n *Node) keepPast(ctx context.Context, p tree.Pred, zone string) (tree.Pre
 }
 
 // keepMembers fills a list with the members of an instant. One that a segment asks is full.
-func (n *Node) keepMembers(ctx context.Context, list string, was *tree.WasIn, at int64) error {
+func (n *Node) keepMembers(ctx context.Context, list string, was *tree.WasIn, zone string) error {
 	state := n.registry.state.Load()
 	if asksList(state, list) {
 		return nil
@@ -57,7 +60,7 @@ func (n *Node) keepMembers(ctx context.Context, list string, was *tree.WasIn, at
 	if _, ok := state.SegmentText(was.Name); !ok {
 		return nil // the check says so better
 	}
-	ids, err := n.pastIDs(ctx, was, at)
+	ids, err := n.pastIDs(ctx, was, zone)
 	if err != nil {
 		return err
 	}
@@ -65,40 +68,34 @@ func (n *Node) keepMembers(ctx context.Context, list string, was *tree.WasIn, at
 }
 
 // pastIDs returns the ids of the members of an instant, as they are called now.
-func (n *Node) pastIDs(ctx context.Context, was *tree.WasIn, at int64) (ids []string, err error) {
+func (n *Node) pastIDs(ctx context.Context, was *tree.WasIn, zone string) (ids []string, err error) {
 	if err := n.asker.pool.Enter(ctx); err != nil {
 		return nil, err
 	}
 	defer n.asker.pool.Leave()
 	v := n.takeViews()
 	defer v.release()
-	v.sets = newSets(ctx, n, v)
-	list, err := v.sets.Past(was.Name, at)
+	// A segment without a name puts the question into the zone it was saved in.
+	pred := &tree.InSegment{Def: &tree.Segment{Zone: zone, Pred: was}}
+	plan, err := exec.PrepareMembers(pred, n.Schema(), exec.Options{Now: v.now, Budget: n.config.StatementBytes, Memory: n.asker.memory})
 	if err != nil {
-		if d, ok := err.(*tree.Diagnostic); ok {
-			placed := *d
-			placed.At = was.Pos
-			return nil, &placed
-		}
 		return nil, err
 	}
-	for shard, view := range v.all {
-		source := v.source(shard)
-		for chunk := range view.Chunks() {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			var members, profiles query.Bits
-			source.InList(list, chunk, &members)
-			view.Profiles(chunk, &profiles)
-			members.And(&profiles)
-			for i := range members.All {
-				ids = append(ids, view.ID(uint32(chunk)<<query.ChunkBits|uint32(i)))
-			}
-			if len(ids) > maxKept {
-				return nil, refused("refused", fmt.Sprintf("segment %q had more than %d members then: too many to keep for a saved segment", was.Name, maxKept))
-			}
+	defer plan.Release()
+	if err := n.resolve(ctx, v, plan.Inputs()); err != nil {
+		return nil, err
+	}
+	found, err := n.asker.pool.Members(ctx, plan, v.sources(), -1, maxKept+1)
+	if err != nil {
+		return nil, busyMemory(err)
+	}
+	for _, set := range found {
+		for i := range roaring.Values(set.Members) {
+			ids = append(ids, v.all[set.Shard()].ID(uint32(set.Chunk())<<query.ChunkBits|i))
 		}
+	}
+	if len(ids) > maxKept {
+		return nil, refused("refused", fmt.Sprintf("segment %q had more than %d members then: too many to keep for a saved segment", was.Name, maxKept))
 	}
 	return ids, nil
 }

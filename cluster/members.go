@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/check"
@@ -108,15 +110,13 @@ func (n *Node) findMembers(ctx context.Context, pred tree.Pred, from position, l
 	}
 	defer plan.Release()
 	found, err := n.asker.pool.Members(ctx, plan, v.sources(), from.place(), limit)
-	if err == nil {
-		err = v.sets.failed()
-	}
 	return found, stats, busyMemory(err)
 }
 
-// prepare checks a parsed predicate and makes a plan of it, held segments as of their last refresh.
+// prepare checks a parsed predicate, makes a plan of it, held segments as of their last refresh, and gives the
+// views what it asks them for.
 func (a *asker) prepare(ctx context.Context, pred tree.Pred, v *views,
-	plan func(tree.Pred, query.Schema, exec.Options) (*exec.Plan, error)) (*exec.Plan, error) {
+	prepare func(tree.Pred, query.Schema, exec.Options) (*exec.Plan, error)) (*exec.Plan, error) {
 	schema := a.node.Schema()
 	checked, _, err := check.Predicate(pred, schema)
 	if err != nil {
@@ -125,8 +125,16 @@ func (a *asker) prepare(ctx context.Context, pred tree.Pred, v *views,
 	if err := checkOverflow(exec.Properties(checked), schema, v); err != nil {
 		return nil, err
 	}
-	v.sets = newSets(ctx, a.node, v)
-	return plan(checked, schema, exec.Options{Now: v.now, Budget: a.node.config.StatementBytes, Memory: a.memory, Sets: v.sets})
+	plan, err := prepare(checked, schema, exec.Options{Now: v.now, Budget: a.node.config.StatementBytes, Memory: a.memory,
+		Held: heldIn(a.node.registry.state.Load())})
+	if err != nil {
+		return nil, err
+	}
+	if err := a.node.resolve(ctx, v, plan.Inputs()); err != nil {
+		plan.Release()
+		return nil, err
+	}
+	return plan, nil
 }
 
 // emit hands out the ids of found members. It takes a view a chunk, so that a slow receiver keeps no
@@ -159,11 +167,11 @@ func (n *Node) memberIDs(set exec.MemberSet, gone *engine.Departures) []memberID
 	defer view.Release()
 	var profiles query.Bits
 	view.Profiles(set.Chunk(), &profiles)
-	ids := make([]memberID, 0, set.Members.Count())
-	for i := range set.Members.All {
-		ordinal := uint32(set.Chunk())<<query.ChunkBits | uint32(i)
+	ids := make([]memberID, 0, set.Members.GetCardinality())
+	for i := range roaring.Values(set.Members) {
+		ordinal := uint32(set.Chunk())<<query.ChunkBits | i
 		at := position{set.Shard(), ordinal, true}
-		if profiles.Has(i) {
+		if profiles.Has(uint16(i)) {
 			ids = append(ids, memberID{view.ID(ordinal), at})
 		} else if id, moved := gone.ID(ordinal); moved {
 			ids = append(ids, memberID{id, at})
@@ -201,9 +209,6 @@ func (n *Node) MemberOf(ctx context.Context, segment, id string) (bool, error) {
 	}
 	defer plan.Release()
 	in, known, err := n.asker.pool.Has(ctx, plan, v.sources())
-	if err == nil {
-		err = v.sets.failed()
-	}
 	if err == nil && !known {
 		err = ErrNoProfile
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/engine/member"
 	"github.com/musterdb/muster/internal/retrylog"
-	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/check"
 	"github.com/musterdb/muster/query/eval"
 	"github.com/musterdb/muster/query/exec"
@@ -109,28 +108,18 @@ func (a *asker) cuts(ctx context.Context, state *catalog.State, name string) (cu
 	defer a.pool.Leave()
 	v := a.node.takeViews()
 	defer v.release()
-	v.sets = newSets(ctx, a.node, v)
-	plan, err := exec.PrepareMembers(pred, schema, exec.Options{Now: v.now, Budget: math.MaxInt64, Sets: others{v.sets, name}})
+	held := heldIn(state)
+	plan, err := exec.PrepareMembers(pred, schema, exec.Options{Now: v.now, Budget: math.MaxInt64, Held: func(segment string) (uint64, bool) {
+		version, ok := held(segment)
+		return version, ok && segment != name
+	}})
 	if err != nil {
 		return nil, 0, err
 	}
 	defer plan.Release()
-	if cuts, err = a.pool.Cuts(ctx, plan, v.sources()); err == nil {
-		err = v.sets.failed()
+	if err := a.node.resolve(ctx, v, plan.Inputs()); err != nil {
+		return nil, 0, err
 	}
+	cuts, err = a.pool.Cuts(ctx, plan, v.sources())
 	return cuts, v.now, err
-}
-
-// others are the sets of a statement that computes one held segment.
-type others struct {
-	query.Sets
-	segment string
-}
-
-// Held implements query.Sets.
-func (o others) Held(segment string) (uint32, bool) {
-	if segment == o.segment {
-		return 0, false
-	}
-	return o.Sets.Held(segment)
 }

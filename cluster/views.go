@@ -11,7 +11,7 @@ type views struct {
 	all []*engine.View
 	now int64 // the newer of the clock and of what the shards have seen: nothing acknowledged is hidden
 
-	sets *sets // of the statement; nil: none
+	inputs [][]query.Set // of the statement, by shard; see Node.resolve
 }
 
 // takeViews takes those views first that are there at once: a shard in the middle of an entry lets wait for
@@ -101,10 +101,10 @@ func (v *views) behind() (shards uint64) {
 
 // source is a shard as the language reads it.
 func (v *views) source(shard int) query.Source {
-	if v.sets == nil {
+	if v.inputs == nil {
 		return v.all[shard]
 	}
-	return setSource{Source: v.all[shard], shard: shard, sets: v.sets}
+	return shardSource{v.all[shard], v.inputs[shard]}
 }
 
 // sources are all shards.

@@ -114,6 +114,9 @@ func (p *profileSource) AnonymousID(ordinal uint32) (string, bool) {
 // Find implements query.Source.
 func (p *profileSource) Find(id string) (uint32, bool) { return p.root.findLiteral(id) }
 
+// Inputs implements query.Source.
+func (p *profileSource) Inputs() []query.Set { return nil }
+
 // InList implements query.Source.
 func (p *profileSource) InList(id uint32, chunk int, out *query.Bits) {
 	*out = query.Bits{}

@@ -134,8 +134,12 @@ func heldCuts(t *testing.T, v *View, segment string, now int64) []eval.Cut {
 		t.Fatal(err)
 	}
 	cuts := make([]eval.Cut, len(ranks))
+	src, err := v.root.withHeld(v, env)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i, q := range ranks {
-		cuts[i] = cutOf(q, []query.Source{heldSource{v, v.root}})
+		cuts[i] = cutOf(q, []query.Source{src})
 	}
 	return cuts
 }

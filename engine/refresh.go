@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -99,7 +100,10 @@ func (l *live) refreshSlot(slot int, cuts []eval.Cut, at int64) error {
 	if err != nil {
 		return err
 	}
-	src := heldSource{l.Source(), l.s.root}
+	src, err := l.s.root.withHeld(l.Source(), env)
+	if err != nil {
+		return err
+	}
 	evaluator := compiled.On(src)
 	schema, chain := l.s.root.catalog.Schema(), member.ChainOf(l.s.root.catalog.Schema(), p)
 	l.tracker.Refresh(slot, func(chunk int, out *query.Bits) {
@@ -117,85 +121,44 @@ func (l *live) refreshSlot(slot int, cuts []eval.Cut, at int64) error {
 }
 
 // heldEnv returns `in segment name`, checked, ready to be compiled at now. The held segments that its
-// predicate asks have become lists that the environment's schema knows, by their slots.
+// predicate asks are inputs of the environment; heldSource has them.
 func (r *root) heldEnv(name string, now int64) (*eval.Env, tree.Pred, error) {
-	schema := r.catalog.Schema()
-	p, _, err := check.Predicate(&tree.InSegment{Name: name}, schema)
+	p, _, err := check.Predicate(&tree.InSegment{Name: name}, r.catalog.Schema())
 	if err != nil {
 		return nil, nil, err
 	}
-	held := map[string]uint32{}
-	def := *p.(*tree.InSegment).Def
-	def.Pred = replaceHeld(def.Pred, func(inner *tree.InSegment) tree.Pred {
-		for slot, x := range r.segments {
-			if x != nil && x.name == inner.Name {
-				held[heldPrefix+x.name] = heldList + uint32(slot)
-			}
-		}
-		return &tree.InList{Name: heldPrefix + inner.Name}
+	inputs := query.NewInputs(func(segment string) (uint64, bool) {
+		text, ok := r.catalog.SegmentText(segment)
+		return text.Version, ok && segment != name && member.IsHeld(text.Tree())
 	})
-	env := &eval.Env{Schema: heldSchema{schema, held}, Now: now, Zone: time.UTC, Cuts: map[*tree.Rank]eval.Cut{}}
-	return env, &tree.InSegment{Name: name, Def: &def}, nil
+	env := &eval.Env{Schema: r.catalog.Schema(), Now: now, Zone: time.UTC, Inputs: inputs, Cuts: map[*tree.Rank]eval.Cut{}}
+	return env, p, eval.Declare(env, p, false)
 }
 
-// heldList is the id from which lists are held segments, heldPrefix begins names no list can have.
-const (
-	heldList   = 1 << 31
-	heldPrefix = "\x00held:"
-)
-
-// replaceHeld returns p with the held segments that it asks replaced.
-func replaceHeld(p tree.Pred, by func(*tree.InSegment) tree.Pred) tree.Pred {
-	each := func(args []tree.Pred) []tree.Pred {
-		out := slices.Clone(args)
-		for i := range out {
-			out[i] = replaceHeld(out[i], by)
-		}
-		return out
-	}
-	switch p := p.(type) {
-	case *tree.And:
-		return &tree.And{Args: each(p.Args)}
-	case *tree.Or:
-		return &tree.Or{Args: each(p.Args)}
-	case *tree.Not:
-		return &tree.Not{Arg: replaceHeld(p.Arg, by)}
-	case *tree.InSegment:
-		if member.IsHeld(p.Def) {
-			return by(p)
-		}
-		def := *p.Def
-		def.Pred = replaceHeld(def.Pred, by)
-		return &tree.InSegment{Name: p.Name, Def: &def, At: p.At}
-	}
-	return p
-}
-
-// heldSchema is a catalog that knows held segments as lists.
-type heldSchema struct {
-	query.Schema
-	held map[string]uint32
-}
-
-// List implements query.Schema.
-func (s heldSchema) List(name string) (uint32, bool) {
-	if id, ok := s.held[name]; ok {
-		return id, true
-	}
-	return s.Schema.List(name)
-}
-
-// heldSource is the state that has held segments as lists.
+// heldSource is the state with the held segments that a predicate asks.
 type heldSource struct {
 	query.Source
-	root *root
+	inputs []query.Set
 }
 
-// InList implements query.Source.
-func (s heldSource) InList(list uint32, chunk int, out *query.Bits) {
-	if list < heldList {
-		s.Source.InList(list, chunk, out)
-		return
+// Inputs implements query.Source.
+func (s heldSource) Inputs() []query.Set { return s.inputs }
+
+// withHeld returns a source of the state that has the inputs of an environment.
+func (r *root) withHeld(src query.Source, env *eval.Env) (query.Source, error) {
+	held := heldSource{Source: src}
+	for _, in := range env.Inputs.All() {
+		i := slices.IndexFunc(r.segments, func(x *segment) bool { return x != nil && x.name == in.Segment })
+		if i < 0 {
+			return nil, fmt.Errorf("segment %q has no members in this shard", in.Segment)
+		}
+		held.inputs = append(held.inputs, slotSet{r.segments[i]})
 	}
-	s.root.segments[list-heldList].fill(chunk, out)
+	return held, nil
 }
+
+// slotSet is the members of a segment as an input.
+type slotSet struct{ x *segment }
+
+// Fill implements query.Set.
+func (s slotSet) Fill(chunk int, out *query.Bits) { s.x.fill(chunk, out) }

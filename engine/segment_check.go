@@ -14,15 +14,17 @@ func (r *root) checkMembers(x *faults, v *View, s *segment) {
 	if err == nil {
 		var compiled *eval.Pred
 		if compiled, err = eval.Compile(env, p); err == nil {
-			r.compareSegment(x, v, s, compiled)
-			return
+			var src query.Source
+			if src, err = r.withHeld(v, env); err == nil {
+				r.compareSegment(x, v, s, compiled.On(src))
+				return
+			}
 		}
 	}
 	x.note(violated("segment %q is live: %v", s.name, err))
 }
 
-func (r *root) compareSegment(x *faults, v *View, s *segment, compiled *eval.Pred) {
-	evaluator := compiled.On(heldSource{v, r})
+func (r *root) compareSegment(x *faults, v *View, s *segment, evaluator *eval.Evaluator) {
 	var all, want, got query.Bits
 	for chunk := range v.Chunks() {
 		v.Profiles(chunk, &all)

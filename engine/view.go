@@ -275,6 +275,9 @@ func (v *View) InList(id uint32, chunk int, out *query.Bits) {
 	}
 }
 
+// Inputs implements query.Source: a view was given none.
+func (v *View) Inputs() []query.Set { return nil }
+
 // ListIDs returns the ids of a static list, with or without a profile, in the order in which they
 // were first added.
 func (v *View) ListIDs(id uint32) []string {

@@ -34,6 +34,9 @@ type Source interface {
 	Find(id string) (ordinal uint32, ok bool)
 	// InList fills out with the members of a static list.
 	InList(list uint32, chunk int, out *Bits)
+	// Inputs returns the sets the source was given for the inputs of a statement, by number; nil where it was
+	// given none.
+	Inputs() []Set
 }
 
 // ValueSets is one attribute over one chunk, value by value. It is immutable while the source is read.

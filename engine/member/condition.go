@@ -255,6 +255,7 @@ func (nobody) UserID(uint32) (string, bool)            { return "", false }
 func (nobody) AnonymousID(uint32) (string, bool)       { return "", false }
 func (nobody) Find(string) (uint32, bool)              { return 0, false }
 func (nobody) InList(_ uint32, _ int, out *query.Bits) { *out = query.Bits{} }
+func (nobody) Inputs() []query.Set                     { return nil }
 
 func (nobody) Profiles(_ int, out *query.Bits) int {
 	*out = query.Bits{}

@@ -62,8 +62,8 @@ func (c *compiler) pred(p tree.Pred) (plan, error) {
 	case *tree.Rank:
 		return c.rank(p)
 	case *tree.WasIn:
-		list, err := Past(c.env.Sets, p, c.zone)
-		return inList{list}, err
+		n, err := Past(c.env.Inputs, p, c.zone)
+		return inInput{n}, err
 	}
 	return c.leaf(p)
 }
@@ -343,8 +343,12 @@ func (c *compiler) segment(p *tree.InSegment) (plan, error) {
 	if p.Def == nil {
 		return nil, fmt.Errorf("segment %q is not expanded", p.Name)
 	}
-	if list, held := c.env.held(p.Name); held {
-		return inList{list}, nil
+	if _, held := c.env.Inputs.Held(p.Name); held {
+		n, ok := c.env.Inputs.OfHeld(p.Name)
+		if !ok {
+			return nil, fmt.Errorf("segment %q is held, and no input of the statement", p.Name)
+		}
+		return inInput{n}, nil
 	}
 	zone, err := segmentZone(c.env, p.Def)
 	if err != nil {

@@ -15,7 +15,7 @@ type Env struct {
 	Now    int64          // Unix ms; later events do not exist
 	Zone   *time.Location // the statement's; a segment's own is used inside it. nil is UTC
 	Cuts   map[*tree.Rank]Cut
-	Sets   query.Sets // memberships not to be computed; nil: there are none
+	Inputs *query.Inputs // that sources were given; nil: there are none
 	// Stock, if not nil, lends buffers to what is bound, all of it for one goroutine, and bounds it. What
 	// was evaluated means nothing once the stock has an error.
 	Stock *Stock

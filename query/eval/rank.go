@@ -52,7 +52,7 @@ func (f *rankFinder) find(c *compiler, p tree.Pred) (err error) {
 
 // inside finds the ranks of a segment that is asked.
 func (f *rankFinder) inside(p *tree.InSegment) error {
-	if _, held := f.env.held(p.Name); held || p.Def == nil {
+	if _, held := f.env.Inputs.Held(p.Name); held || p.Def == nil {
 		return nil
 	}
 	zone, err := segmentZone(f.env, p.Def)

@@ -1,7 +1,6 @@
 package eval
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -12,33 +11,50 @@ import (
 	"github.com/musterdb/muster/query/values"
 )
 
-// errNoPast says that nobody knows past memberships where a predicate is compiled.
-var errNoPast = errors.New("past memberships are not known here")
+// Declare adds the inputs of a checked predicate to those of the environment: the held segments that it asks, and
+// the memberships of instants. into reports whether held segments are looked into as well, for who tells of their
+// conditions.
+func Declare(env *Env, p tree.Pred, into bool) error { return declare(env, p, env.zone(), into) }
 
-// Past returns the list that `was in segment` asks, in the zone where it stands.
-func Past(sets query.Sets, p *tree.WasIn, zone *time.Location) (list uint32, err error) {
-	if sets == nil {
-		return 0, fmt.Errorf("was in segment %q: %w", p.Name, errNoPast)
+func declare(env *Env, p tree.Pred, zone *time.Location, into bool) (err error) {
+	tree.Inspect(p, func(n tree.Node) bool {
+		switch n := n.(type) {
+		case *tree.WasIn:
+			at, _ := calendar.Span(n.At, zone)
+			env.Inputs.Declare(query.Input{Segment: n.Name, Past: true, At: at, Pos: n.Pos})
+		case *tree.InSegment:
+			version, held := env.Inputs.Held(n.Name)
+			if held {
+				env.Inputs.Declare(query.Input{Segment: n.Name, Version: version, Pos: n.At})
+			}
+			if err == nil && n.Def != nil && (into || !held) {
+				err = declareInside(env, n.Def, into)
+			}
+		}
+		return err == nil
+	})
+	return err
+}
+
+// declareInside is Declare for the predicate of a segment.
+func declareInside(env *Env, s *tree.Segment, into bool) error {
+	zone, err := segmentZone(env, s)
+	if err != nil {
+		return err
 	}
+	return declare(env, s.Pred, zone, into)
+}
+
+// Past returns the number of the input that `was in segment` asks, in the zone where it stands.
+func Past(inputs *query.Inputs, p *tree.WasIn, zone *time.Location) (int, error) {
 	at, _ := calendar.Span(p.At, zone)
-	list, err = sets.Past(p.Name, at)
-	var d *tree.Diagnostic
-	if errors.As(err, &d) && d.At.Length == 0 {
-		placed := *d
-		placed.At = p.Pos
-		return 0, &placed
+	if n, ok := inputs.OfPast(p.Name, at); ok {
+		return n, nil
 	}
-	return list, err
+	return 0, fmt.Errorf("was in segment %q: past memberships are not known here", p.Name)
 }
 
-func (e *Env) held(segment string) (list uint32, ok bool) {
-	if e.Sets == nil {
-		return 0, false
-	}
-	return e.Sets.Held(segment)
-}
-
-// inList asks a static list, or a membership that is given as one.
+// inList asks a static list.
 type inList struct{ list uint32 }
 
 type inListRunner struct {
@@ -57,6 +73,27 @@ func (l *inListRunner) cost(*scope) float64 { return 1000 }
 func (l *inListRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 	clear(l.members[:])
 	l.src.InList(l.list, s.chunk, &l.members)
+	return lanes.And(cand, l.members[:], out)
+}
+
+// inInput asks a set that the source was given.
+type inInput struct{ n int }
+
+type inInputRunner struct {
+	inInput
+	src     query.Source
+	members query.Bits
+}
+
+func (p inInput) bind(r *run) runner {
+	r.bound(runnerBytes + setBytes)
+	return &inInputRunner{inInput: p, src: r.src}
+}
+
+func (l *inInputRunner) cost(*scope) float64 { return 1000 }
+
+func (l *inInputRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
+	l.src.Inputs()[l.n].Fill(s.chunk, &l.members)
 	return lanes.And(cand, l.members[:], out)
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/check"
 	"github.com/musterdb/muster/query/exec"
@@ -239,5 +241,172 @@ func TestExplainAnalyze(t *testing.T) {
 	}
 	if a.Stats.Profiles == 0 {
 		t.Error("no profiles looked at")
+	}
+}
+
+// given is a source with the inputs of a statement.
+type given struct {
+	query.Source
+	inputs []query.Set
+}
+
+func (g given) Inputs() []query.Set { return g.inputs }
+
+// idSet is everybody of a source whose id the set has.
+type idSet struct {
+	src query.Source
+	ids map[string]bool
+}
+
+func (s idSet) Fill(chunk int, out *query.Bits) {
+	var all query.Bits
+	s.src.Profiles(chunk, &all)
+	*out = query.Bits{}
+	for pos := range all.All {
+		if s.ids[s.src.ID(uint32(chunk)<<query.ChunkBits|uint32(pos))] {
+			out.Set(pos)
+		}
+	}
+}
+
+// inputCases have the inputs of statements, and what their answers contain.
+var inputCases = []struct{ text, inputs, want string }{
+	{`list where in segment "rich"`, "rich", "user-00001 user-00004 user-00030"},
+	{`list where in segment "pros" or in segment "rich" and plan = "free"`, "rich", "user-00001 user-00004 user-00030"},
+	{`list where in segment "rich" and not was in segment "plain" at 1970-01-03`, "rich, was plain", "user-00004 user-00030"},
+	{`list where in segment "pros" and was in segment "plain" at 1970-01-03 and was in segment "plain" at 1970-01-03`, "rich, was plain", "user-00001"},
+	{`count by in segment "rich"`, "rich", "37 3"},
+	{`list where in segment "plain" and ltv < 20`, "", "user-00001 user-00002"},
+	{`why profile "user-00005" where not in segment "pros" and was in segment "plain" at 1970-01-03`, "rich, was plain", "not in segment"},
+	{`explain count where in segment "rich"`, "", "as of its last refresh"},
+	{`list where in segment "rich" as of 1970-01-05`, "", ""},
+}
+
+// Held segments and memberships of instants are inputs that the plan lists, each once, and the shards were given:
+// every statement takes those for members, and none takes them for nobody where it was given none.
+func TestInputs(t *testing.T) {
+	h := shop(40)
+	pred := func(text string) tree.Pred {
+		p, err := syntax.ParsePred(text, syntax.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	h.Segments = []*tree.Segment{
+		{Name: "rich", Zone: "UTC", Pred: pred("in top 10 by ltv")}, {Name: "pros", Zone: "UTC", Pred: pred(`plan = "pro" and in segment "rich"`)},
+		{Name: "plain", Zone: "UTC", Pred: pred(`ltv > 3`)},
+	}
+	members := map[string]map[string]bool{
+		"rich": {"user-00001": true, "user-00004": true, "user-00030": true}, "was plain": {"user-00001": true, "user-00005": true},
+	}
+	held := func(segment string) (uint64, bool) { return 7, segment == "rich" }
+	for _, c := range inputCases {
+		plan, err := prepare(t, h, c.text, exec.Options{Held: held})
+		if err != nil {
+			t.Fatalf("%s: %v", c.text, err)
+		}
+		var names []string
+		for _, in := range plan.Inputs() {
+			if name := in.Segment; in.Past {
+				names = append(names, "was "+name)
+			} else if names = append(names, name); in.Version != 7 {
+				t.Errorf("%s: input %+v is of another version", c.text, in)
+			}
+		}
+		if got := strings.Join(names, ", "); got != c.inputs {
+			t.Errorf("%s: inputs %q, want %q", c.text, got, c.inputs)
+		}
+		shards := sources(h, 3)
+		if len(names) > 0 {
+			if _, err := plan.Run(t.Context(), shards); err == nil || !strings.Contains(err.Error(), "inputs") {
+				t.Errorf("%s: without its inputs it says %v", c.text, err)
+			}
+		}
+		if plan, err = prepare(t, h, c.text, exec.Options{Held: held}); err != nil {
+			t.Fatal(err)
+		}
+		for i, src := range shards {
+			g := given{Source: src}
+			for _, name := range names {
+				g.inputs = append(g.inputs, idSet{src, members[name]})
+			}
+			shards[i] = g
+		}
+		a, err := plan.Run(t.Context(), shards)
+		if err != nil {
+			t.Fatalf("%s: %v", c.text, err)
+		}
+		got := fmt.Sprint(a.Rows)
+		for _, want := range strings.Fields(c.want) {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: %s, want %s", c.text, got, c.want)
+			}
+		}
+		if n := len(strings.Fields(c.want)); strings.HasPrefix(c.text, "list") && c.want != "" && len(a.Rows) != n {
+			t.Errorf("%s: %d rows, want %d: %s", c.text, len(a.Rows), n, got)
+		}
+	}
+}
+
+// Members come in the order of shards and chunks, in pages that go on where the last one ended, and one profile is a
+// member if it is among them.
+func TestMembers(t *testing.T) {
+	h := shop(200)
+	schema := querytest.NewSchema(h)
+	parsed, err := syntax.ParsePred("in top 40% by ltv and plan != \"pro\"", syntax.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pred, _, err := check.Predicate(parsed, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := exec.NewPool(2)
+	defer pool.Close()
+	if err := pool.Enter(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Leave()
+	shards := sources(h, 3)
+	find := func(after int64, limit int) (places []int64) {
+		plan, err := exec.PrepareMembers(pred, schema, exec.Options{Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer plan.Release()
+		sets, err := pool.Members(t.Context(), plan, shards, after, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, set := range sets {
+			for pos := range roaring.Values(set.Members) {
+				places = append(places, int64(set.Place)|int64(pos))
+			}
+		}
+		return places
+	}
+	all := find(-1, 0)
+	if !slices.IsSorted(all) || len(all) < 20 {
+		t.Fatalf("%d members, sorted %t", len(all), slices.IsSorted(all))
+	}
+	in := map[string]bool{}
+	for i, place := range all {
+		in[shards[place>>32].ID(uint32(place))] = true
+		if got := find(place, 1+i%7); !slices.Equal(got, all[i+1:i+1+len(got)]) || len(got) < min(1+i%7, len(all)-i-1) {
+			t.Fatalf("after member %d there are %v, want those of %v", i, got, all[i+1:])
+		}
+	}
+	for i := range 210 {
+		id := fmt.Sprintf("user-%05d", i)
+		plan, err := exec.PrepareHas(pred, id, 0, schema, exec.Options{Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, known, err := pool.Has(t.Context(), plan, shards)
+		if err != nil || got != in[id] || known != (i < 200) {
+			t.Fatalf("%s: %t, %t, %v, want %t", id, got, known, err, in[id])
+		}
+		plan.Release()
 	}
 }

@@ -122,10 +122,8 @@ func reads(p *Plan, pred tree.Pred) string {
 	case *tree.Sequence:
 		return eventReads(p, x.First.Event, x.Window) + " and after"
 	case *tree.InSegment:
-		if p.env.Sets != nil {
-			if _, held := p.env.Sets.Held(x.Name); held {
-				return "the segment's members as of its last refresh"
-			}
+		if _, held := p.env.Inputs.Held(x.Name); held {
+			return "the segment's members as of its last refresh"
 		}
 		return "the segment's predicate"
 	case *tree.WasIn:

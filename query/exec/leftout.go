@@ -52,12 +52,12 @@ func (part *Partial) cameUpon() bool {
 // Counting returns the plan that counts what the sums of a statement left out. The node that merges runs it by
 // Complete; others make it of their plan of the same statement and resume it.
 func (p *Plan) Counting() (*Plan, error) {
-	return p.counting(&leftOut{places: findSums(p.tree, p.env.Sets)})
+	return p.counting(&leftOut{places: findSums(p.tree, p.env.Inputs)})
 }
 
 func (p *Plan) counting(l *leftOut) (*Plan, error) {
 	l.counts = make([]int64, len(l.places))
-	counting := &Plan{stmt: l, schema: p.schema, opts: p.opts, env: p.env}
+	counting := &Plan{stmt: l, schema: p.schema, opts: p.opts, env: p.env, inputs: p.inputs}
 	counting.budget.limit, counting.budget.memory = p.budget.limit, p.budget.memory
 	var err error
 	if counting.ranks, err = newRanks(&counting.env, l.preds()); err != nil {
@@ -72,7 +72,7 @@ func (p *Plan) Complete(a *query.Answer, ask func(*Plan) (*query.Answer, error))
 	if !p.beyond {
 		return a, nil
 	}
-	l := &leftOut{places: findSums(p.tree, p.env.Sets)}
+	l := &leftOut{places: findSums(p.tree, p.env.Inputs)}
 	switch n := len(l.places); {
 	case n == 0:
 		return a, nil

@@ -6,16 +6,18 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/eval"
 	"github.com/musterdb/muster/query/tree"
 )
 
-// MemberSet is the members of one chunk. Place is its first profile as partials name it: the shard's number
-// << 32 | the ordinal.
+// MemberSet is the members of one chunk, by position. Place is its first profile as partials name it: the shard's
+// number << 32 | the ordinal.
 type MemberSet struct {
 	Place   uint64
-	Members *query.Bits
+	Members *roaring.Bitmap
 }
 
 // Shard returns the number of the shard.
@@ -24,8 +26,10 @@ func (m MemberSet) Shard() int { return int(m.Place >> 32) }
 // Chunk returns the chunk.
 func (m MemberSet) Chunk() int { return int(uint32(m.Place) >> query.ChunkBits) }
 
-// memberBytes is charged for the members of a chunk.
-const memberBytes = query.ChunkSize/8 + 64
+// memberBytes is charged for the members of a chunk beside their set.
+const memberBytes = 128
+
+func (m MemberSet) size() int { return memberBytes + int(m.Members.GetSizeInBytes()) }
 
 // members finds who satisfies a predicate.
 type members struct {
@@ -45,19 +49,18 @@ func prepareStatement(stmt statement, s query.Schema, opts Options) (*Plan, erro
 		return nil, err
 	}
 	p.stmt = stmt
-	p.ranks, err = newRanks(&p.env, stmt.preds())
-	return p, err
+	return p, p.declare()
 }
 
 func (m *members) preds() []tree.Pred { return []tree.Pred{m.where} }
 
 func (m *members) partial(ctx context.Context, w *worker, _ int) error {
 	return w.members(ctx, m.where, func(found *query.Bits) error {
-		if !w.keep(memberBytes) {
+		set := MemberSet{w.place(0), roaring.FromDense(found[:], true)}
+		if !w.keep(set.size()) {
 			return w.stock.Err()
 		}
-		members := *found
-		w.part.Sets = append(w.part.Sets, MemberSet{w.place(0), &members})
+		w.part.Sets = append(w.part.Sets, set)
 		return nil
 	})
 }
@@ -74,6 +77,10 @@ func (m *members) merge(_ int, parts []*Partial) (bool, error) {
 var errNoRows = errors.New("the plan has no rows to answer with")
 
 func (m *members) answer() (*query.Answer, error) { return nil, errNoRows }
+
+// Members returns what a plan of PrepareMembers has found, in the order of shards and chunks, for who runs its
+// rounds. REQUIRES: Merge returned done.
+func (p *Plan) Members() []MemberSet { return p.stmt.(*members).found }
 
 // Cuts runs the rounds for the ranks of a plan over all sources, and returns their cuts in the order in which
 // ranks stand in the predicate.
@@ -123,10 +130,10 @@ func (p *Pool) Members(ctx context.Context, plan *Plan, sources []query.Source, 
 		}
 		for _, set := range m.found[had:] {
 			cutMembers(set, after)
-			n += set.Members.Count()
+			n += int(set.Members.GetCardinality())
 		}
 	}
-	return slices.DeleteFunc(m.found, func(set MemberSet) bool { return !set.Members.Any() }), nil
+	return slices.DeleteFunc(m.found, func(set MemberSet) bool { return set.Members.IsEmpty() }), nil
 }
 
 // chunksBefore returns how many chunks end before what comes after a place.
@@ -150,7 +157,5 @@ func cutMembers(set MemberSet, after int64) {
 	if after < 0 || uint64(after)>>query.ChunkBits != set.Place>>query.ChunkBits {
 		return
 	}
-	for pos := range int(uint16(after)) + 1 {
-		set.Members.Clear(uint16(pos))
-	}
+	set.Members.RemoveRange(0, uint64(uint16(after))+1)
 }

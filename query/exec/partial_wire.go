@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
-	"math/bits"
 	"slices"
 
 	"github.com/musterdb/muster/query"
@@ -292,37 +291,14 @@ func readClause(r *wire.Reader) (c Clause) {
 	return c
 }
 
-// appendMemberSet appends the words of a set that are not empty, each after how far it is from the one before.
 func appendMemberSet(b []byte, m *MemberSet) []byte {
-	b = binary.AppendUvarint(b, m.Place)
-	n := 0
-	for _, w := range m.Members {
-		n += min(bits.OnesCount64(w), 1)
-	}
-	b = binary.AppendUvarint(b, uint64(n))
-	last := 0
-	for i, w := range m.Members {
-		if w != 0 {
-			b = binary.LittleEndian.AppendUint64(binary.AppendUvarint(b, uint64(i-last)), w)
-			last = i
-		}
-	}
-	return b
+	return wire.AppendSet(binary.AppendUvarint(b, m.Place), m.Members)
 }
 
 func readMemberSet(r *wire.Reader) MemberSet {
-	m := MemberSet{Place: r.Uvarint(), Members: &query.Bits{}}
-	at := uint64(0)
-	n := r.Count(9)
-	if n == 0 {
-		r.Fail("a chunk without members")
-	}
-	for range n {
-		if at += r.Uvarint(); at >= uint64(len(m.Members)) {
-			r.Fail("members beyond the chunk")
-			return m
-		}
-		m.Members[at] = r.Fixed64()
+	m := MemberSet{Place: r.Uvarint(), Members: r.Set()}
+	if m.Members.IsEmpty() || m.Members.Maximum() >= query.ChunkSize {
+		r.Fail("members of a chunk")
 	}
 	return m
 }

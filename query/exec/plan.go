@@ -22,9 +22,8 @@ type Options struct {
 	Budget  int64 // bytes a statement may hold; 0 means 256 MiB
 	// Memory is what the statement shares with all others of the process; nil: there is no bound for all.
 	Memory *Memory
-	// Sets are the memberships that are not computed; nil: there are none. With `as of` those of held
-	// segments are.
-	Sets query.Sets
+	// Held tells segments that are not computed but inputs; nil: there are none. With `as of` all are computed.
+	Held query.Held
 }
 
 const (
@@ -40,6 +39,7 @@ type Plan struct {
 	tree   tree.Stmt
 	schema query.Schema
 	env    eval.Env // without Cuts and Scanned
+	inputs *query.Inputs
 	opts   Options
 	budget budget
 	ranks  *ranks
@@ -86,20 +86,42 @@ func Prepare(q *tree.Query, s query.Schema, opts Options) (*Plan, error) {
 	p.tree = q.Stmt
 	if q.AsOf != nil {
 		p.env.Now, _ = calendar.Span(*q.AsOf, p.env.Zone)
-		p.compute(&p.opts.Sets)
-		p.env.Sets = p.opts.Sets
+		p.inputs = p.inputs.Computed()
+		p.env.Inputs = p.inputs
 	}
-	if _, ok := q.Stmt.(*tree.WhyStmt); ok {
-		p.compute(&p.env.Sets)
+	if _, ok := q.Stmt.(*tree.WhyStmt); ok { // it looks into the conditions of held segments
+		p.env.Inputs = p.inputs.Computed()
 	}
 	if p.stmt, err = p.compile(q.Stmt); err != nil {
 		return nil, err
 	}
-	if p.ranks, err = newRanks(&p.env, p.stmt.preds()); err != nil {
-		return nil, err
-	}
-	return p, nil
+	return p, p.declare()
 }
+
+// declare finds what the predicates of the statement ask of all shards: its inputs and ranks.
+func (p *Plan) declare() (err error) {
+	env := p.env
+	env.Inputs = p.inputs
+	for _, pred := range p.stmt.preds() {
+		if err := eval.Declare(&env, pred, explains(p.tree)); err != nil {
+			return err
+		}
+	}
+	p.ranks, err = newRanks(&p.env, p.stmt.preds())
+	return err
+}
+
+// explains reports whether a statement tells of the conditions of a segment that is held.
+func explains(s tree.Stmt) bool {
+	if explain, ok := s.(*tree.ExplainStmt); ok {
+		s = explain.Stmt
+	}
+	_, ok := s.(*tree.WhyStmt)
+	return ok
+}
+
+// Inputs lists the sets that each source must have been given, in the order of Source.Inputs.
+func (p *Plan) Inputs() []query.Input { return p.inputs.All() }
 
 // newPlan returns a plan of no statement yet, in a zone, "" for that of the schema.
 func newPlan(name string, s query.Schema, opts Options) (*Plan, error) {
@@ -113,7 +135,8 @@ func newPlan(name string, s query.Schema, opts Options) (*Plan, error) {
 	if err != nil {
 		return nil, &tree.Diagnostic{Code: "unknown_zone", Message: fmt.Sprintf("unknown time zone %q", name), Hint: `use an IANA name such as "Europe/Berlin"`}
 	}
-	p := &Plan{schema: s, opts: opts, env: eval.Env{Schema: s, Now: opts.Now, Zone: zone, Sets: opts.Sets}}
+	inputs := query.NewInputs(opts.Held)
+	p := &Plan{schema: s, opts: opts, inputs: inputs, env: eval.Env{Schema: s, Now: opts.Now, Zone: zone, Inputs: inputs}}
 	p.budget.limit, p.budget.memory = opts.Budget, opts.Memory
 	if opts.Memory != nil {
 		p.budget.limit = min(p.budget.limit, opts.Memory.Limit())

@@ -151,7 +151,10 @@ func (p *Partial) size() (n int) {
 	for _, name := range p.Skipped {
 		n += 16 + len(name)
 	}
-	return n + spenderBytes*len(p.Spenders.Recency) + memberBytes*len(p.Sets)
+	for _, set := range p.Sets {
+		n += set.size()
+	}
+	return n + spenderBytes*len(p.Spenders.Recency)
 }
 
 func (c *Counts) size() int { return keyTableBytes*len(c.n) + 2*len(c.text) }

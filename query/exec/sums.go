@@ -18,7 +18,7 @@ type sumPlace struct {
 
 // sumFinder collects the sums of a statement, each text once.
 type sumFinder struct {
-	sets    query.Sets
+	inputs  *query.Inputs
 	zone    string
 	segment string
 	at      tree.Span // of the segment
@@ -27,8 +27,8 @@ type sumFinder struct {
 }
 
 // findSums returns the sums and averages whose values show in the answer of a statement.
-func findSums(stmt tree.Stmt, sets query.Sets) []*sumPlace {
-	f := &sumFinder{sets: sets, known: map[string]*sumPlace{}}
+func findSums(stmt tree.Stmt, inputs *query.Inputs) []*sumPlace {
+	f := &sumFinder{inputs: inputs, known: map[string]*sumPlace{}}
 	switch s := stmt.(type) {
 	case *tree.CountStmt:
 		f.breakdown(s.Where, s.By)
@@ -251,10 +251,8 @@ func (f *sumFinder) inside(p *tree.InSegment) (*sumFinder, bool) {
 	if p.Def == nil {
 		return nil, false
 	}
-	if f.sets != nil {
-		if _, held := f.sets.Held(p.Name); held {
-			return nil, false
-		}
+	if _, held := f.inputs.Held(p.Name); held {
+		return nil, false
 	}
 	inner := *f
 	if inner.segment == "" {

@@ -30,7 +30,7 @@ func (y *why) partial(_ context.Context, w *worker, _ int) error {
 			continue
 		}
 		w.part.Profiles++
-		m, err := match.Compile(match.Env{Schema: w.plan.schema, Zone: w.env.Zone, Cuts: w.env.Cuts, Sets: w.plan.opts.Sets}, y.stmt.Where)
+		m, err := match.Compile(match.Env{Schema: w.plan.schema, Zone: w.env.Zone, Cuts: w.env.Cuts, Inputs: w.plan.inputs}, y.stmt.Where)
 		if err != nil {
 			return err
 		}

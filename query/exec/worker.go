@@ -2,6 +2,7 @@ package exec
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"sync/atomic"
 
@@ -98,6 +99,10 @@ func (w *worker) turn() bool {
 		w.stock.Move()
 		w.shard, w.src.Source = w.feed.shards[w.at].Number, w.feed.shards[w.at].Source
 		w.chunks = w.src.Chunks()
+		if given, asked := len(w.src.Inputs()), len(w.plan.Inputs()); given < asked {
+			w.stock.Fail(fmt.Errorf("shard %d was given %d inputs of the statement, want %d", w.shard, given, asked))
+			return false
+		}
 	}
 	w.chunk = next - w.base
 	return true

@@ -15,7 +15,7 @@ type Env struct {
 	Schema query.Schema
 	Zone   *time.Location // the statement's; nil is UTC
 	Cuts   map[*tree.Rank]eval.Cut
-	Sets   query.Sets // memberships not to be computed; nil: there are none
+	Inputs *query.Inputs // that sources were given; nil: there are none
 }
 
 // Matcher is a predicate made ready. It is immutable and may be used from many goroutines.
@@ -25,7 +25,7 @@ type Matcher struct {
 	texts  map[*tree.Text]values.Matcher
 	zones  map[*tree.Segment]*time.Location
 	share  map[*tree.InSample]values.Share
-	past   map[*tree.WasIn]uint32 // lists
+	past   map[*tree.WasIn]int    // inputs
 	linked map[*tree.SeqStep]bool // steps that mention `previous.`
 }
 
@@ -51,7 +51,7 @@ func Compile(env Env, p tree.Pred) (*Matcher, error) {
 		texts:  map[*tree.Text]values.Matcher{},
 		zones:  map[*tree.Segment]*time.Location{},
 		share:  map[*tree.InSample]values.Share{},
-		past:   map[*tree.WasIn]uint32{},
+		past:   map[*tree.WasIn]int{},
 		linked: map[*tree.SeqStep]bool{},
 	}
 	if err := m.prepare(p); err != nil {
@@ -84,7 +84,7 @@ func (m *Matcher) prepareNode(n tree.Node) (err error) {
 	case *tree.InSample:
 		m.share[n] = values.NewShare(n.Name, n.From, n.To)
 	case *tree.WasIn: // it stands in no segment, so its zone is the statement's
-		m.past[n], err = eval.Past(m.env.Sets, n, m.env.Zone)
+		m.past[n], err = eval.Past(m.env.Inputs, n, m.env.Zone)
 	case *tree.Rank:
 		if _, ok := m.env.Cuts[n]; !ok {
 			return fmt.Errorf("the cut of a rank is not known")
@@ -100,20 +100,17 @@ func (m *Matcher) prepareSegment(p *tree.InSegment) error {
 	if _, done := m.zones[p.Def]; done {
 		return nil
 	}
+	if _, held := m.env.Inputs.Held(p.Name); held {
+		if _, ok := m.env.Inputs.OfHeld(p.Name); !ok {
+			return fmt.Errorf("segment %q is held, and no input of the statement", p.Name)
+		}
+	}
 	zone, err := time.LoadLocation(p.Def.Zone)
 	if err != nil {
 		return fmt.Errorf("segment %q: %w", p.Name, err)
 	}
 	m.zones[p.Def] = zone
 	return m.prepare(p.Def.Pred)
-}
-
-// held returns the list of a segment whose membership is not computed.
-func (m *Matcher) held(segment string) (list uint32, ok bool) {
-	if m.env.Sets == nil {
-		return 0, false
-	}
-	return m.env.Sets.Held(segment)
 }
 
 // Match tells whether the profile satisfies the predicate at now (Unix ms).

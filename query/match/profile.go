@@ -152,11 +152,17 @@ func (p *Profile) property(r row, name string) tree.Value {
 // inList tells whether the profile is in a static list.
 func (p *Profile) inList(name string) bool {
 	id, ok := p.schema.List(name)
-	return ok && p.onList(id)
-}
-
-func (p *Profile) onList(id uint32) bool {
+	if !ok {
+		return false
+	}
 	var members query.Bits
 	p.src.InList(id, p.chunk(), &members)
+	return members.Has(p.position())
+}
+
+// inInput tells whether the profile is in a set that the source was given.
+func (p *Profile) inInput(n int) bool {
+	var members query.Bits
+	p.src.Inputs()[n].Fill(p.chunk(), &members)
 	return members.Has(p.position())
 }

@@ -87,14 +87,15 @@ func (s *scope) profilePred(p tree.Pred) Verdict {
 	case *tree.Sequence:
 		return s.sequence(p)
 	case *tree.InSegment:
-		if list, held := s.m.held(p.Name); held {
-			return always(s.p.onList(list))
+		if _, held := s.m.env.Inputs.Held(p.Name); held {
+			n, _ := s.m.env.Inputs.OfHeld(p.Name)
+			return always(s.p.inInput(n))
 		}
 		inner := *s
 		inner.zone = s.m.zones[p.Def]
 		return inner.pred(p.Def.Pred)
 	case *tree.WasIn:
-		return always(s.p.onList(s.m.past[p]))
+		return always(s.p.inInput(s.m.past[p]))
 	case *tree.InList:
 		return always(s.p.inList(p.Name))
 	case *tree.InSample:

@@ -121,7 +121,7 @@ func (s *scope) facts(p tree.Pred) string {
 	case *tree.Rank:
 		return s.fact(p.By)
 	case *tree.InSegment:
-		if _, held := s.m.held(p.Name); held {
+		if _, held := s.m.env.Inputs.Held(p.Name); held {
 			return "membership of the last refresh; its conditions are those of now"
 		}
 	case *tree.WasIn:

@@ -3,12 +3,14 @@ package querytest
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/check"
 	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/exec"
 	"github.com/musterdb/muster/query/syntax"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -23,10 +25,12 @@ const perHistory = 20
 
 // Sets = oracle, for random predicates over random histories in random encodings.
 func TestPredicatesAgree(t *testing.T) {
+	pool := exec.NewPool(1)
+	defer pool.Close()
 	failures := 0
 	for i := 0; i < *predicates && failures < 5; i += perHistory {
 		seed := *firstSeed + uint64(i/perHistory)
-		c := drawCase(seed)
+		c := drawCase(seed, pool)
 		for k, p := range c.preds {
 			if err := c.disagreement(p); err != nil {
 				failures++
@@ -44,15 +48,16 @@ type testCase struct {
 	sources []*Source
 	preds   []tree.Pred
 	oracle  *Oracle
+	pool    *exec.Pool
 }
 
-func drawCase(seed uint64) *testCase {
+func drawCase(seed uint64, pool *exec.Pool) *testCase {
 	rng := rand.New(rand.NewPCG(seed, 3))
 	size := 6
 	if seed%4 == 0 {
 		size = 60
 	}
-	c := &testCase{gen: NewGen(rng, size)}
+	c := &testCase{gen: NewGen(rng, size), pool: pool}
 	for range perHistory {
 		c.preds = append(c.preds, c.gen.Pred(rng.IntN(3)))
 	}
@@ -95,6 +100,13 @@ func (c *testCase) disagreement(p tree.Pred) error {
 	got, err := c.sets(env, checked)
 	if err != nil {
 		return err
+	}
+	scattered, err := c.membersScattered(checked)
+	if err != nil {
+		return err
+	}
+	if !maps.Equal(scattered, got) {
+		return fmt.Errorf("scattered over nodes there are %d members, want %d", len(scattered), len(got))
 	}
 	for i := range c.gen.History.Profiles {
 		who := &c.gen.History.Profiles[i]
@@ -209,8 +221,10 @@ func parts(p tree.Pred) []tree.Pred {
 // FuzzEvaluatorsAgree looks for seeds whose predicates the evaluators disagree about.
 func FuzzEvaluatorsAgree(f *testing.F) {
 	f.Add(uint64(1))
+	pool := exec.NewPool(1)
+	f.Cleanup(pool.Close)
 	f.Fuzz(func(t *testing.T, seed uint64) {
-		c := drawCase(seed)
+		c := drawCase(seed, pool)
 		for k, p := range c.preds {
 			err := c.disagreement(p)
 			if err == nil {

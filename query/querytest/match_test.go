@@ -18,7 +18,7 @@ func TestMatchAgrees(t *testing.T) {
 	failures := 0
 	for i := 0; i < *predicates && failures < 5; i += perHistory {
 		seed := *firstSeed + uint64(i/perHistory)
-		c := drawCase(seed)
+		c := drawCase(seed, nil)
 		rng := rand.New(rand.NewPCG(seed, 4))
 		for k, p := range c.preds {
 			if err := c.matchDisagreement(p, rng); err != nil {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/exec"
 	"github.com/musterdb/muster/query/tree"
@@ -115,6 +117,29 @@ func recoded(home *exec.Plan, part *exec.Partial) (*exec.Partial, error) {
 		return nil, fmt.Errorf("a partial is encoded in another way once it has been decoded")
 	}
 	return got, nil
+}
+
+// membersScattered returns the ids of the members of a checked predicate, in the zone of the generator.
+func (c *testCase) membersScattered(p tree.Pred) (map[string]bool, error) {
+	zoned := &tree.InSegment{Def: &tree.Segment{Zone: c.gen.Zone, Pred: p}}
+	x, err := scatter(c.pool, c.sources, func() (*exec.Plan, error) {
+		return exec.PrepareMembers(zoned, c.schema, exec.Options{Now: c.gen.Now})
+	})
+	if err != nil {
+		return nil, err
+	}
+	for done := false; !done; {
+		if done, err = x.round(); err != nil {
+			return nil, err
+		}
+	}
+	ids := map[string]bool{}
+	for _, set := range x.home.Members() {
+		for pos := range roaring.Values(set.Members) {
+			ids[c.sources[set.Shard()].ID(uint32(set.Chunk())<<query.ChunkBits|pos)] = true
+		}
+	}
+	return ids, nil
 }
 
 func sameWarnings(got, want []tree.Diagnostic) error {

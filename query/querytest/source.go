@@ -367,6 +367,9 @@ func (s *Source) Find(id string) (uint32, bool) {
 	return ordinal, ok
 }
 
+// Inputs implements query.Source.
+func (s *Source) Inputs() []query.Set { return nil }
+
 // InList implements query.Source.
 func (s *Source) InList(list uint32, chunk int, out *query.Bits) {
 	*out = query.Bits{}

@@ -1,0 +1,253 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/engine/member"
+	"github.com/musterdb/muster/internal/node"
+	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/tree"
+)
+
+// heldIn tells the segments of a catalog that are held: those with a rank or a refresh.
+func heldIn(state *catalog.State) query.Held {
+	return func(segment string) (uint64, bool) {
+		text, ok := state.SegmentText(segment)
+		if !ok || !member.IsHeld(text.Tree()) {
+			return 0, false
+		}
+		return text.Version, true
+	}
+}
+
+// resolved is what one shard says of an input. All of it is plain data but the set, which stays with the shard.
+type resolved struct {
+	set    query.Set // of a held segment
+	past   *roaring.Bitmap
+	left   []string // members of then that are no profiles of the shard any more, by the ids they had
+	absent bool     // the shard has not got the definition yet
+	failed string   // why the segment cannot be evaluated
+	since  int64    // 0, or the instant from which on alone the past is known, Unix ms
+	made   bool     // the segment was made then
+}
+
+// resolve gives each view the sets of some inputs. What the user can mend is a *tree.Diagnostic at the place of
+// the input.
+func (n *Node) resolve(ctx context.Context, v *views, inputs []query.Input) error {
+	v.inputs = make([][]query.Set, len(v.all))
+	for _, in := range inputs {
+		sets, err := n.resolveInput(ctx, v, in)
+		if d, ok := err.(*tree.Diagnostic); ok && d.At.Length == 0 {
+			placed := *d
+			placed.At = in.Pos
+			err = &placed
+		}
+		if err != nil {
+			return err
+		}
+		for shard, set := range sets {
+			v.inputs[shard] = append(v.inputs[shard], set)
+		}
+	}
+	return nil
+}
+
+// resolveInput asks every shard for an input, and merges what they say.
+func (n *Node) resolveInput(ctx context.Context, v *views, in query.Input) ([]query.Set, error) {
+	if in.Past && in.At > v.now {
+		return nil, &tree.Diagnostic{Code: "bad_time", Message: "the instant lies in the future", Hint: "ask  in segment  for the members of now"}
+	}
+	if in.Past && n.changes == nil {
+		return nil, refused("unavailable", "this node keeps no changes of membership")
+	}
+	shards := make([]resolved, len(v.all))
+	for shard, view := range v.all {
+		var err error
+		if shards[shard], err = n.resolveIn(ctx, shard, view, in); err != nil {
+			return nil, err
+		}
+	}
+	if err := unresolved(in, shards); err != nil {
+		return nil, err
+	}
+	if in.Past {
+		adopt(v, shards)
+	}
+	sets := make([]query.Set, len(shards))
+	for i := range shards {
+		if sets[i] = shards[i].set; in.Past {
+			sets[i] = byChunk(shards[i].past)
+		}
+	}
+	return sets, nil
+}
+
+// resolveIn is what one shard says of an input.
+func (n *Node) resolveIn(ctx context.Context, shard int, view *engine.View, in query.Input) (resolved, error) {
+	m, ok := view.Members(in.Segment)
+	if in.Past {
+		now := &node.Membership{Seq: view.Seq(), At: view.Time(), Ordinals: roaring.New()}
+		if ok {
+			now.Ordinals = m.Ordinals()
+		}
+		return n.resolvePast(ctx, shard, view, in, now)
+	}
+	text, _ := view.Catalog().SegmentText(in.Segment)
+	r := resolved{set: &m, absent: !ok || text.Version < in.Version}
+	if ok && m.State == engine.SegmentFailed {
+		r.failed = m.Reason
+	}
+	return r, nil
+}
+
+// unknownPast is an error of Changes.Past: what was is known from an instant on only.
+type unknownPast interface {
+	error
+	// Known returns that instant, Unix ms, and whether the segment was made then.
+	Known() (since int64, made bool)
+}
+
+func (n *Node) resolvePast(ctx context.Context, shard int, view *engine.View, in query.Input, now *node.Membership) (resolved, error) {
+	was, err := n.changes.Past(ctx, shard, in.Segment, in.At, now)
+	var unknown unknownPast
+	if errors.As(err, &unknown) {
+		since, made := unknown.Known()
+		return resolved{since: since, made: made}, nil
+	}
+	if err != nil {
+		return resolved{}, fmt.Errorf("read changes of shard %d: %w", shard, err)
+	}
+	r := resolved{past: was.Ordinals}
+	gone := roaring.AndNot(r.past, view.Ordinals())
+	if gone.IsEmpty() {
+		return r, nil
+	}
+	if r.left, err = n.changes.Left(ctx, shard, in.Segment, in.At, view.Seq(), gone); err != nil {
+		return resolved{}, fmt.Errorf("read changes of shard %d: %w", shard, err)
+	}
+	for _, ordinal := range view.Hidden() { // about to leave
+		if gone.Contains(ordinal) {
+			r.left = append(r.left, view.ID(ordinal))
+		}
+	}
+	return r, nil
+}
+
+// unresolved is why there is no answer. Of several shards the one that knows least is told.
+func unresolved(in query.Input, shards []resolved) error {
+	var least resolved
+	for _, r := range shards {
+		switch {
+		case r.absent:
+			return notReady(fmt.Sprintf("segment %q has not reached every shard", in.Segment), nil)
+		case r.failed != "":
+			return refused("refused", fmt.Sprintf("segment %q cannot be evaluated: %s", in.Segment, r.failed))
+		case r.since == 0:
+		case least.since == 0 || least.made && !r.made || least.made == r.made && r.since > least.since:
+			least = r
+		}
+	}
+	stamp := func(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.999Z07:00") }
+	switch {
+	case least.since == 0:
+		return nil
+	case least.made:
+		return &tree.Diagnostic{Code: "unknown_past", Message: fmt.Sprintf("segment %q did not exist yet at %s", in.Segment, stamp(in.At)),
+			Hint: fmt.Sprintf("its members are known since %s, when it was made", stamp(least.since))}
+	}
+	return &tree.Diagnostic{Code: "unknown_past", Message: fmt.Sprintf("the members of segment %q at %s are no longer known", in.Segment, stamp(in.At)),
+		Hint: fmt.Sprintf("changes are kept since %s", stamp(least.since))}
+}
+
+// claim is a profile of a shard that answers to one of some ids; own where the profile is called by it.
+type claim struct {
+	id      int
+	ordinal uint32
+	own     bool
+}
+
+// claims returns which of some ids profiles of a shard answer to.
+func claims(view *engine.View, ids []string) (all []claim) {
+	for i, id := range ids {
+		if ordinal, ok := view.Find(id); ok {
+			all = append(all, claim{i, ordinal, view.ID(ordinal) == id})
+		}
+	}
+	return all
+}
+
+// adopt adds the profiles that members of then have joined since: who was in stays known as a person. Who was
+// erased is not, whoever uses the id now. Every shard is asked who answers to the ids that left any of them; where
+// several do, it is the one an id is placed in.
+func adopt(v *views, shards []resolved) {
+	var ids []string
+	for _, r := range shards {
+		ids = append(ids, r.left...)
+	}
+	if len(ids) == 0 {
+		return
+	}
+	type owner struct {
+		shard int // -1: nobody
+		claim
+	}
+	owners := make([]owner, len(ids))
+	for i := range owners {
+		owners[i].shard = -1
+	}
+	for shard, view := range v.all {
+		for _, c := range claims(view, ids) {
+			if owners[c.id].shard < 0 || shard == place(ids[c.id], len(v.all)) {
+				owners[c.id] = owner{shard, c}
+			}
+		}
+	}
+	for _, o := range owners {
+		if o.shard >= 0 && !o.own {
+			shards[o.shard].past.Add(o.ordinal)
+		}
+	}
+}
+
+// chunkSets are the positions of each chunk that are in a set.
+type chunkSets []*roaring.Bitmap
+
+// Fill implements query.Set.
+func (s chunkSets) Fill(chunk int, out *query.Bits) {
+	*out = query.Bits{}
+	if chunk < len(s) {
+		s[chunk].WriteDenseTo(out[:])
+	}
+}
+
+// byChunk cuts a set of ordinals into the positions of each chunk.
+func byChunk(all *roaring.Bitmap) chunkSets {
+	if all.IsEmpty() {
+		return nil
+	}
+	chunks := make(chunkSets, all.Maximum()>>query.ChunkBits+1)
+	for chunk := range chunks {
+		first := int64(chunk) << query.ChunkBits
+		those := roaring.New()
+		those.AddRange(uint64(first), uint64(first)+query.ChunkSize)
+		those.And(all)
+		chunks[chunk] = roaring.AddOffset64(those, -first)
+	}
+	return chunks
+}
+
+// shardSource is a view with the sets of a statement's inputs.
+type shardSource struct {
+	*engine.View
+	inputs []query.Set
+}
+
+// Inputs implements query.Source.
+func (s shardSource) Inputs() []query.Set { return s.inputs }
