@@ -251,7 +251,7 @@ func satisfies(s *step, e *querytest.Event) bool {
 	return e.Name == s.name && denseWheres[where](e)
 }
 
-// within says of each form of window what the language page says.
+// within says of each form of window what docs/QUERY.md says.
 func (d *dense) within(w tree.Window, t int64) bool {
 	last, _ := w.Last.Millis()
 	other, _ := w.Other.Millis()
