@@ -128,7 +128,7 @@ func (c *compiler) compare(p *tree.Compare) (node, error) {
 	o, l, r := p.Op, p.L, p.R
 	if _, literal := l.(*tree.Literal); literal {
 		l, r = r, l
-		o = map[tree.Op]tree.Op{tree.Eq: tree.Eq, tree.Lt: tree.Gt, tree.Gt: tree.Lt, tree.Le: tree.Ge, tree.Ge: tree.Le}[o]
+		o = o.Mirrored()
 	}
 	m, isMeasure := l.(*tree.Measure)
 	x, isLiteral := r.(*tree.Literal)

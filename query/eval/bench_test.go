@@ -21,6 +21,9 @@ type oneChunk struct {
 
 func (c *oneChunk) Attribute(id uint32, _ int) []query.Vec { return c.pages[id] }
 func (c *oneChunk) Series(uint32, int) query.Series        { return c.series }
+func (c *oneChunk) ValueSets(uint32, int) query.ValueSets  { return nil }
+func (c *oneChunk) Chunks() int                            { return 1 }
+func (c *oneChunk) ID(ordinal uint32) string               { return fmt.Sprint(ordinal) }
 
 // oneSchema knows country (1), age (2) and Buy with amount (0) and kind (1).
 type oneSchema struct{ query.Schema }
@@ -142,6 +145,7 @@ func BenchmarkChunk(b *testing.B) {
 		{"where30d", buys(dear, 2, in(30))},
 		{"country+count30d", &tree.And{Args: []tree.Pred{buys(nil, 3, in(30)), country}}},
 		{"sum30d", measured(tree.SumFn, name("amount"))},
+		{"min30d", measured(tree.MinFn, name("amount"))},
 		{"days30d", measured(tree.DaysFn, nil)},
 		{"distinct30d", measured(tree.DistinctFn, name("kind"))},
 		{"sequence30d", &tree.Sequence{First: tree.Step{Event: "Buy", Where: dear}, Window: in(30),
@@ -161,5 +165,23 @@ func BenchmarkChunk(b *testing.B) {
 			}
 			b.ReportMetric(float64(out.Count()), "members")
 		})
+	}
+}
+
+// BenchmarkRank reads the keys of a rank by an attribute.
+func BenchmarkRank(b *testing.B) {
+	src := newOneChunk(1, 0)
+	ranks, err := Ranks(&Env{Schema: oneSchema{}}, &tree.Rank{By: &tree.Name{Name: "age"}, N: tree.Int(100)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	scan := ranks[0].On(src)
+	var all query.Bits
+	fillOnes(all[:], query.ChunkSize)
+	b.ReportAllocs()
+	for b.Loop() {
+		if scan.by.column(&scope{}, all[:]) == nil {
+			b.Fatal("the attribute is not read at once")
+		}
 	}
 }

@@ -206,7 +206,7 @@ func literalSide(p *tree.Compare) (x tree.Expr, lit *tree.Literal, op tree.Op, o
 		return p.L, lit, p.Op, true
 	}
 	lit, ok = p.L.(*tree.Literal)
-	return p.R, lit, flipped(p.Op), ok
+	return p.R, lit, p.Op.Mirrored(), ok
 }
 
 func (c *compiler) compare(p *tree.Compare) (plan, error) {
@@ -231,21 +231,6 @@ func (c *compiler) compare(p *tree.Compare) (plan, error) {
 	}
 	q, _ := c.question(p)
 	return c.asked(q)
-}
-
-// flipped turns `a op b` into `b flipped(op) a`.
-func flipped(op tree.Op) tree.Op {
-	switch op {
-	case tree.Lt:
-		return tree.Gt
-	case tree.Le:
-		return tree.Ge
-	case tree.Gt:
-		return tree.Lt
-	case tree.Ge:
-		return tree.Le
-	}
-	return op
 }
 
 func (c *compiler) literals(ls []*tree.Literal) []literal {

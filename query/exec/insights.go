@@ -19,17 +19,41 @@ const (
 	insightValues = 100_000
 )
 
-// insights is `insights where P [against P]`. The keys of its groups are kind, name and value, the
-// cells how many inside and outside have it.
-type insights struct {
-	stmt            *tree.InsightsStmt
+// contrast counts what the profiles inside and outside have, over all partials. The keys of its groups are
+// kind, name and value, the cells how many inside and outside have it.
+type contrast struct {
 	groups          *groups
 	inside, outside int64
-	skipped         map[string]bool
+	skipped         map[string]bool // attributes with too many values
+}
+
+func newContrast(p *Plan) contrast {
+	return contrast{groups: newGroups(&p.budget, tree.CountFn, tree.CountFn), skipped: map[string]bool{}}
+}
+
+func (c *contrast) add(parts []*Partial) error {
+	for _, part := range parts {
+		c.inside += part.Members
+		c.outside += part.Others
+		for _, name := range part.Skipped {
+			c.skipped[name] = true
+		}
+		if err := c.groups.add(part.Groups); err != nil {
+			return err
+		}
+	}
+	skipMany(c.groups.all, c.skipped)
+	return nil
+}
+
+// insights is `insights where P [against P]`.
+type insights struct {
+	stmt *tree.InsightsStmt
+	contrast
 }
 
 func newInsights(p *Plan, s *tree.InsightsStmt) (statement, error) {
-	return &insights{stmt: s, groups: newGroups(&p.budget, tree.CountFn, tree.CountFn), skipped: map[string]bool{}}, nil
+	return &insights{s, newContrast(p)}, nil
 }
 
 func (in *insights) preds() []tree.Pred { return []tree.Pred{in.stmt.Where, in.stmt.Against} }
@@ -197,18 +221,8 @@ func (f *facts) groups() (all []Group, skipped []string) {
 }
 
 func (in *insights) merge(_ int, parts []*Partial) (bool, error) {
-	for _, part := range parts {
-		in.inside += part.Members
-		in.outside += part.Others
-		for _, name := range part.Skipped {
-			in.skipped[name] = true
-		}
-		if err := in.groups.add(part.Groups); err != nil {
-			return false, err
-		}
-	}
-	skipMany(in.groups.all, in.skipped)
-	return true, nil
+	err := in.add(parts)
+	return err == nil, err
 }
 
 // skipMany adds the attributes with too many values over all partials, whatever the chunks of each.

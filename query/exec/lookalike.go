@@ -13,16 +13,14 @@ import (
 // searched, rounded to millionths; the score of a profile is the sum of the weights of what it has.
 // The first round counts, the second scores.
 type lookalike struct {
-	stmt            *tree.LookalikeStmt
-	groups          *groups // kind, name, value; then the weights in Cells[0].N
-	inside, outside int64
-	skipped         map[string]bool
-	top             *list
+	stmt     *tree.LookalikeStmt
+	contrast // then the weights in Cells[0].N
+	top      *list
 }
 
 func newLookalike(p *Plan, s *tree.LookalikeStmt) (statement, error) {
 	return &lookalike{
-		stmt: s, groups: newGroups(&p.budget, tree.CountFn, tree.CountFn), skipped: map[string]bool{},
+		stmt: s, contrast: newContrast(p),
 		top: &list{orders: []tree.Order{{Desc: true}}, limit: s.Top, plan: p, budget: &p.budget},
 	}, nil
 }
@@ -147,18 +145,7 @@ func (l *lookalike) merge(round int, parts []*Partial) (bool, error) {
 		_, err := l.top.merge(0, parts)
 		return true, err
 	}
-	for _, part := range parts {
-		l.inside += part.Members
-		l.outside += part.Others
-		for _, name := range part.Skipped {
-			l.skipped[name] = true
-		}
-		if err := l.groups.add(part.Groups); err != nil {
-			return false, err
-		}
-	}
-	skipMany(l.groups.all, l.skipped)
-	return false, nil
+	return false, l.add(parts)
 }
 
 // shared returns the weights. Values nobody inside has weigh too: they tell the others apart.

@@ -123,7 +123,7 @@ func (s *scope) compare(p *tree.Compare) Verdict {
 	op, l, r := p.Op, p.L, p.R
 	if when(l) != nil && when(r) == nil { // the date to the right
 		l, r = r, l
-		op = mirrored[op]
+		op = op.Mirrored()
 	}
 	a, untilA := s.expr(l)
 	if w := when(r); w != nil {
@@ -133,8 +133,6 @@ func (s *scope) compare(p *tree.Compare) Verdict {
 	b, untilB := s.expr(r)
 	return Verdict{compareValues(op, a, b), min(untilA, untilB)}
 }
-
-var mirrored = map[tree.Op]tree.Op{tree.Eq: tree.Eq, tree.Ne: tree.Ne, tree.Lt: tree.Gt, tree.Gt: tree.Lt, tree.Le: tree.Ge, tree.Ge: tree.Le}
 
 func when(x tree.Expr) *tree.When {
 	if l, ok := x.(*tree.Literal); ok {

@@ -75,6 +75,21 @@ func (o Op) Holds(c int) bool {
 	return c >= 0
 }
 
+// Mirrored returns the comparison that holds for b and a exactly when o holds for a and b.
+func (o Op) Mirrored() Op {
+	switch o {
+	case Lt:
+		return Gt
+	case Le:
+		return Ge
+	case Gt:
+		return Lt
+	case Ge:
+		return Le
+	}
+	return o
+}
+
 // Of computes l o r; ok is false where that is no number.
 //
 // REQUIRES: o is one of AddOp to DivOp.

@@ -148,3 +148,13 @@ func TestAny(t *testing.T) {
 		}
 	}
 }
+
+func TestMirrored(t *testing.T) {
+	for o := Eq; o <= Ge; o++ {
+		for c := -1; c <= 1; c++ {
+			if o.Mirrored().Holds(-c) != o.Holds(c) {
+				t.Errorf("%v mirrored is %v: they differ where the first compares as %d", o, o.Mirrored(), c)
+			}
+		}
+	}
+}
