@@ -29,7 +29,7 @@ type messageAhead struct {
 // textAhead is a text with its hash, and its code in a dictionary; without a dictionary it is not looked
 // up.
 type textAhead struct {
-	dict *Dictionary
+	dict *dictionary
 	text string
 	xxh  uint64
 	code uint32 // plus 1; 0: it may have none

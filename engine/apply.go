@@ -54,7 +54,7 @@ func (s *Shard) Apply(seq uint64, entry []byte) (Result, error) {
 	if seq <= s.root.seq {
 		return Result{}, fmt.Errorf("apply entry %d to a shard at %d: %w", seq, s.root.seq, ErrSeq)
 	}
-	c, err := s.decoder.Decode(entry)
+	c, err := s.decoder.decode(entry)
 	if err == nil && (c.Now > maxTime || c.Now < -maxTime) {
 		err = fmt.Errorf("%w: its time is out of range", ErrCommand)
 	}
@@ -227,7 +227,7 @@ func (s *Shard) checkMessage(m *Message) string {
 	if m.UserID == "" && m.AnonymousID == "" || m.Kind == Alias && (m.UserID == "" || m.PreviousID == "") {
 		return ReasonID
 	}
-	if max(len(m.UserID), len(m.AnonymousID), len(m.PreviousID), len(m.To)) > MaxIDBytes {
+	if max(len(m.UserID), len(m.AnonymousID), len(m.PreviousID), len(m.To)) > maxIDBytes {
 		return ReasonID
 	}
 	if m.Time > maxTime || m.Time < -maxTime {

@@ -91,7 +91,7 @@ func (s *Shard) Examine() []Fault {
 
 func (r *root) examine() []Fault {
 	x := &faults{}
-	r.eachDictionary(func(name string, d *Dictionary, codes int) {
+	r.eachDictionary(func(name string, d *dictionary, codes int) {
 		doubles := doublesOf(d, codes)
 		for _, code := range ascendingCodes(doubles) {
 			x.add(name+" has a value twice", "%.60q", d.text(code))
@@ -199,7 +199,7 @@ func (r *root) checkChain(ordinal uint32, of, next, owner int, codes uint32) (n 
 
 func (r *root) idSum() (sum factSum) {
 	for _, x := range []struct {
-		dict  *Dictionary
+		dict  *dictionary
 		codes uint32
 		owner int
 		home  int

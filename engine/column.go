@@ -39,7 +39,7 @@ type pageTable struct {
 type column struct {
 	epoch  uint64
 	t      tree.Type
-	dict   *Dictionary
+	dict   *dictionary
 	chunks []*pageTable
 	count  int64 // rows that have a value
 	sets   bool  // profiles are also kept by value
@@ -77,7 +77,7 @@ func (c *column) value(ordinal uint32) tree.Value {
 	return p.value(row, c.t, c.dict)
 }
 
-func (c *cells) value(row int, t tree.Type, dict *Dictionary) tree.Value {
+func (c *cells) value(row int, t tree.Type, dict *dictionary) tree.Value {
 	if t == tree.NumberType {
 		n, ok := c.number(row)
 		if !ok {

@@ -198,21 +198,21 @@ func EncodeListUpdate(now int64, update ListUpdate) []byte {
 	return b
 }
 
-// Decoder decodes entries, reusing the memory of one for the next: a Command and what it holds are
-// good until the next call. The zero Decoder is ready.
-type Decoder struct {
+// decoder decodes entries, reusing the memory of one for the next: a Command and what it holds are
+// good until the next call. The zero decoder is ready.
+type decoder struct {
 	messages []Message
 	fields   []Field
 }
 
 // DecodeCommand decodes one entry. What it returns aliases entry.
 func DecodeCommand(entry []byte) (Command, error) {
-	var d Decoder
-	return d.Decode(entry)
+	var d decoder
+	return d.decode(entry)
 }
 
-// Decode decodes one entry. Hostile bytes give an error, and memory in proportion to their length.
-func (d *Decoder) Decode(entry []byte) (Command, error) {
+// decode decodes one entry. Hostile bytes give an error, and memory in proportion to their length.
+func (d *decoder) decode(entry []byte) (Command, error) {
 	r := wire.NewReader(entry)
 	if r.Byte() != commandFormat {
 		r.Fail("format")
@@ -249,7 +249,7 @@ func (d *Decoder) Decode(entry []byte) (Command, error) {
 	return c, nil
 }
 
-func (d *Decoder) decodeMessages(r *wire.Reader, c *Command) {
+func (d *decoder) decodeMessages(r *wire.Reader, c *Command) {
 	c.Catalog = r.Uvarint()
 	n := r.Count(4)
 	if n > MaxMessages {
@@ -269,7 +269,7 @@ func (d *Decoder) decodeMessages(r *wire.Reader, c *Command) {
 }
 
 // decodeMessage decodes a message behind one that has the source before.
-func (d *Decoder) decodeMessage(r *wire.Reader, now int64, before string) Message {
+func (d *decoder) decodeMessage(r *wire.Reader, now int64, before string) Message {
 	kind := r.Byte()
 	m := Message{Kind: Kind(kind & kindBits)}
 	parts := r.Byte()
@@ -319,7 +319,7 @@ func (d *Decoder) decodeMessage(r *wire.Reader, now int64, before string) Messag
 	return m
 }
 
-func (d *Decoder) decodeFields(r *wire.Reader, m *Message) {
+func (d *decoder) decodeFields(r *wire.Reader, m *Message) {
 	from := len(d.fields)
 	for range r.Count(3) {
 		f := Field{ID: r.Uint32(), Value: r.Value()}

@@ -85,7 +85,7 @@ func (v *View) NameInfo(kind query.NameKind) []NameInfo {
 const maxDistinct = 10_000
 
 // values describes the first codes of a column's dictionary.
-func (info *NameInfo) values(d *Dictionary, codes int) {
+func (info *NameInfo) values(d *dictionary, codes int) {
 	info.MemoryBytes += d.memory()
 	info.Examples = d.examples(codes)
 	if codes > maxDistinct {
@@ -98,7 +98,7 @@ func (info *NameInfo) values(d *Dictionary, codes int) {
 	slices.Sort(info.Hashes)
 }
 
-func (d *Dictionary) examples(codes int) (values []tree.Value) {
+func (d *dictionary) examples(codes int) (values []tree.Value) {
 	for code := range min(codes, exampleCount) {
 		values = append(values, d.Value(uint32(code)))
 	}

@@ -14,8 +14,8 @@ import (
 // dictBlock is the number of codes whose values lie together.
 const dictBlockCodes = 1024
 
-// MaxValueBytes is the length of the longest string or list a column holds; longer ones are missing.
-const MaxValueBytes = 1 << 16
+// maxValueBytes is the length of the longest string or list a column holds; longer ones are missing.
+const maxValueBytes = 1 << 16
 
 // dictBlock is the values of up to 1,024 codes: value i of the block is bytes[ends[i-1]:ends[i]]. A full
 // block of less than 64 KiB has its ends in two bytes each.
@@ -41,29 +41,29 @@ func (b *dictBlock) end(i uint32) uint32 {
 	return b.ends[i]
 }
 
-// Dictionary gives strings or lists dense codes in order of first appearance. It only grows. One
+// dictionary gives strings or lists dense codes in order of first appearance. It only grows. One
 // goroutine adds while others read: what a reader may ask for (codes it met in a view) was complete
 // before the view was taken, and memory that is replaced stays as it was.
-type Dictionary struct {
+type dictionary struct {
 	t      tree.Type
 	n      atomic.Uint32
 	blocks atomic.Pointer[[]*dictBlock]
 	index  codeIndex
 }
 
-var _ query.Dict = (*Dictionary)(nil)
+var _ query.Dict = (*dictionary)(nil)
 
-func newDictionary(t tree.Type) *Dictionary {
-	d := &Dictionary{t: t}
+func newDictionary(t tree.Type) *dictionary {
+	d := &dictionary{t: t}
 	d.blocks.Store(&[]*dictBlock{})
 	return d
 }
 
 // Len implements query.Dict.
-func (d *Dictionary) Len() int { return int(d.n.Load()) }
+func (d *dictionary) Len() int { return int(d.n.Load()) }
 
 // bytes returns the stored form of a code. REQUIRES: code < Len().
-func (d *Dictionary) bytes(code uint32) []byte {
+func (d *dictionary) bytes(code uint32) []byte {
 	b := (*d.blocks.Load())[code/dictBlockCodes]
 	i := code % dictBlockCodes
 	from, end := b.start(i), b.end(i)
@@ -71,13 +71,13 @@ func (d *Dictionary) bytes(code uint32) []byte {
 }
 
 // text returns a code's stored form as a string. REQUIRES: code < Len().
-func (d *Dictionary) text(code uint32) string {
+func (d *dictionary) text(code uint32) string {
 	b := d.bytes(code)
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
 // Value implements query.Dict.
-func (d *Dictionary) Value(code uint32) tree.Value {
+func (d *dictionary) Value(code uint32) tree.Value {
 	if d.t == tree.StringType {
 		return tree.Str(d.text(code))
 	}
@@ -86,7 +86,7 @@ func (d *Dictionary) Value(code uint32) tree.Value {
 }
 
 // Find implements query.Dict.
-func (d *Dictionary) Find(v tree.Value) (code uint32, ok bool) {
+func (d *dictionary) Find(v tree.Value) (code uint32, ok bool) {
 	if v.Type != d.t {
 		return 0, false
 	}
@@ -98,19 +98,19 @@ func (d *Dictionary) Find(v tree.Value) (code uint32, ok bool) {
 }
 
 // find returns the code of a stored form with its hash.
-func (d *Dictionary) find(text string, hash uint64) (code uint32, ok bool) {
+func (d *dictionary) find(text string, hash uint64) (code uint32, ok bool) {
 	return d.index.find(hash, func(code uint32) bool { return d.text(code) == text })
 }
 
 // add gives a stored form that find does not know the next code.
-func (d *Dictionary) add(text string, hash uint64) uint32 {
+func (d *dictionary) add(text string, hash uint64) uint32 {
 	code := d.append(text)
 	d.index.add(hash, code, func(code uint32) uint64 { return xxh3.Hash(d.bytes(code)) })
 	return code
 }
 
 // append gives a stored form the next code, by which it cannot be found yet.
-func (d *Dictionary) append(text string) uint32 {
+func (d *dictionary) append(text string) uint32 {
 	code := d.n.Load()
 	b := d.room(code, len(text))
 	i := code % dictBlockCodes
@@ -123,7 +123,7 @@ func (d *Dictionary) append(text string) uint32 {
 
 // room returns the block of the next code with room for a value of n bytes, replacing the block when
 // it has none.
-func (d *Dictionary) room(code uint32, n int) *dictBlock {
+func (d *dictionary) room(code uint32, n int) *dictBlock {
 	blocks := *d.blocks.Load()
 	i := int(code % dictBlockCodes)
 	last := int(code / dictBlockCodes)
@@ -158,7 +158,7 @@ func (d *Dictionary) room(code uint32, n int) *dictBlock {
 }
 
 // replace publishes a copy of a block with other room.
-func (d *Dictionary) replace(blocks []*dictBlock, i, ends, size int) *dictBlock {
+func (d *dictionary) replace(blocks []*dictBlock, i, ends, size int) *dictBlock {
 	b := &dictBlock{ends: make([]uint32, ends), bytes: make([]byte, size)}
 	copy(b.ends, blocks[i].ends)
 	copy(b.bytes, blocks[i].bytes)
@@ -180,14 +180,14 @@ func (b *dictBlock) full() *dictBlock {
 }
 
 // publish puts a block into the place of another.
-func (d *Dictionary) publish(blocks []*dictBlock, i int, b *dictBlock) *dictBlock {
+func (d *dictionary) publish(blocks []*dictBlock, i int, b *dictBlock) *dictBlock {
 	replaced := append([]*dictBlock(nil), blocks...)
 	replaced[i] = b
 	d.blocks.Store(&replaced)
 	return b
 }
 
-func (d *Dictionary) memory() int64 {
+func (d *dictionary) memory() int64 {
 	bytes := d.index.memory()
 	for _, b := range *d.blocks.Load() {
 		bytes += int64(80 + 4*cap(b.ends) + 2*cap(b.short) + cap(b.bytes))

@@ -17,7 +17,7 @@ func BenchmarkDictionary(b *testing.B) {
 		texts[i] = string(naming.AppendPerson(nil, i))
 		hashes[i] = xxh3.HashString(texts[i])
 	}
-	full := func() *Dictionary {
+	full := func() *dictionary {
 		d := newDictionary(tree.StringType)
 		for i, text := range texts {
 			if _, there := d.find(text, hashes[i]); !there {

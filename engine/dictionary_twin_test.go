@@ -11,9 +11,9 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// dictTwin is a Dictionary beside a map and a list, which say what it must answer.
+// dictTwin is a dictionary beside a map and a list, which say what it must answer.
 type dictTwin struct {
-	dict  *Dictionary
+	dict  *dictionary
 	codes map[string]uint32
 	texts []string
 }
@@ -153,7 +153,7 @@ func TestDictionaryBlocks(t *testing.T) {
 		}
 	}
 	x := newDictTwin()
-	lengths := []int{0, 1, 7, 8, 63, 64, 65, 255, 256, MaxValueBytes - 1, MaxValueBytes}
+	lengths := []int{0, 1, 7, 8, 63, 64, 65, 255, 256, maxValueBytes - 1, maxValueBytes}
 	for n := range 2600 {
 		if err := x.intern(text(n, lengths[rng.IntN(len(lengths))])); err != nil {
 			t.Fatal(err)

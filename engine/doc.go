@@ -4,7 +4,7 @@
 // Its nouns: Message (a fact about one profile), Shard (the state; commands in log order change it),
 // View (what a reader sees at one seq; it implements query.Source), Page (512 rows of a column,
 // copied on first write while an older view lives), series (the events of one name and one chunk:
-// leaves and tails), Dictionary (strings and lists by code).
+// leaves and tails), dictionary (strings and lists by code).
 //
 // It is deterministic and pure: no clock, randomness, disk, network, logger or goroutine of its own.
 // Equal commands in equal order give equal state hashes, whatever was read or maintained between

@@ -11,7 +11,7 @@ import (
 
 // doublesOf returns the codes, of the first ones of a dictionary, whose value an earlier code has too, each
 // with the first code of the value. There are none in a sound state.
-func doublesOf(d *Dictionary, codes int) map[uint32]uint32 {
+func doublesOf(d *dictionary, codes int) map[uint32]uint32 {
 	type hashed struct {
 		hash uint64
 		code uint32
@@ -42,7 +42,7 @@ func doublesOf(d *Dictionary, codes int) map[uint32]uint32 {
 }
 
 // findLast makes the index anew so that the last of several codes of a value is found.
-func (d *Dictionary) findLast() {
+func (d *dictionary) findLast() {
 	n := d.Len()
 	hidden := map[uint32]bool{}
 	last := map[uint32]uint32{} // of the values that stand more than once, by first code
@@ -66,7 +66,7 @@ func ascendingCodes(doubles map[uint32]uint32) []uint32 { return slices.Sorted(m
 
 // eachDictionary calls yield with every dictionary of the state, its name for people and its length as of
 // this version.
-func (r *root) eachDictionary(yield func(name string, d *Dictionary, codes int)) {
+func (r *root) eachDictionary(yield func(name string, d *dictionary, codes int)) {
 	yield("dictionary of user ids", r.users, int(r.userCodes))
 	yield("dictionary of anonymous ids", r.anons, int(r.anonCodes))
 	for i, c := range r.columns {

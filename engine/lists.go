@@ -11,7 +11,7 @@ import (
 // profile wait for one.
 type list struct {
 	epoch   uint64
-	ids     *Dictionary
+	ids     *dictionary
 	codes   int     // of ids, as of this version
 	listed  *column // 1 for the codes that are on the list
 	members []*set
@@ -59,7 +59,7 @@ func (s *Shard) applyList(update ListUpdate, result *Result) {
 	}
 	l := s.list(update.List)
 	for _, id := range update.Add {
-		if id == "" || len(id) > MaxIDBytes || l.has(id) {
+		if id == "" || len(id) > maxIDBytes || l.has(id) {
 			continue
 		}
 		hash := xxh3.HashString(id)

@@ -10,7 +10,7 @@ import (
 
 // idSpace is one of the two kinds of ids with the columns that belong to it.
 type idSpace struct {
-	dict  *Dictionary
+	dict  *dictionary
 	codes *uint32
 	owner int // column: ordinal by code
 	of    int // column: code by ordinal
@@ -147,7 +147,7 @@ func (r *root) refs(ordinal uint32) []identity.Ref {
 	return r.chain(refs, r.anons, columnAnonymousOf, columnAnonNext, ordinal, true)
 }
 
-func (r *root) chain(refs []identity.Ref, dict *Dictionary, of, next int, ordinal uint32, anonymous bool) []identity.Ref {
+func (r *root) chain(refs []identity.Ref, dict *dictionary, of, next int, ordinal uint32, anonymous bool) []identity.Ref {
 	code, ok := r.columns[of].raw(ordinal)
 	later := len(refs) + 1
 	for ok {

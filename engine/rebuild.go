@@ -76,7 +76,7 @@ func (s *Shard) Rebuild(latest Latest) (*Rebuilt, error) {
 		return nil, fmt.Errorf("rebuild shard %d: %w", s.config.Number, err)
 	}
 	to.applied.Store(to.root.seq)
-	v.root.eachDictionary(func(_ string, d *Dictionary, codes int) { x.out.Doubles += len(doublesOf(d, codes)) })
+	v.root.eachDictionary(func(_ string, d *dictionary, codes int) { x.out.Doubles += len(doublesOf(d, codes)) })
 	return x.out, nil
 }
 
@@ -436,7 +436,7 @@ func (s *Shard) Absorb(stray Stray, latest Latest) {
 func (s *Shard) Deliver(entry []byte) (Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c, err := s.decoder.Decode(entry)
+	c, err := s.decoder.decode(entry)
 	if err == nil && c.Kind != MessagesCommand {
 		err = fmt.Errorf("%w: not messages", ErrCommand)
 	}

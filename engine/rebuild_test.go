@@ -15,7 +15,7 @@ import (
 
 // forget makes a dictionary not find a value that it has, as an index did that was split with too few
 // bits: when the value comes again, it gets a second code.
-func (d *Dictionary) forget(lost uint32) {
+func (d *dictionary) forget(lost uint32) {
 	var found []uint32
 	for code := range d.n.Load() {
 		if at, ok := d.find(d.text(code), xxh3.Hash(d.bytes(code))); ok && at == code && code != lost {
@@ -129,8 +129,8 @@ func (w *forgetful) step() {
 // forget makes a dictionary of the sick fleet forget one of its values.
 func (w *forgetful) forget() {
 	s := w.sick.shards[w.rng.IntN(len(w.sick.shards))]
-	var dicts []*Dictionary
-	s.root.eachDictionary(func(_ string, d *Dictionary, _ int) {
+	var dicts []*dictionary
+	s.root.eachDictionary(func(_ string, d *dictionary, _ int) {
 		if d.Len() > 0 {
 			dicts = append(dicts, d)
 		}

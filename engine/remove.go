@@ -87,7 +87,7 @@ func propertiesHash(b *query.Block, row int) (properties uint64) {
 			n := v.Value(row)
 			x.raw, x.scale = n.Int, n.Scale
 		case tree.StringType, tree.ListType:
-			x.xxh = xxh3.Hash(v.Dict.(*Dictionary).bytes(uint32(raw)))
+			x.xxh = xxh3.Hash(v.Dict.(*dictionary).bytes(uint32(raw)))
 		}
 		properties += propertyHash(uint32(id), x.hash(v.Type))
 	}

@@ -101,13 +101,13 @@ func (r *Resolver) room(n int) []Field {
 // HasEvent tells whether messages of the kind append an event.
 func (k Kind) HasEvent() bool { return k == Track || k == Page || k == Screen }
 
-// MaxIDBytes is the length of the longest id of a profile, a message or a source.
-const MaxIDBytes = 1 << 10
+// maxIDBytes is the length of the longest id of a profile, a message or a source.
+const maxIDBytes = 1 << 10
 
 func checkIncoming(in *Incoming) error {
 	for _, id := range [...]string{in.UserID, in.AnonymousID, in.PreviousID, in.MessageID, in.Source} {
-		if len(id) > MaxIDBytes {
-			return fmt.Errorf("resolve message: an id is longer than %d bytes: %w", MaxIDBytes, ErrIncoming)
+		if len(id) > maxIDBytes {
+			return fmt.Errorf("resolve message: an id is longer than %d bytes: %w", maxIDBytes, ErrIncoming)
 		}
 	}
 	switch {
@@ -194,7 +194,7 @@ func (r *Resolver) drop(why DropReason, name catalog.Name, f *NamedField) {
 	}
 	name.Type = f.Value.Type
 	if name.Type == tree.StringType && !f.Exact {
-		if _, ok := ParseTime(f.Value.Str); ok {
+		if _, ok := parseTime(f.Value.Str); ok {
 			name.Type = tree.TimeType
 		}
 	}
@@ -216,16 +216,16 @@ func Coerce(v tree.Value, t tree.Type) (tree.Value, bool) {
 		return v, t != tree.NoType
 	}
 	if t == tree.TimeType && v.Type == tree.StringType {
-		if ms, ok := ParseTime(v.Str); ok {
+		if ms, ok := parseTime(v.Str); ok {
 			return tree.Time(ms), true
 		}
 	}
 	return tree.Value{}, false
 }
 
-// ParseTime reads a full RFC 3339 date-time, cut to the millisecond, or a date YYYY-MM-DD, which is
+// parseTime reads a full RFC 3339 date-time, cut to the millisecond, or a date YYYY-MM-DD, which is
 // its first instant in UTC.
-func ParseTime(s string) (ms int64, ok bool) {
+func parseTime(s string) (ms int64, ok bool) {
 	if len(s) < 10 || len(s) > 40 || s[4] != '-' || s[7] != '-' || s[0] < '0' || s[0] > '9' {
 		return 0, false
 	}

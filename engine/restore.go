@@ -31,7 +31,7 @@ type restorer struct {
 	pending []byte // of a page that goes on
 	pendKey []byte
 	listed  map[uint32]*roaring.Bitmap // codes of ids, by list
-	filling *Dictionary                // that pages still bring values of; hashes are those of all of them
+	filling *dictionary                // that pages still bring values of; hashes are those of all of them
 	hashes  []uint64
 	present query.Bits // the positions of rows; reused
 	places  []uint16   // where the values of a column were seen among those of its chunk
@@ -193,7 +193,7 @@ func (x *restorer) catalog(data []byte) error {
 }
 
 // newDict returns the dictionary that a key names, which must be complete up to the group of codes.
-func (x *restorer) dict(key [4]uint64) *Dictionary {
+func (x *restorer) dict(key [4]uint64) *dictionary {
 	switch key[0] {
 	case dictUsers:
 		return x.r.users

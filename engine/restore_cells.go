@@ -136,7 +136,7 @@ func presentIn[T uint8 | uint16 | uint32 | int64](cells []T, missing T) (n, last
 
 // indexPage enters the rows of a page into the sets of profiles by value. REQUIRES: pages come in the order
 // of their rows.
-func (x *restorer) indexPage(t *pageTable, dict *Dictionary, p *page, first uint16) {
+func (x *restorer) indexPage(t *pageTable, dict *dictionary, p *page, first uint16) {
 	for row := range query.PageRows {
 		raw, ok := p.raw(row)
 		if !ok || t.crowded {

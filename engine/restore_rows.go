@@ -204,7 +204,7 @@ func tailOf(b *query.Block) *tail {
 			}
 			value := v.Value(row)
 			if raw, ok := v.Raw(row); ok {
-				dict, _ := v.Dict.(*Dictionary)
+				dict, _ := v.Dict.(*dictionary)
 				c := t.column(uint32(id), v.Type, dict)
 				if v.Type == tree.NumberType {
 					c.setNumber(at, value.Number(), t.room)

@@ -123,7 +123,7 @@ type eventTable struct {
 
 // propertyState is what all series of an event share about one property.
 type propertyState struct {
-	dict       *Dictionary // of strings and lists
+	dict       *dictionary // of strings and lists
 	codes      int         // of dict, as of this version
 	overflowed bool        // not all values are held in memory
 }

@@ -31,20 +31,20 @@ type Config struct {
 
 // Defaults of Config.
 const (
-	DefaultDedupWindow = 24 * 3_600_000
-	DefaultDedupCap    = 5_600_000
-	DefaultDictCap     = 1 << 20
+	defaultDedupWindow = 24 * 3_600_000
+	defaultDedupCap    = 5_600_000
+	defaultDictCap     = 1 << 20
 )
 
 func (c Config) withDefaults() Config {
 	if c.DedupWindow == 0 {
-		c.DedupWindow = DefaultDedupWindow
+		c.DedupWindow = defaultDedupWindow
 	}
 	if c.DedupCap == 0 {
-		c.DedupCap = DefaultDedupCap
+		c.DedupCap = defaultDedupCap
 	}
 	if c.DictCap == 0 {
-		c.DictCap = DefaultDictCap
+		c.DictCap = defaultDictCap
 	}
 	if c.TailRows == 0 {
 		c.TailRows = tailLeast
@@ -102,7 +102,7 @@ type root struct {
 	catalog  *catalog.State
 	ordinals uint32 // given so far
 	// users and anons give ids their codes. An id may have a code without having a profile.
-	users, anons         *Dictionary
+	users, anons         *dictionary
 	userCodes, anonCodes uint32 // their lengths as of this version
 	profiles             []*set
 	columns              []*column
@@ -143,7 +143,7 @@ type Shard struct {
 	facts       heldFacts
 	merged      bool  // the merge protocol changed in the entry being applied
 	live        *live // nil without segments
-	decoder     Decoder
+	decoder     decoder
 	outcomes    []Outcome
 	ahead       ahead
 	departed    departed // profiles the last entry removed

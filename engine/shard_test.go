@@ -81,7 +81,7 @@ type storedPage struct {
 }
 
 func (l *memoryPages) WritePage(kind uint8, key, data []byte) error {
-	if len(data) > MaxPageBytes {
+	if len(data) > maxPageBytes {
 		return errors.New("page is too long")
 	}
 	l.pages = append(l.pages, storedPage{kind, bytes.Clone(key), bytes.Clone(data)})

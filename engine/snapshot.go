@@ -19,8 +19,8 @@ type PageSource interface {
 	Next() (kind uint8, key, data []byte, err error)
 }
 
-// MaxPageBytes bounds the data of a page.
-const MaxPageBytes = 900 << 10
+// maxPageBytes bounds the data of a page.
+const maxPageBytes = 900 << 10
 
 // The kinds of pages, in the order in which they stand in a snapshot. What is derived (indexes, ever
 // sets, members of lists) has none.
@@ -89,7 +89,7 @@ func (w *snapshotWriter) put(kind uint8, data []byte, key ...uint64) error {
 		k = binary.BigEndian.AppendUint64(k, x)
 	}
 	for {
-		n := min(len(data), MaxPageBytes-2)
+		n := min(len(data), maxPageBytes-2)
 		more := byte(0)
 		if n < len(data) {
 			more = 1
@@ -154,7 +154,7 @@ func (w *snapshotWriter) dictionaries(r *root) error {
 	return nil
 }
 
-func (w *snapshotWriter) dictionary(d *Dictionary, codes int, of, a, b uint64) error {
+func (w *snapshotWriter) dictionary(d *dictionary, codes int, of, a, b uint64) error {
 	const group = dictGroupBlocks * dictBlockCodes
 	for from := 0; d != nil && from < codes; from += group {
 		to := min(from+group, codes)

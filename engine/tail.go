@@ -11,7 +11,7 @@ import (
 type tailColumn struct {
 	property uint32
 	t        tree.Type
-	dict     *Dictionary
+	dict     *dictionary
 	cells
 }
 
@@ -97,7 +97,7 @@ func (t *tail) grow() {
 }
 
 // column returns the column of a property, made if need be.
-func (t *tail) column(property uint32, typ tree.Type, dict *Dictionary) *tailColumn {
+func (t *tail) column(property uint32, typ tree.Type, dict *dictionary) *tailColumn {
 	for i := range t.cols {
 		if t.cols[i].property == property {
 			return &t.cols[i]
@@ -129,7 +129,7 @@ func (t *tail) block() *query.Block {
 }
 
 // dictOrNil avoids an interface that holds a nil pointer.
-func dictOrNil(d *Dictionary) query.Dict {
+func dictOrNil(d *dictionary) query.Dict {
 	if d == nil {
 		return nil
 	}

@@ -14,7 +14,7 @@ const maxValueSets = 256
 // from the column and follows every write of it.
 type valueSets struct {
 	epoch uint64
-	dict  *Dictionary // nil for booleans
+	dict  *dictionary // nil for booleans
 	codes []uint32    // that somebody has, ascending
 	sets  []*set      // by place in codes, none empty
 }
@@ -72,7 +72,7 @@ func (v *valueSets) remove(e *epochs, pos uint16, code uint32) {
 
 // index follows a change of one cell: pos had a value and code from, or none, and has to, or none.
 // REQUIRES: t is owned.
-func (t *pageTable) index(e *epochs, dict *Dictionary, pos uint16, from, to int64, had, has bool) {
+func (t *pageTable) index(e *epochs, dict *dictionary, pos uint16, from, to int64, had, has bool) {
 	if t.crowded || had == has && from == to {
 		return
 	}

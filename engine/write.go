@@ -52,7 +52,7 @@ func (s *Shard) store(v tree.Value, t tree.Type) (x stored, ok bool) {
 	default:
 		x.raw = v.Int
 	}
-	return x, len(x.text) <= MaxValueBytes
+	return x, len(x.text) <= maxValueBytes
 }
 
 func (x *stored) hash(t tree.Type) uint64 {
@@ -107,7 +107,7 @@ func (s *Shard) storedAttribute(c *column, ordinal uint32) (x stored, ok bool) {
 	return p.stored(row, c.t, c.dict)
 }
 
-func (c *cells) stored(row int, t tree.Type, dict *Dictionary) (x stored, ok bool) {
+func (c *cells) stored(row int, t tree.Type, dict *dictionary) (x stored, ok bool) {
 	if t == tree.NumberType {
 		n, ok := c.number(row)
 		return stored{raw: n.Coef, scale: n.Scale}, ok

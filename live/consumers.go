@@ -60,7 +60,7 @@ func (c *Consumers) Ack(name, segment string, cursor *Cursor, at int64) error {
 		return ErrTooMany
 	}
 	if known && old.Segment == segment {
-		if before, err := ParseCursor(old.Cursor); err == nil && !before.Behind(cursor) {
+		if before, err := ParseCursor(old.Cursor); err == nil && !before.behind(cursor) {
 			return nil
 		}
 	}

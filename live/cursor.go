@@ -107,9 +107,9 @@ func (c *Cursor) Advance(item *Item) {
 // Paging tells whether a snapshot has not been sent to its end.
 func (c *Cursor) Paging() bool { return c.paging.active }
 
-// Behind tells whether d has heard something that c has not. Cursors of different logs are behind one
+// behind tells whether d has heard something that c has not. Cursors of different logs are behind one
 // another.
-func (c *Cursor) Behind(d *Cursor) bool {
+func (c *Cursor) behind(d *Cursor) bool {
 	if c.cluster != d.cluster || !slices.Equal(c.incarnations, d.incarnations) {
 		return true
 	}

@@ -449,7 +449,7 @@ func TestCursors(t *testing.T) {
 	for range 2 {
 		text := c.String()
 		back, err := ParseCursor(text)
-		if err != nil || back.String() != text || back.Behind(c) || c.Behind(back) || back.paging != c.paging {
+		if err != nil || back.String() != text || back.behind(c) || c.behind(back) || back.paging != c.paging {
 			t.Fatalf("%v: %v, %v", c, back, err)
 		}
 		for i := range text {
@@ -465,7 +465,7 @@ func TestCursors(t *testing.T) {
 	}
 	further := c.Clone()
 	further.Advance(&Item{Shard: 1, Seq: 1 << 40, N: 1 << 20})
-	if !c.Behind(further) || further.Behind(c) {
+	if !c.behind(further) || further.behind(c) {
 		t.Error("order")
 	}
 }

@@ -62,13 +62,13 @@ func (m *Machine) Apply(c Command) (reply Reply) {
 	m.follow(c.After)
 	switch c.Op {
 	case ClaimOp:
-		reply.Answer = m.Claim(c.Owner, c.Target, c.Alias)
+		reply.Answer = m.claim(c.Owner, c.Target, c.Alias)
 	case AbsorbOp:
-		reply.Done = m.Absorb(c.Owner, c.Target, c.Part, c.Parts, c.Data, c.Apart)
+		reply.Done = m.absorb(c.Owner, c.Target, c.Part, c.Parts, c.Data, c.Apart)
 	case ReleaseOp:
-		reply.Done = m.Release(c.Owner, c.Target)
+		reply.Done = m.release(c.Owner, c.Target)
 	case SettleOp:
-		m.Settle(c.Owner, c.Target, c.Outcome, c.Next)
+		m.settle(c.Owner, c.Target, c.Outcome, c.Next)
 	}
 	return reply
 }

@@ -94,9 +94,9 @@ type Answer struct {
 	Parts   int
 }
 
-// Claim asks the target, whose home is this shard, to join the owner. Asked again it answers the
+// claim asks the target, whose home is this shard, to join the owner. Asked again it answers the
 // same. An id nobody has used is granted at once whatever its rank: it never becomes an owner.
-func (m *Machine) Claim(owner, target Ref, alias bool) Answer {
+func (m *Machine) claim(owner, target Ref, alias bool) Answer {
 	home := m.store.Home(target)
 	switch home.State {
 	case Erased:
@@ -110,7 +110,7 @@ func (m *Machine) Claim(owner, target Ref, alias bool) Answer {
 		}
 		return Answer{Verdict: Granted, Parts: len(m.store.Facts(target))}
 	case Live:
-		if target.Before(owner) {
+		if target.before(owner) {
 			m.Want(target, owner, alias)
 			return Answer{Verdict: Turned}
 		}
@@ -135,11 +135,11 @@ func (m *Machine) Part(owner, target Ref, part int) (data []byte, ok bool) {
 	return parts[part], true
 }
 
-// Absorb takes part number `part` of `parts`; the last one adds the facts. Parts that have come
+// absorb takes part number `part` of `parts`; the last one adds the facts. Parts that have come
 // already, or come too early, are ignored. parts 0 attaches the id alone. It returns whether the
 // owner has all of the target's facts: only then may the target be released. A target that lives in
 // this shard too is released at once, unless apart.
-func (m *Machine) Absorb(owner, target Ref, part, parts int, data []byte, apart bool) bool {
+func (m *Machine) absorb(owner, target Ref, part, parts int, data []byte, apart bool) bool {
 	merge := m.find(owner, target)
 	if merge == nil {
 		return m.store.Linked(owner, target)
@@ -155,15 +155,15 @@ func (m *Machine) Absorb(owner, target Ref, part, parts int, data []byte, apart 
 	}
 	m.store.Absorb(owner, target, merge.Parts)
 	merge.Parts, merge.Stage = nil, Absorbed
-	if !apart && m.Release(owner, target) {
+	if !apart && m.release(owner, target) {
 		return true // both live here: one entry joins them
 	}
 	m.absorbed = append(slices.Clip(m.absorbed), Pair{owner, target})
 	return true
 }
 
-// Release lets a claimed target go: it has moved. It returns true the first time.
-func (m *Machine) Release(owner, target Ref) bool {
+// release lets a claimed target go: it has moved. It returns true the first time.
+func (m *Machine) release(owner, target Ref) bool {
 	home := m.store.Home(target)
 	if home.State != Moving || home.To != owner {
 		return false
@@ -184,8 +184,8 @@ const (
 	Retarget                    // alias: goes on with another target
 )
 
-// Settle takes a Merge out of the outbox. With Retarget, next is wanted instead.
-func (m *Machine) Settle(owner, target Ref, outcome Outcome, next Ref) {
+// settle takes a Merge out of the outbox. With Retarget, next is wanted instead.
+func (m *Machine) settle(owner, target Ref, outcome Outcome, next Ref) {
 	merge := m.find(owner, target)
 	if merge == nil || outcome == Done && merge.Stage != Absorbed || outcome != Done && merge.Stage == Absorbed {
 		return
@@ -262,7 +262,7 @@ func sortedRefs[V any](of map[Ref]V) []Ref {
 		switch {
 		case a == b:
 			return 0
-		case a.Before(b):
+		case a.before(b):
 			return -1
 		}
 		return 1

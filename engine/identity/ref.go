@@ -12,8 +12,8 @@ func User(id string) Ref { return Ref{ID: id} }
 // Anon returns the Ref of an anonymous id.
 func Anon(id string) Ref { return Ref{Anonymous: true, ID: id} }
 
-// Before tells whether r ranks before s: users before anonymous ids, then by bytes.
-func (r Ref) Before(s Ref) bool {
+// before tells whether r ranks before s: users before anonymous ids, then by bytes.
+func (r Ref) before(s Ref) bool {
 	if r.Anonymous != s.Anonymous {
 		return !r.Anonymous
 	}

@@ -107,8 +107,8 @@ func (e *EventLoad) spread(from, to int64, rows float64) {
 	}
 }
 
-// Within is about how many events have times in [from, to) of a load taken at now.
-func (e *EventLoad) Within(now, from, to int64) float64 {
+// within is about how many events have times in [from, to) of a load taken at now.
+func (e *EventLoad) within(now, from, to int64) float64 {
 	if e == nil || from >= to {
 		return 0
 	}

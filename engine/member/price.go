@@ -84,7 +84,7 @@ func (l *Load) counterCost(k *counter) cost {
 	e := l.Events[k.step.event]
 	x := cost{memory: float64(k.size())*float64(l.Profiles) + float64(l.Shards*(bytesPart+bytesKey*len(k.key)))}
 	from, to := calendar.Resolve(k.window, l.Now, k.zone)
-	inside := e.Within(l.Now, from, to)
+	inside := e.within(l.Now, from, to)
 	test := stepTest(k.step)
 	x.build = nsRow*inside*(1+test/50) + nsProfile*(float64(l.Profiles)/4+e.profiles())
 	x.memory += bytesSpilled * e.rows() / countSpilled / 8
@@ -154,8 +154,8 @@ func (l *Load) agendaCost(x *cost, events []*EventLoad, edges []int64) {
 		}
 		for _, edge := range edges {
 			at := l.Now - edge
-			perSecond += max(e.Within(l.Now, at, at+reach), 1) / (float64(max(reach, 1)) / 1000)
-			scanned += e.Within(l.Now, at-3_600_000, at+reach+3_600_000)
+			perSecond += max(e.within(l.Now, at, at+reach), 1) / (float64(max(reach, 1)) / 1000)
+			scanned += e.within(l.Now, at-3_600_000, at+reach+3_600_000)
 		}
 		scanned += float64(e.Tails) + min(e.rows(), chunks*leafScan)
 	}

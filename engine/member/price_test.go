@@ -48,17 +48,17 @@ func TestAges(t *testing.T) {
 func checkWithin(t *testing.T, seed uint64, rng *rand.Rand, e *EventLoad, now, from, to int64) {
 	t.Helper()
 	const far = int64(1) << 60
-	all := e.Within(now, -far, far)
-	if math.Abs(all-float64(e.Rows)) > 1e-6*all || e.Within(now, to, to) != 0 || e.Within(now, to, from) != 0 {
+	all := e.within(now, -far, far)
+	if math.Abs(all-float64(e.Rows)) > 1e-6*all || e.within(now, to, to) != 0 || e.within(now, to, from) != 0 {
 		t.Fatalf("seed %d: %f of %d rows", seed, all, e.Rows)
 	}
 	young, _ := bounds(bin(now - to))
 	_, old := bounds(bin(now - from))
-	if got := e.Within(now, max(now-old+1, -far), min(now-young, far)); math.Abs(got-all) > 1e-6*all {
+	if got := e.within(now, max(now-old+1, -far), min(now-young, far)); math.Abs(got-all) > 1e-6*all {
 		t.Fatalf("seed %d: %f of %d rows within the bins that have all of them", seed, got, e.Rows)
 	}
 	middle := from + rng.Int64N(to-from+1)
-	left, right, both := e.Within(now, from, middle), e.Within(now, middle, to), e.Within(now, from, to)
+	left, right, both := e.within(now, from, middle), e.within(now, middle, to), e.within(now, from, to)
 	if left > both+1e-6 || right > both+1e-6 || both > all+1e-6 {
 		t.Fatalf("seed %d: %f and %f of %f", seed, left, right, both)
 	}
@@ -78,7 +78,7 @@ func TestLoadIsAdded(t *testing.T) {
 		l.Add(a, x.Source().Series(a, chunk))
 	}
 	e := l.Events[a]
-	if len(l.Events) != 1 || e.Rows != 24 || e.Profiles != 2 || e.Tails != 24 || e.Within(noon, noon-firstAge+1, noon+1) != 24 {
+	if len(l.Events) != 1 || e.Rows != 24 || e.Profiles != 2 || e.Tails != 24 || e.within(noon, noon-firstAge+1, noon+1) != 24 {
 		t.Errorf("%+v", e)
 	}
 	settled := x.Source().Series(a, 0)

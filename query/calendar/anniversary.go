@@ -16,7 +16,7 @@ type Anniversaries struct {
 // today + N, and `in last N days` today − N + 1 to today: the windows of events, counted in days.
 func NewAnniversaries(w tree.Window, now int64, zone *time.Location) *Anniversaries {
 	a := &Anniversaries{zone: zone}
-	first, last := AnniversaryDays(w, now, zone)
+	first, last := anniversaryDays(w, now, zone)
 	last = min(last, first+4*366) // four years hold every date
 	for day := first; day <= last; day++ {
 		y, m, d := Date(day)
@@ -28,8 +28,8 @@ func NewAnniversaries(w tree.Window, now int64, zone *time.Location) *Anniversar
 	return a
 }
 
-// AnniversaryDays returns the first and the last day of the window of an anniversary.
-func AnniversaryDays(w tree.Window, now int64, zone *time.Location) (first, last int64) {
+// anniversaryDays returns the first and the last day of the window of an anniversary.
+func anniversaryDays(w tree.Window, now int64, zone *time.Location) (first, last int64) {
 	n := min(w.Last.N, 4*366)
 	if w.Last.Unit == tree.Week {
 		n = min(7*n, 4*366)

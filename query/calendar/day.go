@@ -95,8 +95,8 @@ func UnitStart(unit tree.Unit, day int64) int64 {
 	return day
 }
 
-// UnitStep returns the first day of the unit that lies n units after the one that begins at start.
-func UnitStep(unit tree.Unit, start, n int64) int64 {
+// unitStep returns the first day of the unit that lies n units after the one that begins at start.
+func unitStep(unit tree.Unit, start, n int64) int64 {
 	y, m, _ := Date(start)
 	switch unit {
 	case tree.Week:
@@ -128,7 +128,7 @@ func Bucket(unit tree.Unit, ms int64, zone *time.Location) (from, to int64) {
 		return from, to
 	}
 	start := UnitStart(unit, DayOf(ms, zone))
-	return DayStart(start, zone), DayStart(UnitStep(unit, start, 1), zone)
+	return DayStart(start, zone), DayStart(unitStep(unit, start, 1), zone)
 }
 
 // offsetAt returns by how many milliseconds the clocks of zone are ahead of UTC at ms.

@@ -52,10 +52,10 @@ func days(w tree.Window, now int64, zone *time.Location) (first, last int64) {
 		return today - 1, today - 1
 	case tree.This:
 		first = UnitStart(w.Unit, today)
-		return first, UnitStep(w.Unit, first, 1) - 1
+		return first, unitStep(w.Unit, first, 1) - 1
 	case tree.LastUnit:
 		first = UnitStart(w.Unit, today)
-		return UnitStep(w.Unit, first, -1), first - 1
+		return unitStep(w.Unit, first, -1), first - 1
 	}
 	return today, today
 }

@@ -47,8 +47,8 @@ func (v *Vector) reset(t tree.Type, n int) {
 // Present tells whether position i has a value.
 func (v *Vector) Present(i int) bool { return has(v.Has, i) }
 
-// Str returns the string at i. REQUIRES: Type is StringType and i is present.
-func (v *Vector) Str(i int) string {
+// str returns the string at i. REQUIRES: Type is StringType and i is present.
+func (v *Vector) str(i int) string {
 	if v.Dict != nil {
 		return v.Dict.Value(v.Codes[i]).Str
 	}
@@ -123,7 +123,7 @@ func (v *Vector) compare(w *Vector, i int) int {
 	case tree.NumberType:
 		return v.Nums[i].Compare(w.Nums[i])
 	case tree.StringType:
-		return strings.Compare(v.Str(i), w.Str(i))
+		return strings.Compare(v.str(i), w.str(i))
 	case tree.ListType:
 		return v.Value(i).Compare(w.Value(i))
 	}

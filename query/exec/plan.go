@@ -176,12 +176,6 @@ func (p *Plan) compile(stmt tree.Stmt) (statement, error) {
 	return nil, fmt.Errorf("prepare %T: %w", stmt, errors.ErrUnsupported)
 }
 
-// Now is the instant the statement is asked at, Unix ms.
-func (p *Plan) Now() int64 { return p.env.Now }
-
-// Round is the round that comes next, from 0.
-func (p *Plan) Round() int { return p.state.Round }
-
 // State returns what other nodes need to take part in the next round.
 func (p *Plan) State() State { return p.state }
 

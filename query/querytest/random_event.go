@@ -12,12 +12,12 @@ func (g *Gen) ofProfile() tree.Pred {
 	case 0:
 		return &tree.Edge{Last: g.rng.IntN(2) == 0, Step: g.step(""), Window: g.window(false)}
 	case 1, 2:
-		return g.Sequence()
+		return g.sequence()
 	case 3:
 		return g.membership()
 	case 4:
 		if !g.inner {
-			return g.Rank()
+			return g.rank()
 		}
 	}
 	did := &tree.Did{Step: g.step(""), Window: g.window(false)}
@@ -56,8 +56,8 @@ func (g *Gen) step(previous string) tree.Step {
 	return s
 }
 
-// Sequence draws a sequence of up to four steps, `then not` and `previous.` among them.
-func (g *Gen) Sequence() *tree.Sequence {
+// sequence draws a sequence of up to four steps, `then not` and `previous.` among them.
+func (g *Gen) sequence() *tree.Sequence {
 	q := &tree.Sequence{First: g.step(""), Window: g.window(false)}
 	chosen, bound := q.First.Event, g.rng.IntN(4) > 0
 	for range 1 + g.rng.IntN(3) {
@@ -98,8 +98,8 @@ func (g *Gen) membership() tree.Pred {
 	return s
 }
 
-// Rank draws a rank by an attribute, a measure or a product of one.
-func (g *Gen) Rank() *tree.Rank {
+// rank draws a rank by an attribute, a measure or a product of one.
+func (g *Gen) rank() *tree.Rank {
 	r := &tree.Rank{Bottom: g.rng.IntN(2) == 0, N: num(pick(g, "0", "1", "2", "5", "100")).Number()}
 	if g.rng.IntN(2) == 0 {
 		r.Percent, r.N = true, num(pick(g, "0", "0.1", "10", "33.3", "50", "100")).Number()

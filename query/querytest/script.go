@@ -216,13 +216,13 @@ func (s *Script) Run(e Engine) ([]string, error) {
 			got[i] = "error " + err.Error()
 			continue
 		}
-		got[i] = Render(a)
+		got[i] = render(a)
 	}
 	return got, nil
 }
 
-// Render writes an answer as scripts do, the codes of its warnings last.
-func Render(a *query.Answer) string {
+// render writes an answer as scripts do, the codes of its warnings last.
+func render(a *query.Answer) string {
 	var names []string
 	for _, c := range a.Columns {
 		names = append(names, c.Name)

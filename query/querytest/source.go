@@ -290,16 +290,6 @@ func newBlock(rows []row, name string, schema *Schema, dicts map[string]*dict, r
 	return b
 }
 
-// Ordinals returns the ordinals in use, ascending.
-func (s *Source) Ordinals() []uint32 {
-	ordinals := make([]uint32, 0, len(s.at))
-	for ordinal := range s.at {
-		ordinals = append(ordinals, ordinal)
-	}
-	slices.Sort(ordinals)
-	return ordinals
-}
-
 // Chunks implements query.Source.
 func (s *Source) Chunks() int { return s.chunks }
 

@@ -113,7 +113,7 @@ func (n Number) Mul(m Number) (Number, bool) {
 // Div returns the float64 nearest to n / m as a Number; ok is false for division by zero, and when the
 // result leaves the range of float64.
 func (n Number) Div(m Number) (Number, bool) {
-	if m.IsZero() {
+	if m.isZero() {
 		return Number{}, false
 	}
 	if !n.IsFloat() && !m.IsFloat() {

@@ -196,8 +196,8 @@ func fit(coef uint64, negative bool, power int) (Number, bool) {
 // IsFloat tells whether n has no exact decimal form of 18 digits.
 func (n Number) IsFloat() bool { return n.Scale == FloatScale }
 
-// IsZero tells whether n is 0.
-func (n Number) IsZero() bool { return n.Coef == 0 && n.Scale == 0 }
+// isZero tells whether n is 0.
+func (n Number) isZero() bool { return n.Coef == 0 && n.Scale == 0 }
 
 // Float64 returns the float64 nearest to n.
 func (n Number) Float64() float64 {

@@ -104,7 +104,7 @@ func TestArithmetic(t *testing.T) {
 				t.Fatalf("seed %d: %v and %v gave %v, want %v", seed, a, b, c.got, want)
 			}
 		}
-		if quotient, ok := a.Div(b); ok != !b.IsZero() || ok && quotient != nearestTo(new(big.Rat).Quo(x, y), false) {
+		if quotient, ok := a.Div(b); ok != !b.isZero() || ok && quotient != nearestTo(new(big.Rat).Quo(x, y), false) {
 			t.Fatalf("seed %d: %v / %v is %v", seed, a, b, quotient)
 		}
 		if again, ok := ParseNumber(a.String()); !ok || again != a {

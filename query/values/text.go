@@ -36,8 +36,8 @@ func NewMatcher(op tree.TextOp, pattern string, fold bool) (Matcher, error) {
 	if !fold {
 		return func(s string) bool { return within(s, pattern) }, nil
 	}
-	folded := Fold(pattern)
-	return func(s string) bool { return within(Fold(s), folded) }, nil
+	folded := foldText(pattern)
+	return func(s string) bool { return within(foldText(s), folded) }, nil
 }
 
 // PatternSize returns about how many instructions a regular expression has, without making them: a short
@@ -61,9 +61,9 @@ func patternSize(re *syntax.Regexp) int {
 	return n
 }
 
-// Fold maps every rune to the smallest of those it folds to, so that two strings are equal ignoring
+// foldText maps every rune to the smallest of those it folds to, so that two strings are equal ignoring
 // case exactly when their folded forms are equal.
-func Fold(s string) string { return strings.Map(foldRune, s) }
+func foldText(s string) string { return strings.Map(foldRune, s) }
 
 func foldRune(r rune) rune {
 	if r < 0x80 {
