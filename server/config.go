@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"runtime"
 	"strings"
 	"time"
 
@@ -31,7 +30,6 @@ type Config struct {
 	MaxProblems  int   // problems one answer lists; 10,000
 	MaxRejects   int   // messages of a stream that may be rejected while fewer are taken; 10,000
 	MaxInflation int   // bytes that one byte of an encoded body may become, behind the first MiB; 100
-	Decoders     int   // requests whose messages are decoded at the same time; GOMAXPROCS
 	MaxStreams   int   // sockets and other endless answers at once; 10,000
 
 	NewNames     int // new names of events and attributes that a sender may bring at once; 1,000; negative: any number
@@ -65,7 +63,7 @@ type Config struct {
 	PrivateWebhooks bool // webhooks may go to addresses of this machine and of private networks
 
 	// Turn waits until messages may be decoded for a fraction of a millisecond; end must be called then. nil:
-	// as many at once as there are Decoders.
+	// at once.
 	Turn func(ctx context.Context) (end func())
 
 	Message decode.Limits
@@ -95,7 +93,6 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.NewNames, 1000)
 	orDefault(&c.NewNamesEach, 100)
 	orDefault(&c.MaxInflation, 100)
-	orDefault(&c.Decoders, runtime.GOMAXPROCS(0))
 	orDefault(&c.MaxStreams, 10_000)
 	orDefault(&c.Heartbeat, 15*time.Second)
 	orDefault(&c.StreamTimeout, 30*time.Second)
@@ -111,7 +108,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.RejectBytes, 8<<20)
 	c.Message = c.Message.WithDefaults()
 	if c.Turn == nil {
-		c.Turn = newTurns(c.Decoders).take
+		c.Turn = func(context.Context) func() { return func() {} }
 	}
 	return c
 }
@@ -136,7 +133,7 @@ func (c Config) Validate() error {
 		{"max problems", int64(c.MaxProblems), 1}, {"max rejects", int64(c.MaxRejects), 1}, {"max inflation", int64(c.MaxInflation), 1}, {"reject count", int64(c.RejectCount), 1}, {"reject bytes", c.RejectBytes, maxExcerpt},
 		{"header timeout", int64(c.HeaderTimeout), 1}, {"idle timeout", int64(c.IdleTimeout), 1}, {"body grace", int64(c.BodyGrace), 1}, {"min body rate", c.MinBodyRate, 1}, {"body timeout", int64(c.BodyTimeout), 1},
 		{"write timeout", int64(c.WriteTimeout), 1}, {"ingest timeout", int64(c.IngestTimeout), 1}, {"query timeout", int64(c.QueryTimeout), 1},
-		{"decoders", int64(c.Decoders), 1}, {"max streams", int64(c.MaxStreams), 1}, {"heartbeat", int64(c.Heartbeat), int64(10 * time.Millisecond)}, {"stream timeout", int64(c.StreamTimeout), 1},
+		{"max streams", int64(c.MaxStreams), 1}, {"heartbeat", int64(c.Heartbeat), int64(10 * time.Millisecond)}, {"stream timeout", int64(c.StreamTimeout), 1},
 	} {
 		if f.value < f.least {
 			faults = append(faults, fmt.Errorf("server config: %s is %d: must be at least %d", f.name, f.value, f.least))

@@ -44,6 +44,9 @@ func (s *Server) importBatch(w *answer, r *http.Request) error {
 	return s.ingest(0)(w, r)
 }
 
+// turnMessages is how many messages are decoded in one turn: a fraction of a millisecond.
+const turnMessages = 128
+
 // decodeBody makes the messages of a body, in turns. read is one of the Decoder's methods. An error means
 // that nothing of the body can be taken: senders drop what is refused as a whole, so one good message
 // makes it a body with rejects.
