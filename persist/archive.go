@@ -1,7 +1,6 @@
 package persist
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -12,7 +11,6 @@ import (
 // Archive is a data directory that no process is using, opened to be read: of the database a shadow is
 // made, which goes with Close. Nothing in the directory changes.
 type Archive struct {
-	data   string
 	shadow string
 	unlock func()
 	db     *DB
@@ -22,7 +20,7 @@ type Archive struct {
 // meets damaged files.
 func OpenArchive(data string) (a *Archive, err error) {
 	dir := DBDir(data)
-	a = &Archive{data: data}
+	a = &Archive{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -48,12 +46,6 @@ func OpenArchive(data string) (a *Archive, err error) {
 
 // DB is the shadow of the database. What is written to it is lost.
 func (a *Archive) DB() *DB { return a.db }
-
-// Entries calls visit with every entry of a group's log, in order, after it has been verified like by
-// Log.Verify. A group without a log has none. What visit is given is good until it returns.
-func (a *Archive) Entries(ctx context.Context, group string, visit func(*raft.Log) error) error {
-	return ReadLog(ctx, LogDir(a.data, group), visit)
-}
 
 // Close removes the shadow.
 func (a *Archive) Close() error {

@@ -135,7 +135,7 @@ func TestArchiveChangesNothing(t *testing.T) {
 		t.Error("it was opened a second time")
 	}
 	next := uint64(1)
-	err = a.Entries(t.Context(), "g", func(l *raft.Log) error {
+	err = ReadLog(t.Context(), LogDir(data, "g"), func(l *raft.Log) error {
 		if want := fmt.Sprintf("entry %0512d", next); l.Index != next || string(l.Data) != want {
 			t.Fatalf("entry %d is %d, %.20q", next, l.Index, l.Data)
 		}
@@ -145,7 +145,7 @@ func TestArchiveChangesNothing(t *testing.T) {
 	if err != nil || next != entries+1 {
 		t.Errorf("%d entries were read, %v", next-1, err)
 	}
-	if err := a.Entries(t.Context(), "none", func(*raft.Log) error { return context.Canceled }); err != nil {
+	if err := ReadLog(t.Context(), LogDir(data, "none"), func(*raft.Log) error { return context.Canceled }); err != nil {
 		t.Error(err)
 	}
 	if err := a.Close(); err != nil {

@@ -24,7 +24,7 @@ import (
 // at is the time of all tests.
 var at = time.Date(2026, 11, 5, 12, 0, 0, 0, time.UTC)
 
-// fakeNode is a Node of functions. Without one of its own, Ingest keeps what it is given, once.
+// fakeNode is a Node of functions. Without an ingest of its own it keeps what it is given, once.
 type fakeNode struct {
 	Node // calls that no test expects panic
 
@@ -43,14 +43,15 @@ type fakeNode struct {
 	}
 }
 
-func (f *fakeNode) Ingest(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error) {
+// take takes messages as ingest says, or keeps them.
+func (f *fakeNode) take(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error) {
 	if f.ingest != nil {
 		return f.ingest(ctx, msgs)
 	}
 	return f.keep(msgs), nil
 }
 
-// Begin calls Ingest and lets finish tell; begin may refuse it before, and resolve says what is dropped.
+// Begin takes the messages and lets finish tell; begin may refuse it before, and resolve says what is dropped.
 func (f *fakeNode) Begin(ctx context.Context, msgs []engine.Incoming, mayName func(catalog.Name) bool) (func() ([]engine.Outcome, error), error) {
 	finished := func() {}
 	if f.begin != nil {
@@ -59,7 +60,7 @@ func (f *fakeNode) Begin(ctx context.Context, msgs []engine.Incoming, mayName fu
 			return nil, err
 		}
 	}
-	outcomes, err := f.Ingest(ctx, msgs)
+	outcomes, err := f.take(ctx, msgs)
 	for i := range outcomes {
 		if f.resolve != nil {
 			outcomes[i].Dropped = f.resolve(&msgs[i], mayName)

@@ -15,15 +15,12 @@ import (
 // and a RetryAfter (see Retryable); a *tree.Diagnostic is the asker's mistake; anything else is
 // "internal" and goes to the log only. Every call ends when its ctx does.
 type Node interface {
-	// Ingest makes the messages durable and applied. Outcomes[i] belongs to msgs[i]; on an error
-	// nothing is known of any of them and all may be sent again. It keeps no reference to msgs.
-	Ingest(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error)
-	// Begin is the first half of Ingest: when it returns, the messages are queued behind those of
-	// every Begin that returned before. finish is the other half and must be called; until then what
-	// msgs refers to must not change. mayName is asked, before Begin returns, whether the sender may bring
-	// a name that the catalog lacks and has room for; nil lets it bring any. What a message loses is in its
-	// outcome's Dropped.
-	Begin(ctx context.Context, msgs []engine.Incoming, mayName func(catalog.Name) bool) (finish func() ([]engine.Outcome, error), err error)
+	// Begin queues messages behind those of every Begin that returned before. finish makes them durable and
+	// applied, and must be called; until then what msgs refers to must not change. outcomes[i] belongs to
+	// msgs[i]; on an error nothing is known of any of them and all may be sent again. mayName is asked, before
+	// Begin returns, whether the sender may bring a name that the catalog lacks and has room for; nil lets it
+	// bring any. What a message loses is in its outcome's Dropped.
+	Begin(ctx context.Context, msgs []engine.Incoming, mayName func(catalog.Name) bool) (finish func() (outcomes []engine.Outcome, err error), err error)
 
 	// Query runs one statement of any kind.
 	Query(ctx context.Context, ask node.Ask) (*query.Answer, error)

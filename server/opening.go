@@ -21,9 +21,6 @@ func (opening) no() error {
 	return busy(api.CodeNotReady, "the node is opening: it reads its snapshot and log", time.Second)
 }
 
-func (o opening) Ingest(context.Context, []engine.Incoming) ([]engine.Outcome, error) {
-	return nil, o.no()
-}
 func (o opening) Begin(context.Context, []engine.Incoming, func(catalog.Name) bool) (func() ([]engine.Outcome, error), error) {
 	return nil, o.no()
 }
