@@ -10,8 +10,8 @@ import (
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/engine/member"
 	"github.com/musterdb/muster/internal/retrylog"
+	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/check"
-	"github.com/musterdb/muster/query/eval"
 	"github.com/musterdb/muster/query/exec"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -96,7 +96,7 @@ func (n *Node) refresh(ctx context.Context, name string) error {
 
 // cuts computes the cuts of a segment's ranks over all shards, each at its own seq, at one instant. Other held
 // segments that it asks have the membership of their last refresh.
-func (a *asker) cuts(ctx context.Context, state *catalog.State, name string) (cuts []eval.Cut, at int64, err error) {
+func (a *asker) cuts(ctx context.Context, state *catalog.State, name string) (cuts []query.Cut, at int64, err error) {
 	schema := state.Schema()
 	pred, _, err := check.Predicate(&tree.InSegment{Name: name}, schema)
 	if err != nil {

@@ -67,7 +67,7 @@ func membersOf(sources []query.Source, schema query.Schema, p tree.Pred, now int
 		return nil, err
 	}
 	checked := q.Stmt.(*tree.CountStmt).Where
-	env := &eval.Env{Schema: schema, Now: now, Zone: oracle.Zone, Cuts: map[*tree.Rank]eval.Cut{}}
+	env := &eval.Env{Schema: schema, Now: now, Zone: oracle.Zone, Cuts: map[*tree.Rank]query.Cut{}}
 	if err := cutRanks(env, checked, sources); err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func cutRanks(env *eval.Env, p tree.Pred, sources []query.Source) error {
 }
 
 // cutOf computes the cut of a rank over all profiles.
-func cutOf(q *eval.RankQuery, sources []query.Source) eval.Cut {
+func cutOf(q *eval.RankQuery, sources []query.Source) query.Cut {
 	var total eval.RankPart
 	for shard, src := range sources {
 		scan := q.On(src)
@@ -123,7 +123,7 @@ func cutOf(q *eval.RankQuery, sources []query.Source) eval.Cut {
 }
 
 // heldCuts computes the cuts of a held segment over one shard.
-func heldCuts(t *testing.T, v *View, segment string, now int64) []eval.Cut {
+func heldCuts(t *testing.T, v *View, segment string, now int64) []query.Cut {
 	t.Helper()
 	env, p, err := v.root.heldEnv(segment, now)
 	if err != nil {
@@ -133,7 +133,7 @@ func heldCuts(t *testing.T, v *View, segment string, now int64) []eval.Cut {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cuts := make([]eval.Cut, len(ranks))
+	cuts := make([]query.Cut, len(ranks))
 	src, err := v.root.withHeld(v, env)
 	if err != nil {
 		t.Fatal(err)

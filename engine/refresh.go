@@ -21,7 +21,7 @@ import (
 type Refresh struct {
 	Segment string
 	Version uint64 // of the definition the cuts were computed for
-	Cuts    []eval.Cut
+	Cuts    []query.Cut
 	At      int64 // Unix ms; 0 (entries of older builds) is the instant of the entry
 }
 
@@ -41,10 +41,10 @@ func EncodeRefresh(now int64, r Refresh) []byte {
 
 func readRefresh(r *wire.Reader) Refresh {
 	x := Refresh{Segment: r.String(), Version: r.Uvarint()}
-	x.Cuts = make([]eval.Cut, r.Count(3))
+	x.Cuts = make([]query.Cut, r.Count(3))
 	for i := range x.Cuts {
 		x.Cuts[i].None = r.Bool()
-		x.Cuts[i].Last = eval.RankKey{Value: r.Value().Number(), ID: textOf(r.String())}
+		x.Cuts[i].Last = query.RankKey{Value: r.Value().Number(), ID: textOf(r.String())}
 	}
 	if r.Len() > 0 { // entries of older builds end here
 		x.At = r.Varint()
@@ -80,7 +80,7 @@ func (s *Shard) applyRefresh(r Refresh, result *Result) {
 var errCuts = errors.New("the refresh has not a cut for each rank")
 
 // refreshSlot evaluates a held segment at an instant, the tracker's now at the latest.
-func (l *live) refreshSlot(slot int, cuts []eval.Cut, at int64) error {
+func (l *live) refreshSlot(slot int, cuts []query.Cut, at int64) error {
 	name := l.s.root.segments[slot].name
 	env, p, err := l.s.root.heldEnv(name, at)
 	if err != nil {
@@ -131,7 +131,7 @@ func (r *root) heldEnv(name string, now int64) (*eval.Env, tree.Pred, error) {
 		text, ok := r.catalog.SegmentText(segment)
 		return text.Version, ok && segment != name && member.IsHeld(text.Tree())
 	})
-	env := &eval.Env{Schema: r.catalog.Schema(), Now: now, Zone: time.UTC, Inputs: inputs, Cuts: map[*tree.Rank]eval.Cut{}}
+	env := &eval.Env{Schema: r.catalog.Schema(), Now: now, Zone: time.UTC, Inputs: inputs, Cuts: map[*tree.Rank]query.Cut{}}
 	return env, p, eval.Declare(env, p, false)
 }
 

@@ -1,6 +1,10 @@
 package query
 
-import "github.com/musterdb/muster/query/tree"
+import (
+	"fmt"
+
+	"github.com/musterdb/muster/query/tree"
+)
 
 // Input is a set of profiles that a statement takes from its shards as it is, instead of computing it. A plan
 // lists its inputs; every shard resolves each to a Set before anything is evaluated.
@@ -69,6 +73,14 @@ func (s *Inputs) OfHeld(segment string) (n int, ok bool) { return s.find(Input{S
 // OfPast is told at OfHeld.
 func (s *Inputs) OfPast(segment string, at int64) (n int, ok bool) {
 	return s.find(Input{Segment: segment, Past: true, At: at})
+}
+
+// Asked is OfPast for a predicate, whose instant is at; an input that was not declared is an error.
+func (s *Inputs) Asked(p *tree.WasIn, at int64) (int, error) {
+	if n, ok := s.OfPast(p.Name, at); ok {
+		return n, nil
+	}
+	return 0, fmt.Errorf("was in segment %q: past memberships are not known here", p.Name)
 }
 
 func (s *Inputs) find(in Input) (n int, ok bool) {

@@ -62,7 +62,8 @@ func (c *compiler) pred(p tree.Pred) (plan, error) {
 	case *tree.Rank:
 		return c.rank(p)
 	case *tree.WasIn:
-		n, err := Past(c.env.Inputs, p, c.zone)
+		at, _ := calendar.Span(p.At, c.zone)
+		n, err := c.env.Inputs.Asked(p, at)
 		return inInput{n}, err
 	}
 	return c.leaf(p)

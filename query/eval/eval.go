@@ -14,7 +14,7 @@ type Env struct {
 	Schema query.Schema
 	Now    int64          // Unix ms; later events do not exist
 	Zone   *time.Location // the statement's; a segment's own is used inside it. nil is UTC
-	Cuts   map[*tree.Rank]Cut
+	Cuts   map[*tree.Rank]query.Cut
 	Inputs *query.Inputs // that sources were given; nil: there are none
 	// Stock, if not nil, lends buffers to what is bound, all of it for one goroutine, and bounds it. What
 	// was evaluated means nothing once the stock has an error.

@@ -88,7 +88,7 @@ func newAsker(t *testing.T, h *querytest.History, seed uint64) *asker {
 	}
 	a := &asker{schema: querytest.NewSchema(h)}
 	a.sources = querytest.NewSources(h, a.schema, 2, rand.New(rand.NewPCG(seed, 1)))
-	a.env = eval.Env{Schema: a.schema, Now: at(now), Zone: zone, Cuts: map[*tree.Rank]eval.Cut{}}
+	a.env = eval.Env{Schema: a.schema, Now: at(now), Zone: zone, Cuts: map[*tree.Rank]query.Cut{}}
 	return a
 }
 

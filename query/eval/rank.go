@@ -74,19 +74,6 @@ func (f *rankFinder) rank(c *compiler, p *tree.Rank) error {
 	return err
 }
 
-// RankKey is one profile's place: its value (a time as the number of its milliseconds) and its
-// canonical id.
-type RankKey struct {
-	Value tree.Number
-	ID    string
-}
-
-// Cut is the last place within a rank; None when nobody is.
-type Cut struct {
-	None bool
-	Last RankKey
-}
-
 // RankScan reads a rank's keys from one source.
 type RankScan struct {
 	q     *RankQuery
@@ -146,7 +133,7 @@ func (q *RankQuery) admitted(total int64) int64 {
 // ranked is `in top N by X` with its cut.
 type ranked struct {
 	by            operand
-	cut           Cut
+	cut           query.Cut
 	bottom        bool
 	better, equal *test // than and to the value at the cut
 }

@@ -99,11 +99,11 @@ func (e *RankEnd) Within(first uint64) []uint64 {
 }
 
 // Cut returns the cut, given the ids of Who in any order.
-func (e *RankEnd) Cut(ids []string) Cut {
+func (e *RankEnd) Cut(ids []string) query.Cut {
 	if e.None || e.Place >= len(ids) {
-		return Cut{None: true}
+		return query.Cut{None: true}
 	}
-	return Cut{Last: RankKey{e.Value, idAt(ids, e.Place)}}
+	return query.Cut{Last: query.RankKey{Value: e.Value, ID: idAt(ids, e.Place)}}
 }
 
 // idAt returns the id at a place of some in their order. Ids often begin alike: the eight bytes after that

@@ -23,7 +23,7 @@ func (s *ids) ID(ordinal uint32) string { return s.of[ordinal] }
 
 // randomRanked draws who has which value in a chunk: as a column of form decimals, 4 for floats, and as
 // numbers. It adds them to all.
-func randomRanked(rng *rand.Rand, src *ids, chunk, form int, most int64, all *[]RankKey) (*query.Vec, *Vector, *query.Bits) {
+func randomRanked(rng *rand.Rand, src *ids, chunk, form int, most int64, all *[]query.RankKey) (*query.Vec, *Vector, *query.Bits) {
 	col := &query.Vec{Rows: query.ChunkSize, Type: tree.NumberType, Scale: int8(form), I64: make([]int64, query.ChunkSize)}
 	for i := range col.I64 {
 		col.I64[i] = query.VecMissing
@@ -47,7 +47,7 @@ func randomRanked(rng *rand.Rand, src *ids, chunk, form int, most int64, all *[]
 		values.put(int(pos), tree.Num(n))
 		ordinal := uint32(chunk)<<query.ChunkBits | uint32(pos)
 		src.of[ordinal] = fmt.Sprintf("user-%d-%d", rng.IntN(1<<30), chunk)
-		*all = append(*all, RankKey{n, src.of[ordinal]})
+		*all = append(*all, query.RankKey{Value: n, ID: src.of[ordinal]})
 	}
 	return col, values, profiles
 }
@@ -66,7 +66,7 @@ func TestRankParts(t *testing.T) {
 		for range rng.IntN(3) {
 			forms = append(forms, rng.IntN(6))
 		}
-		var all []RankKey
+		var all []query.RankKey
 		var total RankPart
 		most := 1 + rng.Int64N(2000)
 		var sources []*ids
@@ -85,7 +85,7 @@ func TestRankParts(t *testing.T) {
 			}
 			q.Merge(&total, &part)
 		}
-		slices.SortFunc(all, func(a, b RankKey) int {
+		slices.SortFunc(all, func(a, b query.RankKey) int {
 			c := a.Value.Compare(b.Value)
 			if !node.Bottom {
 				c = -c

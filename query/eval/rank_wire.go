@@ -3,6 +3,7 @@ package eval
 import (
 	"encoding/binary"
 
+	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 	"github.com/musterdb/muster/query/wire"
 )
@@ -75,16 +76,16 @@ func ReadRankEnd(r *wire.Reader) RankEnd {
 	return e
 }
 
-// Append appends the cut, for ReadCut.
-func (c *Cut) Append(b []byte) []byte {
+// AppendCut appends a cut, for ReadCut.
+func AppendCut(b []byte, c *query.Cut) []byte {
 	b = appendFlag(b, c.None)
 	b = wire.AppendValue(b, tree.Num(c.Last.Value))
 	return wire.AppendString(b, c.Last.ID)
 }
 
-// ReadCut reads what Append has written; the reader has the error.
-func ReadCut(r *wire.Reader) Cut {
-	return Cut{None: r.Byte() != 0, Last: RankKey{Value: readNumber(r), ID: r.String()}}
+// ReadCut reads what AppendCut has written; the reader has the error.
+func ReadCut(r *wire.Reader) query.Cut {
+	return query.Cut{None: r.Byte() != 0, Last: query.RankKey{Value: readNumber(r), ID: r.String()}}
 }
 
 func readNumber(r *wire.Reader) tree.Number {

@@ -1,7 +1,6 @@
 package eval
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/musterdb/muster/query"
@@ -43,15 +42,6 @@ func declareInside(env *Env, s *tree.Segment, into bool) error {
 		return err
 	}
 	return declare(env, s.Pred, zone, into)
-}
-
-// Past returns the number of the input that `was in segment` asks, in the zone where it stands.
-func Past(inputs *query.Inputs, p *tree.WasIn, zone *time.Location) (int, error) {
-	at, _ := calendar.Span(p.At, zone)
-	if n, ok := inputs.OfPast(p.Name, at); ok {
-		return n, nil
-	}
-	return 0, fmt.Errorf("was in segment %q: past memberships are not known here", p.Name)
 }
 
 // inList asks a static list.

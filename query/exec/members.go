@@ -9,7 +9,6 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -86,7 +85,7 @@ func (p *Plan) Members() []MemberSet { return p.stmt.(*members).found }
 // ranks stand in the predicate.
 //
 // REQUIRES: the caller has a slot.
-func (p *Pool) Cuts(ctx context.Context, plan *Plan, sources []query.Source) ([]eval.Cut, error) {
+func (p *Pool) Cuts(ctx context.Context, plan *Plan, sources []query.Source) ([]query.Cut, error) {
 	shards := Shards(sources)
 	for plan.state.Round < plan.ranks.rounds() {
 		parts, err := p.Partials(ctx, plan, shards)

@@ -77,7 +77,7 @@ func AppendState(b []byte, s *State) []byte {
 	b = append(b, stateVersion)
 	b = binary.AppendUvarint(b, uint64(s.Round))
 	b = appendEach(b, s.Ends, func(b []byte, e *eval.RankEnd) []byte { return e.Append(b) })
-	b = appendEach(b, s.Cuts, func(b []byte, c *eval.Cut) []byte { return c.Append(b) })
+	b = appendEach(b, s.Cuts, eval.AppendCut)
 	if s.Stmt == nil {
 		return append(b, 0)
 	}

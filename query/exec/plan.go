@@ -55,7 +55,7 @@ type Plan struct {
 type State struct {
 	Round int
 	Ends  []eval.RankEnd // whose ids the next round asks, in the order in which ranks stand in the statement
-	Cuts  []eval.Cut     // in the same order
+	Cuts  []query.Cut    // in the same order
 	Stmt  *Partial       // what the statement itself shares between its rounds
 }
 

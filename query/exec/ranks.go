@@ -127,7 +127,7 @@ func (r *ranks) merge(b *budget, state *State, parts []*Partial) error {
 	if state.Round == valuesRound {
 		return r.mergeValues(state, parts)
 	}
-	state.Cuts = make([]eval.Cut, len(state.Ends))
+	state.Cuts = make([]query.Cut, len(state.Ends))
 	for i, end := range state.Ends {
 		var ids []string
 		for _, part := range parts {
@@ -162,8 +162,8 @@ func (r *ranks) mergeValues(state *State, parts []*Partial) error {
 }
 
 // cuts returns what compiling a predicate asks for.
-func (r *ranks) cuts(state State) map[*tree.Rank]eval.Cut {
-	cuts := make(map[*tree.Rank]eval.Cut, len(r.found))
+func (r *ranks) cuts(state State) map[*tree.Rank]query.Cut {
+	cuts := make(map[*tree.Rank]query.Cut, len(r.found))
 	for i, q := range r.found {
 		if i < len(state.Cuts) {
 			cuts[q.Node] = state.Cuts[i]

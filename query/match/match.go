@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/query"
-	"github.com/musterdb/muster/query/eval"
+	"github.com/musterdb/muster/query/calendar"
 	"github.com/musterdb/muster/query/tree"
 	"github.com/musterdb/muster/query/values"
 )
@@ -14,7 +14,7 @@ import (
 type Env struct {
 	Schema query.Schema
 	Zone   *time.Location // the statement's; nil is UTC
-	Cuts   map[*tree.Rank]eval.Cut
+	Cuts   map[*tree.Rank]query.Cut
 	Inputs *query.Inputs // that sources were given; nil: there are none
 }
 
@@ -84,7 +84,8 @@ func (m *Matcher) prepareNode(n tree.Node) (err error) {
 	case *tree.InSample:
 		m.share[n] = values.NewShare(n.Name, n.From, n.To)
 	case *tree.WasIn: // it stands in no segment, so its zone is the statement's
-		m.past[n], err = eval.Past(m.env.Inputs, n, m.env.Zone)
+		at, _ := calendar.Span(n.At, m.env.Zone)
+		m.past[n], err = m.env.Inputs.Asked(n, at)
 	case *tree.Rank:
 		if _, ok := m.env.Cuts[n]; !ok {
 			return fmt.Errorf("the cut of a rank is not known")

@@ -93,7 +93,7 @@ func (c *testCase) disagreement(p tree.Pred) error {
 	if err != nil {
 		return err
 	}
-	env := &eval.Env{Schema: c.schema, Now: c.gen.Now, Zone: c.oracle.Zone, Cuts: map[*tree.Rank]eval.Cut{}}
+	env := &eval.Env{Schema: c.schema, Now: c.gen.Now, Zone: c.oracle.Zone, Cuts: map[*tree.Rank]query.Cut{}}
 	if err := c.cuts(env, checked); err != nil {
 		return err
 	}

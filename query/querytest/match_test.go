@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/calendar"
 	"github.com/musterdb/muster/query/eval"
 	"github.com/musterdb/muster/query/match"
@@ -30,7 +31,7 @@ func TestMatchAgrees(t *testing.T) {
 }
 
 func (c *testCase) matchDisagreement(p tree.Pred, rng *rand.Rand) error {
-	env := &eval.Env{Schema: c.schema, Now: c.gen.Now, Zone: c.oracle.Zone, Cuts: map[*tree.Rank]eval.Cut{}}
+	env := &eval.Env{Schema: c.schema, Now: c.gen.Now, Zone: c.oracle.Zone, Cuts: map[*tree.Rank]query.Cut{}}
 	checked, err := c.checked(p)
 	if err != nil {
 		return err
