@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/musterdb/muster/api/codes"
 )
 
 // Client asks a Muster server. The zero values of the optional fields are good.
@@ -309,7 +311,7 @@ func checked(answer *http.Response) (io.ReadCloser, error) {
 	}
 	problem := &Problem{}
 	if json.Unmarshal(text, problem) != nil || problem.Code == "" {
-		problem = &Problem{Title: answer.Status, Code: CodeInternal, Detail: string(text[:min(len(text), 200)])}
+		problem = &Problem{Title: answer.Status, Code: codes.Internal, Detail: string(text[:min(len(text), 200)])}
 	}
 	problem.Status = answer.StatusCode
 	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil && seconds > 0 {

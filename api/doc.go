@@ -1,7 +1,7 @@
 // Package api is the public contract of a Muster server: the JSON types of its requests and answers,
-// the table of error codes, and a client.
+// and a client. The error codes are in api/codes.
 //
-// Its nouns: Problem and Code (what went wrong), Answer (what a statement answers), Profile, Segment,
+// Its nouns: Problem (what went wrong), Answer (what a statement answers), Profile, Segment,
 // Catalog, IngestResult (what became of messages), Client (asks a server over HTTP), Importer (sends the lines of a
 // file with it until all are certain).
 //

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/musterdb/muster/api/codes"
 )
 
 // numbered are lines that are their numbers.
@@ -46,7 +48,7 @@ func says(status int, value any) func(http.ResponseWriter) {
 // that is too large in halves; what became of all is added up.
 func TestImporterGoesOn(t *testing.T) {
 	c, bodies := answers(t,
-		says(503, Problem{Code: CodeOverloaded, Progress: &Progress{Lines: 2, IngestResult: IngestResult{Accepted: 1, Rejected: 1, Problems: []MessageProblem{{Line: 2, Code: "bad_json"}}}}}),
+		says(503, Problem{Code: codes.Overloaded, Progress: &Progress{Lines: 2, IngestResult: IngestResult{Accepted: 1, Rejected: 1, Problems: []MessageProblem{{Line: 2, Code: "bad_json"}}}}}),
 		says(502, "no JSON problem"),
 		says(200, IngestResult{Accepted: 1, Duplicate: 2}),
 	)
@@ -59,7 +61,7 @@ func TestImporterGoesOn(t *testing.T) {
 	if want := []string{"1 2 3 4 5", "3 4 5", "3 4 5"}; !slices.Equal(*bodies, want) || len(why) != 2 {
 		t.Errorf("sent %q, waited for %q", *bodies, why)
 	}
-	c, bodies = answers(t, says(413, Problem{Code: CodeTooLarge}), says(200, IngestResult{Accepted: 1}), says(200, IngestResult{Accepted: 2}))
+	c, bodies = answers(t, says(413, Problem{Code: codes.TooLarge}), says(200, IngestResult{Accepted: 1}), says(200, IngestResult{Accepted: 2}))
 	got, err = (&Importer{Client: c, Source: "a b"}).Send(t.Context(), numbered{"1", "2", "3"})
 	if err != nil || got.Accepted != 3 || !slices.Equal(*bodies, []string{"1 2 3", "1", "2 3"}) {
 		t.Errorf("%+v, %v, sent %q", got, err, *bodies)
@@ -77,7 +79,7 @@ func TestImporterFindsWhatWasRejected(t *testing.T) {
 	if err != nil || got.Accepted != 2 || got.Rejected != 2 || fmt.Sprint(got.Problems) != fmt.Sprint([]MessageProblem{{Line: 1}, {Line: 4}}) || len(*bodies) != 3 {
 		t.Errorf("%+v, %v, sent %q", got, err, *bodies)
 	}
-	c, _ = answers(t, says(400, Problem{Code: CodeBadName, Detail: "no"}))
+	c, _ = answers(t, says(400, Problem{Code: codes.BadName, Detail: "no"}))
 	if _, err := (&Importer{Client: c, Source: "a b"}).Send(t.Context(), numbered{"1"}); err == nil || !strings.Contains(err.Error(), "no") {
 		t.Errorf("a refusal: %v", err)
 	}

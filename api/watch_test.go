@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/musterdb/muster/api/codes"
 )
 
 // script is what a server does with each connection: it says some messages, and what it is told it writes down.
@@ -115,7 +117,7 @@ func TestWatchGoesOn(t *testing.T) {
 			c.send(StreamMessage{Op: "hello", HeartbeatMS: 1000}, StreamMessage{Op: "members", Profiles: []StreamMember{{Profile: "a"}, {Profile: "b"}}, More: true, Cursor: "c1"}, enter("c", "c2"))
 		},
 		func(c *connection) {
-			c.send(enter("d", "c3"), StreamMessage{Op: "error", Code: CodeUnavailable, Message: "soon", Temporary: true})
+			c.send(enter("d", "c3"), StreamMessage{Op: "error", Code: codes.Unavailable, Message: "soon", Temporary: true})
 		},
 		func(c *connection) { c.send(StreamMessage{Op: "resync", Reason: "too far back"}); c.hear() },
 		func(c *connection) { c.send(enter("e", "c9")); c.hear() },
@@ -190,10 +192,10 @@ func TestWatchEnds(t *testing.T) {
 	enough := func(c *connection) { c.send(enter("a", "1")); c.hear() }
 	var p *Problem
 	client, _ := play(t, func(c *connection) {
-		c.send(StreamMessage{Op: "error", Code: CodeNoSegment, Message: "none"})
+		c.send(StreamMessage{Op: "error", Code: codes.NoSegment, Message: "none"})
 		c.hear()
 	})
-	if _, err := watch(t, client, Watching{}, 1); !errors.As(err, &p) || p.Code != CodeNoSegment || p.Title != "none" {
+	if _, err := watch(t, client, Watching{}, 1); !errors.As(err, &p) || p.Code != codes.NoSegment || p.Title != "none" {
 		t.Errorf("an error of the stream: %v", err)
 	}
 	for code, final := range map[int]bool{4400: true, 4401: true, 4499: true, 4408: false, 4410: false, 1001: false, 4399: false} {

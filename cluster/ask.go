@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/exec"
@@ -102,7 +103,7 @@ func (n *Node) atLevel(ctx context.Context, level string) error {
 		}
 		return nil
 	}
-	return refused("bad_request", fmt.Sprintf("consistency is %q, want leader, linearizable or stale", level))
+	return refused(codes.BadRequest, fmt.Sprintf("consistency is %q, want leader, linearizable or stale", level))
 }
 
 // run evaluates a checked statement. The slot comes before the views: whoever waits holds none.

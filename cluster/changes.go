@@ -24,8 +24,8 @@ type Changes interface {
 	// Restored says that a shard's state was restored as of seq and of an instant: the changes before it do
 	// not come.
 	Restored(shard int, seq uint64, at int64)
-	// Past returns the membership of a segment as it was at an instant; now is the present one. It is an
-	// unknownPast where that is not known. It may be called from any goroutine.
+	// Past returns the membership of a segment as it was at an instant; now is the present one. The
+	// error is a *node.UnknownPastError where that is not known. It may be called from any goroutine.
 	Past(ctx context.Context, shard int, segment string, at int64, now *node.Membership) (*node.Membership, error)
 	// Left returns the ids of those of some profiles, by ordinal, that have left a segment after an instant,
 	// up to an entry. Profiles that are no more are known by it.

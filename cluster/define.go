@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/internal/node"
 )
 
 // definer is the only one to write to the catalog's log: one change at a time, each made from the
@@ -166,15 +168,15 @@ func catalogError(err error) error {
 		is   error
 		code string
 	}{
-		{catalog.ErrTooMany, "too_many_names"}, {catalog.ErrName, "refused"}, {catalog.ErrReserved, "refused"},
-		{catalog.ErrZone, "refused"}, {catalog.ErrPredicate, "refused"}, {catalog.ErrNotFound, "not_found"},
+		{catalog.ErrTooMany, codes.TooManyNames}, {catalog.ErrName, codes.Refused}, {catalog.ErrReserved, codes.Refused},
+		{catalog.ErrZone, codes.Refused}, {catalog.ErrPredicate, codes.Refused}, {catalog.ErrNotFound, codes.NotFound},
 	} {
 		if errors.Is(err, c.is) {
 			cause := errors.Unwrap(err) // without the version of the change: nobody outside knows it
 			if cause == nil {
 				cause = err
 			}
-			return &Error{code: c.code, text: "it is refused", cause: cause}
+			return &node.Error{Code: c.code, Text: "it is refused", Cause: cause}
 		}
 	}
 	return err

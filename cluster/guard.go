@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
 )
 
@@ -56,7 +57,7 @@ func (g *guard) Apply(l *raft.Log) (answer any) {
 	if g.skip != nil {
 		if r, ok := g.skip[l.Index]; ok {
 			g.log.Warn("entry is skipped, as muster repair was told", "group", g.group, "index", l.Index, "entry", r.What)
-			return applied{err: refused("internal", "the entry is skipped")}
+			return applied{err: refused(codes.Internal, "the entry is skipped")}
 		}
 	}
 	defer func() {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/engine/member"
@@ -65,7 +66,7 @@ func (n *Node) resolveInput(ctx context.Context, v *views, in query.Input) ([]qu
 		return nil, &tree.Diagnostic{Code: "bad_time", Message: "the instant lies in the future", Hint: "ask  in segment  for the members of now"}
 	}
 	if in.Past && n.changes == nil {
-		return nil, refused("unavailable", "this node keeps no changes of membership")
+		return nil, refused(codes.Unavailable, "this node keeps no changes of membership")
 	}
 	shards := make([]resolved, len(v.all))
 	for shard, view := range v.all {
@@ -107,19 +108,11 @@ func (n *Node) resolveIn(ctx context.Context, shard int, view *engine.View, in q
 	return r, nil
 }
 
-// unknownPast is an error of Changes.Past: what was is known from an instant on only.
-type unknownPast interface {
-	error
-	// Known returns that instant, Unix ms, and whether the segment was made then.
-	Known() (since int64, made bool)
-}
-
 func (n *Node) resolvePast(ctx context.Context, shard int, view *engine.View, in query.Input, now *node.Membership) (resolved, error) {
 	was, err := n.changes.Past(ctx, shard, in.Segment, in.At, now)
-	var unknown unknownPast
+	var unknown *node.UnknownPastError
 	if errors.As(err, &unknown) {
-		since, made := unknown.Known()
-		return resolved{since: since, made: made}, nil
+		return resolved{since: unknown.Since, made: unknown.Made}, nil
 	}
 	if err != nil {
 		return resolved{}, fmt.Errorf("read changes of shard %d: %w", shard, err)
@@ -148,7 +141,7 @@ func unresolved(in query.Input, shards []resolved) error {
 		case r.absent:
 			return notReady(fmt.Sprintf("segment %q has not reached every shard", in.Segment), nil)
 		case r.failed != "":
-			return refused("refused", fmt.Sprintf("segment %q cannot be evaluated: %s", in.Segment, r.failed))
+			return refused(codes.Refused, fmt.Sprintf("segment %q cannot be evaluated: %s", in.Segment, r.failed))
 		case r.since == 0:
 		case least.since == 0 || least.made && !r.made || least.made == r.made && r.since > least.since:
 			least = r

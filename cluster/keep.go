@@ -9,6 +9,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/calendar"
@@ -55,7 +56,7 @@ func (n *Node) keepMembers(ctx context.Context, list string, was *tree.WasIn, zo
 		return nil
 	}
 	if !catalog.ValidName(list) {
-		return refused("refused", fmt.Sprintf("the name of segment %q is too long to keep its members of then", was.Name))
+		return refused(codes.Refused, fmt.Sprintf("the name of segment %q is too long to keep its members of then", was.Name))
 	}
 	if _, ok := state.SegmentText(was.Name); !ok {
 		return nil // the check says so better
@@ -95,7 +96,7 @@ func (n *Node) pastIDs(ctx context.Context, was *tree.WasIn, zone string) (ids [
 		}
 	}
 	if len(ids) > maxKept {
-		return nil, refused("refused", fmt.Sprintf("segment %q had more than %d members then: too many to keep for a saved segment", was.Name, maxKept))
+		return nil, refused(codes.Refused, fmt.Sprintf("segment %q had more than %d members then: too many to keep for a saved segment", was.Name, maxKept))
 	}
 	return ids, nil
 }

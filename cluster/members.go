@@ -9,7 +9,9 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/check"
 	"github.com/musterdb/muster/query/exec"
@@ -90,7 +92,7 @@ func parsePosition(text string) (position, error) {
 	s, err1 := strconv.ParseUint(shard, 10, 16)
 	o, err2 := strconv.ParseUint(ordinal, 10, 32)
 	if err1 != nil || err2 != nil {
-		return position{}, refused("bad_request", fmt.Sprintf("%q is not a position in a list of members", text))
+		return position{}, refused(codes.BadRequest, fmt.Sprintf("%q is not a position in a list of members", text))
 	}
 	return position{int(s), uint32(o), true}, nil
 }
@@ -210,7 +212,7 @@ func (n *Node) MemberOf(ctx context.Context, segment, id string) (bool, error) {
 	defer plan.Release()
 	in, known, err := n.asker.pool.Has(ctx, plan, v.sources())
 	if err == nil && !known {
-		err = ErrNoProfile
+		err = node.ErrNoProfile
 	}
 	return in, busyMemory(err)
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/syntax"
 	"github.com/musterdb/muster/query/tree"
@@ -197,7 +199,7 @@ func (n *Node) findName(ctx context.Context, kind query.NameKind, word, name str
 			return &infos[i], nil
 		}
 	}
-	return nil, &Error{code: "not_found", text: fmt.Sprintf("there is no %s %q", word, name)}
+	return nil, &node.Error{Code: codes.NotFound, Text: fmt.Sprintf("there is no %s %q", word, name)}
 }
 
 func (n *Node) describeSegment(name string) (*query.Answer, error) {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/internal/node"
@@ -176,7 +177,7 @@ func (p *prices) judgeLocked(name string, added, before, total engine.Price) err
 }
 
 func tooExpensive(name, why string) error {
-	return &Error{code: "segment_too_expensive", text: fmt.Sprintf(
+	return &node.Error{Code: codes.SegmentTooExpensive, Text: fmt.Sprintf(
 		"segment %q is too expensive: %s; ask fewer windows, thresholds or steps, drop segments that are not needed, or raise the budget", name, why)}
 }
 

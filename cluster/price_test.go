@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 )
 
@@ -48,8 +49,8 @@ func TestAdmit(t *testing.T) {
 		t.Helper()
 		change := put(name, text)
 		if err := n.prices.admit(state, change); err != nil {
-			var coded *Error
-			if !errors.As(err, &coded) || coded.Code() != "segment_too_expensive" || !strings.Contains(err.Error(), "µs") {
+			var coded *node.Error
+			if !errors.As(err, &coded) || coded.Code != "segment_too_expensive" || !strings.Contains(err.Error(), "µs") {
 				t.Fatalf("%s: %v", name, err)
 			}
 			return err

@@ -10,7 +10,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/internal/node/disk"
 	"github.com/musterdb/muster/query/wire"
 )
@@ -50,16 +52,16 @@ func (n *Node) viewOf(id string) (view *engine.View, shard int, ordinal uint32, 
 	return v.all[shard], shard, ordinal, ok
 }
 
-// About finds a profile by a user id or an anonymous id; ErrNoProfile if there is none.
+// About finds a profile by a user id or an anonymous id; node.ErrNoProfile if there is none.
 func (n *Node) About(_ context.Context, id string) (*engine.About, error) {
 	view, shard, _, ok := n.viewOf(id)
 	if !ok {
-		return nil, ErrNoProfile
+		return nil, node.ErrNoProfile
 	}
 	defer view.Release()
 	about, ok := view.About(id)
 	if !ok {
-		return nil, ErrNoProfile
+		return nil, node.ErrNoProfile
 	}
 	about.Shard, about.Seq = shard, view.Seq()
 	return about, nil
@@ -127,7 +129,7 @@ func (n *Node) awaitHistory(ctx context.Context, sources []*source) error {
 		}
 		if err := n.shards[s.shard].historian.await(limited); err != nil {
 			if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-				return &Temporary{Error{code: "history_incomplete", text: "the history waits for the disk"}, time.Second}
+				return &node.Error{Code: codes.HistoryIncomplete, Text: "the history waits for the disk", Retry: time.Second}
 			}
 			return err
 		}
@@ -220,7 +222,7 @@ func resume(sources []*source, before string) error {
 	if before == "" {
 		return nil
 	}
-	bad := refused("bad_request", "the position is not one of a timeline")
+	bad := refused(codes.BadRequest, "the position is not one of a timeline")
 	data, err := base64.RawURLEncoding.DecodeString(before)
 	if err != nil {
 		return bad

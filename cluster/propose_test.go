@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 )
 
 // fakeLog is a shard's log as the proposer sees it: entries land when the test lets them.
@@ -171,9 +172,9 @@ func offer(t *testing.T, p *proposer, size int, ids ...string) *proposal {
 }
 
 func code(err error) string {
-	var coded interface{ Code() string }
+	var coded *node.Error
 	if errors.As(err, &coded) {
-		return coded.Code()
+		return coded.Code
 	}
 	return ""
 }
@@ -258,8 +259,8 @@ func TestProposerRefusesOverload(t *testing.T) {
 		p.unreserve(5000)
 		for range 20 {
 			if err := p.reserve(400); err != nil {
-				var later interface{ RetryAfter() time.Duration }
-				if code(err) != "overloaded" || !errors.As(err, &later) || later.RetryAfter() <= 0 {
+				var later *node.Error
+				if code(err) != "overloaded" || !errors.As(err, &later) || later.Retry <= 0 {
 					t.Errorf("refused with %v, want overloaded and when to come again", err)
 				}
 				return

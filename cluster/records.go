@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/internal/node/disk"
 	"github.com/musterdb/muster/query/wire"
 )
@@ -74,7 +75,7 @@ func (s *records) apply(entry []byte) error {
 		bytes += len(value) - len(s.mu.values[key])
 	}
 	if bytes > maxRecords && bytes > s.mu.bytes {
-		return refused("limit", "consumers and webhooks take more than 64 MiB")
+		return refused(codes.Limit, "consumers and webhooks take more than 64 MiB")
 	}
 	for key, value := range put {
 		s.setLocked(key, value)
@@ -143,7 +144,7 @@ func (t *Table) Put(values map[string][]byte) error {
 	named := make(map[string][]byte, len(values))
 	for key, value := range values {
 		if len(key) > maxRecordKey || len(value) > maxRecord {
-			return refused("limit", fmt.Sprintf("a record of %d bytes under a key of %d is too large", len(value), len(key)))
+			return refused(codes.Limit, fmt.Sprintf("a record of %d bytes under a key of %d is too large", len(value), len(key)))
 		}
 		named[t.name+key] = value
 	}

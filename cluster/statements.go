@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/engine/member"
@@ -46,8 +47,8 @@ func (n *Node) catalogStatement(ctx context.Context, q *tree.Query, text string)
 
 // locate turns "there is none of that name" into a diagnostic at the name.
 func locate(err error, at tree.Span, text string) error {
-	if e, ok := err.(*Error); ok && (e.code == "no_segment" || e.code == "not_found" || e.code == "in_use" || e.code == "bad_name") {
-		return (&tree.Diagnostic{Code: e.code, Message: e.text, At: at}).Locate(text)
+	if e, ok := err.(*node.Error); ok && (e.Code == codes.NoSegment || e.Code == codes.NotFound || e.Code == codes.InUse || e.Code == codes.BadName) {
+		return (&tree.Diagnostic{Code: e.Code, Message: e.Text, At: at}).Locate(text)
 	}
 	return err
 }
@@ -98,7 +99,7 @@ func (n *Node) PutSegment(ctx context.Context, s node.SegmentText, replace, allo
 
 func refreshDuration(d time.Duration) (tree.Duration, error) {
 	if d < 0 || d%time.Second != 0 {
-		return tree.Duration{}, refused("refused", fmt.Sprintf("refresh is %v, want whole seconds", d))
+		return tree.Duration{}, refused(codes.Refused, fmt.Sprintf("refresh is %v, want whole seconds", d))
 	}
 	if d == 0 {
 		return tree.Duration{}, nil
@@ -111,7 +112,7 @@ func refreshDuration(d time.Duration) (tree.Duration, error) {
 // cycle that neither has alone.
 func (n *Node) saveSegment(ctx context.Context, q *tree.Query, stmt *tree.CreateStmt, segment tree.Segment) ([]tree.Diagnostic, error) {
 	if err := tree.CheckText("a description", segment.Described, maxDescribed); err != nil {
-		return nil, refused("refused", err.Error())
+		return nil, refused(codes.Refused, err.Error())
 	}
 	var warnings []tree.Diagnostic
 	admitted := false
@@ -123,7 +124,7 @@ func (n *Node) saveSegment(ctx context.Context, q *tree.Query, stmt *tree.Create
 	state, err := n.definer.change(ctx, func(s *catalog.State) (catalog.Change, error) {
 		_, exists := s.SegmentText(segment.Name)
 		if exists && !stmt.Replace {
-			return catalog.Change{}, &Error{code: "segment_exists", text: fmt.Sprintf("segment %q exists already; use create or replace", segment.Name)}
+			return catalog.Change{}, &node.Error{Code: codes.SegmentExists, Text: fmt.Sprintf("segment %q exists already; use create or replace", segment.Name)}
 		}
 		if err := goodName(segment.Name, exists); err != nil {
 			return catalog.Change{}, err
@@ -171,7 +172,7 @@ const maxDescribed = 4 << 10
 // goodName refuses names that mislead whoever reads them. One that has been given may be used on.
 func goodName(name string, given bool) error {
 	if err := tree.CheckName(name); err != nil && !given {
-		return refused("bad_name", err.Error())
+		return refused(codes.BadName, err.Error())
 	}
 	return nil
 }
@@ -184,7 +185,7 @@ func (n *Node) DropSegment(ctx context.Context, name string) error {
 			return catalog.Change{}, noSegment(name)
 		}
 		if user, ok := segmentUser(s, name); ok {
-			return catalog.Change{}, refused("in_use", fmt.Sprintf("segment %q asks segment %q: drop or replace it first", user, name))
+			return catalog.Change{}, refused(codes.InUse, fmt.Sprintf("segment %q asks segment %q: drop or replace it first", user, name))
 		}
 		return catalog.Change{Kind: catalog.DropSegment, Name: name}, nil
 	})
@@ -209,7 +210,7 @@ func (n *Node) DropList(ctx context.Context, name string) error {
 			return catalog.Change{}, noList(name)
 		}
 		if users := listUsers(s, name); len(users) > 0 {
-			return catalog.Change{}, refused("in_use", fmt.Sprintf("list %q is asked by %s: drop or replace them first", name, users))
+			return catalog.Change{}, refused(codes.InUse, fmt.Sprintf("list %q is asked by %s: drop or replace them first", name, users))
 		}
 		return catalog.Change{Kind: catalog.DropList, Name: name}, nil
 	})
@@ -246,7 +247,7 @@ func listUsers(s *catalog.State, name string) (users string) {
 }
 
 func noList(name string) error {
-	return &Error{code: "no_list", text: fmt.Sprintf("there is no list %q", name)}
+	return &node.Error{Code: codes.NoList, Text: fmt.Sprintf("there is no list %q", name)}
 }
 
 // segmentUser returns a segment whose predicate asks another one.
@@ -264,7 +265,7 @@ func segmentUser(s *catalog.State, name string) (user string, ok bool) {
 }
 
 func noSegment(name string) error {
-	return &Error{code: "no_segment", text: fmt.Sprintf("there is no segment %q", name)}
+	return &node.Error{Code: codes.NoSegment, Text: fmt.Sprintf("there is no segment %q", name)}
 }
 
 // ListEdit adds and removes ids of a static list, creating it if needed and if its name is a good one.

@@ -5,6 +5,9 @@ import (
 	"runtime/metrics"
 	"sync/atomic"
 	"time"
+
+	"github.com/musterdb/muster/api/codes"
+	"github.com/musterdb/muster/internal/node"
 )
 
 // watch looks at the disk and the memory of the process, and says whether ingest is refused. A full
@@ -131,7 +134,7 @@ func (w *watch) admit() error {
 		return err
 	}
 	if w.memo.Load() {
-		return &Temporary{Error{code: "memory_full", text: "the memory limit is reached: nothing is taken in"}, 30 * time.Second}
+		return &node.Error{Code: codes.MemoryFull, Text: "the memory limit is reached: nothing is taken in", Retry: 30 * time.Second}
 	}
 	return nil
 }
@@ -143,7 +146,7 @@ func (w *watch) writable() error {
 		return err
 	}
 	if w.disk.Load() {
-		return &Temporary{Error{code: "disk_full", text: "the disk is almost full: nothing is taken in until space is freed"}, 5 * time.Second}
+		return &node.Error{Code: codes.DiskFull, Text: "the disk is almost full: nothing is taken in until space is freed", Retry: 5 * time.Second}
 	}
 	return nil
 }

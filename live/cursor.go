@@ -3,7 +3,6 @@ package live
 import (
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"slices"
 
 	"github.com/zeebo/xxh3"
@@ -37,9 +36,6 @@ type paging struct {
 	shard  int
 	next   uint32
 }
-
-// ErrCursor says that a text is no cursor, or was changed.
-var ErrCursor = errors.New("not a cursor")
 
 const cursorVersion = 2
 

@@ -13,7 +13,7 @@
 //	Consumers     the cursors that durable subscribers have acknowledged (consumers.go)
 //
 // A reader has no queue: it is a position in the log, so a slow one costs nothing and is told to start
-// over (ResyncError) once the log has dropped what it has not heard. Append never waits for a reader
+// over (IsResync) once the log has dropped what it has not heard. Append never waits for a reader
 // nor for the disk.
 //
 // It must not know sockets, HTTP, JSON, raft or Badger, nor how a membership comes about. Start reading

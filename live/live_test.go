@@ -263,17 +263,17 @@ func TestResync(t *testing.T) {
 	reason := func(l *Log, cursor string) string {
 		t.Helper()
 		_, err := l.Subscribe(context.Background(), Request{Segment: "A", From: FromCursor, Cursor: cursor})
-		var resync *ResyncError
-		if !errors.As(err, &resync) {
+		reason, ok := IsResync(err)
+		if !ok {
 			t.Fatalf("no resync: %v", err)
 		}
-		return resync.Reason
+		return reason
 	}
 	if got := reason(l, early); got != ReasonHorizon {
 		t.Errorf("an old cursor: %s", got)
 	}
-	var resync *ResyncError
-	if _, err := slow.Next(context.Background(), 10, 0); !errors.As(err, &resync) || resync.Reason != ReasonHorizon {
+	_, err = slow.Next(context.Background(), 10, 0)
+	if got, _ := IsResync(err); got != ReasonHorizon {
 		t.Errorf("a slow reader: %v", err)
 	}
 	now := l.Now()
@@ -333,8 +333,8 @@ func TestRetention(t *testing.T) {
 	l.running.Wait()
 	l = openTest(t, cfg)
 	defer l.Close()
-	var resync *ResyncError
-	if _, err := l.Subscribe(context.Background(), Request{Segment: "A", From: FromCursor, Cursor: early}); !errors.As(err, &resync) {
+	_, err := l.Subscribe(context.Background(), Request{Segment: "A", From: FromCursor, Cursor: early})
+	if _, ok := IsResync(err); !ok {
 		t.Errorf("a gap is not told: %v", err)
 	}
 	horizon := l.Now()

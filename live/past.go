@@ -10,26 +10,9 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// UnknownError says that what a segment was like at an instant is not known, and from when on it is,
-// Unix ms.
-type UnknownError struct {
-	Since int64
-	Made  bool // the segment begins at Since; else changes before it are no longer kept
-}
-
-// Known returns Since and Made.
-func (e *UnknownError) Known() (since int64, made bool) { return e.Since, e.Made }
-
-func (e *UnknownError) Error() string {
-	if e.Made {
-		return "the segment did not exist yet"
-	}
-	return "the changes are no longer kept"
-}
-
 // Past returns the membership that a segment of a shard had at an instant, of ordinals: that of now, or
 // of the first checkpoint behind the instant, without what has changed in between. It is what was told
-// then, by the definition of then. The error is an *UnknownError where that is not known.
+// then, by the definition of then. The error is an *node.UnknownPastError where that is not known.
 func (l *Log) Past(ctx context.Context, shard int, segment string, at int64, now *node.Membership) (*node.Membership, error) {
 	s := l.shards[shard]
 	if err := s.await(ctx, now.Seq); err != nil {
@@ -48,7 +31,7 @@ func (l *Log) Past(ctx context.Context, shard int, segment string, at int64, now
 	u := undo{segment: segment, at: at, before: after(base.Seq), is: base.Ordinals.Clone(), seen: roaring.New()}
 	err = s.eachBlock(ctx, at+1, Position{}, u.before, u.block)
 	if since := s.since(); at < since { // after reading: what is dropped meanwhile was not read
-		return nil, &UnknownError{Since: since}
+		return nil, &node.UnknownPastError{Since: since}
 	}
 	return &node.Membership{Seq: base.Seq, At: at, Ordinals: u.is}, err
 }
@@ -71,7 +54,7 @@ func (u *undo) block(data []byte) error {
 		}
 		if h.cause == segmentBegins || h.cause == segmentEnds {
 			if h.cause == segmentBegins && !u.marked {
-				return &UnknownError{Since: h.at, Made: true}
+				return &node.UnknownPastError{Since: h.at, Made: true}
 			}
 			u.marked = true
 			return nil

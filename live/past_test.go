@@ -151,7 +151,7 @@ func TestPastUnknown(t *testing.T) {
 		since   int64
 	}{{50, nil, 100}, {100, []uint32{1}, 0}, {250, []uint32{2}, 0}, {350, nil, 400}, {400, nil, 0}, {450, []uint32{7}, 0}, {600, []uint32{7}, 0}} {
 		m, err := l.Past(ctx, 0, "A", x.at, now)
-		var unknown *UnknownError
+		var unknown *node.UnknownPastError
 		switch {
 		case x.since != 0:
 			if !errors.As(err, &unknown) || unknown.Since != x.since || !unknown.Made {
@@ -169,7 +169,7 @@ func TestPastUnknown(t *testing.T) {
 	if _, err := l.shards[0].retain(1, 0); err != nil {
 		t.Fatal(err)
 	}
-	var unknown *UnknownError
+	var unknown *node.UnknownPastError
 	if _, err := l.Past(ctx, 0, "A", 150, now); !errors.As(err, &unknown) || unknown.Made || unknown.Since < 200 {
 		t.Errorf("before what is kept: %v, %+v", err, unknown)
 	}

@@ -54,7 +54,7 @@ func (r *reader) look() (v sight, none bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.pos.less(s.mu.horizon) {
-		return v, false, &ResyncError{ReasonHorizon}
+		return v, false, resync(ReasonHorizon)
 	}
 	blocks := s.mu.blocks
 	if !r.located || r.number < s.mu.base {
@@ -81,9 +81,9 @@ func (r *reader) check() error {
 	defer r.shard.mu.Unlock()
 	switch {
 	case r.pos.less(r.shard.mu.horizon):
-		return &ResyncError{ReasonHorizon}
+		return resync(ReasonHorizon)
 	case after(r.shard.mu.head).less(r.pos):
-		return &ResyncError{ReasonAhead}
+		return resync(ReasonAhead)
 	}
 	return nil
 }

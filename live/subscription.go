@@ -50,7 +50,7 @@ type Batch struct {
 	Cursor   *Cursor // behind the batch
 }
 
-// Subscribe begins to follow a segment. Errors are ErrCursor, a *ResyncError, and those of the Source.
+// Subscribe begins to follow a segment. Errors are ErrCursor, one that IsResync knows, and those of the Source.
 func (l *Log) Subscribe(ctx context.Context, q Request) (*Subscription, error) {
 	s := &Subscription{log: l, segment: q.Segment}
 	text := q.Cursor
@@ -108,9 +108,9 @@ func (l *Log) Now() *Cursor {
 func (l *Log) owns(c *Cursor) error {
 	switch {
 	case c.cluster != l.cluster:
-		return &ResyncError{ReasonCluster}
+		return resync(ReasonCluster)
 	case !slices.Equal(c.incarnations, l.incarnations):
-		return &ResyncError{ReasonIncarnation}
+		return resync(ReasonIncarnation)
 	}
 	return nil
 }
@@ -146,7 +146,7 @@ func (s *Subscription) Cursor() *Cursor { return s.cursor.Clone() }
 
 // Next returns up to limit profiles. When there are none it waits until there are, at most for idle
 // (not at all if that is 0), and then returns an empty batch whose cursor is further on. Errors are
-// ErrClosed, a *ResyncError, and ctx's.
+// ErrClosed, one that IsResync knows, and ctx's.
 func (s *Subscription) Next(ctx context.Context, limit int, idle time.Duration) (Batch, error) {
 	if s.members != nil {
 		return s.page(ctx, limit)

@@ -16,7 +16,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 )
 
 // budget bounds the bytes of all bodies held at once. It never waits: refusing is cheap, and the
@@ -37,7 +37,7 @@ func (b *budget) take(n int64) bool {
 func (b *budget) give(n int64) { b.used.Add(-n) }
 
 func (s *Server) bodiesFull() error {
-	return busy(api.CodeOverloaded, "too many bodies are being read at once", time.Second)
+	return busy(codes.Overloaded, "too many bodies are being read at once", time.Second)
 }
 
 // open returns the body of a request, inflated. close gives back what the inflating holds, and ends the
@@ -79,7 +79,7 @@ func (s *Server) inflated(raw *patientBody, r *http.Request) (body io.Reader, cl
 		}
 		return s.encoded(z, raw, encoding), z.Close, nil
 	default:
-		return nil, nil, problem(api.CodeEncoding, fmt.Sprintf("the Content-Encoding %.40q is none of gzip, deflate and zstd", encoding))
+		return nil, nil, problem(codes.UnsupportedEncoding, fmt.Sprintf("the Content-Encoding %.40q is none of gzip, deflate and zstd", encoding))
 	}
 }
 
@@ -118,7 +118,7 @@ func (s *Server) encoded(inflated io.Reader, raw *patientBody, encoding string) 
 func (e *encoded) Read(b []byte) (int, error) {
 	n, err := e.inflated.Read(b)
 	if e.bytes += int64(n); e.bytes > inflatedFreely && e.bytes/e.ratio > e.raw.received() {
-		return 0, problem(api.CodeTooLarge, fmt.Sprintf("the body inflates to more than %d times its size", e.ratio))
+		return 0, problem(codes.TooLarge, fmt.Sprintf("the body inflates to more than %d times its size", e.ratio))
 	}
 	if err != nil && err != io.EOF {
 		err = badEncoding(e.encoding, err)
@@ -131,7 +131,7 @@ func badEncoding(encoding string, err error) error {
 	if errors.As(err, &broken) || isTimeout(err) {
 		return err
 	}
-	return problem(api.CodeBadRequest, fmt.Sprintf("the body is not valid %s: %v", encoding, err))
+	return problem(codes.BadRequest, fmt.Sprintf("the body is not valid %s: %v", encoding, err))
 }
 
 func isTimeout(err error) bool {

@@ -16,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/query/syntax"
 )
 
@@ -32,7 +33,7 @@ func (s *Server) readJSON(w *answer, r *http.Request, into any) error {
 	}
 	defer release()
 	if len(body) == 0 {
-		return problem(api.CodeBadJSON, "the body is empty")
+		return problem(codes.BadJSON, "the body is empty")
 	}
 	var v any
 	if err := jsonv2.Unmarshal(body, &v); err != nil {
@@ -44,9 +45,9 @@ func (s *Server) readJSON(w *answer, r *http.Request, into any) error {
 	if err := json.Unmarshal(body, into); err != nil { // a number that is whole, but is not written so or too large
 		var mistyped *json.UnmarshalTypeError
 		if errors.As(err, &mistyped) {
-			return problem(api.CodeBadJSON, fmt.Sprintf("%s is %s: a whole number of up to 64 bits is expected", mistyped.Field, mistyped.Value))
+			return problem(codes.BadJSON, fmt.Sprintf("%s is %s: a whole number of up to 64 bits is expected", mistyped.Field, mistyped.Value))
 		}
-		return problem(api.CodeBadJSON, "the body does not fit what is documented of it")
+		return problem(codes.BadJSON, "the body does not fit what is documented of it")
 	}
 	return nil
 }
@@ -55,14 +56,14 @@ func (s *Server) readJSON(w *answer, r *http.Request, into any) error {
 func badJSON(err error) error {
 	var syntactic *jsontext.SyntacticError
 	if !errors.As(err, &syntactic) {
-		return problem(api.CodeBadJSON, "the body is not valid JSON")
+		return problem(codes.BadJSON, "the body is not valid JSON")
 	}
 	text := syntactic.Error()
 	text = "the body is not valid JSON: " + strings.TrimPrefix(text, "jsontext: ")
 	if strings.Contains(text, "UTF-8") || strings.Contains(text, "surrogate") {
-		return problem(api.CodeBadUTF8, text)
+		return problem(codes.BadUTF8, text)
 	}
-	return problem(api.CodeBadJSON, text)
+	return problem(codes.BadJSON, text)
 }
 
 // schemas are those of the OpenAPI document.
@@ -78,7 +79,7 @@ func (x schemas) check(schema *huma.Schema, v any, at string) error {
 		if at == "" {
 			at = "the body"
 		}
-		return problem(api.CodeBadJSON, fmt.Sprintf("%s is %s: %s is expected", at, kindOf(v), expected))
+		return problem(codes.BadJSON, fmt.Sprintf("%s is %s: %s is expected", at, kindOf(v), expected))
 	}
 	switch schema.Type {
 	case huma.TypeObject:
@@ -103,7 +104,7 @@ func (x schemas) check(schema *huma.Schema, v any, at string) error {
 			return fault("a string")
 		}
 		if len(schema.Enum) > 0 && !slices.Contains(schema.Enum, any(text)) {
-			return problem(api.CodeBadRequest, fmt.Sprintf("%s %.40q is none of %s", at, text, listed(schema.Enum)))
+			return problem(codes.BadRequest, fmt.Sprintf("%s %.40q is none of %s", at, text, listed(schema.Enum)))
 		}
 	case huma.TypeBoolean:
 		if _, ok := v.(bool); !ok {
@@ -115,7 +116,7 @@ func (x schemas) check(schema *huma.Schema, v any, at string) error {
 			return fault("a whole number")
 		}
 		if schema.Minimum != nil && n < *schema.Minimum || schema.Maximum != nil && n > *schema.Maximum {
-			return problem(api.CodeBadRequest, fmt.Sprintf("%s is %v: a number %s is expected", at, n, bounds(schema)))
+			return problem(codes.BadRequest, fmt.Sprintf("%s is %v: a number %s is expected", at, n, bounds(schema)))
 		}
 	}
 	return nil
@@ -142,7 +143,7 @@ func (x schemas) checkObject(schema *huma.Schema, object map[string]any, at stri
 	}
 	for _, name := range schema.Required {
 		if _, ok := object[name]; !ok {
-			return problem(api.CodeBadJSON, fmt.Sprintf("there is no %s, which must be said", inside(name)))
+			return problem(codes.BadJSON, fmt.Sprintf("there is no %s, which must be said", inside(name)))
 		}
 	}
 	return nil
@@ -150,9 +151,9 @@ func (x schemas) checkObject(schema *huma.Schema, object map[string]any, at stri
 
 // unknownName is the problem of a member or parameter that is none of those known.
 func unknownName(what, name string, known []string) *api.Problem {
-	code := api.CodeBadRequest
+	code := codes.BadRequest
 	if what == "member" {
-		code = api.CodeBadJSON
+		code = codes.BadJSON
 	}
 	p := problem(code, fmt.Sprintf("there is no %s %.60q", what, name))
 	switch near := syntax.Nearest(name, known); {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
@@ -95,7 +96,7 @@ func (s *Server) putList(w *answer, r *http.Request) error {
 	for _, ids := range [][]string{add, request.Remove} {
 		for _, id := range ids {
 			if id == "" || len(id) > s.cfg.Message.ID {
-				return problem(api.CodeBadRequest, "an id is empty or too long")
+				return problem(codes.BadRequest, "an id is empty or too long")
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/live"
 	"github.com/musterdb/muster/server/render"
 )
@@ -38,7 +39,7 @@ func (s *Server) readChangesAsk(r *http.Request, events bool) (q changesAsk, err
 	case from == "snapshot" && events:
 		q.From = live.FromSnapshot
 	case from != "" && from != "now":
-		return q, problem(api.CodeBadRequest, "from must be now, or snapshot for server-sent events")
+		return q, problem(codes.BadRequest, "from must be now, or snapshot for server-sent events")
 	}
 	if text := values.Get("fields"); text != "" {
 		q.fields = strings.Split(text, ",")
@@ -47,11 +48,11 @@ func (s *Server) readChangesAsk(r *http.Request, events bool) (q changesAsk, err
 		}
 	}
 	if q.format, err = render.ParseChangeFormat(values.Get("format")); err != nil {
-		return q, problem(api.CodeBadRequest, err.Error())
+		return q, problem(codes.BadRequest, err.Error())
 	}
 	if text := values.Get("wait"); text != "" {
 		if q.wait, err = time.ParseDuration(text); err != nil || q.wait < 0 {
-			return q, problem(api.CodeBadRequest, "wait is not a duration such as 30s")
+			return q, problem(codes.BadRequest, "wait is not a duration such as 30s")
 		}
 		q.wait = min(q.wait, maxWait)
 	}
@@ -87,10 +88,10 @@ func (s *Server) getChanges(w *answer, r *http.Request) error {
 	}
 	next, err := f.next(ctx, q.limit, q.wait)
 	if err != nil {
-		return liveProblem(err)
+		return err
 	}
 	if next.snapshot {
-		return problem(api.CodeBadRequest, "the cursor is in the middle of a snapshot: go on with Accept: text/event-stream or on the stream")
+		return problem(codes.BadRequest, "the cursor is in the middle of a snapshot: go on with Accept: text/event-stream or on the stream")
 	}
 	b := []byte(`{"changes":[`)
 	if q.format == render.CohortBatch {
@@ -135,7 +136,7 @@ func (s *Server) sendEvents(ctx context.Context, w *answer, f *feed) error {
 	if f.known != nil { // while the status can still say that there is nothing to follow
 		next, err := f.next(ctx, int(f.batch()), s.cfg.Heartbeat)
 		if err != nil {
-			return liveProblem(err)
+			return err
 		}
 		ahead = &next
 	}
@@ -161,7 +162,7 @@ func (s *Server) sendEvents(ctx context.Context, w *answer, f *feed) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		p, known := asProblem(liveProblem(err))
+		p, known := asProblem(err)
 		if !known {
 			return err
 		}
@@ -172,7 +173,7 @@ func (s *Server) sendEvents(ctx context.Context, w *answer, f *feed) error {
 
 // appendEnd appends why the events end: the cursor cannot be continued, or another problem.
 func appendEnd(b []byte, p *api.Problem) []byte {
-	if p.Code == api.CodeResync {
+	if p.Code == codes.Resync {
 		b = append(b, `data: {"op":"resync","reason":`...)
 		return append(render.AppendString(b, p.Detail), "}\n\n"...)
 	}
@@ -225,15 +226,15 @@ func (s *Server) getStats(w *answer, r *http.Request) error {
 		return err
 	}
 	if !from.Before(to) {
-		return problem(api.CodeBadRequest, "from must be before to")
+		return problem(codes.BadRequest, "from must be before to")
 	}
 	step := to.Sub(from) / statSteps
 	if text := values.Get("step"); text != "" {
 		if step, err = time.ParseDuration(text); err != nil {
-			return problem(api.CodeBadRequest, "step is not a duration such as 1h")
+			return problem(codes.BadRequest, "step is not a duration such as 1h")
 		}
 		if step <= 0 {
-			return problem(api.CodeBadRequest, "step must be longer than nothing")
+			return problem(codes.BadRequest, "step must be longer than nothing")
 		}
 	}
 	step = max(step, time.Millisecond)
@@ -241,13 +242,13 @@ func (s *Server) getStats(w *answer, r *http.Request) error {
 		from = from.Truncate(15 * time.Minute)
 	}
 	if to.Sub(from)/step > 10_000 {
-		return problem(api.CodeLimit, "there would be more than 10,000 steps")
+		return problem(codes.Limit, "there would be more than 10,000 steps")
 	}
 	ctx, cancel := s.queryContext(r)
 	defer cancel()
 	stats, err := l.Stats(ctx, name, from.UnixMilli(), to.UnixMilli(), step.Milliseconds())
 	if err != nil {
-		return liveProblem(err)
+		return err
 	}
 	out := api.SegmentStats{Segment: name, Size: stats.Size, Since: render.Time(stats.Since), Steps: make([]api.SegmentStep, 0, len(stats.Stretches))}
 	for _, x := range stats.Stretches {
@@ -263,7 +264,7 @@ func timeParam(values url.Values, name string, otherwise time.Time) (time.Time, 
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return t, problem(api.CodeBadRequest, name+" is not a time such as 2026-11-05T12:00:00Z")
+		return t, problem(codes.BadRequest, name+" is not a time such as 2026-11-05T12:00:00Z")
 	}
 	return t, nil
 }
@@ -287,7 +288,7 @@ func (s *Server) deleteConsumer(w *answer, r *http.Request) error {
 	}
 	name := r.PathValue("name")
 	if _, ok := l.Consumers().Get(name); !ok {
-		return problem(api.CodeNoConsumer, "no durable consumer has this name")
+		return problem(codes.NoConsumer, "no durable consumer has this name")
 	}
 	l.Consumers().Forget(name)
 	w.WriteHeader(http.StatusNoContent)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
@@ -20,9 +21,9 @@ import (
 
 // TestClient: the Go client and the server agree on every call.
 func TestClient(t *testing.T) {
-	node := &fakeNode{segments: []node.SegmentText{{Name: "VIP", Predicate: "age > 3"}}, status: fullStatus(), members: twoMembers,
+	fake := &fakeNode{segments: []node.SegmentText{{Name: "VIP", Predicate: "age > 3"}}, status: fullStatus(), members: twoMembers,
 		query: func(context.Context, node.Ask) (*query.Answer, error) { return fullAnswer(), nil }}
-	s := newTestServer(t, node, nil)
+	s := newTestServer(t, fake, nil)
 	c := &api.Client{BaseURL: "http://" + serve(t, s) + "/"}
 	ctx := t.Context()
 	must := func(what string, got any, err error) any {
@@ -84,14 +85,14 @@ func TestClient(t *testing.T) {
 // TestClientPatience: a busy server is asked again, but not for ever.
 func TestClientPatience(t *testing.T) {
 	var calls atomic.Int64
-	node := &fakeNode{}
-	node.ingest = func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
+	fake := &fakeNode{}
+	fake.ingest = func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
 		if calls.Add(1) < 2 {
-			return nil, fakeError{"overloaded", "the queue is full", time.Second}
+			return nil, &node.Error{Code: codes.Overloaded, Text: "the queue is full", Retry: time.Second}
 		}
-		return node.keep(m), nil
+		return fake.keep(m), nil
 	}
-	c := &api.Client{BaseURL: "http://" + serve(t, newTestServer(t, node, nil))}
+	c := &api.Client{BaseURL: "http://" + serve(t, newTestServer(t, fake, nil))}
 	if _, err := c.Batch(t.Context(), []json.RawMessage{json.RawMessage(oneTrack)}); err != nil || calls.Load() != 2 {
 		t.Errorf("%v after %d calls", err, calls.Load())
 	}

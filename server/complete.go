@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/syntax"
@@ -117,7 +118,7 @@ func (s *Server) complete(w *answer, r *http.Request) error {
 		return err
 	}
 	if len(request.Query) > maxEdited {
-		return problem(api.CodeLimit, "the text is too long to be completed")
+		return problem(codes.Limit, "the text is too long to be completed")
 	}
 	node := s.node()
 	schema := node.Schema()

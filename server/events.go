@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/query/tree"
 	"github.com/musterdb/muster/server/decode"
@@ -42,7 +43,7 @@ func (s *Server) events(w *answer, r *http.Request) error {
 		}
 	}
 	if err := tree.CheckLine("the name of a source", source, maxSourceName); err != nil {
-		return problem(api.CodeBadName, err.Error())
+		return problem(codes.BadName, err.Error())
 	}
 	if !s.inFlight.take(streamBudget) {
 		return s.bodiesFull()
@@ -142,7 +143,7 @@ func (in *intake) decodeLines(to *parcel, lines []line) {
 
 // tooLong reports a line of which only the beginning was read.
 func (in *intake) tooLong(p *parcel, l line) {
-	p.rejects = append(p.rejects, rejected{origin: origin{l.number, l.raw}, code: api.CodeTooLarge, reason: "the message is longer than " + strconv.Itoa(in.s.cfg.MaxLine) + " bytes"})
+	p.rejects = append(p.rejects, rejected{origin: origin{l.number, l.raw}, code: codes.TooLarge, reason: "the message is longer than " + strconv.Itoa(in.s.cfg.MaxLine) + " bytes"})
 	in.refused++
 }
 
@@ -153,7 +154,7 @@ func (in *intake) hopeless() bool {
 }
 
 func (in *intake) giveUp() error {
-	return problem(api.CodeTooManyRejects, fmt.Sprintf("%d messages of the stream were rejected and %d taken: what follows was not looked at", in.refused, in.taken))
+	return problem(codes.TooManyRejects, fmt.Sprintf("%d messages of the stream were rejected and %d taken: what follows was not looked at", in.refused, in.taken))
 }
 
 // deliver sends the chunks to the node and returns the number of lines that are certain. After an

@@ -15,7 +15,9 @@ import (
 	"testing/iotest"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 )
 
 func track(n int) string {
@@ -37,8 +39,8 @@ func TestEvents(t *testing.T) {
 		"duplicate": strings.Join(lines, "\n") + "\n" + lines[3] + "\n" + lines[4],
 	} {
 		t.Run(name, func(t *testing.T) {
-			node := &fakeNode{}
-			s := newTestServer(t, node, nil)
+			fake := &fakeNode{}
+			s := newTestServer(t, fake, nil)
 			seed := rand.Uint64()
 			r := rand.New(rand.NewPCG(seed, 1))
 			got := resultOf(t, ask(s, "POST", "/v1/events", &ragged{[]byte(body), r}))
@@ -49,7 +51,7 @@ func TestEvents(t *testing.T) {
 			if fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Fatalf("seed %d: %+v", seed, got)
 			}
-			for i, m := range node.got() {
+			for i, m := range fake.got() {
 				if m.MessageID != fmt.Sprintf("m%d", i) || m.Fields[0].Value.Int != int64(i) {
 					t.Fatalf("seed %d: message %d is %s", seed, i, m.MessageID)
 				}
@@ -78,13 +80,13 @@ func (g *ragged) Read(b []byte) (int, error) {
 
 // TestEventProblems: bad lines are named by their numbers and do not touch the others.
 func TestEventProblems(t *testing.T) {
-	node := &fakeNode{}
-	s := newTestServer(t, node, func(c *Config) { c.MaxLine = 4096 })
+	fake := &fakeNode{}
+	s := newTestServer(t, fake, func(c *Config) { c.MaxLine = 4096 })
 	long := `{"type":"track","x":"` + strings.Repeat("x", 3<<20) + `"}`
 	body := strings.Join([]string{track(1), "{broken", "", track(2), long, track(3), strings.Repeat("y", 5000), "caf\xe9", track(4)}, "\n")
 	got := resultOf(t, ask(s, "POST", "/v1/events", text(body)))
 	want := `{4 0 4 [{2 bad_json} {5 too_large} {7 too_large} {8 bad_json}]}`
-	if s := shortResult(got); s != want || len(node.got()) != 4 {
+	if s := shortResult(got); s != want || len(fake.got()) != 4 {
 		t.Errorf("got %s\nwant %s", s, want)
 	}
 	for name, c := range map[string]struct{ body, code string }{
@@ -92,13 +94,13 @@ func TestEventProblems(t *testing.T) {
 		"array ends":   {"[" + track(1) + "," + track(2), "bad_json"},
 		"array too":    {"[" + track(1) + "," + track(2) + "] x", "bad_json"},
 	} {
-		node := &fakeNode{}
-		w := ask(newTestServer(t, node, func(c *Config) { c.MaxLine = 4096 }), "POST", "/v1/events", text(c.body))
+		fake := &fakeNode{}
+		w := ask(newTestServer(t, fake, func(c *Config) { c.MaxLine = 4096 }), "POST", "/v1/events", text(c.body))
 		var p api.Problem
 		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
 			t.Fatal(err)
 		}
-		if p.Code != c.code || p.Progress == nil || p.Progress.Lines != 2 || p.Progress.Accepted != 2 || len(node.got()) != 2 {
+		if p.Code != c.code || p.Progress == nil || p.Progress.Lines != 2 || p.Progress.Accepted != 2 || len(fake.got()) != 2 {
 			t.Errorf("%s: %s", name, w.Body)
 		}
 	}
@@ -114,8 +116,8 @@ func shortResult(r api.IngestResult) string {
 
 // TestImport: with a source a line is known by its number in the file, also in problems.
 func TestImport(t *testing.T) {
-	node := &fakeNode{}
-	s := newTestServer(t, node, nil)
+	fake := &fakeNode{}
+	s := newTestServer(t, fake, nil)
 	body := `{"_line":2,"type":"profile","userId":"u1","traits":{"since":{"$time":1762336800123},"zip":{"$string":"2026-01-31"}}}
 {"_line":3,"type":"profile","traits":{"x":1}}
 {"_line":5,"type":"track","userId":"u1","event":"E","timestamp":1762336800123,"properties":{"n":1}}
@@ -126,7 +128,7 @@ func TestImport(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 	}
-	if m := node.got(); len(m) != 2 || m[0].Source != "shop.csv-1" || m[0].Line != 2 || m[0].Kind != engine.Profile || m[1].Line != 5 || m[1].Time != 1762336800123 || m[0].MessageID != "" || !m[0].Fields[1].Exact {
+	if m := fake.got(); len(m) != 2 || m[0].Source != "shop.csv-1" || m[0].Line != 2 || m[0].Kind != engine.Profile || m[1].Line != 5 || m[1].Time != 1762336800123 || m[0].MessageID != "" || !m[0].Fields[1].Exact {
 		t.Errorf("%+v", m)
 	}
 }
@@ -140,25 +142,25 @@ func TestEventsBreakOff(t *testing.T) {
 		lines = append(lines, track(i))
 	}
 	body := strings.Join(lines, "\n")
-	node := &fakeNode{}
+	fake := &fakeNode{}
 	calls := 0
-	node.ingest = func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
+	fake.ingest = func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
 		if calls++; calls == 2 {
-			return nil, fakeError{"overloaded", "the queue is full", 0}
+			return nil, &node.Error{Code: codes.Overloaded, Text: "the queue is full"}
 		}
-		return node.keep(m), nil
+		return fake.keep(m), nil
 	}
-	s := newTestServer(t, node, nil)
+	s := newTestServer(t, fake, nil)
 	in := strings.NewReader(body)
 	w := ask(s, "POST", "/v1/events", in)
 	p := problemOf(t, w, 429, "overloaded")
-	if w.Header().Get("Retry-After") != "1" || p.Progress == nil || p.Progress.Lines > uint64(len(node.got())) || p.Progress.Lines == 0 || p.Progress.Accepted != p.Progress.Lines {
+	if w.Header().Get("Retry-After") != "1" || p.Progress == nil || p.Progress.Lines > uint64(len(fake.got())) || p.Progress.Lines == 0 || p.Progress.Accepted != p.Progress.Lines {
 		t.Fatalf("%s", w.Body)
 	}
 	if in.Len() != 0 {
 		t.Errorf("%d bytes were not read", in.Len())
 	}
-	behind := uint64(len(node.got())) - p.Progress.Lines
+	behind := uint64(len(fake.got())) - p.Progress.Lines
 	rest := resultOf(t, ask(s, "POST", "/v1/events", text(strings.Join(lines[p.Progress.Lines:], "\n"))))
 	if rest.Accepted+rest.Duplicate+p.Progress.Accepted != 60_000 || rest.Duplicate != behind {
 		t.Errorf("%+v after %+v", rest, p.Progress)
@@ -172,10 +174,10 @@ func TestEventsFlying(t *testing.T) {
 	for name, c := range map[string]struct{ room, most int }{"room": {9, maxFlying}, "no room": {1, 1}} {
 		t.Run(name, func(t *testing.T) {
 			flying, most := 0, 0
-			node := &fakeNode{}
-			node.begin = func(msgs []engine.Incoming) (func(), error) {
+			fake := &fakeNode{}
+			fake.begin = func(msgs []engine.Incoming) (func(), error) {
 				if flying == c.room {
-					return nil, fakeError{"overloaded", "the queue is full", 0}
+					return nil, &node.Error{Code: codes.Overloaded, Text: "the queue is full"}
 				}
 				if flying > 0 && slices.ContainsFunc(msgs, func(m engine.Incoming) bool { return m.Kind == engine.Identify }) {
 					t.Error("an attribute might be overtaken")
@@ -190,11 +192,11 @@ func TestEventsFlying(t *testing.T) {
 					body.WriteString(identify + "\n")
 				}
 			}
-			got := resultOf(t, ask(newTestServer(t, node, nil), "POST", "/v1/events", strings.NewReader(body.String())))
+			got := resultOf(t, ask(newTestServer(t, fake, nil), "POST", "/v1/events", strings.NewReader(body.String())))
 			if got.Accepted != 60_001 || flying != 0 || most != c.most {
 				t.Errorf("%+v, %d in flight at most, %d at the end", got, most, flying)
 			}
-			for i, m := range node.got() {
+			for i, m := range fake.got() {
 				if n := i - min(max(i-40_000, 0), 1); m.Kind == engine.Track && !strings.Contains(track(n), `"`+m.MessageID+`"`) {
 					t.Fatalf("message %d is %q", i, m.MessageID)
 				}
@@ -205,12 +207,12 @@ func TestEventsFlying(t *testing.T) {
 
 // TestEventsCut: a body that breaks off counts up to its last whole line.
 func TestEventsCut(t *testing.T) {
-	node := &fakeNode{}
+	fake := &fakeNode{}
 	broken := io.MultiReader(text(track(1)+"\n"+track(2)+"\n"+track(3)[:20]), iotest.ErrReader(errors.New("connection reset")))
-	w := ask(newTestServer(t, node, nil), "POST", "/v1/events", broken)
+	w := ask(newTestServer(t, fake, nil), "POST", "/v1/events", broken)
 	var p api.Problem
-	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || p.Progress == nil || p.Progress.Lines != 2 || len(node.got()) != 2 {
-		t.Errorf("%d %s, %d messages", w.Code, w.Body, len(node.got()))
+	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || p.Progress == nil || p.Progress.Lines != 2 || len(fake.got()) != 2 {
+		t.Errorf("%d %s, %d messages", w.Code, w.Body, len(fake.got()))
 	}
 }
 
@@ -233,14 +235,14 @@ func FuzzIngest(f *testing.F) {
 	f.Add([]byte(track(1)+"\n{\n\n"+track(1)), true)
 	f.Add([]byte("["+track(1)+",3]"), true)
 	f.Add([]byte(`{"userId":"u","sentAt":"2026-11-05T12:00:00Z","timestamp":5}`), false)
-	node := &fakeNode{ingest: func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
+	fake := &fakeNode{ingest: func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
 		out := make([]engine.Outcome, len(m))
 		for i := range out {
 			out[i].Status = engine.Accepted
 		}
 		return out, nil
 	}}
-	s := newTestServer(f, node, func(c *Config) { c.MaxLine, c.MaxBody = 4096, 64<<10 })
+	s := newTestServer(f, fake, func(c *Config) { c.MaxLine, c.MaxBody = 4096, 64<<10 })
 	f.Fuzz(func(t *testing.T, body []byte, stream bool) {
 		if stream {
 			w := ask(s, "POST", "/v1/events", bytes.NewReader(body))
@@ -281,14 +283,14 @@ func BenchmarkEvents(b *testing.B) {
 	for i := range n {
 		fmt.Fprintf(&body, `{"type":"track","userId":"user-%d","event":"Order Completed","timestamp":"2026-11-05T10:11:12.123Z","properties":{"amount":12.50,"category":"books","quantity":2,"coupon":true},"_line":%d}`+"\n", i%1000, i)
 	}
-	node := &fakeNode{ingest: func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
+	fake := &fakeNode{ingest: func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
 		out := make([]engine.Outcome, len(m))
 		for i := range out {
 			out[i].Status = engine.Accepted
 		}
 		return out, nil
 	}}
-	s := newTestServer(b, node, nil)
+	s := newTestServer(b, fake, nil)
 	b.SetBytes(int64(body.Len()))
 	for b.Loop() {
 		if w := ask(s, "POST", "/v1/events?source=f", bytes.NewReader(body.Bytes())); w.Code != 200 {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/internal/node"
@@ -133,7 +134,7 @@ func (f *fakeNode) Names(_ context.Context, kind query.NameKind) ([]engine.NameI
 }
 func (f *fakeNode) About(_ context.Context, id string) (*engine.About, error) {
 	if id != "u1" && id != "a/1" {
-		return nil, fakeError{code: "no_profile", text: "no profile has this id"}
+		return nil, node.ErrNoProfile
 	}
 	return &engine.About{ID: "u1", UserID: "u1", AnonymousIDs: []string{"a/1"}, Attributes: []engine.NamedField{{Name: "plan", Value: tree.Str("pro")}, {Name: "ltv", Value: num("10.50")}, {Name: "tags", Value: tree.ListOf(tree.Str("x"), tree.NumInt(2))}},
 		Events: []engine.EventCount{{Name: "Order Completed", Count: 3, First: at.UnixMilli() - 5, Last: at.UnixMilli()}}, FirstSeen: at.UnixMilli() - 5, LastSeen: at.UnixMilli(), Segments: []string{"Rich"}, Building: []string{"Old", "VIP"}, Shard: 3, Seq: 99}, nil
@@ -148,7 +149,7 @@ func (f *fakeNode) PutSegment(_ context.Context, t node.SegmentText, replace, al
 	for i := range f.segments {
 		if f.segments[i].Name == t.Name {
 			if !replace {
-				return nil, fakeError{code: "segment_exists", text: "there is a segment of this name"}
+				return nil, &node.Error{Code: codes.SegmentExists, Text: "there is a segment of this name"}
 			}
 			f.segments[i] = t
 			return []tree.Diagnostic{{Code: "unknown_attribute", Message: "no attribute is called x", Line: 1, Column: 2, Length: 1}}, nil
@@ -206,16 +207,6 @@ func (fakeSchema) Names(kind query.NameKind, event string, yield func(string, tr
 		yield("country", tree.StringType)
 	}
 }
-
-// fakeError is an error of a node with a code and a time to try again.
-type fakeError struct {
-	code, text string
-	after      time.Duration
-}
-
-func (e fakeError) Error() string             { return e.text }
-func (e fakeError) Code() string              { return e.code }
-func (e fakeError) RetryAfter() time.Duration { return e.after }
 
 func num(text string) tree.Value {
 	n, ok := tree.ParseNumber(text)

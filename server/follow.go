@@ -34,14 +34,14 @@ func (s *subscription) left() int64 {
 // follow reads the change log for a subscription until it ends.
 func (c *stream) follow(ctx context.Context, sub *subscription) {
 	err := c.feed(ctx, sub)
-	var resync *live.ResyncError
+	_, resync := live.IsResync(err)
 	switch {
 	case ctx.Err() != nil:
 		c.drop(sub, false)
 		return
 	case errors.Is(err, live.ErrClosed):
 		c.cancel(&streamFault{closeRestarting, "the node is stopping"})
-	case errors.As(err, &resync):
+	case resync:
 		c.resync(sub.id, err)
 		c.drop(sub, true)
 		c.afterResync()

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/server/decode"
 )
@@ -59,7 +60,7 @@ func (in *intake) decodeBody(ctx context.Context, p *parcel, body []byte, read r
 		return err
 	}
 	if most := in.s.cfg.MaxItems; len(split.Items) > most {
-		return problem(api.CodeTooLarge, fmt.Sprintf("the batch has %d messages: at most %d", len(split.Items), most))
+		return problem(codes.TooLarge, fmt.Sprintf("the batch has %d messages: at most %d", len(split.Items), most))
 	}
 	if split.Batch { // else all of this is the message's own
 		in.env.Kind, in.env.SentAt, in.env.Context = 0, split.SentAt, split.Context

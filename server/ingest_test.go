@@ -18,7 +18,9 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query/tree"
 	"github.com/musterdb/muster/server/render"
 )
@@ -48,11 +50,11 @@ func TestSDKs(t *testing.T) {
 				payload = gzipped(payload)
 			}
 		}
-		node := &fakeNode{}
-		s := newTestServer(t, node, nil)
+		fake := &fakeNode{}
+		s := newTestServer(t, fake, nil)
 		w := ask(s, method, path, bytes.NewReader(payload), headers...)
 		got := fmt.Sprintf("%d %s", w.Code, strings.TrimSpace(w.Body.String()))
-		for _, m := range node.got() {
+		for _, m := range fake.got() {
 			got += "\n" + showMessage(&m)
 		}
 		got = strings.ReplaceAll(got, s.idPrefix, "made-")
@@ -99,16 +101,16 @@ func TestPaths(t *testing.T) {
 		}
 	}
 	for path, name := range single {
-		node := &fakeNode{}
-		w := ask(newTestServer(t, node, nil), "POST", path, text(`{"messageId":"m1","userId":"u1","previousId":"p","groupId":"g","event":"E"}`))
-		if w.Code != 200 || len(node.got()) != 1 || node.got()[0].Kind.String() != name {
-			t.Errorf("%s: %d %s, %d messages", path, w.Code, w.Body, len(node.got()))
+		fake := &fakeNode{}
+		w := ask(newTestServer(t, fake, nil), "POST", path, text(`{"messageId":"m1","userId":"u1","previousId":"p","groupId":"g","event":"E"}`))
+		if w.Code != 200 || len(fake.got()) != 1 || fake.got()[0].Kind.String() != name {
+			t.Errorf("%s: %d %s, %d messages", path, w.Code, w.Body, len(fake.got()))
 		}
 	}
 	for _, path := range []string{"/v1/batch", "/v1/import", "/v1/b", "/b", "/beacon/v1/batch?writeKey=k", "//v1/batch", "/v1/batch/"} {
-		node := &fakeNode{}
-		w := ask(newTestServer(t, node, nil), "POST", path, text(`{"batch":[`+oneTrack+`]}`))
-		if w.Code != 200 || w.Body.String() != "{\"success\":true}\n" || len(node.got()) != 1 {
+		fake := &fakeNode{}
+		w := ask(newTestServer(t, fake, nil), "POST", path, text(`{"batch":[`+oneTrack+`]}`))
+		if w.Code != 200 || w.Body.String() != "{\"success\":true}\n" || len(fake.got()) != 1 {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
@@ -129,9 +131,9 @@ func TestEncodings(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string][]byte{"gzip": gzipped(body), "x-gzip": gzipped(body), "deflate": z.Bytes(), "zstd": enc.EncodeAll(body, nil), "identity": body, "": body} {
-		node := &fakeNode{}
-		w := ask(newTestServer(t, node, nil), "POST", "/v1/batch", bytes.NewReader(c), "Content-Encoding", name)
-		if w.Code != 200 || len(node.got()) != 1 {
+		fake := &fakeNode{}
+		w := ask(newTestServer(t, fake, nil), "POST", "/v1/batch", bytes.NewReader(c), "Content-Encoding", name)
+		if w.Code != 200 || len(fake.got()) != 1 {
 			t.Errorf("%q: %d %s", name, w.Code, w.Body)
 		}
 	}
@@ -178,19 +180,19 @@ func TestRefused(t *testing.T) {
 
 func TestBackpressure(t *testing.T) {
 	var failure error
-	node := &fakeNode{ingest: func(context.Context, []engine.Incoming) ([]engine.Outcome, error) { return nil, failure }}
-	s := newTestServer(t, node, nil)
+	fake := &fakeNode{ingest: func(context.Context, []engine.Incoming) ([]engine.Outcome, error) { return nil, failure }}
+	s := newTestServer(t, fake, nil)
 	for _, c := range []struct {
 		err    error
 		status int
 		code   string
 		after  string
 	}{
-		{fakeError{"overloaded", "the queue is full", 1500 * time.Millisecond}, 429, "overloaded", "2"},
-		{fakeError{"disk_full", "the disk is full", 0}, 429, "disk_full", "1"},
-		{fmt.Errorf("shard 3: %w", fakeError{"memory_full", "no memory", time.Minute}), 429, "memory_full", "60"},
-		{fakeError{"something new", "try later", time.Second}, 429, "overloaded", "1"},
-		{fakeError{"not_ready", "opening", time.Second}, 503, "not_ready", "1"},
+		{&node.Error{Code: codes.Overloaded, Text: "the queue is full", Retry: 1500 * time.Millisecond}, 429, "overloaded", "2"},
+		{&node.Error{Code: codes.DiskFull, Text: "the disk is full"}, 429, "disk_full", "1"},
+		{fmt.Errorf("shard 3: %w", &node.Error{Code: codes.MemoryFull, Text: "no memory", Retry: time.Minute}), 429, "memory_full", "60"},
+		{&node.Error{Code: "something new", Text: "try later", Retry: time.Second}, 500, "internal", ""},
+		{&node.Error{Code: codes.NotReady, Text: "opening", Retry: time.Second}, 503, "not_ready", "1"},
 		{errors.New("boom"), 500, "internal", ""},
 	} {
 		failure = c.err
@@ -215,17 +217,17 @@ func TestBackpressure(t *testing.T) {
 
 // TestBusyProfile: a message whose profile is being merged is to be sent again, not lost.
 func TestBusyProfile(t *testing.T) {
-	node := &fakeNode{ingest: func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
+	fake := &fakeNode{ingest: func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
 		return []engine.Outcome{{Status: engine.Busy}}, nil
 	}}
-	problemOf(t, ask(newTestServer(t, node, nil), "POST", "/v1/track", text(oneTrack)), 429, "overloaded")
+	problemOf(t, ask(newTestServer(t, fake, nil), "POST", "/v1/track", text(oneTrack)), 429, "overloaded")
 }
 
 // TestOneBadItem: bad items go to the rejects with their reasons, the others are taken.
 func TestOneBadItem(t *testing.T) {
-	node := &fakeNode{}
-	node.ingest = func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
-		out := node.keep(m)
+	fake := &fakeNode{}
+	fake.ingest = func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
+		out := fake.keep(m)
 		for i := range m {
 			if m[i].UserID == "erased" {
 				out[i] = engine.Outcome{Status: engine.Refused, Reason: "the profile was erased"}
@@ -233,7 +235,7 @@ func TestOneBadItem(t *testing.T) {
 		}
 		return out, nil
 	}
-	s := newTestServer(t, node, nil)
+	s := newTestServer(t, fake, nil)
 	deep := strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100)
 	w := ask(s, "POST", "/v1/batch", text(`{"batch":[`+oneTrack+`,{"type":"track","userId":"u1"},7,{"type":"track","userId":"u1","event":"E","properties":`+deep+`},
 		{"type":"track","userId":"erased","event":"E"},{"type":"identify","userId":"u1","traits":{"user_id":"x"}}]}`))
@@ -306,12 +308,12 @@ func TestCloudEvents(t *testing.T) {
 		"batch":      {"[" + structured + "]", []string{"Content-Type", "application/cloudevents-batch+json"}},
 		"binary":     {`{"amount":12.5}`, []string{"Content-Type", "application/json", "ce-specversion", "1.0", "ce-id", "e1", "ce-source", "/shop", "ce-type", "Order%20Completed", "ce-subject", "u1", "ce-time", "2026-11-05T10:00:00Z"}},
 	} {
-		node := &fakeNode{}
-		w := ask(newTestServer(t, node, nil), "POST", "/v1/events", text(c.body), c.headers...)
+		fake := &fakeNode{}
+		w := ask(newTestServer(t, fake, nil), "POST", "/v1/events", text(c.body), c.headers...)
 		if r := resultOf(t, w); r.Accepted != 1 {
 			t.Fatalf("%s: %s", name, w.Body)
 		}
-		m := node.got()[0]
+		m := fake.got()[0]
 		if m.MessageID != "e1" || m.Event != "Order Completed" || m.UserID != "u1" || render.Time(m.Time) != "2026-11-05T10:00:00Z" || len(m.Fields) != 1 || !m.Fields[0].Value.Equal(num("12.5")) || string(m.Context) != `{"source":"/shop"}` {
 			t.Errorf("%s: %s", name, showMessage(&m))
 		}

@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/server/decode"
 	"github.com/musterdb/muster/server/render"
 )
@@ -131,13 +133,13 @@ func (in *intake) add(p *parcel, line uint64, raw []byte, read reader) {
 	from := origin{line, raw}
 	if err == nil && in.limited {
 		if err := refusesIdentity(m.Kind); err != nil {
-			p.rejects = append(p.rejects, rejected{origin: from, code: api.CodeForbidden, reason: err.Error()})
+			p.rejects = append(p.rejects, rejected{origin: from, code: codes.ForbiddenOrigin, reason: err.Error()})
 			return
 		}
 	}
 	if err != nil {
-		code := api.CodeBadRequest
-		var refusal *decode.Refusal
+		code := codes.BadRequest
+		var refusal *node.Error
 		if errors.As(err, &refusal) {
 			code = refusal.Code
 		}
@@ -193,7 +195,7 @@ func (in *intake) begin(ctx context.Context, p *parcel) (finish func() ([]engine
 // ingestError says what an error of the node means to the sender.
 func (in *intake) ingestError(ctx, limited context.Context, p *parcel, err error) error {
 	if ctx.Err() == nil && limited.Err() != nil {
-		return busy(api.CodeOutcomeUncertain, "the messages were not durable in time: send them again", time.Second)
+		return busy(codes.OutcomeUnknown, "the messages were not durable in time: send them again", time.Second)
 	}
 	return fmt.Errorf("ingest %d messages: %w", len(p.messages), err)
 }
@@ -206,7 +208,7 @@ func checkOutcomes(p *parcel, outcomes []engine.Outcome) error {
 	}
 	for _, o := range outcomes {
 		if o.Status == engine.Busy || o.Status == engine.Moved {
-			return busy(api.CodeOverloaded, "a profile is being merged: send the messages again", time.Second)
+			return busy(codes.Overloaded, "a profile is being merged: send the messages again", time.Second)
 		}
 	}
 	return nil
@@ -222,7 +224,7 @@ func (in *intake) count(p *parcel, outcomes []engine.Outcome) {
 		case engine.Duplicate:
 			duplicate++
 		default:
-			p.rejects = append(p.rejects, rejected{origin: p.origins[i], code: api.CodeRefused, reason: o.Reason})
+			p.rejects = append(p.rejects, rejected{origin: p.origins[i], code: codes.Refused, reason: o.Reason})
 		}
 		for k := range o.Dropped {
 			code, reason := dropReason(&o.Dropped[k])

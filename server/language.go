@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/query/syntax"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -44,7 +45,7 @@ func (s *Server) format(w *answer, r *http.Request) error {
 		if errors.As(err, &mistake) {
 			return err
 		}
-		return problem(api.CodeBadRequest, err.Error())
+		return problem(codes.BadRequest, err.Error())
 	}
 	return writeJSON(w, http.StatusOK, api.Formatted{Text: syntax.Format(q)})
 }

@@ -6,7 +6,7 @@ import (
 	"io"
 	"slices"
 
-	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/server/decode"
 )
 
@@ -81,7 +81,7 @@ func (l *lines) begin() error {
 			l.carry = bytes.TrimPrefix(l.carry, []byte("\ufeff"))
 			return nil
 		case len(l.carry) > l.limit:
-			return problem(api.CodeTooLarge, "the body begins with too much white space")
+			return problem(codes.TooLarge, "the body begins with too much white space")
 		}
 	}
 }
@@ -226,7 +226,7 @@ func beginning(raw []byte) []byte { return raw[:min(len(raw), maxExcerpt)] }
 // more reads on behind what is in buf. At the end of the text it says that the array had none.
 func (l *lines) more(b *lineBlock, buf []byte) []byte {
 	if l.ended {
-		b.err = problem(api.CodeBadJSON, "not valid JSON: the array has no end")
+		b.err = problem(codes.BadJSON, "not valid JSON: the array has no end")
 		return buf
 	}
 	if len(buf) == cap(buf) {
@@ -245,7 +245,7 @@ func (l *lines) more(b *lineBlock, buf []byte) []byte {
 func (l *lines) arrayEnd(text []byte) error {
 	for buf := make([]byte, 4096); ; {
 		if len(bytes.TrimLeft(text, " \t\r\n")) > 0 {
-			return problem(api.CodeBadJSON, "there is something behind the end of the array")
+			return problem(codes.BadJSON, "there is something behind the end of the array")
 		}
 		if l.ended {
 			return errEnd

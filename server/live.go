@@ -2,11 +2,10 @@ package server
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"time"
 
-	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/live"
 	"github.com/musterdb/muster/server/render"
@@ -30,23 +29,7 @@ func (s *Server) live() (Live, error) {
 	if l := s.changes.Load(); l != nil {
 		return *l, nil
 	}
-	return nil, busy(api.CodeNotReady, "the node has no change log yet", time.Second)
-}
-
-// liveProblem tells what an error of the change log is to the outside.
-func liveProblem(err error) error {
-	var resync *live.ResyncError
-	switch {
-	case errors.As(err, &resync):
-		return problem(api.CodeResync, "the cursor cannot be continued ("+resync.Reason+"): begin again from a snapshot")
-	case errors.Is(err, live.ErrCursor):
-		return problem(api.CodeBadRequest, "the cursor is not one of this server's, or was changed")
-	case errors.Is(err, live.ErrClosed):
-		return busy(api.CodeNotReady, "the node is stopping", time.Second)
-	case errors.Is(err, live.ErrTooMany):
-		return problem(api.CodeLimit, "there are "+strconv.Itoa(live.MaxConsumers)+" durable consumers already")
-	}
-	return err
+	return nil, busy(codes.NotReady, "the node has no change log yet", time.Second)
 }
 
 // feed reads a subscription as changes to be told.
@@ -91,7 +74,7 @@ func (s *Server) openFeed(ctx context.Context, q live.Request, fields []string, 
 		f.known = func(ctx context.Context) error { return s.knownSegment(ctx, q.Segment) }
 	}
 	if f.sub, err = l.Subscribe(ctx, q); err != nil {
-		return nil, liveProblem(err)
+		return nil, err
 	}
 	f.paging = f.sub.Cursor().Paging()
 	return f, nil
@@ -111,7 +94,7 @@ const dropGrace = time.Second
 func (s *Server) knownSegment(ctx context.Context, name string) error {
 	_, ok, err := s.node().Segment(ctx, name)
 	if err == nil && !ok {
-		err = problem(api.CodeNoSegment, "no segment is called "+strconv.Quote(name))
+		err = problem(codes.NoSegment, "no segment is called "+strconv.Quote(name))
 	}
 	return err
 }

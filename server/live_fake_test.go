@@ -136,8 +136,8 @@ func (f *fakeLive) list() (ids []string) {
 // newLiveServer serves a fake change log over real connections.
 func newLiveServer(t testing.TB, f *fakeLive, change func(*Config)) (*Server, *httptest.Server) {
 	t.Helper()
-	node := &fakeNode{segments: []node.SegmentText{{Name: "VIP", Predicate: "age > 3", Version: 4}}, status: fullStatus()}
-	s := newTestServer(t, node, change)
+	fake := &fakeNode{segments: []node.SegmentText{{Name: "VIP", Predicate: "age > 3", Version: 4}}, status: fullStatus()}
+	s := newTestServer(t, fake, change)
 	s.AttachLive(f)
 	h := httptest.NewServer(s)
 	t.Cleanup(func() {

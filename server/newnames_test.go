@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/query"
@@ -86,7 +87,7 @@ func TestNewNamesAreBounded(t *testing.T) {
 			t.Errorf("%s: %d named and %d dropped, want %d and %d", c.what, n, dropped, c.named, c.dropped)
 		}
 	}
-	if r := s.rejects.page(0, 1).Rejects[0]; r.Code != api.CodeNewNames || !r.Dropped || !strings.Contains(r.Reason, `"E299"`) {
+	if r := s.rejects.page(0, 1).Rejects[0]; r.Code != codes.TooManyNewNames || !r.Dropped || !strings.Contains(r.Reason, `"E299"`) {
 		t.Errorf("%+v", r)
 	}
 	now = now.Add(5 * time.Second)

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"time"
 
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/catalog"
@@ -11,9 +10,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Node is what the server needs of a running node. Errors it returns may carry a Code (see Coded)
-// and a RetryAfter (see Retryable); a *tree.Diagnostic is the asker's mistake; anything else is
-// "internal" and goes to the log only. Every call ends when its ctx does.
+// Node is what the server needs of a running node. What the asker is told of an error is that of a
+// *node.Error; a *tree.Diagnostic is the asker's mistake; anything else is "internal" and goes to the log only. Every call ends when its ctx does.
 type Node interface {
 	// Begin queues messages behind those of every Begin that returned before. finish makes them durable and
 	// applied, and must be called; until then what msgs refers to must not change. outcomes[i] belongs to
@@ -55,16 +53,4 @@ type Node interface {
 
 	// Status tells how the node is.
 	Status(ctx context.Context) node.Status
-}
-
-// Coded is an error with a code of the table in interfaces.
-type Coded interface {
-	error
-	Code() string // overloaded, disk_full, memory_full, not_ready, no_profile, no_segment, segment_exists, too_large, refused, timeout …
-}
-
-// Retryable is an error that goes away: the server answers 429 (or 503 for reads) with Retry-After.
-type Retryable interface {
-	error
-	RetryAfter() time.Duration
 }

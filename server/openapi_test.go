@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -287,15 +286,4 @@ func twoMembers(_, after string, limit int, fn func(id, position string) bool) (
 		}
 	}
 	return query.Stats{Now: at.UnixMilli()}, nil
-}
-
-// TestCodes: the table of codes has no row twice, and statuses that exist.
-func TestCodes(t *testing.T) {
-	seen := map[string]bool{}
-	for _, c := range api.Codes() {
-		if seen[c.Name] || c.Title == "" || http.StatusText(c.Status) == "" && c.Status != 499 {
-			t.Errorf("%+v", c)
-		}
-		seen[c.Name] = true
-	}
 }

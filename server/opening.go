@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/internal/node"
@@ -18,7 +18,7 @@ type opening struct{}
 var _ Node = opening{}
 
 func (opening) no() error {
-	return busy(api.CodeNotReady, "the node is opening: it reads its snapshot and log", time.Second)
+	return busy(codes.NotReady, "the node is opening: it reads its snapshot and log", time.Second)
 }
 
 func (o opening) Begin(context.Context, []engine.Incoming, func(catalog.Name) bool) (func() ([]engine.Outcome, error), error) {

@@ -11,15 +11,16 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query/tree"
-	"github.com/musterdb/muster/server/decode"
 )
 
 // problem makes an error with a code of the table.
 func problem(code, detail string) *api.Problem {
-	row, ok := api.LookupCode(code)
+	row, ok := codes.Lookup(code)
 	if !ok {
-		row, _ = api.LookupCode(api.CodeInternal)
+		row, _ = codes.Lookup(codes.Internal)
 	}
 	return &api.Problem{Title: row.Title, Status: row.Status, Code: row.Name, Detail: detail}
 }
@@ -36,58 +37,43 @@ func busy(code, detail string, after time.Duration) *api.Problem {
 func asProblem(err error) (p *api.Problem, known bool) {
 	var (
 		diagnostic *tree.Diagnostic
-		refusal    *decode.Refusal
 		tooLarge   *http.MaxBytesError
 		broken     *brokenBody
-		coded      Coded
-		retry      Retryable
+		coded      *node.Error
 	)
 	switch {
 	case errors.As(err, &p):
 		return p, true
 	case errors.As(err, &diagnostic):
 		return ofDiagnostic(diagnostic), true
-	case errors.As(err, &refusal):
-		p := problem(api.CodeBadRequest, refusal.Reason)
-		p.Code = refusal.Code
-		return p, true
 	case errors.As(err, &tooLarge):
-		return problem(api.CodeTooLarge, "the body is larger than "+strconv.FormatInt(tooLarge.Limit, 10)+" bytes"), true
+		return problem(codes.TooLarge, "the body is larger than "+strconv.FormatInt(tooLarge.Limit, 10)+" bytes"), true
 	case errors.As(err, &broken):
-		return problem(api.CodeBadRequest, broken.Error()), true
+		return problem(codes.BadRequest, broken.Error()), true
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return problem(api.CodeBodyTimeout, "the body did not come in time"), true
-	}
-	var after time.Duration
-	if errors.As(err, &retry) {
-		after = retry.RetryAfter()
-	}
-	if errors.As(err, &coded) {
-		if row, ok := api.LookupCode(coded.Code()); ok {
-			p = &api.Problem{Title: row.Title, Status: row.Status, Code: row.Name, Detail: err.Error()}
-		}
+		return problem(codes.BodyTimeout, "the body did not come in time"), true
 	}
 	switch {
-	case p != nil && p.Status == http.StatusInternalServerError:
-		return problem(api.CodeInternal, "the log of the server says more"), false
-	case p != nil:
-	case after > 0:
-		p = problem(api.CodeOverloaded, err.Error())
+	case errors.As(err, &coded):
+		p = busy(coded.Code, err.Error(), coded.Retry)
 	case errors.Is(err, context.Canceled):
-		return problem(api.CodeCanceled, ""), true
+		return problem(codes.Canceled, ""), true
 	case errors.Is(err, context.DeadlineExceeded):
-		return problem(api.CodeTimeout, "it took longer than the time limit"), true
+		return problem(codes.Timeout, "it took longer than the time limit"), true
 	default:
-		return problem(api.CodeInternal, "the log of the server says more"), false
+		p = problem(codes.Internal, "")
 	}
-	if p.RetryAfter = after; after == 0 && p.Temporary() {
+	if p.Status == http.StatusInternalServerError {
+		return problem(codes.Internal, "the log of the server says more"), false
+	}
+	if p.RetryAfter == 0 && p.Temporary() {
 		p.RetryAfter = time.Second
 	}
 	return p, true
 }
 
 func ofDiagnostic(d *tree.Diagnostic) *api.Problem {
-	p := problem(api.CodeBadRequest, d.Message)
+	p := problem(codes.BadRequest, d.Message)
 	p.Title, p.Code = "The statement has a mistake", d.Code
 	if p.Code == "" {
 		p.Code = "syntax"
@@ -118,10 +104,10 @@ func (s *Server) fail(w *answer, r *http.Request, err error) {
 	if w.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
-	if p.Code == api.CodeCanceled && r.Context().Err() == nil { // the client is there: it is the server that goes
-		p = busy(api.CodeNotReady, "the node is stopping: ask again", time.Second)
+	if p.Code == codes.Canceled && r.Context().Err() == nil { // the client is there: it is the server that goes
+		p = busy(codes.NotReady, "the node is stopping: ask again", time.Second)
 	}
-	if p.Code != api.CodeBodyTimeout {
+	if p.Code != codes.BodyTimeout {
 		w.drain(r)
 	}
 	// Reads come from clients that know 503; the SDKs that write know only 429.

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/query/tree"
 	"github.com/musterdb/muster/server/render"
@@ -57,7 +58,7 @@ func (s *Server) segmentsOf(ctx context.Context, about *engine.About) ([]string,
 	for _, name := range about.Building {
 		in, err := s.node().MemberOf(ctx, name, about.ID)
 		if err != nil {
-			if p, _ := asProblem(err); p.Code == api.CodeNoSegment { // dropped since it was listed
+			if p, _ := asProblem(err); p.Code == codes.NoSegment { // dropped since it was listed
 				continue
 			}
 			return nil, err

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 )
 
 // profilingRoutes are those of net/http/pprof, whose handlers are used, and not its mux. As long as there
@@ -28,7 +28,7 @@ func (s *Server) profilingRoutes() []route {
 	named := get("/debug/pprof/{profile}", "pprofNamed", "A profile for go tool pprof: allocs, block, goroutine, heap, mutex, threadcreate", "application/octet-stream", func(w *answer, r *http.Request) error {
 		name := r.PathValue("profile")
 		if runtimepprof.Lookup(name) == nil {
-			return problem(api.CodeNotFound, "there is no profile "+strconv.Quote(name))
+			return problem(codes.NotFound, "there is no profile "+strconv.Quote(name))
 		}
 		pprof.Handler(name).ServeHTTP(w, r)
 		return nil
@@ -59,5 +59,5 @@ func localOnly(addr string) error {
 	if err == nil && loopback(host) {
 		return nil
 	}
-	return problem(api.CodeForbidden, "profiles are for callers on the node's own machine")
+	return problem(codes.ForbiddenOrigin, "profiles are for callers on the node's own machine")
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/syntax"
@@ -37,7 +38,7 @@ func (s *Server) getQuery(w *answer, r *http.Request) error {
 	}
 	switch parsed.Stmt.(type) {
 	case *tree.CreateStmt, *tree.DropStmt:
-		return problem(api.CodeBadRequest, "a GET changes nothing: use POST /v1/query")
+		return problem(codes.BadRequest, "a GET changes nothing: use POST /v1/query")
 	}
 	return s.answerQuery(w, r, ask)
 }
@@ -47,10 +48,10 @@ func (s *Server) answerQuery(w *answer, r *http.Request, ask node.Ask) error {
 	switch ask.Consistency {
 	case "", "leader", "linearizable", "stale":
 	default:
-		return problem(api.CodeBadRequest, fmt.Sprintf("consistency %.40q is none of leader, linearizable and stale", ask.Consistency))
+		return problem(codes.BadRequest, fmt.Sprintf("consistency %.40q is none of leader, linearizable and stale", ask.Consistency))
 	}
 	if ask.MaxRows < 0 {
-		return problem(api.CodeBadRequest, "max_rows is negative")
+		return problem(codes.BadRequest, "max_rows is negative")
 	}
 	format, err := tableFormat(r)
 	if err != nil {
@@ -61,7 +62,7 @@ func (s *Server) answerQuery(w *answer, r *http.Request, ask node.Ask) error {
 	got, err := s.node().Query(ctx, ask)
 	if err != nil {
 		if ctx.Err() != nil && r.Context().Err() == nil {
-			return problem(api.CodeTimeout, fmt.Sprintf("the statement took longer than %s", s.cfg.QueryTimeout))
+			return problem(codes.Timeout, fmt.Sprintf("the statement took longer than %s", s.cfg.QueryTimeout))
 		}
 		return err
 	}
@@ -152,7 +153,7 @@ func acceptable(r *http.Request) (render.Format, error) {
 		}
 	}
 	if best < 0 {
-		return 0, problem(api.CodeNotAcceptable, "answers are application/json, text/csv, application/x-ndjson or application/vnd.apache.parquet")
+		return 0, problem(codes.NotAcceptable, "answers are application/json, text/csv, application/x-ndjson or application/vnd.apache.parquet")
 	}
 	return format, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
@@ -90,10 +91,10 @@ func TestAnswerParquet(t *testing.T) {
 }
 
 func TestQueryMistakes(t *testing.T) {
-	node := &fakeNode{query: func(_ context.Context, ask node.Ask) (*query.Answer, error) {
+	fake := &fakeNode{query: func(_ context.Context, ask node.Ask) (*query.Answer, error) {
 		return nil, fmt.Errorf("ask: %w", &tree.Diagnostic{Code: "unknown_attribute", Message: "no attribute is called countri", Line: 1, Column: 13, Length: 7, Hint: "did you mean country?", Suggestions: []string{"country"}})
 	}}
-	s := newTestServer(t, node, nil)
+	s := newTestServer(t, fake, nil)
 	p := problemOf(t, ask(s, "POST", "/v1/query", text(`{"query":"count where countri = 1"}`)), 400, "unknown_attribute")
 	if p.Line != 1 || p.Column != 13 || p.Length != 7 || p.Hint == "" || p.Suggestions[0] != "country" {
 		t.Errorf("%+v", p)
@@ -108,18 +109,18 @@ func TestQueryMistakes(t *testing.T) {
 
 // TestQueryTime: a statement ends with its time limit, and with its asker.
 func TestQueryTime(t *testing.T) {
-	node := &fakeNode{query: func(ctx context.Context, _ node.Ask) (*query.Answer, error) {
+	fake := &fakeNode{query: func(ctx context.Context, _ node.Ask) (*query.Answer, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}
-	s := newTestServer(t, node, func(c *Config) { c.QueryTimeout = time.Millisecond })
+	s := newTestServer(t, fake, func(c *Config) { c.QueryTimeout = time.Millisecond })
 	problemOf(t, ask(s, "POST", "/v1/query", text(`{"query":"count"}`)), 504, "timeout")
 }
 
 // TestReadsWhenBusy: reads are told 503, since 429 is for the SDKs.
 func TestReadsWhenBusy(t *testing.T) {
 	s := newTestServer(t, &fakeNode{query: func(context.Context, node.Ask) (*query.Answer, error) {
-		return nil, fakeError{"overloaded", "too many statements", time.Second}
+		return nil, &node.Error{Code: codes.Overloaded, Text: "too many statements", Retry: time.Second}
 	}}, nil)
 	w := ask(s, "POST", "/v1/query", text(`{"query":"count"}`))
 	if problemOf(t, w, 503, "overloaded"); w.Header().Get("Retry-After") != "1" {
@@ -166,13 +167,13 @@ func TestComplete(t *testing.T) {
 }
 
 func TestMembers(t *testing.T) {
-	node := &fakeNode{segments: []node.SegmentText{{Name: `V "I" P`}}}
+	fake := &fakeNode{segments: []node.SegmentText{{Name: `V "I" P`}}}
 	asked := ""
-	node.members = func(predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error) {
+	fake.members = func(predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error) {
 		asked = predicate
 		return twoMembers(predicate, after, limit, fn)
 	}
-	s := newTestServer(t, node, nil)
+	s := newTestServer(t, fake, nil)
 	const path = "/v1/segments/V%20%22I%22%20P/members"
 	var page api.Members
 	body := ask(s, "GET", path+"?limit=1", nil).Body.Bytes()
@@ -193,8 +194,8 @@ func TestMembers(t *testing.T) {
 	if w := ask(s, "GET", path, nil, "Accept", "application/x-ndjson"); w.Body.String() != "{\"user_id\":\"u1\"}\n{\"user_id\":\"u2\"}\n" {
 		t.Errorf("%q", w.Body)
 	}
-	node.members = func(string, string, int, func(id, position string) bool) (query.Stats, error) {
-		return query.Stats{}, fakeError{"unavailable", "shard 3 does not answer", time.Second}
+	fake.members = func(string, string, int, func(id, position string) bool) (query.Stats, error) {
+		return query.Stats{}, &node.Error{Code: codes.Unavailable, Text: "shard 3 does not answer", Retry: time.Second}
 	}
 	problemOf(t, ask(s, "GET", path, nil, "Accept", "text/csv"), 503, "unavailable")
 	problemOf(t, ask(s, "GET", "/v1/segments/none/members", nil), 404, "no_segment")

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 )
 
 // checkQueryString refuses a query string that cannot be read, and parameters that the route does not have:
@@ -29,7 +29,7 @@ func checkQueryString(r *http.Request, route *route) error {
 		case !slices.Contains(known, name):
 			return unknownName("parameter", name, known)
 		case len(given) > 1:
-			return problem(api.CodeBadRequest, "the parameter "+name+" is given twice")
+			return problem(codes.BadRequest, "the parameter "+name+" is given twice")
 		}
 	}
 	return nil
@@ -44,9 +44,9 @@ func readQueryString(r *http.Request) (url.Values, error) {
 	var escape url.EscapeError
 	switch {
 	case errors.As(err, &escape):
-		return nil, problem(api.CodeBadRequest, "the query string has "+string(escape)+", which is no escape: a percent sign is written %25")
+		return nil, problem(codes.BadRequest, "the query string has "+string(escape)+", which is no escape: a percent sign is written %25")
 	case strings.Contains(r.URL.RawQuery, ";"):
-		return nil, problem(api.CodeBadRequest, "the query string has a semicolon: write it %3B, and & between parameters")
+		return nil, problem(codes.BadRequest, "the query string has a semicolon: write it %3B, and & between parameters")
 	}
-	return nil, problem(api.CodeBadRequest, "the query string cannot be read")
+	return nil, problem(codes.BadRequest, "the query string cannot be read")
 }

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
 )
 
@@ -94,15 +95,15 @@ func dropReason(d *engine.Dropped) (code, reason string) {
 	name := d.Name.Name
 	switch d.Reason {
 	case engine.TypeMismatch:
-		return api.CodeWrongSchema, name + " has another type than its column: the value is in the history only"
+		return codes.WrongType, name + " has another type than its column: the value is in the history only"
 	case engine.NameReserved:
 		return codeReservedName, name + " is built in and cannot be set: the value is in the history only"
 	case engine.NameWithheld:
-		return api.CodeNewNames, "the sender brings too many new names for " + strconv.Quote(name) + " to become one now: " + what + " is in the history only, and later ones are taken"
+		return codes.TooManyNewNames, "the sender brings too many new names for " + strconv.Quote(name) + " to become one now: " + what + " is in the history only, and later ones are taken"
 	case engine.NameInvalid:
-		return api.CodeRefused, strconv.Quote(name) + " cannot be a name: " + what + " is in the history only"
+		return codes.Refused, strconv.Quote(name) + " cannot be a name: " + what + " is in the history only"
 	}
-	return api.CodeTooManyNames, "there are too many names for " + strconv.Quote(name) + " to become one: " + what + " is in the history only"
+	return codes.TooManyNames, "there are too many names for " + strconv.Quote(name) + " to become one: " + what + " is in the history only"
 }
 
 func rejectSize(r *api.Reject) int64 {
@@ -131,7 +132,7 @@ func (s *Server) getRejects(w *answer, r *http.Request) error {
 	before := uint64(0)
 	if text := r.URL.Query().Get("before"); text != "" {
 		if before, err = strconv.ParseUint(text, 10, 64); err != nil {
-			return problem(api.CodeBadRequest, "before is not the number of a reject")
+			return problem(codes.BadRequest, "before is not the number of a reject")
 		}
 	}
 	return writeJSON(w, http.StatusOK, s.rejects.page(before, limit))
@@ -145,7 +146,7 @@ func intParam(r *http.Request, name string, value, least, most int) (int, error)
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < least || n > most {
-		return 0, problem(api.CodeBadRequest, name+" must be a number from "+strconv.Itoa(least)+" to "+strconv.Itoa(most))
+		return 0, problem(codes.BadRequest, name+" must be a number from "+strconv.Itoa(least)+" to "+strconv.Itoa(most))
 	}
 	return n, nil
 }

@@ -17,7 +17,7 @@ import (
 // requests before serves those behind.
 func TestMemoryIsReusedInTime(t *testing.T) {
 	var wrong atomic.Int64
-	node := &fakeNode{ingest: func(_ context.Context, msgs []engine.Incoming) ([]engine.Outcome, error) {
+	fake := &fakeNode{ingest: func(_ context.Context, msgs []engine.Incoming) ([]engine.Outcome, error) {
 		for range 5 {
 			runtime.Gosched() // others begin and end meanwhile
 		}
@@ -30,7 +30,7 @@ func TestMemoryIsReusedInTime(t *testing.T) {
 		}
 		return out, nil
 	}}
-	s := newTestServer(t, node, nil)
+	s := newTestServer(t, fake, nil)
 	var senders sync.WaitGroup
 	for sender := range 6 {
 		senders.Go(func() {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
@@ -39,7 +40,7 @@ func (s *Server) getSegments(w *answer, r *http.Request) error {
 func (s *Server) segment(r *http.Request, name string) (node.SegmentText, error) {
 	t, ok, err := s.node().Segment(r.Context(), name)
 	if err == nil && !ok {
-		err = problem(api.CodeNoSegment, "no segment is called "+strconv.Quote(name))
+		err = problem(codes.NoSegment, "no segment is called "+strconv.Quote(name))
 	}
 	return t, err
 }
@@ -64,7 +65,7 @@ func (s *Server) putSegment(w *answer, r *http.Request) error {
 	t := node.SegmentText{Name: r.PathValue("name"), Predicate: request.Predicate, Described: request.Described, Zone: request.Zone}
 	if request.Refresh != "" {
 		if t.Refresh, err = time.ParseDuration(request.Refresh); err != nil || t.Refresh <= 0 {
-			return problem(api.CodeBadRequest, "refresh is not a duration such as 10m")
+			return problem(codes.BadRequest, "refresh is not a duration such as 10m")
 		}
 	}
 	warnings, err := s.node().PutSegment(r.Context(), t, replace, request.AllowUnknown)
@@ -87,7 +88,7 @@ func boolParam(r *http.Request, name string, value bool) (bool, error) {
 	}
 	b, err := strconv.ParseBool(text)
 	if err != nil {
-		return false, problem(api.CodeBadRequest, name+" must be true or false")
+		return false, problem(codes.BadRequest, name+" must be true or false")
 	}
 	return b, nil
 }

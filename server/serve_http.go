@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 )
 
 // handler answers one request; an error it returns is answered as a problem.
@@ -87,7 +87,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			s.cfg.Log.Error("handler panicked", "method", r.Method, "path", r.URL.Path, "err", cause, "stack", string(debug.Stack()))
 			s.metrics.panics.Inc()
 			if w.status == 0 {
-				s.fail(w, r, problem(api.CodeInternal, "the log of the server says more"))
+				s.fail(w, r, problem(codes.Internal, "the log of the server says more"))
 				cause = nil
 			}
 		}
@@ -150,7 +150,7 @@ func (s *Server) admit(w *answer, r *http.Request, gap bool) (handle handler, re
 	w.route = s.find(r)
 	if w.route != nil && gap && w.route.pages != openPages {
 		w.route = nil
-		return nil, nil, problem(api.CodeNotFound, "a part of the path is empty")
+		return nil, nil, problem(codes.NotFound, "a part of the path is empty")
 	}
 	if w.route == nil {
 		handle, err := s.unrouted(w, r)
@@ -178,7 +178,7 @@ func (s *Server) admit(w *answer, r *http.Request, gap bool) (handle handler, re
 		return w.route.handle, func() { <-slots }, nil
 	default:
 		s.senders.cutSlow(time.Now())
-		return nil, nil, busy(api.CodeOverloaded, "too many requests at once", time.Second)
+		return nil, nil, busy(codes.Overloaded, "too many requests at once", time.Second)
 	}
 }
 
@@ -245,12 +245,12 @@ func (s *Server) unrouted(w *answer, r *http.Request) (handler, error) {
 		}
 	}
 	if len(methods) == 0 {
-		return nil, problem(api.CodeNotFound, "there is nothing at "+r.URL.Path)
+		return nil, problem(codes.NotFound, "there is nothing at "+r.URL.Path)
 	}
 	allow := strings.Join(append(methods, http.MethodOptions), ", ")
 	w.Header().Set("Allow", allow)
 	if r.Method != http.MethodOptions {
-		return nil, problem(api.CodeMethod, r.Method+" is not among "+allow)
+		return nil, problem(codes.MethodNotAllowed, r.Method+" is not among "+allow)
 	}
 	return s.preflight(open, allow), nil
 }

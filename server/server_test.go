@@ -99,16 +99,16 @@ func TestRefusedSlowBody(t *testing.T) {
 
 // TestSlowNode: the deadline of the body does not end a request whose node takes longer than it.
 func TestSlowNode(t *testing.T) {
-	node := &fakeNode{}
-	node.ingest = func(ctx context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
+	fake := &fakeNode{}
+	fake.ingest = func(ctx context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-time.After(200 * time.Millisecond):
-			return node.keep(m), nil
+			return fake.keep(m), nil
 		}
 	}
-	addr := serve(t, newTestServer(t, node, func(c *Config) { c.BodyTimeout = 50 * time.Millisecond }))
+	addr := serve(t, newTestServer(t, fake, func(c *Config) { c.BodyTimeout = 50 * time.Millisecond }))
 	for _, path := range []string{"/v1/track", "/v1/events"} {
 		answer, err := http.Post("http://"+addr+path, "text/plain", strings.NewReader(oneTrack))
 		if err != nil {
@@ -124,13 +124,13 @@ func TestSlowNode(t *testing.T) {
 // TestGone: when the client goes, the node's work ends.
 func TestGone(t *testing.T) {
 	begun, ended := make(chan struct{}), make(chan struct{})
-	node := &fakeNode{query: func(ctx context.Context, _ node.Ask) (*query.Answer, error) {
+	fake := &fakeNode{query: func(ctx context.Context, _ node.Ask) (*query.Answer, error) {
 		close(begun)
 		<-ctx.Done()
 		close(ended)
 		return nil, ctx.Err()
 	}}
-	addr := serve(t, newTestServer(t, node, nil))
+	addr := serve(t, newTestServer(t, fake, nil))
 	ctx, cancel := context.WithCancel(context.Background())
 	client := api.Client{BaseURL: "http://" + addr}
 	go func() {
@@ -165,9 +165,9 @@ func TestBombStream(t *testing.T) {
 
 // TestPanic: a panic in a handler is an internal error, and the server goes on.
 func TestPanic(t *testing.T) {
-	node := &fakeNode{query: func(context.Context, node.Ask) (*query.Answer, error) { panic("oops") }}
+	fake := &fakeNode{query: func(context.Context, node.Ask) (*query.Answer, error) { panic("oops") }}
 	var logged bytes.Buffer
-	s := newTestServer(t, node, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&logged, nil)) })
+	s := newTestServer(t, fake, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&logged, nil)) })
 	p := problemOf(t, ask(s, "POST", "/v1/query", text(`{"query":"count"}`)), 500, "internal")
 	if strings.Contains(p.Detail, "oops") || !strings.Contains(logged.String(), "oops") {
 		t.Errorf("told %q, logged %q", p.Detail, logged.String())
@@ -179,13 +179,13 @@ func TestPanic(t *testing.T) {
 
 // TestBrokenAnswer: an answer that fails after its beginning is cut, not ended.
 func TestBrokenAnswer(t *testing.T) {
-	node := &fakeNode{segments: []node.SegmentText{{Name: "VIP"}}, members: func(_, _ string, _ int, fn func(id, position string) bool) (query.Stats, error) {
+	fake := &fakeNode{segments: []node.SegmentText{{Name: "VIP"}}, members: func(_, _ string, _ int, fn func(id, position string) bool) (query.Stats, error) {
 		for i := range 20_000 {
 			fn(fmt.Sprintf("user-%d", i), "")
 		}
 		return query.Stats{}, errors.New("shard 3 fell over")
 	}}
-	addr := serve(t, newTestServer(t, node, nil))
+	addr := serve(t, newTestServer(t, fake, nil))
 	request, err := http.NewRequest("GET", "http://"+addr+"/v1/segments/VIP/members", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -204,12 +204,12 @@ func TestBrokenAnswer(t *testing.T) {
 // TestSlots: requests beyond the slots are refused at once, health always answers.
 func TestSlots(t *testing.T) {
 	begun, goOn := make(chan struct{}), make(chan struct{})
-	node := &fakeNode{query: func(context.Context, node.Ask) (*query.Answer, error) {
+	fake := &fakeNode{query: func(context.Context, node.Ask) (*query.Answer, error) {
 		begun <- struct{}{}
 		<-goOn
 		return fullAnswer(), nil
 	}}
-	s := newTestServer(t, node, func(c *Config) { c.MaxRequests = 1 })
+	s := newTestServer(t, fake, func(c *Config) { c.MaxRequests = 1 })
 	done := make(chan int)
 	go func() { done <- ask(s, "POST", "/v1/query", text(`{"query":"count"}`)).Code }()
 	<-begun

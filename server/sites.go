@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
 )
 
@@ -72,7 +72,7 @@ func (s *Server) guard(w *answer, r *http.Request) error {
 	if w.route.pages == harmless || w.route.pages == linked && navigates(r) || !s.foreign(r) {
 		return nil
 	}
-	return problem(api.CodeForbidden, "a page of another site asks, whose origin is none that this server was given (--origins)")
+	return problem(codes.ForbiddenOrigin, "a page of another site asks, whose origin is none that this server was given (--origins)")
 }
 
 // navigates reports whether somebody follows a link, in a window of its own and not in a frame.
@@ -99,7 +99,7 @@ func (s *Server) guardHost(r *http.Request) error {
 			return nil
 		}
 	}
-	return problem(api.CodeForbidden, fmt.Sprintf("the host name %.100q is not one this server was given", host))
+	return problem(codes.ForbiddenOrigin, fmt.Sprintf("the host name %.100q is not one this server was given", host))
 }
 
 // allowOrigin lets pages of any site send, and read when to try again.
@@ -148,7 +148,7 @@ func (s *Server) importsOf(r *http.Request) error {
 	if !s.limited(r) {
 		return nil
 	}
-	return problem(api.CodeForbidden, "imports from pages of other sites are not taken: --origins names sites that may, --open-identity lets all")
+	return problem(codes.ForbiddenOrigin, "imports from pages of other sites are not taken: --origins names sites that may, --open-identity lets all")
 }
 
 // refusesIdentity says why a message is not taken from a page of another site, nil where it is: one that joins

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
@@ -72,7 +73,7 @@ func TestSites(t *testing.T) {
 			for _, from := range senderKinds {
 				w, err := admitted(s, method, pathOf(route.pattern, "x"), from.headers)
 				var p *api.Problem
-				refused := errors.As(err, &p) && p.Code == api.CodeForbidden
+				refused := errors.As(err, &p) && p.Code == codes.ForbiddenOrigin
 				wanted := !from.own && !slices.Contains(open, route.pattern) && !slices.Contains(harmless, route.pattern) &&
 					!(from.link && method != http.MethodPost && slices.Contains(linked, route.pattern))
 				if refused != wanted {
@@ -121,8 +122,8 @@ func TestQueriesOfOtherSitesDoNotRun(t *testing.T) {
 			continue
 		}
 		w := ask(s, "GET", "/v1/query?q=count", nil, from.headers...)
-		problemOf(t, w, 403, api.CodeForbidden)
-		problemOf(t, ask(s, "POST", "/v1/query", text(`{"query":"count"}`), from.headers...), 403, api.CodeForbidden)
+		problemOf(t, w, 403, codes.ForbiddenOrigin)
+		problemOf(t, ask(s, "POST", "/v1/query", text(`{"query":"count"}`), from.headers...), 403, codes.ForbiddenOrigin)
 	}
 	if ran != 0 {
 		t.Errorf("%d queries ran", ran)
@@ -193,8 +194,8 @@ func TestIdentityOfOtherSites(t *testing.T) {
 				t.Errorf("%s: %s: %d %s", c.name, path, w.Code, w.Body)
 			}
 		}
-		node := s.node().(*fakeNode)
-		for _, m := range node.got() {
+		fake := s.node().(*fakeNode)
+		for _, m := range fake.got() {
 			if !c.trusted && (m.Kind == engine.Alias || m.Kind == engine.Profile || m.Source != "") {
 				t.Errorf("%s: the node got %v", c.name, m)
 			}
@@ -252,7 +253,7 @@ func TestOddParts(t *testing.T) {
 		t.Errorf("%d routes have a part", walked)
 	}
 	for _, path := range []string{"/v1/segments//members", "/v1/profiles//events", "/v1//segments", "/v1/webhooks//replay"} {
-		problemOf(t, ask(s, "GET", path, nil), 404, api.CodeNotFound)
+		problemOf(t, ask(s, "GET", path, nil), 404, codes.NotFound)
 	}
 	for _, path := range []string{"//v1/track", "/v1//track", "/v1/track/", "/v1/track//"} {
 		if w := ask(s, "POST", path, text(`{"event":"E","userId":"u"}`)); w.Code != 200 {

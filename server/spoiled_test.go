@@ -25,8 +25,8 @@ var badMessages = []string{`{"type":"track","userId":"u\ud83d","event":"E"}`, "{
 
 const mended = `{"type":"track","messageId":"half","userId":"half","event":"E","properties":{"title":"Hi \ud83d"}}`
 
-func messageIDs(node *fakeNode) (ids []string) {
-	for _, m := range node.got() {
+func messageIDs(fake *fakeNode) (ids []string) {
+	for _, m := range fake.got() {
 		ids = append(ids, m.MessageID)
 	}
 	return ids
@@ -44,10 +44,10 @@ func TestSpoiledMessages(t *testing.T) {
 			{"/v1/batch", `{"batch":[` + list + `],"sentAt":"2026-11-05T12:00:00Z"}`}, {"/v1/import", `{"context":{"title":"\ud83d"},"batch":[` + list + `]}`},
 			{"/v1/batch", `[` + list + `]`}, {"/v1/events", `[` + list + `]`}, {"/v1/events", track(1) + "\n" + bad + "\n" + track(2)},
 		} {
-			node := &fakeNode{}
-			s := newTestServer(t, node, nil)
+			fake := &fakeNode{}
+			s := newTestServer(t, fake, nil)
 			w := ask(s, "POST", c.path, text(c.body))
-			if got := strings.Join(messageIDs(node), " "); w.Code != 200 || got != want {
+			if got := strings.Join(messageIDs(fake), " "); w.Code != 200 || got != want {
 				t.Errorf("%.50s at %s: %d %s, took %s", bad, c.path, w.Code, w.Body, got)
 			}
 			refused, dropped := 0, 0
@@ -63,18 +63,18 @@ func TestSpoiledMessages(t *testing.T) {
 			}
 		}
 	}
-	node := &fakeNode{}
-	if w := ask(newTestServer(t, node, nil), "POST", "/v1/track", text(mended)); w.Body.String() != "{\"success\":true,\"dropped\":1}\n" || node.got()[0].Fields[0].Value.Str != "Hi \uFFFD" {
+	fake := &fakeNode{}
+	if w := ask(newTestServer(t, fake, nil), "POST", "/v1/track", text(mended)); w.Body.String() != "{\"success\":true,\"dropped\":1}\n" || fake.got()[0].Fields[0].Value.Str != "Hi \uFFFD" {
 		t.Errorf("alone: %d %s", w.Code, w.Body)
 	}
 }
 
 // TestCutBatch: of a batch that breaks off, what came whole is taken, and the rest told as one reject.
 func TestCutBatch(t *testing.T) {
-	node := &fakeNode{}
-	s := newTestServer(t, node, nil)
+	fake := &fakeNode{}
+	s := newTestServer(t, fake, nil)
 	w := ask(s, "POST", "/v1/batch", text(`{"batch":[`+track(1)+`,`+track(2)+`,{"type":"track","messageId":"m3","us`))
-	if got := strings.Join(messageIDs(node), " "); w.Body.String() != "{\"success\":true,\"rejected\":1}\n" || got != "m1 m2" {
+	if got := strings.Join(messageIDs(fake), " "); w.Body.String() != "{\"success\":true,\"rejected\":1}\n" || got != "m1 m2" {
 		t.Errorf("%d %s, took %s", w.Code, w.Body, got)
 	}
 	if r := s.rejects.page(0, 1).Rejects[0]; r.Line != 3 || r.Code != "bad_json" || r.Content != `{"type":"track","messageId":"m3","us` {
@@ -105,10 +105,10 @@ func TestArrayInPieces(t *testing.T) {
 				items, rejects = append(items, `{"n":NaN}`), append(rejects, fmt.Sprintf("{%d bad_json}", len(items)+1))
 			}
 		}
-		node := &fakeNode{}
-		s := newTestServer(t, node, func(c *Config) { c.MaxLine = 4096 })
+		fake := &fakeNode{}
+		s := newTestServer(t, fake, func(c *Config) { c.MaxLine = 4096 })
 		got := resultOf(t, ask(s, "POST", "/v1/events", &ragged{[]byte("[" + strings.Join(items, " , ") + " ] "), r}))
-		if shortResult(got) != fmt.Sprintf("{3000 0 %d %v}", len(rejects), rejects) || !slices.Equal(messageIDs(node), want) {
+		if shortResult(got) != fmt.Sprintf("{3000 0 %d %v}", len(rejects), rejects) || !slices.Equal(messageIDs(fake), want) {
 			t.Fatalf("seed %d: %s, want %v", seed, shortResult(got), rejects)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/live"
 	"github.com/musterdb/muster/query/tree"
 	"github.com/musterdb/muster/server/render"
@@ -62,7 +63,7 @@ func (s *Server) stream(w *answer, r *http.Request) error {
 	}
 	if r.Header.Get("Upgrade") == "" {
 		w.Header().Set("Upgrade", "websocket")
-		return problem(api.CodeBadRequest, "this is a WebSocket: ask with Upgrade: websocket and the subprotocol "+streamProtocol)
+		return problem(codes.BadRequest, "this is a WebSocket: ask with Upgrade: websocket and the subprotocol "+streamProtocol)
 	}
 	w.status = http.StatusSwitchingProtocols // also where the handshake fails: it has been answered
 	conn, err := s.upgrade(w.ResponseWriter, r)
@@ -166,7 +167,7 @@ func (c *stream) take(command *api.StreamCommand) error {
 			return &streamFault{closeDuplicate, "there is a subscription of this id"}
 		}
 		if count >= maxSubscriptions {
-			c.fault(command.ID, problem(api.CodeLimit, "a stream has at most 100 subscriptions"))
+			c.fault(command.ID, problem(codes.Limit, "a stream has at most 100 subscriptions"))
 			return nil
 		}
 		return c.subscribe(command)
@@ -198,11 +199,11 @@ func (c *stream) ack(sub *subscription, command *api.StreamCommand) error {
 		return nil
 	}
 	if sub.as == "" {
-		c.fault(command.ID, problem(api.CodeBadRequest, "only a subscription with as can be acknowledged"))
+		c.fault(command.ID, problem(codes.BadRequest, "only a subscription with as can be acknowledged"))
 		return nil
 	}
 	if err := sub.feed.live.Consumers().Ack(sub.as, sub.segment, cursor, c.server.cfg.Now().UnixMilli()); err != nil {
-		c.fault(command.ID, liveProblem(err))
+		c.fault(command.ID, err)
 	}
 	return nil
 }
@@ -297,13 +298,8 @@ func (c *stream) fault(id string, err error) {
 
 // resync tells a client that it must begin again, if that is what err means.
 func (c *stream) resync(id string, err error) bool {
-	reason := ""
-	var resync *live.ResyncError
-	if errors.As(err, &resync) {
-		reason = resync.Reason
-	} else if p, known := asProblem(err); known && p.Code == api.CodeResync {
-		reason = p.Detail
-	} else {
+	reason, ok := live.IsResync(err)
+	if !ok {
 		return false
 	}
 	text, _ := json.Marshal(map[string]string{"op": "resync", "id": id, "reason": reason}) // strings

@@ -32,8 +32,8 @@ func TestDroppedSegment(t *testing.T) {
 	if text := w.Body.String(); strings.Count(text, `"op":"exit"`) != 2 || !strings.HasSuffix(text, `"temporary":false}`+"\n\n") || !strings.Contains(text, `"code":"no_segment"`) {
 		t.Errorf("events: %s", text)
 	}
-	node := &fakeNode{status: fullStatus(), segments: []node.SegmentText{{Name: "VIP"}}}
-	s = newTestServer(t, node, nil)
+	fake := &fakeNode{status: fullStatus(), segments: []node.SegmentText{{Name: "VIP"}}}
+	s = newTestServer(t, fake, nil)
 	s.AttachLive(f)
 	if w = ask(s, "GET", "/v1/segments/VIP/changes?after="+page.Cursor, nil); w.Code != 200 {
 		t.Errorf("made again: %d %s", w.Code, w.Body)

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 )
 
 // streams are the answers that do not end by themselves.
@@ -28,14 +28,14 @@ func newStreams(most int) *streams {
 // admit takes a slot for a stream.
 func (s *streams) admit(handle handler) (handler, func(), error) {
 	if s.ctx.Err() != nil {
-		return nil, nil, busy(api.CodeNotReady, "the node is stopping", time.Second)
+		return nil, nil, busy(codes.NotReady, "the node is stopping", time.Second)
 	}
 	select {
 	case s.slots <- struct{}{}:
 		s.open.Add(1)
 		return handle, func() { s.open.Done(); <-s.slots }, nil
 	default:
-		return nil, nil, busy(api.CodeOverloaded, "too many streams at once", 5*time.Second)
+		return nil, nil, busy(codes.Overloaded, "too many streams at once", 5*time.Second)
 	}
 }
 

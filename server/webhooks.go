@@ -2,12 +2,12 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/internal/node/disk"
 	"github.com/musterdb/muster/live"
 	"github.com/musterdb/muster/query/tree"
@@ -20,14 +20,7 @@ import (
 func (s *Server) StartWebhooks(table, shared disk.Table) error {
 	hooks, err := webhook.Open(webhook.Config{
 		Feed: s.webhookFeed, Table: table, Shared: shared, AllowPrivate: s.cfg.PrivateWebhooks, Log: s.cfg.Log,
-		Lost: func(err error) (string, bool) {
-			var resync *live.ResyncError
-			if errors.As(err, &resync) {
-				return resync.Reason, true
-			}
-			p, known := asProblem(err)
-			return p.Detail, known && p.Code == api.CodeResync
-		},
+		Lost: live.IsResync,
 	})
 	if err == nil {
 		s.hooks.Store(hooks)
@@ -72,22 +65,7 @@ func (s *Server) webhooks() (*webhook.Hooks, error) {
 	if hooks := s.hooks.Load(); hooks != nil {
 		return hooks, nil
 	}
-	return nil, busy(api.CodeNotReady, "the node has no webhooks yet", time.Second)
-}
-
-// hookProblem tells what an error of a webhook is to the outside.
-func hookProblem(err error) error {
-	switch {
-	case errors.Is(err, webhook.ErrNoHook):
-		return problem(api.CodeNoWebhook, err.Error())
-	case errors.Is(err, webhook.ErrURL), errors.Is(err, webhook.ErrSecret):
-		return problem(api.CodeRefused, err.Error())
-	case errors.Is(err, webhook.ErrMany):
-		return problem(api.CodeLimit, err.Error())
-	case errors.Is(err, webhook.ErrClosed):
-		return busy(api.CodeNotReady, "the node is stopping", time.Second)
-	}
-	return err
+	return nil, busy(codes.NotReady, "the node has no webhooks yet", time.Second)
 }
 
 func apiWebhook(st webhook.Status) api.Webhook {
@@ -114,7 +92,7 @@ func (s *Server) getWebhook(w *answer, r *http.Request) error {
 	}
 	st, err := hooks.Get(r.PathValue("name"))
 	if err != nil {
-		return hookProblem(err)
+		return err
 	}
 	return writeJSON(w, http.StatusOK, apiWebhook(st))
 }
@@ -130,12 +108,12 @@ func (s *Server) putWebhook(w *answer, r *http.Request) error {
 	}
 	format, err := render.ParseChangeFormat(request.Format)
 	if err != nil {
-		return problem(api.CodeBadRequest, err.Error())
+		return problem(codes.BadRequest, err.Error())
 	}
 	name := r.PathValue("name")
 	if err := tree.CheckName(name); err != nil {
 		if _, missing := hooks.Get(name); missing != nil { // else it has been given, and may be used on
-			return problem(api.CodeBadName, err.Error())
+			return problem(codes.BadName, err.Error())
 		}
 	}
 	if err := checkFields(request.Fields); err != nil {
@@ -148,7 +126,7 @@ func (s *Server) putWebhook(w *answer, r *http.Request) error {
 	defer cancel()
 	hook, err := hooks.Put(ctx, webhook.Hook{Name: name, Segment: request.Segment, URL: request.URL, Fields: request.Fields, Format: format, Secret: request.Secret})
 	if err != nil {
-		return hookProblem(err)
+		return err
 	}
 	out := apiWebhook(webhook.Status{Hook: hook})
 	out.Secret = hook.Secret
@@ -158,11 +136,11 @@ func (s *Server) putWebhook(w *answer, r *http.Request) error {
 // checkFields refuses more names of attributes than anybody asks for, and longer ones than there are.
 func checkFields(fields []string) error {
 	if len(fields) > maxFields {
-		return problem(api.CodeLimit, "there are at most 50 fields")
+		return problem(codes.Limit, "there are at most 50 fields")
 	}
 	for _, name := range fields {
 		if len(name) > tree.MaxNameBytes {
-			return problem(api.CodeLimit, fmt.Sprintf("the name of a field has at most %d bytes", tree.MaxNameBytes))
+			return problem(codes.Limit, fmt.Sprintf("the name of a field has at most %d bytes", tree.MaxNameBytes))
 		}
 	}
 	return nil
@@ -176,7 +154,7 @@ func (s *Server) deleteWebhook(w *answer, r *http.Request) error {
 	ctx, cancel := s.queryContext(r)
 	defer cancel()
 	if err := hooks.Delete(ctx, r.PathValue("name")); err != nil {
-		return hookProblem(err)
+		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
@@ -189,7 +167,7 @@ func (s *Server) getDeliveries(w *answer, r *http.Request) error {
 	}
 	tries, dead, err := hooks.Deliveries(r.PathValue("name"))
 	if err != nil {
-		return hookProblem(err)
+		return err
 	}
 	out := api.Deliveries{Tries: []api.Delivery{}, Dead: []api.DeadMessage{}}
 	for _, t := range tries {
@@ -212,18 +190,18 @@ func (s *Server) replayWebhook(w *answer, r *http.Request) error {
 	}
 	if request.From != "" {
 		if _, err := live.ParseCursor(request.From); err != nil {
-			return liveProblem(err)
+			return err
 		}
 	}
 	ctx, cancel := s.queryContext(r)
 	defer cancel()
 	name := r.PathValue("name")
 	if err := hooks.Replay(ctx, name, request.From); err != nil {
-		return hookProblem(err)
+		return err
 	}
 	st, err := hooks.Get(name)
 	if err != nil {
-		return hookProblem(err)
+		return err
 	}
 	return writeJSON(w, http.StatusOK, apiWebhook(st))
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 )
 
 // command runs one command line with stdin and returns what it printed.
@@ -33,7 +34,7 @@ func fakeNode(t *testing.T, answers map[string]any) string {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		value, ok := answers[r.Method+" "+r.URL.Path]
 		if !ok {
-			value = &api.Problem{Status: 404, Code: api.CodeNotFound, Detail: "no " + r.URL.Path}
+			value = &api.Problem{Status: 404, Code: codes.NotFound, Detail: "no " + r.URL.Path}
 		}
 		if p, isProblem := value.(*api.Problem); isProblem {
 			w.WriteHeader(p.Status)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/server/webhook"
 )
 
@@ -29,7 +30,7 @@ func TestMisleadingNamesAreNotGiven(t *testing.T) {
 	refused := func(what, name string, err error) {
 		t.Helper()
 		var p *api.Problem
-		if !errors.As(err, &p) || p.Code != api.CodeBadName {
+		if !errors.As(err, &p) || p.Code != codes.BadName {
 			t.Errorf("%s %q: %v", what, name, err)
 		}
 	}
@@ -41,7 +42,7 @@ func TestMisleadingNamesAreNotGiven(t *testing.T) {
 		if !strings.ContainsAny(name, "\x07\x1b") { // a statement cannot say these
 			_, err = n.api.Query(t.Context(), api.QueryRequest{Query: "create segment " + quoted(name) + " as everyone"})
 			var p *api.Problem
-			if !errors.As(err, &p) || p.Code != api.CodeBadName && p.Code != "syntax" {
+			if !errors.As(err, &p) || p.Code != codes.BadName && p.Code != "syntax" {
 				t.Errorf("create segment %q: %v", name, err)
 			}
 		}

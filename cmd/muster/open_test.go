@@ -121,7 +121,7 @@ func TestNodeReadsBackWhatItTook(t *testing.T) {
 	if err != nil || about.ID != "user-7" || len(about.Events) != 1 || about.Events[0].Count != 1 {
 		t.Errorf("about: %+v, %v", about, err)
 	}
-	if _, err := n.About(t.Context(), "nobody"); !errors.Is(err, cluster.ErrNoProfile) {
+	if _, err := n.About(t.Context(), "nobody"); !errors.Is(err, node.ErrNoProfile) {
 		t.Errorf("about nobody: %v, want ErrNoProfile", err)
 	}
 	received, next, err := n.Timeline(t.Context(), "user-7", "", 1)
@@ -369,8 +369,8 @@ func TestNodeDefinesSegmentsWhileItTakesIn(t *testing.T) {
 
 func wantCode(t *testing.T, err error, want string) {
 	t.Helper()
-	var coded interface{ Code() string }
-	if !errors.As(err, &coded) || coded.Code() != want {
+	var coded *node.Error
+	if !errors.As(err, &coded) || coded.Code != want {
 		t.Errorf("error %v, want code %s", err, want)
 	}
 }
@@ -518,8 +518,8 @@ func TestNodeRefusesOverload(t *testing.T) {
 				return
 			}
 			wantCode(t, err, "overloaded")
-			var later interface{ RetryAfter() time.Duration }
-			if !errors.As(err, &later) || later.RetryAfter() <= 0 {
+			var later *node.Error
+			if !errors.As(err, &later) || later.Retry <= 0 {
 				t.Errorf("refused without when to come again: %v", err)
 			}
 			overloaded.Add(1)

@@ -10,7 +10,6 @@ import (
 	"github.com/musterdb/muster/cluster"
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/internal/node"
-	"github.com/musterdb/muster/server"
 )
 
 // withSegments makes a directory with people and three segments, one of which asks another.
@@ -147,8 +146,8 @@ func TestSegmentPrice(t *testing.T) {
 		long += fmt.Sprintf(" or did A in last %d days", i+1)
 	}
 	_, err := n.PutSegment(t.Context(), node.SegmentText{Name: "long", Predicate: long}, false, false)
-	var coded server.Coded
-	if !errors.As(err, &coded) || coded.Code() != "segment_too_expensive" || !strings.Contains(err.Error(), "one segment may take 10µs") {
+	var coded *node.Error
+	if !errors.As(err, &coded) || coded.Code != "segment_too_expensive" || !strings.Contains(err.Error(), "one segment may take 10µs") {
 		t.Errorf("the answer is %v", err)
 	}
 	if _, err := n.PutSegment(t.Context(), node.SegmentText{Name: "short", Predicate: "did A in last 1 day"}, false, false); err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/api/streamcheck"
 )
 
@@ -64,7 +65,7 @@ func (f *follower) run(ctx context.Context) {
 		if f.paging {
 			f.mu.checker.Reconnected()
 		}
-		if p := (*api.Problem)(nil); errors.As(err, &p) && p.Code == api.CodeResync {
+		if p := (*api.Problem)(nil); errors.As(err, &p) && p.Code == codes.Resync {
 			f.mu.checker.Take(&api.StreamMessage{Op: "resync"})
 			f.from, f.paging = "snapshot", false
 		}
@@ -86,7 +87,7 @@ func unexpected(err error) string {
 	var closed *websocket.CloseError
 	switch {
 	case errors.As(err, &p):
-		if slices.Contains([]string{api.CodeNoSegment, api.CodeNotReady, api.CodeUnavailable}, p.Code) {
+		if slices.Contains([]string{codes.NoSegment, codes.NotReady, codes.Unavailable}, p.Code) {
 			return ""
 		}
 		return err.Error()

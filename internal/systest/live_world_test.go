@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/query/querytest"
 	"github.com/musterdb/muster/query/syntax"
 	"github.com/musterdb/muster/query/tree"
@@ -238,7 +239,7 @@ func (w *world) define(ctx context.Context, name string) {
 	if _, exists := w.segments[name]; exists && !kept && w.rng.IntN(5) == 0 {
 		err := insist(ctx, func() error { return w.client.DropSegment(ctx, name) })
 		var p *api.Problem
-		if err != nil && !(errors.As(err, &p) && p.Code == api.CodeNoSegment) { // it was dropped before the answer was lost
+		if err != nil && !(errors.As(err, &p) && p.Code == codes.NoSegment) { // it was dropped before the answer was lost
 			w.t.Errorf("drop %s: %v", name, err)
 		}
 		delete(w.segments, name)

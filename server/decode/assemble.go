@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -52,11 +53,11 @@ func (d *Decoder) kind() (engine.Kind, error) {
 		return d.env.Kind, nil
 	}
 	if d.seen.kind == "" {
-		return 0, refuse("no_type", "the message has no type")
+		return 0, refuse(codes.NoType, "the message has no type")
 	}
 	k, ok := KindOf(d.seen.kind)
 	if !ok || k == engine.Profile && !d.env.Import {
-		return 0, refuse("bad_type", "%q is not a type: identify, track, page, screen, group or alias", d.seen.kind)
+		return 0, refuse(codes.BadType, "%q is not a type: identify, track, page, screen, group or alias", d.seen.kind)
 	}
 	return k, nil
 }
@@ -67,17 +68,17 @@ func (d *Decoder) identity(m *engine.Incoming) error {
 	switch {
 	case m.Kind == engine.Alias:
 		if p.prev == "" || p.user == "" {
-			return refuse("no_id", "alias needs previousId and userId")
+			return refuse(codes.NoID, "alias needs previousId and userId")
 		}
 		m.PreviousID = p.prev
 	case m.Kind == engine.Profile && p.user == "":
-		return refuse("no_id", "a profile row needs userId")
+		return refuse(codes.NoID, "a profile row needs userId")
 	case p.user == "" && p.anon == "":
-		return refuse("no_id", "the message has neither userId nor anonymousId")
+		return refuse(codes.NoID, "the message has neither userId nor anonymousId")
 	}
 	if d.env.Source != "" {
 		if !p.hasLine {
-			return refuse("bad_line", "a line of an import needs its number in _line")
+			return refuse(codes.BadLine, "a line of an import needs its number in _line")
 		}
 		m.Source, m.Line = d.env.Source, p.line
 		return nil
@@ -94,7 +95,7 @@ func (d *Decoder) body(m *engine.Incoming) error {
 	switch m.Kind {
 	case engine.Track:
 		if p.event == "" {
-			return refuse("no_event", "track needs an event")
+			return refuse(codes.NoEvent, "track needs an event")
 		}
 		m.Event, used = d.intern(p.event), &d.properties
 	case engine.Page, engine.Screen:
@@ -109,7 +110,7 @@ func (d *Decoder) body(m *engine.Incoming) error {
 		}
 	case engine.Group:
 		if p.group == "" {
-			return refuse("no_id", "group needs groupId")
+			return refuse(codes.NoID, "group needs groupId")
 		}
 		m.GroupID = p.group
 	case engine.Identify:

@@ -5,6 +5,9 @@ import (
 	"fmt"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/musterdb/muster/api/codes"
+	"github.com/musterdb/muster/internal/node"
 )
 
 // Body is a request body in Segment's form: one message, or a batch with what holds for all of it.
@@ -19,14 +22,14 @@ type Body struct {
 	// Behind is where the messages of a batch end that is not whole: nothing behind it can be told
 	// apart. Broken says why; it is nil for a body that came whole.
 	Behind int
-	Broken *Refusal
+	Broken *node.Error
 }
 
 // Span is a stretch of the body.
 type Span struct{ Start, End int }
 
 // Split cuts a body into its messages. Messages are not read: one that is no JSON is refused by Message,
-// and does not touch the others. The error is a *Refusal: the body is neither an object nor an array, or
+// and does not touch the others. The error is a *node.Error: the body is neither an object nor an array, or
 // a batch that breaks off before its first message. REQUIRES: nothing of d's last message is needed any
 // more.
 func (d *Decoder) Split(body []byte) (Body, error) {
@@ -65,10 +68,10 @@ func (d *Decoder) split(body []byte, skim bool) (Body, error) {
 		if _, err := d.json.value(); err != nil {
 			return b, d.syntax(err)
 		}
-		return b, refuse("bad_json", "the body is neither a JSON object nor an array")
+		return b, refuse(codes.BadJSON, "the body is neither a JSON object nor an array")
 	}
 	if !d.json.end() {
-		return b, refuse("bad_json", "there is something behind the end of the body")
+		return b, refuse(codes.BadJSON, "there is something behind the end of the body")
 	}
 	if !b.Batch {
 		b.Items = append(b.Items, Span{0, len(body)})

@@ -9,11 +9,12 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
 )
 
 // CloudEvent decodes an event of CloudEvents 1.0 in its structured form: the subject did type, with
-// the members of data as properties. The error is a *Refusal. Source: CloudEvents 1.0.2, JSON format.
+// the members of data as properties. The error is a *node.Error. Source: CloudEvents 1.0.2, JSON format.
 func (d *Decoder) CloudEvent(raw []byte, env *Envelope) (engine.Incoming, error) {
 	return d.mending(raw, env, d.cloudEvent)
 }
@@ -28,7 +29,7 @@ func (d *Decoder) cloudEvent(raw []byte, env *Envelope) (engine.Incoming, error)
 	d.turn = 0
 	d.open(raw)
 	if d.json.peek() != '{' {
-		return engine.Incoming{}, refuse("bad_json", "a CloudEvent is a JSON object")
+		return engine.Incoming{}, refuse(codes.BadJSON, "a CloudEvent is a JSON object")
 	}
 	version := ""
 	err := d.object(func(name string) (err error) {
@@ -55,15 +56,15 @@ func (d *Decoder) cloudEvent(raw []byte, env *Envelope) (engine.Incoming, error)
 		return engine.Incoming{}, err
 	}
 	if !d.json.end() {
-		return engine.Incoming{}, refuse("bad_json", "there is something behind the end of the event")
+		return engine.Incoming{}, refuse(codes.BadJSON, "there is something behind the end of the event")
 	}
 	switch {
 	case version != "1.0":
-		return engine.Incoming{}, refuse("bad_version", "specversion is %q: only 1.0 is known", version)
+		return engine.Incoming{}, refuse(codes.BadVersion, "specversion is %q: only 1.0 is known", version)
 	case d.seen.user == "":
-		return engine.Incoming{}, refuse("no_id", "the CloudEvent has no subject to be the userId")
+		return engine.Incoming{}, refuse(codes.NoID, "the CloudEvent has no subject to be the userId")
 	case d.seen.message == "":
-		return engine.Incoming{}, refuse("no_id", "the CloudEvent has no id")
+		return engine.Incoming{}, refuse(codes.NoID, "the CloudEvent has no id")
 	}
 	return d.assemble()
 }

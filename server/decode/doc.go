@@ -2,7 +2,7 @@
 // dialects, lines of a bulk import, CloudEvents.
 //
 // Its nouns: Decoder (one goroutine's reusable state), Envelope (what the request says about all its
-// messages), Body (a request body cut into items), Refusal (why one message cannot be taken) and Note
+// messages), Body (a request body cut into items), the refusal of one message (an error of package node) and Note
 // (what of a taken message cannot be a column).
 //
 // It must not know HTTP, nodes or the catalog: names stay names, and it reads no clock. Start reading

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -83,7 +84,7 @@ func (d *Decoder) fields(set *fieldSet) (string, error) {
 			d.known = d.intern(name)
 		}
 		if len(name) == 0 {
-			d.lose(set, "empty_name", "a name is empty")
+			d.lose(set, codes.EmptyName, "a name is empty")
 		}
 		from := d.offset()
 		if err := d.value(set, 2); err != nil {
@@ -167,7 +168,7 @@ func (d *Decoder) importTime() (tree.Value, error) {
 			return tree.Time(ms), nil
 		}
 	}
-	return tree.Value{}, refuse("bad_time", "$time at %s is not a time in Unix milliseconds", d.path)
+	return tree.Value{}, refuse(codes.BadTime, "$time at %s is not a time in Unix milliseconds", d.path)
 }
 
 // scalar reads a value that is neither an object nor an array; what cannot be a column is missing.
@@ -184,14 +185,14 @@ func (d *Decoder) scalar(set *fieldSet) (tree.Value, error) {
 	case '0':
 		n, ok := tree.ParseNumber(d.here(v))
 		if !ok {
-			d.lose(set, "bad_number", "the number at %s is out of range", d.path)
+			d.lose(set, codes.BadNumber, "the number at %s is out of range", d.path)
 			return tree.Value{}, nil
 		}
 		return tree.Num(n), nil
 	case '"':
 		s := d.cut(v)
 		if len(s) > d.limits.String {
-			d.lose(set, "value_too_long", "the string at %s is %d bytes long: only up to %d can be a column", d.path, len(s), d.limits.String)
+			d.lose(set, codes.ValueTooLong, "the string at %s is %d bytes long: only up to %d can be a column", d.path, len(s), d.limits.String)
 			return tree.Value{}, nil
 		}
 		return tree.Str(s), nil
@@ -232,7 +233,7 @@ func (d *Decoder) list(depth int) (v tree.Value, whole bool, err error) {
 		return v, false, d.syntax(err)
 	}
 	if size := d.offset() - start; whole && size > d.limits.String {
-		d.note("value_too_long", "the list at %s is %d bytes long: only up to %d can be a column", d.path, size, d.limits.String)
+		d.note(codes.ValueTooLong, "the list at %s is %d bytes long: only up to %d can be a column", d.path, size, d.limits.String)
 		whole = false
 	}
 	if !whole {
@@ -246,12 +247,12 @@ func (d *Decoder) add(set *fieldSet, v tree.Value, exact bool) {
 	switch {
 	case len(d.path) == 0:
 	case len(d.path) > d.limits.Name:
-		d.lose(set, "name_too_long", "the name %.40s… is %d bytes long: at most %d", d.path, len(d.path), d.limits.Name)
+		d.lose(set, codes.NameTooLong, "the name %.40s… is %d bytes long: at most %d", d.path, len(d.path), d.limits.Name)
 	case set != &d.properties && reserved(d.path):
-		d.lose(set, "reserved_name", "%s is built in and cannot be set", d.path)
+		d.lose(set, codes.ReservedName, "%s is built in and cannot be set", d.path)
 	case len(set.fields) >= d.limits.Fields && set.find(string(d.path)) < 0:
 		if !v.Missing() {
-			d.lose(set, "too_many_fields", "only the first %d values can be columns", d.limits.Fields)
+			d.lose(set, codes.TooManyFields, "only the first %d values can be columns", d.limits.Fields)
 		}
 	default:
 		name := d.known
@@ -278,7 +279,7 @@ func (d *Decoder) lose(set *fieldSet, code, format string, args ...any) {
 }
 
 func (d *Decoder) note(code, format string, args ...any) {
-	if len(d.notes) < maxNotes && (len(d.notes) == 0 || d.notes[len(d.notes)-1].Code != code || code != "too_many_fields") {
+	if len(d.notes) < maxNotes && (len(d.notes) == 0 || d.notes[len(d.notes)-1].Code != code || code != codes.TooManyFields) {
 		d.notes = append(d.notes, Note{Code: code, Reason: fmt.Sprintf(format, args...)})
 	}
 }

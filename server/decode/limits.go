@@ -3,6 +3,8 @@ package decode
 import (
 	"errors"
 	"fmt"
+
+	"github.com/musterdb/muster/internal/node"
 )
 
 // Limits bounds what one message may hold. Zero values mean the defaults.
@@ -42,17 +44,9 @@ func (l Limits) Validate() error {
 	return errors.Join(faults...)
 }
 
-// Refusal is why a message cannot be taken: it can never succeed as it is.
-type Refusal struct {
-	Code   string // bad_json, no_id, no_event, …
-	Reason string
-}
-
-// Error returns the reason.
-func (r *Refusal) Error() string { return r.Reason }
-
+// refuse makes the error of a message that cannot be taken: it can never succeed as it is.
 func refuse(code, format string, args ...any) error {
-	return &Refusal{Code: code, Reason: fmt.Sprintf(format, args...)}
+	return &node.Error{Code: code, Text: fmt.Sprintf(format, args...)}
 }
 
 // Note says that a value of an accepted message is kept in history only, and why.

@@ -4,6 +4,9 @@ import (
 	"bytes"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/musterdb/muster/api/codes"
+	"github.com/musterdb/muster/internal/node"
 )
 
 // splitLoosely cuts a body that is not JSON, or has something else wrong with it, into the messages that
@@ -55,7 +58,7 @@ func (r *looseReader) next() byte {
 
 // breaks notes that nothing from here on can be told apart.
 func (r *looseReader) breaks(why string) {
-	r.body.Behind, r.body.Broken = r.at, &Refusal{Code: "bad_json", Reason: why}
+	r.body.Behind, r.body.Broken = r.at, &node.Error{Code: codes.BadJSON, Text: why}
 }
 
 // items cuts an array of messages. It returns false where the text ends before the array does.

@@ -10,7 +10,9 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 )
 
 // Envelope is what a request says about all its messages.
@@ -101,7 +103,7 @@ type parts struct {
 	rest                           []byte // further members, each behind a comma
 }
 
-// Message decodes one message. The error is a *Refusal. The message shares memory with raw, which
+// Message decodes one message. The error is a *node.Error. The message shares memory with raw, which
 // must not change any more. Where raw is good but for what is no Unicode, that is replaced by U+FFFD, and
 // a note says so; ids are never changed.
 func (d *Decoder) Message(raw []byte, env *Envelope) (engine.Incoming, error) {
@@ -117,8 +119,8 @@ func (d *Decoder) mending(raw []byte, env *Envelope, read func([]byte, *Envelope
 	if err == nil {
 		return m, nil
 	}
-	var refusal *Refusal
-	if !errors.As(err, &refusal) || refusal.Code != "bad_json" && refusal.Code != "bad_utf8" {
+	var refusal *node.Error
+	if !errors.As(err, &refusal) || refusal.Code != codes.BadJSON && refusal.Code != codes.BadUTF8 {
 		return m, err
 	}
 	mended, ok := mend(raw)
@@ -129,7 +131,7 @@ func (d *Decoder) mending(raw []byte, env *Envelope, read func([]byte, *Envelope
 	m, err = read(mended, env)
 	d.mended = false
 	if err == nil {
-		d.note("bad_utf8", replaced)
+		d.note(codes.BadUTF8, replaced)
 	}
 	return m, err
 }
@@ -144,13 +146,13 @@ func (d *Decoder) message(raw []byte, env *Envelope) (engine.Incoming, error) {
 		if _, err := d.json.value(); err != nil {
 			return engine.Incoming{}, d.syntax(err)
 		}
-		return engine.Incoming{}, refuse("bad_json", "a message is a JSON object")
+		return engine.Incoming{}, refuse(codes.BadJSON, "a message is a JSON object")
 	}
 	if err := d.object(d.member); err != nil {
 		return engine.Incoming{}, err
 	}
 	if !d.json.end() {
-		return engine.Incoming{}, refuse("bad_json", "there is something behind the end of the message")
+		return engine.Incoming{}, refuse(codes.BadJSON, "there is something behind the end of the message")
 	}
 	return d.assemble()
 }
@@ -332,7 +334,7 @@ func (d *Decoder) raw() (string, error) {
 }
 
 func (d *Decoder) deep() error {
-	return refuse("too_deep", "the message is nested deeper than %d levels", d.limits.Depth)
+	return refuse(codes.TooDeep, "the message is nested deeper than %d levels", d.limits.Depth)
 }
 
 // tooDeep tells whether v has more than limit brackets open at once. REQUIRES: v is valid JSON.
@@ -371,17 +373,28 @@ func (d *Decoder) string(name string, limit int) (string, error) {
 	case '"':
 		s := d.cut(v)
 		if len(s) > limit {
-			return "", refuse("too_long", "%s is %d bytes long: at most %d", name, len(s), limit)
+			return "", refuse(codes.TooLong, "%s is %d bytes long: at most %d", name, len(s), limit)
 		}
 		if d.mended && isID(name) && strings.ContainsRune(s, '\uFFFD') { // two ids might become one
-			return "", refuse("bad_utf8", "%s is not valid Unicode", name)
+			return "", refuse(codes.BadUTF8, "%s is not valid Unicode", name)
 		}
 		return s, nil
 	}
 	if isID(name) {
-		return "", refuse("bad_id", "%s is neither a string nor a number", name)
+		return "", refuse(codes.BadID, "%s is neither a string nor a number", name)
 	}
-	return "", refuse("bad_"+name, "%s is not a string", name)
+	return "", refuse(notString(name), "%s is not a string", name)
+}
+
+// notString is the code of a member that is no string and has to be one.
+func notString(name string) string {
+	switch name {
+	case "type":
+		return codes.BadType
+	case "specversion":
+		return codes.BadSpecVersion
+	}
+	return codes.BadEvent
 }
 
 // isID tells whether a member of a message, or of a CloudEvent, is an id.
@@ -399,10 +412,10 @@ func (d *Decoder) id(name string) (string, error) {
 		return "", d.syntax(err)
 	}
 	if len(v) > d.limits.ID {
-		return "", refuse("too_long", "%s is %d bytes long: at most %d", name, len(v), d.limits.ID)
+		return "", refuse(codes.TooLong, "%s is %d bytes long: at most %d", name, len(v), d.limits.ID)
 	}
 	if bytes.ContainsAny(v, ".eE") {
-		return "", refuse("bad_id", "%s is a number with decimals: send ids as strings", name)
+		return "", refuse(codes.BadID, "%s is a number with decimals: send ids as strings", name)
 	}
 	return d.here(v), nil
 }
@@ -418,7 +431,7 @@ func (d *Decoder) lineNumber() (uint64, bool, error) {
 		n = n*10 + uint64(c-'0')
 	}
 	if !ok {
-		return 0, false, refuse("bad_line", "_line is not a line number")
+		return 0, false, refuse(codes.BadLine, "_line is not a line number")
 	}
 	return n, true, nil
 }
@@ -469,7 +482,7 @@ func (d *Decoder) remember(name string) string {
 	return s
 }
 
-// syntax makes a Refusal of an error of the scanner; nil stays nil. jsontext reads the text again to
+// syntax makes a refusal of an error of the scanner; nil stays nil. jsontext reads the text again to
 // say what is wrong with it.
 func (d *Decoder) syntax(err error) error {
 	if err == nil {
@@ -480,14 +493,14 @@ func (d *Decoder) syntax(err error) error {
 		_, err = again.ReadToken()
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return refuse("bad_json", "not valid JSON: it ends in the middle")
+		return refuse(codes.BadJSON, "not valid JSON: it ends in the middle")
 	}
 	text := strings.TrimPrefix(err.Error(), "jsontext: ")
 	if strings.Contains(text, "invalid UTF-8") {
-		return refuse("bad_utf8", "not valid UTF-8")
+		return refuse(codes.BadUTF8, "not valid UTF-8")
 	}
 	if strings.Contains(text, "max depth") {
 		return d.deep()
 	}
-	return refuse("bad_json", "not valid JSON: %s", text)
+	return refuse(codes.BadJSON, "not valid JSON: %s", text)
 }

@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query/tree"
 )
 
@@ -65,9 +67,9 @@ func TestMessages(t *testing.T) {
 
 func show(m engine.Incoming, notes []Note, err error) string {
 	var b strings.Builder
-	var r *Refusal
+	var r *node.Error
 	if errors.As(err, &r) {
-		return "refused " + r.Code + ": " + r.Reason
+		return "refused " + r.Code + ": " + r.Text
 	}
 	fmt.Fprintf(&b, "%s", m.Kind)
 	for _, f := range []struct{ name, value string }{{"message", m.MessageID}, {"source", m.Source}, {"user", m.UserID}, {"anonymous", m.AnonymousID}, {"previous", m.PreviousID}, {"group", m.GroupID}, {"event", m.Event}} {
@@ -132,8 +134,11 @@ func FuzzMessage(f *testing.F) {
 		env.Import, env.Context = bulk, []byte(`{"ip":"1.2.3.4"}`)
 		m, err := d.Message(raw, env)
 		if err != nil {
-			var r *Refusal
-			if !errors.As(err, &r) || r.Code == "" || r.Reason == "" {
+			var r *node.Error
+			if !errors.As(err, &r) || r.Text == "" {
+				t.Fatalf("an error that is no refusal: %v", err)
+			}
+			if _, known := codes.Lookup(r.Code); !known {
 				t.Fatalf("an error that is no refusal: %v", err)
 			}
 			return

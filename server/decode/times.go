@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/musterdb/muster/api/codes"
 )
 
 // The times a message may carry, Unix ms: the years 1 to 9999.
@@ -135,7 +137,7 @@ func (d *Decoder) when() (int64, error) {
 		return received, nil
 	}
 	if original.text != "" {
-		return 0, refuse("bad_time", "the timestamp %s is not a time", original.text)
+		return 0, refuse(codes.BadTime, "the timestamp %s is not a time", original.text)
 	}
 	if d.env.Source != "" {
 		return original.ms, nil

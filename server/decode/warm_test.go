@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/musterdb/muster/internal/node"
 )
 
 // spoiled returns text with a few bytes taken, doubled or replaced, so that some of what comes out is
@@ -101,7 +103,7 @@ func TestUnreadItems(t *testing.T) {
 			}
 			continue
 		}
-		var refusal *Refusal
+		var refusal *node.Error
 		if err != nil && (!errors.As(err, &refusal) || err.Error() != want.Error()) {
 			t.Fatalf("seed %d: %s\ngot %v\nwant %v", seed, text, err, want)
 		}

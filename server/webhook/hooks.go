@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/musterdb/muster/api/codes"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/internal/node/disk"
 	"github.com/musterdb/muster/internal/retrylog"
 	"github.com/musterdb/muster/server/render"
@@ -80,10 +82,10 @@ type Hooks struct {
 
 // The refusals of Put.
 var (
-	ErrURL    = errors.New("the URL must be http or https, with a host and without a user, of at most 2,048 bytes that can be seen")
-	ErrNoHook = errors.New("no webhook has this name")
-	ErrMany   = errors.New("there are 1,000 webhooks already")
-	ErrClosed = errors.New("the webhooks are closed")
+	ErrURL    = &node.Error{Code: codes.Refused, Text: "the URL must be http or https, with a host and without a user, of at most 2,048 bytes that can be seen"}
+	ErrNoHook = &node.Error{Code: codes.NoWebhook, Text: "no webhook has this name"}
+	ErrMany   = &node.Error{Code: codes.Limit, Text: "there are 1,000 webhooks already"}
+	ErrClosed = &node.Error{Code: codes.NotReady, Text: "the node is stopping", Retry: time.Second}
 )
 
 const (

@@ -5,11 +5,13 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/musterdb/muster/api/codes"
+	"github.com/musterdb/muster/internal/node"
 )
 
 const secretPrefix = "whsec_"
@@ -24,7 +26,7 @@ func NewSecret() (string, error) {
 }
 
 // ErrSecret says that a secret is not whsec_ with the base64 of 24 to 64 bytes.
-var ErrSecret = errors.New("the secret is not whsec_ with the base64 of 24 to 64 bytes")
+var ErrSecret = &node.Error{Code: codes.Refused, Text: "the secret is not whsec_ with the base64 of 24 to 64 bytes"}
 
 func secretKey(secret string) ([]byte, error) {
 	text, ok := strings.CutPrefix(secret, secretPrefix)
