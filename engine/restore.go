@@ -75,6 +75,9 @@ var errPage = errors.New("page is damaged or out of place")
 
 // take joins what a page was cut into, then reads it.
 func (x *restorer) take(kind uint8, key, data []byte) error {
+	if len(data) > 0 && data[0] > formatOfSets {
+		return fmt.Errorf("it has format %d, and this build reads up to %d: start the build that wrote it", data[0], formatOfSets)
+	}
 	if len(data) < 2 || data[0] != snapshotFormat && data[0] != formatOf(kind) || data[1] > 1 || len(key)%8 != 0 || len(key) > 32 || x.ended {
 		return errPage
 	}

@@ -3,6 +3,8 @@ package engine
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -109,6 +111,15 @@ func TestFirstFormat(t *testing.T) {
 		if want := pages.pages[i]; p.kind != want.kind || !bytes.Equal(p.key, want.key) || !bytes.Equal(p.data, want.data) {
 			t.Fatalf("page %d, of kind %d, is another one", i, p.kind)
 		}
+	}
+}
+
+// TestLaterFormat: a page that a later build wrote is no damage, and the error says what to do.
+func TestLaterFormat(t *testing.T) {
+	pages := snapshotOf(t, newTestShard(t))
+	pages.pages[len(pages.pages)-1].data[0] = formatOfSets + 1
+	if _, err := Restore(Config{Key: 42}, pages); !errors.Is(err, ErrSnapshot) || !strings.Contains(err.Error(), "start the build that wrote it") {
+		t.Error(err)
 	}
 }
 

@@ -56,7 +56,31 @@ type process struct {
 	args []string // further ones of serve
 	bin  func() (string, error)
 	cmd  *exec.Cmd
-	log  bytes.Buffer
+	log  output
+}
+
+// output is what a process says, which may be read while it goes on.
+type output struct {
+	mu   sync.Mutex
+	said bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.said.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.said.String()
+}
+
+func (o *output) Reset() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.said.Reset()
 }
 
 // serve starts a node on a fresh directory and waits until it is ready.
