@@ -52,7 +52,7 @@ func (n *Node) keepPast(ctx context.Context, p tree.Pred, zone string) (tree.Pre
 // keepMembers fills a list with the members of an instant. One that a segment asks is full.
 func (n *Node) keepMembers(ctx context.Context, list string, was *tree.WasIn, zone string) error {
 	state := n.registry.state.Load()
-	if asksList(state, list) {
+	if isKept(state, list) {
 		return nil
 	}
 	if !catalog.ValidName(list) {
@@ -129,18 +129,10 @@ func eachWasIn(p tree.Pred, by func(*tree.WasIn) (tree.Pred, error)) (tree.Pred,
 	return p, nil
 }
 
-// asksList tells whether a saved segment asks a list.
-func asksList(s *catalog.State, list string) bool {
+// isKept reports whether a saved segment asks a list that was kept for it.
+func isKept(s *catalog.State, list string) bool {
 	for _, segment := range s.Segments() {
-		if !strings.Contains(segment.Text, "was in segment ") {
-			continue
-		}
-		found := false
-		eachPred(segment.Tree().Pred, func(p tree.Pred) {
-			in, ok := p.(*tree.InList)
-			found = found || ok && in.Name == list
-		})
-		if found {
+		if strings.Contains(segment.Text, "was in segment ") && asksList(segment.Tree().Pred, list) {
 			return true
 		}
 	}
@@ -154,7 +146,7 @@ func (n *Node) dropKept(ctx context.Context) error {
 		dropped := false
 		state, err := n.definer.change(ctx, func(s *catalog.State) (catalog.Change, error) {
 			for _, list := range s.Lists() {
-				if strings.HasPrefix(list.Name, keptPrefix) && !asksList(s, list.Name) {
+				if strings.HasPrefix(list.Name, keptPrefix) && !isKept(s, list.Name) {
 					dropped = true
 					return catalog.Change{Kind: catalog.DropList, Name: list.Name}, nil
 				}
@@ -174,12 +166,13 @@ func (n *Node) dropKept(ctx context.Context) error {
 // the segment is made from.
 func savedText(s *catalog.State, p tree.Pred) (string, error) {
 	var missing error
-	eachPred(p, func(p tree.Pred) {
-		if in, ok := p.(*tree.InList); ok && strings.HasPrefix(in.Name, keptPrefix) {
+	tree.Inspect(p, func(n tree.Node) bool {
+		if in, ok := n.(*tree.InList); ok && strings.HasPrefix(in.Name, keptPrefix) {
 			if _, ok := s.List(in.Name); !ok {
 				missing = notReady("the members of then were dropped meanwhile", nil)
 			}
 		}
+		return true
 	})
 	return syntax.FormatPred(p), missing
 }

@@ -227,12 +227,7 @@ const maxUsers = 5
 func listUsers(s *catalog.State, name string) (users string) {
 	n := 0
 	for _, other := range s.Segments() {
-		asks := false
-		eachPred(other.Tree().Pred, func(p tree.Pred) {
-			asked, is := p.(*tree.InList)
-			asks = asks || is && asked.Name == name
-		})
-		if !asks {
+		if !asksList(other.Tree().Pred, name) {
 			continue
 		}
 		if n++; n > maxUsers {
@@ -246,6 +241,14 @@ func listUsers(s *catalog.State, name string) (users string) {
 	return users
 }
 
+// asksList reports whether a predicate asks a list, without looking into the segments it asks.
+func asksList(p tree.Pred, name string) bool {
+	return tree.Any(p, func(n tree.Node) bool {
+		asked, is := n.(*tree.InList)
+		return is && asked.Name == name
+	})
+}
+
 func noList(name string) error {
 	return &node.Error{Code: codes.NoList, Text: fmt.Sprintf("there is no list %q", name)}
 }
@@ -253,11 +256,11 @@ func noList(name string) error {
 // segmentUser returns a segment whose predicate asks another one.
 func segmentUser(s *catalog.State, name string) (user string, ok bool) {
 	for _, other := range s.Segments() {
-		eachPred(other.Tree().Pred, func(p tree.Pred) {
-			asked, is := p.(*tree.InSegment)
-			ok = ok || is && asked.Name == name && other.Name != name
+		asks := tree.Any(other.Tree().Pred, func(n tree.Node) bool {
+			asked, is := n.(*tree.InSegment)
+			return is && asked.Name == name
 		})
-		if ok {
+		if asks && other.Name != name {
 			return other.Name, true
 		}
 	}
