@@ -155,6 +155,7 @@ var (
 	decision    = regexp.MustCompile(`\bADRs? (\d+)`)
 	pathSpan    = regexp.MustCompile(`^(?:\./)?([a-z]\w*(?:/[\w.-]+)+)/?$`)
 	nameSpan    = regexp.MustCompile(`^([a-z]\w*(?:/\w+)*)\.([A-Za-z]\w*)`)
+	lockSpan    = regexp.MustCompile(`^(\w+)\.mu$`)
 	testSpan    = regexp.MustCompile(`^(?:Test|Benchmark|Fuzz)[A-Z]\w*$`)
 	makeSpan    = regexp.MustCompile(`^make ([a-z][a-z-]*)`)
 	goTestSpan  = regexp.MustCompile(`go test .*\./([\w/]+) .*-run '?([\w|$\\]+)`)
@@ -252,6 +253,10 @@ func (t *Tree) spans(text string) []string {
 			p := pathSpan.FindStringSubmatch(span)[1]
 			if top, _, _ := strings.Cut(p, "/"); t.paths[top] && !t.paths[p] && !fileName.MatchString(p) {
 				missing = append(missing, "names "+span+", which is not there")
+			}
+		case lockSpan.MatchString(span):
+			if m := lockSpan.FindStringSubmatch(span); !t.declares(slices.Collect(maps.Keys(t.declared)), m[1]) {
+				missing = append(missing, "names the lock "+span+", which no type has")
 			}
 		case testSpan.MatchString(span):
 			if !t.declares(slices.Collect(maps.Keys(t.declared)), span) {

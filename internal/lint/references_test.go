@@ -39,6 +39,7 @@ type Disk struct{}
 		{name: "a name", page: "`store.Disk`, `store.Tape` and `muster.tape`", want: "names store.Tape"},
 		{name: "a name that is not exported", page: "`store.tape`", want: "names store.tape"},
 		{name: "a name of another's package", page: "`bytes.Buffer`"},
+		{name: "a lock", page: "`Disk.mu`, `Tape.mu`", want: "names the lock Tape.mu"},
 		{name: "a test", page: "`TestDisk`, `TestTape`", want: "names TestTape"},
 		{name: "a target", page: "`make test` `make coffee`", want: "names make coffee"},
 		{name: "a run of tests", page: "`go test ./store -run Disk`, `go test ./store -run 'Tape|Punch'`", want: "runs no test"},
