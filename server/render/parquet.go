@@ -159,14 +159,18 @@ func leavesOf(leaves []leaf, row []tree.Value) parquet.Row {
 		case l.kind == listLeaf:
 			out = append(out, parquet.ByteArrayValue([]byte(cell(v, plain))).Level(0, 2, i))
 		default:
-			out = append(out, l.value(v).Level(0, 1, i))
+			value, defined := l.value(v), 1
+			if value.IsNull() {
+				defined = 0
+			}
+			out = append(out, value.Level(0, defined, i))
 		}
 	}
 	return out
 }
 
-// value makes the stored form of a single value; one of another type than its column's is missing
-// there only if it has no text either.
+// value makes the stored form of a single value. One of another type than its column's is missing, except in a
+// column of strings, which has its text.
 func (l leaf) value(v tree.Value) parquet.Value {
 	switch {
 	case l.kind == stringLeaf:
@@ -177,13 +181,15 @@ func (l leaf) value(v tree.Value) parquet.Value {
 		return parquet.Int64Value(v.Int)
 	case v.Type != tree.NumberType:
 		return parquet.NullValue()
+	case l.kind == intLeaf:
+		return parquet.Int64Value(v.Int)
 	case l.kind == decimalLeaf:
 		n, _ := l.scaled(v.Number()) // chooseLeaves made sure that it fits
 		return parquet.Int64Value(n)
 	case l.kind == floatLeaf:
 		return parquet.DoubleValue(v.Number().Float64())
 	}
-	return parquet.Int64Value(v.Int)
+	return parquet.NullValue()
 }
 
 // record is a group that keeps the order of its fields; parquet.Group would sort them by name.
