@@ -67,6 +67,28 @@ type ExamineConfig struct {
 	Log      *slog.Logger      // default: discarded
 }
 
+func (c ExamineConfig) withDefaults() ExamineConfig {
+	if c.Progress == nil {
+		c.Progress = func(string) {}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate reports all faults at once.
+func (c ExamineConfig) Validate() error {
+	var faults []error
+	if c.Dir == "" {
+		faults = append(faults, errors.New("examine config: Dir is missing"))
+	}
+	if c.Archive == nil {
+		faults = append(faults, errors.New("examine config: Archive is missing"))
+	}
+	return errors.Join(faults...)
+}
+
 // Examine restores every shard of a data directory that no process is using, applies its log, and
 // compares what is in memory then with what it is derived from. It changes nothing.
 func Examine(ctx context.Context, c ExamineConfig) ([]Finding, error) {
@@ -96,13 +118,10 @@ type examination struct {
 }
 
 func newExamination(ctx context.Context, c ExamineConfig) (*examination, error) {
-	x := &examination{ExamineConfig: c}
-	if x.Progress == nil {
-		x.Progress = func(string) {}
+	if err := c.Validate(); err != nil {
+		return nil, err
 	}
-	if x.Log == nil {
-		x.Log = slog.New(slog.DiscardHandler)
-	}
+	x := &examination{ExamineConfig: c.withDefaults()}
 	var err error
 	if x.meta, err = readMeta(c.Dir); err != nil {
 		return nil, err

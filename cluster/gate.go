@@ -18,6 +18,19 @@ type GateConfig struct {
 	Share float64       // of all time, default a tenth
 }
 
+func (c GateConfig) withDefaults() GateConfig {
+	if c.Most == 0 {
+		c.Most = 25 * time.Millisecond
+	}
+	if c.Share == 0 {
+		c.Share = 0.1
+	}
+	if c.Turns == 0 {
+		c.Turns = runtime.GOMAXPROCS(0)
+	}
+	return c
+}
+
 // Validate reports all faults at once.
 func (c GateConfig) Validate() error {
 	var errs []error
@@ -66,15 +79,7 @@ func NewGate(c GateConfig) (*Gate, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	if c.Most == 0 {
-		c.Most = 25 * time.Millisecond
-	}
-	if c.Share == 0 {
-		c.Share = 0.1
-	}
-	if c.Turns == 0 {
-		c.Turns = runtime.GOMAXPROCS(0)
-	}
+	c = c.withDefaults()
 	g := &Gate{config: c, turns: make(chan struct{}, c.Turns)}
 	g.end = func() { <-g.turns }
 	g.mu.credit, g.mu.since = c.Most, time.Now()

@@ -256,13 +256,15 @@ func TestPlanMemory(t *testing.T) {
 }
 
 func TestParseSize(t *testing.T) {
-	for text, want := range map[string]int64{"": 0, "8GiB": 8 << 30, "1.5 MiB": 3 << 19, "1048576": 1 << 20} {
-		if got, err := parseSize(text); err != nil || got != want {
+	for text, want := range map[string]size{"": 0, "8GiB": 8 << 30, "1.5 MiB": 3 << 19, "1048576": 1 << 20} {
+		var got size
+		if err := got.UnmarshalText([]byte(text)); err != nil || got != want {
 			t.Errorf("%q: %d, %v, want %d", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"x", "-1GiB", "0", "8GB", "1e30TiB"} {
-		if got, err := parseSize(text); err == nil {
+		var got size
+		if err := got.UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q was taken as %d", text, got)
 		}
 	}

@@ -28,7 +28,7 @@ type nodeConfig struct {
 	SnapshotBytes int64  // of a shard's log, after which a snapshot is written; 0: the default of cluster
 	MemTable      int64  // bytes of the database's buffers; 0: the default of persist
 	Log           *slog.Logger
-	Segments      segmentConfig
+	Segments      segmentFlags
 	Gate          *cluster.Gate         // lets statements go before ingest; may be nil
 	Failed        func(error)           // called when the process has to end; must not wait; may be nil
 	Tune          func(*cluster.Config) // for tests; may be nil

@@ -61,7 +61,7 @@ func (c *segmentDrop) offline(ctx context.Context, a *app) (err error) {
 	defer func() { err = errors.Join(err, lock.unlock()) }()
 	planMemory(0, os.ReadFile).apply()
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	node, err := openCluster(ctx, nodeConfig{Dir: c.Data, Segments: segmentConfig{Skip: c.Name}, Log: log})
+	node, err := openCluster(ctx, nodeConfig{Dir: c.Data, Segments: segmentFlags{SkipSegment: c.Name}, Log: log})
 	if err != nil {
 		return err
 	}

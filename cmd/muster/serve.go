@@ -28,9 +28,9 @@ type nodeFlags struct {
 	Listen    string `help:"Address to listen on." default:"127.0.0.1:8484" env:"MUSTER_LISTEN" placeholder:"ADDR"`
 	Shards    int    `help:"Shards of a new data directory, 1 to 64 (default 8)." env:"MUSTER_SHARDS" placeholder:"N"`
 	Insecure  bool   `help:"Listen outside loopback though there are neither keys nor TLS." env:"MUSTER_INSECURE"`
-	Memory    string `help:"Memory to use, like 8GiB (default: what the machine or control group has)." env:"MUSTER_MEMORY" placeholder:"SIZE"`
-	DiskFloor string `help:"Free disk space below which nothing is written, like 1GiB (default: a share of the disk)." env:"MUSTER_DISK_FLOOR" placeholder:"SIZE"`
-	Snapshot  string `name:"snapshot-bytes" help:"Log of a shard after which a snapshot of it is written, like 64MiB." env:"MUSTER_SNAPSHOT_BYTES" placeholder:"SIZE"`
+	Memory    size   `help:"Memory to use, like 8GiB (default: what the machine or control group has)." env:"MUSTER_MEMORY" placeholder:"SIZE"`
+	DiskFloor size   `help:"Free disk space below which nothing is written, like 1GiB (default: a share of the disk)." env:"MUSTER_DISK_FLOOR" placeholder:"SIZE"`
+	Snapshot  size   `name:"snapshot-bytes" help:"Log of a shard after which a snapshot of it is written, like 64MiB." env:"MUSTER_SNAPSHOT_BYTES" placeholder:"SIZE"`
 	segmentFlags
 	PrivateHooks bool            `name:"private-webhooks" help:"Let webhooks go to addresses of this machine and of private networks." env:"MUSTER_PRIVATE_WEBHOOKS"`
 	NewNames     int             `name:"new-names" help:"New names of events and attributes that one sender may bring at once; -1 for any number." default:"1000" env:"MUSTER_NEW_NAMES" placeholder:"N"`
@@ -39,6 +39,15 @@ type nodeFlags struct {
 	OpenIdentity bool            `name:"open-identity" help:"Take alias and profile messages and imports also from pages of other sites." env:"MUSTER_OPEN_IDENTITY"`
 	LogLevel     string          `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"MUSTER_LOG_LEVEL"`
 	Config       kong.ConfigFlag `help:"YAML file with any of these flags as keys." env:"MUSTER_CONFIG" placeholder:"FILE"`
+}
+
+// Validate reports all faults of the flags at once; it is called when they have been read.
+func (f nodeFlags) Validate() error {
+	var faults []error
+	if f.Shards < 0 || f.Shards > cluster.MaxShards {
+		faults = append(faults, fmt.Errorf("--shards %d: want 1 to %d", f.Shards, cluster.MaxShards))
+	}
+	return errors.Join(append(faults, f.segmentFlags.Validate())...)
 }
 
 // grace is how long requests may go on after the node has been told to stop, and then the node.
@@ -66,25 +75,6 @@ const turnsEach = 4
 // serve runs a node until ctx ends. then, if it is given, runs beside it once the node is ready, and
 // its error ends all.
 func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(context.Context, *nodeProcess) error) error {
-	if flags.Shards < 0 || flags.Shards > 64 {
-		return usageError{fmt.Errorf("--shards %d: want 1 to 64", flags.Shards)}
-	}
-	size, err := parseSize(flags.Memory)
-	if err != nil {
-		return usageError{fmt.Errorf("--memory: %w", err)}
-	}
-	floor, err := parseSize(flags.DiskFloor)
-	if err != nil {
-		return usageError{fmt.Errorf("--disk-floor: %w", err)}
-	}
-	snapshot, err := parseSize(flags.Snapshot)
-	if err != nil {
-		return usageError{fmt.Errorf("--snapshot-bytes: %w", err)}
-	}
-	segments, err := flags.segmentFlags.config()
-	if err != nil {
-		return usageError{err}
-	}
 	if err := server.CheckListen(flags.Listen, flags.Insecure); err != nil {
 		return err
 	}
@@ -98,7 +88,7 @@ func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(
 		return err
 	}
 	defer p.lock.unlock()
-	memory := planMemory(size, os.ReadFile)
+	memory := planMemory(int64(flags.Memory), os.ReadFile)
 	memory.apply()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -111,8 +101,8 @@ func (a *app) serve(ctx context.Context, flags nodeFlags, dir string, then func(
 	}()
 	failed := make(chan error, 1)
 	config := nodeConfig{
-		Dir: dir, Shards: flags.Shards, Processors: processors, MemoryLimit: memory.Refuse, DiskFloor: uint64(floor), SnapshotBytes: snapshot,
-		Segments: segments, Gate: gate, Log: p.log,
+		Dir: dir, Shards: flags.Shards, Processors: processors, MemoryLimit: memory.Refuse, DiskFloor: uint64(flags.DiskFloor), SnapshotBytes: int64(flags.Snapshot),
+		Segments: flags.segmentFlags, Gate: gate, Log: p.log,
 		Failed: func(err error) {
 			select {
 			case failed <- err:
@@ -220,12 +210,16 @@ func (p *nodeProcess) welcome(dir string, took time.Duration) {
 	fmt.Fprintf(p.app.stderr, "WARNING: there are no keys yet: whoever can connect to %s can read and change everything\n", p.listener.Addr())
 }
 
-// parseSize reads a number of bytes like 512MiB, 8GiB or 1073741824; "" is 0.
-func parseSize(text string) (int64, error) {
-	if text == "" {
-		return 0, nil
+// size is a number of bytes, written like 512MiB, 8GiB or 1073741824. 0 stands for the default.
+type size int64
+
+// UnmarshalText reads a size of the command line, the environment or the configuration file.
+func (s *size) UnmarshalText(text []byte) error {
+	number := strings.TrimSpace(string(text))
+	if number == "" {
+		*s = 0
+		return nil
 	}
-	number := strings.TrimSpace(text)
 	unit := int64(1)
 	for i, suffix := range []string{"KiB", "MiB", "GiB", "TiB"} {
 		if rest, ok := strings.CutSuffix(number, suffix); ok {
@@ -234,7 +228,8 @@ func parseSize(text string) (int64, error) {
 	}
 	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || n <= 0 || n*float64(unit) >= 1<<62 {
-		return 0, fmt.Errorf("%q is no size: write it like 8GiB or 512MiB", text)
+		return fmt.Errorf("%q is no size: write it like 8GiB or 512MiB", text)
 	}
-	return int64(n * float64(unit)), nil
+	*s = size(n * float64(unit))
+	return nil
 }

@@ -79,7 +79,7 @@ func TestSkipSegment(t *testing.T) {
 	dir := t.TempDir()
 	withSegments(t, dir)
 	skip := testConfig(dir)
-	skip.Segments.Skip = []string{"heavy"}
+	skip.Segments.SkipSegment = []string{"heavy"}
 	state := func(n *cluster.Node, name string) string {
 		t.Helper()
 		s, ok, err := n.Segment(t.Context(), name)
@@ -138,7 +138,7 @@ func TestSkipSegment(t *testing.T) {
 // behind; prices are told with the segments.
 func TestSegmentPrice(t *testing.T) {
 	c := testConfig(t.TempDir())
-	c.Segments.Event = 40 * time.Microsecond
+	c.Segments.SegmentEvent = 40 * time.Microsecond
 	n := openTest(t, c)
 	ingest(t, n, engine.Accepted, track("m1", "u1", "A"))
 	long := "did A in last 1 hour"

@@ -26,7 +26,7 @@ func Check(files []*File, a *Architecture) []Finding {
 			found = append(found, rule(f)...)
 		}
 	}
-	return append(found, Docs(files)...)
+	return append(append(found, Docs(files)...), Configs(files)...)
 }
 
 // Sizes bounds the length of files and functions.

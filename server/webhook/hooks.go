@@ -60,6 +60,33 @@ type Config struct {
 	Jitter        func(time.Duration) time.Duration // a random part is added; for tests
 }
 
+func (c Config) withDefaults() Config {
+	if c.Lost == nil {
+		c.Lost = func(error) (string, bool) { return "", false }
+	}
+	if c.Shared == nil {
+		c.Shared = c.Table
+	}
+	if c.Transport == nil {
+		c.Transport = newTransport(c.AllowPrivate)
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Jitter == nil {
+		c.Jitter = jitter
+	}
+	return c
+}
+
+// Validate reports all faults at once.
+func (c Config) Validate() error {
+	if c.Feed == nil {
+		return errors.New("webhook config: Feed is missing")
+	}
+	return nil
+}
+
 // Hooks are all hooks of a node. Methods may be called from any goroutine.
 //
 // Nothing is waited for with mu held: neither targets nor disks nor the other nodes can keep anybody from
@@ -95,27 +122,13 @@ const (
 
 // Open starts the hooks the table holds.
 func Open(cfg Config) (*Hooks, error) {
-	if cfg.Feed == nil {
-		return nil, errors.New("webhook config: Feed is missing")
+	if err := cfg.Validate(); err != nil {
+		return nil, err
 	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Jitter == nil {
-		cfg.Jitter = jitter
-	}
-	if cfg.Lost == nil {
-		cfg.Lost = func(error) (string, bool) { return "", false }
-	}
+	cfg = cfg.withDefaults()
 	h := &Hooks{cfg: cfg, turn: make(chan struct{}, 1), client: &http.Client{Transport: cfg.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse // a redirect is no success, and leads who knows where
 	}}}
-	if h.cfg.Shared == nil {
-		h.cfg.Shared = h.cfg.Table
-	}
-	if cfg.Transport == nil {
-		h.client.Transport = newTransport(cfg.AllowPrivate)
-	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.mu.workers = map[string]*worker{}
 	if err := h.load(); err != nil {

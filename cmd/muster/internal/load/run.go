@@ -31,8 +31,18 @@ type Config struct {
 	OnWait     func(why string, wait time.Duration)
 }
 
-// Validate reports all faults and sets the defaults.
-func (c *Config) Validate() error {
+func (c Config) withDefaults() Config {
+	if c.OnReject == nil {
+		c.OnReject = func(Reject) error { return nil }
+	}
+	if c.OnProgress == nil {
+		c.OnProgress = func(Progress) {}
+	}
+	return c
+}
+
+// Validate reports all faults at once.
+func (c Config) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if len(c.Files) == 0 {
@@ -50,12 +60,6 @@ func (c *Config) Validate() error {
 	faults = append(faults, c.Plan.Validate())
 	if c.Client == nil && !c.DryRun {
 		fault("no client of a node to send to")
-	}
-	if c.OnReject == nil {
-		c.OnReject = func(Reject) error { return nil }
-	}
-	if c.OnProgress == nil {
-		c.OnProgress = func(Progress) {}
 	}
 	return errors.Join(faults...)
 }
@@ -79,9 +83,10 @@ type Report struct {
 // the order of the file, one request at a time, and the next is encoded meanwhile.
 //
 // REQUIRES: c has been validated.
-func (c *Config) Import(ctx context.Context, path string) (Report, error) {
+func (c Config) Import(ctx context.Context, path string) (Report, error) {
+	c = c.withDefaults()
 	started := time.Now()
-	file, err := open(ctx, path, c)
+	file, err := open(ctx, path, &c)
 	if err != nil {
 		return Report{}, err
 	}
