@@ -234,12 +234,16 @@ func (r *root) compareMembers(x *faults, name string, chunk int, have, want *que
 	}
 }
 
-// checkSets looks at every set of profiles and lines: that it is whole, and of profiles of its chunk.
-func (r *root) checkSets(x *faults) {
+// checkSets looks at every set of profiles and lines: that it is of profiles of its chunk, and that it is
+// sound. It returns false where one is not, and cannot be read.
+func (r *root) checkSets(x *faults) (sound bool) {
+	sound = true
 	check := func(name string, chunks []*set) {
 		for chunk, p := range chunks {
 			if err := p.validate(); err != nil {
 				x.note(fmt.Errorf("%s, chunk %d: %w", name, chunk, err))
+				sound = false
+				continue
 			}
 			var all *set
 			if chunk < len(r.profiles) {
@@ -251,6 +255,11 @@ func (r *root) checkSets(x *faults) {
 		}
 	}
 	check("profiles", r.profiles)
+	for chunk, p := range r.profiles {
+		if last := uint64(chunk)<<query.ChunkBits + uint64(p.last()); p.count() > 0 && last >= uint64(r.ordinals) {
+			x.add("profile beyond the last", "%d of %d", last, r.ordinals)
+		}
+	}
 	for event := range r.events {
 		ever := make([]*set, len(r.events[event].chunks))
 		for chunk, s := range r.events[event].chunks {
@@ -272,7 +281,11 @@ func (r *root) checkSets(x *faults) {
 	}
 	for _, source := range r.imports {
 		for _, lines := range source.sets {
-			x.note(lines.lines.validate())
+			if err := lines.lines.validate(); err != nil {
+				x.note(fmt.Errorf("lines of source %q: %w", source.name, err))
+				sound = false
+			}
 		}
 	}
+	return sound
 }

@@ -282,7 +282,7 @@ func (x *restorer) profiles(r *wire.Reader, chunk uint64) {
 		r.Fail("chunk of profiles")
 		return
 	}
-	if set.count() > 0 && chunk<<query.ChunkBits+uint64(set.bitmap.Maximum()) >= uint64(x.r.ordinals) {
+	if chunk<<query.ChunkBits+uint64(set.last()) >= uint64(x.r.ordinals) {
 		r.Fail("ordinal of a profile")
 	}
 	x.r.profiles = append(x.r.profiles, set)

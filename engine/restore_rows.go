@@ -3,7 +3,6 @@ package engine
 import (
 	"slices"
 
-	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/musterdb/muster/engine/catalog"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
@@ -74,9 +73,12 @@ func (x *restorer) haveEvent(s *series, profiles *set, rows []uint16) bool {
 		word |= 1 << (pos & 63)
 	}
 	bits[at] |= word
-	some := set{bitmap: *roaring.FromDense(bits[:], false)}
-	s.ever = s.ever.unite(&x.s.epochs, &some.bitmap)
-	return some.within(profiles)
+	var all query.Bits
+	profiles.fill(&all)
+	strangers := *bits
+	strangers.AndNot(&all)
+	s.ever = s.ever.union(&x.s.epochs, bits)
+	return !strangers.Any()
 }
 
 // inOrder tells whether rows are ordered by (position, time).

@@ -43,6 +43,14 @@ func (p *set) each(yield func(uint16) bool) {
 	}
 }
 
+// last returns the last position, 0 where there is none.
+func (p *set) last() uint32 {
+	if p.count() == 0 {
+		return 0
+	}
+	return p.bitmap.Maximum()
+}
+
 // within reports whether q has all positions of p.
 func (p *set) within(q *set) bool {
 	return p.count() == 0 || q != nil && p.bitmap.AndCardinality(&q.bitmap) == p.bitmap.GetCardinality()
@@ -81,54 +89,43 @@ func (p *set) remove(e *epochs, pos uint16) (without *set, removed bool) {
 	return p, true
 }
 
-// fewPositions is the number of positions below which one by one is faster than as a bitmap.
-const fewPositions = 16
+// fewPositions is the number of positions up to which a list is changed one by one, not written anew.
+const fewPositions = 64
 
-// put returns the set with, or without, the positions of ordinals of one chunk, which ascend.
+// put returns the set with, or without, the positions of ordinals of one chunk.
 func (p *set) put(e *epochs, ordinals []uint32, in bool) *set {
-	if len(ordinals) < fewPositions {
-		for _, ordinal := range ordinals {
-			if in {
-				p, _ = p.add(e, uint16(ordinal))
-			} else {
-				p, _ = p.remove(e, uint16(ordinal))
-			}
-		}
-		return p
+	if list := p.holders().Listed() == p.count(); list && len(ordinals) > fewPositions {
+		return p.rewrite(e, ordinals, in)
 	}
-	var some roaring.Bitmap
+	p = p.own(e)
 	for _, ordinal := range ordinals {
-		some.Add(ordinal % query.ChunkSize)
+		if in {
+			p.bitmap.Add(ordinal % query.ChunkSize)
+		} else {
+			p.bitmap.Remove(ordinal % query.ChunkSize)
+		}
 	}
-	if in {
-		return p.unite(e, &some)
-	}
-	return p.subtract(e, &some)
-}
-
-// unite returns the set with the positions of q, of which it keeps nothing.
-func (p *set) unite(e *epochs, q *roaring.Bitmap) *set {
-	switch {
-	case p.count() == 0:
-		return &set{epoch: e.current, bitmap: *q.Clone()}
-	case p.holders().Listed() > 0 || e.isFrozen(p.epoch):
-		// Or in place would leave a list twice the room it needs.
-		return &set{epoch: e.current, bitmap: *roaring.Or(&p.bitmap, q)}
-	}
-	p.bitmap.Or(q)
 	return p
 }
 
-// subtract returns the set without the positions of q.
-func (p *set) subtract(e *epochs, q *roaring.Bitmap) *set {
-	switch {
-	case p.count() == 0:
-		return p
-	case e.isFrozen(p.epoch):
-		return &set{epoch: e.current, bitmap: *roaring.AndNot(&p.bitmap, q)}
+// rewrite is put that makes a new bitmap.
+func (p *set) rewrite(e *epochs, ordinals []uint32, in bool) *set {
+	var bits query.Bits
+	p.fill(&bits)
+	for _, ordinal := range ordinals {
+		if in {
+			bits.Set(uint16(ordinal))
+		} else {
+			bits.Clear(uint16(ordinal))
+		}
 	}
-	p.bitmap.AndNot(q)
-	return p
+	return &set{epoch: e.current, bitmap: *roaring.FromDense(bits[:], true)}
+}
+
+// union returns the set with the positions of bits, which gets those of the set.
+func (p *set) union(e *epochs, bits *query.Bits) *set {
+	p.holders().AddTo(bits)
+	return &set{epoch: e.current, bitmap: *roaring.FromDense(bits[:], true)}
 }
 
 // validate reports what is wrong with a set that was read, or is being checked.
@@ -139,8 +136,8 @@ func (p *set) validate() error {
 	if err := p.bitmap.Validate(); err != nil {
 		return fmt.Errorf("set of positions: %w", err)
 	}
-	if last := p.bitmap.Maximum(); last >= query.ChunkSize {
-		return violated("position %d in a set of one chunk", last)
+	if p.last() >= query.ChunkSize {
+		return violated("position %d in a set of one chunk", p.last())
 	}
 	return nil
 }

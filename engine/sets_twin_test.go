@@ -6,7 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 )
@@ -108,7 +107,7 @@ func (x *setTwin) change(rng *rand.Rand, e *epochs, ordinals []uint32, in bool) 
 		for _, ordinal := range ordinals {
 			with.Set(uint16(ordinal))
 		}
-		x.set = x.set.unite(e, roaring.FromDense(with[:], false))
+		x.set = x.set.union(e, &with)
 	default:
 		for _, ordinal := range ordinals {
 			if in {
@@ -200,5 +199,28 @@ func TestValueSetsFillAndDrain(t *testing.T) {
 		if c.count != 0 {
 			t.Fatalf("%d values: %d rows are left", values, c.count)
 		}
+	}
+}
+
+// TestCheckSets: Check notices a position beyond the chunk, and one of no profile.
+func TestCheckSets(t *testing.T) {
+	s := newTestShard(t)
+	mustApply(t, s, s.View().Seq()+1, EncodeMessages(1, testStart, []Message{
+		{Kind: Track, UserID: "ada", MessageID: "1", Time: testStart, ReceivedAt: testStart, Event: 0},
+	}))
+	if err := s.Check(); err != nil {
+		t.Fatal(err)
+	}
+	for _, set := range []*set{s.root.profiles[0], s.root.events[0].chunks[0].ever} {
+		for _, pos := range []uint32{77, query.ChunkSize + 5} {
+			set.bitmap.Add(pos)
+			if s.Check() == nil {
+				t.Errorf("position %d of nobody is not noticed", pos)
+			}
+			set.bitmap.Remove(pos)
+		}
+	}
+	if err := s.Check(); err != nil {
+		t.Fatal(err)
 	}
 }

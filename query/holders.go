@@ -39,15 +39,28 @@ func (h Holders) Listed() int {
 // words reports whether the set is held as the words of a chunk.
 func (h Holders) words(n int) bool { return n > mostListed && !h.bitmap.HasRunCompression() }
 
+// everyPosition is the words of a full set, which a bitmap would write one by one.
+var everyPosition = func() (b Bits) {
+	for i := range b {
+		b[i] = ^uint64(0)
+	}
+	return b
+}()
+
 // Fill sets out to exactly the positions of h and returns how many they are.
 func (h Holders) Fill(out *Bits) int {
 	n := h.Count()
-	if n == 0 || !h.words(n) {
+	switch {
+	case n == 0:
+		clear(out[:])
+		return 0
+	case n == ChunkSize:
+		*out = everyPosition
+		return n
+	case !h.words(n):
 		clear(out[:])
 	}
-	if n > 0 {
-		h.bitmap.WriteDenseTo(out[:])
-	}
+	h.bitmap.WriteDenseTo(out[:])
 	return n
 }
 
@@ -56,6 +69,8 @@ func (h Holders) AddTo(b *Bits) {
 	n := h.Count()
 	switch {
 	case n == 0:
+	case n == ChunkSize:
+		*b = everyPosition
 	case h.words(n):
 		var words Bits
 		h.bitmap.WriteDenseTo(words[:])
@@ -68,7 +83,12 @@ func (h Holders) AddTo(b *Bits) {
 // Among sets out to those of the n positions of cand, words of a chunk, that are in h, and returns how many
 // they are. REQUIRES: out is not cand.
 func (h Holders) Among(cand []uint64, n int, out []uint64) int {
-	has := h.Fill((*Bits)(out))
+	has := h.Count()
+	if has == ChunkSize {
+		copy(out, cand)
+		return n
+	}
+	h.Fill((*Bits)(out))
 	if n == ChunkSize || has == 0 {
 		return has
 	}

@@ -1,7 +1,10 @@
 package query
 
 import (
+	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -56,5 +59,61 @@ func TestHolders(t *testing.T) {
 	}
 	if none := (Holders{}); none.Count() != 0 || none.Listed() != 0 || none.Fill(&full) != 0 || full.Any() {
 		t.Fatal("the zero Holders has somebody")
+	}
+}
+
+// BenchmarkIntersect and BenchmarkUnion measure both ways there are: sets written out as words and joined
+// there, and joined as bitmaps, which are written out, or only counted.
+func BenchmarkIntersect(b *testing.B) {
+	for _, n := range [][2]int{{500, 500}, {1300, 16_000}, {1300, 1300}, {16_000, 16_000}, {50_000, 1300}} {
+		x, y := drawn(n[0], 1), drawn(n[1], 2)
+		var out, both Bits
+		ways(b, fmt.Sprint(n[0], "and", n[1]), map[string]func(){
+			"words":           func() { y.Among(out[:], x.Fill(&out), both[:]) },
+			"bitmaps,counted": func() { x.bitmap.AndCardinality(y.bitmap) },
+			"bitmaps,written": func() { HoldersOf(roaring.And(x.bitmap, y.bitmap)).Fill(&both) },
+		})
+	}
+}
+
+func BenchmarkUnion(b *testing.B) {
+	for _, n := range []int{200, 1300, 8000} {
+		var sets []Holders
+		var bitmaps []*roaring.Bitmap
+		for i := range 5 {
+			sets = append(sets, drawn(n, uint64(i)))
+			bitmaps = append(bitmaps, sets[i].bitmap)
+		}
+		var out Bits
+		ways(b, fmt.Sprint("5of", n), map[string]func(){
+			"words": func() {
+				sets[0].Fill(&out)
+				for _, h := range sets[1:] {
+					h.AddTo(&out)
+				}
+				out.Count()
+			},
+			"bitmaps,counted": func() { roaring.FastOr(bitmaps...).GetCardinality() },
+			"bitmaps,written": func() { HoldersOf(roaring.FastOr(bitmaps...)).Fill(&out) },
+		})
+	}
+}
+
+func drawn(n int, seed uint64) Holders {
+	var b Bits
+	for _, pos := range rand.New(rand.NewPCG(seed, 5)).Perm(ChunkSize)[:n] {
+		b.Set(uint16(pos))
+	}
+	return b.Holders()
+}
+
+func ways(b *testing.B, of string, ways map[string]func()) {
+	for _, way := range slices.Sorted(maps.Keys(ways)) {
+		b.Run(of+"/"+way, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				ways[way]()
+			}
+		})
 	}
 }
