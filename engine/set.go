@@ -146,10 +146,10 @@ func (p *set) validate() error {
 // containers and flags and the header of one container.
 const setOverhead = 96 + 8 + 16 + 8 + 24
 
-// memory returns the bytes the set takes. Lists have about an eighth of room, which bitmaps do not tell.
+// memory returns the bytes the set takes. Lists grow into about a quarter of room, which bitmaps do not count.
 func (p *set) memory() int64 {
 	if p == nil {
 		return 0
 	}
-	return setOverhead + int64(p.bitmap.GetSizeInBytes()) + int64(p.holders().Listed()/4)
+	return setOverhead + int64(p.bitmap.GetSizeInBytes()) + int64(p.holders().Listed()/2)
 }

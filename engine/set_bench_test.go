@@ -76,4 +76,6 @@ func BenchmarkSet(b *testing.B) {
 	}
 }
 
-func among(p *set, cand, out *query.Bits) int { return p.holders().Among(cand[:], cand.Count(), out[:]) }
+func among(p *set, cand, out *query.Bits) int {
+	return p.holders().Among(cand[:], cand.Count(), out[:])
+}

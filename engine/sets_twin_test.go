@@ -152,7 +152,7 @@ func TestSetMemory(t *testing.T) {
 		held := int64(after.HeapAlloc) - int64(before.HeapAlloc)
 		said, held = said/int64(len(sets)), held/int64(len(sets))
 		t.Logf("%d positions: said %d bytes, held %d", n, said, held)
-		if off := max(said-held, held-said); off > held/5+80 {
+		if off := max(said-held, held-said); off > held/4+80 {
 			t.Errorf("%d positions: said %d bytes, held %d", n, said, held)
 		}
 	}

@@ -1,6 +1,8 @@
 package query
 
 import (
+	"sync"
+
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/musterdb/muster/query/lanes"
 )
@@ -57,11 +59,48 @@ func (h Holders) Fill(out *Bits) int {
 	case n == ChunkSize:
 		*out = everyPosition
 		return n
-	case !h.words(n):
-		clear(out[:])
+	case h.words(n):
+		h.bitmap.WriteDenseTo(out[:])
+		return n
 	}
-	h.bitmap.WriteDenseTo(out[:])
+	clear(out[:])
+	h.scatter(n, out)
 	return n
+}
+
+// scattered is the number of positions of a list from which on four at a time are faster.
+const scattered = 128
+
+// positions is room for a list.
+type positions struct {
+	room [mostListed]uint32
+	list []uint32
+}
+
+var listRoom = sync.Pool{New: func() any { return new(positions) }}
+
+// scatter adds the n positions, held one by one or in runs, to b. Neighbors are mostly in one word, and each
+// would wait for the one before: so the four quarters of a list take turns.
+func (h Holders) scatter(n int, b *Bits) {
+	if n < scattered || n > mostListed {
+		h.bitmap.WriteDenseTo(b[:])
+		return
+	}
+	room := listRoom.Get().(*positions)
+	room.list = room.room[:n]
+	h.bitmap.ToExistingArray(&room.list)
+	list, quarter := room.list, n/4
+	p0, p1, p2, p3 := list[:quarter], list[quarter:2*quarter], list[2*quarter:3*quarter], list[3*quarter:4*quarter]
+	for i, pos := range p0 {
+		b.Set(uint16(pos))
+		b.Set(uint16(p1[i]))
+		b.Set(uint16(p2[i]))
+		b.Set(uint16(p3[i]))
+	}
+	for _, pos := range list[4*quarter:] {
+		b.Set(uint16(pos))
+	}
+	listRoom.Put(room)
 }
 
 // AddTo adds h to b.
@@ -76,7 +115,7 @@ func (h Holders) AddTo(b *Bits) {
 		h.bitmap.WriteDenseTo(words[:])
 		lanes.Or(words[:], b[:], b[:])
 	default:
-		h.bitmap.WriteDenseTo(b[:])
+		h.scatter(n, b)
 	}
 }
 
