@@ -322,6 +322,11 @@ func TestCountsBeyondAByte(t *testing.T) {
 		x.tracker.Advance(noon + 10_000 + i)
 		check(259 - i)
 	}
+	x.tracker.Because(ByEvent)
+	for range 10 {
+		x.happens(1, "A")
+	}
+	check(260)
 	x.tracker.Because(ByErase)
 	x.erase(1)
 	x.tracker.Settle()

@@ -172,6 +172,20 @@ func TestOddRows(t *testing.T) {
 	}
 }
 
+// TestManyLines: more than is collected before it is written comes once, and in order.
+func TestManyLines(t *testing.T) {
+	rows := make([][]tree.Value, 30_000)
+	var want strings.Builder
+	for i := range rows {
+		rows[i] = []tree.Value{tree.NumInt(int64(i))}
+		fmt.Fprintf(&want, "{\"i\":%d}\n", i)
+	}
+	var out bytes.Buffer
+	if err := Table(&out, NDJSON, []query.Column{{Name: "i", Type: "number"}}, AllRows(&query.Answer{Rows: rows})); err != nil || out.String() != want.String() {
+		t.Errorf("%d bytes, not %d, %v", out.Len(), want.Len(), err)
+	}
+}
+
 // parquetAsText writes the schema of a file and its rows.
 func parquetAsText(t *testing.T, columns []query.Column, rows [][]tree.Value) string {
 	t.Helper()
