@@ -27,7 +27,7 @@ func ann() *querytest.History {
 	}
 	return &querytest.History{
 		Zone: "UTC", Lists: map[string][]string{"vips": {"ann"}, "others": {"bob"}},
-		Segments: []*tree.Segment{{Name: "buyers", Pred: parse(`did B`)}, {Name: "berliners", Zone: "Europe/Berlin", Pred: parse(`did A on 2026-11-22`)}},
+		Segments: []*tree.Segment{{Name: "buyers", Pred: parse(`did B`)}, {Name: "aucklanders", Zone: "Pacific/Auckland", Pred: parse(`did A on 2026-11-22`)}},
 		Profiles: []querytest.Profile{
 			{UserID: "ann", Anonymous: []string{"anon-1", "anon-2"},
 				Attrs: map[string]tree.Value{"country": tree.Str("BR"), "age": tree.NumInt(34), "ltv": tree.Num(tree.Decimal(1999, 2)), "vip": tree.Bool(true), "at": tree.Time(seconds(-60)),
@@ -69,12 +69,12 @@ var verdicts = []struct {
 	{"did A in last 10 seconds", false, "50"}, {"did A in last 11 seconds", true, "1"}, {"did A more than 10 seconds ago", true, "50"}, {"did B more than 10 seconds ago", false, "5"}, {"did B between 2 and 6 seconds ago", true, "1"},
 	{`did A where (category = "x")`, true, "50"}, {`did A where (category = "z")`, false, "-"}, {"did B where (amount > 2 and not category = \"y\")", true, "-"},
 	{"first did A in last 60 seconds", false, "50"}, {"first did A more than 99 seconds ago", true, "50"}, {"last did A in last 60 seconds", true, "50"}, {"last did C", false, "-"},
-	{"did A then B within 5 seconds", true, "50"}, {"did A then B within 4 seconds", false, "50"}, {"did B then A", false, "50"}, {"did A then not B within 4 seconds", true, "50"}, {"did B then not A within 6 seconds", false, "1"},
+	{"did A then B within 5 seconds", true, "50"}, {"did A then B within 4 seconds", false, "50"}, {"did B then A", false, "50"}, {"did A then not B within 4 seconds", true, "50"}, {"did B then not A within 6 seconds", false, "1"}, {`did A where (category = "y") then not B within 5 seconds`, false, "-"}, {`did A where (category = "y") then not B within 4 seconds`, true, "-"},
 	{"did A then B where (amount > previous.amount) within 5 seconds", true, "50"}, {"did A then A then B", true, "50"},
 	{"count of A > 1", true, "50"}, {"sum(amount) of A = 3", true, "50"}, {"avg(amount) of A = 1.5", true, "50"}, {"min(amount) of A = 1", true, "50"}, {"max(amount) of A = 2", true, "50"}, {"first(category) of A = \"x\"", true, "50"},
 	{"last(category) of A = \"y\"", true, "50"}, {"distinct(category) of A = 2", true, "50"}, {"favorite(category) of B = \"x\"", true, "-"}, {"sum(amount) of C > 0", false, "-"}, {"count of A in last 11 seconds = 1", true, "1"},
 	{"last_seen in last 6 seconds", true, "1"}, {"first_seen more than 99 seconds ago", true, "-"},
-	{`in list "vips"`, true, "-"}, {`in list "others"`, false, "-"}, {`in segment "buyers"`, true, "-"}, {`not in segment "buyers"`, false, "-"}, {`in segment "berliners"`, true, "50"}, {`in sample "s" 0% to 100%`, true, "-"},
+	{`in list "vips"`, true, "-"}, {`in list "others"`, false, "-"}, {`in segment "buyers"`, true, "-"}, {`not in segment "buyers"`, false, "-"}, {`in segment "aucklanders"`, false, "50"}, {"did A on 2026-11-22", true, "50"}, {`in sample "s" 0% to 100%`, true, "-"},
 	{"did B and did A in last 11 seconds", true, "1"}, {"did C or did A in last 11 seconds", true, "1"},
 }
 
