@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"maps"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
@@ -109,3 +111,8 @@ func (d *definer) property(name Name) (bool, error) {
 }
 
 func validType(t tree.Type) bool { return t >= tree.BoolType && t <= tree.ListType }
+
+// ValidName tells whether the catalog could take a name if it has room.
+func ValidName(name string) bool {
+	return name != "" && len(name) <= MaxNameBytes && utf8.ValidString(name) && strings.IndexByte(name, 0) < 0
+}
