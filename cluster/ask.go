@@ -93,9 +93,9 @@ func diagnose(err error, text string) error {
 // group, so its state is the newest there is; linearizable asks raft whether that is still so.
 func (n *Node) atLevel(ctx context.Context, level string) error {
 	switch level {
-	case "", "leader", "stale":
+	case "", node.Leader, node.Stale:
 		return nil
-	case "linearizable":
+	case node.Linearizable:
 		for _, s := range n.shards {
 			if err := wait(ctx, s.group.raft.VerifyLeader()); err != nil {
 				return notReady("leadership is not certain", err)

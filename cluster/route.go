@@ -7,6 +7,7 @@ import (
 
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/engine/catalog"
+	"github.com/musterdb/muster/internal/node"
 )
 
 // maxMoves bounds the redirects of one message; ranks make chains of redirects strictly descend.
@@ -22,23 +23,22 @@ const (
 // to msgs[i]. On an error nothing is known of any of them; all may be sent again. Messages of one
 // literal id take effect in their order. It keeps no reference to msgs.
 func (n *Node) Ingest(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error) {
-	finish, err := n.Begin(ctx, msgs, nil)
+	d, err := n.Begin(ctx, msgs, nil)
 	if err != nil {
 		return nil, err
 	}
-	return finish()
+	return d.Wait()
 }
 
-// Begin is the first half of Ingest: when it returns, the messages have their places in the queues of
-// the shards, behind those of every Begin that returned before. finish is the other half and must be
-// called, once; it ends with ctx. Until then what msgs refers to must not change. Messages whose
-// profile is moving are sent again by finish: those may be overtaken by a later Begin.
+// Begin is the first half of Ingest, Wait of what it returns the other: when Begin returns, the messages have their
+// places in the queues of the shards, behind those of every Begin that returned before. Messages whose
+// profile is moving are sent again by Wait: those may be overtaken by a later Begin.
 //
 // mayName reports whether the sender may bring a name that the catalog lacks and has room for; it is asked
 // once for each, in the order of the request, before Begin returns. nil lets it bring any.
-func (n *Node) Begin(ctx context.Context, msgs []engine.Incoming, mayName func(catalog.Name) bool) (finish func() ([]engine.Outcome, error), err error) {
+func (n *Node) Begin(ctx context.Context, msgs []engine.Incoming, mayName func(catalog.Name) bool) (node.Delivery, error) {
 	if len(msgs) == 0 {
-		return func() ([]engine.Outcome, error) { return nil, nil }, nil
+		return &delivery{}, nil
 	}
 	if err := n.watch.admit(); err != nil {
 		n.counters.refusedRequests.Add(1)
@@ -52,15 +52,29 @@ func (n *Node) Begin(ctx context.Context, msgs []engine.Incoming, mayName func(c
 	if err != nil {
 		return nil, err
 	}
-	return func() ([]engine.Outcome, error) {
-		if err := r.run(ctx, parcels); err != nil {
-			return nil, err
-		}
-		n.counters.count(r.outcomes)
-		outcomes := r.inOrder()
-		n.reuse(r)
-		return outcomes, nil
-	}, nil
+	return &delivery{ctx, r, parcels}, nil
+}
+
+// delivery is a request whose messages have been submitted.
+type delivery struct {
+	ctx     context.Context
+	routing *routing // nil for no messages
+	parcels []*parcel
+}
+
+// Wait implements node.Delivery.
+func (d *delivery) Wait() ([]engine.Outcome, error) {
+	r := d.routing
+	if r == nil {
+		return nil, nil
+	}
+	if err := r.run(d.ctx, d.parcels); err != nil {
+		return nil, err
+	}
+	r.node.counters.count(r.outcomes)
+	outcomes := r.inOrder()
+	r.node.reuse(r)
+	return outcomes, nil
 }
 
 // reusedMessages is how many messages the memory kept for later requests holds at most.

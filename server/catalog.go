@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"slices"
 
@@ -12,6 +13,22 @@ import (
 	"github.com/musterdb/muster/server/render"
 )
 
+// Catalog is the names that data has.
+type Catalog interface {
+	// Schema is the newest catalog this node knows, nil while the node opens. It never changes.
+	Schema() query.Schema
+	// Names describes attributes, events or segments with what memory holds of them.
+	Names(ctx context.Context, kind query.NameKind) ([]engine.NameInfo, error)
+}
+
+// Lists are the static lists of ids.
+type Lists interface {
+	// ListEdit adds and removes ids of a list, creating it if needed.
+	ListEdit(ctx context.Context, list string, add, remove []string) error
+	// DropList removes a list that no segment asks.
+	DropList(ctx context.Context, list string) error
+}
+
 func (s *Server) getCatalog(w *answer, r *http.Request) error {
 	ctx, cancel := s.queryContext(r)
 	defer cancel()
@@ -20,14 +37,14 @@ func (s *Server) getCatalog(w *answer, r *http.Request) error {
 		kind query.NameKind
 		into *[]api.Name
 	}{{query.AttributeName, &out.Attributes}, {query.EventName, &out.Events}, {query.SegmentName, &out.Segments}} {
-		infos, err := s.node().Names(ctx, part.kind)
+		infos, err := s.node().Catalog.Names(ctx, part.kind)
 		if err != nil {
 			return err
 		}
 		*part.into = names(infos)
 	}
 	sums := make(map[string]int64)
-	for _, line := range s.node().Status(ctx).Memory {
+	for _, line := range s.node().Health.Status(ctx).Memory {
 		sums[line.Name] += line.Bytes
 	}
 	for name, bytes := range sums {
@@ -68,7 +85,7 @@ func names(infos []engine.NameInfo) []api.Name {
 
 func (s *Server) getLists(w *answer, r *http.Request) error {
 	out := api.Lists{Lists: []string{}}
-	schema := s.node().Schema()
+	schema := s.node().Catalog.Schema()
 	if schema == nil {
 		return opening{}.no()
 	}
@@ -80,7 +97,7 @@ func (s *Server) getLists(w *answer, r *http.Request) error {
 }
 
 func (s *Server) deleteList(w *answer, r *http.Request) error {
-	if err := s.node().DropList(r.Context(), r.PathValue("name")); err != nil {
+	if err := s.node().Lists.DropList(r.Context(), r.PathValue("name")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -101,7 +118,7 @@ func (s *Server) putList(w *answer, r *http.Request) error {
 		}
 	}
 	name := r.PathValue("name")
-	if err := s.node().ListEdit(r.Context(), name, add, request.Remove); err != nil {
+	if err := s.node().Lists.ListEdit(r.Context(), name, add, request.Remove); err != nil {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, api.ListEdited{List: name, Added: len(add), Removed: len(request.Remove)})

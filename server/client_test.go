@@ -21,8 +21,7 @@ import (
 
 // TestClient: the Go client and the server agree on every call.
 func TestClient(t *testing.T) {
-	fake := &fakeNode{segments: []node.SegmentText{{Name: "VIP", Predicate: "age > 3"}}, status: fullStatus(), members: twoMembers,
-		query: func(context.Context, node.Ask) (*query.Answer, error) { return fullAnswer(), nil }}
+	fake := &Node{Query: fakeAsker{func(context.Context, node.Ask) (*query.Answer, error) { return fullAnswer(), nil }}, Segments: segmentsOf(node.SegmentText{Name: "VIP", Predicate: "age > 3"}), Members: &fakeMembers{twoMembers}, Health: fakeHealth{fullStatus()}}
 	s := newTestServer(t, fake, nil)
 	c := &api.Client{BaseURL: "http://" + serve(t, s) + "/"}
 	ctx := t.Context()
@@ -85,14 +84,14 @@ func TestClient(t *testing.T) {
 // TestClientPatience: a busy server is asked again, but not for ever.
 func TestClientPatience(t *testing.T) {
 	var calls atomic.Int64
-	fake := &fakeNode{}
+	fake := &fakeIngester{}
 	fake.ingest = func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
 		if calls.Add(1) < 2 {
 			return nil, &node.Error{Code: codes.Overloaded, Text: "the queue is full", Retry: time.Second}
 		}
 		return fake.keep(m), nil
 	}
-	c := &api.Client{BaseURL: "http://" + serve(t, newTestServer(t, fake, nil))}
+	c := &api.Client{BaseURL: "http://" + serve(t, newTestServer(t, &Node{Ingest: fake}, nil))}
 	if _, err := c.Batch(t.Context(), []json.RawMessage{json.RawMessage(oneTrack)}); err != nil || calls.Load() != 2 {
 		t.Errorf("%v after %d calls", err, calls.Load())
 	}

@@ -32,7 +32,7 @@ type knownNames struct {
 
 // get returns the names of a kind, asking the node when they are old. Without an answer in time there
 // are names without counts and examples.
-func (k *knownNames) get(ctx context.Context, node Node) map[query.NameKind]map[string]engine.NameInfo {
+func (k *knownNames) get(ctx context.Context, from Catalog) map[query.NameKind]map[string]engine.NameInfo {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if time.Now().Before(k.mu.until) {
@@ -40,7 +40,7 @@ func (k *knownNames) get(ctx context.Context, node Node) map[query.NameKind]map[
 	}
 	byKind := make(map[query.NameKind]map[string]engine.NameInfo)
 	for _, kind := range []query.NameKind{query.AttributeName, query.EventName} {
-		infos, err := node.Names(ctx, kind)
+		infos, err := from.Names(ctx, kind)
 		if err != nil {
 			return byKind
 		}
@@ -120,15 +120,15 @@ func (s *Server) complete(w *answer, r *http.Request) error {
 	if len(request.Query) > maxEdited {
 		return problem(codes.Limit, "the text is too long to be completed")
 	}
-	node := s.node()
-	schema := node.Schema()
+	catalog := s.node().Catalog
+	schema := catalog.Schema()
 	if schema == nil {
 		return opening{}.no()
 	}
 	ctx, cancel := s.queryContext(r)
 	defer cancel()
 	out := api.Completion{Candidates: []api.Candidate{}}
-	for _, c := range syntax.Complete(request.Query, request.Offset, completionNames{schema, s.names.get(ctx, node)}) {
+	for _, c := range syntax.Complete(request.Query, request.Offset, completionNames{schema, s.names.get(ctx, catalog)}) {
 		out.Candidates = append(out.Candidates, api.Candidate{Text: c.Text, Kind: string(c.Kind), Doc: c.Doc, Start: c.Offset, End: c.Offset + c.Length})
 	}
 	return writeJSON(w, http.StatusOK, out)

@@ -39,8 +39,8 @@ func TestEvents(t *testing.T) {
 		"duplicate": strings.Join(lines, "\n") + "\n" + lines[3] + "\n" + lines[4],
 	} {
 		t.Run(name, func(t *testing.T) {
-			fake := &fakeNode{}
-			s := newTestServer(t, fake, nil)
+			fake := &fakeIngester{}
+			s := newTestServer(t, &Node{Ingest: fake}, nil)
 			seed := rand.Uint64()
 			r := rand.New(rand.NewPCG(seed, 1))
 			got := resultOf(t, ask(s, "POST", "/v1/events", &ragged{[]byte(body), r}))
@@ -80,8 +80,8 @@ func (g *ragged) Read(b []byte) (int, error) {
 
 // TestEventProblems: bad lines are named by their numbers and do not touch the others.
 func TestEventProblems(t *testing.T) {
-	fake := &fakeNode{}
-	s := newTestServer(t, fake, func(c *Config) { c.MaxLine = 4096 })
+	fake := &fakeIngester{}
+	s := newTestServer(t, &Node{Ingest: fake}, func(c *Config) { c.MaxLine = 4096 })
 	long := `{"type":"track","x":"` + strings.Repeat("x", 3<<20) + `"}`
 	body := strings.Join([]string{track(1), "{broken", "", track(2), long, track(3), strings.Repeat("y", 5000), "caf\xe9", track(4)}, "\n")
 	got := resultOf(t, ask(s, "POST", "/v1/events", text(body)))
@@ -94,8 +94,8 @@ func TestEventProblems(t *testing.T) {
 		"array ends":   {"[" + track(1) + "," + track(2), "bad_json"},
 		"array too":    {"[" + track(1) + "," + track(2) + "] x", "bad_json"},
 	} {
-		fake := &fakeNode{}
-		w := ask(newTestServer(t, fake, func(c *Config) { c.MaxLine = 4096 }), "POST", "/v1/events", text(c.body))
+		fake := &fakeIngester{}
+		w := ask(newTestServer(t, &Node{Ingest: fake}, func(c *Config) { c.MaxLine = 4096 }), "POST", "/v1/events", text(c.body))
 		var p api.Problem
 		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
 			t.Fatal(err)
@@ -116,8 +116,8 @@ func shortResult(r api.IngestResult) string {
 
 // TestImport: with a source a line is known by its number in the file, also in problems.
 func TestImport(t *testing.T) {
-	fake := &fakeNode{}
-	s := newTestServer(t, fake, nil)
+	fake := &fakeIngester{}
+	s := newTestServer(t, &Node{Ingest: fake}, nil)
 	body := `{"_line":2,"type":"profile","userId":"u1","traits":{"since":{"$time":1762336800123},"zip":{"$string":"2026-01-31"}}}
 {"_line":3,"type":"profile","traits":{"x":1}}
 {"_line":5,"type":"track","userId":"u1","event":"E","timestamp":1762336800123,"properties":{"n":1}}
@@ -142,7 +142,7 @@ func TestEventsBreakOff(t *testing.T) {
 		lines = append(lines, track(i))
 	}
 	body := strings.Join(lines, "\n")
-	fake := &fakeNode{}
+	fake := &fakeIngester{}
 	calls := 0
 	fake.ingest = func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
 		if calls++; calls == 2 {
@@ -150,7 +150,7 @@ func TestEventsBreakOff(t *testing.T) {
 		}
 		return fake.keep(m), nil
 	}
-	s := newTestServer(t, fake, nil)
+	s := newTestServer(t, &Node{Ingest: fake}, nil)
 	in := strings.NewReader(body)
 	w := ask(s, "POST", "/v1/events", in)
 	p := problemOf(t, w, 429, "overloaded")
@@ -174,7 +174,7 @@ func TestEventsFlying(t *testing.T) {
 	for name, c := range map[string]struct{ room, most int }{"room": {9, maxFlying}, "no room": {1, 1}} {
 		t.Run(name, func(t *testing.T) {
 			flying, most := 0, 0
-			fake := &fakeNode{}
+			fake := &fakeIngester{}
 			fake.begin = func(msgs []engine.Incoming) (func(), error) {
 				if flying == c.room {
 					return nil, &node.Error{Code: codes.Overloaded, Text: "the queue is full"}
@@ -192,7 +192,7 @@ func TestEventsFlying(t *testing.T) {
 					body.WriteString(identify + "\n")
 				}
 			}
-			got := resultOf(t, ask(newTestServer(t, fake, nil), "POST", "/v1/events", strings.NewReader(body.String())))
+			got := resultOf(t, ask(newTestServer(t, &Node{Ingest: fake}, nil), "POST", "/v1/events", strings.NewReader(body.String())))
 			if got.Accepted != 60_001 || flying != 0 || most != c.most {
 				t.Errorf("%+v, %d in flight at most, %d at the end", got, most, flying)
 			}
@@ -207,9 +207,9 @@ func TestEventsFlying(t *testing.T) {
 
 // TestEventsCut: a body that breaks off counts up to its last whole line.
 func TestEventsCut(t *testing.T) {
-	fake := &fakeNode{}
+	fake := &fakeIngester{}
 	broken := io.MultiReader(text(track(1)+"\n"+track(2)+"\n"+track(3)[:20]), iotest.ErrReader(errors.New("connection reset")))
-	w := ask(newTestServer(t, fake, nil), "POST", "/v1/events", broken)
+	w := ask(newTestServer(t, &Node{Ingest: fake}, nil), "POST", "/v1/events", broken)
 	var p api.Problem
 	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || p.Progress == nil || p.Progress.Lines != 2 || len(fake.got()) != 2 {
 		t.Errorf("%d %s, %d messages", w.Code, w.Body, len(fake.got()))
@@ -218,7 +218,7 @@ func TestEventsCut(t *testing.T) {
 
 // TestInFlight: bodies beyond the bytes in flight are refused at once, and streams too.
 func TestInFlight(t *testing.T) {
-	s := newTestServer(t, &fakeNode{}, func(c *Config) { c.MaxInFlight, c.MaxBody = streamBudget, 1<<20 })
+	s := newTestServer(t, &Node{}, func(c *Config) { c.MaxInFlight, c.MaxBody = streamBudget, 1<<20 })
 	s.inFlight.take(streamBudget - 2000)
 	problemOf(t, ask(s, "POST", "/v1/track", text(oneTrack)), 429, "overloaded")
 	problemOf(t, ask(s, "POST", "/v1/events", text(oneTrack)), 429, "overloaded")
@@ -235,14 +235,14 @@ func FuzzIngest(f *testing.F) {
 	f.Add([]byte(track(1)+"\n{\n\n"+track(1)), true)
 	f.Add([]byte("["+track(1)+",3]"), true)
 	f.Add([]byte(`{"userId":"u","sentAt":"2026-11-05T12:00:00Z","timestamp":5}`), false)
-	fake := &fakeNode{ingest: func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
+	fake := &fakeIngester{ingest: func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
 		out := make([]engine.Outcome, len(m))
 		for i := range out {
 			out[i].Status = engine.Accepted
 		}
 		return out, nil
 	}}
-	s := newTestServer(f, fake, func(c *Config) { c.MaxLine, c.MaxBody = 4096, 64<<10 })
+	s := newTestServer(f, &Node{Ingest: fake}, func(c *Config) { c.MaxLine, c.MaxBody = 4096, 64<<10 })
 	f.Fuzz(func(t *testing.T, body []byte, stream bool) {
 		if stream {
 			w := ask(s, "POST", "/v1/events", bytes.NewReader(body))
@@ -283,14 +283,14 @@ func BenchmarkEvents(b *testing.B) {
 	for i := range n {
 		fmt.Fprintf(&body, `{"type":"track","userId":"user-%d","event":"Order Completed","timestamp":"2026-11-05T10:11:12.123Z","properties":{"amount":12.50,"category":"books","quantity":2,"coupon":true},"_line":%d}`+"\n", i%1000, i)
 	}
-	fake := &fakeNode{ingest: func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
+	fake := &fakeIngester{ingest: func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
 		out := make([]engine.Outcome, len(m))
 		for i := range out {
 			out[i].Status = engine.Accepted
 		}
 		return out, nil
 	}}
-	s := newTestServer(b, fake, nil)
+	s := newTestServer(b, &Node{Ingest: fake}, nil)
 	b.SetBytes(int64(body.Len()))
 	for b.Loop() {
 		if w := ask(s, "POST", "/v1/events?source=f", bytes.NewReader(body.Bytes())); w.Code != 200 {

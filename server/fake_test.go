@@ -25,17 +25,11 @@ import (
 // at is the time of all tests.
 var at = time.Date(2026, 11, 5, 12, 0, 0, 0, time.UTC)
 
-// fakeNode is a Node of functions. Without an ingest of its own it keeps what it is given, once.
-type fakeNode struct {
-	Node // calls that no test expects panic
-
-	begin    func(msgs []engine.Incoming) (finished func(), err error)
-	resolve  func(m *engine.Incoming, mayName func(catalog.Name) bool) []engine.Dropped
-	ingest   func(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error)
-	query    func(ctx context.Context, ask node.Ask) (*query.Answer, error)
-	members  func(predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error)
-	segments []node.SegmentText
-	status   node.Status
+// fakeIngester is an Ingester of functions. Without one of its own, ingest keeps what it is given, once.
+type fakeIngester struct {
+	begin   func(msgs []engine.Incoming) (finished func(), err error) // refuses, or is told when it is over
+	resolve func(m *engine.Incoming, mayName func(catalog.Name) bool) []engine.Dropped
+	ingest  func(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error)
 
 	mu struct {
 		sync.Mutex
@@ -44,16 +38,21 @@ type fakeNode struct {
 	}
 }
 
+// fakeDelivery is a delivery that is over.
+type fakeDelivery func() ([]engine.Outcome, error)
+
+func (f fakeDelivery) Wait() ([]engine.Outcome, error) { return f() }
+
 // take takes messages as ingest says, or keeps them.
-func (f *fakeNode) take(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error) {
+func (f *fakeIngester) take(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error) {
 	if f.ingest != nil {
 		return f.ingest(ctx, msgs)
 	}
 	return f.keep(msgs), nil
 }
 
-// Begin takes the messages and lets finish tell; begin may refuse it before, and resolve says what is dropped.
-func (f *fakeNode) Begin(ctx context.Context, msgs []engine.Incoming, mayName func(catalog.Name) bool) (func() ([]engine.Outcome, error), error) {
+// Begin takes the messages and lets Wait tell; begin may refuse it before, and resolve says what is dropped.
+func (f *fakeIngester) Begin(ctx context.Context, msgs []engine.Incoming, mayName func(catalog.Name) bool) (node.Delivery, error) {
 	finished := func() {}
 	if f.begin != nil {
 		var err error
@@ -67,10 +66,10 @@ func (f *fakeNode) Begin(ctx context.Context, msgs []engine.Incoming, mayName fu
 			outcomes[i].Dropped = f.resolve(&msgs[i], mayName)
 		}
 	}
-	return func() ([]engine.Outcome, error) { finished(); return outcomes, err }, nil
+	return fakeDelivery(func() ([]engine.Outcome, error) { finished(); return outcomes, err }), nil
 }
 
-func (f *fakeNode) keep(msgs []engine.Incoming) []engine.Outcome {
+func (f *fakeIngester) keep(msgs []engine.Incoming) []engine.Outcome {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.mu.seen == nil {
@@ -113,17 +112,31 @@ func copiedValue(v tree.Value) tree.Value {
 	return v
 }
 
-func (f *fakeNode) got() []engine.Incoming {
+func (f *fakeIngester) got() []engine.Incoming {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.mu.got
 }
 
-func (f *fakeNode) Query(ctx context.Context, ask node.Ask) (*query.Answer, error) {
+// fakeAsker is an Asker of a function.
+type fakeAsker struct {
+	query func(ctx context.Context, ask node.Ask) (*query.Answer, error)
+}
+
+func (f fakeAsker) Query(ctx context.Context, ask node.Ask) (*query.Answer, error) {
 	return f.query(ctx, ask)
 }
-func (f *fakeNode) Schema() query.Schema { return fakeSchema{} }
-func (f *fakeNode) Names(_ context.Context, kind query.NameKind) ([]engine.NameInfo, error) {
+
+// answering is an Asker with one answer to everything.
+func answering(a *query.Answer) Asker {
+	return fakeAsker{func(context.Context, node.Ask) (*query.Answer, error) { return a, nil }}
+}
+
+// fakeCatalog is a Catalog of a schema, with the same names always.
+type fakeCatalog struct{ schema func() query.Schema }
+
+func (f fakeCatalog) Schema() query.Schema { return f.schema() }
+func (f fakeCatalog) Names(_ context.Context, kind query.NameKind) ([]engine.NameInfo, error) {
 	switch kind {
 	case query.AttributeName:
 		return []engine.NameInfo{{Name: "plan", Type: tree.StringType, Cardinality: 2, Count: 7, Examples: []tree.Value{tree.Str("free"), tree.Str("pro")}, MemoryBytes: 64}}, nil
@@ -132,18 +145,47 @@ func (f *fakeNode) Names(_ context.Context, kind query.NameKind) ([]engine.NameI
 	}
 	return []engine.NameInfo{{Name: "VIP", Count: 1}}, nil
 }
-func (f *fakeNode) About(_ context.Context, id string) (*engine.About, error) {
+
+// fakeProfiles knows one profile, u1, and people of any name but gone.
+type fakeProfiles struct{}
+
+func (fakeProfiles) About(_ context.Context, id string) (*engine.About, error) {
 	if id != "u1" && id != "a/1" {
 		return nil, node.ErrNoProfile
 	}
 	return &engine.About{ID: "u1", UserID: "u1", AnonymousIDs: []string{"a/1"}, Attributes: []engine.NamedField{{Name: "plan", Value: tree.Str("pro")}, {Name: "ltv", Value: num("10.50")}, {Name: "tags", Value: tree.ListOf(tree.Str("x"), tree.NumInt(2))}},
 		Events: []engine.EventCount{{Name: "Order Completed", Count: 3, First: at.UnixMilli() - 5, Last: at.UnixMilli()}}, FirstSeen: at.UnixMilli() - 5, LastSeen: at.UnixMilli(), Segments: []string{"Rich"}, Building: []string{"Old", "VIP"}, Shard: 3, Seq: 99}, nil
 }
-func (f *fakeNode) Timeline(_ context.Context, id, before string, limit int) ([]engine.Received, string, error) {
+
+func (fakeProfiles) Timeline(_ context.Context, id, before string, limit int) ([]engine.Received, string, error) {
 	m := engine.Incoming{Kind: engine.Track, MessageID: "m1", UserID: "u1", Event: "E", Time: at.UnixMilli(), ReceivedAt: at.UnixMilli(), Fields: []engine.NamedField{{Name: "a.b", Value: num("1.5")}}, Context: []byte(`{"context":{"ip":"::1"}}`)}
 	return []engine.Received{{Incoming: m, Shard: 1, Seq: 7}}, "older-than-" + before, nil
 }
-func (f *fakeNode) PutSegment(_ context.Context, t node.SegmentText, replace, allowUnknown bool) ([]tree.Diagnostic, error) {
+
+func (fakeProfiles) People(_ context.Context, ids, names []string) ([]*node.Person, error) {
+	people := make([]*node.Person, len(ids))
+	for i, id := range ids {
+		if id == "gone" {
+			continue
+		}
+		people[i] = &node.Person{UserID: id, AnonymousIDs: []string{"anon-" + id}, Fields: []engine.NamedField{}}
+		for _, name := range names {
+			people[i].Fields = append(people[i].Fields, engine.NamedField{Name: name, Value: tree.Str(name + " of " + id)})
+		}
+	}
+	return people, nil
+}
+
+// fakeSegments keeps segments.
+type fakeSegments struct {
+	mu       sync.Mutex
+	segments []node.SegmentText
+}
+
+// segmentsOf returns Segments that have some.
+func segmentsOf(segments ...node.SegmentText) *fakeSegments { return &fakeSegments{segments: segments} }
+
+func (f *fakeSegments) PutSegment(_ context.Context, t node.SegmentText, replace, allowUnknown bool) ([]tree.Diagnostic, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range f.segments {
@@ -158,13 +200,16 @@ func (f *fakeNode) PutSegment(_ context.Context, t node.SegmentText, replace, al
 	f.segments = append(f.segments, t)
 	return nil, nil
 }
-func (f *fakeNode) DropSegment(context.Context, string) error { return nil }
-func (f *fakeNode) Segments(context.Context) ([]node.SegmentText, error) {
+
+func (f *fakeSegments) DropSegment(context.Context, string) error { return nil }
+
+func (f *fakeSegments) Segments(context.Context) ([]node.SegmentText, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.segments), nil
 }
-func (f *fakeNode) Segment(_ context.Context, name string) (node.SegmentText, bool, error) {
+
+func (f *fakeSegments) Segment(_ context.Context, name string) (node.SegmentText, bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	i := slices.IndexFunc(f.segments, func(t node.SegmentText) bool { return t.Name == name })
@@ -173,15 +218,30 @@ func (f *fakeNode) Segment(_ context.Context, name string) (node.SegmentText, bo
 	}
 	return f.segments[i], true, nil
 }
-func (f *fakeNode) Members(_ context.Context, predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error) {
+
+// fakeMembers is Members of a function; everybody is in VIP and nobody in another segment.
+type fakeMembers struct {
+	members func(predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error)
+}
+
+func (f *fakeMembers) Members(_ context.Context, predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error) {
 	return f.members(predicate, after, limit, fn)
 }
-func (f *fakeNode) MemberOf(_ context.Context, segment, id string) (bool, error) {
+
+func (f *fakeMembers) MemberOf(_ context.Context, segment, id string) (bool, error) {
 	return segment == "VIP", nil
 }
-func (f *fakeNode) ListEdit(context.Context, string, []string, []string) error { return nil }
-func (f *fakeNode) DropList(context.Context, string) error                     { return nil }
-func (f *fakeNode) Status(context.Context) node.Status                         { return f.status }
+
+// fakeLists takes every edit.
+type fakeLists struct{}
+
+func (fakeLists) ListEdit(context.Context, string, []string, []string) error { return nil }
+func (fakeLists) DropList(context.Context, string) error                     { return nil }
+
+// fakeHealth is a Health that stays the same.
+type fakeHealth struct{ status node.Status }
+
+func (f fakeHealth) Status(context.Context) node.Status { return f.status }
 
 type fakeSchema struct{ query.Schema }
 
@@ -216,17 +276,47 @@ func num(text string) tree.Value {
 	return tree.Num(n)
 }
 
-func newTestServer(t testing.TB, node Node, change func(*Config)) *Server {
+// newTestServer returns a server of a node, of which fakes are the parts that it lacks; nil is none.
+func newTestServer(t testing.TB, n *Node, change func(*Config)) *Server {
 	t.Helper()
 	cfg := Config{Now: func() time.Time { return at }}
 	if change != nil {
 		change(&cfg)
 	}
-	s, err := New(cfg, node)
+	s, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if n != nil {
+		s.Attach(withFakes(*n))
+	}
 	return s
+}
+
+// withFakes fills the parts that a node lacks. Nobody expects a statement or members then.
+func withFakes(n Node) Node {
+	if n.Ingest == nil {
+		n.Ingest = &fakeIngester{}
+	}
+	if n.Catalog == nil {
+		n.Catalog = fakeCatalog{func() query.Schema { return fakeSchema{} }}
+	}
+	if n.Profiles == nil {
+		n.Profiles = fakeProfiles{}
+	}
+	if n.Segments == nil {
+		n.Segments = segmentsOf()
+	}
+	if n.Members == nil {
+		n.Members = &fakeMembers{}
+	}
+	if n.Lists == nil {
+		n.Lists = fakeLists{}
+	}
+	if n.Health == nil {
+		n.Health = fakeHealth{}
+	}
+	return n
 }
 
 // ask sends a request to a handler. headers are name, value, name, value.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"html/template"
 	"net/http"
 	"time"
@@ -8,10 +9,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/musterdb/muster/api"
+	"github.com/musterdb/muster/internal/node"
 )
 
+// Health tells how the node is.
+type Health interface {
+	Status(ctx context.Context) node.Status
+}
+
 func (s *Server) health(r *http.Request) api.Health {
-	st := s.node().Status(r.Context())
+	st := s.node().Health.Status(r.Context())
 	h := api.Health{Ready: st.Ready, Degraded: st.Degraded, Reason: st.Reason, Profiles: st.Profiles, Events: st.Events, DiskFree: st.DiskFree}
 	for _, e := range st.Skipped {
 		h.Skipped = append(h.Skipped, api.SkippedEntry{Group: e.Group, Index: e.Index, What: e.What, At: time.UnixMilli(e.At).UTC().Format(time.RFC3339)})
@@ -70,7 +77,7 @@ var frontPage = template.Must(template.New("front").Parse(`<!doctype html>
 
 // front is a plain page for whoever opens the address in a browser.
 func (s *Server) front(w *answer, r *http.Request) error {
-	st := s.node().Status(r.Context())
+	st := s.node().Health.Status(r.Context())
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
 	return frontPage.Execute(w, map[string]any{"Version": s.cfg.Version, "Ready": st.Ready, "Reason": st.Reason,

@@ -50,8 +50,8 @@ func TestSDKs(t *testing.T) {
 				payload = gzipped(payload)
 			}
 		}
-		fake := &fakeNode{}
-		s := newTestServer(t, fake, nil)
+		fake := &fakeIngester{}
+		s := newTestServer(t, &Node{Ingest: fake}, nil)
 		w := ask(s, method, path, bytes.NewReader(payload), headers...)
 		got := fmt.Sprintf("%d %s", w.Code, strings.TrimSpace(w.Body.String()))
 		for _, m := range fake.got() {
@@ -101,20 +101,20 @@ func TestPaths(t *testing.T) {
 		}
 	}
 	for path, name := range single {
-		fake := &fakeNode{}
-		w := ask(newTestServer(t, fake, nil), "POST", path, text(`{"messageId":"m1","userId":"u1","previousId":"p","groupId":"g","event":"E"}`))
+		fake := &fakeIngester{}
+		w := ask(newTestServer(t, &Node{Ingest: fake}, nil), "POST", path, text(`{"messageId":"m1","userId":"u1","previousId":"p","groupId":"g","event":"E"}`))
 		if w.Code != 200 || len(fake.got()) != 1 || fake.got()[0].Kind.String() != name {
 			t.Errorf("%s: %d %s, %d messages", path, w.Code, w.Body, len(fake.got()))
 		}
 	}
 	for _, path := range []string{"/v1/batch", "/v1/import", "/v1/b", "/b", "/beacon/v1/batch?writeKey=k", "//v1/batch", "/v1/batch/"} {
-		fake := &fakeNode{}
-		w := ask(newTestServer(t, fake, nil), "POST", path, text(`{"batch":[`+oneTrack+`]}`))
+		fake := &fakeIngester{}
+		w := ask(newTestServer(t, &Node{Ingest: fake}, nil), "POST", path, text(`{"batch":[`+oneTrack+`]}`))
 		if w.Code != 200 || w.Body.String() != "{\"success\":true}\n" || len(fake.got()) != 1 {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
-	w := ask(newTestServer(t, &fakeNode{}, nil), "POST", "/v1/m", text(`{"series":[]}`))
+	w := ask(newTestServer(t, &Node{}, nil), "POST", "/v1/m", text(`{"series":[]}`))
 	if w.Code != 200 {
 		t.Errorf("/v1/m: %d", w.Code)
 	}
@@ -131,8 +131,8 @@ func TestEncodings(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string][]byte{"gzip": gzipped(body), "x-gzip": gzipped(body), "deflate": z.Bytes(), "zstd": enc.EncodeAll(body, nil), "identity": body, "": body} {
-		fake := &fakeNode{}
-		w := ask(newTestServer(t, fake, nil), "POST", "/v1/batch", bytes.NewReader(c), "Content-Encoding", name)
+		fake := &fakeIngester{}
+		w := ask(newTestServer(t, &Node{Ingest: fake}, nil), "POST", "/v1/batch", bytes.NewReader(c), "Content-Encoding", name)
 		if w.Code != 200 || len(fake.got()) != 1 {
 			t.Errorf("%q: %d %s", name, w.Code, w.Body)
 		}
@@ -169,7 +169,7 @@ func TestRefused(t *testing.T) {
 			if strings.Contains(c.name, "CloudEvents") {
 				headers = append(headers, "Content-Type", "application/cloudevents+json")
 			}
-			s := newTestServer(t, &fakeNode{}, small)
+			s := newTestServer(t, &Node{}, small)
 			problemOf(t, ask(s, "POST", c.path, bytes.NewReader(c.body), headers...), c.status, c.code)
 			if held := s.inFlight.used.Load(); held != 0 {
 				t.Errorf("%d bytes are still in flight", held)
@@ -180,8 +180,8 @@ func TestRefused(t *testing.T) {
 
 func TestBackpressure(t *testing.T) {
 	var failure error
-	fake := &fakeNode{ingest: func(context.Context, []engine.Incoming) ([]engine.Outcome, error) { return nil, failure }}
-	s := newTestServer(t, fake, nil)
+	fake := &fakeIngester{ingest: func(context.Context, []engine.Incoming) ([]engine.Outcome, error) { return nil, failure }}
+	s := newTestServer(t, &Node{Ingest: fake}, nil)
 	for _, c := range []struct {
 		err    error
 		status int
@@ -217,15 +217,15 @@ func TestBackpressure(t *testing.T) {
 
 // TestBusyProfile: a message whose profile is being merged is to be sent again, not lost.
 func TestBusyProfile(t *testing.T) {
-	fake := &fakeNode{ingest: func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
+	fake := &fakeIngester{ingest: func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
 		return []engine.Outcome{{Status: engine.Busy}}, nil
 	}}
-	problemOf(t, ask(newTestServer(t, fake, nil), "POST", "/v1/track", text(oneTrack)), 429, "overloaded")
+	problemOf(t, ask(newTestServer(t, &Node{Ingest: fake}, nil), "POST", "/v1/track", text(oneTrack)), 429, "overloaded")
 }
 
 // TestOneBadItem: bad items go to the rejects with their reasons, the others are taken.
 func TestOneBadItem(t *testing.T) {
-	fake := &fakeNode{}
+	fake := &fakeIngester{}
 	fake.ingest = func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
 		out := fake.keep(m)
 		for i := range m {
@@ -235,7 +235,7 @@ func TestOneBadItem(t *testing.T) {
 		}
 		return out, nil
 	}
-	s := newTestServer(t, fake, nil)
+	s := newTestServer(t, &Node{Ingest: fake}, nil)
 	deep := strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100)
 	w := ask(s, "POST", "/v1/batch", text(`{"batch":[`+oneTrack+`,{"type":"track","userId":"u1"},7,{"type":"track","userId":"u1","event":"E","properties":`+deep+`},
 		{"type":"track","userId":"erased","event":"E"},{"type":"identify","userId":"u1","traits":{"user_id":"x"}}]}`))
@@ -259,7 +259,7 @@ func TestOneBadItem(t *testing.T) {
 }
 
 func TestCORS(t *testing.T) {
-	s := newTestServer(t, &fakeNode{}, nil)
+	s := newTestServer(t, &Node{}, nil)
 	w := ask(s, "OPTIONS", "/v1/t", nil, "Origin", "https://shop.example", "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,content-type")
 	if w.Code != 204 || w.Header().Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(w.Header().Get("Access-Control-Allow-Headers"), "AnonymousId") || w.Header().Get("Access-Control-Max-Age") == "" {
 		t.Errorf("preflight: %d %v", w.Code, w.Header())
@@ -279,7 +279,7 @@ func TestCORS(t *testing.T) {
 }
 
 func TestSettings(t *testing.T) {
-	s := newTestServer(t, &fakeNode{}, nil)
+	s := newTestServer(t, &Node{}, nil)
 	for _, path := range []string{"/v1/projects/key1/settings", "/projects/key1/settings"} {
 		var got struct {
 			Integrations map[string]struct{ APIKey, APIHost, Protocol string }
@@ -308,8 +308,8 @@ func TestCloudEvents(t *testing.T) {
 		"batch":      {"[" + structured + "]", []string{"Content-Type", "application/cloudevents-batch+json"}},
 		"binary":     {`{"amount":12.5}`, []string{"Content-Type", "application/json", "ce-specversion", "1.0", "ce-id", "e1", "ce-source", "/shop", "ce-type", "Order%20Completed", "ce-subject", "u1", "ce-time", "2026-11-05T10:00:00Z"}},
 	} {
-		fake := &fakeNode{}
-		w := ask(newTestServer(t, fake, nil), "POST", "/v1/events", text(c.body), c.headers...)
+		fake := &fakeIngester{}
+		w := ask(newTestServer(t, &Node{Ingest: fake}, nil), "POST", "/v1/events", text(c.body), c.headers...)
 		if r := resultOf(t, w); r.Accepted != 1 {
 			t.Fatalf("%s: %s", name, w.Body)
 		}
@@ -318,11 +318,11 @@ func TestCloudEvents(t *testing.T) {
 			t.Errorf("%s: %s", name, showMessage(&m))
 		}
 	}
-	w := ask(newTestServer(t, &fakeNode{}, nil), "POST", "/v1/events", text(`[{"specversion":"0.3"},`+structured+`]`), "Content-Type", "application/cloudevents-batch+json")
+	w := ask(newTestServer(t, &Node{}, nil), "POST", "/v1/events", text(`[{"specversion":"0.3"},`+structured+`]`), "Content-Type", "application/cloudevents-batch+json")
 	if r := resultOf(t, w); r.Accepted != 1 || r.Rejected != 1 || r.Problems[0].Code != "bad_version" {
 		t.Errorf("%+v", r)
 	}
-	w = ask(newTestServer(t, &fakeNode{}, nil), "POST", "/v1/events", text(`not json`), "ce-specversion", "1.0", "ce-id", "e1", "ce-type", "T", "ce-subject", "u1", "Content-Type", "text/plain")
+	w = ask(newTestServer(t, &Node{}, nil), "POST", "/v1/events", text(`not json`), "ce-specversion", "1.0", "ce-id", "e1", "ce-type", "T", "ce-subject", "u1", "Content-Type", "text/plain")
 	if r := resultOf(t, w); r.Accepted != 1 {
 		t.Errorf("%+v", r)
 	}

@@ -98,6 +98,15 @@ type origin struct {
 	raw  []byte
 }
 
+// Ingester takes messages in.
+type Ingester interface {
+	// Begin gives messages their places in the queues, after those of every Begin that returned before, and
+	// returns what has to be waited for. On an error none of them was taken. mayName is asked, before Begin
+	// returns, whether the sender may bring a name that the catalog lacks and has room for; nil lets it bring
+	// any. What a message loses is in its outcome's Dropped.
+	Begin(ctx context.Context, msgs []engine.Incoming, mayName func(catalog.Name) bool) (node.Delivery, error)
+}
+
 // rejected is a message that was refused (or, dropped, one that lost a value), to be reported.
 type rejected struct {
 	origin
@@ -176,7 +185,7 @@ func (in *intake) begin(ctx context.Context, p *parcel) (finish func() ([]engine
 		return func() ([]engine.Outcome, error) { return nil, nil }, nil
 	}
 	limited, cancel := context.WithTimeout(ctx, in.s.cfg.IngestTimeout)
-	wait, err := in.s.node().Begin(limited, p.messages, in.mayName)
+	delivery, err := in.s.node().Ingest.Begin(limited, p.messages, in.mayName)
 	if err != nil {
 		err = in.ingestError(ctx, limited, p, err)
 		cancel()
@@ -184,7 +193,7 @@ func (in *intake) begin(ctx context.Context, p *parcel) (finish func() ([]engine
 	}
 	return func() ([]engine.Outcome, error) {
 		defer cancel()
-		outcomes, err := wait()
+		outcomes, err := delivery.Wait()
 		if err != nil {
 			return nil, in.ingestError(ctx, limited, p, err)
 		}

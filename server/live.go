@@ -11,14 +11,11 @@ import (
 	"github.com/musterdb/muster/server/render"
 )
 
-// Live is what the server needs to tell who enters and leaves. *live.Log has all of it but People.
+// Live is what the server needs to tell who enters and leaves. *live.Log is one.
 type Live interface {
 	Subscribe(ctx context.Context, q live.Request) (*live.Subscription, error)
 	Consumers() *live.Consumers
 	Stats(ctx context.Context, segment string, since, until, step int64) (*live.Stats, error)
-	// People tells of each id what is known as of now: its ids, and those of the named attributes that it
-	// has, or all if names is nil and all is set; nil for one that is gone.
-	People(ctx context.Context, ids, names []string) ([]*node.Person, error)
 }
 
 // AttachLive gives the server its change log, once that is open.
@@ -34,15 +31,16 @@ func (s *Server) live() (Live, error) {
 
 // feed reads a subscription as changes to be told.
 type feed struct {
-	live    Live
-	sub     *live.Subscription
-	segment string
-	fields  []string
-	format  render.ChangeFormat
-	changes []render.Change
-	ids     []string
-	paging  bool                            // a snapshot is being sent
-	known   func(ctx context.Context) error // asked when a segment that was dropped has no more to tell; nil for others
+	live     Live
+	profiles Profiles
+	sub      *live.Subscription
+	segment  string
+	fields   []string
+	format   render.ChangeFormat
+	changes  []render.Change
+	ids      []string
+	paging   bool                            // a snapshot is being sent
+	known    func(ctx context.Context) error // asked when a segment that was dropped has no more to tell; nil for others
 }
 
 // fed is what a feed says next: a page of members, changes, or neither.
@@ -66,7 +64,7 @@ func (s *Server) openFeed(ctx context.Context, q live.Request, fields []string, 
 	if err != nil {
 		return nil, err
 	}
-	f := &feed{live: l, segment: q.Segment, fields: fields, format: format}
+	f := &feed{live: l, profiles: s.node().Profiles, segment: q.Segment, fields: fields, format: format}
 	if err := s.knownSegment(ctx, q.Segment); err != nil {
 		if q.From == live.FromNow || q.From == live.FromSnapshot {
 			return nil, err
@@ -92,7 +90,7 @@ func (f *feed) batch() int64 {
 const dropGrace = time.Second
 
 func (s *Server) knownSegment(ctx context.Context, name string) error {
-	_, ok, err := s.node().Segment(ctx, name)
+	_, ok, err := s.node().Segments.Segment(ctx, name)
 	if err == nil && !ok {
 		err = problem(codes.NoSegment, "no segment is called "+strconv.Quote(name))
 	}
@@ -147,5 +145,5 @@ func (f *feed) people(ctx context.Context) ([]*node.Person, error) {
 	if len(f.ids) == 0 || len(f.fields) == 0 && !f.format.NeedsPerson() {
 		return make([]*node.Person, len(f.ids)), nil
 	}
-	return f.live.People(ctx, f.ids, f.fields)
+	return f.profiles.People(ctx, f.ids, f.fields)
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/live"
-	"github.com/musterdb/muster/query/tree"
 )
 
 // fakeLive is a change log over shards that are made up.
@@ -78,21 +77,6 @@ func (f *fakeLive) SegmentSizes(string) ([]node.SegmentSize, error) {
 	return sizes, nil
 }
 
-// People implements Live.
-func (f *fakeLive) People(_ context.Context, ids, names []string) ([]*node.Person, error) {
-	people := make([]*node.Person, len(ids))
-	for i, id := range ids {
-		if id == "gone" {
-			continue
-		}
-		people[i] = &node.Person{UserID: id, AnonymousIDs: []string{"anon-" + id}, Fields: []engine.NamedField{}}
-		for _, name := range names {
-			people[i].Fields = append(people[i].Fields, engine.NamedField{Name: name, Value: tree.Str(name + " of " + id)})
-		}
-	}
-	return people, nil
-}
-
 // flip makes profiles enter, or leave if they are in, in one entry of a shard.
 func (f *fakeLive) flip(shard int, ordinals ...uint32) {
 	f.mu.Lock()
@@ -136,7 +120,7 @@ func (f *fakeLive) list() (ids []string) {
 // newLiveServer serves a fake change log over real connections.
 func newLiveServer(t testing.TB, f *fakeLive, change func(*Config)) (*Server, *httptest.Server) {
 	t.Helper()
-	fake := &fakeNode{segments: []node.SegmentText{{Name: "VIP", Predicate: "age > 3", Version: 4}}, status: fullStatus()}
+	fake := &Node{Segments: segmentsOf(node.SegmentText{Name: "VIP", Predicate: "age > 3", Version: 4}), Health: fakeHealth{fullStatus()}}
 	s := newTestServer(t, fake, change)
 	s.AttachLive(f)
 	h := httptest.NewServer(s)

@@ -80,7 +80,7 @@ func (c *nodeCollector) Describe(chan<- *prometheus.Desc) {}
 func (c *nodeCollector) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
-	st := c.s.node().Status(ctx)
+	st := c.s.node().Health.Status(ctx)
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}

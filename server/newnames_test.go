@@ -42,7 +42,7 @@ func eventsNamed(from, to int) string {
 func TestNewNamesAreBounded(t *testing.T) {
 	now := at
 	named := 0
-	node := &fakeNode{resolve: func(m *engine.Incoming, mayName func(catalog.Name) bool) []engine.Dropped {
+	fake := &fakeIngester{resolve: func(m *engine.Incoming, mayName func(catalog.Name) bool) []engine.Dropped {
 		name := catalog.Name{Kind: query.EventName, Name: m.Event}
 		if mayName != nil && !mayName(name) {
 			return []engine.Dropped{{Reason: engine.NameWithheld, Name: name}}
@@ -50,7 +50,7 @@ func TestNewNamesAreBounded(t *testing.T) {
 		named++
 		return nil
 	}}
-	s := newTestServer(t, node, func(c *Config) {
+	s := newTestServer(t, &Node{Ingest: fake}, func(c *Config) {
 		c.NewNames, c.NewNamesEach, c.Now = 20, 60, func() time.Time { return now }
 		c.Origins = []string{"https://shop.example"}
 		c.OpenIdentity = true // pages of other sites may import, and are bounded all the same
@@ -161,7 +161,7 @@ func TestSendersAreBounded(t *testing.T) {
 // TestDroppedIsTold: what the node drops is counted and among the rejects, with its line and its reason, also of
 // a message that is sent again.
 func TestDroppedIsTold(t *testing.T) {
-	node := &fakeNode{resolve: func(m *engine.Incoming, _ func(catalog.Name) bool) (dropped []engine.Dropped) {
+	fake := &fakeIngester{resolve: func(m *engine.Incoming, _ func(catalog.Name) bool) (dropped []engine.Dropped) {
 		switch m.Event {
 		case "beyond":
 			return []engine.Dropped{{Reason: engine.NameLimit, Name: catalog.Name{Kind: query.EventName, Name: m.Event}}}
@@ -172,7 +172,7 @@ func TestDroppedIsTold(t *testing.T) {
 		}
 		return dropped
 	}}
-	s := newTestServer(t, node, nil)
+	s := newTestServer(t, &Node{Ingest: fake}, nil)
 	const body = `{"batch":[{"type":"track","userId":"u","messageId":"1","event":"whole"},{"type":"track","userId":"u","messageId":"2","event":"typed"},{"type":"track","userId":"u","messageId":"3","event":"beyond"}]}`
 	for range 2 {
 		if w := ask(s, "POST", "/v1/batch", text(body)); w.Body.String() != "{\"success\":true,\"dropped\":6}\n" {

@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -52,9 +51,9 @@ var bodies = map[string]string{
 // TestOpenAPI: every route is documented and every documented operation answers, with what its schema
 // says; nothing else answers.
 func TestOpenAPI(t *testing.T) {
-	fake := &fakeNode{segments: []node.SegmentText{{Name: "VIP", Predicate: "age > 3", Described: "d", Zone: "UTC", Refresh: 60e9, Version: 4}}, status: fullStatus()}
-	fake.query = func(context.Context, node.Ask) (*query.Answer, error) { return fullAnswer(), nil }
-	fake.members = twoMembers
+	fake := &Node{Segments: segmentsOf(node.SegmentText{Name: "VIP", Predicate: "age > 3", Described: "d", Zone: "UTC", Refresh: 60e9, Version: 4}), Health: fakeHealth{fullStatus()}}
+	fake.Query = answering(fullAnswer())
+	fake.Members = &fakeMembers{twoMembers}
 	s := newTestServer(t, fake, nil)
 	changes := newFakeLive(t, 1, nil)
 	s.AttachLive(changes)

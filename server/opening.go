@@ -12,16 +12,20 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// opening is the Node there is before the real one: it is not ready, whatever it is asked.
+// opening is each part of the node there is before the real one: it is not ready, whatever it is asked.
 type opening struct{}
 
-var _ Node = opening{}
+// openingNode returns the node there is before the real one.
+func openingNode() *Node {
+	o := opening{}
+	return &Node{Ingest: o, Query: o, Catalog: o, Profiles: o, Segments: o, Members: o, Lists: o, Health: o}
+}
 
 func (opening) no() error {
 	return busy(codes.NotReady, "the node is opening: it reads its snapshot and log", time.Second)
 }
 
-func (o opening) Begin(context.Context, []engine.Incoming, func(catalog.Name) bool) (func() ([]engine.Outcome, error), error) {
+func (o opening) Begin(context.Context, []engine.Incoming, func(catalog.Name) bool) (node.Delivery, error) {
 	return nil, o.no()
 }
 func (o opening) Query(context.Context, node.Ask) (*query.Answer, error) { return nil, o.no() }
@@ -32,6 +36,9 @@ func (o opening) Names(context.Context, query.NameKind) ([]engine.NameInfo, erro
 func (o opening) About(context.Context, string) (*engine.About, error) { return nil, o.no() }
 func (o opening) Timeline(context.Context, string, string, int) ([]engine.Received, string, error) {
 	return nil, "", o.no()
+}
+func (o opening) People(context.Context, []string, []string) ([]*node.Person, error) {
+	return nil, o.no()
 }
 func (o opening) PutSegment(context.Context, node.SegmentText, bool, bool) ([]tree.Diagnostic, error) {
 	return nil, o.no()

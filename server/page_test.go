@@ -15,7 +15,7 @@ func TestRoutesAreDescribed(t *testing.T) {
 		t.Fatal(err)
 	}
 	kinds := regexp.MustCompile(`^(/api/s/(?:s2s/)?)\w+$|^(/debug/pprof/).+$`)
-	s := newTestServer(t, &fakeNode{}, nil)
+	s := newTestServer(t, &Node{}, nil)
 	for i := range s.routes {
 		r := &s.routes[i]
 		path := r.pattern

@@ -73,7 +73,7 @@ func (l *pipeListener) post(path string, length int, pieces int, piece string, e
 
 func inBubble(t *testing.T, change func(*Config), test func(t *testing.T, l *pipeListener)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newTestServer(t, &fakeNode{}, change)
+		s := newTestServer(t, &Node{}, change)
 		l := &pipeListener{make(chan net.Conn), make(chan struct{})}
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error, 1)

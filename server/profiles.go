@@ -9,9 +9,22 @@ import (
 	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/api/codes"
 	"github.com/musterdb/muster/engine"
+	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query/tree"
 	"github.com/musterdb/muster/server/render"
 )
+
+// Profiles tells what is known of profiles.
+type Profiles interface {
+	// About finds a profile by a user id or an anonymous id; node.ErrNoProfile if there is none.
+	About(ctx context.Context, id string) (*engine.About, error)
+	// Timeline returns the messages received for a profile, newest first, below the position before
+	// ("" from the newest); next is "" at the end.
+	Timeline(ctx context.Context, id, before string, limit int) (messages []engine.Received, next string, err error)
+	// People tells of each id what is known as of now: its ids, and those of the named attributes that it has;
+	// nil for one that is gone.
+	People(ctx context.Context, ids, names []string) ([]*node.Person, error)
+}
 
 // value is a tree.Value that writes itself as JSON.
 type value tree.Value
@@ -26,7 +39,7 @@ func (s *Server) getProfile(w *answer, r *http.Request) error {
 	}
 	ctx, cancel := s.queryContext(r)
 	defer cancel()
-	about, err := s.node().About(ctx, r.PathValue("id"))
+	about, err := s.node().Profiles.About(ctx, r.PathValue("id"))
 	if err != nil {
 		return err
 	}
@@ -56,7 +69,7 @@ func (s *Server) getProfile(w *answer, r *http.Request) error {
 func (s *Server) segmentsOf(ctx context.Context, about *engine.About) ([]string, error) {
 	names := append([]string{}, about.Segments...)
 	for _, name := range about.Building {
-		in, err := s.node().MemberOf(ctx, name, about.ID)
+		in, err := s.node().Members.MemberOf(ctx, name, about.ID)
 		if err != nil {
 			if p, _ := asProblem(err); p.Code == codes.NoSegment { // dropped since it was listed
 				continue
@@ -86,7 +99,7 @@ func (s *Server) getTimeline(w *answer, r *http.Request) error {
 	}
 	ctx, cancel := s.queryContext(r)
 	defer cancel()
-	messages, next, err := s.node().Timeline(ctx, r.PathValue("id"), r.URL.Query().Get("before"), limit)
+	messages, next, err := s.node().Profiles.Timeline(ctx, r.PathValue("id"), r.URL.Query().Get("before"), limit)
 	if err != nil {
 		return err
 	}

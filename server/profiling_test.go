@@ -9,7 +9,7 @@ import (
 
 // TestProfiling: profiles are there for callers on this machine, and for nobody else.
 func TestProfiling(t *testing.T) {
-	s := newTestServer(t, &fakeNode{}, nil)
+	s := newTestServer(t, &Node{}, nil)
 	base := "http://" + serve(t, s) + "/debug/pprof"
 	for path, want := range map[string]string{"": "heap\n", "/goroutine?debug=1": "goroutine profile", "/heap": "", "/profile?seconds=1": ""} {
 		answer, err := http.Get(base + path)

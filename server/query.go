@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"mime"
 	"net/http"
@@ -15,6 +16,11 @@ import (
 	"github.com/musterdb/muster/query/tree"
 	"github.com/musterdb/muster/server/render"
 )
+
+// Asker answers statements of any kind.
+type Asker interface {
+	Query(ctx context.Context, ask node.Ask) (*query.Answer, error)
+}
 
 func (s *Server) postQuery(w *answer, r *http.Request) error {
 	var request api.QueryRequest
@@ -46,7 +52,7 @@ func (s *Server) getQuery(w *answer, r *http.Request) error {
 // answerQuery asks the node and writes the answer in the format the client takes.
 func (s *Server) answerQuery(w *answer, r *http.Request, ask node.Ask) error {
 	switch ask.Consistency {
-	case "", "leader", "linearizable", "stale":
+	case "", node.Leader, node.Linearizable, node.Stale:
 	default:
 		return problem(codes.BadRequest, fmt.Sprintf("consistency %.40q is none of leader, linearizable and stale", ask.Consistency))
 	}
@@ -59,7 +65,7 @@ func (s *Server) answerQuery(w *answer, r *http.Request, ask node.Ask) error {
 	}
 	ctx, cancel := s.queryContext(r)
 	defer cancel()
-	got, err := s.node().Query(ctx, ask)
+	got, err := s.node().Query.Query(ctx, ask)
 	if err != nil {
 		if ctx.Err() != nil && r.Context().Err() == nil {
 			return problem(codes.Timeout, fmt.Sprintf("the statement took longer than %s", s.cfg.QueryTimeout))

@@ -21,7 +21,7 @@ import (
 )
 
 func queryServer(t testing.TB) *Server {
-	return newTestServer(t, &fakeNode{query: func(context.Context, node.Ask) (*query.Answer, error) { return fullAnswer(), nil }}, nil)
+	return newTestServer(t, &Node{Query: fakeAsker{func(context.Context, node.Ask) (*query.Answer, error) { return fullAnswer(), nil }}}, nil)
 }
 
 func TestAnswerJSON(t *testing.T) {
@@ -91,9 +91,9 @@ func TestAnswerParquet(t *testing.T) {
 }
 
 func TestQueryMistakes(t *testing.T) {
-	fake := &fakeNode{query: func(_ context.Context, ask node.Ask) (*query.Answer, error) {
+	fake := &Node{Query: fakeAsker{func(_ context.Context, ask node.Ask) (*query.Answer, error) {
 		return nil, fmt.Errorf("ask: %w", &tree.Diagnostic{Code: "unknown_attribute", Message: "no attribute is called countri", Line: 1, Column: 13, Length: 7, Hint: "did you mean country?", Suggestions: []string{"country"}})
-	}}
+	}}}
 	s := newTestServer(t, fake, nil)
 	p := problemOf(t, ask(s, "POST", "/v1/query", text(`{"query":"count where countri = 1"}`)), 400, "unknown_attribute")
 	if p.Line != 1 || p.Column != 13 || p.Length != 7 || p.Hint == "" || p.Suggestions[0] != "country" {
@@ -109,19 +109,19 @@ func TestQueryMistakes(t *testing.T) {
 
 // TestQueryTime: a statement ends with its time limit, and with its asker.
 func TestQueryTime(t *testing.T) {
-	fake := &fakeNode{query: func(ctx context.Context, _ node.Ask) (*query.Answer, error) {
+	fake := &Node{Query: fakeAsker{func(ctx context.Context, _ node.Ask) (*query.Answer, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
-	}}
+	}}}
 	s := newTestServer(t, fake, func(c *Config) { c.QueryTimeout = time.Millisecond })
 	problemOf(t, ask(s, "POST", "/v1/query", text(`{"query":"count"}`)), 504, "timeout")
 }
 
 // TestReadsWhenBusy: reads are told 503, since 429 is for the SDKs.
 func TestReadsWhenBusy(t *testing.T) {
-	s := newTestServer(t, &fakeNode{query: func(context.Context, node.Ask) (*query.Answer, error) {
+	s := newTestServer(t, &Node{Query: fakeAsker{func(context.Context, node.Ask) (*query.Answer, error) {
 		return nil, &node.Error{Code: codes.Overloaded, Text: "too many statements", Retry: time.Second}
-	}}, nil)
+	}}}, nil)
 	w := ask(s, "POST", "/v1/query", text(`{"query":"count"}`))
 	if problemOf(t, w, 503, "overloaded"); w.Header().Get("Retry-After") != "1" {
 		t.Error("no Retry-After")
@@ -167,13 +167,13 @@ func TestComplete(t *testing.T) {
 }
 
 func TestMembers(t *testing.T) {
-	fake := &fakeNode{segments: []node.SegmentText{{Name: `V "I" P`}}}
+	fake := &fakeMembers{}
 	asked := ""
 	fake.members = func(predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error) {
 		asked = predicate
 		return twoMembers(predicate, after, limit, fn)
 	}
-	s := newTestServer(t, fake, nil)
+	s := newTestServer(t, &Node{Segments: segmentsOf(node.SegmentText{Name: `V "I" P`}), Members: fake}, nil)
 	const path = "/v1/segments/V%20%22I%22%20P/members"
 	var page api.Members
 	body := ask(s, "GET", path+"?limit=1", nil).Body.Bytes()
@@ -203,7 +203,7 @@ func TestMembers(t *testing.T) {
 }
 
 func TestRecords(t *testing.T) {
-	s := newTestServer(t, &fakeNode{segments: []node.SegmentText{{Name: "VIP"}, {Name: "Old"}}}, nil)
+	s := newTestServer(t, &Node{Segments: segmentsOf(node.SegmentText{Name: "VIP"}, node.SegmentText{Name: "Old"})}, nil)
 	const want = `{"id":"u1","user_id":"u1","anonymous_ids":["a/1"],"attributes":{"ltv":10.5,"plan":"pro","tags":["x",2]},"events":[{"name":"Order Completed","count":3,"first":"2026-11-05T11:59:59.995Z","last":"2026-11-05T12:00:00Z"}],"first_seen":"2026-11-05T11:59:59.995Z","last_seen":"2026-11-05T12:00:00Z","segments":["Rich","VIP"],"shard":3,"seq":99}` + "\n"
 	for _, path := range []string{"/v1/profiles/u1", "/v1/profiles/a%2F1"} {
 		if w := ask(s, "GET", path, nil); w.Body.String() != want {

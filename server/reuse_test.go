@@ -17,7 +17,7 @@ import (
 // requests before serves those behind.
 func TestMemoryIsReusedInTime(t *testing.T) {
 	var wrong atomic.Int64
-	fake := &fakeNode{ingest: func(_ context.Context, msgs []engine.Incoming) ([]engine.Outcome, error) {
+	fake := &fakeIngester{ingest: func(_ context.Context, msgs []engine.Incoming) ([]engine.Outcome, error) {
 		for range 5 {
 			runtime.Gosched() // others begin and end meanwhile
 		}
@@ -30,7 +30,7 @@ func TestMemoryIsReusedInTime(t *testing.T) {
 		}
 		return out, nil
 	}}
-	s := newTestServer(t, fake, nil)
+	s := newTestServer(t, &Node{Ingest: fake}, nil)
 	var senders sync.WaitGroup
 	for sender := range 6 {
 		senders.Go(func() {
@@ -60,7 +60,7 @@ func TestMemoryIsReusedInTime(t *testing.T) {
 // TestDecodingTakesTurns: others may go first every so many messages, of bodies and of streams.
 func TestDecodingTakesTurns(t *testing.T) {
 	turns, open := 0, 0
-	s := newTestServer(t, &fakeNode{}, func(c *Config) {
+	s := newTestServer(t, &Node{}, func(c *Config) {
 		c.Turn = func(context.Context) func() {
 			turns, open = turns+1, open+1
 			return func() { open-- }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -12,6 +13,28 @@ import (
 	"github.com/musterdb/muster/query/tree"
 	"github.com/musterdb/muster/server/render"
 )
+
+// Segments are the saved segments.
+type Segments interface {
+	// PutSegment saves a segment from the text of its predicate; DropSegment removes one.
+	PutSegment(ctx context.Context, segment node.SegmentText, replace, allowUnknown bool) ([]tree.Diagnostic, error)
+	DropSegment(ctx context.Context, name string) error
+	// Segments lists the saved segments in ascending order of name.
+	Segments(ctx context.Context) ([]node.SegmentText, error)
+	// Segment returns one of them; ok is false where there is none of the name.
+	Segment(ctx context.Context, name string) (segment node.SegmentText, ok bool, err error)
+}
+
+// Members tells who satisfies predicates.
+type Members interface {
+	// Members streams the canonical id of every member in storage order (shard, ordinal), after a position
+	// ("" from the start), until limit is reached (0: no limit) or fn returns false, which cancels the rest. fn is
+	// called by one goroutine at a time, before Members returns. A position is good at every node and later: a
+	// stream that broke off goes on after the last position that fn was given.
+	Members(ctx context.Context, predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error)
+	// MemberOf reports whether a profile is in a segment.
+	MemberOf(ctx context.Context, segment, id string) (bool, error)
+}
 
 func apiSegment(t node.SegmentText) api.Segment {
 	out := api.Segment{Name: t.Name, Predicate: t.Predicate, Described: t.Described, Zone: t.Zone, Version: t.Version,
@@ -25,7 +48,7 @@ func apiSegment(t node.SegmentText) api.Segment {
 func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
 
 func (s *Server) getSegments(w *answer, r *http.Request) error {
-	list, err := s.node().Segments(r.Context())
+	list, err := s.node().Segments.Segments(r.Context())
 	if err != nil {
 		return err
 	}
@@ -38,7 +61,7 @@ func (s *Server) getSegments(w *answer, r *http.Request) error {
 
 // segment finds a saved segment by its name.
 func (s *Server) segment(r *http.Request, name string) (node.SegmentText, error) {
-	t, ok, err := s.node().Segment(r.Context(), name)
+	t, ok, err := s.node().Segments.Segment(r.Context(), name)
 	if err == nil && !ok {
 		err = problem(codes.NoSegment, "no segment is called "+strconv.Quote(name))
 	}
@@ -68,7 +91,7 @@ func (s *Server) putSegment(w *answer, r *http.Request) error {
 			return problem(codes.BadRequest, "refresh is not a duration such as 10m")
 		}
 	}
-	warnings, err := s.node().PutSegment(r.Context(), t, replace, request.AllowUnknown)
+	warnings, err := s.node().Segments.PutSegment(r.Context(), t, replace, request.AllowUnknown)
 	if err != nil {
 		return err
 	}
@@ -98,7 +121,7 @@ func (s *Server) deleteSegment(w *answer, r *http.Request) error {
 	if _, err := s.segment(r, name); err != nil {
 		return err
 	}
-	if err := s.node().DropSegment(r.Context(), name); err != nil {
+	if err := s.node().Segments.DropSegment(r.Context(), name); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -150,7 +173,7 @@ func (s *Server) getMembers(w *answer, r *http.Request) error {
 	ctx, cancel := s.queryContext(r)
 	defer cancel()
 	out, last := api.Members{Members: []string{}}, ""
-	stats, err := s.node().Members(ctx, inSegment(segment.Name), after, limit+1, func(id, position string) bool {
+	stats, err := s.node().Members.Members(ctx, inSegment(segment.Name), after, limit+1, func(id, position string) bool {
 		if len(out.Members) == limit {
 			out.Next = last
 			return false
@@ -170,7 +193,7 @@ func (s *Server) memberTable(w *answer, r *http.Request, segment, after string, 
 	var failure error
 	rows := func(yield func([]tree.Value) bool) {
 		row := make([]tree.Value, 1)
-		_, failure = s.node().Members(r.Context(), inSegment(segment), after, limit, func(id, _ string) bool {
+		_, failure = s.node().Members.Members(r.Context(), inSegment(segment), after, limit, func(id, _ string) bool {
 			row[0] = tree.Str(id)
 			return yield(row)
 		})
@@ -223,7 +246,7 @@ func (s *Server) getMembership(w *answer, r *http.Request) error {
 	}
 	ctx, cancel := s.queryContext(r)
 	defer cancel()
-	member, err := s.node().MemberOf(ctx, segment.Name, r.PathValue("id"))
+	member, err := s.node().Members.MemberOf(ctx, segment.Name, r.PathValue("id"))
 	if err != nil {
 		return err
 	}

@@ -47,9 +47,9 @@ type Server struct {
 	idCounter    atomic.Uint64
 }
 
-// New returns a Server of a node. node may be nil: until Attach everything that needs it answers 503
-// not_ready, so that the listener can be up while a node opens.
-func New(cfg Config, node Node) (*Server, error) {
+// New returns a Server. Until Attach everything that needs a node answers 503 not_ready, so that the listener can
+// be up while one opens.
+func New(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -81,21 +81,18 @@ func New(cfg Config, node Node) (*Server, error) {
 	if s.openapi, err = s.document(); err != nil {
 		return nil, fmt.Errorf("write the OpenAPI document: %w", err)
 	}
-	if node != nil {
-		s.Attach(node)
-	}
 	return s, nil
 }
 
 // Attach gives the server its node, once that is open.
-func (s *Server) Attach(node Node) { s.attached.Store(&node) }
+func (s *Server) Attach(n Node) { s.attached.Store(&n) }
 
 // node returns the node. While there is none it returns one that is not ready.
-func (s *Server) node() Node {
+func (s *Server) node() *Node {
 	if n := s.attached.Load(); n != nil {
-		return *n
+		return n
 	}
-	return opening{}
+	return openingNode()
 }
 
 // newID makes the id of a message that came without one: every such message is a fact of its own.

@@ -42,7 +42,7 @@ func serve(t *testing.T, s *Server) string {
 
 // TestSlowBody: a body that does not come is given up, and its bytes are free again.
 func TestSlowBody(t *testing.T) {
-	s := newTestServer(t, &fakeNode{}, func(c *Config) { c.BodyTimeout = 50 * time.Millisecond })
+	s := newTestServer(t, &Node{}, func(c *Config) { c.BodyTimeout = 50 * time.Millisecond })
 	addr := serve(t, s)
 	for _, path := range []string{"/v1/track", "/v1/events"} {
 		conn, err := net.Dial("tcp", addr)
@@ -68,7 +68,7 @@ func TestSlowBody(t *testing.T) {
 // TestRefusedSlowBody: who is refused before the body is read hears so in time, also when the body
 // does not come, and the connection is given up.
 func TestRefusedSlowBody(t *testing.T) {
-	s := newTestServer(t, &fakeNode{}, func(c *Config) { c.BodyTimeout = 50 * time.Millisecond })
+	s := newTestServer(t, &Node{}, func(c *Config) { c.BodyTimeout = 50 * time.Millisecond })
 	for range cap(s.ingests) {
 		s.ingests <- struct{}{}
 	}
@@ -99,7 +99,7 @@ func TestRefusedSlowBody(t *testing.T) {
 
 // TestSlowNode: the deadline of the body does not end a request whose node takes longer than it.
 func TestSlowNode(t *testing.T) {
-	fake := &fakeNode{}
+	fake := &fakeIngester{}
 	fake.ingest = func(ctx context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
 		select {
 		case <-ctx.Done():
@@ -108,7 +108,7 @@ func TestSlowNode(t *testing.T) {
 			return fake.keep(m), nil
 		}
 	}
-	addr := serve(t, newTestServer(t, fake, func(c *Config) { c.BodyTimeout = 50 * time.Millisecond }))
+	addr := serve(t, newTestServer(t, &Node{Ingest: fake}, func(c *Config) { c.BodyTimeout = 50 * time.Millisecond }))
 	for _, path := range []string{"/v1/track", "/v1/events"} {
 		answer, err := http.Post("http://"+addr+path, "text/plain", strings.NewReader(oneTrack))
 		if err != nil {
@@ -124,12 +124,12 @@ func TestSlowNode(t *testing.T) {
 // TestGone: when the client goes, the node's work ends.
 func TestGone(t *testing.T) {
 	begun, ended := make(chan struct{}), make(chan struct{})
-	fake := &fakeNode{query: func(ctx context.Context, _ node.Ask) (*query.Answer, error) {
+	fake := &Node{Query: fakeAsker{func(ctx context.Context, _ node.Ask) (*query.Answer, error) {
 		close(begun)
 		<-ctx.Done()
 		close(ended)
 		return nil, ctx.Err()
-	}}
+	}}}
 	addr := serve(t, newTestServer(t, fake, nil))
 	ctx, cancel := context.WithCancel(context.Background())
 	client := api.Client{BaseURL: "http://" + addr}
@@ -156,7 +156,7 @@ func TestBombStream(t *testing.T) {
 		}
 		writer.CloseWithError(z.Close())
 	}()
-	s := newTestServer(t, &fakeNode{}, func(c *Config) { c.MaxInflation = 10_000 })
+	s := newTestServer(t, &Node{}, func(c *Config) { c.MaxInflation = 10_000 })
 	got := resultOf(t, ask(s, "POST", "/v1/events", reader, "Content-Encoding", "gzip"))
 	if shortResult(got) != "{0 0 1 [{1 too_large}]}" {
 		t.Errorf("%+v", got)
@@ -165,7 +165,7 @@ func TestBombStream(t *testing.T) {
 
 // TestPanic: a panic in a handler is an internal error, and the server goes on.
 func TestPanic(t *testing.T) {
-	fake := &fakeNode{query: func(context.Context, node.Ask) (*query.Answer, error) { panic("oops") }}
+	fake := &Node{Query: fakeAsker{func(context.Context, node.Ask) (*query.Answer, error) { panic("oops") }}}
 	var logged bytes.Buffer
 	s := newTestServer(t, fake, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&logged, nil)) })
 	p := problemOf(t, ask(s, "POST", "/v1/query", text(`{"query":"count"}`)), 500, "internal")
@@ -179,12 +179,12 @@ func TestPanic(t *testing.T) {
 
 // TestBrokenAnswer: an answer that fails after its beginning is cut, not ended.
 func TestBrokenAnswer(t *testing.T) {
-	fake := &fakeNode{segments: []node.SegmentText{{Name: "VIP"}}, members: func(_, _ string, _ int, fn func(id, position string) bool) (query.Stats, error) {
+	fake := &Node{Segments: segmentsOf(node.SegmentText{Name: "VIP"}), Members: &fakeMembers{func(_, _ string, _ int, fn func(id, position string) bool) (query.Stats, error) {
 		for i := range 20_000 {
 			fn(fmt.Sprintf("user-%d", i), "")
 		}
 		return query.Stats{}, errors.New("shard 3 fell over")
-	}}
+	}}}
 	addr := serve(t, newTestServer(t, fake, nil))
 	request, err := http.NewRequest("GET", "http://"+addr+"/v1/segments/VIP/members", nil)
 	if err != nil {
@@ -204,11 +204,11 @@ func TestBrokenAnswer(t *testing.T) {
 // TestSlots: requests beyond the slots are refused at once, health always answers.
 func TestSlots(t *testing.T) {
 	begun, goOn := make(chan struct{}), make(chan struct{})
-	fake := &fakeNode{query: func(context.Context, node.Ask) (*query.Answer, error) {
+	fake := &Node{Query: fakeAsker{func(context.Context, node.Ask) (*query.Answer, error) {
 		begun <- struct{}{}
 		<-goOn
 		return fullAnswer(), nil
-	}}
+	}}}
 	s := newTestServer(t, fake, func(c *Config) { c.MaxRequests = 1 })
 	done := make(chan int)
 	go func() { done <- ask(s, "POST", "/v1/query", text(`{"query":"count"}`)).Code }()
@@ -240,7 +240,7 @@ func TestReady(t *testing.T) {
 	for _, path := range []string{"/v1/segments", "/v1/lists", "/v1/catalog", "/v1/profiles/u1"} {
 		problemOf(t, ask(s, "GET", path, nil), 503, "not_ready")
 	}
-	s.Attach(&fakeNode{status: fullStatus()})
+	s.Attach(withFakes(Node{Health: fakeHealth{fullStatus()}}))
 	if w := ask(s, "GET", "/readyz", nil); w.Code != 200 {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
@@ -256,7 +256,7 @@ func TestReady(t *testing.T) {
 }
 
 func TestHosts(t *testing.T) {
-	s := newTestServer(t, &fakeNode{status: fullStatus()}, func(c *Config) { c.LocalOnly, c.Hosts = true, []string{"muster.internal"} })
+	s := newTestServer(t, &Node{Health: fakeHealth{fullStatus()}}, func(c *Config) { c.LocalOnly, c.Hosts = true, []string{"muster.internal"} })
 	for url, ok := range map[string]bool{
 		"http://127.0.0.1:8484/healthz": true, "http://localhost:8484/healthz": true, "http://[::1]:8484/healthz": true,
 		"http://muster.internal/healthz": true, "http://evil.example:8484/healthz": false, "http://localhost.evil.example/healthz": false,
@@ -279,7 +279,7 @@ func TestCheckListen(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	_, err := New(Config{MaxItems: -1, MaxBody: 1 << 40, QueryTimeout: -1}, nil)
+	_, err := New(Config{MaxItems: -1, MaxBody: 1 << 40, QueryTimeout: -1})
 	for _, part := range []string{"max items", "max body", "query timeout"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("no %s in %v", part, err)

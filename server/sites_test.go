@@ -54,7 +54,7 @@ var senderKinds = []sender{
 // TestSites walks every route there is with everybody who may ask it: what a page of another site may use are
 // the ingest paths, health checks, and links to the pages meant for people.
 func TestSites(t *testing.T) {
-	s := newTestServer(t, &fakeNode{}, func(c *Config) { c.Origins = []string{"https://shop.example/"} })
+	s := newTestServer(t, &Node{}, func(c *Config) { c.Origins = []string{"https://shop.example/"} })
 	var open []string
 	for _, r := range s.ingestRoutes() {
 		open = append(open, r.pattern)
@@ -116,7 +116,7 @@ func pathOf(pattern, part string) string {
 // TestQueriesOfOtherSitesDoNotRun: the answer is refused, and so is the work.
 func TestQueriesOfOtherSitesDoNotRun(t *testing.T) {
 	ran := 0
-	s := newTestServer(t, &fakeNode{query: func(context.Context, node.Ask) (*query.Answer, error) { ran++; return &query.Answer{}, nil }}, nil)
+	s := newTestServer(t, &Node{Query: fakeAsker{func(context.Context, node.Ask) (*query.Answer, error) { ran++; return &query.Answer{}, nil }}}, nil)
 	for _, from := range senderKinds {
 		if from.own || from.name == "named site" {
 			continue
@@ -135,14 +135,14 @@ func TestQueriesOfOtherSitesDoNotRun(t *testing.T) {
 
 // TestNamedSitesAreTold: a page of a site that was named may ask first, and then read.
 func TestNamedSitesAreTold(t *testing.T) {
-	s := newTestServer(t, &fakeNode{}, func(c *Config) { c.Origins = []string{"https://shop.example"} })
+	s := newTestServer(t, &Node{}, func(c *Config) { c.Origins = []string{"https://shop.example"} })
 	for origin, want := range map[string]string{"https://shop.example": "https://shop.example", "https://evil.example": "", "null": ""} {
 		w := ask(s, "OPTIONS", "/v1/query", nil, "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type")
 		if got := w.Header(); w.Code != 204 || got.Get("Access-Control-Allow-Origin") != want || (got.Get("Access-Control-Allow-Methods") != "") != (want != "") {
 			t.Errorf("%s: %d %v", origin, w.Code, got)
 		}
 	}
-	if _, err := New(Config{Origins: []string{"shop.example", "https://a.example/x", "*"}}, nil); err == nil || strings.Count(err.Error(), "https://shop.example") != 3 {
+	if _, err := New(Config{Origins: []string{"shop.example", "https://a.example/x", "*"}}); err == nil || strings.Count(err.Error(), "https://shop.example") != 3 {
 		t.Errorf("origins that are none: %v", err)
 	}
 }
@@ -167,7 +167,7 @@ func TestIdentityOfOtherSites(t *testing.T) {
 		{"a site that was named", func(c *Config) { c.Origins = []string{"https://shop.example"} }, foreign, true},
 		{"any site, if that was said", func(c *Config) { c.OpenIdentity = true }, foreign, true},
 	} {
-		s := newTestServer(t, &fakeNode{}, c.change)
+		s := newTestServer(t, &Node{}, c.change)
 		rejected := func(n uint64) uint64 {
 			if c.trusted {
 				return 0
@@ -194,7 +194,7 @@ func TestIdentityOfOtherSites(t *testing.T) {
 				t.Errorf("%s: %s: %d %s", c.name, path, w.Code, w.Body)
 			}
 		}
-		fake := s.node().(*fakeNode)
+		fake := s.node().Ingest.(*fakeIngester)
 		for _, m := range fake.got() {
 			if !c.trusted && (m.Kind == engine.Alias || m.Kind == engine.Profile || m.Source != "") {
 				t.Errorf("%s: the node got %v", c.name, m)
@@ -215,7 +215,7 @@ var oddParts = []string{
 
 // TestOddParts: an id or a name comes to the handler as it was, through every route that has one in its path.
 func TestOddParts(t *testing.T) {
-	s := newTestServer(t, &fakeNode{}, nil)
+	s := newTestServer(t, &Node{}, nil)
 	walked := 0
 	for i := range s.routes {
 		route := &s.routes[i]

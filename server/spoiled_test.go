@@ -25,7 +25,7 @@ var badMessages = []string{`{"type":"track","userId":"u\ud83d","event":"E"}`, "{
 
 const mended = `{"type":"track","messageId":"half","userId":"half","event":"E","properties":{"title":"Hi \ud83d"}}`
 
-func messageIDs(fake *fakeNode) (ids []string) {
+func messageIDs(fake *fakeIngester) (ids []string) {
 	for _, m := range fake.got() {
 		ids = append(ids, m.MessageID)
 	}
@@ -44,8 +44,8 @@ func TestSpoiledMessages(t *testing.T) {
 			{"/v1/batch", `{"batch":[` + list + `],"sentAt":"2026-11-05T12:00:00Z"}`}, {"/v1/import", `{"context":{"title":"\ud83d"},"batch":[` + list + `]}`},
 			{"/v1/batch", `[` + list + `]`}, {"/v1/events", `[` + list + `]`}, {"/v1/events", track(1) + "\n" + bad + "\n" + track(2)},
 		} {
-			fake := &fakeNode{}
-			s := newTestServer(t, fake, nil)
+			fake := &fakeIngester{}
+			s := newTestServer(t, &Node{Ingest: fake}, nil)
 			w := ask(s, "POST", c.path, text(c.body))
 			if got := strings.Join(messageIDs(fake), " "); w.Code != 200 || got != want {
 				t.Errorf("%.50s at %s: %d %s, took %s", bad, c.path, w.Code, w.Body, got)
@@ -63,16 +63,16 @@ func TestSpoiledMessages(t *testing.T) {
 			}
 		}
 	}
-	fake := &fakeNode{}
-	if w := ask(newTestServer(t, fake, nil), "POST", "/v1/track", text(mended)); w.Body.String() != "{\"success\":true,\"dropped\":1}\n" || fake.got()[0].Fields[0].Value.Str != "Hi \uFFFD" {
+	fake := &fakeIngester{}
+	if w := ask(newTestServer(t, &Node{Ingest: fake}, nil), "POST", "/v1/track", text(mended)); w.Body.String() != "{\"success\":true,\"dropped\":1}\n" || fake.got()[0].Fields[0].Value.Str != "Hi \uFFFD" {
 		t.Errorf("alone: %d %s", w.Code, w.Body)
 	}
 }
 
 // TestCutBatch: of a batch that breaks off, what came whole is taken, and the rest told as one reject.
 func TestCutBatch(t *testing.T) {
-	fake := &fakeNode{}
-	s := newTestServer(t, fake, nil)
+	fake := &fakeIngester{}
+	s := newTestServer(t, &Node{Ingest: fake}, nil)
 	w := ask(s, "POST", "/v1/batch", text(`{"batch":[`+track(1)+`,`+track(2)+`,{"type":"track","messageId":"m3","us`))
 	if got := strings.Join(messageIDs(fake), " "); w.Body.String() != "{\"success\":true,\"rejected\":1}\n" || got != "m1 m2" {
 		t.Errorf("%d %s, took %s", w.Code, w.Body, got)
@@ -105,8 +105,8 @@ func TestArrayInPieces(t *testing.T) {
 				items, rejects = append(items, `{"n":NaN}`), append(rejects, fmt.Sprintf("{%d bad_json}", len(items)+1))
 			}
 		}
-		fake := &fakeNode{}
-		s := newTestServer(t, fake, func(c *Config) { c.MaxLine = 4096 })
+		fake := &fakeIngester{}
+		s := newTestServer(t, &Node{Ingest: fake}, func(c *Config) { c.MaxLine = 4096 })
 		got := resultOf(t, ask(s, "POST", "/v1/events", &ragged{[]byte("[" + strings.Join(items, " , ") + " ] "), r}))
 		if shortResult(got) != fmt.Sprintf("{3000 0 %d %v}", len(rejects), rejects) || !slices.Equal(messageIDs(fake), want) {
 			t.Fatalf("seed %d: %s, want %v", seed, shortResult(got), rejects)
@@ -129,7 +129,7 @@ func TestInflation(t *testing.T) {
 	parts := bytes.Repeat(gzipped([]byte(strings.Repeat("{}\n", 1<<20))), 30)
 	for name, body := range map[string][]byte{"gzip": gzipped(items), "x-gzip": parts, "deflate": z.Bytes(), "zstd": enc.EncodeAll(items, nil)} {
 		for _, path := range []string{"/v1/events", "/v1/batch"} {
-			s := newTestServer(t, &fakeNode{}, func(c *Config) { c.MaxRejects = 1 << 30 })
+			s := newTestServer(t, &Node{}, func(c *Config) { c.MaxRejects = 1 << 30 })
 			p := problemOf(t, ask(s, "POST", path, bytes.NewReader(body), "Content-Encoding", name), 413, "too_large")
 			if !strings.Contains(p.Detail, "100 times") || s.inFlight.used.Load() != 0 {
 				t.Errorf("%s at %s: %s", name, path, p.Detail)
@@ -141,7 +141,7 @@ func TestInflation(t *testing.T) {
 		lines.WriteString(track(n) + "\n")
 	}
 	for name, body := range map[string][]byte{"gzip": gzipped([]byte(lines.String())), "zstd": enc.EncodeAll([]byte(lines.String()), nil)} {
-		got := resultOf(t, ask(newTestServer(t, &fakeNode{}, nil), "POST", "/v1/events", bytes.NewReader(body), "Content-Encoding", name))
+		got := resultOf(t, ask(newTestServer(t, &Node{}, nil), "POST", "/v1/events", bytes.NewReader(body), "Content-Encoding", name))
 		if got.Accepted != 40_000 {
 			t.Errorf("%s: %+v", name, got)
 		}
@@ -153,7 +153,7 @@ func TestInflation(t *testing.T) {
 func TestHopelessStream(t *testing.T) {
 	few := func(c *Config) { c.MaxRejects = 500 }
 	for name, body := range map[string]string{"lines": strings.Repeat("{}\n", 100_000), "array": "[" + strings.Repeat("{},", 100_000) + "{}]", "too long": strings.Repeat(strings.Repeat("x", 1100)+"\n", 3000)} {
-		s := newTestServer(t, &fakeNode{}, func(c *Config) { few(c); c.MaxLine = 1024 })
+		s := newTestServer(t, &Node{}, func(c *Config) { few(c); c.MaxLine = 1024 })
 		in := strings.NewReader(body)
 		p := problemOf(t, ask(s, "POST", "/v1/events", in), 400, "too_many_rejects")
 		if p.Progress == nil || p.Progress.Rejected != p.Progress.Lines || p.Progress.Lines < 501 || p.Progress.Lines > 1000 || in.Len() != 0 {
@@ -164,7 +164,7 @@ func TestHopelessStream(t *testing.T) {
 	for n := range 5000 {
 		mixed.WriteString(track(n) + "\n{}\n")
 	}
-	got := resultOf(t, ask(newTestServer(t, &fakeNode{}, few), "POST", "/v1/events", strings.NewReader(mixed.String())))
+	got := resultOf(t, ask(newTestServer(t, &Node{}, few), "POST", "/v1/events", strings.NewReader(mixed.String())))
 	if got.Accepted != 5000 || got.Rejected != 5000 {
 		t.Errorf("%d accepted, %d rejected", got.Accepted, got.Rejected)
 	}
@@ -192,7 +192,7 @@ func (b *lockedBuffer) String() string {
 // nothing to wake somebody up for.
 func TestBrokenBodies(t *testing.T) {
 	var logged lockedBuffer
-	s := newTestServer(t, &fakeNode{}, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&logged, nil)) })
+	s := newTestServer(t, &Node{}, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&logged, nil)) })
 	addr := serve(t, s)
 	for _, path := range []string{"POST /v1/track", "POST /v1/batch", "POST /v1/events", "PUT /v1/lists/x", "POST /v1/query"} {
 		for _, body := range []string{
@@ -226,7 +226,7 @@ func TestBrokenBodies(t *testing.T) {
 
 // TestLargeBodyHearsAnswer: who sends more than is taken, and reads only afterwards, reads why.
 func TestLargeBodyHearsAnswer(t *testing.T) {
-	addr := serve(t, newTestServer(t, &fakeNode{}, nil))
+	addr := serve(t, newTestServer(t, &Node{}, nil))
 	body := `{"ids":["` + strings.Repeat("x", 9<<20) + `"]}`
 	for _, head := range []string{fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(body), body), fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(body), body)} {
 		conn, err := net.Dial("tcp", addr)

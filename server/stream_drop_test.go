@@ -16,7 +16,7 @@ func TestDroppedSegment(t *testing.T) {
 	f.flip(0, 1, 2)
 	cursor := f.Now().String()
 	f.flip(0, 1, 2) // the exits that come with the drop
-	s := newTestServer(t, &fakeNode{status: fullStatus()}, nil)
+	s := newTestServer(t, &Node{Health: fakeHealth{fullStatus()}}, nil)
 	s.AttachLive(f)
 	var page api.Changes
 	w := ask(s, "GET", "/v1/segments/VIP/changes?after="+cursor, nil)
@@ -32,7 +32,7 @@ func TestDroppedSegment(t *testing.T) {
 	if text := w.Body.String(); strings.Count(text, `"op":"exit"`) != 2 || !strings.HasSuffix(text, `"temporary":false}`+"\n\n") || !strings.Contains(text, `"code":"no_segment"`) {
 		t.Errorf("events: %s", text)
 	}
-	fake := &fakeNode{status: fullStatus(), segments: []node.SegmentText{{Name: "VIP"}}}
+	fake := &Node{Segments: segmentsOf(node.SegmentText{Name: "VIP"}), Health: fakeHealth{fullStatus()}}
 	s = newTestServer(t, fake, nil)
 	s.AttachLive(f)
 	if w = ask(s, "GET", "/v1/segments/VIP/changes?after="+page.Cursor, nil); w.Code != 200 {

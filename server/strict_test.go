@@ -12,13 +12,12 @@ import (
 
 	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/internal/node"
-	"github.com/musterdb/muster/query"
 )
 
 // strictServer answers every route.
 func strictServer(t *testing.T) (*Server, openAPI) {
-	fake := &fakeNode{segments: []node.SegmentText{{Name: "VIP", Predicate: "age > 3"}}, status: fullStatus(), members: twoMembers}
-	fake.query = func(context.Context, node.Ask) (*query.Answer, error) { return fullAnswer(), nil }
+	fake := &Node{Segments: segmentsOf(node.SegmentText{Name: "VIP", Predicate: "age > 3"}), Members: &fakeMembers{twoMembers}, Health: fakeHealth{fullStatus()}}
+	fake.Query = answering(fullAnswer())
 	s := newTestServer(t, fake, nil)
 	s.AttachLive(newFakeLive(t, 1, nil))
 	if err := s.StartWebhooks(nil, nil); err != nil {

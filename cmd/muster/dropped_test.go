@@ -88,14 +88,14 @@ func TestSendersBoundNames(t *testing.T) {
 	asked := ""
 	send := func(msgs ...engine.Incoming) string {
 		t.Helper()
-		finish, err := n.Begin(t.Context(), msgs, func(name catalog.Name) bool {
+		delivery, err := n.Begin(t.Context(), msgs, func(name catalog.Name) bool {
 			asked += name.Event + "." + name.Name + " "
 			return strings.HasPrefix(name.Name, "may")
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		outcomes, err := finish()
+		outcomes, err := delivery.Wait()
 		if err != nil {
 			t.Fatal(err)
 		}

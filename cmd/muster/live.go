@@ -1,30 +1,27 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
 	"github.com/musterdb/muster/cluster"
-	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/internal/node/disk"
 	"github.com/musterdb/muster/live"
 	"github.com/musterdb/muster/persist"
 	"github.com/musterdb/muster/server"
 )
 
-// changes is the change log of a node, for the cluster to fill and the server to read.
+// changes is the change log of a node, for the cluster to fill and the server to read, with the tables of webhooks.
 type changes struct {
 	*live.Log
-	node     *cluster.Node
-	webhooks *persist.Table
+	webhooks disk.Table // what this node is doing for them
+	shared   disk.Table // which there are: every node has it
 }
 
 var (
-	_ cluster.Changes = (*changes)(nil)
-	_ server.Live     = (*changes)(nil)
+	_ cluster.Changes = (*live.Log)(nil)
+	_ server.Live     = (*live.Log)(nil)
 	_ live.Source     = (*cluster.Node)(nil)
-	_ server.Node     = (*cluster.Node)(nil)
 )
 
 // openChanges opens the change log of a node that is being opened.
@@ -50,15 +47,10 @@ func openChanges(c nodeConfig, db *persist.DB, n *cluster.Node) (*changes, error
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
-	return &changes{log, n, webhooks}, nil
+	return &changes{log, webhooks, n.Table("webhooks")}, nil
 }
 
-// Webhooks is where the node keeps what it is doing for webhooks, and where the cluster keeps them.
-func (c *changes) Webhooks() (table, shared disk.Table) {
-	return c.webhooks, c.node.Table("webhooks")
-}
-
-// People implements server.Live.
-func (c *changes) People(ctx context.Context, ids, names []string) ([]*node.Person, error) {
-	return c.node.People(ctx, ids, names)
+// serverNode is a node as the server asks it.
+func serverNode(n *cluster.Node) server.Node {
+	return server.Node{Ingest: n, Query: n, Catalog: n, Profiles: n, Segments: n, Members: n, Lists: n, Health: n}
 }

@@ -53,10 +53,11 @@ func (n *liveNode) open() {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	s, err := server.New(server.Config{Heartbeat: 50 * time.Millisecond}, node)
+	s, err := server.New(server.Config{Heartbeat: 50 * time.Millisecond})
 	if err != nil {
 		n.t.Fatal(err)
 	}
+	s.Attach(serverNode(node))
 	s.AttachLive(heard)
 	n.close = node.Close
 	n.server.Store(s)

@@ -152,7 +152,7 @@ func (a *app) startProcess(flags nodeFlags, dir string, gate *cluster.Gate) (*no
 	}
 	p.url = "http://" + p.listener.Addr().String()
 	p.server, err = server.New(server.Config{Log: p.log, Version: version, Turn: gate.Turn, LocalOnly: server.CheckListen(flags.Listen, false) == nil, PrivateWebhooks: flags.PrivateHooks,
-		NewNames: flags.NewNames, NewNamesEach: flags.NewNamesEach, Origins: flags.Origins, OpenIdentity: flags.OpenIdentity}, nil)
+		NewNames: flags.NewNames, NewNamesEach: flags.NewNamesEach, Origins: flags.Origins, OpenIdentity: flags.OpenIdentity})
 	if err != nil {
 		return nil, errors.Join(err, p.listener.Close(), p.lock.unlock())
 	}
@@ -172,9 +172,9 @@ func (p *nodeProcess) runNode(ctx context.Context, config nodeConfig, then func(
 		}
 		return wayOut(err, config.Dir)
 	}
-	p.server.Attach(n)
+	p.server.Attach(serverNode(n))
 	p.server.AttachLive(heard)
-	if err := p.server.StartWebhooks(heard.Webhooks()); err != nil {
+	if err := p.server.StartWebhooks(heard.webhooks, heard.shared); err != nil {
 		return errors.Join(err, stop(), n.Close())
 	}
 	p.welcome(config.Dir, time.Since(started))

@@ -12,9 +12,16 @@ import (
 // Ask is one statement with its wishes.
 type Ask struct {
 	Text        string
-	Consistency string // leader (default), linearizable, stale
+	Consistency string // one of the levels; "" is Leader
 	MaxRows     int    // 0: the default
 }
+
+// The levels of consistency.
+const (
+	Leader       = "leader"       // what the leaders of the shards have applied
+	Linearizable = "linearizable" // everything that was acknowledged before the question
+	Stale        = "stale"        // what any replica has applied
+)
 
 // SegmentText is a saved segment as text, with how far it is and what it costs.
 type SegmentText struct {
