@@ -89,15 +89,25 @@ func (p *set) remove(e *epochs, pos uint16) (without *set, removed bool) {
 	return p, true
 }
 
-// fewPositions is the number of positions up to which a list is changed one by one, not written anew.
-const fewPositions = 64
+// fewPositions is the number of positions up to which a list is changed one by one, not joined with another.
+const fewPositions = 16
 
-// put returns the set with, or without, the positions of ordinals of one chunk.
+// put returns the set with, or without, the positions of ordinals of one chunk, which ascend.
 func (p *set) put(e *epochs, ordinals []uint32, in bool) *set {
-	if list := p.holders().Listed() == p.count(); list && len(ordinals) > fewPositions {
-		return p.rewrite(e, ordinals, in)
-	}
 	p = p.own(e)
+	if list := p.holders().Listed() == p.count(); list && len(ordinals) > fewPositions {
+		var some roaring.Bitmap
+		for _, ordinal := range ordinals {
+			some.Add(ordinal % query.ChunkSize)
+		}
+		// In place, a list would get twice the room it needs.
+		if in {
+			p.bitmap = *roaring.Or(&p.bitmap, &some)
+		} else {
+			p.bitmap = *roaring.AndNot(&p.bitmap, &some)
+		}
+		return p
+	}
 	for _, ordinal := range ordinals {
 		if in {
 			p.bitmap.Add(ordinal % query.ChunkSize)
@@ -106,20 +116,6 @@ func (p *set) put(e *epochs, ordinals []uint32, in bool) *set {
 		}
 	}
 	return p
-}
-
-// rewrite is put that makes a new bitmap.
-func (p *set) rewrite(e *epochs, ordinals []uint32, in bool) *set {
-	var bits query.Bits
-	p.fill(&bits)
-	for _, ordinal := range ordinals {
-		if in {
-			bits.Set(uint16(ordinal))
-		} else {
-			bits.Clear(uint16(ordinal))
-		}
-	}
-	return &set{epoch: e.current, bitmap: *roaring.FromDense(bits[:], true)}
 }
 
 // union returns the set with the positions of bits, which gets those of the set.
