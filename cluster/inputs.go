@@ -63,7 +63,7 @@ func (n *Node) resolve(ctx context.Context, v *views, inputs []query.Input) erro
 // resolveInput asks every shard for an input, and merges what they say.
 func (n *Node) resolveInput(ctx context.Context, v *views, in query.Input) ([]query.Set, error) {
 	if in.Past && in.At > v.now {
-		return nil, &tree.Diagnostic{Code: "bad_time", Message: "the instant lies in the future", Hint: "ask  in segment  for the members of now"}
+		return nil, &tree.Diagnostic{Code: tree.CodeBadTime, Message: "the instant lies in the future", Hint: "ask  in segment  for the members of now"}
 	}
 	if in.Past && n.changes == nil {
 		return nil, refused(codes.Unavailable, "this node keeps no changes of membership")
@@ -152,10 +152,10 @@ func unresolved(in query.Input, shards []resolved) error {
 	case least.since == 0:
 		return nil
 	case least.made:
-		return &tree.Diagnostic{Code: "unknown_past", Message: fmt.Sprintf("segment %q did not exist yet at %s", in.Segment, stamp(in.At)),
+		return &tree.Diagnostic{Code: tree.CodeUnknownPast, Message: fmt.Sprintf("segment %q did not exist yet at %s", in.Segment, stamp(in.At)),
 			Hint: fmt.Sprintf("its members are known since %s, when it was made", stamp(least.since))}
 	}
-	return &tree.Diagnostic{Code: "unknown_past", Message: fmt.Sprintf("the members of segment %q at %s are no longer known", in.Segment, stamp(in.At)),
+	return &tree.Diagnostic{Code: tree.CodeUnknownPast, Message: fmt.Sprintf("the members of segment %q at %s are no longer known", in.Segment, stamp(in.At)),
 		Hint: fmt.Sprintf("changes are kept since %s", stamp(least.since))}
 }
 

@@ -23,7 +23,7 @@ func checkOverflow(all []exec.Property, schema query.Schema, v *views) error {
 		for _, view := range v.all {
 			if view.Overflowed(event, id) {
 				return &tree.Diagnostic{
-					Code:    "not_in_memory",
+					Code:    tree.CodeNotInMemory,
 					Message: fmt.Sprintf("%q of %q has too many different values to be held in memory", used.Name.Name, used.Event),
 					At:      used.Name.At,
 					Hint:    "its values are in the history of each profile; ask by a property with fewer values",

@@ -76,7 +76,7 @@ func ofDiagnostic(d *tree.Diagnostic) *api.Problem {
 	p := problem(codes.BadRequest, d.Message)
 	p.Title, p.Code = "The statement has a mistake", d.Code
 	if p.Code == "" {
-		p.Code = "syntax"
+		p.Code = tree.CodeSyntax
 	}
 	p.Line, p.Column, p.Length, p.Hint, p.Suggestions = d.Line, d.Column, d.Length, d.Hint, d.Suggestions
 	return p

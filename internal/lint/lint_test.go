@@ -108,3 +108,23 @@ func TestDocsFind(t *testing.T) {
 		}
 	}
 }
+
+func TestCodesFind(t *testing.T) {
+	for source, want := range map[string]int{
+		"var a = E{Code: \"x\"}": 1,
+		"var a = E{Code: x}":     0,
+		"func f(e E) bool { return e.Code == \"x\" || e.Code == \"\" }": 1,
+		"func f(e *E) { e.Code = \"x\" }":                               1,
+		"func f(at int, code string) {}\nfunc g() { f(1, \"x\") }":      1,
+		"func f(at int, code string) {}\nfunc g() { f(1, x) }":          0,
+		"func f(codes string) {}\nfunc g() { f(\"x\") }":                0,
+	} {
+		file, err := Parse("a/a.go", []byte("package a\n"+source+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := Codes([]*File{file}); len(found) != want {
+			t.Errorf("%s: found %v, want %d", source, found, want)
+		}
+	}
+}

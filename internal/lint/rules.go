@@ -26,7 +26,8 @@ func Check(files []*File, a *Architecture) []Finding {
 			found = append(found, rule(f)...)
 		}
 	}
-	return append(append(found, Docs(files)...), Configs(files)...)
+	found = append(append(found, Docs(files)...), Configs(files)...)
+	return append(found, Codes(files)...)
 }
 
 // Sizes bounds the length of files and functions.

@@ -66,7 +66,7 @@ func (c *checker) setZone(name string) {
 	zone, err := time.LoadLocation(name)
 	if err != nil || name == "Local" {
 		c.fail(tree.Diagnostic{
-			Code: "unknown_timezone", Message: fmt.Sprintf("time zone %q is not known", name),
+			Code: tree.CodeUnknownTimezone, Message: fmt.Sprintf("time zone %q is not known", name),
 			Hint: `write an IANA name such as in timezone "America/Sao_Paulo"`,
 		})
 		return
@@ -111,7 +111,7 @@ func (c *checker) unknown(d tree.Diagnostic) {
 func (c *checker) segment(name string, at tree.Span) *tree.Segment {
 	for i, open := range c.stack {
 		if open == name {
-			c.errorf("segment_cycle", at, "a segment cannot ask itself, also not through others",
+			c.errorf(tree.CodeSegmentCycle, at, "a segment cannot ask itself, also not through others",
 				"segment %q asks itself: %s", name, chain(append(c.stack[i:len(c.stack):len(c.stack)], name)))
 			return nil
 		}
@@ -146,7 +146,7 @@ func (c *checker) segment(name string, at tree.Span) *tree.Segment {
 
 func (c *checker) unknownSegment(name string, at tree.Span) {
 	c.fail(tree.Diagnostic{
-		Code: "unknown_segment", Message: fmt.Sprintf("there is no segment %q", name), At: at,
+		Code: tree.CodeUnknownSegment, Message: fmt.Sprintf("there is no segment %q", name), At: at,
 		Suggestions: c.suggest(query.SegmentName, "", name),
 	})
 }

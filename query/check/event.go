@@ -27,7 +27,7 @@ func (c *checker) did(p *tree.Did) tree.Pred {
 		count := *p.Count
 		out.Count = &count
 		if count.Form == tree.BetweenTimes && count.Hi < count.Lo {
-			c.errorf("bad_range", p.At, "exchange the two numbers", "between takes its lower end first")
+			c.errorf(tree.CodeBadRange, p.At, "exchange the two numbers", "between takes its lower end first")
 		}
 	}
 	return &out
@@ -49,17 +49,17 @@ func (c *checker) sequence(p *tree.Sequence) tree.Pred {
 			out.Steps[i].Within = &within
 			bounded++
 			if _, ok := within.Millis(); !ok {
-				c.errorf("bad_sequence", s.Step.At, "write it in days", "within takes a fixed length, and months and years have none")
+				c.errorf(tree.CodeBadSequence, s.Step.At, "write it in days", "within takes a fixed length, and months and years have none")
 			}
 		} else if s.Absent {
-			c.errorf("bad_sequence", s.Step.At, "add  within 1 hour", "then not needs a within: until when is it awaited?")
+			c.errorf(tree.CodeBadSequence, s.Step.At, "add  within 1 hour", "then not needs a within: until when is it awaited?")
 		}
 		if !s.Absent {
 			last = event
 		}
 	}
 	if bounded != 0 && bounded != len(p.Steps) {
-		c.errorf("bad_sequence", p.At, "give every step a within, or none", "some steps have a within and some have none")
+		c.errorf(tree.CodeBadSequence, p.At, "give every step a within, or none", "some steps have a within and some have none")
 	}
 	out.Window = c.window(p.Window, false)
 	return &out
@@ -70,11 +70,11 @@ func (c *checker) window(w tree.Window, ahead bool) tree.Window {
 	switch w.Kind {
 	case tree.InNext:
 		if !ahead {
-			c.errorf("bad_window", w.At, "use  in last", "events of the future are not known, so in next is for time attributes")
+			c.errorf(tree.CodeBadWindow, w.At, "use  in last", "events of the future are not known, so in next is for time attributes")
 		}
 	case tree.Between:
 		if w.From.Date && w.To.Date && calendar.Day(w.To.Y, w.To.M, w.To.D) < calendar.Day(w.From.Y, w.From.M, w.From.D) {
-			c.errorf("bad_window", w.At, "exchange the two ends", "the window ends before it begins")
+			c.errorf(tree.CodeBadWindow, w.At, "exchange the two ends", "the window ends before it begins")
 			break
 		}
 		from, _ := calendar.Span(w.From, c.zone)
@@ -83,7 +83,7 @@ func (c *checker) window(w tree.Window, ahead bool) tree.Window {
 			to = next
 		}
 		if to < from {
-			c.errorf("bad_window", w.At, "exchange the two ends", "the window ends before it begins")
+			c.errorf(tree.CodeBadWindow, w.At, "exchange the two ends", "the window ends before it begins")
 		}
 	}
 	return w
@@ -103,7 +103,7 @@ func (c *checker) anniversary(p *tree.Anniversary) {
 		ok = w.Last.Unit == tree.Day || w.Last.Unit == tree.Week
 	}
 	if !ok {
-		c.errorf("bad_window", w.At, "use today, yesterday, on a date, this week, this month, in next or in last some days",
+		c.errorf(tree.CodeBadWindow, w.At, "use today, yesterday, on a date, this week, this month, in next or in last some days",
 			"is anniversary is asked in whole days")
 	}
 }

@@ -25,20 +25,20 @@ func (c *checker) expr(x tree.Expr, in place) (tree.Expr, tree.Type) {
 		return &out, tree.NumberType
 	case *tree.Measure:
 		if in.event != nil {
-			c.errorf("bad_measure", x.At, "only the event's own properties stand there",
+			c.errorf(tree.CodeBadMeasure, x.At, "only the event's own properties stand there",
 				"a measure of events cannot stand inside an event's condition")
 			return x, tree.NoType
 		}
 		return c.measure(x)
 	}
-	c.errorf("syntax", tree.Span{}, "", "expression %T is not known", x)
+	c.errorf(tree.CodeSyntax, tree.Span{}, "", "expression %T is not known", x)
 	return x, tree.NoType
 }
 
 func (c *checker) number(x tree.Expr, whole *tree.Arith, in place) tree.Expr {
 	out, t := c.expr(x, in)
 	if t != tree.NumberType && t != tree.NoType {
-		c.errorf("type_mismatch", tree.SpanOf(x), "", "%s takes numbers, and %s is %s", whole.Op, title(x), article(t))
+		c.errorf(tree.CodeTypeMismatch, tree.SpanOf(x), "", "%s takes numbers, and %s is %s", whole.Op, title(x), article(t))
 	}
 	return out
 }
@@ -47,12 +47,12 @@ func (c *checker) number(x tree.Expr, whole *tree.Arith, in place) tree.Expr {
 func (c *checker) measure(m *tree.Measure) (*tree.Measure, tree.Type) {
 	out := *m
 	if m.Event == "" {
-		c.errorf("bad_measure", m.At, fmt.Sprintf("name the event:  %s of \"Order Completed\"", m.Fn),
+		c.errorf(tree.CodeBadMeasure, m.At, fmt.Sprintf("name the event:  %s of \"Order Completed\"", m.Fn),
 			"%s is taken from the events of a profile", m.Fn)
 		return &out, tree.NoType
 	}
 	if m.Fn == tree.MedianFn || m.Fn == tree.PercentileFn {
-		c.errorf("bad_measure", m.At, "use avg, min or max", "%s is not taken from events", m.Fn)
+		c.errorf(tree.CodeBadMeasure, m.At, "use avg, min or max", "%s is not taken from events", m.Fn)
 	}
 	event := c.event(m.Event, m.At)
 	in := place{event: event}
@@ -65,12 +65,12 @@ func (c *checker) measure(m *tree.Measure) (*tree.Measure, tree.Type) {
 func (c *checker) argument(out *tree.Measure, arg tree.Expr, in place) tree.Type {
 	if arg == nil {
 		if out.Fn != tree.CountFn && out.Fn != tree.DaysFn {
-			c.errorf("bad_measure", out.At, fmt.Sprintf("write  %s(amount)", out.Fn), "%s needs what to take it of", out.Fn)
+			c.errorf(tree.CodeBadMeasure, out.At, fmt.Sprintf("write  %s(amount)", out.Fn), "%s needs what to take it of", out.Fn)
 		}
 		return tree.NumberType
 	}
 	if out.Fn == tree.CountFn || out.Fn == tree.DaysFn {
-		c.errorf("bad_measure", out.At, fmt.Sprintf("write  %s  without parentheses", out.Fn), "%s is not taken of anything", out.Fn)
+		c.errorf(tree.CodeBadMeasure, out.At, fmt.Sprintf("write  %s  without parentheses", out.Fn), "%s is not taken of anything", out.Fn)
 	}
 	x, t := c.expr(arg, in)
 	out.Arg = x
@@ -90,7 +90,7 @@ func (c *checker) argument(out *tree.Measure, arg tree.Expr, in place) tree.Type
 		fits, takes = t != tree.ListType, "anything but lists"
 	}
 	if !fits {
-		c.errorf("type_mismatch", tree.SpanOf(arg), "", "%s takes %s, and %s is %s", out.Fn, takes, title(arg), article(t))
+		c.errorf(tree.CodeTypeMismatch, tree.SpanOf(arg), "", "%s takes %s, and %s is %s", out.Fn, takes, title(arg), article(t))
 	}
 	return resultType(out.Fn, t)
 }
@@ -120,11 +120,11 @@ func (c *checker) fit(l, r *side, at tree.Span) {
 	}
 	switch {
 	case list.t == tree.ListType:
-		c.errorf("type_mismatch", at, fmt.Sprintf("ask a list for its items:  %s has \"vip\"", title(list.x)),
+		c.errorf(tree.CodeTypeMismatch, at, fmt.Sprintf("ask a list for its items:  %s has \"vip\"", title(list.x)),
 			"%s is a list and cannot be compared", title(list.x))
 	case l.t == tree.NoType || r.t == tree.NoType || l.t == r.t:
 	default:
-		c.errorf("type_mismatch", at, mismatchHint(l.t, r),
+		c.errorf(tree.CodeTypeMismatch, at, mismatchHint(l.t, r),
 			"%s is %s and cannot be compared with %s", title(l.x), article(l.t), described(r))
 	}
 }
@@ -137,7 +137,7 @@ func (c *checker) quoted(s *side, other tree.Type) {
 	}
 	w, ok := tree.ParseWhen(lit.Value.Str)
 	if !ok {
-		c.errorf("bad_time", lit.At, "write a date such as 2026-01-31 or a time such as 2026-01-31T10:00:00Z",
+		c.errorf(tree.CodeBadTime, lit.At, "write a date such as 2026-01-31 or a time such as 2026-01-31T10:00:00Z",
 			"%q is neither a date nor a time", lit.Value.Str)
 		return
 	}

@@ -27,7 +27,7 @@ func (c *checker) event(name string, at tree.Span) *eventRef {
 	e := &eventRef{name: name}
 	if e.id, e.known = c.schema.Event(name); !e.known {
 		c.unknown(tree.Diagnostic{
-			Code: "unknown_event", Message: fmt.Sprintf("no event %q has been received", name), At: at,
+			Code: tree.CodeUnknownEvent, Message: fmt.Sprintf("no event %q has been received", name), At: at,
 			Suggestions: c.suggest(query.EventName, "", name),
 		})
 	}
@@ -49,7 +49,7 @@ func (c *checker) lookup(n *tree.Name, in place) (tree.Type, *tree.Diagnostic) {
 	event := in.event
 	if n.Previous {
 		if event = in.previous; event == nil {
-			c.errorf("bad_previous", n.At, "compare with the step before:  did A then B where (p = previous.p)",
+			c.errorf(tree.CodeBadPrevious, n.At, "compare with the step before:  did A then B where (p = previous.p)",
 				"previous.%s stands only in the later steps of a sequence", n.Name)
 			return tree.NoType, nil
 		}
@@ -59,7 +59,7 @@ func (c *checker) lookup(n *tree.Name, in place) (tree.Type, *tree.Diagnostic) {
 			return t, nil
 		}
 		return tree.NoType, &tree.Diagnostic{
-			Code: "unknown_attribute", Message: fmt.Sprintf("no profile has an attribute %s", n.Name), At: n.At,
+			Code: tree.CodeUnknownAttribute, Message: fmt.Sprintf("no profile has an attribute %s", n.Name), At: n.At,
 			Suggestions: c.suggest(query.AttributeName, "", n.Name),
 		}
 	}
@@ -70,7 +70,7 @@ func (c *checker) lookup(n *tree.Name, in place) (tree.Type, *tree.Diagnostic) {
 		return t, nil
 	}
 	return tree.NoType, &tree.Diagnostic{
-		Code: "unknown_property", Message: fmt.Sprintf("event %q has no property %s", event.name, n.Name), At: n.At,
+		Code: tree.CodeUnknownProperty, Message: fmt.Sprintf("event %q has no property %s", event.name, n.Name), At: n.At,
 		Suggestions: c.suggest(query.PropertyName, event.name, n.Name),
 	}
 }
@@ -92,7 +92,7 @@ func (c *checker) rightName(x *tree.Name, in place) {
 	if problem == nil && known {
 		return
 	}
-	d := tree.Diagnostic{Code: "unknown_name", Message: fmt.Sprintf("%s is not a name the catalog knows", x.Name),
+	d := tree.Diagnostic{Code: tree.CodeUnknownName, Message: fmt.Sprintf("%s is not a name the catalog knows", x.Name),
 		At: x.At, Hint: fmt.Sprintf("a string stands in quotes:  %q", x.Name)}
 	switch {
 	case strings.EqualFold(x.Name, "now"):

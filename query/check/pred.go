@@ -23,7 +23,7 @@ func (c *checker) pred(p tree.Pred, in place) tree.Pred {
 	case *tree.Truth:
 		x, t := c.name(p.X, in)
 		if t != tree.BoolType && t != tree.NoType {
-			c.errorf("type_mismatch", p.X.At, fmt.Sprintf("compare it, or ask  %s is set", title(p.X)),
+			c.errorf(tree.CodeTypeMismatch, p.X.At, fmt.Sprintf("compare it, or ask  %s is set", title(p.X)),
 				"%s is %s, which is neither true nor false", title(p.X), article(t))
 		}
 		return &tree.Truth{X: x}
@@ -66,7 +66,7 @@ func (c *checker) preds(args []tree.Pred, in place) []tree.Pred {
 // profilePred checks what asks a profile as a whole and cannot stand in an event's condition.
 func (c *checker) profilePred(p tree.Pred, in place) tree.Pred {
 	if in.event != nil {
-		c.errorf("bad_condition", predSpan(p), "close the parenthesis before it",
+		c.errorf(tree.CodeBadCondition, predSpan(p), "close the parenthesis before it",
 			"inside where (…) only the properties of %q are asked", in.event.name)
 		return p
 	}
@@ -91,7 +91,7 @@ func (c *checker) profilePred(p tree.Pred, in place) tree.Pred {
 	case *tree.InList:
 		if _, ok := c.schema.List(p.Name); !ok {
 			c.fail(tree.Diagnostic{
-				Code: "unknown_list", Message: fmt.Sprintf("there is no list %q", p.Name), At: p.At,
+				Code: tree.CodeUnknownList, Message: fmt.Sprintf("there is no list %q", p.Name), At: p.At,
 				Suggestions: c.suggest(query.ListName, "", p.Name),
 			})
 		}
@@ -102,7 +102,7 @@ func (c *checker) profilePred(p tree.Pred, in place) tree.Pred {
 	case *tree.Rank:
 		return c.rank(p)
 	}
-	c.errorf("syntax", tree.Span{}, "", "predicate %T is not known", p)
+	c.errorf(tree.CodeSyntax, tree.Span{}, "", "predicate %T is not known", p)
 	return p
 }
 
@@ -111,7 +111,7 @@ func (c *checker) profilePred(p tree.Pred, in place) tree.Pred {
 // a list in its place.
 func (c *checker) wasIn(p *tree.WasIn) tree.Pred {
 	if c.inside != nil {
-		c.errorf("not_supported", p.Pos, "save it again", "it asks was in segment, and the members of then were not kept")
+		c.errorf(tree.CodeNotSupported, p.Pos, "save it again", "it asks was in segment, and the members of then were not kept")
 	}
 	if _, ok := c.schema.Segment(p.Name); !ok {
 		c.unknownSegment(p.Name, p.Pos)
@@ -128,7 +128,7 @@ func (c *checker) compare(p *tree.Compare, in place) tree.Pred {
 	c.fit(&l, &r, spanOr(p.At, p.R))
 	out.L, out.R = l.x, r.x
 	if isWhen(out.L) && isWhen(out.R) {
-		c.errorf("type_mismatch", p.At, "compare with a time attribute", "two fixed times are compared")
+		c.errorf(tree.CodeTypeMismatch, p.At, "compare with a time attribute", "two fixed times are compared")
 	}
 	return &out
 }
@@ -180,7 +180,7 @@ func (c *checker) between(p *tree.Range, in place) tree.Pred {
 		w := tree.Window{Kind: tree.Between, From: *l.When, To: *h.When, At: p.At}
 		return &tree.InWindow{X: out.X, Window: c.window(w, true), At: p.At}
 	case l.Value.Type == h.Value.Type && h.Value.Compare(l.Value) < 0:
-		c.errorf("bad_range", p.At, "exchange the two ends", "between takes its lower end first")
+		c.errorf(tree.CodeBadRange, p.At, "exchange the two ends", "between takes its lower end first")
 	}
 	return &out
 }
@@ -193,17 +193,17 @@ func (c *checker) text(p *tree.Text, in place) tree.Pred {
 	switch t {
 	case tree.StringType, tree.NoType:
 	case tree.ListType:
-		c.errorf("type_mismatch", spanOr(p.At, p.X), fmt.Sprintf("%s has %q", title(p.X), p.Pattern),
+		c.errorf(tree.CodeTypeMismatch, spanOr(p.At, p.X), fmt.Sprintf("%s has %q", title(p.X), p.Pattern),
 			"%s is a list, and %s is for strings", title(p.X), form)
 	default:
-		c.errorf("type_mismatch", spanOr(p.At, p.X), "compare it with =, < or >",
+		c.errorf(tree.CodeTypeMismatch, spanOr(p.At, p.X), "compare it with =, < or >",
 			"%s is %s, and %s is for strings", title(p.X), article(t), form)
 	}
 	if p.Op == tree.Matches && !c.pattern(p) {
 		return &out
 	}
 	if _, err := values.NewMatcher(p.Op, p.Pattern, p.Fold); err != nil {
-		c.errorf("bad_pattern", p.At, "the syntax is that of RE2; a backslash escapes a special character",
+		c.errorf(tree.CodeBadPattern, p.At, "the syntax is that of RE2; a backslash escapes a special character",
 			"%q is not a regular expression: %v", p.Pattern, err)
 	}
 	return &out
@@ -216,14 +216,14 @@ func (c *checker) has(p *tree.Has, in place) tree.Pred {
 	switch t {
 	case tree.ListType, tree.NoType:
 	case tree.StringType:
-		c.errorf("type_mismatch", spanOr(p.At, p.X), fmt.Sprintf("use  %s =  or  %s contains", title(p.X), title(p.X)),
+		c.errorf(tree.CodeTypeMismatch, spanOr(p.At, p.X), fmt.Sprintf("use  %s =  or  %s contains", title(p.X), title(p.X)),
 			"%s is a string, and has is for lists", title(p.X))
 	default:
-		c.errorf("type_mismatch", spanOr(p.At, p.X), "compare it with =, < or >", "%s is %s, and has is for lists", title(p.X), article(t))
+		c.errorf(tree.CodeTypeMismatch, spanOr(p.At, p.X), "compare it with =, < or >", "%s is %s, and has is for lists", title(p.X), article(t))
 	}
 	for _, v := range p.Values {
 		if v.When != nil {
-			c.errorf("type_mismatch", v.At, "put it in quotes if the list holds strings", "lists hold strings, numbers and booleans, and this is a time")
+			c.errorf(tree.CodeTypeMismatch, v.At, "put it in quotes if the list holds strings", "lists hold strings, numbers and booleans, and this is a time")
 		}
 	}
 	return &out
@@ -233,7 +233,7 @@ func (c *checker) has(p *tree.Has, in place) tree.Pred {
 func (c *checker) time(x tree.Expr, form string, in place) tree.Expr {
 	out, t := c.expr(x, in)
 	if t != tree.TimeType && t != tree.NoType {
-		c.errorf("type_mismatch", tree.SpanOf(x), "", "%s is %s, and %s is for times", title(x), article(t), form)
+		c.errorf(tree.CodeTypeMismatch, tree.SpanOf(x), "", "%s is %s, and %s is for times", title(x), article(t), form)
 	}
 	return out
 }
@@ -242,9 +242,9 @@ func (c *checker) sample(p *tree.InSample) {
 	zero, hundred := tree.Int(0), tree.Int(100)
 	switch {
 	case p.From.Compare(zero) < 0 || p.To.Compare(hundred) > 0:
-		c.errorf("bad_sample", p.At, `write  in sample "name" 0% to 10%`, "a sample lies between 0%% and 100%%")
+		c.errorf(tree.CodeBadSample, p.At, `write  in sample "name" 0% to 10%`, "a sample lies between 0%% and 100%%")
 	case p.To.Compare(p.From) < 0:
-		c.errorf("bad_sample", p.At, "exchange the two ends", "a sample takes its lower end first")
+		c.errorf(tree.CodeBadSample, p.At, "exchange the two ends", "a sample takes its lower end first")
 	}
 }
 
@@ -253,14 +253,14 @@ func (c *checker) rank(p *tree.Rank) tree.Pred {
 	x, t := c.expr(p.By, place{})
 	out.By = x
 	if t != tree.NumberType && t != tree.TimeType && t != tree.NoType {
-		c.errorf("type_mismatch", tree.SpanOf(p.By), "", "a rank is by a number or a time, and %s is %s", title(p.By), article(t))
+		c.errorf(tree.CodeTypeMismatch, tree.SpanOf(p.By), "", "a rank is by a number or a time, and %s is %s", title(p.By), article(t))
 	}
 	n, whole := p.N.Int64()
 	switch {
 	case p.Percent && (p.N.Compare(tree.Int(0)) < 0 || p.N.Compare(tree.Int(100)) > 0):
-		c.errorf("bad_rank", p.At, "write  in top 10% by ltv", "%s%% is not between 0%% and 100%%", p.N)
+		c.errorf(tree.CodeBadRank, p.At, "write  in top 10% by ltv", "%s%% is not between 0%% and 100%%", p.N)
 	case !p.Percent && (!whole || n < 0):
-		c.errorf("bad_rank", p.At, "write  in top 1000 by ltv", "%s is not a number of profiles", p.N)
+		c.errorf(tree.CodeBadRank, p.At, "write  in top 1000 by ltv", "%s is not a number of profiles", p.N)
 	}
 	return &out
 }

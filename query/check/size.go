@@ -21,7 +21,7 @@ func (c *checker) pattern(p *tree.Text) bool {
 		return true
 	}
 	c.parts = maxParts + 1
-	c.errorf("limit", spanOr(p.At, p.X), "repeat less, such as  a*  for  a{1000}", "the regular expressions up to this one are too large together")
+	c.errorf(tree.CodeLimit, spanOr(p.At, p.X), "repeat less, such as  a*  for  a{1000}", "the regular expressions up to this one are too large together")
 	return false
 }
 
@@ -39,7 +39,7 @@ func (c *checker) written(name string, at tree.Span) {
 func (c *checker) bounded(at tree.Span) {
 	if c.parts > maxParts {
 		c.parts = maxParts + 1 // sums of refused sizes must not wrap round
-		c.errorf("limit", at, "segments that ask others several times multiply: save what they share as a list",
+		c.errorf(tree.CodeLimit, at, "segments that ask others several times multiply: save what they share as a list",
 			"with its segments written out the statement has more than %d parts", maxParts)
 	}
 }

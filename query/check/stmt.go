@@ -25,7 +25,7 @@ func (c *checker) stmt(s tree.Stmt) tree.Stmt {
 			out.Steps[i], _ = c.step(step, nil)
 		}
 		if _, ok := s.Within.Millis(); !ok {
-			c.errorf("bad_window", tree.Span{}, "write it in days", "within takes a fixed length, and months and years have none")
+			c.errorf(tree.CodeBadWindow, tree.Span{}, "write it in days", "within takes a fixed length, and months and years have none")
 		}
 		out.Window = c.window(s.Window, false)
 		out.Where, out.By = c.where(s.Where, place{}), c.dimensions(s.By)
@@ -63,7 +63,7 @@ func (c *checker) stmt(s tree.Stmt) tree.Stmt {
 		out := *s
 		return &out
 	}
-	c.errorf("syntax", tree.Span{}, "", "statement %T is not known", s)
+	c.errorf(tree.CodeSyntax, tree.Span{}, "", "statement %T is not known", s)
 	return s
 }
 
@@ -97,7 +97,7 @@ func (c *checker) list(s *tree.ListStmt) tree.Stmt {
 			x, t := c.expr(o.X, place{})
 			out.Order[i].X = x
 			if t == tree.ListType {
-				c.errorf("type_mismatch", tree.SpanOf(o.X), "", "%s is a list, and lists have no order", title(o.X))
+				c.errorf(tree.CodeTypeMismatch, tree.SpanOf(o.X), "", "%s is a list, and lists have no order", title(o.X))
 			}
 		}
 	}
@@ -123,12 +123,12 @@ func (c *checker) statistic(x tree.Expr) tree.Expr {
 		return &tree.Arith{Op: x.Op, L: c.statistic(x.L), R: c.statistic(x.R)}
 	case *tree.Literal:
 		if x.Value.Type != tree.NumberType {
-			c.errorf("type_mismatch", x.At, "", "%s takes measures and numbers", "stats")
+			c.errorf(tree.CodeTypeMismatch, x.At, "", "%s takes measures and numbers", "stats")
 		}
 		return x
 	case *tree.Measure:
 		if x.Fn == tree.FirstFn || x.Fn == tree.LastFn || x.Fn == tree.FavoriteFn {
-			c.errorf("bad_measure", x.At, "break down by it:  count by "+title(x), "%s is not for stats: it is of one profile", x.Fn)
+			c.errorf(tree.CodeBadMeasure, x.At, "break down by it:  count by "+title(x), "%s is not for stats: it is of one profile", x.Fn)
 		}
 		if x.Event != "" {
 			m, _ := c.measure(x)
@@ -136,16 +136,16 @@ func (c *checker) statistic(x tree.Expr) tree.Expr {
 		}
 		out := *x
 		if x.Fn == tree.DaysFn {
-			c.errorf("bad_measure", x.At, `name the event:  days of "App Opened"`, "days are taken from events")
+			c.errorf(tree.CodeBadMeasure, x.At, `name the event:  days of "App Opened"`, "days are taken from events")
 			return &out
 		}
 		if x.Fn == tree.PercentileFn && (x.Percent.Compare(tree.Int(0)) < 0 || x.Percent.Compare(tree.Int(100)) > 0) {
-			c.errorf("bad_measure", x.At, "write  percentile(ltv, 95)", "a percentile lies between 0 and 100")
+			c.errorf(tree.CodeBadMeasure, x.At, "write  percentile(ltv, 95)", "a percentile lies between 0 and 100")
 		}
 		c.argument(&out, x.Arg, place{})
 		return &out
 	}
-	c.errorf("bad_measure", tree.SpanOf(x), fmt.Sprintf("write  avg(%s)", title(x)), "stats takes measures")
+	c.errorf(tree.CodeBadMeasure, tree.SpanOf(x), fmt.Sprintf("write  avg(%s)", title(x)), "stats takes measures")
 	return x
 }
 
@@ -160,7 +160,7 @@ func (c *checker) trend(s *tree.TrendStmt) tree.Stmt {
 		case tree.CountFn, tree.SumFn, tree.AvgFn, tree.MinFn, tree.MaxFn, tree.DistinctFn:
 			c.argument(&of, s.Of.Arg, place{event: event})
 		default:
-			c.errorf("bad_measure", of.At, "use count, users, sum, avg, min, max or distinct", "%s is not for trend", of.Fn)
+			c.errorf(tree.CodeBadMeasure, of.At, "use count, users, sum, avg, min, max or distinct", "%s is not for trend", of.Fn)
 		}
 		out.Of = &of
 	}
@@ -175,7 +175,7 @@ func (c *checker) rfm(s *tree.RFMStmt) tree.Stmt {
 	out.Window = c.window(s.Window, false)
 	x, t := c.expr(s.Amount, place{event: event})
 	if t != tree.NumberType && t != tree.NoType {
-		c.errorf("type_mismatch", tree.SpanOf(s.Amount), "", "rfm is by a number, and %s is %s", title(s.Amount), article(t))
+		c.errorf(tree.CodeTypeMismatch, tree.SpanOf(s.Amount), "", "rfm is by a number, and %s is %s", title(s.Amount), article(t))
 	}
 	out.Amount, out.Where = x, c.where(s.Where, place{})
 	return &out
@@ -202,7 +202,7 @@ func (c *checker) dimension(d tree.Dimension) tree.Dimension {
 		switch d.Measure.Fn {
 		case tree.FirstFn, tree.LastFn, tree.FavoriteFn:
 		default:
-			c.errorf("bad_measure", d.Measure.At, "use first, last or favorite", "%s is not for by", d.Measure.Fn)
+			c.errorf(tree.CodeBadMeasure, d.Measure.At, "use first, last or favorite", "%s is not for by", d.Measure.Fn)
 		}
 		d.Measure, _ = c.measure(d.Measure)
 	case d.Name != nil:
@@ -210,11 +210,11 @@ func (c *checker) dimension(d tree.Dimension) tree.Dimension {
 		d.Name, t = c.name(d.Name, place{})
 		switch {
 		case d.Step != nil && d.Step.Compare(tree.Int(0)) <= 0:
-			c.errorf("bad_steps", d.At, "write  age in steps of 10", "steps are larger than 0")
+			c.errorf(tree.CodeBadSteps, d.At, "write  age in steps of 10", "steps are larger than 0")
 		case d.Step != nil && t != tree.NumberType && t != tree.NoType:
-			c.errorf("type_mismatch", d.Name.At, "", "steps are of numbers, and %s is %s", title(d.Name), article(t))
+			c.errorf(tree.CodeTypeMismatch, d.Name.At, "", "steps are of numbers, and %s is %s", title(d.Name), article(t))
 		case d.Unit != tree.NoUnit && t != tree.TimeType && t != tree.NoType:
-			c.errorf("type_mismatch", d.Name.At, "", "%s(…) is of times, and %s is %s", d.Unit, title(d.Name), article(t))
+			c.errorf(tree.CodeTypeMismatch, d.Name.At, "", "%s(…) is of times, and %s is %s", d.Unit, title(d.Name), article(t))
 		}
 	}
 	return d

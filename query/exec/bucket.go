@@ -66,7 +66,7 @@ func (c *calendarOf) through(first, last int64) ([]bucket, error) {
 
 func tooManyRows(unit tree.Unit) error {
 	return &tree.Diagnostic{
-		Code:    "statement_too_large",
+		Code:    tree.CodeStatementTooLarge,
 		Message: fmt.Sprintf("by %s the statement has more than %d rows", unit, maxBuckets),
 		Hint:    "use a shorter window or a longer unit",
 	}

@@ -33,7 +33,7 @@ func (b *budget) charge(n int) error {
 	used := b.used.Add(int64(n))
 	if used > b.limit {
 		return &tree.Diagnostic{
-			Code:    "statement_too_large",
+			Code:    tree.CodeStatementTooLarge,
 			Message: fmt.Sprintf("the statement needs more than its %d MiB of memory", b.limit>>20),
 			Hint:    "narrow it with where, a coarser by, fewer steps or columns, or a limit",
 		}
@@ -121,7 +121,7 @@ func (w *worker) settle() error {
 
 func tooManyGroups(n, limit int) error {
 	return &tree.Diagnostic{
-		Code:    "too_many_groups",
+		Code:    tree.CodeTooManyGroups,
 		Message: fmt.Sprintf("by makes %d groups or more in one shard; at most %d are counted", n, limit),
 		Hint:    "break down by something with fewer values, in steps of a number, or narrow it with where",
 	}

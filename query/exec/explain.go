@@ -45,7 +45,7 @@ type node struct {
 
 func newExplain(p *Plan, s *tree.ExplainStmt) (statement, error) {
 	if _, nested := s.Stmt.(*tree.ExplainStmt); nested {
-		return nil, &tree.Diagnostic{Code: "syntax", Message: "explain takes any statement but explain", Hint: "say explain once"}
+		return nil, &tree.Diagnostic{Code: tree.CodeSyntax, Message: "explain takes any statement but explain", Hint: "say explain once"}
 	}
 	inner, err := p.compile(s.Stmt)
 	if errors.Is(err, ErrNotHere) {

@@ -282,7 +282,7 @@ func skippedWarnings(skipped map[string]bool) []tree.Diagnostic {
 	sort.Strings(names)
 	var warnings []tree.Diagnostic
 	for _, name := range names {
-		warnings = append(warnings, tree.Diagnostic{Code: "attribute_left_out",
+		warnings = append(warnings, tree.Diagnostic{Code: tree.CodeAttributeLeftOut,
 			Message: fmt.Sprintf("attribute %s has more than %d values and was left out", name, insightValues)})
 	}
 	return warnings

@@ -238,7 +238,7 @@ func (p *sumPlace) warning(did string) tree.Diagnostic {
 		where = fmt.Sprintf(" of segment %q", p.segment)
 	}
 	smaller := &tree.Arith{Op: tree.DivOp, L: p.of.Arg, R: &tree.Literal{Value: tree.NumInt(1_000_000)}}
-	return tree.Diagnostic{Code: "values_left_out", At: p.at,
+	return tree.Diagnostic{Code: tree.CodeValuesLeftOut, At: p.at,
 		Message: fmt.Sprintf("%s%s %s beyond ±10^18; such values take no part in sums and averages", p.of.Fn, where, did),
 		Hint:    "divide first, as  " + syntax.FormatExpr(smaller) + "  does to make milliseconds of nanoseconds"}
 }

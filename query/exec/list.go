@@ -323,7 +323,7 @@ func (l *list) answer() (*query.Answer, error) {
 		a.Rows[i] = append(append(row, tree.Str(r.ID)), r.Values...)
 	}
 	if left := l.total - int64(len(l.rows)); l.cut && left > 0 && len(l.rows) == sortedRows {
-		a.Warnings = append(a.Warnings, tree.Diagnostic{Code: "rows_left_out",
+		a.Warnings = append(a.Warnings, tree.Diagnostic{Code: tree.CodeRowsLeftOut,
 			Message: fmt.Sprintf("these are the first %d rows in order; %d more were left out", sortedRows, left),
 			Hint:    "say  limit  for more, or list without order by"})
 	}

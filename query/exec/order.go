@@ -36,7 +36,7 @@ next:
 			at = name.At
 		}
 		return nil, &tree.Diagnostic{
-			Code: "unknown_column", Message: fmt.Sprintf("there is no column %s to order by", title), At: at,
+			Code: tree.CodeUnknownColumn, Message: fmt.Sprintf("there is no column %s to order by", title), At: at,
 			Hint: "order by a column of the answer", Suggestions: names,
 		}
 	}
@@ -114,7 +114,7 @@ func limitBy(limit int64) (int64, error) {
 		return defaultBy, nil
 	case limit > mostBy:
 		return 0, &tree.Diagnostic{
-			Code: "limit_too_large", Message: fmt.Sprintf("limit %d is above %d, the most rows of a breakdown", limit, mostBy),
+			Code: tree.CodeLimitTooLarge, Message: fmt.Sprintf("limit %d is above %d, the most rows of a breakdown", limit, mostBy),
 			Hint: fmt.Sprintf("use limit %d, or list the profiles", mostBy),
 		}
 	}

@@ -133,7 +133,7 @@ func newPlan(name string, s query.Schema, opts Options) (*Plan, error) {
 	}
 	zone, err := time.LoadLocation(name)
 	if err != nil {
-		return nil, &tree.Diagnostic{Code: "unknown_zone", Message: fmt.Sprintf("unknown time zone %q", name), Hint: `use an IANA name such as "Europe/Berlin"`}
+		return nil, &tree.Diagnostic{Code: tree.CodeUnknownZone, Message: fmt.Sprintf("unknown time zone %q", name), Hint: `use an IANA name such as "Europe/Berlin"`}
 	}
 	inputs := query.NewInputs(opts.Held)
 	p := &Plan{schema: s, opts: opts, inputs: inputs, env: eval.Env{Schema: s, Now: opts.Now, Zone: zone, Inputs: inputs}}

@@ -52,7 +52,7 @@ func (s *stats) collect(x tree.Expr) (err error) {
 		switch m.Fn {
 		case tree.FirstFn, tree.LastFn, tree.FavoriteFn:
 			if err == nil {
-				err = &tree.Diagnostic{Code: "not_for_stats", At: m.At, Message: fmt.Sprintf("%s has no meaning over many profiles", m.Fn),
+				err = &tree.Diagnostic{Code: tree.CodeNotForStats, At: m.At, Message: fmt.Sprintf("%s has no meaning over many profiles", m.Fn),
 					Hint: "use count, sum, avg, min, max, distinct or days; by takes " + m.Fn.String()}
 			}
 		}

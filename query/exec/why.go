@@ -92,7 +92,7 @@ func (y *why) merge(_ int, parts []*Partial) (bool, error) {
 
 func (y *why) answer() (*query.Answer, error) {
 	if len(y.rows) == 0 {
-		return nil, &tree.Diagnostic{Code: "unknown_profile", At: y.stmt.At, Message: fmt.Sprintf("there is no profile %q", y.stmt.Profile),
+		return nil, &tree.Diagnostic{Code: tree.CodeUnknownProfile, At: y.stmt.At, Message: fmt.Sprintf("there is no profile %q", y.stmt.Profile),
 			Hint: "give a user id or an anonymous id as it was sent"}
 	}
 	a := &query.Answer{Columns: []query.Column{{Name: "clause", Type: "string"}, {Name: "holds", Type: "boolean"},

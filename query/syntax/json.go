@@ -56,7 +56,7 @@ func sameForm(a, b func(*form)) error {
 }
 
 func unreadable(message string) *tree.Diagnostic {
-	return &tree.Diagnostic{Code: "tree", Message: message, Line: 1, Column: 1, Length: 1}
+	return &tree.Diagnostic{Code: tree.CodeTree, Message: message, Line: 1, Column: 1, Length: 1}
 }
 
 func encode(describe func(*form)) ([]byte, error) {

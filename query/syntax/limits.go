@@ -31,7 +31,7 @@ func (l Limits) withDefaults() Limits {
 }
 
 func limited(at tree.Span, message, hint string) *mistake {
-	return &mistake{code: "limit", at: at, message: message, hint: hint}
+	return &mistake{code: tree.CodeLimit, at: at, message: message, hint: hint}
 }
 
 // guard counts nesting and conditions over the tokens alone, before any production recurses: a deep

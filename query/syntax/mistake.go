@@ -29,7 +29,7 @@ type edit struct {
 func (m *mistake) Error() string { return m.message }
 
 func wrong(at tree.Span, message, hint string) *mistake {
-	return &mistake{code: "syntax", at: at, message: message, hint: hint}
+	return &mistake{code: tree.CodeSyntax, at: at, message: message, hint: hint}
 }
 
 // fixed attaches the edit that mends m.
