@@ -92,12 +92,45 @@ func (w *world) everybody() []uint32 {
 
 // add, set, do, list, name and erase change the facts, and tell the trackers as a shard does.
 func (w *world) add(i int, userID string, anonymous ...string) {
-	w.history.Profiles[i] = querytest.Profile{UserID: userID, Anonymous: anonymous, Attrs: map[string]tree.Value{}}
-	w.exists[i] = true
-	w.version++
-	for _, t := range w.trackers {
-		t.Profile(w.at[i])
-		t.IDs(w.at[i])
+	w.relist(func() {
+		w.history.Profiles[i] = querytest.Profile{UserID: userID, Anonymous: anonymous, Attrs: map[string]tree.Value{}}
+		w.exists[i] = true
+		w.version++
+		for _, t := range w.trackers {
+			t.Profile(w.at[i])
+			t.IDs(w.at[i])
+		}
+	})
+}
+
+// relist calls change, which gives or takes ids, and reports who is on a list then and was not, or was and
+// is not: an id on a list means another profile once it is somebody's user id.
+func (w *world) relist(change func()) {
+	type place struct{ list, ordinal uint32 }
+	listed := func() map[place]bool {
+		all := map[place]bool{}
+		for name, ids := range w.history.Lists {
+			list, _ := w.schema.List(name)
+			for _, id := range ids {
+				if ordinal, ok := w.Source().Find(id); ok {
+					all[place{list, ordinal}] = true
+				}
+			}
+		}
+		return all
+	}
+	was := listed()
+	change()
+	is := listed()
+	for name := range w.history.Lists {
+		list, _ := w.schema.List(name)
+		for i := 1; i < len(w.at); i++ {
+			if at := (place{list, w.at[i]}); w.exists[i] && was[at] != is[at] {
+				for _, t := range w.trackers {
+					t.Listed(w.at[i], list)
+				}
+			}
+		}
 	}
 }
 
@@ -152,21 +185,25 @@ func (w *world) list(name string, ids ...string) {
 }
 
 func (w *world) erase(i int) {
-	w.history.Profiles[i] = querytest.Profile{}
-	w.exists[i] = false
-	w.version++
-	for _, t := range w.trackers {
-		t.Gone(w.at[i])
-	}
+	w.relist(func() {
+		w.history.Profiles[i] = querytest.Profile{}
+		w.exists[i] = false
+		w.version++
+		for _, t := range w.trackers {
+			t.Gone(w.at[i])
+		}
+	})
 }
 
 // name gives a profile a user id.
 func (w *world) name(i int, userID string) {
-	w.history.Profiles[i].UserID = userID
-	w.version++
-	for _, t := range w.trackers {
-		t.IDs(w.at[i])
-	}
+	w.relist(func() {
+		w.history.Profiles[i].UserID = userID
+		w.version++
+		for _, t := range w.trackers {
+			t.IDs(w.at[i])
+		}
+	})
 }
 
 // Source implements Host.
