@@ -366,12 +366,19 @@ func see(t *testing.T, pool *exec.Pool, texts *exec.Texts, v *views) []string {
 		seen = append(seen, text+": "+strings.Join(rows, " "))
 	}
 	profiles, events := int64(0), int64(0)
-	names := map[string]*engine.NameInfo{}
+	names := map[string]query.NameInfo{}
 	for _, view := range v.all {
 		p, e := view.Size()
 		profiles, events = profiles+p, events+e
-		mergeNames(names, view.NameInfo(query.AttributeName))
-		mergeNames(names, view.NameInfo(query.EventName))
+	}
+	for _, kind := range []query.NameKind{query.AttributeName, query.EventName} {
+		infos, err := exec.Names(t.Context(), kind, v.sources())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, info := range infos {
+			names[info.Name] = info
+		}
 	}
 	seen = append(seen, fmt.Sprintf("%d profiles, %d events", profiles, events))
 	for _, name := range []string{"plan", "age", "E", "F"} {

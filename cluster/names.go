@@ -3,32 +3,28 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/musterdb/muster/api/codes"
-	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/internal/node"
 	"github.com/musterdb/muster/query"
+	"github.com/musterdb/muster/query/exec"
 	"github.com/musterdb/muster/query/syntax"
 	"github.com/musterdb/muster/query/tree"
 )
 
-// maxExamples is the number of example values of a name.
-const maxExamples = 5
-
 // Names describes attributes, events or segments with what memory holds of them, in ascending order
 // of name.
-func (n *Node) Names(ctx context.Context, kind query.NameKind) ([]engine.NameInfo, error) {
+func (n *Node) Names(ctx context.Context, kind query.NameKind) ([]query.NameInfo, error) {
 	switch kind {
 	case query.AttributeName, query.EventName:
 	case query.SegmentName:
-		var infos []engine.NameInfo
+		var infos []query.NameInfo
 		for _, s := range n.registry.state.Load().Segments() {
-			infos = append(infos, engine.NameInfo{Name: s.Name, Cardinality: -1})
+			infos = append(infos, query.NameInfo{Name: s.Name, Cardinality: -1})
 		}
 		return infos, nil
 	case query.ListName:
-		return n.listNames(), nil
+		return n.listNames(ctx)
 	default:
 		return nil, fmt.Errorf("describe names: kind %d has no page", kind)
 	}
@@ -38,92 +34,28 @@ func (n *Node) Names(ctx context.Context, kind query.NameKind) ([]engine.NameInf
 	defer n.asker.pool.Leave()
 	v := n.takeViews()
 	defer v.release()
-	merged := map[string]*engine.NameInfo{}
-	for _, view := range v.all {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		mergeNames(merged, view.NameInfo(kind))
-	}
-	infos := make([]engine.NameInfo, 0, len(merged))
-	for _, info := range merged {
-		infos = append(infos, *info)
-	}
-	return sortNames(infos), nil
+	return exec.Names(ctx, kind, v.sources())
 }
 
-func (n *Node) listNames() []engine.NameInfo {
+// listNames describes the lists of the catalog; shards may know others still, or not all yet.
+func (n *Node) listNames(ctx context.Context) ([]query.NameInfo, error) {
 	v := n.takeViews()
 	defer v.release()
-	var infos []engine.NameInfo
+	counted, err := exec.Names(ctx, query.ListName, v.sources())
+	if err != nil {
+		return nil, err
+	}
+	var infos []query.NameInfo
 	for _, l := range n.registry.state.Load().Lists() {
-		info := engine.NameInfo{Name: l.Name, Cardinality: -1}
-		for _, view := range v.all {
-			info.Count += int64(len(view.ListIDs(l.ID)))
+		info := query.NameInfo{Name: l.Name, Cardinality: -1}
+		for _, c := range counted {
+			if c.Name == l.Name {
+				info.Count = c.Count
+			}
 		}
 		infos = append(infos, info)
 	}
-	return infos
-}
-
-// mergeNames adds one shard's descriptions. Shards hold different profiles but maybe the same
-// values, so distinct ones are counted by their hashes; where a shard has too many the number is not
-// known.
-func mergeNames(into map[string]*engine.NameInfo, infos []engine.NameInfo) {
-	for _, info := range infos {
-		have, ok := into[info.Name]
-		if !ok {
-			into[info.Name] = &info
-			continue
-		}
-		have.Hashes = append(have.Hashes, info.Hashes...)
-		slices.Sort(have.Hashes)
-		have.Hashes = slices.Compact(have.Hashes)
-		if info.Cardinality < 0 || have.Cardinality < 0 {
-			have.Cardinality = -1
-		} else {
-			have.Cardinality = int64(len(have.Hashes))
-		}
-		for _, v := range info.Examples {
-			if len(have.Examples) < maxExamples && !contains(have.Examples, v) {
-				have.Examples = append(have.Examples, v)
-			}
-		}
-		switch {
-		case have.Count == 0:
-			have.FirstSeen, have.LastSeen = info.FirstSeen, info.LastSeen
-		case info.Count > 0: // times before 1970 are negative, so 0 does not say "none"
-			have.FirstSeen, have.LastSeen = min(have.FirstSeen, info.FirstSeen), max(have.LastSeen, info.LastSeen)
-		}
-		have.Count += info.Count
-		have.MemoryBytes += info.MemoryBytes
-		have.Overflowed = have.Overflowed || info.Overflowed
-		have.Mismatched += info.Mismatched
-		have.Properties = mergeProperties(have.Properties, info.Properties)
-	}
-}
-
-func mergeProperties(a, b []engine.NameInfo) []engine.NameInfo {
-	if len(b) == 0 {
-		return a
-	}
-	merged := map[string]*engine.NameInfo{}
-	mergeNames(merged, a)
-	mergeNames(merged, b)
-	all := make([]engine.NameInfo, 0, len(merged))
-	for _, info := range merged {
-		all = append(all, *info)
-	}
-	return sortNames(all)
-}
-
-func contains(values []tree.Value, v tree.Value) bool {
-	for _, w := range values {
-		if w.Equal(v) {
-			return true
-		}
-	}
-	return false
+	return infos, nil
 }
 
 // show answers `show segments | events | attributes`.
@@ -189,7 +121,7 @@ func (n *Node) describe(ctx context.Context, stmt *tree.DescribeStmt) (*query.An
 	return nil, fmt.Errorf("describe %q: not known", stmt.What)
 }
 
-func (n *Node) findName(ctx context.Context, kind query.NameKind, word, name string) (*engine.NameInfo, error) {
+func (n *Node) findName(ctx context.Context, kind query.NameKind, word, name string) (*query.NameInfo, error) {
 	infos, err := n.Names(ctx, kind)
 	if err != nil {
 		return nil, err
@@ -224,7 +156,7 @@ func columns(pairs ...string) []query.Column {
 	return all
 }
 
-func nameRow(info engine.NameInfo) []tree.Value {
+func nameRow(info query.NameInfo) []tree.Value {
 	examples := make([]tree.Value, 0, len(info.Examples))
 	for _, v := range info.Examples {
 		if v.Type != tree.ListType {
@@ -236,7 +168,7 @@ func nameRow(info engine.NameInfo) []tree.Value {
 	}
 }
 
-func namesOf(infos []engine.NameInfo) tree.Value {
+func namesOf(infos []query.NameInfo) tree.Value {
 	names := make([]tree.Value, 0, len(infos))
 	for _, info := range infos {
 		names = append(names, tree.Str(info.Name))

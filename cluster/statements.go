@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/musterdb/muster/api/codes"
@@ -329,18 +328,4 @@ func (n *Node) spread(updates [][]engine.ListUpdate, list uint32, ids []string, 
 		put(&parts[len(parts)-1], id)
 		updates[shard] = parts
 	}
-}
-
-// sortNames orders descriptions by name.
-func sortNames(infos []engine.NameInfo) []engine.NameInfo {
-	slices.SortFunc(infos, func(a, b engine.NameInfo) int {
-		switch {
-		case a.Name < b.Name:
-			return -1
-		case a.Name > b.Name:
-			return 1
-		}
-		return 0
-	})
-	return infos
 }

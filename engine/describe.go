@@ -53,17 +53,17 @@ func (v *View) About(id string) (about *About, ok bool) {
 	return about, true
 }
 
-// NameInfo describes all attributes, or all events with their properties, in order of id. Of other
-// kinds the shard knows nothing beyond the catalog.
-func (v *View) NameInfo(kind query.NameKind) []NameInfo {
-	var infos []NameInfo
+// NameInfo implements query.Describer: all attributes, or all events with their properties, in order of id, or all
+// lists. Of other kinds the shard knows nothing beyond the catalog.
+func (v *View) NameInfo(kind query.NameKind) []query.NameInfo {
+	var infos []query.NameInfo
 	switch kind {
 	case query.AttributeName:
 		for i, c := range v.root.columns[columnsOfEveryShard:] {
 			a, _ := v.root.catalog.AttributeByID(query.FirstAttribute + uint32(i))
-			info := NameInfo{Name: a.Name, Type: a.Type, Cardinality: -1, Count: c.count, MemoryBytes: c.memory()}
+			info := query.NameInfo{Name: a.Name, Type: a.Type, Cardinality: -1, Count: c.count, MemoryBytes: c.memory()}
 			if c.dict != nil {
-				info.values(c.dict, c.codes)
+				describeValues(&info, c.dict, c.codes)
 			} else {
 				info.Examples = c.examples()
 			}
@@ -72,6 +72,10 @@ func (v *View) NameInfo(kind query.NameKind) []NameInfo {
 	case query.EventName:
 		for event, table := range v.root.events {
 			infos = append(infos, table.info(v.root.catalog.EventByID(uint32(event))))
+		}
+	case query.ListName:
+		for _, l := range v.root.catalog.Lists() {
+			infos = append(infos, query.NameInfo{Name: l.Name, Cardinality: -1, Count: int64(len(v.ListIDs(l.ID)))})
 		}
 	}
 	for _, ordinal := range v.hidden {
@@ -84,8 +88,8 @@ func (v *View) NameInfo(kind query.NameKind) []NameInfo {
 // it says only that it does not know.
 const maxDistinct = 10_000
 
-// values describes the first codes of a column's dictionary.
-func (info *NameInfo) values(d *dictionary, codes int) {
+// describeValues describes the first codes of a column's dictionary.
+func describeValues(info *query.NameInfo, d *dictionary, codes int) {
 	info.MemoryBytes += d.memory()
 	info.Examples = d.examples(codes)
 	if codes > maxDistinct {
@@ -127,10 +131,10 @@ func (c *column) examples() (values []tree.Value) {
 }
 
 // info describes an event name. How many rows have a property is counted cell by cell.
-func (t *eventTable) info(e *catalog.Event) NameInfo {
-	info := NameInfo{Name: e.Name, Cardinality: -1, Count: t.rows, FirstSeen: math.MaxInt64, LastSeen: math.MinInt64}
+func (t *eventTable) info(e *catalog.Event) query.NameInfo {
+	info := query.NameInfo{Name: e.Name, Cardinality: -1, Count: t.rows, FirstSeen: math.MaxInt64, LastSeen: math.MinInt64}
 	for _, p := range e.Properties() {
-		info.Properties = append(info.Properties, NameInfo{Name: p.Name, Type: p.Type, Cardinality: -1})
+		info.Properties = append(info.Properties, query.NameInfo{Name: p.Name, Type: p.Type, Cardinality: -1})
 	}
 	for _, s := range t.chunks {
 		if s == nil || s.rows == 0 {
@@ -141,7 +145,7 @@ func (t *eventTable) info(e *catalog.Event) NameInfo {
 		for _, b := range s.blocks() {
 			for id, vec := range b.Cols {
 				if vec != nil {
-					info.Properties[id].add(vec)
+					describeColumn(&info.Properties[id], vec)
 				}
 			}
 		}
@@ -154,14 +158,14 @@ func (t *eventTable) info(e *catalog.Event) NameInfo {
 			continue
 		}
 		property := &info.Properties[id]
-		property.values(p.dict, p.codes)
+		describeValues(property, p.dict, p.codes)
 		property.Overflowed = p.overflowed
 	}
 	return info
 }
 
-// add counts a block's column, and takes examples from its first rows.
-func (info *NameInfo) add(v *query.Vec) {
+// describeColumn counts a block's column, and takes examples from its first rows.
+func describeColumn(info *query.NameInfo, v *query.Vec) {
 	if v.Const {
 		info.Count += int64(v.Rows)
 		return

@@ -91,7 +91,7 @@ func (v *View) findShown(id string, first uint32) (ordinal uint32, ok bool) {
 
 // discount takes a hidden profile out of the counts of attributes or events: its owner's are counted where
 // the owner lives.
-func (v *View) discount(kind query.NameKind, ordinal uint32, infos []NameInfo) {
+func (v *View) discount(kind query.NameKind, ordinal uint32, infos []query.NameInfo) {
 	if kind == query.AttributeName {
 		for i, c := range v.root.columns[columnsOfEveryShard:] {
 			if _, has := c.raw(ordinal); has {

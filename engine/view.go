@@ -26,7 +26,10 @@ type Image struct {
 	merges []byte // state of the merge protocol
 }
 
-var _ query.Source = (*View)(nil)
+var (
+	_ query.Source    = (*View)(nil)
+	_ query.Describer = (*View)(nil)
+)
 
 // View returns the state after the last entry applied. It must be released; while it lives, pages that
 // are written are copied first. It takes microseconds, except that the first reader to come while an entry

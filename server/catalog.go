@@ -7,7 +7,6 @@ import (
 
 	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/api/codes"
-	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/tree"
 	"github.com/musterdb/muster/server/render"
@@ -18,7 +17,7 @@ type Catalog interface {
 	// Schema is the newest catalog this node knows, nil while the node opens. It never changes.
 	Schema() query.Schema
 	// Names describes attributes, events or segments with what memory holds of them.
-	Names(ctx context.Context, kind query.NameKind) ([]engine.NameInfo, error)
+	Names(ctx context.Context, kind query.NameKind) ([]query.NameInfo, error)
 }
 
 // Lists are the static lists of ids.
@@ -62,7 +61,7 @@ func (s *Server) getCatalog(w *answer, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, out)
 }
 
-func names(infos []engine.NameInfo) []api.Name {
+func names(infos []query.NameInfo) []api.Name {
 	out := make([]api.Name, 0, len(infos))
 	for _, n := range infos {
 		name := api.Name{Name: n.Name, Count: n.Count, Cardinality: n.Cardinality, MemoryBytes: n.MemoryBytes, Overflowed: n.Overflowed, Mismatched: n.Mismatched}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/musterdb/muster/api"
 	"github.com/musterdb/muster/api/codes"
-	"github.com/musterdb/muster/engine"
 	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/syntax"
 	"github.com/musterdb/muster/query/tree"
@@ -26,25 +25,25 @@ type knownNames struct {
 	mu struct {
 		sync.Mutex
 		until  time.Time
-		byKind map[query.NameKind]map[string]engine.NameInfo
+		byKind map[query.NameKind]map[string]query.NameInfo
 	}
 }
 
 // get returns the names of a kind, asking the node when they are old. Without an answer in time there
 // are names without counts and examples.
-func (k *knownNames) get(ctx context.Context, from Catalog) map[query.NameKind]map[string]engine.NameInfo {
+func (k *knownNames) get(ctx context.Context, from Catalog) map[query.NameKind]map[string]query.NameInfo {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if time.Now().Before(k.mu.until) {
 		return k.mu.byKind
 	}
-	byKind := make(map[query.NameKind]map[string]engine.NameInfo)
+	byKind := make(map[query.NameKind]map[string]query.NameInfo)
 	for _, kind := range []query.NameKind{query.AttributeName, query.EventName} {
 		infos, err := from.Names(ctx, kind)
 		if err != nil {
 			return byKind
 		}
-		byKind[kind] = make(map[string]engine.NameInfo, len(infos))
+		byKind[kind] = make(map[string]query.NameInfo, len(infos))
 		for _, info := range infos {
 			byKind[kind][info.Name] = info
 		}
@@ -56,7 +55,7 @@ func (k *knownNames) get(ctx context.Context, from Catalog) map[query.NameKind]m
 // completionNames shows the catalog to the language's completion.
 type completionNames struct {
 	schema query.Schema
-	infos  map[query.NameKind]map[string]engine.NameInfo
+	infos  map[query.NameKind]map[string]query.NameInfo
 }
 
 var _ syntax.Names = completionNames{}
@@ -103,13 +102,13 @@ func (n completionNames) Values(event, name string) []tree.Value {
 	return n.property(event, name).Examples
 }
 
-func (n completionNames) property(event, name string) engine.NameInfo {
+func (n completionNames) property(event, name string) query.NameInfo {
 	for _, p := range n.infos[query.EventName][event].Properties {
 		if p.Name == name {
 			return p
 		}
 	}
-	return engine.NameInfo{}
+	return query.NameInfo{}
 }
 
 func (s *Server) complete(w *answer, r *http.Request) error {

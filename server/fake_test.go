@@ -136,14 +136,14 @@ func answering(a *query.Answer) Asker {
 type fakeCatalog struct{ schema func() query.Schema }
 
 func (f fakeCatalog) Schema() query.Schema { return f.schema() }
-func (f fakeCatalog) Names(_ context.Context, kind query.NameKind) ([]engine.NameInfo, error) {
+func (f fakeCatalog) Names(_ context.Context, kind query.NameKind) ([]query.NameInfo, error) {
 	switch kind {
 	case query.AttributeName:
-		return []engine.NameInfo{{Name: "plan", Type: tree.StringType, Cardinality: 2, Count: 7, Examples: []tree.Value{tree.Str("free"), tree.Str("pro")}, MemoryBytes: 64}}, nil
+		return []query.NameInfo{{Name: "plan", Type: tree.StringType, Cardinality: 2, Count: 7, Examples: []tree.Value{tree.Str("free"), tree.Str("pro")}, MemoryBytes: 64}}, nil
 	case query.EventName:
-		return []engine.NameInfo{{Name: "Order Completed", Count: 3, FirstSeen: at.UnixMilli(), LastSeen: at.UnixMilli(), Properties: []engine.NameInfo{{Name: "amount", Type: tree.NumberType, Cardinality: -1, Examples: []tree.Value{num("12.5")}}}}}, nil
+		return []query.NameInfo{{Name: "Order Completed", Count: 3, FirstSeen: at.UnixMilli(), LastSeen: at.UnixMilli(), Properties: []query.NameInfo{{Name: "amount", Type: tree.NumberType, Cardinality: -1, Examples: []tree.Value{num("12.5")}}}}}, nil
 	}
-	return []engine.NameInfo{{Name: "VIP", Count: 1}}, nil
+	return []query.NameInfo{{Name: "VIP", Count: 1}}, nil
 }
 
 // fakeProfiles knows one profile, u1, and people of any name but gone.

@@ -30,7 +30,7 @@ func (o opening) Begin(context.Context, []engine.Incoming, func(catalog.Name) bo
 }
 func (o opening) Query(context.Context, node.Ask) (*query.Answer, error) { return nil, o.no() }
 func (o opening) Schema() query.Schema                                   { return nil }
-func (o opening) Names(context.Context, query.NameKind) ([]engine.NameInfo, error) {
+func (o opening) Names(context.Context, query.NameKind) ([]query.NameInfo, error) {
 	return nil, o.no()
 }
 func (o opening) About(context.Context, string) (*engine.About, error) { return nil, o.no() }

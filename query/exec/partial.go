@@ -24,6 +24,7 @@ type Partial struct {
 	Beyond   bool     // a sum came upon a value beyond ±10^18; sums in cells tell that themselves
 	LeftOut  []int64  // values that were, by sum
 	Sets     []MemberSet
+	Names    []ShardNames
 }
 
 // Group is one row of a breakdown while it is being added up.

@@ -36,7 +36,8 @@ func AppendPartial(b []byte, p *Partial) []byte {
 	b = appendStrings(b, p.Skipped)
 	b = appendEach(b, p.Clauses, appendClause)
 	b = appendEach(b, p.LeftOut, func(b []byte, n *int64) []byte { return binary.AppendVarint(b, *n) })
-	return appendEach(b, p.Sets, appendMemberSet)
+	b = appendEach(b, p.Sets, appendMemberSet)
+	return appendEach(b, p.Names, appendNames)
 }
 
 // ReadPartial reads what AppendPartial has written. Bytes of any other kind are an error; what they make it take
@@ -69,6 +70,7 @@ func readPartial(r *wire.Reader) *Partial {
 	p.Clauses = readEach(r, 5, readClause)
 	p.LeftOut = readEach(r, 1, (*wire.Reader).Varint)
 	p.Sets = readEach(r, 2, readMemberSet)
+	p.Names = readEach(r, 2, readNames)
 	return p
 }
 
@@ -301,4 +303,45 @@ func readMemberSet(r *wire.Reader) MemberSet {
 		r.Fail("members of a chunk")
 	}
 	return m
+}
+
+func appendNames(b []byte, n *ShardNames) []byte {
+	return appendEach(binary.AppendUvarint(b, uint64(n.Shard)), n.Infos, appendName)
+}
+
+func readNames(r *wire.Reader) ShardNames {
+	return ShardNames{Shard: int(r.Uint32()), Infos: readEach(r, nameBytes, func(r *wire.Reader) query.NameInfo { return readName(r, true) })}
+}
+
+// nameBytes is what a name takes at least.
+const nameBytes = 12
+
+func appendName(b []byte, n *query.NameInfo) []byte {
+	b = append(wire.AppendString(b, n.Name), byte(n.Type))
+	for _, x := range []int64{n.Cardinality, n.Count, n.FirstSeen, n.LastSeen, n.MemoryBytes, n.Mismatched} {
+		b = binary.AppendVarint(b, x)
+	}
+	b = appendFlag(b, n.Overflowed)
+	b = appendEach(b, n.Hashes, func(b []byte, h *uint64) []byte { return binary.LittleEndian.AppendUint64(b, *h) })
+	b = appendEach(b, n.Examples, appendValue)
+	return appendEach(b, n.Properties, appendName)
+}
+
+// readName reads a name; properties have none of their own.
+func readName(r *wire.Reader, properties bool) query.NameInfo {
+	n := query.NameInfo{Name: r.String(), Type: tree.Type(r.Byte())}
+	for _, x := range []*int64{&n.Cardinality, &n.Count, &n.FirstSeen, &n.LastSeen, &n.MemoryBytes, &n.Mismatched} {
+		*x = r.Varint()
+	}
+	n.Overflowed = r.Byte() != 0
+	n.Hashes = readEach(r, 8, (*wire.Reader).Fixed64)
+	n.Examples = readEach(r, 1, readValue)
+	n.Properties = readEach(r, nameBytes, func(r *wire.Reader) query.NameInfo {
+		if !properties {
+			r.Fail("properties of a property")
+			return query.NameInfo{}
+		}
+		return readName(r, false)
+	})
+	return n
 }

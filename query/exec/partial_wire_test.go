@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/musterdb/muster/query"
 	"github.com/musterdb/muster/query/exec"
+	"github.com/musterdb/muster/query/tree"
 )
 
 // partials returns encoded partials of every round of some statements, and the states of the rounds.
@@ -54,6 +58,11 @@ func FuzzReadPartial(f *testing.F) {
 			f.Add(part)
 		}
 	}
+	f.Add(exec.AppendPartial(nil, &exec.Partial{
+		Sets: []exec.MemberSet{{Place: 1 << 32, Members: roaring.BitmapOf(1, 2, 9)}},
+		Names: []exec.ShardNames{{Shard: 1, Infos: []query.NameInfo{{Name: "E", Cardinality: 1, Hashes: []uint64{5}, Examples: []tree.Value{tree.NumInt(3)},
+			Properties: []query.NameInfo{{Name: "p", Cardinality: -1}}}}}},
+	}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		part, err := exec.ReadPartial(data)
 		if err != nil {

@@ -102,12 +102,13 @@ func Prepare(q *tree.Query, s query.Schema, opts Options) (*Plan, error) {
 func (p *Plan) declare() (err error) {
 	env := p.env
 	env.Inputs = p.inputs
-	for _, pred := range p.stmt.preds() {
+	preds := p.stmt.preds()
+	for _, pred := range preds {
 		if err := eval.Declare(&env, pred, explains(p.tree)); err != nil {
 			return err
 		}
 	}
-	p.ranks, err = newRanks(&p.env, p.stmt.preds())
+	p.ranks, err = newRanks(&p.env, preds)
 	return err
 }
 
