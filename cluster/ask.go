@@ -64,7 +64,11 @@ func (n *Node) query(ctx context.Context, ask node.Ask) (*query.Answer, error) {
 	if answer, ok, err := n.catalogStatement(ctx, text.Query, ask.Text); ok {
 		return answer, err
 	}
-	schema := n.Schema()
+	state := n.registry.state.Load()
+	schema := state.Schema()
+	if err := addressable(state, text.Query); err != nil {
+		return nil, diagnose(err, ask.Text)
+	}
 	checked, err := n.asker.texts.Check(text, schema)
 	if err != nil {
 		return nil, diagnose(err, ask.Text)

@@ -19,11 +19,11 @@ import (
 )
 
 // A saved segment may ask was in segment, though changes are kept for days and a segment for ever: the
-// members of then are kept as a static list when the segment is saved, and the shards are given the list
+// members of then are kept as a set of the catalog when the segment is saved, and the shards are given the set
 // in place of the question. Its name is the question with the instant written out, so that segments that
-// ask the same share it; it goes when none does.
+// ask the same share it; it goes when none does. It is no list: none of a user's statements sees or names it.
 
-// keptPrefix begins the names of these lists.
+// keptPrefix begins the names of kept sets.
 const keptPrefix = `was in segment "`
 
 // maxKept is how many members may be kept for one segment.
@@ -52,7 +52,7 @@ func (n *Node) keepPast(ctx context.Context, p tree.Pred, zone string) (tree.Pre
 // keepMembers fills a list with the members of an instant. One that a segment asks is full.
 func (n *Node) keepMembers(ctx context.Context, list string, was *tree.WasIn, zone string) error {
 	state := n.registry.state.Load()
-	if isKept(state, list) {
+	if isAsked(state, list) {
 		return nil
 	}
 	if !catalog.ValidName(list) {
@@ -65,7 +65,7 @@ func (n *Node) keepMembers(ctx context.Context, list string, was *tree.WasIn, zo
 	if err != nil {
 		return err
 	}
-	return n.editList(ctx, list, ids, nil)
+	return n.editList(ctx, catalog.Change{Kind: catalog.KeepSet, Name: list}, ids, nil)
 }
 
 // pastIDs returns the ids of the members of an instant, as they are called now.
@@ -129,29 +129,37 @@ func eachWasIn(p tree.Pred, by func(*tree.WasIn) (tree.Pred, error)) (tree.Pred,
 	return p, nil
 }
 
-// isKept reports whether a saved segment asks a list that was kept for it.
-func isKept(s *catalog.State, list string) bool {
+// isAsked reports whether a saved segment asks a set that was kept.
+func isAsked(s *catalog.State, list string) bool {
 	for _, segment := range s.Segments() {
-		if strings.Contains(segment.Text, "was in segment ") && asksList(segment.Tree().Pred, list) {
+		if asksList(segment.Tree().Pred, list) {
 			return true
 		}
 	}
 	return false
 }
 
-// dropKept drops the lists that were kept for segments, and that none asks any more. Whoever is about to
+// unasked returns a kept set that no segment asks.
+func unasked(s *catalog.State) (name string, ok bool) {
+	for _, kept := range s.Kept() {
+		if !isAsked(s, kept.Name) {
+			return kept.Name, true
+		}
+	}
+	return "", false
+}
+
+// dropKept drops the sets that were kept for segments, and that none asks any more. Whoever is about to
 // save a segment that asks one fills it again.
 func (n *Node) dropKept(ctx context.Context) error {
 	for {
 		dropped := false
 		state, err := n.definer.change(ctx, func(s *catalog.State) (catalog.Change, error) {
-			for _, list := range s.Lists() {
-				if strings.HasPrefix(list.Name, keptPrefix) && !isKept(s, list.Name) {
-					dropped = true
-					return catalog.Change{Kind: catalog.DropList, Name: list.Name}, nil
-				}
+			name, ok := unasked(s)
+			if dropped = ok; !ok {
+				return catalog.Change{}, nil
 			}
-			return catalog.Change{}, nil
+			return catalog.Change{Kind: catalog.DropList, Name: name}, nil
 		})
 		if err != nil || !dropped {
 			return err
@@ -162,13 +170,25 @@ func (n *Node) dropKept(ctx context.Context) error {
 	}
 }
 
-// savedText is the text of a segment as the shards are given it: its lists must be asked in the very state
+// addressable refuses predicates of users that name a kept set: for them there is none.
+func addressable(s *catalog.State, n tree.Node) error {
+	var found error
+	tree.Inspect(n, func(n tree.Node) bool {
+		if in, ok := n.(*tree.InList); ok && found == nil && s.IsKept(in.Name) {
+			found = &tree.Diagnostic{Code: "unknown_list", Message: fmt.Sprintf("there is no list %q", in.Name), At: in.At}
+		}
+		return found == nil
+	})
+	return found
+}
+
+// savedText is the text of a segment as the shards are given it: its kept sets must be there in the very state
 // the segment is made from.
 func savedText(s *catalog.State, p tree.Pred) (string, error) {
 	var missing error
 	tree.Inspect(p, func(n tree.Node) bool {
 		if in, ok := n.(*tree.InList); ok && strings.HasPrefix(in.Name, keptPrefix) {
-			if _, ok := s.List(in.Name); !ok {
+			if !s.IsKept(in.Name) {
 				missing = notReady("the members of then were dropped meanwhile", nil)
 			}
 		}

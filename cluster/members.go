@@ -120,6 +120,9 @@ func (n *Node) findMembers(ctx context.Context, pred tree.Pred, from position, l
 func (a *asker) prepare(ctx context.Context, pred tree.Pred, v *views,
 	prepare func(tree.Pred, query.Schema, exec.Options) (*exec.Plan, error)) (*exec.Plan, error) {
 	schema := a.node.Schema()
+	if err := addressable(a.node.registry.state.Load(), pred); err != nil {
+		return nil, err
+	}
 	checked, _, err := check.Predicate(pred, schema)
 	if err != nil {
 		return nil, err

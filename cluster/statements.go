@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/musterdb/muster/api/codes"
@@ -116,6 +117,9 @@ func (n *Node) saveSegment(ctx context.Context, q *tree.Query, stmt *tree.Create
 	var warnings []tree.Diagnostic
 	admitted := false
 	text := syntax.FormatPred(segment.Pred)
+	if err := addressable(n.registry.state.Load(), segment.Pred); err != nil {
+		return nil, err
+	}
 	kept, err := n.keepPast(ctx, segment.Pred, segment.Zone)
 	if err != nil {
 		return nil, err
@@ -205,7 +209,7 @@ func (n *Node) DropSegment(ctx context.Context, name string) error {
 // DropList removes a static list with all its ids. It is refused while segments ask it.
 func (n *Node) DropList(ctx context.Context, name string) error {
 	state, err := n.definer.change(ctx, func(s *catalog.State) (catalog.Change, error) {
-		if _, ok := s.List(name); !ok {
+		if _, ok := s.List(name); !ok || s.IsKept(name) {
 			return catalog.Change{}, noList(name)
 		}
 		if users := listUsers(s, name); len(users) > 0 {
@@ -272,16 +276,21 @@ func noSegment(name string) error {
 
 // ListEdit adds and removes ids of a static list, creating it if needed and if its name is a good one.
 func (n *Node) ListEdit(ctx context.Context, list string, add, remove []string) error {
-	_, given := n.registry.state.Load().List(list)
+	state := n.registry.state.Load()
+	if state.IsKept(list) || strings.HasPrefix(list, keptPrefix) {
+		return refused("bad_name", fmt.Sprintf("list %q: names that begin with %s are not for lists", list, keptPrefix))
+	}
+	_, given := state.List(list)
 	if err := goodName(list, given); err != nil {
 		return err
 	}
-	return n.editList(ctx, list, add, remove)
+	return n.editList(ctx, catalog.Change{Kind: catalog.PutList, Name: list}, add, remove)
 }
 
-// editList is ListEdit under any name. Every shard keeps the ids that are placed in it, whether or not they
+// editList is ListEdit of what a change of the catalog makes: a list, or a set that is kept. Every shard keeps the ids that are placed in it, whether or not they
 // have a profile yet.
-func (n *Node) editList(ctx context.Context, list string, add, remove []string) error {
+func (n *Node) editList(ctx context.Context, made catalog.Change, add, remove []string) error {
+	list := made.Name
 	if err := n.watch.admit(); err != nil {
 		return err
 	}
@@ -289,7 +298,7 @@ func (n *Node) editList(ctx context.Context, list string, add, remove []string) 
 		if _, ok := s.List(list); ok {
 			return catalog.Change{}, nil
 		}
-		return catalog.Change{Kind: catalog.PutList, Name: list}, nil
+		return made, nil
 	})
 	if err != nil {
 		return err

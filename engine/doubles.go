@@ -82,7 +82,7 @@ func (r *root) eachDictionary(yield func(name string, d *dictionary, codes int))
 			}
 		}
 	}
-	for _, l := range r.catalog.Lists() {
+	for _, l := range r.catalog.AllLists() {
 		if int(l.ID) < len(r.lists) && r.lists[l.ID] != nil {
 			yield(fmt.Sprintf("dictionary of list %q", l.Name), r.lists[l.ID].ids, r.lists[l.ID].codes)
 		}

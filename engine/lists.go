@@ -115,7 +115,7 @@ func (s *Shard) shrinkList(id uint32, l *list) {
 
 // knownList tells whether the catalog has a list with the id.
 func (s *Shard) knownList(id uint32) bool {
-	for _, l := range s.root.catalog.Lists() {
+	for _, l := range s.root.catalog.AllLists() {
 		if l.ID == id {
 			return true
 		}

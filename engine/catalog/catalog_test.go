@@ -207,6 +207,33 @@ func TestStateComesBack(t *testing.T) {
 	}
 }
 
+// A kept set is no list: it has an id, is not among the names, and comes back as what it was. In a log or a snapshot
+// of a version that made lists of them they are known by their names.
+func TestKeptSetsAreNoLists(t *testing.T) {
+	const name = `was in segment "s" at 2026-01-01T00:00:00Z`
+	for _, kind := range []ChangeKind{KeepSet, PutList} {
+		s := next(t, testState(t), Change{Kind: kind, Name: name})
+		names := []string{}
+		s.Names(query.ListName, "", func(name string, _ tree.Type) bool { names = append(names, name); return true })
+		if _, ok := s.List(name); !ok || !s.IsKept(name) || s.IsKept("l") || !slices.Equal(names, []string{"l"}) {
+			t.Errorf("kind %d: there %t, kept %t, names %q", kind, ok, s.IsKept(name), names)
+		}
+		encoded := s.Encode()
+		old := append([]byte{oldStateFormat}, encoded[1:]...) // without the byte that ends each list
+		first := bytes.LastIndex(old, append([]byte{1}, 'l')) + 2
+		old = append(append([]byte{}, old[:first]...), old[first+1:len(old)-1]...)
+		for _, data := range [][]byte{encoded, old} {
+			again, err := Decode(data, parseAnything)
+			if err != nil {
+				t.Fatalf("kind %d, format %d: %v", kind, data[0], err)
+			}
+			if !bytes.Equal(again.Encode(), encoded) || len(again.Lists()) != 1 || len(again.Kept()) != 1 || len(again.AllLists()) != 2 {
+				t.Errorf("kind %d, format %d: comes back as lists %v, kept %v", kind, data[0], again.Lists(), again.Kept())
+			}
+		}
+	}
+}
+
 func FuzzState(f *testing.F) {
 	f.Add(testState(f).Encode())
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -21,11 +21,12 @@ const (
 	PutList
 	DropList
 	SetZone
+	KeepSet
 )
 
 // Change makes version Version out of the one before it. Kind says which of the other fields count:
-// Names for DefineNames, Segment for PutSegment, Name for DropSegment, PutList and DropList, Zone for
-// SetZone.
+// Names for DefineNames, Segment for PutSegment, Name for DropSegment, PutList, DropList and KeepSet, Zone
+// for SetZone. DropList drops kept sets as well.
 type Change struct {
 	Version uint64
 	Kind    ChangeKind
@@ -100,7 +101,9 @@ func (s *State) Apply(c Change) (*State, error) {
 	case DropSegment:
 		err = next.dropSegment(c.Name)
 	case PutList:
-		err = next.putList(c.Name)
+		err = next.putList(c.Name, isKept(c.Name))
+	case KeepSet:
+		err = next.putList(c.Name, true)
 	case DropList:
 		err = next.dropList(c.Name)
 	case SetZone:
@@ -168,7 +171,7 @@ func (s *State) dropSegment(name string) error {
 	return nil
 }
 
-func (s *State) putList(name string) error {
+func (s *State) putList(name string, kept bool) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
@@ -179,7 +182,7 @@ func (s *State) putList(name string) error {
 		return fmt.Errorf("put list %q: %w", name, ErrTooMany)
 	}
 	s.lists = maps.Clone(s.lists)
-	s.lists[name] = List{s.nextList, name}
+	s.lists[name] = List{s.nextList, name, kept}
 	s.nextList++
 	return nil
 }

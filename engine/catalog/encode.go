@@ -9,10 +9,12 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// The format versions that stand first in an encoded Change and State.
+// The format versions that stand first in an encoded Change and State. In states of format 1 kept sets are told
+// from lists by their names.
 const (
-	changeFormat = 1
-	stateFormat  = 1
+	changeFormat   = 1
+	stateFormat    = 2
+	oldStateFormat = 1
 )
 
 // Encode returns the binary form of c.
@@ -57,7 +59,7 @@ func DecodeChange(data []byte) (Change, error) {
 		c.Segment = readSegment(r)
 	case SetZone:
 		c.Zone = r.String()
-	case DropSegment, PutList, DropList:
+	case DropSegment, PutList, DropList, KeepSet:
 		c.Name = r.String()
 	default:
 		r.Fail("kind of the change")
@@ -114,9 +116,13 @@ func (s *State) Encode() []byte {
 	}
 	b = binary.AppendUvarint(b, uint64(s.nextList))
 	b = binary.AppendUvarint(b, uint64(len(s.lists)))
-	for _, l := range s.Lists() {
+	for _, l := range s.AllLists() {
+		kept := byte(0)
+		if l.Kept {
+			kept = 1
+		}
 		b = binary.AppendUvarint(b, uint64(l.ID))
-		b = wire.AppendString(b, l.Name)
+		b = append(wire.AppendString(b, l.Name), kept)
 	}
 	return b
 }
@@ -125,7 +131,8 @@ func (s *State) Encode() []byte {
 func Decode(data []byte, parse Parse) (*State, error) {
 	r := wire.NewReader(append([]byte(nil), data...))
 	s := New(parse)
-	if r.Byte() != stateFormat {
+	format := r.Byte()
+	if format != stateFormat && format != oldStateFormat {
 		r.Fail("format of the state")
 	}
 	s.version, s.zone = r.Uvarint(), r.String()
@@ -156,6 +163,9 @@ func Decode(data []byte, parse Parse) (*State, error) {
 	s.nextList = r.Uint32()
 	for range r.Count(2) {
 		l := List{ID: r.Uint32(), Name: r.String()}
+		if l.Kept = isKept(l.Name); format != oldStateFormat {
+			l.Kept = r.Byte() != 0
+		}
 		if l.ID >= s.nextList {
 			r.Fail("id of a list")
 			break

@@ -62,11 +62,17 @@ type Segment struct {
 // Tree returns the segment with its predicate parsed, not checked. It must not be changed.
 func (s *Segment) Tree() *tree.Segment { return s.parsed }
 
-// List is a static list of profile ids; the shards hold its members.
+// List is a static list of profile ids; the shards hold its members. One that is Kept is nobody's list: it has the
+// members that a segment had at an instant, for the saved segments that ask for them. Only the text of a saved
+// segment names it.
 type List struct {
 	ID   uint32
 	Name string
+	Kept bool
 }
+
+// isKept reports whether a list of a log or a snapshot that did not tell kept sets from lists was one.
+func isKept(name string) bool { return strings.HasPrefix(name, `was in segment "`) }
 
 // Parse parses the text of a predicate. It must be deterministic.
 type Parse func(text string) (tree.Pred, error)
@@ -202,20 +208,33 @@ func (s *State) Segments() []*Segment {
 	return all
 }
 
-// List implements query.Schema.
+// List implements query.Schema. It also has kept sets, which the predicates of saved segments ask.
 func (s *State) List(name string) (uint32, bool) {
 	l, ok := s.lists[name]
 	return l.ID, ok
 }
 
-// Lists returns the lists in ascending order of name.
+// Lists returns the lists in ascending order of name, without kept sets.
 func (s *State) Lists() []List {
+	return slices.DeleteFunc(s.AllLists(), func(l List) bool { return l.Kept })
+}
+
+// Kept returns the kept sets in ascending order of name.
+func (s *State) Kept() []List {
+	return slices.DeleteFunc(s.AllLists(), func(l List) bool { return !l.Kept })
+}
+
+// AllLists returns lists and kept sets in ascending order of name: all that shards hold.
+func (s *State) AllLists() []List {
 	all := make([]List, 0, len(s.lists))
 	for _, name := range slices.Sorted(maps.Keys(s.lists)) {
 		all = append(all, s.lists[name])
 	}
 	return all
 }
+
+// IsKept reports whether a name is that of a kept set.
+func (s *State) IsKept(name string) bool { return s.lists[name].Kept }
 
 // Names implements query.Schema. Properties of the event "" are those of all events, each name once,
 // with the type of the event defined first.
@@ -252,8 +271,10 @@ func (s *State) Names(kind query.NameKind, event string, yield func(string, tree
 			types[name] = tree.NoType
 		}
 	case query.ListName:
-		for name := range s.lists {
-			types[name] = tree.NoType
+		for name, l := range s.lists {
+			if !l.Kept {
+				types[name] = tree.NoType
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(types)) {
