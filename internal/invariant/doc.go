@@ -1,7 +1,8 @@
 // Package invariant has what only a build for tests does. Without the build tag "poison" all of it is
 // empty and costs nothing.
 //
-// Its nouns: the poison, an entry of the log that a state machine cannot apply; and the codes that the
-// indexes of dictionaries forget, as those of earlier builds did. It must not know any other package.
+// Its nouns: the poison, an entry of the log that a state machine cannot apply; the codes that the
+// indexes of dictionaries forget, as those of earlier builds did; and encoding, which sends every partial of a
+// statement through its bytes. It must not know any other package.
 // Start reading at poison.go.
 package invariant

@@ -7,3 +7,6 @@ func Poison(string) {}
 
 // Forgets is false in this build.
 func Forgets(uint32) bool { return false }
+
+// Encodes is false in this build.
+const Encodes = false

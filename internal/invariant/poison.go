@@ -14,3 +14,6 @@ func Poison(messageID string) {
 // Forgets tells whether the index of a dictionary forgets a code, now and then from the 64th on: its value
 // gets another one when it comes again.
 func Forgets(code uint32) bool { return code >= 64 && code%23 == 7 }
+
+// Encodes tells statements to encode and decode every partial, as if each came from another node.
+const Encodes = true

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/musterdb/muster/internal/invariant"
 	"github.com/musterdb/muster/query"
 )
 
@@ -26,6 +27,9 @@ func (p *Pool) ask(ctx context.Context, plan *Plan, shards []Shard) (*query.Answ
 	plan.budget.halt.ctx = ctx
 	for {
 		parts, err := p.Partials(ctx, plan, shards)
+		if err == nil && invariant.Encodes {
+			parts, err = recoded(parts)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -37,6 +41,21 @@ func (p *Pool) ask(ctx context.Context, plan *Plan, shards []Shard) (*query.Answ
 			return plan.Answer()
 		}
 	}
+}
+
+// recoded returns partials as other nodes would send them. They are charged already.
+func recoded(parts []*Partial) ([]*Partial, error) {
+	sent := make([]*Partial, len(parts))
+	for i, part := range parts {
+		var err error
+		if sent[i], err = ReadPartial(AppendPartial(nil, part)); err != nil {
+			return nil, err
+		}
+		if part.Counts != nil {
+			sent[i].Counts.charged = part.Counts.charged
+		}
+	}
+	return sent, nil
 }
 
 // Partials computes what some shards contribute to the round of a plan that comes next: what a node does for
