@@ -175,7 +175,7 @@ func addressable(s *catalog.State, n tree.Node) error {
 	var found error
 	tree.Inspect(n, func(n tree.Node) bool {
 		if in, ok := n.(*tree.InList); ok && found == nil && s.IsKept(in.Name) {
-			found = &tree.Diagnostic{Code: "unknown_list", Message: fmt.Sprintf("there is no list %q", in.Name), At: in.At}
+			found = &tree.Diagnostic{Code: tree.CodeUnknownList, Message: fmt.Sprintf("there is no list %q", in.Name), At: in.At}
 		}
 		return found == nil
 	})

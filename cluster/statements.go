@@ -278,7 +278,7 @@ func noSegment(name string) error {
 func (n *Node) ListEdit(ctx context.Context, list string, add, remove []string) error {
 	state := n.registry.state.Load()
 	if state.IsKept(list) || strings.HasPrefix(list, keptPrefix) {
-		return refused("bad_name", fmt.Sprintf("list %q: names that begin with %s are not for lists", list, keptPrefix))
+		return refused(codes.BadName, fmt.Sprintf("list %q: names that begin with %s are not for lists", list, keptPrefix))
 	}
 	_, given := state.List(list)
 	if err := goodName(list, given); err != nil {
