@@ -80,8 +80,11 @@ func membersOf(sources []query.Source, schema query.Schema, p tree.Pred, now int
 		e := compiled.On(src)
 		var all, in query.Bits
 		for chunk := range src.Chunks() {
-			src.Profiles(chunk, &all)
+			n, counted := e.Count(chunk, src.Profiles(chunk, &all))
 			e.Chunk(chunk, &all, &in)
+			if counted && !src.Hides(chunk) && n != in.Count() {
+				return nil, fmt.Errorf("chunk %d counts %d, and has %d", chunk, n, in.Count())
+			}
 			for pos := range in.All {
 				members[src.ID(uint32(chunk)<<query.ChunkBits|uint32(pos))] = true
 			}

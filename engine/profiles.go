@@ -91,7 +91,11 @@ func (s *Shard) profileOfCode(ref identity.Ref, x idSpace, code uint32) uint32 {
 	for len(s.root.profiles) <= chunk {
 		s.root.profiles = append(s.root.profiles, nil)
 	}
-	s.root.profiles[chunk], _ = s.root.profiles[chunk].add(&s.epochs, uint16(ordinal))
+	profiles, _ := s.root.profiles[chunk].add(&s.epochs, uint16(ordinal))
+	if profiles.count() == fewPositions {
+		profiles.bitmap.RunOptimize() // ordinals are given in order: one run, which is short and quick to write out
+	}
+	s.root.profiles[chunk] = profiles
 	if s.live != nil {
 		s.live.tracker.Profile(ordinal)
 	}

@@ -285,6 +285,9 @@ func (x *restorer) profiles(r *wire.Reader, chunk uint64) {
 	if chunk<<query.ChunkBits+uint64(set.last()) >= uint64(x.r.ordinals) {
 		r.Fail("ordinal of a profile")
 	}
+	if set != nil {
+		set.bitmap.RunOptimize()
+	}
 	x.r.profiles = append(x.r.profiles, set)
 }
 

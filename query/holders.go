@@ -30,6 +30,14 @@ func (h Holders) Count() int {
 	return int(h.bitmap.GetCardinality())
 }
 
+// Shared returns the number of positions that are in both sets.
+func (h Holders) Shared(with Holders) int {
+	if h.bitmap == nil || with.bitmap == nil {
+		return 0
+	}
+	return int(h.bitmap.AndCardinality(with.bitmap))
+}
+
 // Listed returns how many positions are held one by one: none where the set is held as words.
 func (h Holders) Listed() int {
 	if n := h.Count(); n <= mostListed {
@@ -82,7 +90,7 @@ var listRoom = sync.Pool{New: func() any { return new(positions) }}
 // scatter adds the n positions, held one by one or in runs, to b. Neighbors are mostly in one word, and each
 // would wait for the one before: so the four quarters of a list take turns.
 func (h Holders) scatter(n int, b *Bits) {
-	if n < scattered || n > mostListed {
+	if n < scattered || n > mostListed || h.bitmap.HasRunCompression() {
 		h.bitmap.WriteDenseTo(b[:])
 		return
 	}

@@ -16,15 +16,15 @@ type columnTest struct {
 
 type columnRunner struct {
 	column
-	run  *run
-	test *vecTest
-	sets setTest
+	run    *run
+	test   *vecTest
+	values setTest
 }
 
 func (p columnTest) bind(r *run) runner {
 	r.bound(runnerBytes)
 	c := &columnRunner{column: p.column, run: r, test: newVecTest(p.test, r.stock)}
-	c.sets.test = c.test
+	c.values.test = c.test
 	return c
 }
 
@@ -58,7 +58,7 @@ func (c *columnRunner) eval(s *scope, cand []uint64, n int, out []uint64) int {
 		return countBits(out)
 	}
 	if sets := c.valueSets(s); sets != nil {
-		if found, ok := c.sets.eval(sets, cand, n, out); ok {
+		if found, ok := c.values.eval(sets, cand, n, out); ok {
 			return found
 		}
 	}

@@ -92,7 +92,7 @@ func (c *count) preds() []tree.Pred { return c.predsWith(c.where) }
 
 func (c *count) partial(ctx context.Context, w *worker, _ int) error {
 	if len(c.by) == 0 {
-		return w.members(ctx, c.where, func(*query.Bits) error { return nil })
+		return w.count(ctx, c.where)
 	}
 	if err := w.by(c.by); err != nil {
 		return err

@@ -162,6 +162,25 @@ func (w *worker) members(ctx context.Context, where tree.Pred, fn func(members *
 	})
 }
 
+// count adds up the profiles that satisfy where: by the sizes of sets where the index has them.
+func (w *worker) count(ctx context.Context, where tree.Pred) error {
+	bound, err := w.bind(where)
+	if err != nil {
+		return err
+	}
+	return w.profiles(ctx, func(all *query.Bits) error {
+		n, ok := w.present, where == nil
+		if !ok && !w.hides {
+			n, ok = bound.Count(w.chunk, w.present)
+		}
+		if !ok {
+			n = bound.Among(w.chunk, all, w.present, &w.found)
+		}
+		w.part.Members += int64(n)
+		return w.stock.Err()
+	})
+}
+
 // profiles calls fn with all profiles of each chunk. The context is looked at once per chunk.
 func (w *worker) profiles(ctx context.Context, fn func(all *query.Bits) error) error {
 	for w.turn() {

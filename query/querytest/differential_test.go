@@ -156,8 +156,11 @@ func (c *testCase) sets(env *eval.Env, p tree.Pred) (map[string]bool, error) {
 		e := compiled.On(src)
 		var all, in query.Bits
 		for chunk := range src.Chunks() {
-			src.Profiles(chunk, &all)
+			n, counted := e.Count(chunk, src.Profiles(chunk, &all))
 			e.Chunk(chunk, &all, &in)
+			if counted && !src.Hides(chunk) && n != in.Count() {
+				return nil, fmt.Errorf("chunk %d counts %d, and has %d", chunk, n, in.Count())
+			}
 			for pos := range in.All {
 				if !all.Has(pos) {
 					return nil, fmt.Errorf("position %d of chunk %d is no candidate", pos, chunk)
