@@ -1,4 +1,4 @@
-# Everything a developer does here. `make` alone builds.
+# The developer's commands. `make` alone builds.
 GO      ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 60s
@@ -17,7 +17,7 @@ test:
 race:
 	$(GO) test -race ./...
 
-# What a machine can see of the house style. CI runs this and `make test`.
+# The automatic checks of the house style. CI runs this and `make test`.
 check: fmt vet staticcheck lint generated
 
 fmt:
@@ -32,12 +32,12 @@ staticcheck:
 lint:
 	$(GO) test -count=1 ./internal/lint
 
-# Runs the generators and fails if a generated file was not what they make.
+# Runs the generators and fails if a generated file changes.
 generated:
 	@dirs=$$(git grep -l '^//go:generate' -- '*.go' | xargs -r -n1 dirname | sort -u); \
 	for d in $$dirs; do (cd $$d && $(GO) generate .) && git diff --exit-code --stat -- $$d || exit 1; done
 
-# Every fuzzer for FUZZTIME each.
+# Runs every fuzzer for FUZZTIME.
 fuzz:
 	@for f in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \
 		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$f); do \
@@ -45,44 +45,44 @@ fuzz:
 			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$f) || exit 1; \
 		done; done
 
-# Answers computed by other databases on real data, if the data lies beside the repository.
+# Compares answers with those of other databases on real data. Needs ../shared next to the repository.
 conformance: build
 	../shared/conformance/run --muster ./bin/muster --crash
 
-# The unmodified npm SDKs against a node that throttles and is killed (needs Node 20 and npm). Not npm
-# ci: it refuses the lock file where a registry lacks optional packages for other platforms.
+# Runs the unmodified npm SDKs against a node that throttles and is killed (needs Node 20 and npm). It does
+# not use npm ci, which refuses the lock file if a registry lacks optional packages for other platforms.
 test-sdks: build
 	cd test/sdks && npm install --no-save --silent --no-audit --no-fund && npm test
 
-# kill -9 in the middle of an import, import again, exact counts.
+# Kills the node (kill -9) during imports, imports again, and checks exact counts.
 test-crash: build
 	MUSTER_CRASH_ROUNDS=10 $(GO) test -count=1 -v -timeout 20m -run Crash ./internal/systest
 
-# Full disks, failed writes, kills, pauses and flipped bytes, done to real processes (a few minutes; the
-# full disks need root, for a small tmpfs, and the failed writes strace).
+# Full disks, failed writes, kills, pauses and flipped bytes with real processes (a few minutes; the full
+# disks need root for a small tmpfs, and the failed writes need strace).
 test-faults: build
 	MUSTER_FAULTS=1 $(GO) test -count=1 -v -timeout 15m -run 'Disk|Failed|Killed|Stopped|Paused|Flipped' ./internal/systest
 
 # Random histories with 50 random live segments, readers that come and go over every transport, kill -9:
-# ROUNDS seeds of about 40 s each. A seed that failed runs alone with MUSTER_LIVE_SEED.
+# ROUNDS seeds of about 40 s each. MUSTER_LIVE_SEED runs a single seed, such as one that failed.
 ROUNDS ?= 10
 test-live: build
 	MUSTER_LIVE_ROUNDS=$(ROUNDS) $(GO) test -count=1 -v -timeout 60m -run 'TestLive$$|TestAbandonedCart' ./internal/systest
 
-# SCALE people and three times as many strings of every naming scheme, through one shard of the engine and
-# through a node: every one looked up, everything counted in two ways, again after a restart (about 10
+# Loads SCALE people and three times as many strings of every naming scheme into one shard of the engine and
+# into a node, looks up every one, counts everything in two ways, and repeats that after a restart (about 10
 # minutes and 3 GB).
 SCALE ?= 1000000
 test-scale: build
 	MUSTER_SCALE=$(SCALE) $(GO) test -count=1 -v -timeout 40m -run 'TestScale$$' ./engine ./internal/systest
 
-# Muster alone: questions on SIZE (XS, S, M, L). Reports go to bench/results.
+# Measures Muster alone on SIZE (XS, S, M, L). Reports go to bench/results.
 SIZE ?= S
 bench: build
 	./bin/muster bench queries --size $(SIZE) --results bench/results
 
-# The same beside DuckDB and ClickHouse (Go driver and chDB, which needs Python 3 with venv).
-# -mod=mod: what api, engine and query need may have grown since the module of the peers was tidied.
+# Compares Muster with DuckDB and ClickHouse (Go driver and chDB, which needs Python 3 with venv).
+# -mod=mod, since api, engine and query may need more modules than when bench/peers was last tidied.
 bench-peers: bench/peers/.venv/installed
 	cd bench/peers && $(GO) run -mod=mod . -size $(SIZE)
 

@@ -16,15 +16,15 @@ import (
 	"github.com/musterdb/muster/api/codes"
 )
 
-// Client asks a Muster server. The zero values of the optional fields are good.
+// Client sends requests to a Muster server. The zero values of the optional fields are usable.
 //
-// Every method returns a *Problem if the server answered with one. A server that is busy is asked
-// again, after the time it gives, as long as Patience lasts and the request can be repeated.
+// Every method returns a *Problem if the server answered with one. If the server is busy, a request that may
+// be repeated is sent again after the time the server gives, for as long as Patience.
 type Client struct {
 	BaseURL  string // such as http://127.0.0.1:8484
 	Key      string // optional
 	HTTP     *http.Client
-	Patience time.Duration // for a busy server; 30 s; negative: none
+	Patience time.Duration // how long to retry while the server is busy; 30 s by default; negative: not at all
 }
 
 const defaultPatience = 30 * time.Second
@@ -41,17 +41,17 @@ func (c *Client) Query(ctx context.Context, q QueryRequest) (*Answer, error) {
 	return post[Answer](ctx, c, "/v1/query", q)
 }
 
-// SafeCSV asks for CSV for spreadsheets: texts that would be formulas get an apostrophe before them.
+// SafeCSV requests CSV for spreadsheets: an apostrophe is put before texts that would be formulas.
 const SafeCSV = "text/csv; safe"
 
-// QueryAs runs a statement and returns the answer as it comes: accept is text/csv, SafeCSV,
+// QueryAs runs a statement and returns the body of the answer: accept is text/csv, SafeCSV,
 // application/x-ndjson or application/vnd.apache.parquet. The caller closes it.
 func (c *Client) QueryAs(ctx context.Context, q QueryRequest, accept string) (io.ReadCloser, error) {
 	path, accept := safely("/v1/query", accept)
 	return c.stream(ctx, http.MethodPost, path, accept, q)
 }
 
-// safely turns the wish for SafeCSV into how it is asked for.
+// safely replaces SafeCSV in accept by the query parameter that requests it.
 func safely(path, accept string) (string, string) {
 	if accept == SafeCSV {
 		return path + "?safe=1", "text/csv"
@@ -59,7 +59,7 @@ func safely(path, accept string) (string, string) {
 	return path, accept
 }
 
-// Parse returns the tree, the canonical text and the mistakes of a statement.
+// Parse returns the tree, the canonical text and the diagnostics of a statement.
 func (c *Client) Parse(ctx context.Context, text string) (*Parsed, error) {
 	return post[Parsed](ctx, c, "/v1/parse", ParseRequest{Query: text})
 }
@@ -69,18 +69,18 @@ func (c *Client) Format(ctx context.Context, tree json.RawMessage) (*Formatted, 
 	return post[Formatted](ctx, c, "/v1/format", FormatRequest{Tree: tree})
 }
 
-// Complete returns what may stand at a byte offset of a text.
+// Complete returns what can follow at a byte offset of a text.
 func (c *Client) Complete(ctx context.Context, text string, offset int) (*Completion, error) {
 	return post[Completion](ctx, c, "/v1/complete", CompleteRequest{Query: text, Offset: offset})
 }
 
-// Profile returns what is known of a profile, found by any of its ids.
+// Profile returns a profile, found by any of its ids.
 func (c *Client) Profile(ctx context.Context, id string) (*Profile, error) {
 	return get[Profile](ctx, c, "/v1/profiles/"+part(id))
 }
 
 // Timeline returns a page of the messages received for a profile, newest first; before is "" or the
-// Next of the page before.
+// Next of the previous page.
 func (c *Client) Timeline(ctx context.Context, id, before string, limit int) (*Timeline, error) {
 	return get[Timeline](ctx, c, "/v1/profiles/"+part(id)+"/events?limit="+strconv.Itoa(limit)+"&before="+url.QueryEscape(before))
 }
@@ -95,7 +95,7 @@ func (c *Client) Segment(ctx context.Context, name string) (*Segment, error) {
 	return get[Segment](ctx, c, "/v1/segments/"+part(name))
 }
 
-// PutSegment saves a segment; replace says whether it may exist already.
+// PutSegment saves a segment; replace allows it to exist already.
 func (c *Client) PutSegment(ctx context.Context, name string, segment SegmentRequest, replace bool) (*Segment, error) {
 	return call[Segment](ctx, c, http.MethodPut, "/v1/segments/"+part(name)+"?replace="+strconv.FormatBool(replace), segment)
 }
@@ -105,7 +105,7 @@ func (c *Client) DropSegment(ctx context.Context, name string) error {
 	return c.remove(ctx, "/v1/segments/"+part(name))
 }
 
-// DropList removes a static list. The error is in_use while a segment asks it.
+// DropList removes a static list. The error is in_use while a segment uses it.
 func (c *Client) DropList(ctx context.Context, name string) error {
 	return c.remove(ctx, "/v1/lists/"+part(name))
 }
@@ -118,7 +118,7 @@ func (c *Client) remove(ctx context.Context, path string) error {
 	return body.Close()
 }
 
-// Members returns a page of the members of a segment; after is "" or the Next of the page before.
+// Members returns a page of the members of a segment; after is "" or the Next of the previous page.
 func (c *Client) Members(ctx context.Context, segment, after string, limit int) (*Members, error) {
 	return get[Members](ctx, c, "/v1/segments/"+part(segment)+"/members?limit="+strconv.Itoa(limit)+"&after="+url.QueryEscape(after))
 }
@@ -129,7 +129,7 @@ func (c *Client) MembersAs(ctx context.Context, segment, accept string) (io.Read
 	return c.stream(ctx, http.MethodGet, path, accept, nil)
 }
 
-// Member tells whether a profile is in a segment.
+// Member reports whether a profile is in a segment.
 func (c *Client) Member(ctx context.Context, segment, id string) (bool, error) {
 	m, err := get[Membership](ctx, c, "/v1/segments/"+part(segment)+"/members/"+part(id))
 	return err == nil && m.Member, err
@@ -143,12 +143,12 @@ func (c *Client) EditList(ctx context.Context, list string, add, remove []string
 	return call[ListEdited](ctx, c, http.MethodPut, "/v1/lists/"+part(list), ListRequest{Add: add, Remove: remove})
 }
 
-// Catalog returns everything that has a name.
+// Catalog returns all names: attributes, events and segments.
 func (c *Client) Catalog(ctx context.Context) (*Catalog, error) {
 	return get[Catalog](ctx, c, "/v1/catalog")
 }
 
-// Rejects returns a page of rejects, newest first; before is 0 or the Next of the page before.
+// Rejects returns a page of rejects, newest first; before is 0 or the Next of the previous page.
 func (c *Client) Rejects(ctx context.Context, before uint64, limit int) (*Rejects, error) {
 	path := "/v1/rejects?limit=" + strconv.Itoa(limit)
 	if before > 0 {
@@ -157,20 +157,20 @@ func (c *Client) Rejects(ctx context.Context, before uint64, limit int) (*Reject
 	return get[Rejects](ctx, c, path)
 }
 
-// Health returns how the server is, also while it is not ready.
+// Health returns the server's state, also while it is not ready.
 func (c *Client) Health(ctx context.Context) (*Health, error) {
 	return get[Health](ctx, c, "/healthz")
 }
 
-// Batch sends messages of Segment's form, each with its type, and returns when they are durable.
+// Batch sends messages in Segment's format, each with its type, and returns when they are durable.
 // Messages without a messageId would count twice if the batch had to be sent again.
 func (c *Client) Batch(ctx context.Context, messages []json.RawMessage) (*Success, error) {
 	return post[Success](ctx, c, "/v1/batch", map[string]any{"batch": messages})
 }
 
-// Events streams messages, one JSON object a line, and returns when all are durable. source names an
-// imported file whose lines give their _line; "" without one. A stream that breaks off is not sent
-// again: the *Problem says how many lines are certain.
+// Events streams messages, one JSON object per line, and returns when all are durable. source names an
+// imported file whose lines have a _line; it is "" otherwise. A stream that breaks off is not sent again:
+// the *Problem says how many lines are certain to be stored.
 func (c *Client) Events(ctx context.Context, lines io.Reader, source string) (*IngestResult, error) {
 	packed, pipe := io.Pipe()
 	go func() {
@@ -204,7 +204,7 @@ func (c *Client) Events(ctx context.Context, lines io.Reader, source string) (*I
 	return decode[IngestResult](body)
 }
 
-// part escapes an id or a name as one part of a path. Dots alone are escaped too: they would lead elsewhere.
+// part escapes an id or a name as one part of a path. "." and ".." are escaped too, since clients resolve them.
 func part(text string) string {
 	if text == "." || text == ".." {
 		return strings.ReplaceAll(text, ".", "%2E")
@@ -239,7 +239,7 @@ func decode[T any](body io.Reader) (*T, error) {
 	return out, nil
 }
 
-// stream makes a request, again while the server is busy, and returns the body of the answer.
+// stream sends a request, again while the server is busy, and returns the body of the answer.
 func (c *Client) stream(ctx context.Context, method, path, accept string, in any) (io.ReadCloser, error) {
 	var payload []byte
 	if in != nil {
@@ -261,7 +261,7 @@ func (c *Client) stream(ctx context.Context, method, path, accept string, in any
 		}
 		answer, err := c.client().Do(request)
 		if err != nil {
-			return nil, fmt.Errorf("ask %s: %w", c.BaseURL, err)
+			return nil, fmt.Errorf("request to %s: %w", c.BaseURL, err)
 		}
 		body, err := checked(answer)
 		problem, busy := err.(*Problem)
@@ -281,7 +281,7 @@ func (c *Client) stream(ctx context.Context, method, path, accept string, in any
 func (c *Client) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
 	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.BaseURL, "/")+path, body)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", c.BaseURL, err)
+		return nil, fmt.Errorf("request to %s: %w", c.BaseURL, err)
 	}
 	if c.Key != "" {
 		request.Header.Set("Authorization", "Bearer "+c.Key)
@@ -296,10 +296,10 @@ func (c *Client) client() *http.Client {
 	return http.DefaultClient
 }
 
-// maxProblem bounds what is read of an error.
+// maxProblem limits how many bytes of an error are read.
 const maxProblem = 4 << 20
 
-// checked returns the body of an answer that is a success, and the *Problem of one that is not.
+// checked returns the body of a successful answer, or else a *Problem.
 func checked(answer *http.Response) (io.ReadCloser, error) {
 	if answer.StatusCode/100 == 2 {
 		return answer.Body, nil

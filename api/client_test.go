@@ -18,7 +18,8 @@ import (
 	"github.com/musterdb/muster/api/codes"
 )
 
-// serve answers requests by number, from 1, and returns a client and the number of requests so far.
+// serve starts a server that answers requests by number, from 1. It returns a client and the number of
+// requests so far.
 func serve(t *testing.T, answer func(n int64, w http.ResponseWriter, r *http.Request)) (*Client, *atomic.Int64) {
 	var n atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(n.Add(1), w, r) }))
@@ -35,7 +36,8 @@ func problem(w http.ResponseWriter, p Problem) {
 	_ = json.NewEncoder(w).Encode(p)
 }
 
-// TestRetries: a busy server is asked again with the whole request; any other error is returned at once.
+// TestRetries checks that a busy server is sent the whole request again, and that any other error is
+// returned immediately.
 func TestRetries(t *testing.T) {
 	for _, c := range []struct {
 		status   int
@@ -62,7 +64,7 @@ func TestRetries(t *testing.T) {
 		client.Patience = c.patience
 		answer, err := client.Query(t.Context(), QueryRequest{Query: "count"})
 		if asked.Load() != c.asked || (err == nil) != c.ok {
-			t.Errorf("%+v: asked %d times, %v", c, asked.Load(), err)
+			t.Errorf("%+v: %d requests, %v", c, asked.Load(), err)
 			continue
 		}
 		if c.ok {
@@ -78,7 +80,7 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// TestCanceled: a request that waits for its server, or for a busy one, ends with its context.
+// TestCanceled checks that a request that waits for a slow or busy server ends with its context.
 func TestCanceled(t *testing.T) {
 	for _, busy := range []bool{true, false} {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -98,7 +100,7 @@ func TestCanceled(t *testing.T) {
 	}
 }
 
-// TestProblems: what the server says of an error is there, and what is no problem becomes one.
+// TestProblems checks that errors of the server are returned completely, and that other answers become problems.
 func TestProblems(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int
@@ -147,7 +149,7 @@ func asJSON(x any) string {
 	return string(text)
 }
 
-// TestPaths: ids and names stay one part of a path, whatever is in them.
+// TestPaths checks that ids and names remain one part of a path, whatever they contain.
 func TestPaths(t *testing.T) {
 	var asked, accept string
 	client, _ := serve(t, func(_ int64, w http.ResponseWriter, r *http.Request) {
@@ -184,7 +186,7 @@ func closed(body io.ReadCloser, err error) {
 	}
 }
 
-// TestEvents: lines arrive as they were, packed, and once: what breaks off is not sent again.
+// TestEvents checks that lines arrive unchanged, compressed and once: a broken stream is not sent again.
 func TestEvents(t *testing.T) {
 	lines := strings.Repeat(`{"type":"track","event":"x"}`+"\n", 20_000)
 	client, asked := serve(t, func(n int64, w http.ResponseWriter, r *http.Request) {
@@ -196,7 +198,7 @@ func TestEvents(t *testing.T) {
 		got, err := io.ReadAll(z)
 		if n == 3 {
 			if err == nil {
-				t.Error("half a stream ends as a whole one")
+				t.Error("a broken stream ended like a complete one")
 			}
 			return
 		}
@@ -224,13 +226,13 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// TestUnreachable: there is no server, or what it says is no answer.
+// TestUnreachable checks the errors when there is no server, or when its answer is malformed.
 func TestUnreachable(t *testing.T) {
 	client, _ := serve(t, func(_ int64, w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"rows":[[1,`) })
 	if _, err := client.Query(t.Context(), QueryRequest{}); err == nil || !strings.Contains(err.Error(), "read the answer") {
 		t.Errorf("half an answer: %v", err)
 	}
-	for url, want := range map[string]string{"http://127.0.0.1:1": "ask http://127.0.0.1:1", "::": "ask ::"} {
+	for url, want := range map[string]string{"http://127.0.0.1:1": "request to http://127.0.0.1:1", "::": "request to ::"} {
 		if _, err := (&Client{BaseURL: url}).Lists(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", url, err)
 		}

@@ -10,51 +10,52 @@ import (
 	"time"
 )
 
-// Importer sends the lines of one file, one request at a time. Whatever is not certain is sent again: a server
-// knows lines by source and number, so that nothing counts twice. It is for one goroutine.
+// Importer sends the lines of one file, one request at a time. Lines that are not certain to be stored are
+// sent again: a server recognises lines by source and number, so nothing counts twice. It must be used by one
+// goroutine.
 //
-// The client's Patience is how long it goes on without progress, and how long one request may take.
+// The client's Patience limits the time without progress, and the time of one request.
 type Importer struct {
 	Client  *Client
 	Source  string                               // names the file
-	Waiting func(why string, wait time.Duration) // told before a request is sent again; may be nil
+	Waiting func(why string, wait time.Duration) // called before a request is sent again; may be nil
 
-	reached bool // the server has answered once
+	reached bool // the server has answered at least once
 }
 
-// Lines are messages with their _line, one JSON object a line.
+// Lines are messages with their _line, one JSON object per line.
 type Lines interface {
 	Len() int
 	// Piece returns the lines [from, to).
 	Piece(from, to int) []byte
 }
 
-// firstPatience is how long a server that has never answered is waited for: it is probably the address.
+// firstPatience is how long to wait for a server that has never answered: the address is probably wrong.
 const firstPatience = 15 * time.Second
 
-// maxPause is the longest wait that a server may ask for.
+// maxPause is the longest pause before a retry that a server may request.
 const maxPause = 5 * time.Minute
 
-// errMoreProblems says that a server rejected more lines than it listed.
-var errMoreProblems = errors.New("the node rejected lines without saying which")
+// errMoreProblems means that a server rejected a line without listing it.
+var errMoreProblems = errors.New("the server rejected lines without listing them")
 
-// Send returns when the server has taken or rejected every one of the lines. The result lists all that it rejected.
+// Send returns when the server has accepted or rejected each of the lines. The result lists all rejected ones.
 func (s *Importer) Send(ctx context.Context, lines Lines) (IngestResult, error) {
 	var total IngestResult
-	err := s.piece(ctx, lines, 0, lines.Len(), &total)
+	err := s.sendRange(ctx, lines, 0, lines.Len(), &total)
 	return total, err
 }
 
-// piece delivers the lines [from, to) of b. When the server lists only some of the rejected ones, it is
-// asked again in halves: a line it has taken is a duplicate then, and a rejected one is named at last.
-func (s *Importer) piece(ctx context.Context, b Lines, from, to int, total *IngestResult) error {
-	got, err := s.insist(ctx, b, from, to)
+// sendRange sends the lines [from, to) of b. When the server lists only some of the rejected lines, they are
+// sent again in halves: accepted lines are duplicates then, and each rejected line gets listed in the end.
+func (s *Importer) sendRange(ctx context.Context, b Lines, from, to int, total *IngestResult) error {
+	got, err := s.retry(ctx, b, from, to)
 	if tooLarge(err) && to-from > 1 {
 		mid := (from + to) / 2
-		if err := s.piece(ctx, b, from, mid, total); err != nil {
+		if err := s.sendRange(ctx, b, from, mid, total); err != nil {
 			return err
 		}
-		return s.piece(ctx, b, mid, to, total)
+		return s.sendRange(ctx, b, mid, to, total)
 	}
 	if err != nil {
 		return err
@@ -65,10 +66,10 @@ func (s *Importer) piece(ctx context.Context, b Lines, from, to int, total *Inge
 		}
 		mid := (from + to) / 2
 		var named IngestResult
-		if err := s.piece(ctx, b, from, mid, &named); err != nil {
+		if err := s.sendRange(ctx, b, from, mid, &named); err != nil {
 			return err
 		}
-		if err := s.piece(ctx, b, mid, to, &named); err != nil {
+		if err := s.sendRange(ctx, b, mid, to, &named); err != nil {
 			return err
 		}
 		got.Problems, got.Rejected = named.Problems, named.Rejected
@@ -80,9 +81,9 @@ func (s *Importer) piece(ctx context.Context, b Lines, from, to int, total *Inge
 	return nil
 }
 
-// insist sends the lines [from, to) until the node has answered for all of them, or until nothing has
-// moved for as long as the patience lasts.
-func (s *Importer) insist(ctx context.Context, b Lines, from, to int) (IngestResult, error) {
+// retry sends the lines [from, to) until the server has answered for all of them, or until there was no
+// progress for the client's Patience.
+func (s *Importer) retry(ctx context.Context, b Lines, from, to int) (IngestResult, error) {
 	var done IngestResult
 	patience := s.Client.patience()
 	last := time.Now()
@@ -120,10 +121,10 @@ func (s *Importer) insist(ctx context.Context, b Lines, from, to int) (IngestRes
 			return IngestResult{}, ctx.Err()
 		}
 		if !s.reached && time.Since(last) > min(firstPatience, patience) {
-			return IngestResult{}, fmt.Errorf("no node answers at %s (is `muster serve` running there?): %w", s.Client.BaseURL, err)
+			return IngestResult{}, fmt.Errorf("no server answers at %s (is `muster serve` running there?): %w", s.Client.BaseURL, err)
 		}
 		if time.Since(last) > patience {
-			return IngestResult{}, fmt.Errorf("nothing moved for %s, gave up (run the same import again, it goes on where it stopped): %w", patience, err)
+			return IngestResult{}, fmt.Errorf("no progress for %s (run the same import again to continue where it stopped): %w", patience, err)
 		}
 		if s.Waiting != nil {
 			s.Waiting(err.Error(), pause)

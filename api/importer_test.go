@@ -14,13 +14,13 @@ import (
 	"github.com/musterdb/muster/api/codes"
 )
 
-// numbered are lines that are their numbers.
+// numbered are lines that contain their own numbers.
 type numbered []string
 
 func (n numbered) Len() int                  { return len(n) }
 func (n numbered) Piece(from, to int) []byte { return []byte(strings.Join(n[from:to], "\n")) }
 
-// answers is a server that gives its answers one after the other and keeps what it was sent.
+// answers starts a server that gives its answers one after another and keeps the bodies it received.
 func answers(t *testing.T, all ...func(w http.ResponseWriter)) (c *Client, bodies *[]string) {
 	t.Helper()
 	bodies = new([]string)
@@ -44,9 +44,9 @@ func says(status int, value any) func(http.ResponseWriter) {
 	}
 }
 
-// TestImporterGoesOn: after an answer that says how many lines are certain only the others are sent again, and a body
-// that is too large in halves; what became of all is added up.
-func TestImporterGoesOn(t *testing.T) {
+// TestImporterContinues checks that only uncertain lines are sent again after an answer that says how many are
+// certain, that a body that is too large is sent in halves, and that the results are added up.
+func TestImporterContinues(t *testing.T) {
 	c, bodies := answers(t,
 		says(503, Problem{Code: codes.Overloaded, Progress: &Progress{Lines: 2, IngestResult: IngestResult{Accepted: 1, Rejected: 1, Problems: []MessageProblem{{Line: 2, Code: "bad_json"}}}}}),
 		says(502, "no JSON problem"),
@@ -68,8 +68,9 @@ func TestImporterGoesOn(t *testing.T) {
 	}
 }
 
-// TestImporterFindsWhatWasRejected: where the server rejects more lines than it lists, it is asked again in halves.
-func TestImporterFindsWhatWasRejected(t *testing.T) {
+// TestImporterFindsRejectedLines checks that lines are sent again in halves if the server does not list all
+// rejected ones.
+func TestImporterFindsRejectedLines(t *testing.T) {
 	c, bodies := answers(t,
 		says(200, IngestResult{Accepted: 2, Rejected: 2, Problems: []MessageProblem{{Line: 1}}}),
 		says(200, IngestResult{Duplicate: 1, Rejected: 1, Problems: []MessageProblem{{Line: 1}}}),

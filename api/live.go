@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 )
 
-// StreamMessage is what the server says on GET /v1/stream. Op tells which of the others are there:
-// hello (Version, HeartbeatMS), members (Profiles, More), enter and exit (Profile, At, Cause, Fields),
+// StreamMessage is a message of the server on GET /v1/stream. Op determines which of the other fields are
+// set: hello (Version, HeartbeatMS), members (Profiles, More), enter and exit (Profile, At, Cause, Fields),
 // checkpoint, resync (Reason), error (Code, Message, Temporary), and payload or batch for formats other
 // than native. ID is the client's name of the subscription.
 type StreamMessage struct {
@@ -16,8 +16,8 @@ type StreamMessage struct {
 	Profile     string         `json:"profile,omitempty"`
 	At          string         `json:"at,omitempty"`
 	Cause       string         `json:"cause,omitempty" doc:"event, attribute, time, definition, merge, erase or import"`
-	Fields      map[string]any `json:"fields,omitempty" doc:"As of the delivery; none for a profile that is gone"`
-	Cursor      string         `json:"cursor,omitempty" doc:"Opaque: where to go on"`
+	Fields      map[string]any `json:"fields,omitempty" doc:"Values at delivery; absent for a profile that no longer exists"`
+	Cursor      string         `json:"cursor,omitempty" doc:"Opaque position to continue from"`
 	Profiles    []StreamMember `json:"profiles,omitempty"`
 	More        bool           `json:"more,omitempty" doc:"Further pages of the snapshot follow"`
 	Reason      string         `json:"reason,omitempty"`
@@ -29,13 +29,13 @@ type StreamMessage struct {
 	Payload     any            `json:"payload,omitempty" doc:"The change in another format"`
 }
 
-// StreamMember is a profile of a snapshot. It stands as its id alone where no fields were asked for.
+// StreamMember is a profile of a snapshot. In JSON it is only its id if no fields were requested.
 type StreamMember struct {
 	Profile string
 	Fields  map[string]any
 }
 
-// MarshalJSON writes the short form where it will do.
+// MarshalJSON writes the short form if there are no fields.
 func (m StreamMember) MarshalJSON() ([]byte, error) {
 	if len(m.Fields) == 0 {
 		return json.Marshal(m.Profile)
@@ -59,7 +59,7 @@ func (m *StreamMember) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// StreamCommand is what a client says on GET /v1/stream.
+// StreamCommand is a message of the client on GET /v1/stream.
 type StreamCommand struct {
 	Op      string   `json:"op" doc:"subscribe, credit, ack or unsubscribe"`
 	ID      string   `json:"id"`
@@ -68,20 +68,20 @@ type StreamCommand struct {
 	Fields  []string `json:"fields,omitempty"`
 	As      string   `json:"as,omitempty" doc:"Name of a durable subscriber"`
 	Format  string   `json:"format,omitempty"`
-	Credit  int64    `json:"credit,omitempty" doc:"Credit to begin with; none by default"`
-	N       int64    `json:"n,omitempty" doc:"Of credit: how many profiles more may be sent"`
+	Credit  int64    `json:"credit,omitempty" doc:"Initial credit; none by default"`
+	N       int64    `json:"n,omitempty" doc:"For credit: how many more profiles may be sent"`
 	Cursor  string   `json:"cursor,omitempty"`
 }
 
-// Changes is an answer of GET /v1/segments/{name}/changes. Cursor goes into ?after=; More says that
-// there is more already.
+// Changes is an answer of GET /v1/segments/{name}/changes. Cursor is the next ?after=; More is true if
+// there are more changes already.
 type Changes struct {
 	Changes []map[string]any `json:"changes"`
 	Cursor  string           `json:"cursor"`
 	More    bool             `json:"more"`
 }
 
-// SegmentStats is the course of a segment. Since is later than asked for where the change log does not
+// SegmentStats is the size of a segment over time. Since is later than requested if the change log does not
 // reach back that far.
 type SegmentStats struct {
 	Segment string        `json:"segment"`
@@ -90,7 +90,7 @@ type SegmentStats struct {
 	Steps   []SegmentStep `json:"steps"`
 }
 
-// SegmentStep counts from From until the next step; Size is that at its end.
+// SegmentStep counts from From until the next step; Size is the size at its end.
 type SegmentStep struct {
 	From   string `json:"from"`
 	Enters int64  `json:"enters"`
@@ -117,10 +117,10 @@ type WebhookRequest struct {
 	URL     string   `json:"url"`
 	Fields  []string `json:"fields,omitempty"`
 	Format  string   `json:"format,omitempty" doc:"native, segment-track, segment-identify, cohort-batch or cloudevent"`
-	Secret  string   `json:"secret,omitempty" doc:"whsec_ and the base64 of 24 to 64 bytes; made, or left as it is, when empty. A new one leaves the old one good for a day"`
+	Secret  string   `json:"secret,omitempty" doc:"whsec_ and the base64 of 24 to 64 bytes; generated, or left unchanged, when empty. After a change the old one stays valid for a day"`
 }
 
-// Webhook is a webhook with how it is doing. Secret is shown only in the answer of PUT.
+// Webhook is a webhook and its state. Secret is set only in the answer of PUT.
 type Webhook struct {
 	Name      string   `json:"name"`
 	Segment   string   `json:"segment"`
@@ -133,7 +133,7 @@ type Webhook struct {
 	Pending   int      `json:"pending"`
 	Dead      int      `json:"dead"`
 	Delivered int64    `json:"delivered" doc:"Since the server started"`
-	Failed    int64    `json:"failed" doc:"Tries, since the server started"`
+	Failed    int64    `json:"failed" doc:"Failed attempts since the server started"`
 	LastError string   `json:"last_error,omitempty"`
 }
 
@@ -142,19 +142,19 @@ type Webhooks struct {
 	Webhooks []Webhook `json:"webhooks"`
 }
 
-// Deliveries are the latest tries of a webhook, newest first, and the messages that were given up.
+// Deliveries are the latest attempts of a webhook, newest first, and the messages that were given up.
 type Deliveries struct {
 	Tries []Delivery    `json:"tries"`
 	Dead  []DeadMessage `json:"dead"`
 }
 
-// Delivery is one try.
+// Delivery is one attempt.
 type Delivery struct {
 	ID      string  `json:"id"`
 	At      string  `json:"at"`
 	TookMS  float64 `json:"took_ms"`
 	Attempt int     `json:"attempt" doc:"From 1"`
-	Status  int     `json:"status,omitempty" doc:"None without an answer"`
+	Status  int     `json:"status,omitempty" doc:"Absent if there was no answer"`
 	Error   string  `json:"error,omitempty"`
 }
 
@@ -166,7 +166,7 @@ type DeadMessage struct {
 	Body  json.RawMessage `json:"body"`
 }
 
-// ReplayRequest is the body of POST /v1/webhooks/{name}/replay: from a cursor on, or the dead messages.
+// ReplayRequest is the body of POST /v1/webhooks/{name}/replay: from a cursor, or the dead messages.
 type ReplayRequest struct {
 	From string `json:"from,omitempty" doc:"A cursor; without one the dead messages are sent again"`
 }

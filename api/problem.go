@@ -9,26 +9,26 @@ import (
 // ProblemType is the media type of errors (RFC 9457).
 const ProblemType = "application/problem+json"
 
-// Problem is an error as the server tells it. For a mistake in a statement Line, Column and Length
-// (from 1, in characters) say where, Hint what to do, and Suggestions offer at most three names.
+// Problem is an error from the server. For a mistake in a statement Line, Column and Length (from 1, in
+// characters) give its position, Hint what to do, and Suggestions at most three names.
 type Problem struct {
-	Title       string    `json:"title" doc:"What kind of problem it is, in words"`
+	Title       string    `json:"title" doc:"The kind of problem, in words"`
 	Status      int       `json:"status" doc:"The HTTP status"`
-	Code        string    `json:"code" doc:"Stable name of the kind of problem"`
-	Detail      string    `json:"detail,omitempty" doc:"What happened this time"`
+	Code        string    `json:"code" doc:"The stable name of the kind of problem"`
+	Detail      string    `json:"detail,omitempty" doc:"What happened in this case"`
 	Line        int       `json:"line,omitempty"`
 	Column      int       `json:"column,omitempty"`
 	Length      int       `json:"length,omitempty"`
 	Hint        string    `json:"hint,omitempty"`
 	Suggestions []string  `json:"suggestions,omitempty"`
-	Progress    *Progress `json:"progress,omitempty" doc:"What is certain of a stream of messages that broke off"`
+	Progress    *Progress `json:"progress,omitempty" doc:"How much of an interrupted stream of messages is certain"`
 
-	// RetryAfter is the Retry-After header of the answer, 0 without one.
+	// RetryAfter is the Retry-After header of the answer, 0 if there is none.
 	RetryAfter time.Duration `json:"-"`
 }
 
-// Progress says how far a broken-off stream of messages came: the first Lines lines are certain,
-// nothing is known of later ones.
+// Progress says how much of an interrupted stream of messages is certain: the first Lines lines are; later
+// lines may or may not be stored.
 type Progress struct {
 	Lines uint64 `json:"lines"`
 	IngestResult
@@ -49,7 +49,7 @@ func (p *Problem) Error() string {
 	return text
 }
 
-// Temporary tells whether the same request may succeed later.
+// Temporary reports whether the same request may succeed later.
 func (p *Problem) Temporary() bool {
 	return p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable
 }

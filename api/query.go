@@ -6,11 +6,11 @@ import "encoding/json"
 type QueryRequest struct {
 	Query       string `json:"query" doc:"One MQL statement"`
 	Consistency string `json:"consistency,omitempty" enum:"leader,linearizable,stale" doc:"How fresh the data must be; leader by default"`
-	MaxRows     int    `json:"max_rows,omitempty" minimum:"0" doc:"The most rows to answer; 0 for the default"`
+	MaxRows     int    `json:"max_rows,omitempty" minimum:"0" doc:"The maximum number of rows in the answer; 0 for the default"`
 }
 
-// Answer is what a statement answers. A cell is null, a boolean, a number, a string (also a time,
-// RFC 3339) or a list of these. Numbers are decoded as json.Number: they are exact.
+// Answer is the result of a statement. A cell is null, a boolean, a number, a string (also for a time, as
+// RFC 3339) or a list of these. Numbers are decoded as json.Number, which is exact.
 type Answer struct {
 	Columns  []Column     `json:"columns"`
 	Rows     [][]any      `json:"rows"`
@@ -24,10 +24,10 @@ type Column struct {
 	Type string `json:"type" enum:"string,number,boolean,time,list,date"`
 }
 
-// Stats says what an answer stands on. Times are RFC 3339.
+// Stats describes the data that an answer was computed from. Times are RFC 3339.
 type Stats struct {
 	ElapsedMillis float64     `json:"elapsed_ms"`
-	Profiles      int64       `json:"profiles" doc:"Profiles looked at"`
+	Profiles      int64       `json:"profiles" doc:"Profiles read"`
 	EventsScanned int64       `json:"events_scanned" doc:"Events read one by one"`
 	Now           string      `json:"now" doc:"The instant the answer is for"`
 	Shards        []ShardStat `json:"shards"`
@@ -66,7 +66,7 @@ type Parsed struct {
 	Tokens      []Token         `json:"tokens" doc:"For highlighting"`
 }
 
-// Token is a stretch of a statement's text; offsets and lengths count bytes.
+// Token is a part of a statement's text; offsets and lengths count bytes.
 type Token struct {
 	Kind   string `json:"kind"`
 	Offset int    `json:"offset"`
@@ -94,7 +94,7 @@ type Completion struct {
 	Candidates []Candidate `json:"candidates"`
 }
 
-// Candidate replaces the bytes [Start, End) of the text by Text.
+// Candidate replaces the bytes [Start, End) of the text with Text.
 type Candidate struct {
 	Text  string `json:"text"`
 	Kind  string `json:"kind"`

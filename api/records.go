@@ -11,12 +11,12 @@ type Profile struct {
 	Events       []EventCount   `json:"events"`
 	FirstSeen    string         `json:"first_seen,omitempty"`
 	LastSeen     string         `json:"last_seen,omitempty"`
-	Segments     []string       `json:"segments" doc:"The saved segments the profile is in; empty when segments=false was asked"`
+	Segments     []string       `json:"segments" doc:"The saved segments the profile is in; empty if segments=false was requested"`
 	Shard        int            `json:"shard"`
 	Seq          uint64         `json:"seq"`
 }
 
-// EventCount tells how often a profile did an event, and when first and last.
+// EventCount says how often a profile did an event, and when first and last.
 type EventCount struct {
 	Name  string `json:"name"`
 	Count int64  `json:"count"`
@@ -24,15 +24,15 @@ type EventCount struct {
 	Last  string `json:"last"`
 }
 
-// Timeline is a page of the messages received for a profile, newest first. Next goes into ?before=;
-// it is empty at the end.
+// Timeline is a page of the messages received for a profile, newest first. Next is the next ?before=; it
+// is empty at the end.
 type Timeline struct {
 	Events []Message `json:"events"`
 	Next   string    `json:"next,omitempty"`
 }
 
-// Message is one message as the history keeps it. Properties and traits have dotted names; Rest
-// holds what else the sender said (context, integrations, values that are no columns).
+// Message is one message in the history. Properties and traits have dotted names; Rest has the other fields
+// that were sent (context, integrations, values that are not columns).
 type Message struct {
 	Type        string          `json:"type"`
 	MessageID   string          `json:"messageId,omitempty"`
@@ -58,28 +58,28 @@ type Segment struct {
 	Zone      string       `json:"zone,omitempty" doc:"IANA time zone"`
 	Refresh   string       `json:"refresh,omitempty"`
 	Version   uint64       `json:"version" doc:"The catalog version that last changed it"`
-	State     string       `json:"state,omitempty" enum:"building,live,waiting,failed" doc:"How far it is"`
+	State     string       `json:"state,omitempty" enum:"building,live,waiting,failed" doc:"The state of its live computation"`
 	Reason    string       `json:"reason,omitempty" doc:"Why it failed"`
-	Price     Price        `json:"price" doc:"What it costs on the data that is there, about; what it shares with other segments is divided among them"`
+	Price     Price        `json:"price" doc:"Estimated cost on the current data; the cost of shared parts is divided among the segments"`
 	Warnings  []Diagnostic `json:"warnings,omitempty" doc:"Only when it has just been saved"`
 }
 
-// Price is what a live segment costs a node, as it is estimated.
+// Price is the estimated cost of a live segment for a node.
 type Price struct {
 	Memory int64   `json:"memory_bytes" doc:"Memory of its live state"`
-	Event  float64 `json:"event_us" doc:"Processor time that one event of its most expensive name takes, µs"`
-	Second float64 `json:"second_us" doc:"Processor time that it takes every second though nothing comes in, µs"`
-	Stop   float64 `json:"stop_ms" doc:"For how long a shard stands still at most to compute a part of it, ms"`
-	Build  float64 `json:"build_ms" doc:"Processor time to compute it anew, when it is saved and at a start, ms"`
+	Event  float64 `json:"event_us" doc:"Processor time for one event of its most expensive name, µs"`
+	Second float64 `json:"second_us" doc:"Processor time per second without any messages, µs"`
+	Stop   float64 `json:"stop_ms" doc:"Longest pause of a shard while a part of it is computed, ms"`
+	Build  float64 `json:"build_ms" doc:"Processor time to compute it when it is saved and when the node starts, ms"`
 }
 
 // SegmentRequest is the body of PUT /v1/segments/{name}.
 type SegmentRequest struct {
-	Predicate    string `json:"predicate" doc:"MQL, what would stand behind where"`
+	Predicate    string `json:"predicate" doc:"An MQL condition, as after where"`
 	Described    string `json:"described,omitempty"`
 	Zone         string `json:"zone,omitempty"`
 	Refresh      string `json:"refresh,omitempty" doc:"A duration such as 10m"`
-	AllowUnknown bool   `json:"allow_unknown,omitempty" doc:"Take names the catalog does not know"`
+	AllowUnknown bool   `json:"allow_unknown,omitempty" doc:"Accept names that are not in the catalog"`
 }
 
 // Segments is the answer of GET /v1/segments, in ascending order of name.
@@ -87,22 +87,22 @@ type Segments struct {
 	Segments []Segment `json:"segments"`
 }
 
-// Members is a page of the members of a segment in storage order; Next goes into ?after=.
+// Members is a page of the members of a segment in storage order; Next is the next ?after=.
 type Members struct {
 	Members []string `json:"members"`
 	Next    string   `json:"next,omitempty"`
 	Stats   Stats    `json:"stats"`
 }
 
-// Membership tells whether one profile is in a segment.
+// Membership reports whether one profile is in a segment.
 type Membership struct {
 	Segment string `json:"segment"`
 	ID      string `json:"id"`
 	Member  bool   `json:"member"`
 }
 
-// ListRequest is the body of PUT /v1/lists/{name}: ids to add and to remove. Ids is another name of
-// Add. The list is created if there is none.
+// ListRequest is the body of PUT /v1/lists/{name}: ids to add and to remove. Ids is another name for
+// Add. The list is created if it does not exist.
 type ListRequest struct {
 	IDs    []string `json:"ids,omitempty"`
 	Add    []string `json:"add,omitempty"`
@@ -112,7 +112,7 @@ type ListRequest struct {
 // ListEdited is the answer of PUT /v1/lists/{name}.
 type ListEdited struct {
 	List    string `json:"list"`
-	Added   int    `json:"added" doc:"Ids sent to be added, also those in it already"`
+	Added   int    `json:"added" doc:"Number of ids in the request to add, including those already in the list"`
 	Removed int    `json:"removed"`
 }
 
@@ -121,7 +121,7 @@ type Lists struct {
 	Lists []string `json:"lists"`
 }
 
-// Catalog is everything that has a name.
+// Catalog is all attributes, events and segments, and the memory of the node.
 type Catalog struct {
 	Attributes []Name       `json:"attributes"`
 	Events     []Name       `json:"events"`
@@ -129,8 +129,7 @@ type Catalog struct {
 	Memory     []MemoryLine `json:"memory"`
 }
 
-// Name describes an attribute, an event with its properties, or a segment. Cardinality is -1 where
-// it is not known.
+// Name describes an attribute, an event with its properties, or a segment. Cardinality is -1 if unknown.
 type Name struct {
 	Name        string `json:"name"`
 	Type        string `json:"type,omitempty"`
@@ -160,8 +159,8 @@ type Health struct {
 	Events   int64         `json:"events"`
 	DiskFree int64         `json:"disk_free"`
 	Shards   []ShardHealth `json:"shards,omitempty"`
-	// Skipped has the entries of the logs that muster repair was told to skip.
-	Skipped []SkippedEntry `json:"skipped_entries,omitempty" doc:"Entries of the logs that are never applied, as muster repair was told"`
+	// Skipped has the log entries that muster repair was told to skip.
+	Skipped []SkippedEntry `json:"skipped_entries,omitempty" doc:"Log entries that muster repair was told never to apply"`
 }
 
 // SkippedEntry is an entry of a log that is never applied.
@@ -169,7 +168,7 @@ type SkippedEntry struct {
 	Group string `json:"group"`
 	Index uint64 `json:"index"`
 	What  string `json:"what" doc:"The entry in words"`
-	At    string `json:"at" doc:"When muster repair was told"`
+	At    string `json:"at" doc:"When muster repair skipped it"`
 }
 
 // ShardHealth is the state of one replica.
@@ -179,5 +178,5 @@ type ShardHealth struct {
 	Profiles int64  `json:"profiles"`
 	Events   int64  `json:"events"`
 	LogBytes int64  `json:"log_bytes"`
-	Hash     string `json:"hash,omitempty" doc:"Hex of the state hash"`
+	Hash     string `json:"hash,omitempty" doc:"The state hash in hexadecimal"`
 }

@@ -14,15 +14,15 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// Watching is what to watch. Segment is required.
-type Watching struct {
+// WatchOptions says what to watch. Segment is required.
+type WatchOptions struct {
 	Segment string
-	From    string   // snapshot, now, acked or a cursor; now by default, acked if there is an As
-	Fields  []string // attributes to tell beside the id
-	As      string   // name of a durable subscriber: what fn has taken is acknowledged
-	Window  int64    // profiles the server may send before they are taken; 1,000
+	From    string   // snapshot, now, acked or a cursor; now by default, acked if As is set
+	Fields  []string // attributes to send with the id
+	As      string   // name of a durable subscriber: messages are acknowledged when fn returns
+	Window  int64    // profiles the server may send ahead of fn; 1,000 by default
 
-	// Retrying is told why there is no connection, before each further try; it may be nil.
+	// Retrying, if not nil, is called before each reconnect with the reason.
 	Retrying func(err error)
 }
 
@@ -34,14 +34,14 @@ const (
 	watchDial       = 10 * time.Second
 )
 
-// Watch calls fn with what happens to a segment, in order, until ctx ends or fn returns an error, which
-// Watch returns. When the connection breaks it connects again and goes on from the last cursor that fn
-// has taken. A cursor that cannot be continued is told to fn as a resync; if fn returns nil Watch begins
-// again from a snapshot. Errors of the server that are not temporary end it as a *Problem.
+// Watch calls fn with the messages about a segment, in order, until ctx ends or fn returns an error, which
+// Watch returns. When the connection breaks it reconnects and continues from the last cursor that fn has
+// returned for. If the server cannot continue from a cursor, fn gets a resync; if fn returns nil, Watch starts
+// again from a snapshot. Watch returns errors of the server that are not temporary as a *Problem.
 //
-// fn sees members, enter, exit, checkpoint and resync; the message is good until fn returns.
-func (c *Client) Watch(ctx context.Context, watching Watching, fn func(*StreamMessage) error) error {
-	w := &watcher{client: c, Watching: watching, fn: fn, from: watching.From}
+// fn gets members, enter, exit, checkpoint and resync; the message is valid until fn returns.
+func (c *Client) Watch(ctx context.Context, watching WatchOptions, fn func(*StreamMessage) error) error {
+	w := &watcher{client: c, WatchOptions: watching, fn: fn, from: watching.From}
 	if w.Window <= 0 {
 		w.Window = 1000
 	}
@@ -75,18 +75,18 @@ func (c *Client) Watch(ctx context.Context, watching Watching, fn func(*StreamMe
 	}
 }
 
-// errResync ends a connection whose subscription begins again.
+// errResync ends a connection because its subscription must start again.
 var errResync = errors.New("resync")
 
 // finalError ends a Watch.
 type finalError struct{ error }
 
 type watcher struct {
-	Watching
+	WatchOptions
 	client *Client
 	fn     func(*StreamMessage) error
 	from   string
-	heard  bool // the connection carried something
+	heard  bool // the connection has carried a message
 	conn   *websocket.Conn
 	left   int64 // credit
 	unsent string
@@ -169,7 +169,7 @@ func (w *watcher) say(command StreamCommand) error {
 	return w.conn.WriteJSON(command)
 }
 
-// take gives a message to fn, and then moves on: credit is for what has been taken.
+// take calls fn with a message and then moves the cursor. Credit is given for profiles that fn has handled.
 func (w *watcher) take(m *StreamMessage) error {
 	switch m.Op {
 	case "hello":

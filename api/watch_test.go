@@ -16,15 +16,15 @@ import (
 	"github.com/musterdb/muster/api/codes"
 )
 
-// script is what a server does with each connection: it says some messages, and what it is told it writes down.
+// script is what a server does with each connection: it sends messages, and records the commands it receives.
 type script struct {
-	t    *testing.T
-	mu   sync.Mutex
-	told []StreamCommand
-	say  []func(c *connection)
+	t        *testing.T
+	mu       sync.Mutex
+	received []StreamCommand
+	say      []func(c *connection)
 }
 
-// connection is one of them.
+// connection is one connection of a script.
 type connection struct {
 	*websocket.Conn
 	s *script
@@ -37,7 +37,7 @@ func (c *connection) hear() (command StreamCommand) {
 	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	c.s.told = append(c.s.told, command)
+	c.s.received = append(c.s.received, command)
 	return command
 }
 
@@ -49,12 +49,12 @@ func (c *connection) send(messages ...StreamMessage) {
 	}
 }
 
-// commands is what a server was told so far, as text.
+// commands returns the commands the server received so far, as text.
 func (s *script) commands() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []string
-	for _, c := range s.told {
+	for _, c := range s.received {
 		all = append(all, strings.TrimRight(fmt.Sprint(c.Op, " ", c.From, c.Cursor, c.As, " ", c.Credit+c.N), " 0"))
 	}
 	return strings.Join(all, ", ")
@@ -86,8 +86,8 @@ func play(t *testing.T, say ...func(c *connection)) (*Client, *script) {
 
 var errEnough = errors.New("enough")
 
-// watch watches until something was heard so often, and returns what was.
-func watch(t *testing.T, client *Client, w Watching, most int) (heard []string, err error) {
+// watch watches until fn was called most times, and returns the messages as text.
+func watch(t *testing.T, client *Client, w WatchOptions, most int) (heard []string, err error) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	w.Segment = "s"
@@ -108,9 +108,9 @@ func enter(who, cursor string) StreamMessage {
 	return StreamMessage{Op: "enter", Profile: who, Cursor: cursor}
 }
 
-// TestWatchGoesOn: after a break it goes on from the last cursor that was taken, and after a resync from a
-// snapshot.
-func TestWatchGoesOn(t *testing.T) {
+// TestWatchContinues checks that Watch continues from the last handled cursor after a break, and from a
+// snapshot after a resync.
+func TestWatchContinues(t *testing.T) {
 	var why []error
 	client, s := play(t,
 		func(c *connection) {
@@ -122,14 +122,14 @@ func TestWatchGoesOn(t *testing.T) {
 		func(c *connection) { c.send(StreamMessage{Op: "resync", Reason: "too far back"}); c.hear() },
 		func(c *connection) { c.send(enter("e", "c9")); c.hear() },
 	)
-	heard, err := watch(t, client, Watching{From: "snapshot", Retrying: func(err error) { why = append(why, err) }}, 5)
+	heard, err := watch(t, client, WatchOptions{From: "snapshot", Retrying: func(err error) { why = append(why, err) }}, 5)
 	if !errors.Is(err, errEnough) || strings.Join(heard, ", ") != "members ab, enter c, enter d, resync, enter e" {
 		t.Errorf("%v, %v", heard, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var from []string
-	for _, c := range s.told {
+	for _, c := range s.received {
 		if c.Op == "subscribe" {
 			from = append(from, c.From)
 		}
@@ -137,13 +137,13 @@ func TestWatchGoesOn(t *testing.T) {
 	if want := []string{"snapshot", "c2", "c3", "snapshot"}; !slices.Equal(from, want) {
 		t.Errorf("subscribed from %v, want %v", from, want)
 	}
-	if len(why) != 2 || why[1].Error() != "soon" { // a resync is no failure
+	if len(why) != 2 || why[1].Error() != "soon" { // a resync is not a failure
 		t.Errorf("retrying because %v", why)
 	}
 }
 
-// TestWatchGivesCredit: profiles taken are given back as credit, half a window at a time, a page for as many as
-// it has; what is no profile costs nothing.
+// TestWatchGivesCredit checks that handled profiles are given back as credit, half a window at a time, a page
+// counts its profiles, and other messages cost nothing.
 func TestWatchGivesCredit(t *testing.T) {
 	client, s := play(t, func(c *connection) {
 		c.send(enter("a", "1"))
@@ -155,7 +155,7 @@ func TestWatchGivesCredit(t *testing.T) {
 		c.send(StreamMessage{Op: "exit", Profile: "a", Cursor: "5"})
 		c.hear()
 	})
-	if _, err := watch(t, client, Watching{From: "now", Window: 8}, 5); !errors.Is(err, errEnough) {
+	if _, err := watch(t, client, WatchOptions{From: "now", Window: 8}, 5); !errors.Is(err, errEnough) {
 		t.Error(err)
 	}
 	if got, want := s.commands(), "subscribe now 8, credit  4, credit  9"; got != want {
@@ -163,7 +163,8 @@ func TestWatchGivesCredit(t *testing.T) {
 	}
 }
 
-// TestWatchAcknowledges: a durable subscriber begins where it has acknowledged, and acknowledges what fn took.
+// TestWatchAcknowledges checks that a durable subscriber starts where it has acknowledged, and acknowledges
+// what fn handled.
 func TestWatchAcknowledges(t *testing.T) {
 	client, s := play(t, func(c *connection) {
 		c.send(enter("a", "1"))
@@ -173,7 +174,7 @@ func TestWatchAcknowledges(t *testing.T) {
 		c.send(enter("c", "4"))
 		c.hear()
 	})
-	if _, err := watch(t, client, Watching{As: "me"}, 4); !errors.Is(err, errEnough) {
+	if _, err := watch(t, client, WatchOptions{As: "me"}, 4); !errors.Is(err, errEnough) {
 		t.Error(err)
 	}
 	if got, want := s.commands(), "subscribe ackedme 1, ack 1, ack 3"; got != want {
@@ -181,7 +182,7 @@ func TestWatchAcknowledges(t *testing.T) {
 	}
 }
 
-// TestWatchEnds: on an error that will not go away, from the stream, its end or the handshake.
+// TestWatchEnds checks that Watch ends on a permanent error in the stream, at its end or in the handshake.
 func TestWatchEnds(t *testing.T) {
 	close := func(code int) func(c *connection) {
 		return func(c *connection) {
@@ -195,12 +196,12 @@ func TestWatchEnds(t *testing.T) {
 		c.send(StreamMessage{Op: "error", Code: codes.NoSegment, Message: "none"})
 		c.hear()
 	})
-	if _, err := watch(t, client, Watching{}, 1); !errors.As(err, &p) || p.Code != codes.NoSegment || p.Title != "none" {
+	if _, err := watch(t, client, WatchOptions{}, 1); !errors.As(err, &p) || p.Code != codes.NoSegment || p.Title != "none" {
 		t.Errorf("an error of the stream: %v", err)
 	}
 	for code, final := range map[int]bool{4400: true, 4401: true, 4499: true, 4408: false, 4410: false, 1001: false, 4399: false} {
 		client, _ := play(t, close(code), enough)
-		_, err := watch(t, client, Watching{}, 1)
+		_, err := watch(t, client, WatchOptions{}, 1)
 		if final && (errors.Is(err, errEnough) || !strings.Contains(err.Error(), "because")) || !final && !errors.Is(err, errEnough) {
 			t.Errorf("closed with %d: %v", code, err)
 		}
@@ -213,13 +214,13 @@ func TestWatchEnds(t *testing.T) {
 			problem(w, Problem{Status: status, Code: "c"})
 		})
 		wanted := map[bool]int64{true: 1, false: 2}[final]
-		if _, err := watch(t, client, Watching{}, 1); !errors.As(err, &p) || asked.Load() != wanted {
+		if _, err := watch(t, client, WatchOptions{}, 1); !errors.As(err, &p) || asked.Load() != wanted {
 			t.Errorf("refused: %v after %d tries, not %d", err, asked.Load(), wanted)
 		}
 	}
 }
 
-// TestWatchIsCanceled: while it is connected, and while it waits to try again.
+// TestWatchIsCanceled cancels a Watch while it is connected, and while it waits to reconnect.
 func TestWatchIsCanceled(t *testing.T) {
 	for _, connected := range []bool{true, false} {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -229,7 +230,7 @@ func TestWatchIsCanceled(t *testing.T) {
 				c.hear()
 			}
 		})
-		err := client.Watch(ctx, Watching{Segment: "s", Retrying: func(error) { cancel() }}, func(*StreamMessage) error { return nil })
+		err := client.Watch(ctx, WatchOptions{Segment: "s", Retrying: func(error) { cancel() }}, func(*StreamMessage) error { return nil })
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("connected %t: %v", connected, err)
 		}

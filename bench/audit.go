@@ -12,15 +12,14 @@ import (
 	"github.com/musterdb/muster/bench/gen"
 )
 
-// Audit counts what was loaded in more ways than one: what agrees with what was sent, and with itself
-// however it is counted, is there once. Figures of wrong answers are worth nothing, so it follows every
-// load, and a fault ends the run.
+// Audit counts the loaded data in several ways, and compares the counts with each other and with what was sent.
+// It runs after every load, and a fault ends the run: figures of wrong answers are worthless.
 type Audit struct {
-	Profiles int64    // sent and acknowledged; -1: not known
-	Events   int64    // of all Names
+	Profiles int64    // sent and acknowledged; -1: unknown
+	Events   int64    // sum over all Names
 	Names    []string // of events
-	Groups   []string // attributes to break down by
-	Unique   []string // string attributes of which everybody who has one has another
+	Groups   []string // attributes to group by
+	Unique   []string // string attributes whose values are unique to a profile
 	Ask      func(ctx context.Context, statement string) (Answer, error)
 }
 
@@ -29,25 +28,25 @@ func ShopAudit(profiles, events int, ask func(ctx context.Context, statement str
 	return &Audit{Profiles: int64(profiles), Events: int64(events), Names: gen.EventNames(), Groups: []string{"country", "plan", "opt_in"}, Unique: []string{"email"}, Ask: ask}
 }
 
-// Run counts, and returns all that does not agree.
+// Run does all the counts and returns an error with everything that does not match.
 func (a *Audit) Run(ctx context.Context) error {
 	x := &auditor{Audit: a, ctx: ctx}
 	x.people()
 	x.events()
 	if len(x.faults) > 0 {
-		return fmt.Errorf("what was loaded does not count up, so no figure of it can be trusted: %w", errors.Join(x.faults...))
+		return fmt.Errorf("the counts of the loaded data do not match, so its figures cannot be trusted: %w", errors.Join(x.faults...))
 	}
 	return nil
 }
 
-// auditor is an audit that runs.
+// auditor is a running audit.
 type auditor struct {
 	*Audit
 	ctx    context.Context
 	faults []error
 }
 
-// sum asks a statement and adds up the last column.
+// sum runs a statement and returns the sum of the last column.
 func (x *auditor) sum(statement string) (sum int64) {
 	rows, err := x.Ask(x.ctx, statement)
 	if err != nil {
@@ -64,7 +63,7 @@ func (x *auditor) sum(statement string) (sum int64) {
 	return sum
 }
 
-// agree holds a sum against what it must be.
+// agree compares a sum with its expected value.
 func (x *auditor) agree(statement string, want int64, why string) {
 	faults := len(x.faults)
 	if got := x.sum(statement); got != want && len(x.faults) == faults {
@@ -96,16 +95,16 @@ func (x *auditor) events() {
 			x.agree(fmt.Sprintf("stats count of %q by %s limit 1000", name, group), rows, "as many as there are events")
 		}
 		did := x.sum(fmt.Sprintf("count where did %q", name))
-		x.agree(fmt.Sprintf("count where did not %q", name), count-did, "everybody who did not")
-		x.agree(fmt.Sprintf("count where count of %q >= 1", name), did, "everybody who did")
+		x.agree(fmt.Sprintf("count where did not %q", name), count-did, "the profiles that did not")
+		x.agree(fmt.Sprintf("count where count of %q >= 1", name), did, "the profiles that did")
 	}
 	if total != x.Events {
 		x.faults = append(x.faults, fmt.Errorf("%d events named %s, want %d, as many as were sent", total, strings.Join(slices.Sorted(slices.Values(x.Names)), ", "), x.Events))
 	}
 }
 
-// Asks returns how an audit asks over HTTP; suffix follows every statement.
-func Asks(client *api.Client, suffix string) func(ctx context.Context, statement string) (Answer, error) {
+// AskHTTP returns the Ask function of an audit over HTTP; suffix is appended to every statement.
+func AskHTTP(client *api.Client, suffix string) func(ctx context.Context, statement string) (Answer, error) {
 	return func(ctx context.Context, statement string) (Answer, error) {
 		answer, err := client.Query(ctx, api.QueryRequest{Query: statement + suffix})
 		if err != nil {
@@ -129,7 +128,7 @@ func cellsOf(answer *api.Answer) Answer {
 	return rows
 }
 
-// audit holds the shards against a shop that was loaded.
+// audit compares the shards with the shop that was loaded.
 func (m *Muster) audit(ctx context.Context, shop *gen.Shop) error {
 	return ShopAudit(shop.Users(), shop.Rows()-shop.Users(), func(ctx context.Context, statement string) (Answer, error) {
 		answer, err := m.Query(ctx, statement)

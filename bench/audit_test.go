@@ -9,8 +9,8 @@ import (
 	"github.com/musterdb/muster/bench/gen"
 )
 
-// TestAudit loads a shop of more people than a dictionary has before it changes its form, and counts; what
-// was not sent, or counts otherwise in another way, is told.
+// TestAudit loads a shop with more profiles than a dictionary holds before it changes its representation. It
+// checks that an audit passes, and that it reports missing data and counts that differ.
 func TestAudit(t *testing.T) {
 	m, err := NewMuster(MusterConfig{Shards: 1})
 	if err != nil {
@@ -39,6 +39,6 @@ func TestAudit(t *testing.T) {
 	audit := &Audit{Profiles: 3, Groups: []string{"plan"}, Ask: func(_ context.Context, statement string) (Answer, error) { return answers[statement], nil }}
 	err = audit.Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "stats distinct(user_id): 2, want 3") || !strings.Contains(err.Error(), "count by plan limit 1000: 2, want 3") {
-		t.Errorf("somebody twice: %v", err)
+		t.Errorf("a profile counted twice: %v", err)
 	}
 }

@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// CompareConfig says what is asked of which subjects.
+// CompareConfig says which questions to ask of which subjects.
 type CompareConfig struct {
 	Size     Size
 	Seed     uint64
-	Repeat   int // timings of a question, at least; the median counts; 7 by default
+	Repeat   int // at least this many timings of a question, of which the median counts; 7 by default
 	Subjects []Subject
-	Touched  func(Question) int64             // bytes a question must touch, asked when the first subject is loaded; may be nil
-	Profile  string                           // directory for a processor profile of every question to the first subject; "" for none
+	Touched  func(Question) int64             // bytes a question must read, called when the first subject is loaded; may be nil
+	Profile  string                           // directory for processor profiles of the first subject, one per question; "" for none
 	Log      func(format string, args ...any) // may be nil
 }
 
@@ -45,20 +45,20 @@ func (c *CompareConfig) Validate() error {
 	return errors.Join(faults...)
 }
 
-// Comparison is the questions, each asked of all subjects.
+// Comparison is the answers and times of all subjects for all questions.
 type Comparison struct {
 	Size     Size          `json:"size"`
 	Seed     uint64        `json:"seed"`
 	Repeat   int           `json:"repeat"`
-	Subjects []SubjectInfo `json:"subjects"` // the first is measured against the others
+	Subjects []SubjectInfo `json:"subjects"` // the first is compared with the others
 	Rows     []Compared    `json:"questions"`
 	// GeoMean is the geometric mean of the ratios; 0 without peers.
 	GeoMean float64 `json:"geometric_mean,omitempty"`
-	// ProcessorGeoMean is that of the ratios of processor time.
+	// ProcessorGeoMean is the geometric mean of the ratios of processor time.
 	ProcessorGeoMean float64 `json:"processor_geometric_mean,omitempty"`
 }
 
-// SubjectInfo is what a subject needed to be ready.
+// SubjectInfo is the cost of loading a subject.
 type SubjectInfo struct {
 	Name        string  `json:"name"`
 	LoadSeconds float64 `json:"load_seconds"`
@@ -71,15 +71,15 @@ type Compared struct {
 	MQL     string   `json:"mql"`
 	Answer  string   `json:"answer"`
 	Timings []Timing `json:"timings"` // in the order of the subjects
-	// Ratio is the time of the fastest peer ÷ that of the first subject; 0 without peers.
+	// Ratio is the time of the fastest peer ÷ the time of the first subject; 0 without peers.
 	Ratio float64 `json:"ratio,omitempty"`
-	// RatioOfMinima is the same of the shortest times: less exposed to busy neighbours.
+	// RatioOfMinima is the ratio of the shortest times, which is less affected by other load on the machine.
 	RatioOfMinima float64 `json:"ratio_of_minima,omitempty"`
-	// ProcessorRatio is the least processor time of a peer ÷ that of the first subject, of medians.
+	// ProcessorRatio is the smallest processor time of a peer ÷ that of the first subject, of medians.
 	ProcessorRatio float64 `json:"processor_ratio,omitempty"`
 	Goal           float64 `json:"goal"`
-	// Touched is the bytes the question must touch; LimitMillis the time to read them at the measured
-	// bandwidth; Distance the time of the first subject ÷ that.
+	// Touched is the number of bytes the question must read; LimitMillis the time to read them at the measured
+	// bandwidth; Distance the time of the first subject ÷ LimitMillis.
 	Touched     int64   `json:"touched_bytes,omitempty"`
 	LimitMillis float64 `json:"limit_ms,omitempty"`
 	Distance    float64 `json:"distance,omitempty"`
@@ -90,17 +90,17 @@ type Timing struct {
 	Median float64 `json:"median_ms"`
 	Min    float64 `json:"min_ms"`
 	Max    float64 `json:"max_ms"`
-	// Processor is the median of the time of all processors together.
+	// Processor is the median of the processor time of all cores together.
 	Processor float64 `json:"processor_ms"`
 	Runs      int     `json:"runs"`
 	answer    Answer
 }
 
-// ErrAnswers is the cause of the failure of a comparison whose answers are not equal.
+// ErrAnswers is the error of a comparison whose subjects give different answers.
 var ErrAnswers = errors.New("answers differ")
 
-// Compare loads the same shop into one subject after the other, asks all questions, and closes it: no
-// two share the machine. All answers must be equal, else no time is told.
+// Compare loads the same shop into one subject after another, asks all questions, and closes the subject, so
+// that no two share the machine. If any answers differ, it returns no times.
 func Compare(ctx context.Context, c CompareConfig, bandwidth float64) (*Comparison, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -170,13 +170,13 @@ func (c *CompareConfig) measure(ctx context.Context, s Subject, rows []Compared,
 
 const (
 	warmRuns = 2
-	// A question that takes less than a millisecond is asked more often than Repeat, for quickTime: seven
-	// such times would measure the machine's timers and neighbours.
+	// A question that takes less than a millisecond is asked more often than Repeat, for quickTime: seven such
+	// times would mostly measure the machine's timers and its other load.
 	quickTime = 100 * time.Millisecond
 	quickRuns = 201
 )
 
-// time asks a question until it is warm and then repeatedly.
+// time asks a question until the subject is warm, and then measures it repeatedly.
 func (c *CompareConfig) time(ctx context.Context, s Subject, q Question) (Timing, error) {
 	var t Timing
 	var times, processor []float64
@@ -190,7 +190,7 @@ func (c *CompareConfig) time(ctx context.Context, s Subject, q Question) (Timing
 		case t.answer == nil:
 			t.answer = answer
 		case diff != "":
-			return t, fmt.Errorf("%w from one time to the next, %s: %s", ErrAnswers, q.Name, diff)
+			return t, fmt.Errorf("%w between two runs of %s: %s", ErrAnswers, q.Name, diff)
 		}
 		if run == 0 {
 			started = time.Now()
@@ -205,8 +205,8 @@ func (c *CompareConfig) time(ctx context.Context, s Subject, q Question) (Timing
 	return t, nil
 }
 
-// A question is asked again and again for its profile until it has used so much processor time: on a
-// busy machine samples are rare. It ends after profileWall in any case.
+// A question is repeated for its profile until it has used this much processor time, since samples are rare on
+// a busy machine. It ends after profileWall in any case.
 const (
 	profileTime = 2 * time.Second
 	profileWall = 20 * time.Second
@@ -231,7 +231,7 @@ func profile(ctx context.Context, s Subject, q Question, file string) error {
 	return errors.Join(err, out.Close())
 }
 
-// agree holds all answers to a question against the first.
+// agree compares all answers to a question with the first.
 func agree(c *Comparison) error {
 	var faults []error
 	for i := range c.Rows {
@@ -246,7 +246,7 @@ func agree(c *Comparison) error {
 	return errors.Join(faults...)
 }
 
-// rate computes ratios and distances. bandwidth is in bytes a second, 0 when it is not known.
+// rate computes ratios and distances. bandwidth is in bytes per second, 0 if unknown.
 func (c *Comparison) rate(bandwidth float64) {
 	logs, processorLogs := 0.0, 0.0
 	for i := range c.Rows {

@@ -13,8 +13,8 @@ import (
 
 func small() Size { return Size{Name: "test", Users: 10_000, Events: 200_000} }
 
-// TestQuestionsAreAnswered shows that every question is one of the language, on names the shop has, and
-// that none is trivial: nobody or everybody would be quick to find.
+// TestQuestionsAreAnswered checks that every question is valid, uses names that the shop has, and is not
+// trivial: an answer of no profiles or all profiles would be fast to find.
 func TestQuestionsAreAnswered(t *testing.T) {
 	m, err := NewMuster(MusterConfig{})
 	if err != nil {
@@ -27,7 +27,7 @@ func TestQuestionsAreAnswered(t *testing.T) {
 	}
 	for _, row := range result.Rows {
 		if row.Answer == "0" || row.Answer == fmt.Sprint(small().Users) || row.Answer == "0 rows" {
-			t.Errorf("%s: answer %s shows nothing", row.Name, row.Answer)
+			t.Errorf("%s: answer %s is trivial", row.Name, row.Answer)
 		}
 		if row.Touched <= 0 || row.Distance <= 0 {
 			t.Errorf("%s: touches %d bytes, %g times the limit", row.Name, row.Touched, row.Distance)
@@ -58,7 +58,7 @@ func TestUnequalAnswersShowNoTime(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	if strings.Contains(out.String(), "median") {
-		t.Errorf("a table in spite of unequal answers:\n%s", out.String())
+		t.Errorf("a table was written although answers differ:\n%s", out.String())
 	}
 }
 

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// ConcurrentConfig says how many ask at once what of which data.
+// ConcurrentConfig says how many clients ask questions at the same time, and of which data.
 type ConcurrentConfig struct {
 	ShopConfig
-	Askers   int           // that ask at once; 20 by default
+	Askers   int           // clients that ask at the same time; 20 by default
 	Think    time.Duration // between an answer and the next question of an asker; 500 ms by default
 	Duration time.Duration // of each phase; 20 s by default
 }
@@ -31,9 +31,9 @@ func (c *ConcurrentConfig) Validate() error {
 	return errors.Join(c.faults()...)
 }
 
-// MeasureConcurrent imports a shop into a fresh node and asks a mix of all questions over HTTP: one
-// asker alone, many, many beside ingest as fast as it goes and beside half of that. Then it cancels
-// many at once and looks how soon the node is free.
+// MeasureConcurrent imports a shop into a fresh node and asks a mix of all questions over HTTP: with one
+// asker, with many, and with many during ingest at full and at half rate. Then it cancels many questions at
+// the same time and measures how soon the node is free.
 func MeasureConcurrent(ctx context.Context, c ConcurrentConfig) ([]Figure, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -46,12 +46,12 @@ func (c *ConcurrentConfig) loadOnly(ctx context.Context, node *Node) ([]Figure, 
 	return nil, err
 }
 
-// crowdGoal is by how much many askers and full ingest may slow the slowest answers.
+// crowdGoal is the factor by which many askers and full ingest may slow the slowest answers.
 const crowdGoal = 3
 
-// phases asks under one load after the other.
+// phases asks under one load after another.
 func (c *ConcurrentConfig) phases(ctx context.Context, node *Node) ([]Figure, error) {
-	if _, _, err := c.askAll(ctx, node, 1, 0, 2*time.Second); err != nil { // warm
+	if _, _, err := c.askAll(ctx, node, 1, 0, 2*time.Second); err != nil { // warm up
 		return nil, err
 	}
 	var figures []Figure
@@ -59,7 +59,7 @@ func (c *ConcurrentConfig) phases(ctx context.Context, node *Node) ([]Figure, er
 	for i, phase := range []struct {
 		name   string
 		askers int
-		share  float64 // of what the node takes
+		share  float64 // of the maximum ingest rate
 	}{{"1 asker", 1, 0}, {fmt.Sprintf("%d askers", c.Askers), c.Askers, 0},
 		{"full ingest alone", 0, 1},
 		{fmt.Sprintf("%d askers and full ingest", c.Askers), c.Askers, 1},
@@ -93,7 +93,7 @@ func (c *ConcurrentConfig) phases(ctx context.Context, node *Node) ([]Figure, er
 	return figures, nil
 }
 
-// thinkOf is the wait of an asker: one alone asks again at once.
+// thinkOf returns the wait of an asker: a single one asks again immediately.
 func (c *ConcurrentConfig) thinkOf(askers int) time.Duration {
 	if askers < 2 {
 		return 0
@@ -101,7 +101,7 @@ func (c *ConcurrentConfig) thinkOf(askers int) time.Duration {
 	return c.Think
 }
 
-// answers are the figures of one phase; alone is the p99 of the first.
+// answers returns the figures of one phase; alone is the p99 of the first phase.
 func (c *ConcurrentConfig) answers(name string, times, own []float64, alone *float64, share float64) []Figure {
 	p99 := quantile(times, 0.99)
 	note := fmt.Sprintf("%d questions", len(times))
@@ -120,8 +120,8 @@ func (c *ConcurrentConfig) answers(name string, times, own []float64, alone *flo
 	return append(figures, ratio)
 }
 
-// askAll returns the times of askers that go through all questions, each beginning with another, and the
-// times the node itself says.
+// askAll runs askers that go through all questions, each starting with a different one. It returns the times
+// they measured, and the times the node reports.
 func (c *ConcurrentConfig) askAll(ctx context.Context, node *Node, askers int, think, duration time.Duration) (outside, own []float64, err error) {
 	client := newHTTP(node, askers)
 	questions := Questions()
@@ -131,7 +131,7 @@ func (c *ConcurrentConfig) askAll(ctx context.Context, node *Node, askers int, t
 	var all sync.WaitGroup
 	for i := range askers {
 		all.Go(func() {
-			if think > 0 { // they did not all come at once
+			if think > 0 { // spread their starts
 				pause(ctx, think*time.Duration(i)/time.Duration(askers))
 			}
 			for n := i; time.Now().Before(until) && ctx.Err() == nil; n++ {
@@ -151,7 +151,7 @@ func (c *ConcurrentConfig) askAll(ctx context.Context, node *Node, askers int, t
 	return sorted(times...), sorted(inside...), errors.Join(faults...)
 }
 
-// pause waits for d or for the end of ctx.
+// pause waits for d or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -161,8 +161,8 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// cancelled lets all askers ask the slowest question, goes away, and asks a small one: its time is how
-// long the node goes on with what nobody waits for.
+// cancelled lets all askers ask the slowest question, cancels them, and asks a small one: its time shows how
+// long the node continues work that no one waits for.
 func (c *ConcurrentConfig) cancelled(ctx context.Context, node *Node) ([]Figure, error) {
 	slowest, longest := Question{}, time.Duration(0)
 	for _, q := range Questions() {
@@ -181,7 +181,7 @@ func (c *ConcurrentConfig) cancelled(ctx context.Context, node *Node) ([]Figure,
 		asked, leave := context.WithTimeout(ctx, longest/2)
 		var all sync.WaitGroup
 		for range c.Askers {
-			all.Go(func() { _, _, _ = askHTTP(asked, client, slowest) }) // cancelled, or answered in time
+			all.Go(func() { _, _, _ = askHTTP(asked, client, slowest) }) // either cancelled or answered in time
 		}
 		all.Wait()
 		leave()

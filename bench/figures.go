@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// FiguresConfig says what RunFigures measures and where it tells it.
+// FiguresConfig says what RunFigures measures and where it writes the results.
 type FiguresConfig struct {
 	Name    string // of the report
 	Measure func(ctx context.Context, log func(format string, args ...any)) ([]Figure, error)
-	Results string // directory of the reports; "" for none
+	Results string // directory for reports; "" for none
 	Out     io.Writer
 	Flags   []string
 }
@@ -32,7 +32,7 @@ func (c *FiguresConfig) Validate() error {
 	return errors.Join(faults...)
 }
 
-// RunFigures measures, writes the figures and the report, and tells what has changed since the last.
+// RunFigures measures, writes the figures and the report, and prints the changes since the last report.
 func RunFigures(ctx context.Context, c FiguresConfig) error {
 	if err := c.Validate(); err != nil {
 		return err

@@ -15,8 +15,8 @@ import (
 	"github.com/musterdb/muster/engine/catalog"
 )
 
-// filler turns a shop into log entries and applies them, a goroutine a shard, as an import does: every
-// message is known by its source and line.
+// filler turns a shop into log entries and applies them, with one goroutine per shard, as an import does:
+// every message is identified by its source and line.
 type filler struct {
 	muster  *Muster
 	catalog *catalog.State
@@ -24,19 +24,19 @@ type filler struct {
 	inputs  []chan []row
 	pending [][]row
 	line    uint64
-	rows    uint64 // there will be
-	told    time.Time
+	rows    uint64 // total number of rows
+	logged  time.Time
 	id      []byte
 }
 
-// row is one message on its way to a shard; its event has a time, its profile none.
+// row is one message on its way to a shard; an event has a time, a profile has none.
 type row struct {
 	line    uint64
 	profile gen.Profile
 	event   gen.Event
 }
 
-// drawn is how many rows are drawn beforehand to learn the names: far more than the rarest needs.
+// drawn is how many rows are drawn in advance to learn the names: far more than the rarest name needs.
 const drawn = 20_000
 
 func newFiller(m *Muster) *filler {
@@ -57,12 +57,12 @@ func (f *filler) fill(ctx context.Context, shop *gen.Shop) error {
 		shards.Go(func() {
 			if err := f.shard(i); err != nil {
 				cancel(fmt.Errorf("fill shard %d: %w", i, err))
-				for range f.inputs[i] { // lets the others end
+				for range f.inputs[i] { // drain, so that the sender can continue
 				}
 			}
 		})
 	}
-	err := f.deal(ctx, shop)
+	err := f.distribute(ctx, shop)
 	for _, input := range f.inputs {
 		close(input)
 	}
@@ -70,7 +70,7 @@ func (f *filler) fill(ctx context.Context, shop *gen.Shop) error {
 	return errors.Join(context.Cause(ctx), err)
 }
 
-// learn defines the names that the first rows use.
+// learn defines the names in the first rows.
 func (f *filler) learn(shop *gen.Shop) error {
 	at := Now().UnixMilli()
 	n := 0
@@ -110,9 +110,9 @@ func (f *filler) define(in *engine.Incoming) error {
 	return nil
 }
 
-// deal gives every row to the shard of its profile.
-func (f *filler) deal(ctx context.Context, shop *gen.Shop) error {
-	f.told, f.rows = time.Now(), uint64(shop.Rows())
+// distribute sends every row to the shard of its profile.
+func (f *filler) distribute(ctx context.Context, shop *gen.Shop) error {
+	f.logged, f.rows = time.Now(), uint64(shop.Rows())
 	for p := range shop.Profiles() {
 		if !f.put(ctx, p.Number, row{profile: p}) {
 			return nil
@@ -129,12 +129,12 @@ func (f *filler) deal(ctx context.Context, shop *gen.Shop) error {
 	return nil
 }
 
-// put takes a row of a user; false when there is no sense in going on.
+// put adds a row of a user. It returns false if filling should stop.
 func (f *filler) put(ctx context.Context, user int, r row) bool {
 	f.line++
 	r.line = f.line
-	if f.line%(1<<18) == 0 && time.Since(f.told) >= tellEvery {
-		f.told = time.Now()
+	if f.line%(1<<18) == 0 && time.Since(f.logged) >= progressEvery {
+		f.logged = time.Now()
 		f.muster.tell("Muster: %d %% of the rows", 100*f.line/f.rows)
 	}
 	f.id = naming.AppendPerson(f.id[:0], user)
@@ -151,7 +151,7 @@ func (f *filler) put(ctx context.Context, user int, r row) bool {
 	return true
 }
 
-// shard applies what it is given, at the time of its last event, and keeps the series in leaves.
+// shard applies the rows of one shard, each entry at the time of its last event, and compacts the series.
 func (f *filler) shard(i int) error {
 	s := f.muster.shards[i]
 	now := int64(0)

@@ -11,7 +11,7 @@ import (
 //go:embed report.html.tmpl
 var page string
 
-// HTML returns the report as one page that needs nothing else.
+// HTML returns the report as one page without external resources.
 func (r *Report) HTML() ([]byte, error) {
 	parsed, err := template.New("report").Funcs(template.FuncMap{
 		"bytes": formatBytes,
@@ -46,7 +46,7 @@ func (r *Report) HTML() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// formatNumber writes a number with about four digits.
+// formatNumber formats a number with about four digits.
 func formatNumber(f float64) string {
 	if f == 0 {
 		return "0"

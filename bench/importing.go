@@ -16,17 +16,18 @@ import (
 	"github.com/musterdb/muster/bench/gen"
 )
 
-// imported is how one file went in.
+// imported is the result of importing one file.
 type imported struct {
 	lines     int
 	elapsed   time.Duration
 	node, own float64 // processor seconds of the node and of the command
 }
 
-// rate is the lines a second.
+// rate returns the lines per second.
 func (i imported) rate() float64 { return float64(i.lines) / i.elapsed.Seconds() }
 
-// figures returns the rate and what a line costs: on a busy machine that says more. unit is line or row.
+// figures returns the rate and the processor time per line, which says more on a busy machine. unit is line
+// or row.
 func (i imported) figures(format, unit string, goal float64, note string) []Figure {
 	each := func(seconds float64) float64 { return seconds * 1e6 / float64(i.lines) }
 	return []Figure{
@@ -36,8 +37,8 @@ func (i imported) figures(format, unit string, goal float64, note string) []Figu
 	}
 }
 
-// imports runs `muster import` with the shop as NDJSON; before that a node that is thrown away takes
-// the events as Parquet.
+// imports runs `muster import` with the shop as NDJSON. Before that it imports the events as Parquet into a
+// temporary node.
 func (c *StoredConfig) imports(ctx context.Context, node *Node) ([]Figure, error) {
 	columns, err := c.importParquet(ctx)
 	if err != nil {
@@ -51,7 +52,7 @@ func (c *StoredConfig) imports(ctx context.Context, node *Node) ([]Figure, error
 	return append(lines.figures("NDJSON", "line", 300_000, what), columns.figures("Parquet", "row", 800_000, "the events alone")...), nil
 }
 
-// load imports the shop as NDJSON and returns lines a second.
+// load imports the shop as NDJSON and returns the lines per second.
 func (c *ShopConfig) load(ctx context.Context, node *Node) (rate float64, err error) {
 	lines, err := c.importLines(ctx, node)
 	if err != nil {
@@ -79,10 +80,10 @@ func (c *ShopConfig) importLines(ctx context.Context, node *Node) (imported, err
 	if health.Events != int64(c.Size.Events) || health.Profiles != int64(c.Size.Users) {
 		return in, fmt.Errorf("import NDJSON: the node has %d profiles and %d events", health.Profiles, health.Events)
 	}
-	return in, ShopAudit(c.Size.Users, c.Size.Events, Asks(node.Client, asOfNow())).Run(ctx)
+	return in, ShopAudit(c.Size.Users, c.Size.Events, AskHTTP(node.Client, asOfNow())).Run(ctx)
 }
 
-// importFile runs the command; the file is removed.
+// importFile runs the command and removes the file.
 func (c *ShopConfig) importFile(ctx context.Context, node *Node, file string, lines int, args ...string) (in imported, err error) {
 	c.Log("import of %s: %d lines", filepath.Base(file), lines)
 	before, err := node.processorTime()
@@ -90,7 +91,7 @@ func (c *ShopConfig) importFile(ctx context.Context, node *Node, file string, li
 		return in, err
 	}
 	started := time.Now()
-	quiet := c.tell(ctx, node, started)
+	quiet := c.logProgress(ctx, node, started)
 	defer quiet()
 	command := exec.CommandContext(ctx, c.Binary, append([]string{"import", "--server", node.Client.BaseURL, file}, args...)...)
 	if out, err := command.CombinedOutput(); err != nil {
@@ -105,15 +106,15 @@ func (c *ShopConfig) importFile(ctx context.Context, node *Node, file string, li
 	return in, os.Remove(file)
 }
 
-// tellEvery is how often a long import, or loading, says how far it is.
-const tellEvery = 15 * time.Second
+// progressEvery is how often the progress of a long import is logged.
+const progressEvery = 15 * time.Second
 
-// tell says how much a node has taken, until it is told to be quiet.
-func (c *ShopConfig) tell(ctx context.Context, node *Node, started time.Time) (quiet func()) {
+// logProgress logs how much the node has ingested, until stop is called.
+func (c *ShopConfig) logProgress(ctx context.Context, node *Node, started time.Time) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	var teller sync.WaitGroup
-	teller.Go(func() {
-		tick := time.NewTicker(tellEvery)
+	var logger sync.WaitGroup
+	logger.Go(func() {
+		tick := time.NewTicker(progressEvery)
 		defer tick.Stop()
 		for {
 			select {
@@ -126,10 +127,10 @@ func (c *ShopConfig) tell(ctx context.Context, node *Node, started time.Time) (q
 			}
 		}
 	})
-	return func() { cancel(); teller.Wait() }
+	return func() { cancel(); logger.Wait() }
 }
 
-// importParquet measures on a node of its own.
+// importParquet imports into a separate node.
 func (c *ShopConfig) importParquet(ctx context.Context) (in imported, err error) {
 	dir := filepath.Join(c.Dir, "parquet")
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -160,12 +161,12 @@ func (c *ShopConfig) importParquet(ctx context.Context) (in imported, err error)
 	if err != nil {
 		return in, err
 	}
-	audit := &Audit{Profiles: -1, Events: int64(c.Size.Events), Names: gen.EventNames(), Ask: Asks(node.Client, asOfNow())}
+	audit := &Audit{Profiles: -1, Events: int64(c.Size.Events), Names: gen.EventNames(), Ask: AskHTTP(node.Client, asOfNow())}
 	return in, audit.Run(ctx)
 }
 
-// untold is how many lines are written between two looks whether anybody still waits for them.
-const untold = 1 << 14
+// checkEvery is how many lines are written between two checks whether ctx has ended.
+const checkEvery = 1 << 14
 
 func (c *ShopConfig) writeLines(ctx context.Context, file string) (lines int, err error) {
 	shop, err := c.Size.Shop(c.Seed)
@@ -181,22 +182,22 @@ func (c *ShopConfig) writeLines(ctx context.Context, file string) (lines int, er
 	for p := range shop.Profiles() {
 		line = p.AppendMessage(line[:0])
 		out.Write(line)
-		if lines++; lines%untold == 0 && ctx.Err() != nil {
+		if lines++; lines%checkEvery == 0 && ctx.Err() != nil {
 			break
 		}
 	}
 	for e := range shop.Events() {
 		line = e.AppendMessage(line[:0])
 		out.Write(line)
-		if lines++; lines%untold == 0 && ctx.Err() != nil {
+		if lines++; lines%checkEvery == 0 && ctx.Err() != nil {
 			break
 		}
 	}
 	return lines, errors.Join(ctx.Err(), out.Flush(), f.Close())
 }
 
-// parquetEvent is a row of events.parquet; an event without price has neither amount nor category. What may
-// be missing is a pointer, see the tests of the import.
+// parquetEvent is a row of events.parquet; an event without a price has neither amount nor category. Optional
+// values are pointers, see the tests of the import.
 type parquetEvent struct {
 	UserID   string  `parquet:"user_id"`
 	Event    string  `parquet:"event,dict"`

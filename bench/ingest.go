@@ -32,11 +32,11 @@ func (c *LoadConfig) Validate() error {
 	return errors.Join(append(faults, c.Traffic.Validate())...)
 }
 
-// ingestGoal is the durable events a second of one node.
+// ingestGoal is the goal for one node in durable events per second.
 const ingestGoal = 150_000
 
-// MeasureIngest drives a fresh node as fast as it takes events, over both paths, and checks that what
-// it acknowledged is there once.
+// MeasureIngest sends events to a fresh node as fast as it accepts them, over both paths, and checks that each
+// acknowledged event is stored exactly once.
 func MeasureIngest(ctx context.Context, c LoadConfig) ([]Figure, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func MeasureIngest(ctx context.Context, c LoadConfig) ([]Figure, error) {
 	return c.run(ctx, path("NDJSON", false, 1), path("Segment batch", true, 3))
 }
 
-// ingest drives the node over one path; events counts what it has acknowledged.
+// ingest measures one path; events counts the acknowledged events.
 func (c *LoadConfig) ingest(ctx context.Context, node *Node, path string, segment bool, seed uint64, events *int64) ([]Figure, error) {
 	traffic := c.Traffic
 	traffic.Segment, traffic.Seed = segment, seed
@@ -89,8 +89,7 @@ func (c *LoadConfig) ingest(ctx context.Context, node *Node, path string, segmen
 	}, nil
 }
 
-// accepted holds the node against what was acknowledged, and sends a body again, which must change
-// nothing.
+// accepted compares the node with what was acknowledged, and sends a body again, which must change nothing.
 func accepted(ctx context.Context, node *Node, sent *Sent, c TrafficConfig, events int64) error {
 	for _, again := range []bool{false, true} {
 		if again {
@@ -109,9 +108,9 @@ func accepted(ctx context.Context, node *Node, sent *Sent, c TrafficConfig, even
 	return trafficAudit(node, events).Run(ctx)
 }
 
-// trafficAudit is the audit of a node that was sent events alone.
+// trafficAudit is the audit of a node that only received events.
 func trafficAudit(node *Node, events int64) *Audit {
-	return &Audit{Profiles: -1, Events: events, Names: trafficEvents[:], Ask: Asks(node.Client, "")}
+	return &Audit{Profiles: -1, Events: events, Names: trafficEvents[:], Ask: AskHTTP(node.Client, "")}
 }
 
 func resend(ctx context.Context, node *Node, body []byte, segment bool) error {
@@ -130,10 +129,10 @@ func resend(ctx context.Context, node *Node, body []byte, segment bool) error {
 	return err
 }
 
-// asOfNow lets a statement be answered at Now.
+// asOfNow returns the clause with which a statement is answered as of Now.
 func asOfNow() string { return " as of " + Now().Format(time.RFC3339) }
 
-// askHTTP asks a node one question at Now and returns the rows as text and the server's own time.
+// askHTTP sends a node one question as of Now and returns the rows as text and the time the node reports.
 func askHTTP(ctx context.Context, client *api.Client, q Question) (Answer, time.Duration, error) {
 	answer, err := client.Query(ctx, api.QueryRequest{Query: q.MQL + asOfNow()})
 	if err != nil {
@@ -142,7 +141,7 @@ func askHTTP(ctx context.Context, client *api.Client, q Question) (Answer, time.
 	return cellsOf(answer), time.Duration(answer.Stats.ElapsedMillis * float64(time.Millisecond)), nil
 }
 
-// newHTTP returns a client of its own with as many connections as needed.
+// newHTTP returns a separate client with as many connections as needed.
 func newHTTP(node *Node, connections int) *api.Client {
 	return &api.Client{BaseURL: node.Client.BaseURL, HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}}
 }

@@ -14,14 +14,14 @@ import (
 	"github.com/musterdb/muster/bench/gen"
 )
 
-// LiveConfig says with which data and segments live membership is measured. The load, the readers and
-// the node share the machine: what they use is told beside what is measured.
+// LiveConfig says with which data and segments live membership is measured. The load, the readers and the node
+// share the machine, so the processor time of each is reported with the figures.
 type LiveConfig struct {
 	NodeConfig
 	Users    int // profiles of the shop; 200,000 by default
-	Events   int // of the 90 days before now; 5 a profile by default
+	Events   int // in the 90 days before now; 5 per profile by default
 	Segments int // live ones; see gen.Segments
-	Rate     int // events a second sent meanwhile
+	Rate     int // events per second sent during the measurement
 	Seed     uint64
 }
 
@@ -44,7 +44,7 @@ func (c *LiveConfig) shop() (*gen.Shop, error) {
 	return gen.New(gen.Config{Users: c.Users, Events: c.Events, Seed: c.Seed, End: time.Now().UTC().Truncate(time.Second)})
 }
 
-// fill gives a node the shop.
+// fill loads the shop into a node.
 func (c *LiveConfig) fill(ctx context.Context, node *Node) ([]Figure, error) {
 	shop, err := c.shop()
 	if err != nil {
@@ -68,15 +68,15 @@ func (c *LiveConfig) fill(ctx context.Context, node *Node) ([]Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, ShopAudit(c.Users, c.Events, Asks(node.Client, "")).Run(ctx)
+	return nil, ShopAudit(c.Users, c.Events, AskHTTP(node.Client, "")).Run(ctx)
 }
 
-// appendLine puts the number by which an import is known into a message.
+// appendLine adds the line number that identifies a message in an import.
 func appendLine(message []byte, line int) []byte {
 	return fmt.Appendf(message[:len(message)-len("}\n")], `,"_line":%d}`+"\n", line)
 }
 
-// stream sends lines as one import. write need not look at errors: they come up here.
+// stream sends lines as one import. write may ignore write errors; stream returns them.
 func stream(ctx context.Context, node *Node, write func(out io.Writer)) error {
 	read, pipe := io.Pipe()
 	go func() {
@@ -92,8 +92,8 @@ func stream(ctx context.Context, node *Node, write func(out io.Writer)) error {
 	return err
 }
 
-// define saves the first n segments of the stock, many at a time, but for those there are, and waits
-// until they are built.
+// define saves the segments from to n of the generated ones that do not exist yet, many at the same time, and
+// waits until they are built.
 func (c *LiveConfig) define(ctx context.Context, node *Node, from, n int) (took time.Duration, err error) {
 	texts := gen.Segments(c.Seed, n)
 	started := time.Now()
@@ -140,12 +140,12 @@ func save(ctx context.Context, node *Node, name, text, zone string) error {
 	}
 }
 
-// quietPatience is how long a node may take until it has built its segments.
-const quietPatience = 10 * time.Minute
+// quietTimeout is how long a node may take to build its segments.
+const quietTimeout = 10 * time.Minute
 
-// quiet waits until the node uses less than a fifth of a processor: it has built what there is to build.
+// quiet waits until the node uses less than a fifth of a processor, so it has built everything.
 func (c *LiveConfig) quiet(ctx context.Context, node *Node) error {
-	for give := time.Now().Add(quietPatience); time.Now().Before(give); {
+	for give := time.Now().Add(quietTimeout); time.Now().Before(give); {
 		before, err := node.processorTime()
 		if err != nil {
 			return err
@@ -161,11 +161,11 @@ func (c *LiveConfig) quiet(ctx context.Context, node *Node) error {
 			return nil
 		}
 	}
-	c.Log("the node is busy though nothing is asked of it")
+	c.Log("the node is busy without any requests")
 	return nil
 }
 
-// wait waits, or until ctx ends.
+// wait waits for d or until ctx ends.
 func wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -177,14 +177,14 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// shared is the note of whatever was measured beside its own load.
+// shared is the note on a figure that was measured while its load ran on the same machine.
 func shared(seconds float64, node, own float64) string {
 	return fmt.Sprintf("node %.2f, load and readers %.2f processors; they share the machine", node/seconds, own/seconds)
 }
 
 var errStatus = errors.New("unexpected status")
 
-// call sends a request of which only the status matters.
+// call sends a request and checks only the status of the answer.
 func call(ctx context.Context, node *Node, method, path string, body io.Reader) error {
 	request, err := http.NewRequestWithContext(ctx, method, node.Client.BaseURL+path, body)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 // CostConfig says with how many live segments ingest is measured.
 type CostConfig struct {
 	LiveConfig
-	Counts   []int         // 0, 1, 100, 1,000 and 10,000 by default; the first is what others are compared with
+	Counts   []int         // 0, 1, 100, 1,000 and 10,000 by default; the others are compared with the first
 	Duration time.Duration // of each; 15 s by default
 }
 
@@ -27,7 +27,7 @@ func (c *CostConfig) Validate() error {
 	return errors.Join(c.prepare()...)
 }
 
-// MeasureCost sends live events as fast as a fresh node takes them, beside more and more live segments.
+// MeasureCost sends events as fast as a fresh node accepts them, with more and more live segments.
 func MeasureCost(ctx context.Context, c CostConfig) (figures []Figure, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -57,9 +57,9 @@ func MeasureCost(ctx context.Context, c CostConfig) (figures []Figure, err error
 	return figures, nil
 }
 
-// costOf is what was measured with one number of segments.
+// costOf is the measurement with one number of segments.
 type costOf struct {
-	rate, node, own  float64 // events/s; processor seconds an event
+	rate, node, own  float64 // events/s; processor seconds per event
 	p99              float64 // ms
 	defined          time.Duration
 	resident, before int64

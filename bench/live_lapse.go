@@ -14,8 +14,8 @@ import (
 type LapseConfig struct {
 	LiveConfig
 	Profiles int           // that leave; 1,000,000 by default
-	Spread   time.Duration // over which the spread ones leave; a minute by default
-	Before   time.Duration // how long ingest is watched before; 15 s by default
+	Spread   time.Duration // time over which profiles leave when they do not leave at the same time; a minute by default
+	Before   time.Duration // how long ingest is measured before; 15 s by default
 	Midnight bool          // wait for a real midnight somewhere on earth too, for up to an hour
 }
 
@@ -40,8 +40,8 @@ func (c *LapseConfig) Validate() error {
 	return errors.Join(faults...)
 }
 
-// lapse is one way to leave: the events of all are placed so that their window ends soon after they
-// are there.
+// lapse is one way to leave: the events of all profiles are placed so that their window ends soon after they
+// are loaded.
 type lapse struct {
 	name   string
 	event  string
@@ -51,8 +51,8 @@ type lapse struct {
 	due    time.Time
 }
 
-// MeasureLapses lets profiles leave a segment by time alone, while events come in, and measures how late
-// a WebSocket hears of each, how late the shards have settled, and what ingest feels.
+// MeasureLapses lets profiles leave a segment by time alone, during ingest, and measures how late a WebSocket
+// receives each exit, how late the shards have settled, and the effect on ingest.
 func MeasureLapses(ctx context.Context, c LapseConfig) ([]Figure, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -101,11 +101,11 @@ func (c *LapseConfig) lapse(ctx context.Context, node *Node, w *lapse) ([]Figure
 		traffic := TrafficConfig{Batch: 100, Rate: c.Rate, Users: c.Users, Duration: time.Hour, Seed: uint64(w.first)}
 		sent, _, sendErr = sendLive(sending, node, traffic, shop, false)
 	})
-	work.Go(func() { settled, settleErr = settledBehind(sending, node, w.due.Add(w.spread)) })
+	work.Go(func() { settled, settleErr = settledAfter(sending, node, w.due.Add(w.spread)) })
 	heard, hearErr := c.hear(l, w)
 	over := time.Now()
 	if hearErr == nil {
-		hearErr = wait(ctx, 2*time.Second) // ingest has its backlog told too
+		hearErr = wait(ctx, 2*time.Second) // ingest finishes its backlog too
 	}
 	enough()
 	work.Wait()
@@ -115,7 +115,7 @@ func (c *LapseConfig) lapse(ctx context.Context, node *Node, w *lapse) ([]Figure
 	return c.figures(w, heard, sent, Span{w.due, over}, settled), nil
 }
 
-// place sends the events of those who will leave, saves their segment, and decides when it will be.
+// place sends the events of the profiles that will leave, saves their segment, and computes when it ends.
 func (c *LapseConfig) place(ctx context.Context, node *Node, w *lapse) error {
 	start := time.Now()
 	w.first = start.UnixMilli() - w.spread.Milliseconds() - 1000
@@ -133,7 +133,7 @@ func (c *LapseConfig) place(ctx context.Context, node *Node, w *lapse) error {
 		w.zone, w.due = nextMidnight(time.Now().Add(c.Before + 20*time.Second))
 		return errors.Join(save(ctx, node, w.name, fmt.Sprintf("did %q today", w.event), w.zone), c.quiet(ctx, node))
 	}
-	// The time it took to load is about that of building; the margin is for what is not foreseen.
+	// Building takes about as long as loading did; the margin is for everything else.
 	window := time.Since(time.UnixMilli(w.first)) + time.Since(start)/2 + c.Before + 15*time.Second
 	window = window.Round(time.Second)
 	w.due = time.UnixMilli(w.first).Add(window)
@@ -149,7 +149,7 @@ func (c *LapseConfig) place(ctx context.Context, node *Node, w *lapse) error {
 	return nil
 }
 
-// nextMidnight returns the zone whose day ends next, not before a time, and when.
+// nextMidnight returns the zone whose day ends next after a time, and when it ends.
 func nextMidnight(earliest time.Time) (zone string, due time.Time) {
 	zones := []string{"Asia/Kolkata", "Asia/Kathmandu", "Asia/Kabul", "Asia/Tehran", "Asia/Yangon", "Australia/Eucla", "Australia/Darwin", "America/St_Johns", "Pacific/Chatham", "Pacific/Marquesas"}
 	for h := -14; h <= 12; h++ {
@@ -158,7 +158,7 @@ func nextMidnight(earliest time.Time) (zone string, due time.Time) {
 	for _, name := range zones {
 		loc, err := time.LoadLocation(name)
 		if err != nil {
-			continue // a machine without this zone has others
+			continue // this machine does not have the zone
 		}
 		y, m, d := earliest.In(loc).Date()
 		if next := time.Date(y, m, d+1, 0, 0, 0, 0, loc); due.IsZero() || next.Before(due) {
@@ -168,10 +168,10 @@ func nextMidnight(earliest time.Time) (zone string, due time.Time) {
 	return zone, due
 }
 
-// settledBehind returns how long after an instant all shards have settled to it.
-func settledBehind(ctx context.Context, node *Node, due time.Time) (time.Duration, error) {
+// settledAfter returns how long after an instant all shards have settled to it.
+func settledAfter(ctx context.Context, node *Node, due time.Time) (time.Duration, error) {
 	if err := wait(ctx, time.Until(due)); err != nil {
-		return 0, nil // it has ended for another reason
+		return 0, nil // ctx ended for another reason
 	}
 	for ctx.Err() == nil {
 		health, err := node.Client.Health(ctx)
@@ -185,7 +185,7 @@ func settledBehind(ctx context.Context, node *Node, due time.Time) (time.Duratio
 		for _, s := range health.Shards {
 			to, err := time.Parse(time.RFC3339, s.SettledTo)
 			if err != nil {
-				return 0, fmt.Errorf("read what the shards have settled to: %w", err)
+				return 0, fmt.Errorf("read the settled time of the shards: %w", err)
 			}
 			behind = behind || to.Before(due)
 		}
@@ -197,12 +197,12 @@ func settledBehind(ctx context.Context, node *Node, due time.Time) (time.Duratio
 	return 0, nil
 }
 
-// lapsePatience is how long the last change may take.
-const lapsePatience = 5 * time.Minute
+// lapseTimeout is how long the last change may take.
+const lapseTimeout = 5 * time.Minute
 
-// hear returns how late each exit came, in ms, in the order of coming.
+// hear returns how late each exit was received, in ms, in order of arrival.
 func (c *LapseConfig) hear(l *listener, w *lapse) (late []float64, err error) {
-	if err := l.conn.SetReadDeadline(w.due.Add(w.spread + lapsePatience)); err != nil {
+	if err := l.conn.SetReadDeadline(w.due.Add(w.spread + lapseTimeout)); err != nil {
 		return nil, err
 	}
 	first, last := w.due, w.due.Add(w.spread)
@@ -216,7 +216,7 @@ func (c *LapseConfig) hear(l *listener, w *lapse) (late []float64, err error) {
 		}
 		lateness := h.received.Sub(at)
 		if lateness < 0 {
-			return fmt.Errorf("%s is told to leave at %s, %s before that", h.profile, h.at, -lateness)
+			return fmt.Errorf("the exit of %s at %s was received %s too early", h.profile, h.at, -lateness)
 		}
 		if late = append(late, millis(lateness)); len(late) == c.Profiles {
 			return errHeard
@@ -229,7 +229,7 @@ func (c *LapseConfig) hear(l *listener, w *lapse) (late []float64, err error) {
 	return late, err
 }
 
-// lateGoal is the p99 of lateness in ms, and busyGoal by how much the p99 of ingest may grow meanwhile.
+// lateGoal is the goal for the p99 of lateness in ms, busyGoal for the growth of the p99 of ingest meanwhile.
 const (
 	lateGoal = 500
 	busyGoal = 2

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// LatencyConfig says how the way from an event to its change is measured.
+// LatencyConfig says how the time from an event to the change it causes is measured.
 type LatencyConfig struct {
 	LiveConfig
 	Duration time.Duration // 60 s by default
@@ -29,8 +29,8 @@ func (c *LatencyConfig) Validate() error {
 	return errors.Join(c.prepare()...)
 }
 
-// MeasureLatency sends live events at a rate beside live segments, every one of them followed, and
-// measures from the HTTP answer to a request until a WebSocket has the change that the request caused.
+// MeasureLatency sends events at a fixed rate with live segments that are all followed. It measures from the
+// HTTP answer to a request until a WebSocket has received the change that the request caused.
 func MeasureLatency(ctx context.Context, c LatencyConfig) ([]Figure, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func MeasureLatency(ctx context.Context, c LatencyConfig) ([]Figure, error) {
 	return c.run(ctx, c.fill, c.latency)
 }
 
-// latencyWarm is how long events are sent before what counts.
+// latencyWarm is how long events are sent before the measurement.
 const latencyWarm = 3 * time.Second
 
 func (c *LatencyConfig) latency(ctx context.Context, node *Node) ([]Figure, error) {
@@ -52,18 +52,18 @@ func (c *LatencyConfig) latency(ctx context.Context, node *Node) ([]Figure, erro
 	if err != nil {
 		return nil, err
 	}
-	ears, err := c.listenToAll(ctx, node)
+	followers, err := c.listenToAll(ctx, node)
 	if err != nil {
 		return nil, err
 	}
-	defer ears.stop()
+	defer followers.stop()
 	traffic := TrafficConfig{Batch: 100, Rate: c.Rate, Users: c.Users, Duration: latencyWarm, Seed: 1}
 	if _, _, err := sendLive(ctx, node, traffic, shop, true); err != nil {
 		return nil, err
 	}
 	c.Log("%d events/s beside %d live segments: %s", c.Rate, c.Segments, c.Duration)
 	traffic.Duration, traffic.Seed = c.Duration, 2
-	others := ears.others.Load()
+	others := followers.others.Load()
 	used, err := node.processorTime()
 	if err != nil {
 		return nil, err
@@ -78,15 +78,15 @@ func (c *LatencyConfig) latency(ctx context.Context, node *Node) ([]Figure, erro
 	}
 	seconds := sent.Elapsed.Seconds()
 	note := shared(seconds, usedAfter-used, sent.Own)
-	others = ears.others.Load() - others
-	heard, err := ears.probesOf(ctx, probes)
+	others = followers.others.Load() - others
+	heard, err := followers.probesOf(ctx, probes)
 	if err != nil {
 		return nil, err
 	}
 	return c.figures(sent, probes, heard, float64(others)/seconds, note), nil
 }
 
-// figures tells the latencies. A change may come before the answer to its request: that is 0.
+// figures returns the latencies. A change may arrive before the answer to its request: that counts as 0.
 func (c *LatencyConfig) figures(sent *Sent, probes []probeRequest, heard map[int64]time.Time, others float64, note string) []Figure {
 	var fromAck, fromDue []float64
 	for _, p := range probes {
@@ -110,8 +110,8 @@ func (c *LatencyConfig) figures(sent *Sent, probes []probeRequest, heard map[int
 	}
 }
 
-// ears follow the probes on one connection and all other segments on others.
-type ears struct {
+// followers are listeners that follow the probes on one connection and all other segments on others.
+type followers struct {
 	listeners []*listener
 	running   sync.WaitGroup
 	others    atomic.Int64
@@ -121,8 +121,8 @@ type ears struct {
 	}
 }
 
-func (c *LatencyConfig) listenToAll(ctx context.Context, node *Node) (*ears, error) {
-	e := &ears{}
+func (c *LatencyConfig) listenToAll(ctx context.Context, node *Node) (*followers, error) {
+	e := &followers{}
 	e.mu.probes = map[int64]time.Time{}
 	var names []string
 	for i := range c.Segments {
@@ -140,7 +140,7 @@ func (c *LatencyConfig) listenToAll(ctx context.Context, node *Node) (*ears, err
 			return nil, err
 		}
 		e.running.Go(func() {
-			_ = l.run(func(h heardChange) error { // ends when it is stopped; what is missing is found then
+			_ = l.run(func(h heardChange) error { // returns an error when it is stopped; missing changes are found later
 				if i > 0 {
 					e.others.Add(1)
 					return nil
@@ -157,12 +157,12 @@ func (c *LatencyConfig) listenToAll(ctx context.Context, node *Node) (*ears, err
 	return e, nil
 }
 
-// hearPatience is how long changes may take behind the last event.
-const hearPatience = 30 * time.Second
+// changesTimeout is how long changes may take after the last event.
+const changesTimeout = 30 * time.Second
 
-// probesOf waits for the changes of all requests and returns when they came.
-func (e *ears) probesOf(ctx context.Context, probes []probeRequest) (map[int64]time.Time, error) {
-	for give := time.Now().Add(hearPatience); ; {
+// probesOf waits for the changes of all requests and returns when they arrived.
+func (e *followers) probesOf(ctx context.Context, probes []probeRequest) (map[int64]time.Time, error) {
+	for give := time.Now().Add(changesTimeout); ; {
 		heard, missing := map[int64]time.Time{}, 0
 		e.mu.Lock()
 		for _, p := range probes {
@@ -185,7 +185,7 @@ func (e *ears) probesOf(ctx context.Context, probes []probeRequest) (map[int64]t
 	}
 }
 
-func (e *ears) stop() {
+func (e *followers) stop() {
 	for _, l := range e.listeners {
 		l.stop()
 	}

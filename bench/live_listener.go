@@ -14,7 +14,7 @@ import (
 	"github.com/musterdb/muster/api"
 )
 
-// heardChange is a change as a listener hears it. Texts are good until the next.
+// heardChange is a change that a listener has received. Its texts are valid until the next one.
 type heardChange struct {
 	enter    bool
 	profile  []byte
@@ -23,10 +23,10 @@ type heardChange struct {
 	received time.Time
 }
 
-// listener is a WebSocket that follows segments with all the credit there is.
+// listener is a WebSocket that follows segments with unlimited credit.
 type listener struct{ conn *websocket.Conn }
 
-// listen follows segments from now on. A narrow one takes little in before it is read.
+// listen follows segments from now on. A narrow listener has small buffers.
 func listen(ctx context.Context, node *Node, narrow bool, segments ...string) (*listener, error) {
 	dialer := websocket.Dialer{Subprotocols: []string{"muster.v1"}, ReadBufferSize: 32 << 10}
 	if narrow {
@@ -60,7 +60,8 @@ func (l *listener) subscribe(id, segment, from string) error {
 	return nil
 }
 
-// begun waits until the node has taken so many subscriptions: it answers a faulty one behind them.
+// begun waits until the node has accepted all subscriptions: it subscribes to an unknown segment, and the
+// node's error for that comes after its answers to the earlier subscriptions.
 func (l *listener) begun(ctx context.Context) error {
 	if err := l.subscribe("end", "there is no such segment", "now"); err != nil {
 		return err
@@ -80,10 +81,10 @@ func (l *listener) begun(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// errHeard ends a listener that has heard what it waits for.
+// errHeard ends a listener that has received what it waits for.
 var errHeard = errors.New("heard")
 
-// run gives all changes to take until that or the connection fails; stop closes the connection.
+// run calls take with all changes until take or the connection fails; stop closes the connection.
 func (l *listener) run(take func(heardChange) error) error {
 	for {
 		_, text, err := l.conn.ReadMessage()
@@ -105,7 +106,7 @@ func (l *listener) run(take func(heardChange) error) error {
 
 func (l *listener) stop() { _ = l.conn.Close() }
 
-// after returns what stands between a text and the next quote.
+// after returns the text between what and the next quote.
 func after(text []byte, what string) []byte {
 	_, rest, found := bytes.Cut(text, []byte(what))
 	if !found {

@@ -14,9 +14,8 @@ import (
 	"github.com/musterdb/muster/bench/naming"
 )
 
-// liveTraffic sends the shop's customers' further events, with a probe at the end of each request if
-// that is wanted: an event by which somebody new enters a segment, so that its change tells of this
-// request and no other.
+// liveTraffic sends more events of the shop's customers. If probes are enabled, each request ends with a probe:
+// an event by which a new profile enters a segment, so that the change can be matched with its request.
 type liveTraffic struct {
 	traffic
 	probe  bool
@@ -40,7 +39,7 @@ const (
 	probeUser    = "probe-"
 )
 
-// sendLive sends until the duration is over or ctx ends, which is no error.
+// sendLive sends until the duration is over or ctx ends, which is not an error.
 func sendLive(ctx context.Context, node *Node, c TrafficConfig, shop *gen.Shop, probe bool) (*Sent, []probeRequest, error) {
 	if err := c.Validate(); err != nil {
 		return nil, nil, err
@@ -51,7 +50,7 @@ func sendLive(ctx context.Context, node *Node, c TrafficConfig, shop *gen.Shop, 
 	defer t.client.CloseIdleConnections()
 	t.next.Store(c.Seed << 40)
 	t.probes.Store(int64(c.Seed << 32))
-	bodies := shopForms(c, shop)
+	bodies := shopBodies(c, shop)
 	before, err := processorTimeOf(os.Getpid())
 	if err != nil {
 		return nil, nil, err
@@ -81,14 +80,14 @@ func sendLive(ctx context.Context, node *Node, c TrafficConfig, shop *gen.Shop, 
 	return sent, t.asked.all, err
 }
 
-// run sends one request after the other; with a rate it keeps to its share of the beat.
-func (t *liveTraffic) run(ctx context.Context, number int, bodies *forms) error {
+// run sends one request after another; with a rate it keeps to its share of it.
+func (t *liveTraffic) run(ctx context.Context, number int, bodies *bodyTemplates) error {
 	beat := time.Duration(0)
 	if t.config.Rate > 0 {
 		beat = time.Duration(float64(t.config.Batch) / float64(t.config.Rate) * float64(t.config.Senders) * float64(time.Second))
 	}
 	due := t.start.Add(beat * time.Duration(number) / time.Duration(t.config.Senders))
-	var room []byte
+	var buf []byte
 	for time.Since(t.start) < t.config.Duration && ctx.Err() == nil {
 		if beat == 0 {
 			due = time.Now()
@@ -101,11 +100,11 @@ func (t *liveTraffic) run(ctx context.Context, number int, bodies *forms) error 
 		if t.probe {
 			n = t.probes.Add(1)
 			events++
-			room = append(room[:0], body...)
-			room = fmt.Appendf(room, `{"type":"track","messageId":"probe-%d","userId":"%s%d","event":"Order Completed","timestamp":%d,"properties":{"category":"probe"}}`+"\n", n, probeUser, n, now.UnixMilli())
-			body = room
+			buf = append(buf[:0], body...)
+			buf = fmt.Appendf(buf, `{"type":"track","messageId":"probe-%d","userId":"%s%d","event":"Order Completed","timestamp":%d,"properties":{"category":"probe"}}`+"\n", n, probeUser, n, now.UnixMilli())
+			body = buf
 		}
-		if err := t.insist(ctx, body); err != nil || ctx.Err() != nil {
+		if err := t.sendUntilAcked(ctx, body); err != nil || ctx.Err() != nil {
 			return err
 		}
 		acked := time.Now()
@@ -118,13 +117,13 @@ func (t *liveTraffic) run(ctx context.Context, number int, bodies *forms) error 
 	return nil
 }
 
-// shopForms renders bodies for all senders out of the shop's events, as far as there are any.
-func shopForms(c TrafficConfig, shop *gen.Shop) []*forms {
-	all := make([]*forms, c.Senders)
+// shopBodies renders bodies for all senders from the shop's events, as far as there are any.
+func shopBodies(c TrafficConfig, shop *gen.Shop) []*bodyTemplates {
+	all := make([]*bodyTemplates, c.Senders)
 	for i := range all {
-		all[i] = &forms{}
+		all[i] = &bodyTemplates{}
 	}
-	f := &form{}
+	f := &bodyTemplate{}
 	sender := 0
 	for e := range shop.Events() {
 		f.body = append(f.body, `{"type":"track","messageId":"`...)
@@ -141,7 +140,7 @@ func shopForms(c TrafficConfig, shop *gen.Shop) []*forms {
 			continue
 		}
 		all[sender].all = append(all[sender].all, f)
-		f, sender = &form{}, (sender+1)%c.Senders
+		f, sender = &bodyTemplate{}, (sender+1)%c.Senders
 		if sender == 0 && len(all[0].all)*c.Senders*c.Batch >= renderedEvents {
 			break
 		}

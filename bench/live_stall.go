@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// StallConfig says how many take nothing of what they are sent.
+// StallConfig says how many clients read nothing of what they are sent.
 type StallConfig struct {
 	LiveConfig
 	Sockets  int           // 1,000 by default
-	Duration time.Duration // that they stall; 60 s by default: the node gives up a write after 30 s
-	Before   time.Duration // that ingest is watched before; 20 s by default
+	Duration time.Duration // how long they stall; 60 s by default: the node gives up a write after 30 s
+	Before   time.Duration // how long ingest is measured before; 20 s by default
 }
 
 // Validate reports all faults and sets the defaults.
@@ -43,9 +43,9 @@ func (c *StallConfig) Validate() error {
 	return errors.Join(c.prepare()...)
 }
 
-// MeasureStalls opens sockets that never read and a webhook target that never answers, all of a segment
-// that somebody new enters with each request, and measures memory and ingest without and with them.
-// Then all read on, and each is held against the members there are.
+// MeasureStalls opens sockets that never read and a webhook target that never answers. All follow a segment that
+// a new profile enters with each request. It measures memory and ingest without and with them. Then all
+// continue to read, and each is compared with the list of members.
 func MeasureStalls(ctx context.Context, c StallConfig) ([]Figure, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -99,16 +99,16 @@ func (c *StallConfig) stalls(ctx context.Context, node *Node) ([]Figure, error) 
 	if err != nil {
 		return nil, err
 	}
-	delivered, told, err := target.resume(ctx, node, beside.probes)
+	delivered, status, err := target.resume(ctx, node, beside.probes)
 	if err != nil {
 		return nil, err
 	}
 	return append(c.figures(alone, beside, opened, kernel), append(outcome.figures(c.Sockets),
-		Figure{Name: "stalled webhook: changes delivered after it answers again", Value: float64(delivered), Unit: "changes", More: true, Note: fmt.Sprintf("of %d; the node says %s", beside.probes, told)})...), nil
+		Figure{Name: "stalled webhook: changes delivered after it answers again", Value: float64(delivered), Unit: "changes", More: true, Note: fmt.Sprintf("of %d; the node says %s", beside.probes, status)})...), nil
 }
 
-// stallSettle is how long the sockets are left to fill with what happened since the cursor: after that
-// the node waits for each of them.
+// stallSettle is how long the sockets are left to fill with what happened since the cursor: after that the
+// node waits for each of them.
 const stallSettle = 5 * time.Second
 
 // stalledLoad is what was measured while events were sent.
@@ -152,7 +152,7 @@ func (c *StallConfig) load(ctx context.Context, node *Node, d time.Duration, see
 	return x, err
 }
 
-// cursorOf returns the cursor of now.
+// cursorOf returns the current cursor.
 func cursorOf(ctx context.Context, node *Node) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, node.Client.BaseURL+"/v1/segments/"+probeSegment+"/changes?wait=0s", nil)
 	if err != nil {
@@ -168,7 +168,7 @@ func cursorOf(ctx context.Context, node *Node) (string, error) {
 	return page.Cursor, err
 }
 
-// stall opens the sockets. They follow the segment from a cursor on and read nothing.
+// stall opens the sockets. They follow the segment from a cursor and read nothing.
 func (c *StallConfig) stall(ctx context.Context, node *Node, cursor string) (all []*staller, err error) {
 	c.Log("%d sockets that do not read", c.Sockets)
 	for i := range c.Sockets {
@@ -199,7 +199,7 @@ func (c *StallConfig) figures(alone, beside stalledLoad, opened, kernel int64) [
 	}
 }
 
-// stalledTarget is a webhook target that does not answer until it is told to.
+// stalledTarget is a webhook target that does not answer until answer is called.
 type stalledTarget struct {
 	server    *httptest.Server
 	answering chan struct{}
@@ -245,15 +245,15 @@ func (t *stalledTarget) close() {
 	t.server.Close()
 }
 
-// hookPatience is how long the target is watched when it answers again: what has failed once is tried
-// again after seconds, twice after 5 minutes.
-const hookPatience = time.Minute
+// hookTimeout is how long to wait for the target's deliveries once it answers again: a failed delivery is
+// retried after seconds, then after 5 minutes.
+const hookTimeout = time.Minute
 
-// resume lets the target answer and returns how many changes it has heard of when it has all, or after
-// a while, and what the node says of it.
-func (t *stalledTarget) resume(ctx context.Context, node *Node, want int) (delivered int, told string, err error) {
+// resume lets the target answer. It returns how many changes it has received once it has all of them, or after
+// hookTimeout, and the node's state of the webhook.
+func (t *stalledTarget) resume(ctx context.Context, node *Node, want int) (delivered int, status string, err error) {
 	t.answer()
-	for give := time.Now().Add(hookPatience); time.Now().Before(give) && delivered < want; {
+	for give := time.Now().Add(hookTimeout); time.Now().Before(give) && delivered < want; {
 		if err := wait(ctx, 100*time.Millisecond); err != nil {
 			return 0, "", err
 		}
@@ -273,11 +273,11 @@ func (t *stalledTarget) resume(ctx context.Context, node *Node, want int) (deliv
 		LastError     string `json:"last_error"`
 	}
 	err = json.NewDecoder(answer.Body).Decode(&state)
-	told = fmt.Sprintf("%d are pending, %d dead, %d tries failed, %q; %d resyncs", state.Pending, state.Dead, state.Failed, state.LastError, t.resyncs.Load())
-	return delivered, told, err
+	status = fmt.Sprintf("%d are pending, %d dead, %d tries failed, %q; %d resyncs", state.Pending, state.Dead, state.Failed, state.LastError, t.resyncs.Load())
+	return delivered, status, err
 }
 
-// allMembers returns the members of the segment that all followed.
+// allMembers returns the members of the segment that all follow.
 func allMembers(ctx context.Context, node *Node) ([]string, error) {
 	var all []string
 	for next := ""; ; {

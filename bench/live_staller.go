@@ -21,18 +21,18 @@ import (
 type staller struct {
 	listener *listener
 	cursor   string
-	checker  *streamcheck.Checker // of the first ones; for the others counting must do
-	members  int                  // entered less left
+	checker  *streamcheck.Checker // of the first stallers; the others only count
+	members  int                  // enters minus exits
 	end      string               // how the stalled connection ended
 	resynced bool
 }
 
-// checkedStallers is how many are held against the list of the members: a set each is much memory.
+// checkedStallers is how many are compared with the list of members: each needs a set, which takes memory.
 const checkedStallers = 50
 
 func (s *staller) check() { s.checker = &streamcheck.Checker{} }
 
-// resumed counts what has become of stallers.
+// resumed counts the results of all stallers.
 type resumed struct {
 	ends    map[string]int
 	wrong   int
@@ -41,18 +41,18 @@ type resumed struct {
 	took    time.Duration
 }
 
-// resumePatience is how long a staller may take until it has caught up.
-const resumePatience = 3 * time.Minute
+// resumeTimeout is how long a staller may take to catch up.
+const resumeTimeout = 3 * time.Minute
 
-// resume lets all read on until they have caught up, and holds each against the members there are.
+// resume lets all continue to read until they have caught up, and compares each with the list of members.
 func (c *StallConfig) resume(ctx context.Context, node *Node, stalled []*staller) (*resumed, error) {
 	members, err := allMembers(ctx, node)
 	if err != nil {
 		return nil, err
 	}
-	c.Log("%d sockets read on: %d members", len(stalled), len(members))
+	c.Log("%d sockets continue to read: %d members", len(stalled), len(members))
 	started := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, resumePatience)
+	ctx, cancel := context.WithTimeout(ctx, resumeTimeout)
 	defer cancel()
 	var reading sync.WaitGroup
 	for _, s := range stalled {
@@ -67,7 +67,7 @@ func (c *StallConfig) resume(ctx context.Context, node *Node, stalled []*staller
 		}
 		wrong := ""
 		if s.members != len(members) {
-			wrong = fmt.Sprintf("socket %d has heard of %d members, there are %d", i, s.members, len(members))
+			wrong = fmt.Sprintf("socket %d has received %d members, there are %d", i, s.members, len(members))
 		} else if s.checker != nil {
 			if err := streamcheck.Error(s.checker.End(members)); err != nil {
 				wrong = fmt.Sprintf("socket %d: %v", i, err)
@@ -81,8 +81,8 @@ func (c *StallConfig) resume(ctx context.Context, node *Node, stalled []*staller
 	return r, nil
 }
 
-// catchUp reads to the end of the connection, and goes on from the last cursor on new ones until it has
-// heard of so many members.
+// catchUp reads to the end of the connection, and continues from the last cursor on new ones until it has
+// received this many members.
 func (s *staller) catchUp(ctx context.Context, node *Node, members int) {
 	for first := true; ctx.Err() == nil; first = false {
 		err := s.read(ctx, members)
@@ -105,7 +105,7 @@ func (s *staller) catchUp(ctx context.Context, node *Node, members int) {
 	}
 }
 
-// read reads until so many members are known, or the connection ends.
+// read reads until this many members are known, or the connection ends.
 func (s *staller) read(ctx context.Context, members int) error {
 	stop := context.AfterFunc(ctx, s.listener.stop)
 	defer stop()
@@ -136,7 +136,7 @@ func (s *staller) read(ctx context.Context, members int) error {
 	return err
 }
 
-// endOf tells how the connection that had stalled ended.
+// endOf describes how the stalled connection ended.
 func endOf(err error) string {
 	var closed *websocket.CloseError
 	switch {
@@ -155,18 +155,18 @@ func (r *resumed) figures(sockets int) []Figure {
 	}
 	note := strings.Join(how, ", ")
 	if r.resyncs > 0 {
-		note += fmt.Sprintf("; %d were told to begin again", r.resyncs)
+		note += fmt.Sprintf("; %d had to start again", r.resyncs)
 	}
 	if r.example != "" {
 		note += "; " + r.example
 	}
 	return []Figure{
 		{Name: "stalled sockets that have caught up in the end", Value: float64(sockets - r.wrong), Unit: "sockets", Goal: float64(sockets), More: true, Note: note},
-		{Name: "time until all have", Value: r.took.Seconds(), Unit: "s", Note: fmt.Sprintf("all at once; %d are checked change by change, the others by number", min(checkedStallers, sockets))},
+		{Name: "time until all have", Value: r.took.Seconds(), Unit: "s", Note: fmt.Sprintf("all at the same time; %d are checked change by change, the others by number", min(checkedStallers, sockets))},
 	}
 }
 
-// socketBytes is the memory of all TCP buffers of the machine; 0 where it is not told.
+// socketBytes returns the memory of all TCP buffers of the machine, 0 if it is unknown.
 func socketBytes() int64 {
 	file, err := os.Open("/proc/net/sockstat")
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/musterdb/muster/bench/gen"
 )
 
-// TestNextMidnight: within every hour of a day there is a zone whose day ends, and it ends then.
+// TestNextMidnight checks that within every hour of a day there is a zone whose day ends, and when.
 func TestNextMidnight(t *testing.T) {
 	for at := time.Date(2026, 11, 22, 0, 0, 1, 0, time.UTC); at.Day() == 22; at = at.Add(7 * time.Minute) {
 		zone, due := nextMidnight(at)
@@ -22,14 +22,14 @@ func TestNextMidnight(t *testing.T) {
 			t.Errorf("at %s the next midnight is in %s", at, wait)
 		}
 		if h, m, s := due.In(loc).Clock(); h+m+s != 0 {
-			t.Errorf("%s in %s is no midnight", due, zone)
+			t.Errorf("%s in %s is not midnight", due, zone)
 		}
 	}
 }
 
-// TestShopForms: bodies are messages of the shop's customers, each with an id of its own and the time
-// they are sent at, and together they fill every sender.
-func TestShopForms(t *testing.T) {
+// TestShopBodies checks that bodies are messages of the shop's customers, each with its own id and the time of
+// sending, and that every sender gets some.
+func TestShopBodies(t *testing.T) {
 	shop, err := gen.New(gen.Config{Users: 500, Events: 5000, Seed: 1, End: time.Now()})
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +37,7 @@ func TestShopForms(t *testing.T) {
 	c := TrafficConfig{Batch: 50, Senders: 4}
 	ids, next, now := map[string]bool{}, uint64(1), time.Now()
 	events := 0
-	for _, f := range shopForms(c, shop) {
+	for _, f := range shopBodies(c, shop) {
 		if len(f.all) == 0 {
 			t.Fatal("a sender has nothing to send")
 		}
@@ -61,7 +61,7 @@ func TestShopForms(t *testing.T) {
 	}
 }
 
-// TestAfter: what a listener takes out of a message.
+// TestAfter checks which texts a listener extracts from a message.
 func TestAfter(t *testing.T) {
 	text := []byte(`{"op":"enter","id":"s0","segment":"Probe","profile":"probe-17","at":"2026-11-22T05:01:10.996Z","cause":"event","cursor":"AhOp"}`)
 	for what, want := range map[string]string{`"op":"`: "enter", `"profile":"`: "probe-17", `"at":"`: "2026-11-22T05:01:10.996Z", `"cursor":"`: "AhOp", `"nothing":"`: ""} {

@@ -14,17 +14,17 @@ import (
 	"time"
 )
 
-// Machine is where a report was made.
+// Machine describes where a report was made.
 type Machine struct {
 	CPU     string `json:"cpu"`
 	Cores   int    `json:"cores"`
-	Threads int    `json:"threads"` // GOMAXPROCS: what everybody is given
+	Threads int    `json:"threads"` // GOMAXPROCS, for every subject
 	Memory  int64  `json:"memory_bytes"`
 	OS      string `json:"os"`
 	Go      string `json:"go"`
-	// Bandwidth is the bytes a second that all threads together read of a large slice.
+	// Bandwidth is how many bytes per second all threads together read from a large slice.
 	Bandwidth float64 `json:"bandwidth_bytes_per_second"`
-	// Load is the processes that were running when the measurement began, beside our own.
+	// Load is the load average when the measurement began.
 	Load string `json:"load_average,omitempty"`
 }
 
@@ -42,7 +42,7 @@ func DescribeMachine() Machine {
 	return m
 }
 
-// lineOf returns what follows the colon of the first line that begins with key, "" where there is none.
+// lineOf returns the text after the colon of the first line that begins with key, "" if there is none.
 func lineOf(file, key string) string {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -57,7 +57,7 @@ func lineOf(file, key string) string {
 	return ""
 }
 
-// kibOf reads a line of /proc in kB.
+// kibOf returns the value of a line of /proc in kB as bytes.
 func kibOf(file, key string) int64 {
 	n, err := strconv.ParseInt(strings.TrimSuffix(lineOf(file, key), " kB"), 10, 64)
 	if err != nil {
@@ -75,16 +75,16 @@ func ResidentBytes(pid int) (int64, error) {
 	return n, nil
 }
 
-// Bandwidth measures the bytes a second that all threads together can read, each summing its part of a
-// slice of size bytes: the best of several passes, so that neighbours count as little as possible.
+// Bandwidth measures how many bytes per second all threads together can read, each summing its part of a slice
+// of size bytes. It returns the best of several passes, to reduce the effect of other load.
 func Bandwidth(size int) float64 {
 	const passes = 7
 	words := make([]uint64, size/8)
 	for i := range words {
-		words[i] = uint64(i) // else all pages might be the same one of zeros
+		words[i] = uint64(i) // or all pages might be the same page of zeros
 	}
 	threads := runtime.GOMAXPROCS(0)
-	sums := make([]uint64, threads*8) // a cache line each
+	sums := make([]uint64, threads*8) // one cache line each
 	best := 0.0
 	for range passes {
 		var all sync.WaitGroup
@@ -100,7 +100,7 @@ func Bandwidth(size int) float64 {
 	return best
 }
 
-// sum adds eight independent sums, so that the memory and not the additions bound it.
+// sum uses eight independent sums, so that memory and not the additions limit it.
 func sum(words []uint64) uint64 {
 	var a, b, c, d, e, f, g, h uint64
 	for len(words) >= 8 {
@@ -112,9 +112,9 @@ func sum(words []uint64) uint64 {
 	return a + b + c + d + e + f + g + h
 }
 
-// Commit returns the short hash of the commit this binary was built of, with "-dirty" behind it when files
-// that belong to it were changed; where the binary does not know (go run), that of the working directory,
-// and "unknown" outside a repository.
+// Commit returns the short hash of the commit this binary was built from, followed by "-dirty" if files that
+// belong to it were changed. If the binary does not know it (go run) it is that of the working directory, and
+// "unknown" outside a repository.
 func Commit() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		known := map[string]string{}

@@ -17,11 +17,11 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// MusterConfig says how the engine is driven.
+// MusterConfig says how the engine is run.
 type MusterConfig struct {
 	Shards  int // 8 by default
-	Workers int // that evaluate a statement; GOMAXPROCS by default
-	Batch   int // messages an entry; 2,000 by default
+	Workers int // that evaluate one statement; GOMAXPROCS by default
+	Batch   int // messages per entry; 2,000 by default
 }
 
 func (c *MusterConfig) setDefaults() {
@@ -51,14 +51,14 @@ func (c MusterConfig) Validate() error {
 	return errors.Join(faults...)
 }
 
-// Muster is the engine as a Subject: the shards of a node in this process, filled through log entries
-// and asked as a node asks them, without log, disk and HTTP.
+// Muster is the engine as a Subject: the shards of a node in this process, filled through log entries and
+// queried as a node does it, without log, disk and HTTP.
 type Muster struct {
 	config MusterConfig
 	shards []*engine.Shard
 	pool   *exec.Pool
 	texts  exec.Texts
-	tell   func(format string, args ...any) // now and then, how far loading is
+	tell   func(format string, args ...any) // called now and then with the progress of loading
 }
 
 var _ Subject = (*Muster)(nil)
@@ -108,7 +108,7 @@ func (m *Muster) Ask(ctx context.Context, q Question) (Answer, Cost, error) {
 	return textOf(answer), cost, nil
 }
 
-// Query answers one statement asked at Now.
+// Query answers one statement as of Now.
 func (m *Muster) Query(ctx context.Context, text string) (*query.Answer, error) {
 	q, err := m.texts.Parse(text)
 	if err != nil {
@@ -167,7 +167,7 @@ func textOfValue(v tree.Value) string {
 	return v.Str
 }
 
-// Memory implements Subject: what the shards count, then what the process has.
+// Memory implements Subject: what the shards count, then the memory of the process.
 func (m *Muster) Memory(context.Context) ([]Bytes, error) {
 	var lines []Bytes
 	at := map[string]int{}
@@ -184,7 +184,7 @@ func (m *Muster) Memory(context.Context) ([]Bytes, error) {
 			total += line.Bytes
 		}
 	}
-	resident, err := ResidentBytes(os.Getpid()) // with the garbage of loading
+	resident, err := ResidentBytes(os.Getpid()) // includes garbage from loading
 	if err != nil {
 		return nil, err
 	}

@@ -17,11 +17,11 @@ import (
 	"github.com/musterdb/muster/api"
 )
 
-// NodeConfig says how a node is started to be measured.
+// NodeConfig says how the node under test is started.
 type NodeConfig struct {
 	Binary string   // muster
 	Dir    string   // for files, data and logs; removed by the caller
-	Args   []string // further ones of muster serve
+	Args   []string // further arguments of muster serve
 	Log    func(format string, args ...any)
 }
 
@@ -41,7 +41,7 @@ func (c *NodeConfig) faults() (faults []error) {
 // step is a part of a measurement of one node.
 type step func(ctx context.Context, node *Node) ([]Figure, error)
 
-// run takes the steps with a fresh node, which it ends.
+// run starts a fresh node, runs the steps, and closes the node.
 func (c *NodeConfig) run(ctx context.Context, steps ...step) (figures []Figure, err error) {
 	node, err := NewNode(c.Binary, c.Dir)
 	if err != nil {
@@ -70,14 +70,14 @@ type Node struct {
 	dir    string
 	listen string
 	log    *os.File
-	cmd    *exec.Cmd  // nil while it does not run
+	cmd    *exec.Cmd  // nil while the process does not run
 	ended  chan error // of cmd
 }
 
-// readyPatience is how long a node may take until it serves.
-const readyPatience = 5 * time.Minute
+// readyTimeout is how long a node may take until it serves.
+const readyTimeout = 5 * time.Minute
 
-// NewNode returns a node that is not running, with its data and its log under dir. binary is muster.
+// NewNode returns a node that is not running yet, with its data and its log under dir. binary is muster.
 func NewNode(binary, dir string) (*Node, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -94,7 +94,7 @@ func NewNode(binary, dir string) (*Node, error) {
 	return &Node{Client: &api.Client{BaseURL: "http://" + addr}, binary: binary, dir: dir, listen: addr, log: log}, nil
 }
 
-// Start runs the node and returns how long it took until it served.
+// Start starts the node and returns how long it took until it served.
 func (n *Node) Start(ctx context.Context) (time.Duration, error) {
 	started := time.Now()
 	n.cmd = exec.Command(n.binary, append([]string{"serve", "--data", filepath.Join(n.dir, "data"), "--listen", n.listen}, n.args...)...)
@@ -106,7 +106,7 @@ func (n *Node) Start(ctx context.Context) (time.Duration, error) {
 	cmd, ended := n.cmd, make(chan error, 1)
 	n.ended = ended
 	go func() { ended <- cmd.Wait() }()
-	ctx, cancel := context.WithTimeout(ctx, readyPatience)
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -126,9 +126,9 @@ func (n *Node) Start(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-var errEnded = errors.New("nothing was wrong")
+var errEnded = errors.New("exit status 0")
 
-// lastWords returns the end of the node's log, which is removed with everything else.
+// lastWords returns the end of the node's log, which is removed with the directory.
 func (n *Node) lastWords() string {
 	text, err := os.ReadFile(n.log.Name())
 	if err != nil {
@@ -137,10 +137,10 @@ func (n *Node) lastWords() string {
 	return string(text[max(0, len(text)-2000):])
 }
 
-// Stop ends the node in order.
+// Stop ends the node with SIGTERM.
 func (n *Node) Stop() error { return n.end(syscall.SIGTERM) }
 
-// Kill ends the node as a power cut would, as far as a process goes.
+// Kill ends the node with SIGKILL.
 func (n *Node) Kill() error { return n.end(syscall.SIGKILL) }
 
 func (n *Node) end(signal syscall.Signal) error {
@@ -155,28 +155,28 @@ func (n *Node) end(signal syscall.Signal) error {
 	err := <-n.ended
 	var exit *exec.ExitError
 	if signal == syscall.SIGKILL && errors.As(err, &exit) {
-		return nil // that is what was asked for
+		return nil // killed on purpose
 	}
 	return err
 }
 
-// Close ends the node and its log.
+// Close kills the node and closes its log file.
 func (n *Node) Close() error { return errors.Join(n.Kill(), n.log.Close()) }
 
-// Resident returns the memory of the process.
+// Resident returns the resident memory of the process.
 func (n *Node) Resident() (int64, error) { return ResidentBytes(n.cmd.Process.Pid) }
 
-// Written returns the bytes the process has had written to disk.
+// Written returns how many bytes the process has caused to be written to disk.
 func (n *Node) Written() (int64, error) {
 	line := lineOf(fmt.Sprintf("/proc/%d/io", n.cmd.Process.Pid), "write_bytes")
 	bytes, err := strconv.ParseInt(line, 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("read what the node has written: %w", err)
+		return 0, fmt.Errorf("read the bytes written by the node: %w", err)
 	}
 	return bytes, nil
 }
 
-// processorTime returns the seconds the process has used of all processors, in steps of 10 ms.
+// processorTime returns the processor seconds that the process has used, in steps of 10 ms.
 func (n *Node) processorTime() (float64, error) { return processorTimeOf(n.cmd.Process.Pid) }
 
 func processorTimeOf(pid int) (float64, error) {
@@ -184,7 +184,7 @@ func processorTimeOf(pid int) (float64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read processor time: %w", err)
 	}
-	_, rest, _ := strings.Cut(string(text), ") ") // behind the name, which may hold anything
+	_, rest, _ := strings.Cut(string(text), ") ") // after the name, which may contain anything
 	fields := strings.Fields(rest)
 	if len(fields) < 13 {
 		return 0, errors.New("read processor time: too few fields")
@@ -195,12 +195,12 @@ func processorTimeOf(pid int) (float64, error) {
 	return (user + system) / ticks, errors.Join(err1, err2)
 }
 
-// DataBytes is the size of the data directory.
+// DataBytes returns the size of the data directory.
 func (n *Node) DataBytes() (int64, error) {
 	total := int64(0)
 	err := filepath.WalkDir(filepath.Join(n.dir, "data"), func(_ string, d os.DirEntry, err error) error {
 		if err != nil {
-			if errors.Is(err, os.ErrNotExist) { // files come and go while the node runs
+			if errors.Is(err, os.ErrNotExist) { // the node may remove files at any time
 				return nil
 			}
 			return err

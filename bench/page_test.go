@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestPerformancePage holds the table of questions in docs/PERFORMANCE.md against the reports that the
-// page names.
+// TestPerformancePage compares the table of questions in docs/PERFORMANCE.md with the reports that the page
+// names.
 func TestPerformancePage(t *testing.T) {
 	page, err := os.ReadFile("../docs/PERFORMANCE.md")
 	if err != nil {
@@ -48,7 +48,7 @@ func peersReport(t *testing.T, dir, size string) *Comparison {
 	return r.Comparison
 }
 
-// figures are the cells of a question at one size: milliseconds, ratio, times the limit.
+// figures returns the cells of a question at one size: milliseconds, ratio, times the limit.
 func figures(c Compared) string {
 	return fmt.Sprintf("%.3g | %.1f× | %.1f", c.Timings[0].Median, c.Ratio, c.Distance)
 }

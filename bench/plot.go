@@ -14,7 +14,7 @@ type bar struct {
 	label string
 }
 
-// barGroup is the bars of one question; mark is a line across them, none at 0.
+// barGroup is the bars of one question; mark is the position of a line across them, 0 for none.
 type barGroup struct {
 	name string
 	bars []bar
@@ -28,7 +28,7 @@ const (
 	groupGap  = 12
 )
 
-// barPlot draws groups of horizontal bars. All values are above 0.
+// barPlot draws groups of horizontal bars. All values must be above 0.
 func barPlot(title, unit string, groups []barGroup) string {
 	low, high := math.Inf(1), math.Inf(-1)
 	height := 40
@@ -91,8 +91,7 @@ func timesPlot(c *Comparison) string {
 	return barPlot("Time of each question by subject", "ms", groups)
 }
 
-// ratiosPlot shows how many times faster the first subject is than the fastest peer; the line is the
-// goal.
+// ratiosPlot shows how many times faster the first subject is than the fastest peer; the line is the goal.
 func ratiosPlot(c *Comparison) string {
 	var groups []barGroup
 	for _, row := range c.Rows {

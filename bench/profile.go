@@ -23,7 +23,7 @@ type ProfileConfig struct {
 	Size     Size
 	Seed     uint64
 	Segments []int // saved segments, ascending; 100 and 1,000 by default
-	Asked    int   // answers of each kind; 20,000 by default
+	Asked    int   // number of answers of each kind; 20,000 by default
 	Log      func(format string, args ...any)
 }
 
@@ -51,12 +51,12 @@ func (c *ProfileConfig) Validate() error {
 	return errors.Join(faults...)
 }
 
-// profileGoal is the goal for an answer about a single profile, ms.
+// profileGoal is the goal for an answer about a single profile, in ms.
 const profileGoal = 1
 
-// MeasureProfile asks shards in this process about single profiles beside realistic segments: which of them
-// somebody is in (by live membership, and evaluated as if there were none), all that is known of somebody, and why
-// somebody is in a segment or not. Memberships are compared with what is evaluated before anything is timed.
+// MeasureProfile queries shards in this process about single profiles, with realistic segments: which of them a
+// profile is in (by live membership, and evaluated as if there were none), all data of a profile, and why a
+// profile is in a segment or not. Memberships are compared with evaluation before anything is timed.
 func MeasureProfile(ctx context.Context, c ProfileConfig) ([]Figure, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -92,13 +92,13 @@ func MeasureProfile(ctx context.Context, c ProfileConfig) ([]Figure, error) {
 	return figures, nil
 }
 
-// profileBench is the segments there are, and who is asked about.
+// profileBench has the segments, and draws profiles to ask about.
 type profileBench struct {
 	ProfileConfig
 	muster   *Muster
 	rng      *rand.Rand
 	names    []string
-	matchers []*match.Matcher // of the segments' predicates
+	matchers []*match.Matcher // one per segment
 }
 
 // define saves segments until there are count, and waits until all of them are live.
@@ -119,7 +119,7 @@ func (p *profileBench) define(ctx context.Context, count int) error {
 	if err := p.muster.build(ctx); err != nil {
 		return err
 	}
-	p.Log("%d segments live after %s more", count, time.Since(began).Round(time.Millisecond))
+	p.Log("%d segments are live after another %s", count, time.Since(began).Round(time.Millisecond))
 	p.matchers = p.matchers[:0]
 	schema := p.muster.shards[0].Catalog().Schema()
 	for _, name := range p.names {
@@ -136,20 +136,20 @@ func (p *profileBench) define(ctx context.Context, count int) error {
 	return nil
 }
 
-// somebody draws a profile.
-func (p *profileBench) somebody() string { return gen.UserID(p.rng.IntN(p.Size.Users)) }
+// randomID draws a profile and returns its id.
+func (p *profileBench) randomID() string { return gen.UserID(p.rng.IntN(p.Size.Users)) }
 
 func (p *profileBench) measure(ctx context.Context) ([]Figure, error) {
 	members := 0
 	for range min(p.Asked, 1000) {
-		id := p.somebody()
+		id := p.randomID()
 		in, evaluated := p.memberships(id), p.evaluated(id)
 		if members += len(in); !slices.Equal(in, evaluated) {
-			return nil, fmt.Errorf("%s is in %v by membership, but in %v when they are evaluated", id, in, evaluated)
+			return nil, fmt.Errorf("%s is in %v by membership, but in %v by evaluation", id, in, evaluated)
 		}
 	}
 	if members == 0 {
-		return nil, errors.New("nobody asked about is in any segment")
+		return nil, errors.New("none of the drawn profiles is in any segment")
 	}
 	kinds := []struct {
 		name  string
@@ -168,7 +168,7 @@ func (p *profileBench) measure(ctx context.Context) ([]Figure, error) {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			id := p.somebody()
+			id := p.randomID()
 			began := time.Now()
 			if err := kind.ask(id); err != nil {
 				return nil, fmt.Errorf("%s: %w", kind.name, err)
@@ -178,7 +178,7 @@ func (p *profileBench) measure(ctx context.Context) ([]Figure, error) {
 		took = sorted(took)
 		f := Figure{Name: fmt.Sprintf("%d segments: %s, p99", len(p.names), kind.name), Value: quantile(took, 0.99), Unit: "ms",
 			Note: fmt.Sprintf("p50 %.4f ms, max %.3f ms of %d", quantile(took, 0.5), took[len(took)-1], len(took))}
-		if i < 3 { // the last is what it would be without live segments
+		if i < 3 { // the last shows the time without live membership
 			f.Goal = profileGoal
 		}
 		figures = append(figures, f)
@@ -235,7 +235,7 @@ func (p *profileBench) evaluated(id string) []string {
 	return in
 }
 
-// viewOf returns a view of the shard in which an id is placed, and the profile it names there.
+// viewOf returns a view of the shard that an id belongs to, and the profile of the id there.
 func (m *Muster) viewOf(id string) (view *engine.View, ordinal uint32, ok bool) {
 	view = m.shards[m.place(xxh3.HashString(id))].View()
 	if ordinal, ok = view.Find(id); !ok {
@@ -244,7 +244,7 @@ func (m *Muster) viewOf(id string) (view *engine.View, ordinal uint32, ok bool) 
 	return view, ordinal, ok
 }
 
-// place is the shard of an id by its hash.
+// place returns the shard of an id, given its hash.
 func (m *Muster) place(hash uint64) int {
 	h := hash * 0x9e3779b97f4a7c15
 	return int(h >> 32 * uint64(len(m.shards)) >> 32)
@@ -256,7 +256,7 @@ func (m *Muster) define(s catalog.Segment) error {
 		change := catalog.Change{Kind: catalog.PutSegment, Version: shard.Catalog().Version() + 1, Segment: s}
 		result, err := shard.Apply(shard.Seq()+1, engine.EncodeCatalog(Now().UnixMilli(), change))
 		if err != nil || result.Refused > 0 {
-			return errors.Join(fmt.Errorf("shard %d refuses it: %s", i, result.Reason), err)
+			return errors.Join(fmt.Errorf("shard %d refused it: %s", i, result.Reason), err)
 		}
 	}
 	return nil

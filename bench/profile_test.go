@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// TestMeasureProfile: memberships agree with what is evaluated, and every answer is measured.
+// TestMeasureProfile checks that memberships match evaluation and that every answer is measured.
 func TestMeasureProfile(t *testing.T) {
 	c := ProfileConfig{Size: Size{Name: "tiny", Users: 3000, Events: 60_000}, Seed: 3, Segments: []int{5, 40}, Asked: 200}
 	figures, err := MeasureProfile(t.Context(), c)
@@ -21,6 +21,6 @@ func TestMeasureProfile(t *testing.T) {
 	}
 	c = ProfileConfig{Segments: []int{10, 5}, Asked: -1}
 	if _, err := MeasureProfile(t.Context(), c); err == nil {
-		t.Error("faults are taken")
+		t.Error("a config with faults was accepted")
 	}
 }

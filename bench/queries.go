@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// QueriesConfig says what RunQueries measures and where it tells it.
+// QueriesConfig says what RunQueries measures and where it writes the results.
 type QueriesConfig struct {
 	Compare CompareConfig
-	Results string // directory of the reports; "" for none
+	Results string // directory for reports; "" for none
 	Out     io.Writer
 	Flags   []string
 }
@@ -26,8 +26,8 @@ func (c *QueriesConfig) Validate() error {
 	return errors.Join(out, c.Compare.Validate())
 }
 
-// RunQueries compares the subjects, writes the table and the report, and tells what has changed since
-// the last one. Nothing is written when answers differ.
+// RunQueries compares the subjects, writes the table and the report, and prints the changes since the last
+// report. Nothing is written when answers differ.
 func RunQueries(ctx context.Context, c QueriesConfig) error {
 	began := time.Now()
 	if c.Compare.Log == nil && c.Out != nil {
@@ -48,7 +48,7 @@ func RunQueries(ctx context.Context, c QueriesConfig) error {
 	return publish(report, c.Results, c.Out)
 }
 
-// reportName keeps runs with peers apart from those without: their figures are not the same.
+// reportName keeps runs with and without peers apart, since their figures are not comparable.
 func reportName(c CompareConfig) string {
 	if len(c.Subjects) > 1 {
 		return "peers-" + c.Size.Name
@@ -56,7 +56,7 @@ func reportName(c CompareConfig) string {
 	return "queries-" + c.Size.Name
 }
 
-// publish tells what has changed since the last report and writes this one.
+// publish prints the changes since the last report and writes this one.
 func publish(r *Report, results string, out io.Writer) error {
 	if results == "" {
 		return nil

@@ -8,35 +8,35 @@ import (
 	"time"
 )
 
-// Question is one thing to ask. In its SQL @7d stands for the instant seven days ago. The tables are
-// u(id, country, plan, age, ltv, signed_up_at, opt_in, platform, email) and e(id, event, ts, amount,
-// category); a query that is faster in another form for one database has that form.
+// Question is one query. In its SQL @7d means the instant seven days ago. The tables are u(id, country, plan,
+// age, ltv, signed_up_at, opt_in, platform, email) and e(id, event, ts, amount, category). A query that is
+// faster in another form in ClickHouse has that form too.
 type Question struct {
 	Name       string
 	MQL        string
 	SQL        string
-	ClickHouse string // where it differs from SQL
+	ClickHouse string // if it differs from SQL
 	Goal       float64
 	Touches    []Touch
 }
 
-// Touch is data that no answer can do without.
+// Touch is data that must be read to answer a question.
 type Touch struct {
-	Attribute string // its values over all profiles, or
-	Values    int    // of a low-cardinality attribute: so many values asked for, a bit a profile each
-	Event     string // the profiles (2 bytes an event) of the events
+	Attribute string // its values for all profiles, or
+	Values    int    // number of values of a low-cardinality attribute, each one bit per profile
+	Event     string // the profiles (2 bytes per event) of the events
 	From, To  int    // in the window from From to To days ago; From 0 means ever
-	Ever      bool   // only whether a profile ever did it, a bit a profile
+	Ever      bool   // only whether a profile ever did it, one bit per profile
 	Times     bool   // their times, too
 	Columns   []string
 }
 
-// Questions are what every report asks, in the order of docs/PERFORMANCE.
+// Questions returns the questions of every report, in the order of docs/PERFORMANCE.md.
 func Questions() []Question {
 	return slices.Concat(attributeQuestions(), countQuestions(), mixedQuestions(), sequenceQuestions())
 }
 
-// Dialect is an SQL of a peer.
+// Dialect is the SQL of a peer.
 type Dialect uint8
 
 // The dialects.
@@ -47,7 +47,7 @@ const (
 
 var instant = regexp.MustCompile(`@(\d+)d\b`)
 
-// In returns the question in a dialect, asked at now, on one line.
+// In returns the question in a dialect, as of now, on one line.
 func (q Question) In(d Dialect, now time.Time) string {
 	sql := q.SQL
 	if d == ClickHouse && q.ClickHouse != "" {

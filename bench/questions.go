@@ -1,6 +1,6 @@
 package bench
 
-// attributeQuestions are of attributes alone.
+// attributeQuestions use only attributes.
 func attributeQuestions() []Question {
 	return []Question{
 		{
@@ -18,7 +18,7 @@ func attributeQuestions() []Question {
 	}
 }
 
-// countQuestions count or add the events of one name.
+// countQuestions count or sum the events of one name.
 func countQuestions() []Question {
 	return []Question{
 		{
@@ -43,7 +43,7 @@ func countQuestions() []Question {
 	}
 }
 
-// mixedQuestions join events with attributes.
+// mixedQuestions combine events with attributes.
 func mixedQuestions() []Question {
 	return []Question{
 		{
@@ -78,7 +78,7 @@ func mixedQuestions() []Question {
 	}
 }
 
-// sequenceQuestions look at the order or the days of events.
+// sequenceQuestions depend on the order or the days of events.
 func sequenceQuestions() []Question {
 	return []Question{
 		{

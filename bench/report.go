@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// Report is all results of one run and what they stand on.
+// Report is all results of one run, with its machine and commit.
 type Report struct {
-	Name       string      `json:"name"` // of the kind: queries-s, ingest, …
+	Name       string      `json:"name"` // kind of report: queries-s, ingest, …
 	When       time.Time   `json:"when"`
 	Commit     string      `json:"commit"`
 	Machine    Machine     `json:"machine"`
@@ -34,7 +34,7 @@ type Figure struct {
 	Note  string  `json:"note,omitempty"`
 }
 
-// Met tells whether a figure with a goal meets it.
+// Met reports whether a figure with a goal meets it.
 func (f Figure) Met() bool {
 	if f.More {
 		return f.Value >= f.Goal
@@ -47,7 +47,7 @@ func NewReport(name string, flags []string) *Report {
 	return &Report{Name: strings.ToLower(name), When: time.Now().UTC().Truncate(time.Second), Commit: Commit(), Machine: DescribeMachine(), Flags: flags}
 }
 
-// Write keeps the report as JSON and HTML under dir, in a directory of its day and commit, and returns
+// Write writes the report as JSON and HTML under dir, in a directory named after its day and commit, and returns
 // that directory.
 func (r *Report) Write(dir string) (string, error) {
 	dir = filepath.Join(dir, r.When.Format(time.DateOnly)+"-"+r.Commit)
@@ -67,7 +67,7 @@ func (r *Report) Write(dir string) (string, error) {
 	return dir, err
 }
 
-// Last returns the newest report of a kind under dir, nil when there is none.
+// Last returns the newest report of a kind under dir, nil if there is none.
 func Last(dir, name string) (*Report, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*", strings.ToLower(name)+".json"))
 	if err != nil {
@@ -109,11 +109,11 @@ func (r *Report) measures() []Figure {
 	return all
 }
 
-// tolerated is the change up to which two runs count as equal: machines are shared.
+// tolerated is the factor up to which two runs count as equal: machines are shared.
 const tolerated = 1.15
 
-// Regressions writes what has become worse, and better, since the last report; it returns how many
-// figures are worse.
+// Regressions prints what has become worse or better since the last report. It returns how many figures are
+// worse.
 func (r *Report) Regressions(w io.Writer, last *Report) int {
 	if last == nil {
 		fmt.Fprintln(w, "There is no earlier report of this kind to compare with.")

@@ -77,6 +77,6 @@ func TestSizes(t *testing.T) {
 		}
 	}
 	if _, err := SizeByName("XXL"); err == nil {
-		t.Error("XXL was taken")
+		t.Error("XXL was accepted")
 	}
 }

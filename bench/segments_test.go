@@ -13,7 +13,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// shopCatalog has the names that segments of the shop ask.
+// shopCatalog has the names that segments of the shop use.
 func shopCatalog(t *testing.T) *catalog.State {
 	t.Helper()
 	var names []catalog.Name
@@ -31,9 +31,9 @@ func shopCatalog(t *testing.T) *catalog.State {
 	return state
 }
 
-// TestSegmentsAreAffordable: of the 10,000 segments that live membership is measured with, on 200,000 profiles, and
-// of the first 1,000 on a million, none is above what one may cost by default on a machine of 8 GiB, nor all
-// of them above their budget.
+// TestSegmentsAreAffordable checks the 10,000 segments that live membership is measured with, on 200,000
+// profiles, and the first 1,000 on a million: none may exceed the default limit for one segment on a machine
+// with 8 GiB, and together they may not exceed their budget.
 func TestSegmentsAreAffordable(t *testing.T) {
 	const memory, event, second, build = 2 << 30, 500 * time.Microsecond, 250 * time.Millisecond, 8 * time.Minute
 	within := func(p engine.Price, part int64) bool {
@@ -50,7 +50,7 @@ func TestSegmentsAreAffordable(t *testing.T) {
 			for pos := range uint16(size.profiles / 2 / spans) {
 				ever.Set(pos)
 			}
-			for _, id := range events { // a third of all events, as no name has more
+			for _, id := range events { // a third of all events, more than any name has
 				for i := range spans {
 					b := &query.Block{Rows: 5 * size.profiles / 3 / spans, Sorted: true, Max: now - int64(i)*86_400_000, Min: now - int64(i+1)*86_400_000}
 					to.Add(id, query.Series{Rows: b.Rows, Blocks: []*query.Block{b}, Ever: ever.Holders()})

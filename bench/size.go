@@ -15,7 +15,7 @@ type Size struct {
 	Events int
 }
 
-// Sizes are the known sizes, the smallest first. XS only shows that everything runs.
+// Sizes returns the known sizes, the smallest first. XS only shows that everything runs.
 func Sizes() []Size {
 	return []Size{
 		{"XS", 100_000, 2_000_000},
@@ -25,7 +25,7 @@ func Sizes() []Size {
 	}
 }
 
-// SizeByName returns the size of a name, in any case.
+// SizeByName returns the size with a name, in any case.
 func SizeByName(name string) (Size, error) {
 	for _, s := range Sizes() {
 		if strings.EqualFold(s.Name, name) {
@@ -35,8 +35,8 @@ func SizeByName(name string) (Size, error) {
 	return Size{}, fmt.Errorf("size %q: want XS, S, M or L", name)
 }
 
-// Now is the instant at which all questions are asked, and the time of the last event: a fixed one,
-// so that every run asks the same of the same data.
+// Now is the time as of which all questions are asked, and the time of the last event. It is fixed, so that every
+// run asks the same questions of the same data.
 func Now() time.Time { return time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC) }
 
 // Shop returns the data of a size.

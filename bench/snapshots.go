@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// MeasureSnapshots drives a node at half of what it takes, long enough for snapshots by log bytes, and
-// compares the requests that met one with the others. Then it changes few profiles, and looks how much of
-// a snapshot is written anew.
+// MeasureSnapshots loads a node at half its maximum rate, long enough for snapshots triggered by log bytes, and
+// compares the requests during a snapshot with the others. Then it changes few profiles, and measures how much
+// of a snapshot is written again.
 func MeasureSnapshots(ctx context.Context, c LoadConfig) ([]Figure, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -65,14 +65,14 @@ func (c *LoadConfig) snapshots(ctx context.Context, node *Node) ([]Figure, error
 	}, nil
 }
 
-// The node is driven until it has taken fewestSnapshots, one a shard, but not longer than for
-// longestDrives of the time asked for.
+// The node is loaded until it has taken fewestSnapshots, one per shard, but at most longestDrives times the
+// configured duration.
 const (
 	fewestSnapshots = 8
 	longestDrives   = 5
 )
 
-// untilSnapshots sends traffic, again if need be: a slow machine takes long to fill the logs.
+// untilSnapshots sends traffic, repeatedly if necessary: a slow machine takes long to fill the logs.
 func (c *LoadConfig) untilSnapshots(ctx context.Context, node *Node, traffic TrafficConfig) (all *Sent, taken []Snapshot, err error) {
 	all = &Sent{}
 	for drive := 1; drive <= longestDrives; drive++ {
@@ -91,21 +91,21 @@ func (c *LoadConfig) untilSnapshots(ctx context.Context, node *Node, traffic Tra
 	return all, taken, nil
 }
 
-// Few profiles are changed by so many events that a node that has fallen quiet takes a snapshot of them.
+// Few profiles get so many events that an idle node takes a snapshot of them.
 const (
 	fewProfiles = 1000
 	fewEvents   = 500_000
 
-	quietBegin  = 20 * time.Second // a quiet node has begun with its snapshots
-	quietAfter  = 6 * time.Second  // without a snapshot: there is none to come
+	quietBegin  = 20 * time.Second // an idle node has begun its snapshots by then
+	quietAfter  = 6 * time.Second  // this long without a snapshot: there will be no more
 	quietAtMost = 90 * time.Second
 	quietLook   = 500 * time.Millisecond
 )
 
-// littleChange compares what the snapshots of a node that is quiet write with what they hold: first all
-// that has come so far, then the events of few profiles.
+// littleChange compares how much the snapshots of an idle node write with their size: first for everything
+// sent so far, then for the events of few profiles.
 func (c *LoadConfig) littleChange(ctx context.Context, node *Node) ([]Figure, error) {
-	c.Log("snapshots: waiting for those of a quiet node")
+	c.Log("snapshots: waiting for those of an idle node")
 	if _, err := c.quietSnapshots(ctx, node, 0); err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (c *LoadConfig) littleChange(ctx context.Context, node *Node) ([]Figure, er
 	}, nil
 }
 
-// quietSnapshots waits until the node has taken so many snapshots and takes no more.
+// quietSnapshots waits until the node has taken at least fewest snapshots and takes no more.
 func (c *LoadConfig) quietSnapshots(ctx context.Context, node *Node, fewest int) (taken []Snapshot, err error) {
 	look := time.NewTicker(quietLook)
 	defer look.Stop()
@@ -168,14 +168,14 @@ func (c *LoadConfig) quietSnapshots(ctx context.Context, node *Node, fewest int)
 	}
 }
 
-// Snapshot is one that a node has taken.
+// Snapshot is a snapshot that a node has taken.
 type Snapshot struct {
 	Span
 	Bytes int64 // of the whole
-	Fresh int64 // of the pages that were not there already
+	Fresh int64 // of newly written pages
 }
 
-// Snapshots returns the snapshots the node has taken, as its log tells them.
+// Snapshots returns the snapshots in the node's log.
 func (n *Node) Snapshots() ([]Snapshot, error) {
 	text, err := os.ReadFile(n.log.Name())
 	if err != nil {
@@ -184,7 +184,8 @@ func (n *Node) Snapshots() ([]Snapshot, error) {
 	return readSnapshots(string(text))
 }
 
-// readSnapshots reads a node's log: what a snapshot writes is told before that it is taken.
+// readSnapshots parses a node's log, in which the line about written bytes comes before the line that the
+// snapshot is taken.
 func readSnapshots(log string) (all []Snapshot, err error) {
 	written := map[string]Snapshot{} // by group
 	for line := range strings.Lines(log) {
@@ -217,8 +218,8 @@ func readSnapshots(log string) (all []Snapshot, err error) {
 	return all, nil
 }
 
-// Span is a stretch of time.
+// Span is a span of time.
 type Span struct{ From, To time.Time }
 
-// has tells whether a request that began at from and ended at to met the span.
+// has reports whether a request that began at from and ended at to overlaps the span.
 func (s Span) has(from, to time.Time) bool { return !to.Before(s.From) && !from.After(s.To) }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TestReadSnapshots reads what a node says of its snapshots, those of two groups mixed.
+// TestReadSnapshots parses the log lines of snapshots of two groups, mixed.
 func TestReadSnapshots(t *testing.T) {
 	got, err := readSnapshots(`time=2026-11-01T12:00:00.000Z level=INFO msg="node is ready" shards=2
 time=2026-11-01T12:00:01.500Z level=INFO msg="snapshot written" group=shard-000 pages=7 bytes=1000 new_pages=2 new_bytes=300
@@ -27,6 +27,6 @@ time=2026-11-01T12:00:03.000Z level=INFO msg="snapshot taken" group=shard-001 lo
 		}
 	}
 	if _, err := readSnapshots("time=now msg=\"snapshot taken\" group=a elapsed=1s\n"); err == nil {
-		t.Error("a time that is none is taken for one")
+		t.Error("a malformed time was accepted")
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/musterdb/muster/query/syntax"
 )
 
-// BenchmarkSteps tells what a small statement costs step by step: what does not depend on how much data
-// there is, but for a chunk a shard.
+// BenchmarkSteps measures the cost of each step of a small statement: the part that does not depend on the amount
+// of data, apart from one chunk per shard.
 func BenchmarkSteps(b *testing.B) {
 	m, err := NewMuster(MusterConfig{Shards: 8})
 	if err != nil {
@@ -90,7 +90,7 @@ func benchmarkSteps(b *testing.B, m *Muster, text string) {
 	measure("all", func() error { _, err := m.Query(b.Context(), text); return err })
 }
 
-// ask prepares a statement and asks it over some sources.
+// ask prepares a statement and runs it on some sources.
 func ask(b *testing.B, m *Muster, prepare func() (*exec.Plan, error), sources []query.Source) error {
 	plan, err := prepare()
 	if err != nil {

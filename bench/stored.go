@@ -10,7 +10,7 @@ import (
 	"github.com/musterdb/muster/bench/gen"
 )
 
-// ShopConfig says which data a node is given whole, to be measured with it.
+// ShopConfig says which data is loaded into a node before measuring.
 type ShopConfig struct {
 	NodeConfig
 	Size Size
@@ -28,7 +28,7 @@ func (c *ShopConfig) faults() []error {
 // StoredConfig says with which data a node is measured.
 type StoredConfig struct {
 	ShopConfig
-	Repeat int // times each question is asked over HTTP; 7 by default
+	Repeat int // number of times each question is asked over HTTP; 7 by default
 }
 
 // Validate reports all faults and sets the defaults.
@@ -45,10 +45,10 @@ func MeasureStored(ctx context.Context, c StoredConfig) ([]Figure, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return c.run(ctx, c.imports, c.memory, c.asks, c.restarts)
+	return c.run(ctx, c.imports, c.memory, c.questions, c.restarts)
 }
 
-// memory divides what the node counts by what it holds.
+// memory divides the memory that the node reports by the number of profiles and events.
 func (c *StoredConfig) memory(ctx context.Context, node *Node) ([]Figure, error) {
 	catalog, err := node.Client.Catalog(ctx)
 	if err != nil {
@@ -78,7 +78,7 @@ func (c *StoredConfig) memory(ctx context.Context, node *Node) ([]Figure, error)
 		Figure{Name: "memory an event with 2 properties", Value: float64(perEvent) / float64(c.Size.Events), Unit: "B", Goal: 12, Note: "a third of the events have none"}), nil
 }
 
-// idBytes is the mean length of the ids, near enough: of those of the last people.
+// idBytes returns approximately the mean length of the ids, computed from the last ones.
 func idBytes(s Size) float64 {
 	bytes, n := 0, min(s.Users, 1600)
 	for i := range n {
@@ -87,8 +87,8 @@ func idBytes(s Size) float64 {
 	return float64(bytes) / float64(n)
 }
 
-// asks times the questions over HTTP, one asker, nothing else.
-func (c *StoredConfig) asks(ctx context.Context, node *Node) ([]Figure, error) {
+// questions times the questions over HTTP with one client and no other load.
+func (c *StoredConfig) questions(ctx context.Context, node *Node) ([]Figure, error) {
 	var figures []Figure
 	for _, q := range Questions() {
 		var own, outside []float64
@@ -107,7 +107,7 @@ func (c *StoredConfig) asks(ctx context.Context, node *Node) ([]Figure, error) {
 	return figures, nil
 }
 
-// restarts kills the node and stops it in order.
+// restarts kills the node and stops it in order, and measures each restart.
 func (c *StoredConfig) restarts(ctx context.Context, node *Node) ([]Figure, error) {
 	var figures []Figure
 	for _, how := range []struct {

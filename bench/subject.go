@@ -16,18 +16,18 @@ import (
 type Subject interface {
 	// Name returns the name and version.
 	Name() string
-	// Load takes a shop in and makes it ready to be asked, in its best order.
+	// Load loads a shop and prepares it for questions, in the subject's best order.
 	Load(ctx context.Context, shop *gen.Shop) error
-	// Ask answers a question asked at Now, and tells what that cost from text to rows, without the way to
-	// the subject when it is another process.
+	// Ask answers a question as of Now, and returns the cost from text to rows, excluding communication with a
+	// subject in another process.
 	Ask(ctx context.Context, q Question) (Answer, Cost, error)
-	// Memory returns what the loaded data takes, by structure; the order is kept.
+	// Memory returns the memory of the loaded data by structure, in a fixed order.
 	Memory(ctx context.Context) ([]Bytes, error)
 	Close() error
 }
 
-// Cost is what an answer took. Processor is the time of all processors that the subject's process used
-// meanwhile: on a machine shared with others it says more than the time that passed.
+// Cost is the cost of an answer. Processor is the processor time that the subject's process used: on a machine
+// shared with others it says more than the elapsed time.
 type Cost struct{ Wall, Processor time.Duration }
 
 // Stopwatch measures the cost of something in this process.
@@ -36,13 +36,13 @@ type Stopwatch struct {
 	processor time.Duration
 }
 
-// StartStopwatch starts one.
+// StartStopwatch starts a Stopwatch.
 func StartStopwatch() Stopwatch { return Stopwatch{time.Now(), processorTime()} }
 
 // Stop returns the cost since the start.
 func (s Stopwatch) Stop() Cost { return Cost{time.Since(s.started), processorTime() - s.processor} }
 
-// processorTime is what this process has used so far.
+// processorTime returns what this process has used so far.
 func processorTime() time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
@@ -57,11 +57,11 @@ type Bytes struct {
 	Bytes int64  `json:"bytes"`
 }
 
-// Answer is the rows of an answer as text: what every database can be compared by. The last column is a
-// number; rows in which it is 0 may be left out.
+// Answer is the rows of an answer as text, in which all databases can be compared. The last column is a number;
+// rows in which it is 0 may be left out.
 type Answer [][]string
 
-// normal returns the rows that say something, in ascending order.
+// normal returns the rows that are not 0, in ascending order.
 func (a Answer) normal() Answer {
 	var rows Answer
 	for _, row := range a {
@@ -73,7 +73,7 @@ func (a Answer) normal() Answer {
 	return rows
 }
 
-// Differ tells where two answers differ, "" if they do not.
+// Differ describes where two answers differ, "" if they do not.
 func (a Answer) Differ(b Answer) string {
 	x, y := a.normal(), b.normal()
 	for i := range max(len(x), len(y)) {
@@ -91,7 +91,7 @@ func (a Answer) Differ(b Answer) string {
 	return ""
 }
 
-// Short returns the answer for a report.
+// Short returns the answer as a short text for a report.
 func (a Answer) Short() string {
 	if len(a) == 1 {
 		return strings.Join(a[0], " ")

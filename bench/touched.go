@@ -9,13 +9,13 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// bitmapValues is the number of values up to which an attribute is taken to have a bitmap for each.
+// bitmapValues is the number of values up to which an attribute is assumed to have a bitmap for each.
 const bitmapValues = 64
 
-// Touched returns the bytes that answering a question must read, as the engine lays its data out now:
-// positions of all blocks that reach into the window, times of those that straddle its ends, the
-// columns asked for; a bit a profile for each value asked for of an attribute with few. It is what an
-// ideal pass reads, not what the engine does read. 0 for a question whose names are not known.
+// Touched returns the bytes that answering a question must read with the engine's current data layout: positions
+// of all blocks that overlap the window, times of those that cross its ends, the requested columns, and one
+// bit per profile for each requested value of an attribute with few values. It is what an ideal pass reads,
+// not what the engine reads. It is 0 for a question with unknown names.
 func (m *Muster) Touched(q Question) int64 {
 	total := int64(0)
 	for _, shard := range m.shards {
@@ -89,7 +89,7 @@ func touchedEvents(v *engine.View, t Touch, chunk int) int64 {
 	return bytes
 }
 
-// vecBytes is the size of a column as it is encoded.
+// vecBytes returns the encoded size of a column.
 func vecBytes(v *query.Vec) int64 {
 	width := 0
 	switch {
@@ -110,7 +110,7 @@ func vecBytes(v *query.Vec) int64 {
 	return int64(width) * int64(v.Rows)
 }
 
-// formatBytes writes a number of bytes for people.
+// formatBytes formats a number of bytes for people.
 func formatBytes(n int64) string {
 	units := [...]string{"B", "KiB", "MiB", "GiB", "TiB"}
 	f, i := float64(n), 0

@@ -17,15 +17,15 @@ import (
 	"github.com/musterdb/muster/api"
 )
 
-// TrafficConfig describes senders of live events: 4 properties, a UUID as messageId each, the time of
-// sending; over Segment's path with what its SDK for Node adds to every message. Each sender has bodies
-// enough that all of them together speak of many profiles.
+// TrafficConfig describes senders of live events. Each event has 4 properties, a UUID as its messageId and the
+// time of sending; over Segment's path it has what the SDK for Node adds to every message. The bodies of all
+// senders together cover many profiles.
 type TrafficConfig struct {
 	Segment  bool // Segment's POST /v1/batch instead of NDJSON to POST /v1/events
-	Batch    int  // events a request; 500 by default
-	Senders  int  // connections that send one request after the other; 8 by default
-	Users    int  // profiles the events are about; 200,000 by default
-	Rate     int  // events a second of all senders; as many as are taken by default
+	Batch    int  // events per request; 500 by default
+	Senders  int  // connections that send one request after another; 8 by default
+	Users    int  // profiles of the events; 200,000 by default
+	Rate     int  // events per second of all senders; as many as the node accepts by default
 	Duration time.Duration
 	Seed     uint64
 }
@@ -48,30 +48,29 @@ func (c *TrafficConfig) Validate() error {
 		faults = append(faults, fmt.Errorf("rate %d: want 0 or more", c.Rate))
 	}
 	if c.Duration <= 0 {
-		faults = append(faults, fmt.Errorf("duration %s: want more than nothing", c.Duration))
+		faults = append(faults, fmt.Errorf("duration %s: want more than 0", c.Duration))
 	}
 	return errors.Join(faults...)
 }
 
-// Sent is what became of the traffic.
+// Sent is the result of the traffic.
 type Sent struct {
 	Events   int64 // acknowledged
 	Elapsed  time.Duration
 	Own      float64 // processor seconds of this process
-	Busy     int64   // requests answered 429 or 503, and sent again
+	Busy     int64   // requests answered with 429 or 503 and sent again
 	Requests []Request
-	Last     []byte // the body that was acknowledged last, to be sent again
+	Last     []byte // the last acknowledged body
 }
 
-// Request is one acknowledged request; Due is when it should have been sent, which is when it was
-// unless there is a rate: waiting for a slow node counts.
+// Request is one acknowledged request. Due is when it was sent or, with a rate, when it should have been sent:
+// waiting for a slow node counts.
 type Request struct{ Due, Acked time.Time }
 
-// Rate is the acknowledged events a second.
+// Rate returns the acknowledged events per second.
 func (s *Sent) Rate() float64 { return float64(s.Events) / s.Elapsed.Seconds() }
 
-// Latencies returns the times to the acknowledgement of the requests that keep accepts, ascending, in
-// ms.
+// Latencies returns the times to acknowledgement of the requests that keep accepts, ascending, in ms.
 func (s *Sent) Latencies(keep func(Request) bool) []float64 {
 	var all []float64
 	for _, r := range s.Requests {
@@ -109,9 +108,9 @@ func Send(ctx context.Context, client *api.Client, c TrafficConfig) (*Sent, erro
 	}
 	defer t.client.CloseIdleConnections()
 	t.next.Store(c.Seed << 40)
-	senderForms := make([]*forms, c.Senders)
+	senderForms := make([]*bodyTemplates, c.Senders)
 	for i := range senderForms {
-		senderForms[i] = newForms(c, uint64(i))
+		senderForms[i] = newBodyTemplates(c, uint64(i))
 	}
 	before, err := processorTimeOf(os.Getpid())
 	if err != nil {
@@ -135,8 +134,8 @@ func Send(ctx context.Context, client *api.Client, c TrafficConfig) (*Sent, erro
 	return &t.mu.sent, errors.Join(context.Cause(ctx), err)
 }
 
-// sender sends one body after the other; with a rate it keeps to its share of the beat.
-func (t *traffic) sender(ctx context.Context, number int, bodies *forms) error {
+// sender sends one body after another; with a rate it keeps to its share of it.
+func (t *traffic) sender(ctx context.Context, number int, bodies *bodyTemplates) error {
 	beat := time.Duration(0)
 	if t.config.Rate > 0 {
 		beat = time.Duration(float64(t.config.Batch) / float64(t.config.Rate) * float64(t.config.Senders) * float64(time.Second))
@@ -155,7 +154,7 @@ func (t *traffic) sender(ctx context.Context, number int, bodies *forms) error {
 			}
 		}
 		body := bodies.next().fill(t.next.Add(uint64(t.config.Batch))-uint64(t.config.Batch), time.Now())
-		if err := t.insist(ctx, body); err != nil {
+		if err := t.sendUntilAcked(ctx, body); err != nil {
 			return err
 		}
 		acked := time.Now()
@@ -171,8 +170,8 @@ func (t *traffic) sender(ctx context.Context, number int, bodies *forms) error {
 	return nil
 }
 
-// insist sends a body until it is acknowledged: a busy node is asked again soon, with the same ids.
-func (t *traffic) insist(ctx context.Context, body []byte) error {
+// sendUntilAcked sends a body until it is acknowledged: if the node is busy it sends the same ids again soon.
+func (t *traffic) sendUntilAcked(ctx context.Context, body []byte) error {
 	for {
 		status, answer, err := t.post(ctx, body)
 		switch {

@@ -15,8 +15,8 @@ import (
 	"github.com/musterdb/muster/api"
 )
 
-// taker is a node that remembers messageIds and is busy now and then.
-type taker struct {
+// fakeNode remembers messageIds and is busy now and then.
+type fakeNode struct {
 	mu       sync.Mutex
 	seen     map[string]bool
 	requests int
@@ -31,7 +31,7 @@ type tracked struct {
 	Properties map[string]any
 }
 
-// isFresh tells whether the time of sending is one, and now.
+// isFresh reports whether the time of sending is valid and current.
 func (m *tracked) isFresh() bool {
 	var at time.Time
 	if ms, err := strconv.ParseInt(string(m.Timestamp), 10, 64); err == nil {
@@ -42,7 +42,7 @@ func (m *tracked) isFresh() bool {
 	return time.Since(at).Abs() < time.Minute
 }
 
-func (k *taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (k *fakeNode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.requests++
@@ -63,7 +63,7 @@ func (k *taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			messages = append(messages, m)
 		}
 	}
-	if k.requests%5 == 1 { // taken, but the sender is not told so; the first is among them, however slow all is
+	if k.requests%5 == 1 { // stored, but the sender gets an error; this includes the first request, so it happens on slow machines too
 		k.take(messages)
 		w.WriteHeader(http.StatusTooManyRequests)
 		return
@@ -72,7 +72,7 @@ func (k *taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, `{"success":true}`)
 }
 
-func (k *taker) take(messages []tracked) {
+func (k *fakeNode) take(messages []tracked) {
 	for _, m := range messages {
 		if len(m.MessageID) != 36 || m.UserID == "" || m.Event == "" || len(m.Properties) != 4 || !m.isFresh() {
 			k.faults = append(k.faults, fmt.Sprintf("%+v", m))
@@ -81,11 +81,11 @@ func (k *taker) take(messages []tracked) {
 	}
 }
 
-// TestSendIsExact shows that what is reported as acknowledged is what a server has, over both paths,
-// also when it was busy.
+// TestSendIsExact checks that what is reported as acknowledged is what the server has, over both paths, also
+// when it was busy.
 func TestSendIsExact(t *testing.T) {
 	for _, segment := range []bool{false, true} {
-		k := &taker{seen: map[string]bool{}}
+		k := &fakeNode{seen: map[string]bool{}}
 		server := httptest.NewServer(k)
 		sent, err := Send(t.Context(), &api.Client{BaseURL: server.URL}, TrafficConfig{Segment: segment, Batch: 20, Senders: 3, Duration: 100 * time.Millisecond, Seed: 3})
 		server.Close()
@@ -106,7 +106,7 @@ func TestSendIsExact(t *testing.T) {
 
 // TestSendKeepsTheRate allows less than the rate, on a slow machine, but never more.
 func TestSendKeepsTheRate(t *testing.T) {
-	k := &taker{seen: map[string]bool{}}
+	k := &fakeNode{seen: map[string]bool{}}
 	server := httptest.NewServer(k)
 	defer server.Close()
 	sent, err := Send(t.Context(), &api.Client{BaseURL: server.URL}, TrafficConfig{Batch: 10, Senders: 2, Rate: 1000, Duration: 300 * time.Millisecond})
@@ -142,6 +142,6 @@ func TestQuantile(t *testing.T) {
 		}
 	}
 	if quantile(nil, 0.5) != 0 {
-		t.Error("a quantile of nothing")
+		t.Error("the quantile of no numbers is not 0")
 	}
 }

@@ -14,11 +14,12 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// asker answers statements: parse, check, prepare, scatter to the views of all shards, merge.
+// asker answers statements. It parses, checks and prepares a statement, evaluates it on views of all
+// shards, and merges the results.
 type asker struct {
 	node   *Node
 	pool   *exec.Pool
-	memory *exec.Memory // of all that is evaluated at once
+	memory *exec.Memory // shared by all statements being evaluated
 	texts  exec.Texts
 }
 
@@ -26,7 +27,8 @@ func newAsker(n *Node) *asker {
 	return &asker{node: n, pool: exec.NewPool(n.config.Evaluations), memory: exec.NewMemory(n.config.statementMemory())}
 }
 
-// busyMemory tells when to ask again what was refused for the memory that others hold.
+// busyMemory turns a refusal for memory that other statements hold into an error that says when to
+// retry.
 func busyMemory(err error) error {
 	if errors.Is(err, exec.ErrBusy) {
 		return overloaded(exec.ErrBusy.Error())
@@ -66,7 +68,7 @@ func (n *Node) query(ctx context.Context, ask node.Ask) (*query.Answer, error) {
 	}
 	state := n.registry.state.Load()
 	schema := state.Schema()
-	if err := addressable(state, text.Query); err != nil {
+	if err := refuseKeptSets(state, text.Query); err != nil {
 		return nil, diagnose(err, ask.Text)
 	}
 	checked, err := n.asker.texts.Check(text, schema)
@@ -81,7 +83,7 @@ func (n *Node) query(ctx context.Context, ask node.Ask) (*query.Answer, error) {
 	return answer, nil
 }
 
-// diagnose locates the asker's mistake in the text; other errors stay as they are.
+// diagnose locates a diagnostic in the text of the statement. Other errors are returned unchanged.
 func diagnose(err error, text string) error {
 	var d *tree.Diagnostic
 	if errors.As(err, &d) {
@@ -93,8 +95,9 @@ func diagnose(err error, text string) error {
 	return err
 }
 
-// atLevel makes sure that what is read next is as fresh as asked for. The only node leads every
-// group, so its state is the newest there is; linearizable asks raft whether that is still so.
+// atLevel ensures that what is read next is as fresh as the consistency level requires. This node is the
+// only one and leads every group, so its state is the newest there is; for linearizable it verifies the
+// leadership with raft.
 func (n *Node) atLevel(ctx context.Context, level string) error {
 	switch level {
 	case "", node.Leader, node.Stale:
@@ -110,7 +113,8 @@ func (n *Node) atLevel(ctx context.Context, level string) error {
 	return refused(codes.BadRequest, fmt.Sprintf("consistency is %q, want leader, linearizable or stale", level))
 }
 
-// run evaluates a checked statement. The slot comes before the views: whoever waits holds none.
+// run evaluates a checked statement. It enters the pool before it takes views, so that a waiting
+// statement holds no views.
 func (a *asker) run(ctx context.Context, q *exec.Checked, schema query.Schema, maxRows int64) (*query.Answer, error) {
 	a.node.config.Gate.Enter()
 	defer a.node.config.Gate.Leave()
@@ -123,7 +127,7 @@ func (a *asker) run(ctx context.Context, q *exec.Checked, schema query.Schema, m
 	if err := checkOverflow(q.Properties, schema, v); err != nil {
 		return nil, err
 	}
-	plan, err := exec.Prepare(q.Query, schema, exec.Options{Now: v.now, MaxRows: maxRows, Budget: a.node.config.StatementBytes, Memory: a.memory, Held: heldIn(a.node.registry.state.Load())})
+	plan, err := exec.Prepare(q.Query, schema, exec.Options{Now: v.now, MaxRows: maxRows, Budget: a.node.config.StatementBytes, Memory: a.memory, Held: heldSegments(a.node.registry.state.Load())})
 	if err != nil {
 		return nil, err
 	}

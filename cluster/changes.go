@@ -12,32 +12,32 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Changes is who hears of the changes of membership that entries cause. The calls about one shard come
-// from one goroutine at a time, in the order of its log.
+// Changes receives the changes of membership that entries cause. Calls about one shard come from one
+// goroutine at a time, in the order of the shard's log.
 type Changes interface {
-	// Append takes the changes of one entry, often none. It comes after the entry is applied and before
-	// anybody is told so; it must not wait. An entry may come again after a restart.
+	// Append takes the changes of one entry, often none. It is called after the entry is applied and before
+	// the result is reported to anyone. It must not wait. After a restart an entry may come again.
 	Append(shard int, seq uint64, changes []engine.Change)
-	// Mark says that at an instant (Unix ms) a segment begins or ends to be, in the entry that is appended
-	// next.
+	// Mark says that a segment begins or ceases to exist at an instant (Unix ms), with the entry that is
+	// appended next.
 	Mark(shard int, at int64, segment string, begins bool)
-	// Restored says that a shard's state was restored as of seq and of an instant: the changes before it do
-	// not come.
+	// Restored says that a shard's state was restored as of an entry and an instant. Earlier changes do not
+	// come.
 	Restored(shard int, seq uint64, at int64)
-	// Past returns the membership of a segment as it was at an instant; now is the present one. The
-	// error is a *node.UnknownPastError where that is not known. It may be called from any goroutine.
+	// Past returns the membership of a segment as it was at an instant; now is the present one. If the past
+	// is not known, the error is a *node.UnknownPastError. It may be called from any goroutine.
 	Past(ctx context.Context, shard int, segment string, at int64, now *node.Membership) (*node.Membership, error)
-	// Left returns the ids of those of some profiles, by ordinal, that have left a segment after an instant,
-	// up to an entry. Profiles that are no more are known by it.
+	// Left returns the ids of those of some profiles, given by ordinal, that have left a segment after an
+	// instant and up to an entry. It knows ids of profiles that no longer exist.
 	Left(ctx context.Context, shard int, segment string, at int64, seq uint64, of *roaring.Bitmap) ([]string, error)
-	// Sync makes the changes up to seq durable; after it the log may be cut there.
+	// Sync makes the changes up to seq durable. The log may be cut at seq afterwards.
 	Sync(shard int, seq uint64) error
-	// Flush writes what is kept in the node's tables. It comes before the node closes, and Close after.
+	// Flush writes what is kept in the node's tables. It is called before the node closes, Close after.
 	Flush() error
 	Close() error
 }
 
-// openChanges opens who hears of changes, once the shards are there and before their logs are read.
+// openChanges opens the receiver of changes, after the shards are made and before their logs are read.
 func (n *Node) openChanges() error {
 	if n.config.Changes == nil {
 		return nil
@@ -53,13 +53,13 @@ func (n *Node) openChanges() error {
 	return nil
 }
 
-// Cluster is the id of the cluster; Shards the number of its shards.
+// Cluster returns the id of the cluster.
 func (n *Node) Cluster() string { return n.meta.Cluster }
 
-// Shards is the number of shards.
+// Shards returns the number of shards.
 func (n *Node) Shards() int { return len(n.shards) }
 
-// IDs appends the canonical ids of ordinals of a shard, "" for one that names nobody. Within
+// IDs appends the canonical ids of some ordinals of a shard, "" for an ordinal without a profile. Within
 // Changes.Append it still knows the profiles that the entry removed.
 func (n *Node) IDs(shard int, ordinals []uint32, ids []string) []string {
 	if len(ordinals) == 0 {
@@ -79,7 +79,8 @@ func (n *Node) SegmentMembers(ctx context.Context, shard int, segment string) (*
 	return &node.Membership{Seq: view.Seq(), At: view.Time(), Ordinals: members.Ordinals()}, ctx.Err()
 }
 
-// SegmentSizes returns how many members a segment has, by shard. Who joins another is counted once.
+// SegmentSizes returns how many members a segment has in each shard. A profile that is being joined to
+// another is counted once.
 func (n *Node) SegmentSizes(segment string) ([]node.SegmentSize, error) {
 	v := n.takeViews()
 	defer v.release()
@@ -99,8 +100,8 @@ func (n *Node) SegmentSizes(segment string) ([]node.SegmentSize, error) {
 	return sizes, nil
 }
 
-// People tells of each id what is known as of now, with the named attributes; nil for one that is gone.
-// An attribute that does not exist has no values.
+// People returns what is known now of each id, with the named attributes; nil for an id that no longer
+// exists. An attribute that does not exist has no values.
 func (n *Node) People(ctx context.Context, ids, names []string) ([]*node.Person, error) {
 	v := n.takeViews()
 	defer v.release()

@@ -11,7 +11,7 @@ func TestStamperNeverGoesBack(t *testing.T) {
 	first := s.next()
 	at = at.Add(-time.Hour)
 	if got := s.next(); got != first {
-		t.Errorf("an hour back: stamped %d, want %d again", got, first)
+		t.Errorf("after the clock went back an hour: stamped %d, want %d again", got, first)
 	}
 	at = at.Add(time.Hour + time.Millisecond)
 	if got := s.next(); got != first+1 {
@@ -25,24 +25,24 @@ func TestStamperFollowsTimeThatPassed(t *testing.T) {
 	s.next()
 	at = at.Add(time.Hour) // moves both readings: an hour without entries
 	if got := s.next(); got != at.UnixMilli() {
-		t.Errorf("stamped %d, want %d: time really passed", got, at.UnixMilli())
+		t.Errorf("stamped %d, want %d: the time has really passed", got, at.UnixMilli())
 	}
 }
 
-func TestStamperDoubtsALeap(t *testing.T) {
+func TestStamperLimitsALeap(t *testing.T) {
 	at := time.Now()
 	leap := time.Duration(0)
 	s := newStamper(func() time.Time { return at })
-	s.steady = func(now, before time.Time) time.Duration { return now.Sub(before) - leap }
+	s.elapsed = func(now, before time.Time) time.Duration { return now.Sub(before) - leap }
 	first := s.next()
 	leap = time.Hour
 	at = at.Add(leap) // only the wall clock
 	if got := s.next(); got != first+1000 {
-		t.Errorf("an hour forward: stamped %d after %d, want a second more", got, first)
+		t.Errorf("after a leap of an hour: stamped %d after %d, want a second more", got, first)
 	}
 	leap = 0
 	at = at.Add(250 * time.Millisecond)
 	if got := s.next(); got != first+2250 {
-		t.Errorf("an entry later: stamped %d after %d, want a quarter and another second more", got, first)
+		t.Errorf("for the next entry: stamped %d after %d, want 1.25 seconds more", got, first)
 	}
 }

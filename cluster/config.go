@@ -8,54 +8,55 @@ import (
 	"time"
 )
 
-// MaxShards is the largest number of shards a cluster can be made with.
+// MaxShards is the largest number of shards of a cluster.
 const MaxShards = 64
 
-// Config is how a node runs. Zero values stand for the defaults.
+// Config configures a node. A zero value means the default.
 type Config struct {
-	Dir     string  // where cluster.meta lies
+	Dir     string  // the data directory, which has cluster.meta
 	Storage Storage // required; closed by the node
-	Shards  int     // of a new cluster, default 8; 0 takes what an existing one has
+	Shards  int     // of a new cluster, default 8; for an existing one 0, or the number it has
 	Log     *slog.Logger
 	Clock   func() time.Time // default time.Now
-	// Changes opens who hears of changes of membership; the node closes it. It is called while the node
-	// opens: only Cluster and Shards may be asked at once, the rest from within its calls. nil: nobody.
+	// Changes opens the receiver of changes of membership; the node closes it. It is called while the node
+	// opens, and may call only Cluster, Shards and Table then; the rest is for later calls. May be nil.
 	Changes func(*Node) (Changes, error)
 
-	// Failed is told why the process must end, without Close: a state machine has panicked, and what it holds is
-	// not to be relied on. The logs have everything that was acknowledged. It must not wait. nil: nobody.
+	// Failed is called with the reason why the process must end, without Close: a state machine has
+	// panicked and its state cannot be trusted. The logs have everything that was acknowledged. Failed must
+	// not wait. May be nil.
 	Failed func(error)
 
-	Gate *Gate // lets statements go before ingest; nil: they share the processors as it comes
+	Gate *Gate // lets statements go before ingest; nil: no gate
 
-	TickEvery       time.Duration // how often a shard looks whether time has something to do, default 250 ms; negative: never
-	IdleTick        time.Duration // how long its log may be silent where time has nothing to do, default 30 s
-	BatchBytes      int           // of messages in an entry, default 256 KiB
-	BatchWait       time.Duration // default 10 ms
-	FlightEntries   int           // proposed and not yet applied, per shard, default 4
-	FlightBytes     int           // default 1 MiB
-	QueueBytes      int           // waiting in front of a shard, default 8 MiB
-	HistoryBytes    int           // waiting for the history of a shard, default 8 MiB
-	SnapshotBytes   int64         // of log since the last snapshot, default 64 MiB
-	SnapshotAge     time.Duration // default 6 h
-	TrailingLogs    uint64        // entries kept behind a snapshot, default 64 (one node has no follower to catch up)
-	MemoryLimit     int64         // bytes of the process beyond which ingest is refused; 0: none
-	Evaluations     int           // at once, default GOMAXPROCS
-	StatementTime   time.Duration // default 30 s
-	StatementBytes  int64         // default 256 MiB; all together may hold that for each of Evaluations, but a sixth of MemoryLimit
+	TickEvery       time.Duration // how often a shard checks whether a tick is due, default 250 ms; negative: never
+	IdleTick        time.Duration // the longest time without an entry when no tick is due, default 30 s
+	BatchBytes      int           // largest size of the messages in an entry, default 256 KiB
+	BatchWait       time.Duration // the beat of entries of messages, default 10 ms
+	FlightEntries   int           // entries proposed and not yet applied, per shard, default 4
+	FlightBytes     int           // bytes of them, default 1 MiB
+	QueueBytes      int           // bytes of messages queued for a shard, default 8 MiB
+	HistoryBytes    int           // bytes of entries queued for the history of a shard, default 8 MiB
+	SnapshotBytes   int64         // log bytes after which a snapshot is taken, default 64 MiB
+	SnapshotAge     time.Duration // time after which a snapshot is taken, default 6 h
+	TrailingLogs    uint64        // entries kept in the log that a snapshot includes, default 64 (a single node has no followers)
+	MemoryLimit     int64         // bytes of the process beyond which ingest is refused; 0: no limit
+	Evaluations     int           // statements evaluated at the same time, default GOMAXPROCS
+	StatementTime   time.Duration // the longest time for a statement, default 30 s
+	StatementBytes  int64         // memory of one statement, default 256 MiB; all together: Evaluations times that, at most a sixth of MemoryLimit
 	DefaultRefresh  time.Duration // of segments with a rank, default 10 min
-	SegmentMemory   int64         // bytes of all live segments; default a third of MemoryLimit, without one no limit
-	SegmentEvent    time.Duration // processor time that all of them may take for one event, default 500 µs
-	SegmentSecond   time.Duration // and in every second though nothing comes in, default 250 ms
-	SegmentBuild    time.Duration // and to compute them anew, as a restart does, default 8 min
-	SegmentStop     time.Duration // for which a shard may stand still to compute a part of one, default 1 s
-	Skip            []string      // segments that are not evaluated, so that they can be dropped
-	DedupBytes      int64         // of a new cluster, default 512 MiB; fixed when it is made
-	WatchEvery      time.Duration // how often disk and memory are looked at, default 200 ms
-	MaintainBudget  int           // of one step of maintenance, in rows, default 32,768
-	ElectionTimeout time.Duration // default 50 ms; one node elects itself
+	SegmentMemory   int64         // bytes of all live segments, default a third of MemoryLimit; without either no limit
+	SegmentEvent    time.Duration // processor time of all live segments for one event, default 500 µs
+	SegmentSecond   time.Duration // processor time of all live segments per second without ingest, default 250 ms
+	SegmentBuild    time.Duration // processor time to rebuild all live segments, as a restart does, default 8 min
+	SegmentStop     time.Duration // the longest time a shard may block to compute a part of a segment, default 1 s
+	Skip            []string      // segments that are not evaluated, so that the node opens and they can be dropped
+	DedupBytes      int64         // memory for messageIds of a new cluster, default 512 MiB; fixed when it is made
+	WatchEvery      time.Duration // how often disk and memory are checked, default 200 ms
+	MaintainBudget  int           // rows of one maintenance step, default 32,768
+	ElectionTimeout time.Duration // default 50 ms
 
-	repairs []Repair // of the directory
+	repairs []Repair // noted in the directory
 }
 
 func (c Config) withDefaults() Config {
@@ -115,11 +116,11 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// memoryShare is the part of MemoryLimit that all statements together may hold: an eighth of what the
-// process has, if MemoryLimit is three quarters of that.
+// memoryShare is the divisor of MemoryLimit that gives the memory of all statements together: an eighth
+// of the memory of the process, if MemoryLimit is three quarters of it.
 const memoryShare = 6
 
-// statementMemory is what all statements together may hold.
+// statementMemory returns how many bytes all statements together may hold.
 func (c *Config) statementMemory() int64 {
 	all := int64(c.Evaluations) * c.StatementBytes
 	if c.MemoryLimit > 0 {
@@ -128,7 +129,7 @@ func (c *Config) statementMemory() int64 {
 	return all
 }
 
-// Validate reports all that is wrong with c at once.
+// Validate reports everything that is wrong with c.
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(is bool, format string, args ...any) {
@@ -140,15 +141,15 @@ func (c Config) Validate() error {
 	bad(c.Storage == nil, "config: Storage is missing")
 	bad(c.Shards < 0 || c.Shards > MaxShards, "config: Shards is %d, want 1 to %d", c.Shards, MaxShards)
 	bad(c.BatchBytes < 0 || c.BatchBytes > 4<<20, "config: BatchBytes is %d, want up to 4 MiB", c.BatchBytes)
-	bad(c.FlightEntries < 0 || c.FlightBytes < 0, "config: FlightEntries and FlightBytes must be positive")
-	bad(c.QueueBytes < 0 || c.HistoryBytes < 0, "config: QueueBytes and HistoryBytes must be positive")
-	bad(c.BatchWait < 0, "config: BatchWait is %v, want a positive time", c.BatchWait)
-	bad(c.SnapshotBytes < 0 || c.SnapshotAge < 0, "config: SnapshotBytes and SnapshotAge must be positive")
+	bad(c.FlightEntries < 0 || c.FlightBytes < 0, "config: FlightEntries and FlightBytes must not be negative")
+	bad(c.QueueBytes < 0 || c.HistoryBytes < 0, "config: QueueBytes and HistoryBytes must not be negative")
+	bad(c.BatchWait < 0, "config: BatchWait is %v, want 0 or more", c.BatchWait)
+	bad(c.SnapshotBytes < 0 || c.SnapshotAge < 0, "config: SnapshotBytes and SnapshotAge must not be negative")
 	bad(c.MemoryLimit < 0, "config: MemoryLimit is %d, want 0 or more", c.MemoryLimit)
 	bad(c.Evaluations < 0, "config: Evaluations is %d, want 1 or more", c.Evaluations)
-	bad(c.StatementTime < 0 || c.StatementBytes < 0, "config: StatementTime and StatementBytes must be positive")
+	bad(c.StatementTime < 0 || c.StatementBytes < 0, "config: StatementTime and StatementBytes must not be negative")
 	bad(c.SegmentMemory < 0 || c.SegmentEvent < 0 || c.SegmentSecond < 0 || c.SegmentBuild < 0 || c.SegmentStop < 0,
-		"config: SegmentMemory, SegmentEvent, SegmentSecond, SegmentBuild and SegmentStop must be positive")
+		"config: SegmentMemory, SegmentEvent, SegmentSecond, SegmentBuild and SegmentStop must not be negative")
 	bad(c.ElectionTimeout < 0 || c.ElectionTimeout > 0 && c.ElectionTimeout < 10*time.Millisecond,
 		"config: ElectionTimeout is %v, want 10 ms or more", c.ElectionTimeout)
 	return errors.Join(errs...)

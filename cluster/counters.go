@@ -6,7 +6,7 @@ import (
 	"github.com/musterdb/muster/engine"
 )
 
-// counters count what has happened since the start; they only grow.
+// counters count events since the start. They never decrease.
 type counters struct {
 	accepted, duplicates, refused atomic.Int64 // messages
 	overloaded, refusedRequests   atomic.Int64 // requests

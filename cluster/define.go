@@ -11,59 +11,60 @@ import (
 	"github.com/musterdb/muster/internal/node"
 )
 
-// definer is the only one to write to the catalog's log: one change at a time, each made from the
-// state it changes. Names asked for while a change is on its way share the next one, so that a storm
-// of unknown names costs a few entries and not one each.
+// definer is the only writer of the catalog's log. It makes one change at a time, each from the state
+// that the change is applied to. Names requested while a change is in flight share the next change, so
+// that many unknown names cost few entries.
 type definer struct {
 	registry *registry
 	propose  func(ctx context.Context, change []byte) (applied, error)
-	lag      func() uint64 // versions the slowest shard is behind
+	lag      func() uint64 // how many versions the slowest shard lags
 	refused  func(catalog.ChangeKind) error
-	asks     chan *definition
+	requests chan *definition
 	done     chan struct{}
 }
 
-// definition asks for names, or for whatever change build makes out of the newest state.
+// definition is a request to define names, or to make the change that build returns for the newest
+// state.
 type definition struct {
 	names []catalog.Name
 	build func(*catalog.State) (catalog.Change, error)
 	done  chan defined // capacity 1
 }
 
-// defined is a catalog that has what was asked for, apart from refused names.
+// defined is the reply: a catalog that has what was requested, except names it refused.
 type defined struct {
 	state *catalog.State
 	err   error
 }
 
-// maxLag is how far the catalog may run ahead of the slowest shard.
+// maxLag is how many versions the catalog may be ahead of the slowest shard.
 const maxLag = keptChanges / 2
 
-// definitionsAtOnce bounds the names that share one change: an entry stays below a megabyte.
-const definitionsAtOnce = 4096
+// maxNamesPerChange limits the names of one change, which keeps its entry below a megabyte.
+const maxNamesPerChange = 4096
 
 func newDefiner(ctx context.Context, d *definer) *definer {
-	d.asks = make(chan *definition, 64)
+	d.requests = make(chan *definition, 64)
 	d.done = make(chan struct{})
 	go d.run(ctx)
 	return d
 }
 
-// names defines what the catalog lacks of names and returns a state that has them, or has refused
-// them for good (then it still lacks them).
+// names defines those of names that the catalog lacks and returns a state that has them. Names that the
+// catalog refuses for good are missing from it.
 func (d *definer) names(ctx context.Context, names []catalog.Name) (*catalog.State, error) {
-	return d.ask(ctx, &definition{names: names, done: make(chan defined, 1)})
+	return d.request(ctx, &definition{names: names, done: make(chan defined, 1)})
 }
 
-// change makes the change that build returns and returns the state after it. A change of kind 0
-// means there is nothing to do.
+// change proposes the change that build returns, and returns the state after it. A change of kind 0
+// means that there is nothing to do.
 func (d *definer) change(ctx context.Context, build func(*catalog.State) (catalog.Change, error)) (*catalog.State, error) {
-	return d.ask(ctx, &definition{build: build, done: make(chan defined, 1)})
+	return d.request(ctx, &definition{build: build, done: make(chan defined, 1)})
 }
 
-func (d *definer) ask(ctx context.Context, q *definition) (*catalog.State, error) {
+func (d *definer) request(ctx context.Context, q *definition) (*catalog.State, error) {
 	select {
-	case d.asks <- q:
+	case d.requests <- q:
 	case <-d.done:
 		return nil, ErrClosed
 	case <-ctx.Done():
@@ -83,7 +84,7 @@ func (d *definer) run(ctx context.Context) {
 	defer close(d.done)
 	for {
 		select {
-		case q := <-d.asks:
+		case q := <-d.requests:
 			for q != nil {
 				q = d.serve(ctx, q)
 			}
@@ -93,23 +94,24 @@ func (d *definer) run(ctx context.Context) {
 	}
 }
 
-// serve answers q and those that can share its change. It returns one that cannot, to be next.
+// serve answers q and the queued requests that can share its change. It returns the first request that
+// cannot, which must be served next.
 func (d *definer) serve(ctx context.Context, q *definition) (next *definition) {
 	if q.build != nil {
 		state, err := d.make(ctx, q.build)
 		q.done <- defined{state, err}
 		return nil
 	}
-	asked := []*definition{q}
+	sharing := []*definition{q}
 	names := q.names
-	for next == nil && len(names) < definitionsAtOnce {
+	for next == nil && len(names) < maxNamesPerChange {
 		select {
-		case other := <-d.asks:
+		case other := <-d.requests:
 			if other.build != nil {
 				next = other
 				continue
 			}
-			asked = append(asked, other)
+			sharing = append(sharing, other)
 			names = append(names[:len(names):len(names)], other.names...)
 			continue
 		default:
@@ -123,13 +125,13 @@ func (d *definer) serve(ctx context.Context, q *definition) (next *definition) {
 		}
 		return change, nil
 	})
-	for _, a := range asked {
+	for _, a := range sharing {
 		a.done <- defined{state, err}
 	}
 	return next
 }
 
-// make proposes one change.
+// make proposes the change that build returns.
 func (d *definer) make(ctx context.Context, build func(*catalog.State) (catalog.Change, error)) (*catalog.State, error) {
 	state := d.registry.state.Load()
 	change, err := build(state)
@@ -142,7 +144,7 @@ func (d *definer) make(ctx context.Context, build func(*catalog.State) (catalog.
 	if err := d.refused(change.Kind); err != nil {
 		return nil, err
 	}
-	for d.lag() > maxLag { // a shard's log is stuck; it goes on or the node ends
+	for d.lag() > maxLag { // a shard's log is stuck: it recovers, or the node ends
 		if err := sleep(ctx, 10*time.Millisecond); err != nil {
 			return nil, ErrClosed
 		}
@@ -162,7 +164,7 @@ func (d *definer) make(ctx context.Context, build func(*catalog.State) (catalog.
 	return next, nil
 }
 
-// catalogError gives the refusals of the catalog a code.
+// catalogError gives a refusal of the catalog its code.
 func catalogError(err error) error {
 	for _, c := range []struct {
 		is   error
@@ -172,11 +174,11 @@ func catalogError(err error) error {
 		{catalog.ErrZone, codes.Refused}, {catalog.ErrPredicate, codes.Refused}, {catalog.ErrNotFound, codes.NotFound},
 	} {
 		if errors.Is(err, c.is) {
-			cause := errors.Unwrap(err) // without the version of the change: nobody outside knows it
+			cause := errors.Unwrap(err) // without the version of the change, which means nothing to the caller
 			if cause == nil {
 				cause = err
 			}
-			return &node.Error{Code: c.code, Text: "it is refused", Cause: cause}
+			return &node.Error{Code: c.code, Text: "refused", Cause: cause}
 		}
 	}
 	return err

@@ -22,10 +22,10 @@ func notReady(what string, cause error) error {
 
 func refused(code, text string) error { return &node.Error{Code: code, Text: text} }
 
-// timeLimit turns a statement's own deadline into an error with a code. The asker's own
-// cancellation stays what it is.
-func timeLimit(asker context.Context, err error) error {
-	if errors.Is(err, context.DeadlineExceeded) && asker.Err() == nil {
+// timeLimit turns the error of a statement that ran out of its own time into an error with a code. An
+// error after the caller's own cancellation stays as it is.
+func timeLimit(caller context.Context, err error) error {
+	if errors.Is(err, context.DeadlineExceeded) && caller.Err() == nil {
 		return &node.Error{Code: codes.Timeout, Text: "the statement took longer than its time limit", Cause: err}
 	}
 	return err

@@ -16,53 +16,53 @@ import (
 	"github.com/musterdb/muster/internal/node/disk"
 )
 
-// Archive is a data directory at rest, as Examine and RepairDirectory read it.
+// Archive is a data directory that no node has open, as Examine and RepairDirectory read it.
 type Archive interface {
-	// Entries calls visit with every entry of a group's log, in order, verified. What visit is given is
-	// good until it returns.
+	// Entries calls visit with every verified entry of a group's log, in order. The entry is valid until
+	// visit returns.
 	Entries(ctx context.Context, group string, visit func(*raft.Log) error) error
 	// Snapshots, History, PageWriter and PageReader are those of Storage.
 	Snapshots(group string) (raft.SnapshotStore, error)
 	History(group string) (disk.History, error)
 	PageWriter(w io.Writer) disk.PageWriter
 	PageReader(r io.Reader) disk.PageReader
-	// CommitTogether makes written snapshots visible: all of them, or none.
+	// CommitTogether makes written snapshots visible: all of them or none.
 	CommitTogether(sinks []raft.SnapshotSink) error
 }
 
-// Finding is something that Examine has found.
+// Finding is a problem or a repair that Examine has found.
 type Finding struct {
 	Group string
 	Text  string
-	// Mend is how it can be mended; Entry names the entry to be skipped.
-	Mend  Mend
+	// Fix is how it can be repaired; Entry names the entry to skip, if Fix is Skip.
+	Fix   Fix
 	Entry string
 }
 
-// String says where it is and what.
+// String returns the text, after the group unless nothing needs to be done.
 func (f Finding) String() string {
-	if f.Mend == Told {
+	if f.Fix == Noted {
 		return f.Text
 	}
 	return f.Group + ": " + f.Text
 }
 
-// Mend is a way to mend what was found.
-type Mend int
+// Fix is a way to repair what was found.
+type Fix int
 
-// The ways.
+// The ways to repair.
 const (
-	NoMend  Mend = iota // none: a copy of the directory has to be restored
-	Rebuild             // the shard's state is made anew from its facts
-	Skip                // the entry is skipped
-	Told                // it is mended already, or needs no mending
+	NoFix   Fix = iota // it cannot be repaired: a copy of the directory must be restored
+	Rebuild            // rebuild the shard's state from its facts
+	Skip               // skip the entry
+	Noted              // nothing to do: it is repaired already
 )
 
-// ExamineConfig says what is examined.
+// ExamineConfig configures Examine and RepairDirectory.
 type ExamineConfig struct {
 	Dir      string
 	Archive  Archive
-	Skip     []Repair          // entries to be skipped beside those that are
+	Skip     []Repair          // entries to skip, besides those that already are
 	Progress func(what string) // may be nil
 	Log      *slog.Logger      // default: discarded
 }
@@ -77,7 +77,7 @@ func (c ExamineConfig) withDefaults() ExamineConfig {
 	return c
 }
 
-// Validate reports all faults at once.
+// Validate reports everything that is wrong with c.
 func (c ExamineConfig) Validate() error {
 	var faults []error
 	if c.Dir == "" {
@@ -90,7 +90,7 @@ func (c ExamineConfig) Validate() error {
 }
 
 // Examine restores every shard of a data directory that no process is using, applies its log, and
-// compares what is in memory then with what it is derived from. It changes nothing.
+// compares the resulting state with the facts it is derived from. It changes nothing.
 func Examine(ctx context.Context, c ExamineConfig) ([]Finding, error) {
 	x, err := newExamination(ctx, c)
 	if err != nil {
@@ -108,7 +108,7 @@ func Examine(ctx context.Context, c ExamineConfig) ([]Finding, error) {
 	return x.findings, nil
 }
 
-// examination is a look at a directory, shard by shard.
+// examination is one run of Examine or RepairDirectory over a directory, shard by shard.
 type examination struct {
 	ExamineConfig
 	meta     meta
@@ -130,43 +130,45 @@ func newExamination(ctx context.Context, c ExamineConfig) (*examination, error) 
 		return nil, err
 	}
 	for _, r := range x.repairs {
-		x.find(r.Group, Told, "%s", r)
+		x.report(r.Group, Noted, "%s", r)
 	}
 	x.repairs = append(x.repairs, c.Skip...)
 	return x, x.readCatalog(ctx)
 }
 
-func (x *examination) find(group string, mend Mend, format string, args ...any) {
-	x.findings = append(x.findings, Finding{Group: group, Mend: mend, Text: fmt.Sprintf(format, args...)})
+func (x *examination) report(group string, fix Fix, format string, args ...any) {
+	x.findings = append(x.findings, Finding{Group: group, Fix: fix, Text: fmt.Sprintf(format, args...)})
 }
 
-// readCatalog brings the catalog to the end of its log.
+// readCatalog restores the catalog and applies its log.
 func (x *examination) readCatalog(ctx context.Context) error {
 	x.Progress("state of catalog")
-	r := newRegistry(parsePredicate, archived{x.Archive}, func(uint64) {})
+	r := newRegistry(parsePredicate, archiveStorage{x.Archive}, func(uint64) {})
 	from, err := x.restore(catalogGroup, r.Restore)
 	if err == nil {
 		_, err = x.replay(ctx, catalogGroup, from, func(l *raft.Log) error {
-			r.Apply(l) // what it refuses it refused when it came
+			r.Apply(l) // a change refused here was refused the first time too
 			return nil
 		})
 	}
 	x.catalog = r.state.Load()
 	if err != nil {
-		return x.unusable(ctx, catalogGroup, err)
+		return x.reportUnusable(ctx, catalogGroup, err)
 	}
 	return nil
 }
 
-// archived makes a Storage of an Archive, for what a registry needs of it.
-type archived struct{ Archive }
+// archiveStorage makes an Archive a Storage, for what a registry uses of it.
+type archiveStorage struct{ Archive }
 
-func (archived) Found() (Found, error)                    { return Found{}, errors.ErrUnsupported }
-func (archived) CheckStart(string, uint64) error          { return errors.ErrUnsupported }
-func (archived) Log(string) (Log, error)                  { return nil, errors.ErrUnsupported }
-func (archived) Space() (free int64, low bool, err error) { return 0, false, errors.ErrUnsupported }
-func (archived) Err() error                               { return nil }
-func (archived) Close() error                             { return nil }
+func (archiveStorage) Found() (Found, error)           { return Found{}, errors.ErrUnsupported }
+func (archiveStorage) CheckStart(string, uint64) error { return errors.ErrUnsupported }
+func (archiveStorage) Log(string) (Log, error)         { return nil, errors.ErrUnsupported }
+func (archiveStorage) Space() (free int64, low bool, err error) {
+	return 0, false, errors.ErrUnsupported
+}
+func (archiveStorage) Err() error   { return nil }
+func (archiveStorage) Close() error { return nil }
 
 // logEnd is where a group's snapshot or log ends.
 type logEnd struct {
@@ -175,8 +177,8 @@ type logEnd struct {
 	serversAt   uint64
 }
 
-// restore gives the newest snapshot of a group that can be read to restore. Without any the group begins
-// with its log.
+// restore passes the newest readable snapshot of a group to restore, and returns where it ends. Without
+// any snapshot it returns a zero logEnd: the group begins with its log.
 func (x *examination) restore(group string, restore func(io.ReadCloser) error) (end logEnd, err error) {
 	store, err := x.Archive.Snapshots(group)
 	if err != nil {
@@ -194,13 +196,13 @@ func (x *examination) restore(group string, restore func(io.ReadCloser) error) (
 		if err == nil {
 			return logEnd{index: m.Index, term: m.Term, servers: m.Configuration, serversAt: m.ConfigurationIndex}, nil
 		}
-		x.find(group, NoMend, "snapshot %s cannot be restored: %v", m.ID, err)
+		x.report(group, NoFix, "snapshot %s cannot be restored: %v", m.ID, err)
 	}
 	return end, nil
 }
 
-// replay gives the entries behind a snapshot to apply, those that are skipped left out, and returns where
-// the last one is. An entry that cannot be applied ends the replay with a *PoisonError.
+// replay passes the entries after a snapshot to apply, except skipped ones, and returns the position of
+// the last. An entry that cannot be applied ends the replay with a *PoisonError.
 func (x *examination) replay(ctx context.Context, group string, end logEnd, apply func(*raft.Log) error) (logEnd, error) {
 	skip := skips(x.repairs, group)
 	err := x.Archive.Entries(ctx, group, func(l *raft.Log) error {
@@ -226,7 +228,7 @@ func (x *examination) replay(ctx context.Context, group string, end logEnd, appl
 	return end, err
 }
 
-// applyGuarded turns a panic over an entry into a *PoisonError.
+// applyGuarded turns a panic in apply into a *PoisonError.
 func applyGuarded(group string, l *raft.Log, apply func(*raft.Log) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -236,22 +238,22 @@ func applyGuarded(group string, l *raft.Log, apply func(*raft.Log) error) (err e
 	return apply(l)
 }
 
-// restedShard is a shard brought to the end of its log.
-type restedShard struct {
-	number  int
-	group   string
-	end     logEnd
-	state   *engine.Shard
-	history disk.History
-	damaged bool             // and can be rebuilt
-	turned  []engine.Message // taken when they came, though their profile had moved
+// replayedShard is a shard with its whole log applied.
+type replayedShard struct {
+	number   int
+	group    string
+	end      logEnd
+	state    *engine.Shard
+	history  disk.History
+	damaged  bool             // and the shard can be rebuilt
+	nowMoved []engine.Message // accepted when they came, though their profile had moved already
 }
 
-// shard brings a shard to the end of its log and looks at it; where that cannot be done, a finding says so. The
-// history is open until the caller closes it; behind, if it is given, is told of every entry of messages
-// that was applied.
-func (x *examination) shard(ctx context.Context, number int, behind func(*restedShard, historyTask) error) (*restedShard, error) {
-	s := &restedShard{number: number, group: shardName(number)}
+// shard restores a shard, applies its log and checks its state. If that fails, a finding says so. The
+// history stays open until the caller closes it. onMessages, if not nil, is called for every applied
+// entry of messages.
+func (x *examination) shard(ctx context.Context, number int, onMessages func(*replayedShard, historyTask) error) (*replayedShard, error) {
+	s := &replayedShard{number: number, group: shardName(number)}
 	x.Progress("state of " + s.group)
 	var err error
 	if s.state, err = engine.New(x.meta.engineConfig(number)); err != nil {
@@ -270,45 +272,45 @@ func (x *examination) shard(ctx context.Context, number int, behind func(*rested
 	if s.history, err = x.Archive.History(s.group); err != nil {
 		return nil, fmt.Errorf("open history of %s: %w", s.group, err)
 	}
-	s.end, err = x.replay(ctx, s.group, s.end, func(l *raft.Log) error { return s.apply(ctx, l, behind) })
+	s.end, err = x.replay(ctx, s.group, s.end, func(l *raft.Log) error { return s.apply(ctx, l, onMessages) })
 	if err != nil {
-		return s, x.unusable(ctx, s.group, err)
+		return s, x.reportUnusable(ctx, s.group, err)
 	}
 	for s.state.Maintain(1 << 20) {
 	}
-	x.look(s)
+	x.checkState(s)
 	return s, nil
 }
 
-// unusable notes why a shard could not be brought to the end of its log.
-func (x *examination) unusable(ctx context.Context, group string, err error) error {
+// reportUnusable adds a finding that says why a group's log could not be applied.
+func (x *examination) reportUnusable(ctx context.Context, group string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if poison, ok := Poison(err); ok {
-		x.findings = append(x.findings, Finding{Group: group, Mend: Skip, Entry: poison.Entry(), Text: poison.Error()})
+		x.findings = append(x.findings, Finding{Group: group, Fix: Skip, Entry: poison.Entry(), Text: poison.Error()})
 		return nil
 	}
-	x.find(group, NoMend, "%v", err)
+	x.report(group, NoFix, "%v", err)
 	return nil
 }
 
-// look compares a state with what it is derived from, and with the catalog.
-func (x *examination) look(s *restedShard) {
+// checkState compares a state with the facts it is derived from, and with the catalog.
+func (x *examination) checkState(s *replayedShard) {
 	for _, fault := range s.state.Examine() {
 		s.damaged = true
-		x.find(s.group, Rebuild, "%s", fault)
+		x.report(s.group, Rebuild, "%s", fault)
 	}
-	if n := len(s.turned); n > 0 {
-		x.find(s.group, Rebuild, "%s taken for an id whose profile had moved, and not among its owner's: %.60q%s",
-			counted(n, "message"), literalID(s.turned[0].UserID, s.turned[0].AnonymousID), more(n))
+	if n := len(s.nowMoved); n > 0 {
+		x.report(s.group, Rebuild, "%s accepted for an id whose profile had moved, and missing at its owner: %.60q%s",
+			counted(n, "message"), literalID(s.nowMoved[0].UserID, s.nowMoved[0].AnonymousID), ellipsis(n))
 	}
 	if has, newest := s.state.Catalog().Version(), x.catalog.Version(); has > newest {
-		x.find(s.group, NoMend, "it has catalog version %d, the catalog ends at %d", has, newest)
+		x.report(s.group, NoFix, "it has catalog version %d, the catalog ends at %d", has, newest)
 	}
 }
 
-func more(n int) string {
+func ellipsis(n int) string {
 	if n > 1 {
 		return ", …"
 	}
@@ -322,8 +324,8 @@ func counted(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// apply applies an entry and looks what became of its messages.
-func (s *restedShard) apply(ctx context.Context, l *raft.Log, behind func(*restedShard, historyTask) error) error {
+// apply applies an entry and examines the outcomes of its messages.
+func (s *replayedShard) apply(ctx context.Context, l *raft.Log, onMessages func(*replayedShard, historyTask) error) error {
 	result, err := s.state.Apply(l.Index, l.Data)
 	if err != nil {
 		return fmt.Errorf("apply entry %d: %w", l.Index, err)
@@ -333,21 +335,21 @@ func (s *restedShard) apply(ctx context.Context, l *raft.Log, behind func(*reste
 	}
 	entry := append([]byte(nil), l.Data...)
 	if slices.ContainsFunc(result.Outcomes, func(o engine.Outcome) bool { return o.Status == engine.Moved }) {
-		if err := s.turn(ctx, l.Index, entry, result.Outcomes); err != nil {
+		if err := s.findNowMoved(ctx, l.Index, entry, result.Outcomes); err != nil {
 			return err
 		}
 	}
-	if behind != nil && result.Accepted > 0 {
-		return behind(s, historyTask{seq: l.Index, entry: entry, outcomes: slices.Clone(result.Outcomes)})
+	if onMessages != nil && result.Accepted > 0 {
+		return onMessages(s, historyTask{seq: l.Index, entry: entry, outcomes: slices.Clone(result.Outcomes)})
 	}
 	return nil
 }
 
-// turn finds the messages that were taken here when they came, as the history shows, though the profile of
-// their id is elsewhere.
-func (s *restedShard) turn(ctx context.Context, seq uint64, entry []byte, outcomes []engine.Outcome) error {
+// findNowMoved finds the messages that were accepted here when they came, as the history shows, though
+// the profile of their id is elsewhere.
+func (s *replayedShard) findNowMoved(ctx context.Context, seq uint64, entry []byte, outcomes []engine.Outcome) error {
 	if seq > s.history.Synced() {
-		return nil // it cannot be told, and more is lost than these where a history ends early
+		return nil // unknown; a history that ends early has lost more than these
 	}
 	command, err := engine.DecodeCommand(entry)
 	if err != nil {
@@ -367,7 +369,7 @@ func (s *restedShard) turn(ctx context.Context, seq uint64, entry []byte, outcom
 				continue
 			}
 			if r := &record.Messages[0]; r.MessageID == m.MessageID && r.Source == m.Source && r.Line == m.Line {
-				s.turned = append(s.turned, m)
+				s.nowMoved = append(s.nowMoved, m)
 				break
 			}
 		}
@@ -375,7 +377,8 @@ func (s *restedShard) turn(ctx context.Context, seq uint64, entry []byte, outcom
 	return nil
 }
 
-// DescribeEntry says in words what an entry of a group's log is about; an error where the log does not have it.
+// DescribeEntry describes an entry of a group's log in words. It returns an error if the log does not
+// have the entry.
 func DescribeEntry(ctx context.Context, a Archive, group string, index uint64) (what string, err error) {
 	var first, last uint64
 	err = a.Entries(ctx, group, func(l *raft.Log) error {
@@ -393,12 +396,12 @@ func DescribeEntry(ctx context.Context, a Archive, group string, index uint64) (
 	return what, err
 }
 
-// engineConfig is how a shard of the cluster is made: what it says decides outcomes.
+// engineConfig returns the configuration of a shard's engine. It must not change: it decides outcomes.
 func (m meta) engineConfig(number int) engine.Config {
 	key := fnv.New64a()
 	_, _ = key.Write([]byte(m.Cluster)) // never fails
 	return engine.Config{Number: number, Key: key.Sum64(), Parse: parsePredicate, DedupCap: max(m.Dedup/m.Shards, 1)}
 }
 
-// shardName is that of a shard's group.
+// shardName returns the name of a shard's group.
 func shardName(number int) string { return fmt.Sprintf("shard-%03d", number) }

@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// GateConfig says how much of the machine ingest may use, and for how long it is held up. Zero values stand
-// for the defaults.
+// GateConfig says how much of the machine ingest may use, and for how long statements may hold it up. A
+// zero value means the default.
 type GateConfig struct {
-	Turns int           // of ingest at once, default GOMAXPROCS
-	Most  time.Duration // at a stretch, default 25 ms
-	Share float64       // of all time, default a tenth
+	Turns   int           // of ingest at the same time, default GOMAXPROCS
+	MaxHold time.Duration // how long ingest may be held up without a break, default 25 ms
+	Share   float64       // the part of all time for which ingest may be held up, default 0.1
 }
 
 func (c GateConfig) withDefaults() GateConfig {
-	if c.Most == 0 {
-		c.Most = 25 * time.Millisecond
+	if c.MaxHold == 0 {
+		c.MaxHold = 25 * time.Millisecond
 	}
 	if c.Share == 0 {
 		c.Share = 0.1
@@ -31,48 +31,50 @@ func (c GateConfig) withDefaults() GateConfig {
 	return c
 }
 
-// Validate reports all faults at once.
+// Validate reports everything that is wrong with c.
 func (c GateConfig) Validate() error {
 	var errs []error
 	if c.Turns < 0 {
-		errs = append(errs, fmt.Errorf("gate config: Turns is %d, want 1 or more", c.Turns))
+		errs = append(errs, fmt.Errorf("gate config: Turns is %d, want 0 or more", c.Turns))
 	}
-	if c.Most < 0 {
-		errs = append(errs, fmt.Errorf("gate config: Most is %v, want a positive time", c.Most))
+	if c.MaxHold < 0 {
+		errs = append(errs, fmt.Errorf("gate config: MaxHold is %v, want 0 or more", c.MaxHold))
 	}
 	if c.Share < 0 || c.Share >= 1 {
-		errs = append(errs, fmt.Errorf("gate config: Share is %v, want a part of 1", c.Share))
+		errs = append(errs, fmt.Errorf("gate config: Share is %v, want 0 or more and less than 1", c.Share))
 	}
 	return errors.Join(errs...)
 }
 
-// Gate lets statements go before ingest. Whoever decodes messages, encodes or applies an entry, makes its
-// history or maintains leaves does so in turns of a fraction of a millisecond, and only so many at once:
-// goroutines that have work without end would let whoever asks wait for a processor at each step of his
-// question. While a statement is evaluated the gate is closed and no turn begins.
+// Gate gives statements priority over ingest. Code that decodes messages, encodes or applies an entry,
+// writes history or maintains leaves does so in turns of a fraction of a millisecond, and only a limited
+// number of turns run at the same time. Otherwise goroutines with endless work would make a statement
+// wait for a processor at each of its steps. While a statement is evaluated the gate is closed and no
+// turn begins.
 //
-// Ingest is not starved: a closed gate uses up credit, and opens without any. Credit of Share a second comes
-// back, up to Most. So nobody waits longer than Most for the gate, and askers that never pause take no more
-// than Share of the time beside what the scheduler gives them.
+// Ingest is not starved. A closed gate uses up credit, and opens when the credit is spent; it regains
+// Share of the time that passes, up to MaxHold. So no turn waits longer than MaxHold for the gate, and
+// statements without a pause take no more than Share of the time in addition to what the scheduler gives
+// them.
 //
-// A nil Gate is always open and has turns for all.
+// A nil Gate is always open and does not limit turns.
 type Gate struct {
 	config GateConfig
-	turns  chan struct{}                 // taken
-	end    func()                        // of a turn
+	turns  chan struct{}                 // holds one element per running turn
+	end    func()                        // ends a turn
 	closed atomic.Pointer[chan struct{}] // closed when the gate opens; nil while it is open
 
 	mu struct {
 		sync.Mutex
-		asking int           // statements
-		credit time.Duration // at the instant of reckoned
-		since  time.Time     // reckoned
-		timer  *time.Timer   // opens the gate when there is no credit left
+		statements int           // number being evaluated
+		credit     time.Duration // as of since
+		since      time.Time     // when credit was last updated
+		timer      *time.Timer   // opens the gate when there is no credit left
 	}
 }
 
-// closeWith is the part of Most that a gate without credit must have again before it is closed.
-const closeWith = 4
+// minCreditPart is the divisor of MaxHold that gives the least credit with which the gate closes.
+const minCreditPart = 4
 
 // NewGate returns an open gate.
 func NewGate(c GateConfig) (*Gate, error) {
@@ -82,54 +84,54 @@ func NewGate(c GateConfig) (*Gate, error) {
 	c = c.withDefaults()
 	g := &Gate{config: c, turns: make(chan struct{}, c.Turns)}
 	g.end = func() { <-g.turns }
-	g.mu.credit, g.mu.since = c.Most, time.Now()
+	g.mu.credit, g.mu.since = c.MaxHold, time.Now()
 	return g, nil
 }
 
-// Enter is the beginning of a statement. Leave must be called.
+// Enter begins a statement and closes the gate if there is credit. Leave must be called.
 func (g *Gate) Enter() {
 	if g == nil {
 		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.mu.asking++
+	g.mu.statements++
 	if g.closed.Load() != nil {
 		return
 	}
-	g.reckonLocked()
-	if g.mu.credit < g.config.Most/closeWith {
+	g.updateCreditLocked()
+	if g.mu.credit < g.config.MaxHold/minCreditPart {
 		return
 	}
 	opened := make(chan struct{})
 	g.closed.Store(&opened)
 	if g.mu.timer == nil {
-		g.mu.timer = time.AfterFunc(g.mu.credit, g.spent)
+		g.mu.timer = time.AfterFunc(g.mu.credit, g.creditSpent)
 	} else {
 		g.mu.timer.Reset(g.mu.credit)
 	}
 }
 
-// Leave is the end of a statement.
+// Leave ends a statement. The last one opens the gate.
 func (g *Gate) Leave() {
 	if g == nil {
 		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.mu.asking--; g.mu.asking == 0 {
+	if g.mu.statements--; g.mu.statements == 0 {
 		g.openLocked()
 	}
 }
 
-// spent opens the gate unless the timer that calls it was meant for an earlier closing.
-func (g *Gate) spent() {
+// creditSpent opens the gate, unless the timer that calls it was set for an earlier closing.
+func (g *Gate) creditSpent() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed.Load() == nil {
 		return
 	}
-	g.reckonLocked()
+	g.updateCreditLocked()
 	if g.mu.credit > 0 {
 		g.mu.timer.Reset(g.mu.credit)
 		return
@@ -142,14 +144,14 @@ func (g *Gate) openLocked() {
 	if opened == nil {
 		return
 	}
-	g.reckonLocked()
+	g.updateCreditLocked()
 	g.mu.timer.Stop()
 	g.closed.Store(nil)
 	close(*opened)
 }
 
-// reckonLocked brings the credit up to now. REQUIRES: it is called before the gate closes or opens.
-func (g *Gate) reckonLocked() {
+// updateCreditLocked updates the credit to now. REQUIRES: it is called before the gate closes or opens.
+func (g *Gate) updateCreditLocked() {
 	now := time.Now()
 	passed := now.Sub(g.mu.since)
 	g.mu.since = now
@@ -157,33 +159,33 @@ func (g *Gate) reckonLocked() {
 		g.mu.credit -= passed
 		return
 	}
-	g.mu.credit = min(g.mu.credit+time.Duration(float64(passed)*g.config.Share), g.config.Most)
+	g.mu.credit = min(g.mu.credit+time.Duration(float64(passed)*g.config.Share), g.config.MaxHold)
 }
 
-// Turn waits until a piece of ingest may begin, or for the end of ctx. end must be called; until then the
-// caller waits for nobody.
+// Turn waits until a piece of ingest may begin, or until ctx ends. The caller must call end. Between the
+// two it must not wait for anything that may itself wait for the gate.
 func (g *Gate) Turn(ctx context.Context) (end func()) {
 	if g == nil {
-		return nothing
+		return noop
 	}
 	for {
 		if opened := g.closed.Load(); opened != nil {
 			select {
 			case <-*opened:
 			case <-ctx.Done():
-				return nothing
+				return noop
 			}
 		}
 		select {
 		case g.turns <- struct{}{}:
 		case <-ctx.Done():
-			return nothing
+			return noop
 		}
 		if g.closed.Load() == nil {
 			return g.end
 		}
-		g.end() // closed while others had their turns
+		g.end() // the gate closed while this turn waited
 	}
 }
 
-func nothing() {}
+func noop() {}

@@ -21,12 +21,12 @@ type group struct {
 	log       Log
 	guard     *guard
 	transport *raft.InmemTransport
-	snapshots *usable
-	known     bool // it had entries or a snapshot when it was opened
+	snapshots *usableSnapshots
+	known     bool // whether it had entries or a snapshot when it was opened
 }
 
-// prepareGroup opens a group's log and snapshots. The log is verified: raft panics on entries it cannot
-// read. The history, if the group keeps one, has been opened.
+// prepareGroup opens a group's log and snapshots. It verifies the log, since raft panics on entries that
+// it cannot read. REQUIRES: the group's history, if it has one, is open.
 func prepareGroup(ctx context.Context, c Config, name string) (*group, error) {
 	log, err := c.Storage.Log(name)
 	if err != nil {
@@ -47,27 +47,27 @@ func (g *group) prepare(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return fmt.Errorf("open snapshots of %s: %w", g.name, err)
 	}
-	g.snapshots = &usable{SnapshotStore: store}
+	g.snapshots = &usableSnapshots{SnapshotStore: store}
 	kept, err := g.snapshots.List()
 	if err != nil {
-		return fmt.Errorf("look for snapshots of %s: %w", g.name, err)
+		return fmt.Errorf("list snapshots of %s: %w", g.name, err)
 	}
 	newest := uint64(0)
 	if len(kept) > 0 {
 		newest = kept[0].Index
 	}
 	if err := c.Storage.CheckStart(g.name, newest); err != nil {
-		return fmt.Errorf("check what %s consists of: %w; %s", g.name, err, restoreHint)
+		return fmt.Errorf("check log and history of %s: %w; %s", g.name, err, restoreHint)
 	}
 	last, err := g.log.LastIndex()
 	if err != nil {
-		return fmt.Errorf("look for entries of %s: %w", g.name, err)
+		return fmt.Errorf("read the last index of %s: %w", g.name, err)
 	}
 	g.known = last > 0 || len(kept) > 0
 	return nil
 }
 
-// start restores the state machine and becomes the group's leader.
+// start restores the state machine and waits until this node leads the group.
 func (g *group) start(ctx context.Context, c Config, node string, fsm raft.FSM) (err error) {
 	g.guard = &guard{group: g.name, fsm: fsm, skip: skips(c.repairs, g.name), log: c.Log, fail: c.Failed}
 	var addr raft.ServerAddress
@@ -79,7 +79,7 @@ func (g *group) start(ctx context.Context, c Config, node string, fsm raft.FSM) 
 		}
 	}
 	if err := g.restore(c, g.guard); err != nil {
-		return fmt.Errorf("start %s: %w; muster check says what is damaged, and which command mends it", g.name, err)
+		return fmt.Errorf("start %s: %w; run muster check to see what is damaged and how to repair it", g.name, err)
 	}
 	if g.raft, err = raft.NewRaft(rc, g.guard, g.log, g.log, g.snapshots, g.transport); err != nil {
 		return fmt.Errorf("start raft of %s: %w", g.name, err)
@@ -87,8 +87,8 @@ func (g *group) start(ctx context.Context, c Config, node string, fsm raft.FSM) 
 	return g.awaitReady(ctx)
 }
 
-// restore gives the state machine the newest snapshot that can be restored. Raft would do that too, but it does not
-// look whether the log reaches back to an older one, and panics where it does not.
+// restore restores the newest snapshot that can be restored. Raft would do that too, but it does not
+// check that the log reaches back to an older snapshot, and panics if it does not.
 func (g *group) restore(c Config, fsm raft.FSM) error {
 	kept, err := g.snapshots.List()
 	if err != nil {
@@ -98,8 +98,8 @@ func (g *group) restore(c Config, fsm raft.FSM) error {
 	for _, meta := range kept {
 		if err := g.restoreOne(meta.ID, fsm); err != nil {
 			err = fmt.Errorf("snapshot %s cannot be restored: %w", meta.ID, err)
-			c.Log.Error("snapshot left out", "group", g.name, "err", err)
-			g.snapshots.leaveOut(meta.ID)
+			c.Log.Error("damaged snapshot ignored", "group", g.name, "err", err)
+			g.snapshots.exclude(meta.ID)
 			if damaged != nil {
 				err = fmt.Errorf("%w; %w", damaged, err)
 			}
@@ -125,9 +125,9 @@ func (g *group) restoreOne(id string, fsm raft.FSM) error {
 	return fsm.Restore(source)
 }
 
-// usable is a store of snapshots without those that could not be restored: raft begins where the newest in the list
-// ends.
-type usable struct {
+// usableSnapshots is a store of snapshots without those that could not be restored. Raft takes the end
+// of the newest snapshot in the list for the position at which it begins.
+type usableSnapshots struct {
 	raft.SnapshotStore
 	mu struct {
 		sync.Mutex
@@ -135,7 +135,7 @@ type usable struct {
 	}
 }
 
-func (u *usable) leaveOut(id string) {
+func (u *usableSnapshots) exclude(id string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.mu.damaged == nil {
@@ -145,17 +145,18 @@ func (u *usable) leaveOut(id string) {
 }
 
 // List implements raft.SnapshotStore.
-func (u *usable) List() ([]*raft.SnapshotMeta, error) {
+func (u *usableSnapshots) List() ([]*raft.SnapshotMeta, error) {
 	metas, err := u.SnapshotStore.List()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return slices.DeleteFunc(metas, func(m *raft.SnapshotMeta) bool { return u.mu.damaged[m.ID] }), err
 }
 
-// bootstrap writes the first entry: this node is the only one. raft.BootstrapCluster sets the term before it, and
-// takes a group with a term for one that has been bootstrapped: killed in between, it would never have a leader.
+// bootstrap writes the first entry, which names this node as the only member. raft.BootstrapCluster sets
+// the term before that entry, and takes a group with a term for bootstrapped: a node killed in between
+// would never have a leader.
 func (g *group) bootstrap(alone raft.Server) error {
-	key := []byte("CurrentTerm") // where raft keeps it
+	key := []byte("CurrentTerm") // raft's key for it
 	term, err := g.log.GetUint64(key)
 	if err == nil && term == 0 {
 		term = 1
@@ -168,8 +169,8 @@ func (g *group) bootstrap(alone raft.Server) error {
 	return g.log.StoreLog(&raft.Log{Index: 1, Term: term, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(configuration)})
 }
 
-// raftConfig is the timing of a group whose only voter is this node. Snapshots are asked for by
-// the snapshotter alone, by bytes and age, which raft does not know.
+// raftConfig returns the configuration of a group whose only voter is this node. Only the snapshotter
+// requests snapshots, by log bytes and age, which raft does not know.
 func raftConfig(c Config, node, name string) *raft.Config {
 	rc := raft.DefaultConfig()
 	rc.LocalID = raft.ServerID(node)
@@ -178,12 +179,12 @@ func raftConfig(c Config, node, name string) *raft.Config {
 	rc.LeaderLeaseTimeout = c.ElectionTimeout
 	rc.CommitTimeout = 100 * time.Millisecond
 	rc.MaxAppendEntries = 16
-	rc.BatchApplyCh = true // what waits is stored together
+	rc.BatchApplyCh = true // waiting entries are stored together
 	rc.TrailingLogs = c.TrailingLogs
 	rc.SnapshotInterval = 365 * 24 * time.Hour
 	rc.SnapshotThreshold = math.MaxUint64
 	rc.NoLegacyTelemetry = true
-	rc.NoSnapshotRestoreOnStart = true // the group has done it
+	rc.NoSnapshotRestoreOnStart = true // group.restore has done it
 	rc.Logger = hclog.FromStandardLogger(
 		slog.NewLogLogger(c.Log.With("group", name).Handler(), slog.LevelWarn),
 		&hclog.LoggerOptions{Name: "raft", Level: hclog.Error},
@@ -191,7 +192,7 @@ func raftConfig(c Config, node, name string) *raft.Config {
 	return rc
 }
 
-// awaitReady waits until this node leads the group and has applied everything committed.
+// awaitReady waits until this node leads the group and has applied everything that is committed.
 func (g *group) awaitReady(ctx context.Context) error {
 	for {
 		select {
@@ -209,8 +210,8 @@ func (g *group) awaitReady(ctx context.Context) error {
 	}
 }
 
-// wait waits for a future or for ctx. The goroutine ends with the future, at the latest when the
-// group is closed.
+// wait waits for a future or for ctx. Its goroutine ends with the future, at the latest when the group
+// is closed.
 func wait(ctx context.Context, f raft.Future) error {
 	done := make(chan error, 1)
 	go func() { done <- f.Error() }()
@@ -222,10 +223,10 @@ func wait(ctx context.Context, f raft.Future) error {
 	}
 }
 
-// leads tells whether this node leads the group.
+// leads reports whether this node leads the group.
 func (g *group) leads() bool { return g.raft.State() == raft.Leader }
 
-// snapshot writes a snapshot and cuts the log behind it.
+// snapshot writes a snapshot and cuts the log up to it.
 func (g *group) snapshot(ctx context.Context) error {
 	err := wait(ctx, g.raft.Snapshot())
 	if errors.Is(err, raft.ErrNothingNewToSnapshot) {
@@ -234,7 +235,8 @@ func (g *group) snapshot(ctx context.Context) error {
 	return err
 }
 
-// close ends raft and closes the log. Entries in flight are lost or not: nobody may wait for them.
+// close ends raft and closes the log. Entries in flight may or may not survive. REQUIRES: no caller
+// waits for one.
 func (g *group) close() error {
 	var err error
 	if g.raft != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// twoSnapshots are a store of snapshots at 20 and 10.
+// twoSnapshots is a store with snapshots at entries 20 and 10.
 type twoSnapshots struct{ raft.SnapshotStore }
 
 func (twoSnapshots) List() ([]*raft.SnapshotMeta, error) {
@@ -23,14 +23,14 @@ func (twoSnapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	return nil, io.NopCloser(strings.NewReader(id)), nil
 }
 
-// picky is a state machine that cannot be restored from some snapshots.
-type picky struct {
+// failingRestore is a state machine that fails to restore some snapshots.
+type failingRestore struct {
 	raft.FSM
 	bad  string
 	took []string
 }
 
-func (p *picky) Restore(snapshot io.ReadCloser) error {
+func (p *failingRestore) Restore(snapshot io.ReadCloser) error {
 	id, err := io.ReadAll(snapshot)
 	if err == nil && strings.Contains(p.bad, string(id)) {
 		return errors.New("page 3")
@@ -39,26 +39,26 @@ func (p *picky) Restore(snapshot io.ReadCloser) error {
 	return err
 }
 
-// reaching is a storage whose log begins somewhere.
-type reaching struct {
+// startsAt is a storage whose logs begin at an entry.
+type startsAt struct {
 	Storage
 	first uint64
 }
 
-func (r reaching) CheckStart(_ string, snapshot uint64) error {
+func (r startsAt) CheckStart(_ string, snapshot uint64) error {
 	if r.first > snapshot+1 {
 		return fmt.Errorf("entries from %d are missing", snapshot+1)
 	}
 	return nil
 }
 
-// TestDamagedSnapshotsAreLeftOut: the newest snapshot that can be restored is the one raft begins from, if the
-// log reaches back to it; where it does not, or none can be restored, the group does not start.
-func TestDamagedSnapshotsAreLeftOut(t *testing.T) {
+// TestDamagedSnapshotsAreIgnored: raft begins from the newest snapshot that can be restored, if the log
+// reaches back to it. If the log does not, or if no snapshot can be restored, the group does not start.
+func TestDamagedSnapshotsAreIgnored(t *testing.T) {
 	for _, c := range []struct {
 		bad    string
 		first  uint64
-		want   string // id of the newest that raft sees
+		want   string // id of the newest snapshot that raft sees
 		reason string
 	}{
 		{"", 21, "20", ""},
@@ -66,9 +66,9 @@ func TestDamagedSnapshotsAreLeftOut(t *testing.T) {
 		{"20", 12, "", "snapshot 20 cannot be restored: page 3; entries from 11 are missing"},
 		{"20 10", 1, "", "snapshot 20 cannot be restored: page 3; snapshot 10 cannot be restored: page 3"},
 	} {
-		g := &group{name: "shard-000", snapshots: &usable{SnapshotStore: twoSnapshots{}}}
-		fsm := &picky{bad: c.bad}
-		err := g.restore(Config{Storage: reaching{first: c.first}, Log: slog.New(slog.DiscardHandler)}, fsm)
+		g := &group{name: "shard-000", snapshots: &usableSnapshots{SnapshotStore: twoSnapshots{}}}
+		fsm := &failingRestore{bad: c.bad}
+		err := g.restore(Config{Storage: startsAt{first: c.first}, Log: slog.New(slog.DiscardHandler)}, fsm)
 		if got := fmt.Sprint(err); err != nil && got != c.reason || err == nil && c.reason != "" {
 			t.Errorf("%q is damaged, log from %d: %s, want %s", c.bad, c.first, got, c.reason)
 		}

@@ -14,36 +14,36 @@ import (
 	"github.com/musterdb/muster/engine"
 )
 
-// PoisonError says that a group's state machine panicked over an entry. The state it had is lost, the
-// log is not: the process must end, and nothing is acknowledged any more.
+// PoisonError says that a group's state machine panicked while it applied an entry. The state in memory
+// is lost, the log is not: the process must end, and nothing more is acknowledged.
 type PoisonError struct {
 	Group string
 	Index uint64
 	What  string // the entry, in words
-	Cause any    // what the panic said
+	Cause any    // the value of the panic
 }
 
-// Error names the entry.
+// Error names the entry and the cause.
 func (e *PoisonError) Error() string {
 	return fmt.Sprintf("entry %d of %s cannot be applied (%s): %v", e.Index, e.Group, e.What, e.Cause)
 }
 
-// Entry is what `muster repair --skip-entry` calls the entry.
+// Entry returns the name of the entry as `muster repair --skip-entry` takes it.
 func (e *PoisonError) Entry() string { return fmt.Sprintf("%s/%d", e.Group, e.Index) }
 
-// errPoisoned answers what comes behind an entry that could not be applied.
+// errPoisoned is the result of entries after one that could not be applied.
 var errPoisoned = notReady("the state machine has stopped, the process is about to end", nil)
 
-// guard stands between raft and the state machine of a group. It leaves out the entries that the
-// repairs of the directory say are to be skipped. When applying one panics it takes nothing further:
-// raft's goroutine goes on, so that the node can be closed, but every entry is answered with an
-// error and no snapshot is taken of what is left.
+// guard is between raft and the state machine of a group. It does not apply entries that the repairs of
+// the directory skip. If applying an entry panics, it applies nothing more: raft's goroutine continues,
+// so that the node can be closed, but every entry gets an error and no snapshot is taken of the broken
+// state.
 type guard struct {
 	group  string
 	fsm    raft.FSM
 	skip   map[uint64]Repair
 	log    *slog.Logger
-	fail   func(error) // tells the node; must not wait
+	fail   func(error) // reports the entry to the node; must not wait
 	poison atomic.Pointer[PoisonError]
 }
 
@@ -56,7 +56,7 @@ func (g *guard) Apply(l *raft.Log) (answer any) {
 	}
 	if g.skip != nil {
 		if r, ok := g.skip[l.Index]; ok {
-			g.log.Warn("entry is skipped, as muster repair was told", "group", g.group, "index", l.Index, "entry", r.What)
+			g.log.Warn("entry is skipped by an earlier muster repair", "group", g.group, "index", l.Index, "entry", r.What)
 			return applied{err: refused(codes.Internal, "the entry is skipped")}
 		}
 	}
@@ -68,7 +68,7 @@ func (g *guard) Apply(l *raft.Log) (answer any) {
 	return g.fsm.Apply(l)
 }
 
-// stop notes that an entry cannot be applied.
+// stop records that an entry cannot be applied, and returns the entry's result.
 func (g *guard) stop(l *raft.Log, cause any) applied {
 	e := &PoisonError{Group: g.group, Index: l.Index, What: describeEntry(g.group, l.Data), Cause: cause}
 	g.poison.Store(e)
@@ -78,7 +78,7 @@ func (g *guard) stop(l *raft.Log, cause any) applied {
 	return applied{err: errPoisoned}
 }
 
-// describeEntry says what an entry of a group is about.
+// describeEntry describes an entry of a group in words.
 func describeEntry(group string, entry []byte) string {
 	if group != catalogGroup {
 		return engine.Summarize(entry).String()
@@ -108,7 +108,7 @@ func (g *guard) Snapshot() (raft.FSMSnapshot, error) {
 // Restore implements raft.FSM.
 func (g *guard) Restore(snapshot io.ReadCloser) error { return g.fsm.Restore(snapshot) }
 
-// Poison returns the entry that an error says cannot be applied.
+// Poison returns the *PoisonError in the chain of err, if there is one.
 func Poison(err error) (*PoisonError, bool) {
 	var e *PoisonError
 	ok := errors.As(err, &e)

@@ -13,7 +13,7 @@ import (
 	"github.com/musterdb/muster/engine"
 )
 
-// fragile is a state machine that panics over one index, and counts the others.
+// fragile is a state machine that panics on one index and records the others.
 type fragile struct {
 	raft.FSM
 	bad     uint64
@@ -30,40 +30,41 @@ func (f *fragile) Apply(l *raft.Log) any {
 
 func (f *fragile) Snapshot() (raft.FSMSnapshot, error) { return nil, nil }
 
-// TestGuard lets an entry panic: it is named, what follows is refused, no snapshot is taken, and with the
-// entry skipped all others are applied.
+// TestGuard applies an entry that panics: the error names it, later entries are refused, and no snapshot
+// is taken. With the entry skipped all others are applied.
 func TestGuard(t *testing.T) {
 	entry := engine.EncodeMessages(1, 1_700_000_000_000, []engine.Message{{Kind: engine.Track, UserID: "u1"}, {Kind: engine.Track, AnonymousID: "a"}})
-	run := func(skip map[uint64]Repair) (f *fragile, g *guard, told []error) {
+	run := func(skip map[uint64]Repair) (f *fragile, g *guard, reported []error) {
 		f = &fragile{bad: 3}
-		g = &guard{group: "shard-002", fsm: f, skip: skip, log: slog.New(slog.DiscardHandler), fail: func(err error) { told = append(told, err) }}
+		g = &guard{group: "shard-002", fsm: f, skip: skip, log: slog.New(slog.DiscardHandler), fail: func(err error) { reported = append(reported, err) }}
 		for index := uint64(1); index <= 5; index++ {
 			a := g.Apply(&raft.Log{Index: index, Data: entry}).(applied)
 			if refused := a.err != nil; refused != (index == 3 || index > 3 && skip == nil) {
 				t.Errorf("entry %d: %v", index, a.err)
 			}
 		}
-		return f, g, told
+		return f, g, reported
 	}
-	f, g, told := run(nil)
-	if !slices.Equal(f.applied, []uint64{1, 2}) || len(told) != 1 {
-		t.Fatalf("applied %v, told %v", f.applied, told)
+	f, g, reported := run(nil)
+	if !slices.Equal(f.applied, []uint64{1, 2}) || len(reported) != 1 {
+		t.Fatalf("applied %v, reported %v", f.applied, reported)
 	}
-	poison, ok := Poison(told[0])
+	poison, ok := Poison(reported[0])
 	want := `entry 3 of shard-002 cannot be applied (messages: 2 messages of "u1", "a", of 2023-11-14T22:13:20Z): broken`
 	if !ok || poison.Error() != want || poison.Entry() != "shard-002/3" || g.failed() == nil {
-		t.Errorf("told %v, entry %s; want %s", poison, poison.Entry(), want)
+		t.Errorf("reported %v, entry %s; want %s", poison, poison.Entry(), want)
 	}
 	if _, err := g.Snapshot(); err == nil {
-		t.Error("a snapshot of what is left was taken")
+		t.Error("a snapshot of the broken state was taken")
 	}
-	f, g, told = run(map[uint64]Repair{3: {}})
-	if !slices.Equal(f.applied, []uint64{1, 2, 4, 5}) || len(told) > 0 || g.failed() != nil {
-		t.Errorf("with the entry skipped: applied %v, told %v", f.applied, told)
+	f, g, reported = run(map[uint64]Repair{3: {}})
+	if !slices.Equal(f.applied, []uint64{1, 2, 4, 5}) || len(reported) > 0 || g.failed() != nil {
+		t.Errorf("with the entry skipped: applied %v, reported %v", f.applied, reported)
 	}
 }
 
-// TestRepairsFile writes repairs, reads them back, adds to them, and refuses a file that was changed.
+// TestRepairsFile writes repairs, reads them back, adds to them, and checks that a changed file is
+// refused.
 func TestRepairsFile(t *testing.T) {
 	dir := t.TempDir()
 	if got, err := LoadRepairs(dir); got != nil || err != nil {
@@ -84,7 +85,7 @@ func TestRepairsFile(t *testing.T) {
 		t.Errorf("skipped: %v", found)
 	}
 	if rebuiltSum(got, "catalog") == 0 || rebuiltSum(got, "catalog")%2 != 0 || rebuiltSum(got, "shard-001") != 0 {
-		t.Error("what was rebuilt is not told from what was not")
+		t.Error("rebuiltSum is wrong: want an even number for a rebuilt group only")
 	}
 	path := filepath.Join(dir, repairsFile)
 	text, err := os.ReadFile(path)
@@ -95,15 +96,15 @@ func TestRepairsFile(t *testing.T) {
 		changed := slices.Clone(text)
 		changed[at] ^= 1
 		if _, err := parseRepairs(string(changed)); err == nil {
-			t.Errorf("byte %d is another one, and it is not noticed", at)
+			t.Errorf("a change of byte %d is not noticed", at)
 		}
 	}
 	if _, err := parseRepairs(strings.TrimSuffix(string(text), "\n")); err == nil {
-		t.Error("a file that was cut off is read")
+		t.Error("a truncated file is accepted")
 	}
 	for _, bad := range []string{"", "shard-000", "shard-000/", "/3", "shard-000/x", "shard-000/0"} {
 		if _, _, err := ParseEntry(bad); err == nil {
-			t.Errorf("%q names an entry", bad)
+			t.Errorf("%q is accepted as the name of an entry", bad)
 		}
 	}
 }

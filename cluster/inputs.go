@@ -17,8 +17,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// heldIn tells the segments of a catalog that are held: those with a rank or a refresh.
-func heldIn(state *catalog.State) query.Held {
+// heldSegments returns the lookup of the held segments of a catalog: those with a rank or a refresh.
+func heldSegments(state *catalog.State) query.Held {
 	return func(segment string) (uint64, bool) {
 		text, ok := state.SegmentText(segment)
 		if !ok || !member.IsHeld(text.Tree()) {
@@ -28,19 +28,20 @@ func heldIn(state *catalog.State) query.Held {
 	}
 }
 
-// resolved is what one shard says of an input. All of it is plain data but the set, which stays with the shard.
-type resolved struct {
+// resolvedInput is what one shard knows of an input. All of it is plain data except the set, which stays
+// with the shard.
+type resolvedInput struct {
 	set    query.Set // of a held segment
 	past   *roaring.Bitmap
-	left   []string // members of then that are no profiles of the shard any more, by the ids they had
-	absent bool     // the shard has not got the definition yet
+	left   []string // ids of past members that are no longer profiles of the shard
+	absent bool     // the shard does not have the definition yet
 	failed string   // why the segment cannot be evaluated
-	since  int64    // 0, or the instant from which on alone the past is known, Unix ms
-	made   bool     // the segment was made then
+	since  int64    // 0, or the past is known only from this instant on, Unix ms
+	made   bool     // the segment was made at since
 }
 
-// resolve gives each view the sets of some inputs. What the user can mend is a *tree.Diagnostic at the place of
-// the input.
+// resolve gives each view the sets of some inputs. An error that the user can correct is a
+// *tree.Diagnostic at the place of the input.
 func (n *Node) resolve(ctx context.Context, v *views, inputs []query.Input) error {
 	v.inputs = make([][]query.Set, len(v.all))
 	for _, in := range inputs {
@@ -60,38 +61,38 @@ func (n *Node) resolve(ctx context.Context, v *views, inputs []query.Input) erro
 	return nil
 }
 
-// resolveInput asks every shard for an input, and merges what they say.
+// resolveInput resolves an input in every shard and merges the results.
 func (n *Node) resolveInput(ctx context.Context, v *views, in query.Input) ([]query.Set, error) {
 	if in.Past && in.At > v.now {
-		return nil, &tree.Diagnostic{Code: tree.CodeBadTime, Message: "the instant lies in the future", Hint: "ask  in segment  for the members of now"}
+		return nil, &tree.Diagnostic{Code: tree.CodeBadTime, Message: "the instant is in the future", Hint: "use  in segment  for the current members"}
 	}
 	if in.Past && n.changes == nil {
-		return nil, refused(codes.Unavailable, "this node keeps no changes of membership")
+		return nil, refused(codes.Unavailable, "this node does not keep changes of membership")
 	}
-	shards := make([]resolved, len(v.all))
+	shards := make([]resolvedInput, len(v.all))
 	for shard, view := range v.all {
 		var err error
 		if shards[shard], err = n.resolveIn(ctx, shard, view, in); err != nil {
 			return nil, err
 		}
 	}
-	if err := unresolved(in, shards); err != nil {
+	if err := unresolvedError(in, shards); err != nil {
 		return nil, err
 	}
 	if in.Past {
-		adopt(v, shards)
+		addMerged(v, shards)
 	}
 	sets := make([]query.Set, len(shards))
 	for i := range shards {
 		if sets[i] = shards[i].set; in.Past {
-			sets[i] = byChunk(shards[i].past)
+			sets[i] = splitByChunk(shards[i].past)
 		}
 	}
 	return sets, nil
 }
 
-// resolveIn is what one shard says of an input.
-func (n *Node) resolveIn(ctx context.Context, shard int, view *engine.View, in query.Input) (resolved, error) {
+// resolveIn resolves an input in one shard.
+func (n *Node) resolveIn(ctx context.Context, shard int, view *engine.View, in query.Input) (resolvedInput, error) {
 	m, ok := view.Members(in.Segment)
 	if in.Past {
 		now := &node.Membership{Seq: view.Seq(), At: view.Time(), Ordinals: roaring.New()}
@@ -101,31 +102,31 @@ func (n *Node) resolveIn(ctx context.Context, shard int, view *engine.View, in q
 		return n.resolvePast(ctx, shard, view, in, now)
 	}
 	text, _ := view.Catalog().SegmentText(in.Segment)
-	r := resolved{set: &m, absent: !ok || text.Version < in.Version}
+	r := resolvedInput{set: &m, absent: !ok || text.Version < in.Version}
 	if ok && m.State == engine.SegmentFailed {
 		r.failed = m.Reason
 	}
 	return r, nil
 }
 
-func (n *Node) resolvePast(ctx context.Context, shard int, view *engine.View, in query.Input, now *node.Membership) (resolved, error) {
+func (n *Node) resolvePast(ctx context.Context, shard int, view *engine.View, in query.Input, now *node.Membership) (resolvedInput, error) {
 	was, err := n.changes.Past(ctx, shard, in.Segment, in.At, now)
 	var unknown *node.UnknownPastError
 	if errors.As(err, &unknown) {
-		return resolved{since: unknown.Since, made: unknown.Made}, nil
+		return resolvedInput{since: unknown.Since, made: unknown.Made}, nil
 	}
 	if err != nil {
-		return resolved{}, fmt.Errorf("read changes of shard %d: %w", shard, err)
+		return resolvedInput{}, fmt.Errorf("read changes of shard %d: %w", shard, err)
 	}
-	r := resolved{past: was.Ordinals}
+	r := resolvedInput{past: was.Ordinals}
 	gone := roaring.AndNot(r.past, view.Ordinals())
 	if gone.IsEmpty() {
 		return r, nil
 	}
 	if r.left, err = n.changes.Left(ctx, shard, in.Segment, in.At, view.Seq(), gone); err != nil {
-		return resolved{}, fmt.Errorf("read changes of shard %d: %w", shard, err)
+		return resolvedInput{}, fmt.Errorf("read changes of shard %d: %w", shard, err)
 	}
-	for _, ordinal := range view.Hidden() { // about to leave
+	for _, ordinal := range view.Hidden() { // they are about to leave the shard
 		if gone.Contains(ordinal) {
 			r.left = append(r.left, view.ID(ordinal))
 		}
@@ -133,9 +134,10 @@ func (n *Node) resolvePast(ctx context.Context, shard int, view *engine.View, in
 	return r, nil
 }
 
-// unresolved is why there is no answer. Of several shards the one that knows least is told.
-func unresolved(in query.Input, shards []resolved) error {
-	var least resolved
+// unresolvedError returns why an input has no answer, or nil. Of several shards that do not know the
+// past it reports the one that knows least.
+func unresolvedError(in query.Input, shards []resolvedInput) error {
+	var least resolvedInput
 	for _, r := range shards {
 		switch {
 		case r.absent:
@@ -159,14 +161,15 @@ func unresolved(in query.Input, shards []resolved) error {
 		Hint: fmt.Sprintf("changes are kept since %s", stamp(least.since))}
 }
 
-// claim is a profile of a shard that answers to one of some ids; own where the profile is called by it.
+// claim is a profile of a shard that one of some ids belongs to; own reports whether it is the profile's
+// canonical id.
 type claim struct {
 	id      int
 	ordinal uint32
 	own     bool
 }
 
-// claims returns which of some ids profiles of a shard answer to.
+// claims returns the profiles of a shard that some ids belong to.
 func claims(view *engine.View, ids []string) (all []claim) {
 	for i, id := range ids {
 		if ordinal, ok := view.Find(id); ok {
@@ -176,10 +179,11 @@ func claims(view *engine.View, ids []string) (all []claim) {
 	return all
 }
 
-// adopt adds the profiles that members of then have joined since: who was in stays known as a person. Who was
-// erased is not, whoever uses the id now. Every shard is asked who answers to the ids that left any of them; where
-// several do, it is the one an id is placed in.
-func adopt(v *views, shards []resolved) {
+// addMerged adds the profiles that past members have been joined to since: the person was a member,
+// whatever the profile is called now. An erased member is not added, whoever uses its id now. The ids
+// that left any shard are looked up in every shard. If several shards have an id, the one it is placed
+// in counts.
+func addMerged(v *views, shards []resolvedInput) {
 	var ids []string
 	for _, r := range shards {
 		ids = append(ids, r.left...)
@@ -188,7 +192,7 @@ func adopt(v *views, shards []resolved) {
 		return
 	}
 	type owner struct {
-		shard int // -1: nobody
+		shard int // -1: none
 		claim
 	}
 	owners := make([]owner, len(ids))
@@ -209,7 +213,7 @@ func adopt(v *views, shards []resolved) {
 	}
 }
 
-// chunkSets are the positions of each chunk that are in a set.
+// chunkSets is a set of ordinals as one bitmap of positions per chunk.
 type chunkSets []*roaring.Bitmap
 
 // Fill implements query.Set.
@@ -220,8 +224,8 @@ func (s chunkSets) Fill(chunk int, out *query.Bits) {
 	}
 }
 
-// byChunk cuts a set of ordinals into the positions of each chunk.
-func byChunk(all *roaring.Bitmap) chunkSets {
+// splitByChunk splits a set of ordinals into one bitmap of positions per chunk.
+func splitByChunk(all *roaring.Bitmap) chunkSets {
 	if all.IsEmpty() {
 		return nil
 	}

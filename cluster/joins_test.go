@@ -18,12 +18,12 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-var joinWorlds = flag.Int("joins", 2, "how many random worlds of joins to read at random moments")
+var joinWorlds = flag.Int("joins", 2, "number of random join worlds to read at random moments")
 
-// joinNow is when everything is asked; what happens has happened before.
+// joinNow is the instant of all statements. All messages are older.
 const joinNow = int64(1_700_000_000_000)
 
-// joinStatements are of every kind.
+// joinStatements has statements of every kind.
 var joinStatements = []string{
 	`count`,
 	`count where did "E"`,
@@ -59,26 +59,28 @@ var joinStatements = []string{
 	`count where did "E" as of 2023-11-13`,
 }
 
-// written is an entry of the log of one shard of a joinWorld.
+// written is an entry in the log of a shard of a joinWorld.
 type written struct {
 	shard int
 	seq   uint64
 	entry []byte
-	// kept entries are those a world without unfinished joins has as well; joins is what was absorbed here.
+	// kept says that the entry belongs to a world without unfinished joins too. joins is the pair whose
+	// profile the entry absorbed.
 	kept  bool
 	joins identity.Pair
 }
 
-// joinWorld is a few shards whose profiles join, with everything that was written to their logs.
+// joinWorld is a few shards with profiles that are joined, and everything that was written to their
+// logs.
 type joinWorld struct {
 	t       *testing.T
 	rng     *rand.Rand
 	state   []*engine.Shard
-	first   []uint64 // the last entry of each log before anybody is there
+	first   []uint64 // the last entry of each log before the first profile
 	logs    [][]written
-	all     []written // in the order of time
+	all     []written // in the order in which they were written
 	joined  map[identity.Pair]bool
-	fails   int // steps after which the driver crashes; below 0: never
+	fails   int // number of steps after which the driver crashes; negative: never
 	version uint64
 }
 
@@ -126,7 +128,8 @@ func newJoinWorld(t *testing.T, seed uint64, shards int) *joinWorld {
 	return w
 }
 
-// write applies an entry. No id may enter or leave a segment twice by one step of a join.
+// write applies an entry. It checks that one step of a join reports no profile as entering or leaving a
+// segment twice.
 func (w *joinWorld) write(shard int, entry []byte, x written) engine.Result {
 	w.t.Helper()
 	x.shard, x.seq, x.entry = shard, uint64(len(w.logs[shard])+1), entry
@@ -138,14 +141,14 @@ func (w *joinWorld) write(shard int, entry []byte, x written) engine.Result {
 		x.kept = result.Accepted > 0
 	}
 	if result.Kind == engine.IdentityCommand {
-		told := map[string]bool{}
+		reported := map[string]bool{}
 		for _, change := range result.Changes {
 			for _, ordinal := range slices.Concat(change.Exits, change.Enters) {
 				key := fmt.Sprint(change.Segment, ordinal)
-				if told[key] {
+				if reported[key] {
 					w.t.Errorf("profile %d changes twice in %s at entry %d of shard %d", ordinal, change.Segment, x.seq, shard)
 				}
-				told[key] = true
+				reported[key] = true
 			}
 		}
 	}
@@ -169,7 +172,7 @@ func (w *joinWorld) Step(_ context.Context, c identity.Command) (identity.Reply,
 	case c.Op == identity.AbsorbOp && reply.Done && !w.joined[pair]:
 		w.joined[pair], last.joins = true, pair
 	case c.Op == identity.ClaimOp:
-		last.kept = reply.Answer.Verdict == identity.Turned
+		last.kept = reply.Answer.Verdict == identity.Reversed
 	}
 	if w.fails == 0 && w.rng.IntN(2) == 0 {
 		return identity.Reply{}, identity.Moment{}, errCrash // after it was applied
@@ -188,7 +191,7 @@ func (w *joinWorld) Home(_ context.Context, id identity.Ref) (identity.Home, err
 	return w.state[place(id.ID, len(w.state))].Home(id), nil
 }
 
-// send sends a message on until somebody takes it.
+// send sends a message, following redirects, until a shard accepts it.
 func (w *joinWorld) send(in engine.Incoming) {
 	w.t.Helper()
 	in.MessageID, in.ReceivedAt = fmt.Sprint(len(w.all)), joinNow-5
@@ -240,7 +243,7 @@ func (w *joinWorld) say(users, anons int) {
 	w.send(in)
 }
 
-// drive carries the merges of a random shard on, until the driver crashes.
+// drive drives the merges of a random shard until the driver crashes, and returns how many there were.
 func (w *joinWorld) drive(fails int) (left int) {
 	w.fails = fails
 	outbox, at := w.state[w.rng.IntN(len(w.state))].Outbox()
@@ -252,7 +255,7 @@ func (w *joinWorld) drive(fails int) (left int) {
 	return len(outbox)
 }
 
-// live runs a life: messages, and joins that are driven and interrupted in between.
+// live sends messages, and drives and interrupts joins in between. At the end it completes all joins.
 func (w *joinWorld) live(messages, users, anons int) {
 	for range messages {
 		w.say(users, anons)
@@ -270,7 +273,7 @@ func (w *joinWorld) live(messages, users, anons int) {
 	}
 }
 
-// prefix is a shard with the first entries of its log.
+// prefix returns a shard with the first n entries of its log.
 func (w *joinWorld) prefix(shard int, n uint64) *engine.Shard {
 	s := newJoinShards(w.t, len(w.state))[shard]
 	for _, x := range w.logs[shard][:n] {
@@ -282,7 +285,7 @@ func (w *joinWorld) prefix(shard int, n uint64) *engine.Shard {
 	return s
 }
 
-// read takes views of all shards at moments and settles them as statements do.
+// read takes views of all shards at given entries and settles them as statements do.
 func (w *joinWorld) read(at []uint64) *views {
 	v := &views{now: joinNow}
 	for shard, n := range at {
@@ -304,8 +307,8 @@ func (w *joinWorld) read(at []uint64) *views {
 	return v
 }
 
-// plain makes a world of its own that has what views show, in which every join was carried out as a whole or
-// never begun.
+// plain makes a world with the entries that views show, in which every join was carried out as a whole
+// or never begun.
 func (w *joinWorld) plain(v *views) *joinWorld {
 	p := &joinWorld{t: w.t, rng: w.rng, state: newJoinShards(w.t, len(w.state)), logs: make([][]written, len(w.state)),
 		joined: map[identity.Pair]bool{}, fails: -1, version: w.version}
@@ -334,10 +337,10 @@ func (w *joinWorld) join(pair identity.Pair) {
 			return
 		}
 	}
-	w.t.Fatalf("%v is not wanted", pair)
+	w.t.Fatalf("no merge of %v is in the outbox", pair)
 }
 
-// see tells everything that is seen in views.
+// see returns everything that views show.
 func see(t *testing.T, pool *exec.Pool, texts *exec.Texts, v *views) []string {
 	t.Helper()
 	schema := v.all[0].Catalog().Schema()
@@ -401,7 +404,7 @@ func see(t *testing.T, pool *exec.Pool, texts *exec.Texts, v *views) []string {
 	return seen
 }
 
-// check reads the world at moments: every answer is that of a world in which joins are whole.
+// check reads the world at given entries and compares everything with a world in which joins are whole.
 func (w *joinWorld) check(pool *exec.Pool, texts *exec.Texts, at []uint64) {
 	w.t.Helper()
 	v := w.read(at)
@@ -420,8 +423,8 @@ func (w *joinWorld) check(pool *exec.Pool, texts *exec.Texts, at []uint64) {
 	}
 }
 
-// TestJoinsAreWhole: whatever the moments at which the shards are read, every statement, every size and every
-// profile is what a world has in which each join was made at once or not yet.
+// TestJoinsAreWhole: at whatever entries the shards are read, every statement, size and profile is that
+// of a world in which each join was made as a whole or not yet.
 func TestJoinsAreWhole(t *testing.T) {
 	pool := exec.NewPool(1)
 	defer pool.Close()
@@ -443,8 +446,8 @@ func TestJoinsAreWhole(t *testing.T) {
 	}
 }
 
-// TestJoinsAtEveryMoment is TestJoinsAreWhole for all pairs of moments of small worlds: a join, a chain of
-// two, an alias from both sides, and an id with the name of another.
+// TestJoinsAtEveryMoment is TestJoinsAreWhole for all pairs of entries of small worlds: a join, a chain
+// of two, an alias from both sides, an id with the name of another, and more.
 func TestJoinsAtEveryMoment(t *testing.T) {
 	pool := exec.NewPool(1)
 	defer pool.Close()
@@ -456,14 +459,14 @@ func TestJoinsAtEveryMoment(t *testing.T) {
 		return engine.Incoming{Kind: engine.Alias, UserID: user, PreviousID: previous, Time: joinNow - 1000}
 	}
 	for name, said := range map[string][]engine.Incoming{
-		"a join":          {event("", "a0"), event("u1", ""), event("u1", "a0"), event("", "a0")},
-		"a chain":         {event("", "a0"), event("u2", "a0"), event("u2", ""), alias("u1", "u2"), event("", "a0")},
-		"aliases":         {event("u1", ""), event("u2", ""), alias("u1", "u2"), alias("u2", "u1"), event("u2", "")},
-		"an id twice":     {event("", "u3"), event("u3", ""), event("u1", ""), alias("u1", "u3"), event("", "u3")},
-		"a new owner":     {event("", "a0"), event("u4", "a0")},
-		"nobody's id":     {event("u1", "a9"), event("", "a9")},
-		"two targets":     {event("", "a0"), event("", "a1"), event("u1", "a0"), event("u1", "a1")},
-		"somebody else's": {event("", "a0"), event("u1", "a0"), event("u2", "a0"), alias("u2", "a0")},
+		"a join":        {event("", "a0"), event("u1", ""), event("u1", "a0"), event("", "a0")},
+		"a chain":       {event("", "a0"), event("u2", "a0"), event("u2", ""), alias("u1", "u2"), event("", "a0")},
+		"aliases":       {event("u1", ""), event("u2", ""), alias("u1", "u2"), alias("u2", "u1"), event("u2", "")},
+		"an id twice":   {event("", "u3"), event("u3", ""), event("u1", ""), alias("u1", "u3"), event("", "u3")},
+		"a new owner":   {event("", "a0"), event("u4", "a0")},
+		"an unknown id": {event("u1", "a9"), event("", "a9")},
+		"two targets":   {event("", "a0"), event("", "a1"), event("u1", "a0"), event("u1", "a1")},
+		"another's id":  {event("", "a0"), event("u1", "a0"), event("u2", "a0"), alias("u2", "a0")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newJoinWorld(t, 1, 2)
@@ -488,8 +491,8 @@ func TestJoinsAtEveryMoment(t *testing.T) {
 	}
 }
 
-// TestViewsSettleAlways: views that presuppose ever more of each other are taken together in the end, and what
-// a shard has lost is not waited for.
+// TestViewsSettleAlways: views that need ever newer views of each other are taken together in the end,
+// and entries that a shard has lost are not waited for.
 func TestViewsSettleAlways(t *testing.T) {
 	shards := newJoinShards(t, 2)
 	seqs := [2]uint64{}
@@ -512,12 +515,12 @@ func TestViewsSettleAlways(t *testing.T) {
 	})
 	v.release()
 	if taken != settleRounds || together != 1 {
-		t.Errorf("%d views were taken anew and all %d times", taken, together)
+		t.Errorf("%d views were taken again, all together %d times", taken, together)
 	}
 	v = &views{all: []*engine.View{need(0, identity.Moment{Shard: 1, Seq: 1 << 40}), shards[1].View()}}
 	defer v.release()
 	v.settle(func(shard int) *engine.View { return shards[shard].View() }, func() []*engine.View {
-		t.Error("all were taken for what is lost")
+		t.Error("all views were taken together because of a lost entry")
 		return engine.Views(shards)
 	})
 }

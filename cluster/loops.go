@@ -14,20 +14,21 @@ func (n *Node) startLoops(ctx context.Context) {
 	n.loops.Go(func() { n.snapshotLoop(ctx) })
 	n.loops.Go(func() { n.maintainLoop(ctx) })
 	n.loops.Go(func() { n.refreshLoop(ctx) })
-	n.loops.Go(func() { n.tellPrices(ctx) })
+	n.loops.Go(func() { n.warnPrices(ctx) })
 	for _, s := range n.shards {
 		n.loops.Go(func() { n.mergeLoop(ctx, s) })
 	}
 }
 
-// snapshotLook is how often the snapshotter looks; after a failed snapshot a group rests. A group that
-// has been quiet for a while is written out early: nobody is disturbed, and a restart is short.
+// snapshotLook is how often the snapshotter checks the groups; after a failed snapshot it leaves the
+// group alone for snapshotRest. A group that has been quiet for snapshotQuiet gets its snapshot early:
+// that disturbs no one, and makes a restart short.
 const (
 	snapshotLook  = time.Second
 	snapshotRest  = 30 * time.Second
 	snapshotQuiet = 15 * time.Second
-	quietGrowth   = 4 << 10 // bytes between two looks that are ticks and trickles
-	quietShare    = 16      // of the limit, from which on a quiet group is worth it
+	quietGrowth   = 4 << 10 // bytes between two checks up to which a group is quiet
+	quietShare    = 16      // the divisor of the limit from which on a quiet group gets a snapshot
 )
 
 // snapshotTarget is one group as the snapshotter sees it.
@@ -35,20 +36,20 @@ type snapshotTarget struct {
 	group *group
 	bytes func() int64
 	limit int64
-	last  time.Time // of the last success, or of the start
-	rest  time.Time // not before
-	seen  int64     // bytes at the last look
-	busy  time.Time // the last look at which much had come
+	last  time.Time // the last success, or the start
+	rest  time.Time // no snapshot before it
+	seen  int64     // bytes at the last check
+	busy  time.Time // the last check at which the group was not quiet
 	tries retrylog.Tries
 }
 
-// snapshotLoop takes snapshots by log bytes and by age, one group at a time.
+// snapshotLoop takes snapshots by log bytes and age, one group at a time.
 func (n *Node) snapshotLoop(ctx context.Context) {
 	now := time.Now()
 	targets := []*snapshotTarget{{group: n.group, bytes: n.registry.bytes.Load, limit: n.config.SnapshotBytes / 16, last: now, busy: now}}
 	for _, s := range n.shards {
 		last := now
-		if since := s.since.Load(); since != 0 { // a node that restarts often must not put it off for ever
+		if since := s.since.Load(); since != 0 { // a node that restarts often must not postpone it forever
 			last = time.UnixMilli(since)
 		}
 		targets = append(targets, &snapshotTarget{group: s.group, bytes: s.bytes.Load, limit: n.config.SnapshotBytes, last: last, busy: now})
@@ -62,7 +63,7 @@ func (n *Node) snapshotLoop(ctx context.Context) {
 			return
 		}
 		for _, t := range targets {
-			if ctx.Err() == nil && !n.watch.disk.Load() && t.due(n.config.SnapshotAge) {
+			if ctx.Err() == nil && !n.watch.diskLow.Load() && t.due(n.config.SnapshotAge) {
 				n.snapshot(ctx, t)
 			}
 		}
@@ -97,8 +98,8 @@ func (n *Node) snapshot(ctx context.Context, t *snapshotTarget) {
 	n.config.Log.Info("snapshot taken", "group", t.group.name, "log_bytes", bytes, "elapsed", t.last.Sub(started))
 }
 
-// maintainLoop lets the shards build their leaves, one step of one shard at a time, so that ingest
-// shares the machine with one maintainer and not with as many as there are shards.
+// maintainLoop lets the shards build their leaves, one step of one shard at a time: ingest shares the
+// machine with one maintainer, not with one per shard.
 func (n *Node) maintainLoop(ctx context.Context) {
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()

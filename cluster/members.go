@@ -19,10 +19,10 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Members calls fn with the canonical id of every member of a predicate in storage order (shard,
-// ordinal), after a position ("" from the start), until fn returns false or limit is reached (0: no
-// limit). Membership is that of the moment of the call, and so is the id of a profile that has joined another
-// since; one that was erased since is left out.
+// Members calls fn with the canonical id of every member of a predicate, in storage order (shard,
+// ordinal), after a position ("" for all), until fn returns false or limit ids were passed (0: no
+// limit). Membership is that of the moment of the call, and so is the id of a profile that has been
+// joined to another since. A profile that has been erased since is left out.
 func (n *Node) Members(ctx context.Context, predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error) {
 	started := time.Now()
 	from, err := parsePosition(after)
@@ -45,13 +45,13 @@ func (n *Node) Members(ctx context.Context, predicate, after string, limit int, 
 	return stats, n.emit(ctx, found, departures, limit, fn)
 }
 
-// departures are the profiles that move away while members are handed out, by shard.
+// departures are the profiles that leave the shards while members are returned, by shard.
 type departures []struct {
 	*engine.Departures
 	state *engine.Shard
 }
 
-// watchDepartures begins to watch all shards. What it returns must be ended.
+// watchDepartures begins to watch all shards. The caller must call end.
 func (n *Node) watchDepartures() departures {
 	all := make(departures, len(n.shards))
 	for i, s := range n.shards {
@@ -76,7 +76,7 @@ type position struct {
 
 func (p position) String() string { return strconv.Itoa(p.shard) + "." + strconv.Itoa(int(p.ordinal)) }
 
-// place returns the position as plans name it.
+// place returns the position in the form that plans use.
 func (p position) place() int64 {
 	if !p.set {
 		return -1
@@ -97,7 +97,7 @@ func parsePosition(text string) (position, error) {
 	return position{int(s), uint32(o), true}, nil
 }
 
-// findMembers evaluates the predicate after a position, no further than limit.
+// findMembers evaluates the predicate after a position, and stops when it has found limit members.
 func (n *Node) findMembers(ctx context.Context, pred tree.Pred, from position, limit int) ([]exec.MemberSet, query.Stats, error) {
 	if err := n.asker.pool.Enter(ctx); err != nil {
 		return nil, query.Stats{}, err
@@ -115,12 +115,12 @@ func (n *Node) findMembers(ctx context.Context, pred tree.Pred, from position, l
 	return found, stats, busyMemory(err)
 }
 
-// prepare checks a parsed predicate, makes a plan of it, held segments as of their last refresh, and gives the
-// views what it asks them for.
+// prepare checks a parsed predicate, makes a plan of it, with held segments as of their last refresh,
+// and resolves the plan's inputs for the views.
 func (a *asker) prepare(ctx context.Context, pred tree.Pred, v *views,
 	prepare func(tree.Pred, query.Schema, exec.Options) (*exec.Plan, error)) (*exec.Plan, error) {
 	schema := a.node.Schema()
-	if err := addressable(a.node.registry.state.Load(), pred); err != nil {
+	if err := refuseKeptSets(a.node.registry.state.Load(), pred); err != nil {
 		return nil, err
 	}
 	checked, _, err := check.Predicate(pred, schema)
@@ -131,7 +131,7 @@ func (a *asker) prepare(ctx context.Context, pred tree.Pred, v *views,
 		return nil, err
 	}
 	plan, err := prepare(checked, schema, exec.Options{Now: v.now, Budget: a.node.config.StatementBytes, Memory: a.memory,
-		Held: heldIn(a.node.registry.state.Load())})
+		Held: heldSegments(a.node.registry.state.Load())})
 	if err != nil {
 		return nil, err
 	}
@@ -142,8 +142,8 @@ func (a *asker) prepare(ctx context.Context, pred tree.Pred, v *views,
 	return plan, nil
 }
 
-// emit hands out the ids of found members. It takes a view a chunk, so that a slow receiver keeps no
-// old pages alive; ordinals are not reused, so they still mean the same profiles.
+// emit passes the ids of found members to fn. It takes a new view for each chunk, so that a slow
+// receiver keeps no old pages alive. Ordinals are not reused, so they still mean the same profiles.
 func (n *Node) emit(ctx context.Context, found []exec.MemberSet, gone departures, limit int, fn func(id, position string) bool) error {
 	count := 0
 	for _, set := range found {
@@ -185,8 +185,8 @@ func (n *Node) memberIDs(set exec.MemberSet, gone *engine.Departures) []memberID
 	return ids
 }
 
-// MemberOf reports whether a profile is in a segment: by its membership, or while that is being built by its
-// predicate.
+// MemberOf reports whether a profile is in a segment: by the segment's membership, or by its predicate
+// while the membership is being built.
 func (n *Node) MemberOf(ctx context.Context, segment, id string) (bool, error) {
 	text, ok := n.registry.state.Load().SegmentText(segment)
 	if !ok {

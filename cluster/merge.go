@@ -8,14 +8,14 @@ import (
 	"github.com/musterdb/muster/engine/identity"
 )
 
-// mergesAtOnce bounds the merges of one shard on their way.
+// mergesAtOnce limits the merges of one shard that are in flight.
 const mergesAtOnce = 64
 
-// mergeRetry is how long a merge waits whose target is busy or whose step got no answer.
+// mergeRetry is the pause before a merge is retried whose target is busy or whose step got no reply.
 const mergeRetry = 50 * time.Millisecond
 
-// mergeLoop drives the merges in a shard's outbox, which is part of its state: what a crash
-// interrupts is found there again, and every step may be repeated.
+// mergeLoop drives the merges in a shard's outbox. The outbox is part of the shard's state: a merge that
+// a crash interrupts is still in it, and every step may be repeated.
 func (n *Node) mergeLoop(ctx context.Context, s *shard) {
 	for {
 		pending := n.driveAll(ctx, s)
@@ -32,8 +32,8 @@ func (n *Node) mergeLoop(ctx context.Context, s *shard) {
 	}
 }
 
-// driveAll carries every merge of the outbox as far as it gets. Merges of one owner go one after
-// another, as they were wanted.
+// driveAll drives every merge of the outbox as far as possible. The merges of one owner run one after
+// another, in the order in which they were requested.
 func (n *Node) driveAll(ctx context.Context, s *shard) (pending bool) {
 	outbox, at := s.state.Load().Outbox()
 	if len(outbox) == 0 {
@@ -65,7 +65,8 @@ func (n *Node) driveAll(ctx context.Context, s *shard) (pending bool) {
 	return pending
 }
 
-// driveOwner drives the merges of one owner, read at a moment; it stops at the first that is not settled.
+// driveOwner drives the merges of one owner, as read from the outbox at a moment. It stops at the first
+// that is not settled.
 func (n *Node) driveOwner(ctx context.Context, merges []identity.Merge, at identity.Moment) (settled bool) {
 	for _, merge := range merges {
 		settled, err := identity.Drive(ctx, merge, at, mergeTransport{n})
@@ -80,10 +81,10 @@ func (n *Node) driveOwner(ctx context.Context, merges []identity.Merge, at ident
 	return true
 }
 
-// home is the shard where an id lives.
+// home returns the shard that an id is placed in.
 func (n *Node) home(id identity.Ref) *shard { return n.shards[place(id.ID, len(n.shards))] }
 
-// mergeTransport carries the steps of a merge to the shards: each is a command in a log.
+// mergeTransport sends the steps of a merge to the shards: each step is a command in a log.
 type mergeTransport struct{ node *Node }
 
 var _ identity.Transport = mergeTransport{}

@@ -16,16 +16,15 @@ import (
 	"strings"
 )
 
-// meta is what a data directory is a part of. It is written when the cluster is made, and again when all
-// parts of the directory are there: what it says decides outcomes, so it may not change while there are logs
-// to replay.
+// meta identifies a data directory. It is written when the cluster is made, and again when all parts of
+// the directory exist. It decides outcomes, so it must not change while there are logs to replay.
 type meta struct {
 	Cluster string // 32 hex digits
 	Node    string
 	Shards  int
-	Dedup   int // messageIds remembered at most, by all shards
+	Dedup   int // the most messageIds that all shards together remember
 
-	// Parts are the ids of the logs and of the database, under their paths. nil: not known, since the
+	// Parts are the ids of the logs and of the database, by path. It is nil if they are unknown: the
 	// directory is new, or was last used by a version that did not write them.
 	Parts map[string]uint64
 }
@@ -34,8 +33,8 @@ const metaFile = "cluster.meta"
 
 const metaVersion = "muster-cluster 1"
 
-// loadMeta reads the meta of dir, or makes it with the given number of shards (0: eight) and of
-// messageIds, where nothing was found.
+// loadMeta reads the meta of dir. If nothing was found there, it makes one with the given number of
+// shards (0: eight) and messageIds.
 func loadMeta(dir string, shards, dedup int, found Found) (meta, error) {
 	path := filepath.Join(dir, metaFile)
 	text, err := os.ReadFile(path)
@@ -56,13 +55,13 @@ func loadMeta(dir string, shards, dedup int, found Found) (meta, error) {
 		return meta{}, fmt.Errorf("read %s: %w", path, err)
 	}
 	if shards != 0 && shards != m.Shards {
-		return meta{}, fmt.Errorf("open %s: it was made with %d shards, which is fixed; asked for %d", dir, m.Shards, shards)
+		return meta{}, fmt.Errorf("open %s: it was made with %d shards, which cannot change; %d were requested", dir, m.Shards, shards)
 	}
 	return m, nil
 }
 
-// CheckMeta verifies the meta of a data directory that has been in use, and returns the ids of the parts
-// that the directory must have, under their paths: 0 where they are not known.
+// CheckMeta verifies the meta of a data directory that has been in use. It returns the ids of the parts
+// that the directory must have, by path: 0 where the id is unknown.
 func CheckMeta(dir string) (parts map[string]uint64, err error) {
 	m, err := readMeta(dir)
 	if err != nil || m.Parts != nil {
@@ -80,7 +79,7 @@ func readMeta(dir string) (meta, error) {
 	path := filepath.Join(dir, metaFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return meta{}, fmt.Errorf("open %s: %s is missing, which says how ids are spread over the shards: put it back, or restore the whole data directory from one copy", dir, metaFile)
+		return meta{}, fmt.Errorf("open %s: %s is missing, which says how ids are distributed over the shards: put it back, or restore the whole data directory from one copy", dir, metaFile)
 	}
 	if err != nil {
 		return meta{}, fmt.Errorf("read cluster meta: %w", err)
@@ -95,7 +94,7 @@ func readMeta(dir string) (meta, error) {
 func makeMeta(dir string, shards, dedup int) (meta, error) {
 	var id [16]byte
 	if _, err := rand.Read(id[:]); err != nil {
-		return meta{}, fmt.Errorf("draw cluster id: %w", err)
+		return meta{}, fmt.Errorf("make a cluster id: %w", err)
 	}
 	m := meta{Cluster: hex.EncodeToString(id[:]), Node: "node-1", Shards: shards, Dedup: dedup}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -113,7 +112,7 @@ func (m meta) write(dir string) error {
 	return nil
 }
 
-// format writes one "key value" a line, the checksum of all before it last.
+// format writes one "key value" per line, and last the checksum of all lines before.
 func (m meta) format() string {
 	text := fmt.Sprintf("%s\ncluster %s\nnode %s\nshards %d\ndedup %d\n",
 		metaVersion, m.Cluster, m.Node, m.Shards, m.Dedup)
@@ -170,7 +169,7 @@ func parseMeta(text string) (meta, error) {
 	return m, nil
 }
 
-// writeDurably replaces path as a whole: a crash leaves the old file or the new one.
+// writeDurably replaces path atomically: a crash leaves the old file or the new one.
 func writeDurably(path, text string) error {
 	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
 	if err != nil {

@@ -19,11 +19,11 @@ func TestMetaIsMadeOnce(t *testing.T) {
 		t.Errorf("loaded %+v (%v), want %+v", again, err, made)
 	}
 	if _, err := loadMeta(dir, 8, 1000, Found{}); err == nil || !strings.Contains(err.Error(), "made with 4 shards") {
-		t.Errorf("asked for 8 shards: %v, want an error that names the 4", err)
+		t.Errorf("with 8 shards: %v, want an error that names the 4", err)
 	}
 	other, err := loadMeta(t.TempDir(), 0, 1000, Found{})
 	if err != nil || other.Shards != 8 || other.Cluster == made.Cluster {
-		t.Errorf("another cluster: %+v (%v), want 8 shards and an id of its own", other, err)
+		t.Errorf("another cluster: %+v (%v), want 8 shards and a different id", other, err)
 	}
 }
 
@@ -44,7 +44,7 @@ func TestMetaNoticesDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 		if m, err := loadMeta(dir, 0, 1000, Found{}); err == nil {
-			t.Errorf("byte %d flipped: loaded %+v", i, m)
+			t.Errorf("with a flipped bit in byte %d: loaded %+v", i, m)
 		}
 		if err := os.WriteFile(path, text[:i], 0o644); err != nil {
 			t.Fatal(err)

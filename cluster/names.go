@@ -12,7 +12,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Names describes attributes, events or segments with what memory holds of them, in ascending order
+// Names describes attributes, events, segments or lists and what memory has of them, in ascending order
 // of name.
 func (n *Node) Names(ctx context.Context, kind query.NameKind) ([]query.NameInfo, error) {
 	switch kind {
@@ -26,7 +26,7 @@ func (n *Node) Names(ctx context.Context, kind query.NameKind) ([]query.NameInfo
 	case query.ListName:
 		return n.listNames(ctx)
 	default:
-		return nil, fmt.Errorf("describe names: kind %d has no page", kind)
+		return nil, fmt.Errorf("describe names: kind %d is not supported", kind)
 	}
 	if err := n.asker.pool.Enter(ctx); err != nil {
 		return nil, err
@@ -37,7 +37,8 @@ func (n *Node) Names(ctx context.Context, kind query.NameKind) ([]query.NameInfo
 	return exec.Names(ctx, kind, v.sources())
 }
 
-// listNames describes the lists of the catalog; shards may know others still, or not all yet.
+// listNames describes the lists of the catalog. A shard may still have a dropped list, or not have a new
+// one yet.
 func (n *Node) listNames(ctx context.Context) ([]query.NameInfo, error) {
 	v := n.takeViews()
 	defer v.release()
@@ -88,12 +89,12 @@ func (n *Node) show(ctx context.Context, what string) (*query.Answer, error) {
 			answer.Rows = append(answer.Rows, []tree.Value{tree.Str(info.Name), tree.Str(info.Type.String()), tree.NumInt(info.Count), countOrNone(info.Cardinality)})
 		}
 	default:
-		return nil, fmt.Errorf("show %q: not known", what)
+		return nil, fmt.Errorf("show %q: unknown", what)
 	}
 	return answer, nil
 }
 
-// describe answers `describe segment|event|attribute X`: one fact a row.
+// describe answers `describe segment|event|attribute X`, with one fact per row.
 func (n *Node) describe(ctx context.Context, stmt *tree.DescribeStmt) (*query.Answer, error) {
 	switch stmt.What {
 	case "segment":
@@ -118,7 +119,7 @@ func (n *Node) describe(ctx context.Context, stmt *tree.DescribeStmt) (*query.An
 			Rows:    [][]tree.Value{nameRow(*info)},
 		}, nil
 	}
-	return nil, fmt.Errorf("describe %q: not known", stmt.What)
+	return nil, fmt.Errorf("describe %q: unknown", stmt.What)
 }
 
 func (n *Node) findName(ctx context.Context, kind query.NameKind, word, name string) (*query.NameInfo, error) {

@@ -18,10 +18,10 @@ import (
 // catalogGroup is the name of the catalog's raft group; shards are shard-000, shard-001, …
 const catalogGroup = "catalog"
 
-// closeGrace is how long Close waits for entries on their way, and again for the history.
+// closeGrace is how long Close waits for entries in flight, and again for the history.
 const closeGrace = 5 * time.Second
 
-// Node is one process of a cluster: so far the only one, so that it leads every group.
+// Node is one process of a cluster: so far the only one, which leads every group.
 type Node struct {
 	config   Config
 	meta     meta
@@ -36,19 +36,19 @@ type Node struct {
 	counters counters
 	routings sync.Pool // of *routing
 
-	incarnations []uint64 // of the shards' logs
+	incarnations []uint64 // of the shards' logs, see loadIncarnations
 
 	run     context.Context
 	stop    context.CancelFunc // ends proposers, definer and loops
-	abandon context.CancelFunc // ends the waiting for a history that cannot be written
+	abandon context.CancelFunc // stops waiting for a history that cannot be written
 	loops   sync.WaitGroup
 	ready   atomic.Bool
 	closed  sync.Once
 }
 
-// Open opens the node that lives in c.Dir, making it if there is none. It returns when everything
-// committed is applied and every group can take entries. The node closes c.Storage, also when
-// opening goes wrong.
+// Open opens the node with the data directory c.Dir, and makes one if there is none. It returns when
+// everything committed is applied and every group can take entries. The node closes c.Storage, also
+// after an error.
 func Open(ctx context.Context, c Config) (*Node, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -80,8 +80,8 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	for _, r := range n.config.repairs {
 		if r.Kind == SkippedEntry {
-			n.config.Log.Warn("an entry of the log is skipped, as muster repair was told", "group", r.Group, "index", r.Index,
-				"entry", r.What, "told", time.UnixMilli(r.At).UTC())
+			n.config.Log.Warn("an entry of the log is skipped by an earlier muster repair", "group", r.Group, "index", r.Index,
+				"entry", r.What, "repaired_at", time.UnixMilli(r.At).UTC())
 		}
 	}
 	n.prices = newPrices(n)
@@ -92,8 +92,8 @@ func (n *Node) open(ctx context.Context) error {
 	if err := n.openGroups(ctx, history); err != nil {
 		return err
 	}
-	if err := n.keepParts(found); err != nil {
-		n.config.Log.Warn("the parts of the data directory are not noted", "err", err)
+	if err := n.recordParts(found); err != nil {
+		n.config.Log.Warn("cannot record the parts of the data directory", "err", err)
 	}
 	for i, s := range n.shards {
 		s.proposer = newProposer(n.run, i, n.config, s, newStamper(n.config.Clock))
@@ -102,7 +102,7 @@ func (n *Node) open(ctx context.Context) error {
 	n.catalogChanged(n.registry.state.Load().Version())
 	n.definer = newDefiner(n.run, &definer{registry: n.registry, propose: n.proposeCatalog, lag: n.lag, refused: n.refusedChange})
 	n.watch.reserved = n.prices.reserved
-	if err := n.skipSegments(ctx); err != nil {
+	if err := n.reportSkipped(ctx); err != nil {
 		return err
 	}
 	n.startLoops(n.run)
@@ -111,18 +111,18 @@ func (n *Node) open(ctx context.Context) error {
 	return nil
 }
 
-// parsePredicate reads the text of a segment. Its limits are fixed: what one node takes every other
-// has to take.
+// parsePredicate parses the text of a segment. Its limits are fixed: every node must accept what one
+// node accepts.
 func parsePredicate(text string) (tree.Pred, error) { return syntax.ParseSaved(text) }
 
-// openGroups opens all groups, the shards' beside each other: most of it is reading and waiting for an
-// election. None begins before all are there and belong together.
+// openGroups opens all groups, those of the shards in parallel: most of the time goes into reading and
+// elections. No group starts before all are open and belong together.
 func (n *Node) openGroups(ctx, history context.Context) error {
 	n.shards = make([]*shard, n.meta.Shards)
 	for i := range n.shards {
 		var err error
 		ec := n.meta.engineConfig(i)
-		ec.Skip, ec.Building = n.config.Skip, n.tellBuilding(i)
+		ec.Skip, ec.Building = n.config.Skip, n.logBuilding(i)
 		if n.shards[i], err = newShard(history, i, ec); err != nil {
 			return err
 		}
@@ -140,7 +140,7 @@ func (n *Node) openGroups(ctx, history context.Context) error {
 	if err := n.group.start(ctx, n.config, n.meta.Node, n.registry); err != nil {
 		return err
 	}
-	if err := n.incarnate(); err != nil {
+	if err := n.loadIncarnations(); err != nil {
 		return err
 	}
 	if err := n.openChanges(); err != nil {
@@ -152,15 +152,15 @@ func (n *Node) openGroups(ctx, history context.Context) error {
 	return n.checkCatalog()
 }
 
-// tellBuilding says of a segment that takes long that a shard begins to build it. Where a node does not get
-// beyond that, the last of these lines tells which segment to skip.
-func (n *Node) tellBuilding(shard int) func(string, engine.Price) {
+// logBuilding returns a function that logs when a shard begins to build a segment that takes long. If a
+// node never gets past that, the last of these lines names the segment to skip.
+func (n *Node) logBuilding(shard int) func(string, engine.Price) {
 	return func(segment string, price engine.Price) {
 		n.config.Log.Info("building segment", append([]any{"segment", segment, "shard", shard}, priceAttrs(price)...)...)
 	}
 }
 
-// eachShard works on all shards beside each other.
+// eachShard calls work for all shards in parallel.
 func (n *Node) eachShard(work func(s *shard) error) error {
 	errs := make([]error, len(n.shards))
 	var working sync.WaitGroup
@@ -171,19 +171,19 @@ func (n *Node) eachShard(work func(s *shard) error) error {
 	return errors.Join(errs...)
 }
 
-// openShard opens what a shard that was made lies in. It is to be closed, also after an error.
+// openShard opens the storage of a shard. The shard must be closed, also after an error.
 func (n *Node) openShard(ctx, history context.Context, s *shard) error {
 	s.storage, s.registry, s.watch, s.gate = n.config.Storage, n.registry, n.watch, n.config.Gate
 	store, err := n.config.Storage.History(s.name())
 	if err != nil {
 		return fmt.Errorf("open history of %s: %w", s.name(), err)
 	}
-	s.historian = newHistorian(history, store, n.config.Gate, n.config.HistoryBytes, n.config.Log.With("shard", s.number))
+	s.historyWriter = newHistoryWriter(history, store, n.config.Gate, n.config.HistoryBytes, n.config.Log.With("shard", s.number))
 	s.group, err = prepareGroup(ctx, n.config, s.name())
 	return err
 }
 
-// dedupEntry is what a messageId costs in memory: 512 MiB hold 45 million.
+// dedupEntry is the memory of one messageId: 512 MiB are enough for 45 million.
 const dedupEntry = 12
 
 // catalogChanged makes every shard apply the catalog up to version.
@@ -196,7 +196,7 @@ func (n *Node) catalogChanged(version uint64) {
 	}
 }
 
-// proposeCatalog puts a change into the catalog's log.
+// proposeCatalog appends a change to the catalog's log.
 func (n *Node) proposeCatalog(ctx context.Context, change []byte) (applied, error) {
 	future := n.group.raft.Apply(change, 0)
 	if err := wait(ctx, future); err != nil {
@@ -206,7 +206,8 @@ func (n *Node) proposeCatalog(ctx context.Context, change []byte) (applied, erro
 	return a, nil
 }
 
-// refusedChange tells why a change of the catalog may not be made now, or nil. Dropping gives memory back.
+// refusedChange returns why a change of the catalog may not be made now, or nil. Dropping is allowed
+// while memory is full, since it frees memory.
 func (n *Node) refusedChange(kind catalog.ChangeKind) error {
 	if kind == catalog.DropSegment || kind == catalog.DropList {
 		return n.watch.writable()
@@ -214,7 +215,7 @@ func (n *Node) refusedChange(kind catalog.ChangeKind) error {
 	return n.watch.admit()
 }
 
-// lag is how many catalog versions the slowest shard is behind.
+// lag returns how many catalog versions the slowest shard is behind.
 func (n *Node) lag() uint64 {
 	newest := n.registry.state.Load().Version()
 	slowest := newest
@@ -232,7 +233,7 @@ func (n *Node) awaitCatalog(ctx context.Context, version uint64) error {
 		if s.catalog() >= version {
 			continue
 		}
-		// A command of nothing but time, behind the catalog version it says it needs.
+		// The command is a tick, which the proposer sends after the catalog version it needs.
 		var err error
 		if waits[i], err = s.proposer.start(version, 32, engine.EncodeTick); err != nil {
 			errs = append(errs, fmt.Errorf("bring catalog version %d to shard %d: %w", version, i, err))
@@ -249,11 +250,11 @@ func (n *Node) awaitCatalog(ctx context.Context, version uint64) error {
 	return errors.Join(errs...)
 }
 
-// Schema is the newest catalog this node knows.
+// Schema returns the newest schema this node knows.
 func (n *Node) Schema() query.Schema { return n.registry.state.Load().Schema() }
 
-// Close ends everything the node has started and closes its storage. Entries on their way are given
-// a moment; whoever still waits gets ErrClosed.
+// Close stops everything the node has started and closes its storage. Entries in flight get closeGrace
+// to finish; callers that still wait then get ErrClosed.
 func (n *Node) Close() error {
 	var err error
 	n.closed.Do(func() { err = n.close() })
@@ -267,7 +268,7 @@ func (n *Node) close() error {
 	}
 	n.stop()
 	n.ready.Store(false)
-	grace := time.AfterFunc(closeGrace, n.abandon) // a full disk may hold the entries up
+	grace := time.AfterFunc(closeGrace, n.abandon) // a full disk may delay the entries
 	for _, s := range n.shards {
 		if s != nil && s.proposer != nil {
 			<-s.proposer.ended
@@ -294,8 +295,8 @@ func (n *Node) close() error {
 	closing.Wait()
 	n.abandon()
 	for _, s := range n.shards {
-		if s != nil && s.historian != nil {
-			errs = append(errs, s.historian.close())
+		if s != nil && s.historyWriter != nil {
+			errs = append(errs, s.historyWriter.close())
 		}
 	}
 	if n.changes != nil {
@@ -304,15 +305,15 @@ func (n *Node) close() error {
 	return errors.Join(flushed, errors.Join(errs...), n.config.Storage.Close())
 }
 
-// close syncs what the history has, which spares the next start the replay, and ends the group.
+// close syncs the history, which saves the next start the replay, and ends the group.
 func (s *shard) close() error {
-	if s.historian != nil {
+	if s.historyWriter != nil {
 		ctx, cancel := context.WithTimeout(s.ctx, closeGrace)
 		seq := s.state.Load().Seq()
 		if s.group != nil && s.group.guard != nil && s.group.guard.failed() != nil {
 			seq-- // the entry that could not be applied has no records
 		}
-		_ = s.historian.sync(ctx, seq) // the log still has what is not synced
+		_ = s.historyWriter.sync(ctx, seq) // on an error the log still has what is not synced
 		cancel()
 	}
 	if s.group == nil {

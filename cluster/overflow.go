@@ -8,8 +8,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// checkOverflow refuses what reads a property of which a shard does not hold all values: the number
-// would be too small, and nobody would see it.
+// checkOverflow refuses a property that has values a shard does not hold in memory: the result would be
+// too small, and no one would notice.
 func checkOverflow(all []exec.Property, schema query.Schema, v *views) error {
 	for _, used := range all {
 		event, ok := schema.Event(used.Event)
@@ -26,7 +26,7 @@ func checkOverflow(all []exec.Property, schema query.Schema, v *views) error {
 					Code:    tree.CodeNotInMemory,
 					Message: fmt.Sprintf("%q of %q has too many different values to be held in memory", used.Name.Name, used.Event),
 					At:      used.Name.At,
-					Hint:    "its values are in the history of each profile; ask by a property with fewer values",
+					Hint:    "its values are in the history of each profile; use a property with fewer values",
 				}
 			}
 		}

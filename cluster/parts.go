@@ -10,12 +10,13 @@ import (
 // Found is what is in a data directory before any of it is opened.
 type Found struct {
 	DB     uint64            // the database's id
-	Logs   map[string]uint64 // by group, with the newest index they are known to have had
-	Groups []string          // of which the database holds anything
+	Logs   map[string]uint64 // by group: the newest index that the log is known to have had
+	Groups []string          // that have anything in the database
 }
 
-// inUse tells whether a cluster lives in the directory, or lived. All logs are made before the first
-// shard's gets an entry; the catalog's has two, its configuration and its leader, in the moment before.
+// inUse reports whether the directory holds a cluster, or held one. All logs are made before the first
+// shard gets an entry. By then the catalog's log may have two: its configuration and the election of its
+// leader.
 func (f Found) inUse() bool {
 	for group, last := range f.Logs {
 		if group != catalogGroup && last > 0 || last > 2 {
@@ -25,12 +26,12 @@ func (f Found) inUse() bool {
 	return len(f.Groups) > 0
 }
 
-// The parts of a data directory are named by their paths in it.
+// Parts of a data directory are named by their paths in it.
 const dbPart = "db"
 
 func logPart(group string) string { return "raft/" + group }
 
-// groups are the names of all groups of the cluster.
+// groups returns the names of all groups of the cluster.
 func (m meta) groups() []string {
 	names := []string{catalogGroup}
 	for i := range m.Shards {
@@ -39,12 +40,12 @@ func (m meta) groups() []string {
 	return names
 }
 
-// restoreHint is what to do about a directory that is not whole.
-const restoreHint = "put back what was moved away, or restore the whole data directory from one copy; muster check lists all that is wrong"
+// restoreHint says what to do about an incomplete directory.
+const restoreHint = "put back what was moved away, or restore the whole data directory from one copy; muster check lists everything that is wrong"
 
-// checkFound refuses a directory that lacks logs, which would begin anew with nothing in them, or whose
-// database is another one. A directory that does not name its parts yet may be a new one that was not made to
-// the end.
+// checkFound refuses a directory with missing logs, which would start empty, or with a database that
+// belongs to another directory. A directory whose parts are not recorded yet may be a new one whose
+// first start did not finish.
 func (m meta) checkFound(dir string, found Found) error {
 	var missing []string
 	for _, group := range m.groups() {
@@ -75,8 +76,8 @@ func (n *Node) checkLogs() error {
 	return errors.Join(errs...)
 }
 
-// checkCatalog refuses shards that are ahead of the catalog: names would be given again that they know
-// otherwise.
+// checkCatalog refuses shards that are ahead of the catalog: it would give ids to names a second time
+// that the shards know by other ids.
 func (n *Node) checkCatalog() error {
 	var errs []error
 	newest := n.registry.state.Load().Version()
@@ -91,8 +92,8 @@ func (n *Node) checkCatalog() error {
 	return nil
 }
 
-// keepParts writes into the meta which parts there are, once all of them are whole.
-func (n *Node) keepParts(found Found) error {
+// recordParts writes the ids of the parts into the meta, after all of them have been verified.
+func (n *Node) recordParts(found Found) error {
 	if n.meta.Parts != nil {
 		return nil
 	}
@@ -108,7 +109,7 @@ func (n *Node) keepParts(found Found) error {
 	return nil
 }
 
-// checkNew refuses to make a cluster where another has left something.
+// checkNew refuses to make a cluster in a directory with the data of another.
 func checkNew(dir string, found Found) error {
 	if len(found.Logs) == 0 && len(found.Groups) == 0 {
 		return nil
@@ -118,5 +119,5 @@ func checkNew(dir string, found Found) error {
 		left = append(left, logPart(group))
 	}
 	slices.Sort(left)
-	return fmt.Errorf("open %s: %s is missing, and there are data: %s; %s", dir, metaFile, strings.Join(left, ", "), restoreHint)
+	return fmt.Errorf("open %s: %s is missing, but there is data: %s; %s", dir, metaFile, strings.Join(left, ", "), restoreHint)
 }

@@ -6,14 +6,14 @@ import (
 	"github.com/musterdb/muster/engine"
 )
 
-// place returns the shard of a literal id. It is fixed for ever by what lies on disk. The multiplier
-// (2^64 ÷ golden ratio) keeps it independent of the bits an engine's tables are chosen by.
+// place returns the shard of a literal id. It can never change: data on disk depends on it. The
+// multiplier (2^64 ÷ golden ratio) keeps it independent of the bits that choose an engine's tables.
 func place(id string, shards int) int {
 	h := xxh3.HashString(id) * 0x9e3779b97f4a7c15
 	return int(h >> 32 * uint64(shards) >> 32)
 }
 
-// literalID is the id a message names: the user id if it has both.
+// literalID returns the id that a message names: the user id if it has both.
 func literalID(userID, anonymousID string) string {
 	if userID != "" {
 		return userID
@@ -21,7 +21,7 @@ func literalID(userID, anonymousID string) string {
 	return anonymousID
 }
 
-// historyKey is what a shard's history finds the messages of a literal id by.
+// historyKey returns the key of the messages of a literal id in a shard's history.
 func historyKey(id string) uint64 { return xxh3.HashString(id) }
 
 // messageSize estimates the bytes of a message in an entry.

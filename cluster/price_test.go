@@ -14,7 +14,7 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// pricedNode is a node without shards that prices segments, on a catalog with one event.
+// pricedNode returns a node without shards that prices segments, with one event in its catalog.
 func pricedNode(t *testing.T, c Config) (*Node, *catalog.State) {
 	t.Helper()
 	n := &Node{config: c.withDefaults(), watch: &watch{}}
@@ -41,8 +41,9 @@ func windows(from, n int) string {
 	return strings.Join(all, " or ")
 }
 
-// TestAdmit: a segment beyond a quarter of a budget is refused with the figure, one of many below it when they
-// are above the budget together, and what is shared costs nothing again. A refusal leaves nothing behind.
+// TestAdmit: a segment above a quarter of a budget is refused with the figure. Of many smaller ones, the
+// first to exceed the whole budget is refused. Shared parts cost nothing more, and a refusal changes
+// nothing.
 func TestAdmit(t *testing.T) {
 	n, state := pricedNode(t, Config{SegmentEvent: 80 * time.Microsecond})
 	admit := func(name, text string) error {
@@ -63,28 +64,28 @@ func TestAdmit(t *testing.T) {
 		return nil
 	}
 	if admit("large", windows(1, 200)) == nil {
-		t.Error("one segment of 200 windows was taken")
+		t.Error("a segment of 200 windows was accepted")
 	}
 	taken := 0
 	for i := 0; i < 20 && admit(fmt.Sprint("s", i), windows(1+i*20, 20)) == nil; i++ {
 		taken++
 	}
 	if taken < 4 || taken == 20 {
-		t.Errorf("%d segments of 20 windows each were taken", taken)
+		t.Errorf("%d segments of 20 windows each were accepted", taken)
 	}
 	before := n.prices.mu.book.Total()
 	if admit("again", windows(1000, 40)) == nil {
-		t.Error("a segment was taken above the budget")
+		t.Error("a segment above the budget was accepted")
 	}
 	if now := n.prices.mu.book.Total(); now != before {
-		t.Errorf("after a refusal all segments cost %+v, before %+v", now, before)
+		t.Errorf("all segments cost %+v after a refusal, %+v before", now, before)
 	}
 	if err := admit("shared", windows(1, 20)); err != nil {
-		t.Errorf("a segment of parts that are there already: %v", err)
+		t.Errorf("a segment whose parts exist already: %v", err)
 	}
 }
 
-// TestAdmitLost: a segment that was admitted and did not get into the catalog is not paid for.
+// TestAdmitLost: a segment that was admitted and did not get into the catalog is not charged.
 func TestAdmitLost(t *testing.T) {
 	n, state := pricedNode(t, Config{})
 	if err := n.prices.admit(state, put("lost", windows(1, 20))); err != nil {
@@ -95,7 +96,7 @@ func TestAdmitLost(t *testing.T) {
 	if a, ok := n.registry.Apply(&raft.Log{Data: other.Encode()}).(applied); !ok || a.err != nil {
 		t.Fatalf("apply: %+v", a)
 	}
-	if p := n.prices.of("lost", "other"); p["lost"].Event != 0 || p["other"].Event == 0 {
+	if p := n.prices.priceOf("lost", "other"); p["lost"].Event != 0 || p["other"].Event == 0 {
 		t.Errorf("prices are %+v", p)
 	}
 	n.prices.withdraw("lost")
@@ -104,7 +105,8 @@ func TestAdmitLost(t *testing.T) {
 	}
 }
 
-// TestAdmitMemory: memory that segments being built will take is not given twice, and what is used counts.
+// TestAdmitMemory: memory reserved for segments being built is not given to others, and used memory
+// counts.
 func TestAdmitMemory(t *testing.T) {
 	n, state := pricedNode(t, Config{MemoryLimit: 1 << 30})
 	n.watch.used.Store(1<<30 + 100)
@@ -115,22 +117,22 @@ func TestAdmitMemory(t *testing.T) {
 	n.watch.used.Store(0)
 	n.prices.reservations.built["other"] = building{version: 99, bytes: 1<<30 + 1}
 	if err := n.prices.admit(state, put("x", windows(1, 3))); err == nil {
-		t.Error("memory was given twice")
+		t.Error("reserved memory was given to another segment")
 	}
 }
 
-// TestDropWhenFull: segments are dropped also while memory is full, and time goes on.
+// TestDropWhenFull: segments can be dropped, and ticks are written, while memory is full.
 func TestDropWhenFull(t *testing.T) {
 	w := &watch{failed: func() error { return nil }}
-	w.memo.Store(true)
+	w.memoryFull.Store(true)
 	n := &Node{watch: w}
 	if n.refusedChange(catalog.DropSegment) != nil || (&shard{watch: w}).refused() != nil {
 		t.Error("nothing can be dropped while memory is full")
 	}
 	if n.refusedChange(catalog.PutSegment) == nil {
-		t.Error("a segment is taken while memory is full")
+		t.Error("a segment is accepted while memory is full")
 	}
-	w.disk.Store(true)
+	w.diskLow.Store(true)
 	if n.refusedChange(catalog.DropSegment) == nil {
 		t.Error("a drop is written to a full disk")
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// find returns where the profile is that answers to a literal id: in the shard the id is placed in,
-// or, for an anonymous id that joined a user, in the user's.
+// find returns the profile that a literal id belongs to: in the shard the id is placed in, or, for an
+// anonymous id that has been joined to a user, in the user's shard.
 func (v *views) find(id string) (shard int, ordinal uint32, ok bool) {
 	first := place(id, len(v.all))
 	if ordinal, ok := v.all[first].Find(id); ok {
@@ -32,9 +32,9 @@ func (v *views) find(id string) (shard int, ordinal uint32, ok bool) {
 	return 0, 0, false
 }
 
-// viewOf returns a view of the shard that has the profile which answers to a literal id, and where it is there;
-// ok is false where there is no view to be released. Mostly that is the shard the id is placed in; an id that
-// has joined another, or is about to, is looked for in all of them.
+// viewOf returns a view of the shard that has the profile a literal id belongs to, and the profile's
+// ordinal. If ok is false there is no view to release. Usually the shard is the one the id is placed in;
+// for an id that has been joined to another, or is about to be, all shards are searched.
 func (n *Node) viewOf(id string) (view *engine.View, shard int, ordinal uint32, ok bool) {
 	shard = place(id, len(n.shards))
 	view = n.shards[shard].state.Load().View()
@@ -52,7 +52,7 @@ func (n *Node) viewOf(id string) (view *engine.View, shard int, ordinal uint32, 
 	return v.all[shard], shard, ordinal, ok
 }
 
-// About finds a profile by a user id or an anonymous id; node.ErrNoProfile if there is none.
+// About returns the profile of a user id or an anonymous id, or node.ErrNoProfile.
 func (n *Node) About(_ context.Context, id string) (*engine.About, error) {
 	view, shard, _, ok := n.viewOf(id)
 	if !ok {
@@ -67,21 +67,21 @@ func (n *Node) About(_ context.Context, id string) (*engine.About, error) {
 	return about, nil
 }
 
-// source is one place where messages of a profile lie: those of a literal id in a shard.
+// source is one place with messages of a profile: those of a literal id in a shard.
 type source struct {
 	shard  int
 	id     string
 	before disk.Position
-	ended  bool // nothing is left below before
+	ended  bool // there are no messages older than before
 	queue  []engine.Received
 }
 
 // maxTimeline is the largest page of a timeline.
 const maxTimeline = 1000
 
-// Timeline returns the messages received for a profile, newest first, below a position ("" from the
+// Timeline returns the messages received for a profile, newest first, older than a position ("" for the
 // newest); next is "" at the end. Messages stay with the literal id that received them, in the shard
-// that took them: that of the id, or, when the id had moved already, that of its owner.
+// that took them: that of the id, or, if the id had been joined already, that of its owner.
 func (n *Node) Timeline(ctx context.Context, id, before string, limit int) (messages []engine.Received, next string, err error) {
 	about, err := n.About(ctx, id)
 	if err != nil {
@@ -91,7 +91,7 @@ func (n *Node) Timeline(ctx context.Context, id, before string, limit int) (mess
 	if err := n.awaitHistory(ctx, sources); err != nil {
 		return nil, "", err
 	}
-	if err := resume(sources, before); err != nil {
+	if err := decodePositions(sources, before); err != nil {
 		return nil, "", err
 	}
 	if limit <= 0 || limit > maxTimeline {
@@ -113,13 +113,13 @@ func (n *Node) Timeline(ctx context.Context, id, before string, limit int) (mess
 	if last, err := n.newest(ctx, sources, 1); err != nil || last == nil {
 		return messages, "", err
 	}
-	return messages, pause(sources), nil
+	return messages, encodePositions(sources), nil
 }
 
-// historyWait is how long a reader waits for a history that lags, since the disk refuses or is slow.
+// historyWait is how long a reader waits for a history that lags because the disk fails or is slow.
 const historyWait = 5 * time.Second
 
-// awaitHistory waits until the histories have every message that was acknowledged.
+// awaitHistory waits until the histories have every acknowledged message.
 func (n *Node) awaitHistory(ctx context.Context, sources []*source) error {
 	limited, cancel := context.WithTimeout(ctx, historyWait)
 	defer cancel()
@@ -127,9 +127,9 @@ func (n *Node) awaitHistory(ctx context.Context, sources []*source) error {
 		if slices.ContainsFunc(sources[:i], func(before *source) bool { return before.shard == s.shard }) {
 			continue
 		}
-		if err := n.shards[s.shard].historian.await(limited); err != nil {
+		if err := n.shards[s.shard].historyWriter.await(limited); err != nil {
 			if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-				return &node.Error{Code: codes.HistoryIncomplete, Text: "the history waits for the disk", Retry: time.Second}
+				return &node.Error{Code: codes.HistoryIncomplete, Text: "the history is behind: the disk is slow or refuses writes", Retry: time.Second}
 			}
 			return err
 		}
@@ -153,7 +153,7 @@ func (n *Node) timelineSources(about *engine.About) []*source {
 	return all
 }
 
-// newest returns the source whose next message was received last, nil when all have ended.
+// newest returns the source whose next message was received last, or nil when all have ended.
 func (n *Node) newest(ctx context.Context, sources []*source, limit int) (*source, error) {
 	var best *source
 	for _, s := range sources {
@@ -180,11 +180,11 @@ func later(a, b *engine.Received) bool {
 	return a.Seq > b.Seq || a.Seq == b.Seq && a.N > b.N
 }
 
-// fill reads on in a source that has nothing queued. Keys are hashes: records of other ids that share
-// one are left out.
+// fill reads the next messages of a source that has none queued. Keys are hashes: records of other ids
+// with the same key are left out.
 func (n *Node) fill(ctx context.Context, s *source, limit int) error {
 	for from := s.before; len(s.queue) == 0 && !s.ended; {
-		entries, err := n.shards[s.shard].historian.store.Scan(ctx, historyKey(s.id), from, limit)
+		entries, err := n.shards[s.shard].historyWriter.store.Scan(ctx, historyKey(s.id), from, limit)
 		if err != nil {
 			return fmt.Errorf("read timeline in shard %d: %w", s.shard, err)
 		}
@@ -204,8 +204,8 @@ func (n *Node) fill(ctx context.Context, s *source, limit int) error {
 	return nil
 }
 
-// pause writes down where every source is.
-func pause(sources []*source) string {
+// encodePositions encodes the position of every source.
+func encodePositions(sources []*source) string {
 	b := binary.AppendUvarint(nil, uint64(len(sources)))
 	for _, s := range sources {
 		b = binary.AppendUvarint(b, uint64(s.shard))
@@ -216,13 +216,13 @@ func pause(sources []*source) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// resume sets the sources to where a position says they are; one it does not name starts at the
-// newest message.
-func resume(sources []*source, before string) error {
+// decodePositions sets the sources to the positions of an encoded text. A source that it does not name
+// starts at the newest message.
+func decodePositions(sources []*source, before string) error {
 	if before == "" {
 		return nil
 	}
-	bad := refused(codes.BadRequest, "the position is not one of a timeline")
+	bad := refused(codes.BadRequest, "this is not a position in a timeline")
 	data, err := base64.RawURLEncoding.DecodeString(before)
 	if err != nil {
 		return bad

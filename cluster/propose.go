@@ -14,79 +14,80 @@ import (
 	"github.com/musterdb/muster/engine"
 )
 
-// proposal is something a shard's log shall take: messages, which share an entry with others, or one
-// encoded command of its own.
+// proposal is what a caller wants in a shard's log: messages, which share an entry with others, or one
+// encoded command in an entry of its own.
 type proposal struct {
 	msgs    []engine.Message
 	command func(now int64) []byte // nil for messages
-	need    uint64                 // the catalog version it stands on
+	need    uint64                 // the catalog version it needs
 	size    int                    // estimated bytes
-	done    chan reply             // capacity 1: nobody has to listen
-	encoded chan struct{}          // closed when msgs are no longer looked at
+	done    chan reply             // capacity 1: a reply does not wait for a receiver
+	encoded chan struct{}          // closed when msgs are no longer read
 }
 
-// reply is what became of a proposal.
+// reply is the result of a proposal.
 type reply struct {
 	outcomes []engine.Outcome
 	result   any // of a command
 	seq      uint64
-	err      error // the outcome is unknown, unless it is a *Error
+	err      error // the outcome is unknown, unless it is a *node.Error
 }
 
 func newProposal(msgs []engine.Message, need uint64, size int) *proposal {
 	return &proposal{msgs: msgs, need: need, size: size, done: make(chan reply, 1), encoded: make(chan struct{})}
 }
 
-// entries is how a proposer makes a shard's log entries and gets them in.
-type entries interface {
-	// propose starts an entry on its way.
+// shardLog is a shard as its proposer uses it.
+type shardLog interface {
+	// propose gives an entry to raft.
 	propose(entry []byte) raft.ApplyFuture
-	// due is the first instant (Unix ms) at which time alone may change what the shard holds.
+	// due returns the first instant (Unix ms) at which time alone may change the shard's state.
 	due() int64
-	// messages encodes an entry of messages; tick one of nothing but time.
+	// messages encodes an entry of messages.
 	messages(version uint64, now int64, parcels [][]engine.Message) []byte
 	tick(now int64) []byte
 	// changes returns the catalog changes from one version to another, each encoded as an entry.
 	changes(after, upTo uint64, now func() int64) ([][]byte, error)
-	// catalog is the newest version the shard has applied.
+	// catalog returns the newest version the shard has applied.
 	catalog() uint64
-	// refused tells why nothing may be written now; it silences ticks.
+	// refused returns why nothing may be written now, or nil. No ticks are written then.
 	refused() error
 }
 
-// proposer is the queue in front of one shard's log, and the only one to write to it: that keeps the
-// order per literal id and puts a catalog version before the first message that needs it.
+// proposer is the queue in front of one shard's log, and the log's only writer: that keeps the order per
+// literal id and puts a catalog version before the first message that needs it.
 //
-// The first proposal after a silence of BatchWait goes at once; after that one entry gathers what
-// comes until the next beat of BatchWait, up to BatchBytes. The beat is that of the clock, so that all
-// shards write at once: a request that goes to all of them waits for half a beat and not for nearly a
-// whole one, and the disk is synced for many at a time. At most FlightEntries entries of messages and FlightBytes
-// bytes are on their way; sixteen commands count as one entry, since raft stores those that come
-// together with one fsync. What cannot go waits in a queue bounded in bytes; beyond it is "overloaded".
+// The first proposal after a pause of BatchWait is sent immediately. After that, one entry collects what
+// comes until the next beat of BatchWait, up to BatchBytes. Beats are aligned to the clock, so all
+// shards write at the same time: a request to all of them waits for half a beat on average, not for
+// nearly a whole one, and one sync of the disk serves many. At most FlightEntries entries of messages
+// and FlightBytes bytes are in flight; sixteen commands count as one entry, since raft stores those that
+// come together with one fsync. The rest waits in a queue with a limit in bytes, beyond which requests
+// are refused as "overloaded".
 type proposer struct {
-	shard   int
-	c       Config
-	entries entries
-	stamp   *stamper
-	flight  *semaphore.Weighted // bytes
-	room    *semaphore.Weighted // commands; an entry of messages counts as commandsAnEntry
-	flights chan flight
-	wake    chan struct{} // capacity 1
-	ended   chan struct{}
-	failing atomic.Bool // the log did not take the last entry
+	shard       int
+	c           Config
+	log         shardLog
+	stamp       *stamper
+	flightBytes *semaphore.Weighted // bytes in flight
+	slots       *semaphore.Weighted // commands in flight; an entry of messages counts as commandsPerEntry
+	flights     chan flight
+	wake        chan struct{} // capacity 1
+	ended       chan struct{}
+	failing     atomic.Bool // the last entry failed
 
 	mu struct {
 		sync.Mutex
 		queue    []*proposal
 		queued   int    // bytes in queue
-		reserved int    // bytes promised to proposals not yet submitted
-		target   uint64 // catalog version the shard shall have
-		lost     bool   // an entry failed: what was proposed of the catalog is unknown
+		reserved int    // bytes reserved for proposals not yet submitted
+		target   uint64 // catalog version the shard should have
+		lost     bool   // an entry failed: the catalog version in the log is unknown
 		closed   bool
 	}
 }
 
-// flight is an entry on its way.
+// flight is an entry in flight.
 type flight struct {
 	future raft.ApplyFuture
 	batch  []*proposal
@@ -94,15 +95,15 @@ type flight struct {
 	weight int64
 }
 
-// commandsAnEntry is how many commands may be on their way instead of one entry of messages.
-const commandsAnEntry = 16
+// commandsPerEntry is how many commands in flight count as one entry of messages.
+const commandsPerEntry = 16
 
-// newProposer starts the two goroutines; they end with ctx.
-func newProposer(ctx context.Context, shard int, c Config, e entries, stamp *stamper) *proposer {
+// newProposer starts the two goroutines. They end with ctx.
+func newProposer(ctx context.Context, shard int, c Config, log shardLog, stamp *stamper) *proposer {
 	p := &proposer{
-		shard: shard, c: c, entries: e, stamp: stamp, flight: semaphore.NewWeighted(int64(c.FlightBytes)),
-		room:    semaphore.NewWeighted(int64(c.FlightEntries) * commandsAnEntry),
-		flights: make(chan flight, c.FlightEntries*commandsAnEntry),
+		shard: shard, c: c, log: log, stamp: stamp, flightBytes: semaphore.NewWeighted(int64(c.FlightBytes)),
+		slots:   semaphore.NewWeighted(int64(c.FlightEntries) * commandsPerEntry),
+		flights: make(chan flight, c.FlightEntries*commandsPerEntry),
 		wake:    make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	go p.run(ctx)
@@ -110,8 +111,8 @@ func newProposer(ctx context.Context, shard int, c Config, e entries, stamp *sta
 	return p
 }
 
-// reserve promises room for a proposal of size bytes; one larger than the queue gets an empty queue.
-// It must be followed by submit or unreserve.
+// reserve reserves queue space for a proposal of size bytes. A proposal larger than the queue is
+// accepted only while the queue is empty. The caller must call submit or unreserve.
 func (p *proposer) reserve(size int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -120,7 +121,7 @@ func (p *proposer) reserve(size int) error {
 		return ErrClosed
 	}
 	if used > 0 && used+size > p.c.QueueBytes {
-		return overloaded("too many messages are waiting")
+		return overloaded("too many messages are queued")
 	}
 	p.mu.reserved += size
 	return nil
@@ -149,8 +150,8 @@ func (p *proposer) submit(q *proposal) {
 	p.nudge()
 }
 
-// withdraw takes a proposal back if it has not been encoded yet; else it waits until its messages are
-// no longer looked at, which is soon.
+// withdraw removes a proposal that has not been encoded yet. Otherwise it waits until the proposal's
+// messages are no longer read, which is soon.
 func (p *proposer) withdraw(q *proposal) {
 	p.mu.Lock()
 	for i, queued := range p.mu.queue {
@@ -185,7 +186,7 @@ func (p *proposer) do(ctx context.Context, need uint64, size int, command func(n
 	return p.await(ctx, q)
 }
 
-// start queues a command, which is to be awaited.
+// start queues a command. The caller must await it.
 func (p *proposer) start(need uint64, size int, command func(now int64) []byte) (*proposal, error) {
 	if err := p.reserve(size); err != nil {
 		return nil, err
@@ -196,7 +197,7 @@ func (p *proposer) start(need uint64, size int, command func(now int64) []byte) 
 	return q, nil
 }
 
-// wantCatalog makes the shard apply the catalog up to version, soon.
+// wantCatalog makes the shard apply the catalog up to version soon.
 func (p *proposer) wantCatalog(version uint64) {
 	p.mu.Lock()
 	p.mu.target = max(p.mu.target, version)
@@ -220,18 +221,18 @@ func (q *proposal) fail(err error) {
 	q.done <- reply{err: err}
 }
 
-// run is the goroutine that fills the log.
+// run is the goroutine that writes the log.
 func (p *proposer) run(ctx context.Context) {
-	defer p.shut()
+	defer p.shutDown()
 	var ticks <-chan time.Time
 	if p.c.TickEvery > 0 {
 		ticker := time.NewTicker(p.c.TickEvery)
 		defer ticker.Stop()
 		ticks = ticker.C
 	}
-	var sent time.Time // the last entry
+	var sent time.Time // when the last entry was sent
 	var version uint64 // of the catalog proposed last
-	version = p.entries.catalog()
+	version = p.log.catalog()
 	for {
 		select {
 		case <-p.wake:
@@ -239,7 +240,7 @@ func (p *proposer) run(ctx context.Context) {
 			if !p.mayTick(sent) {
 				continue
 			}
-			p.send(ctx, nil, p.entries.tick(p.stamp.next()), 1)
+			p.send(ctx, nil, p.log.tick(p.stamp.next()), 1)
 			sent = time.Now()
 			continue
 		case <-ctx.Done():
@@ -255,25 +256,25 @@ func (p *proposer) run(ctx context.Context) {
 	}
 }
 
-// mayTick reports whether an entry of nothing but time has a purpose: time has something to do in the shard, the
-// log did not take the last entry and may again, or it has been silent for long.
+// mayTick reports whether to write a tick: time has something to change in the shard, the last entry
+// failed and the log may accept one again, or there has been no entry for long.
 func (p *proposer) mayTick(sent time.Time) bool {
 	silent := time.Since(sent)
-	if silent < p.c.TickEvery/2 || p.entries.refused() != nil {
+	if silent < p.c.TickEvery/2 || p.log.refused() != nil {
 		return false
 	}
-	return silent >= p.c.IdleTick || p.failing.Load() || p.entries.due() <= p.c.Clock().UnixMilli()
+	return silent >= p.c.IdleTick || p.failing.Load() || p.log.due() <= p.c.Clock().UnixMilli()
 }
 
-// pending tells whether there is anything to propose.
+// pending reports whether there is anything to propose.
 func (p *proposer) pending(version uint64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.mu.queue) > 0 || p.mu.target > version
 }
 
-// gather waits for the next beat if the last entry is not older, or until a whole entry is there. A command does
-// not wait: nothing could share its entry.
+// gather waits for the next beat, unless the last entry is older than a beat or a whole entry is queued.
+// A command does not wait, since nothing could share its entry.
 func (p *proposer) gather(ctx context.Context, sent time.Time) error {
 	for {
 		now := time.Now()
@@ -294,7 +295,7 @@ func (p *proposer) gather(ctx context.Context, sent time.Time) error {
 	}
 }
 
-// beat is the number of the beat in which an instant lies.
+// beat returns the number of the beat that an instant is in.
 func (p *proposer) beat(at time.Time) int64 { return at.UnixNano() / int64(max(p.c.BatchWait, 1)) }
 
 func (p *proposer) full() bool {
@@ -322,23 +323,23 @@ func (p *proposer) take() (batch []*proposal, need uint64) {
 		}
 	}
 	batch = append(batch, p.mu.queue[:n]...)
-	clear(p.mu.queue[:n]) // the array must not keep what has gone
+	clear(p.mu.queue[:n]) // the array must not keep proposals that were taken
 	p.mu.queue = p.mu.queue[n:]
 	p.mu.queued -= size
 	return batch, need
 }
 
-// entry sends the next entry, and before it the catalog changes it needs. It returns the catalog
-// version proposed so far.
+// entry sends the next entry, after the catalog changes it needs. It returns the catalog version
+// proposed so far.
 func (p *proposer) entry(ctx context.Context, version uint64) uint64 {
 	batch, need := p.take()
 	p.mu.Lock()
 	if p.mu.lost {
-		p.mu.lost, version = false, p.entries.catalog()
+		p.mu.lost, version = false, p.log.catalog()
 	}
 	p.mu.Unlock()
 	if need > version {
-		changes, err := p.entries.changes(version, need, p.stamp.next)
+		changes, err := p.log.changes(version, need, p.stamp.next)
 		if err != nil {
 			p.failAll(batch, fmt.Errorf("read catalog changes %d to %d: %w", version, need, err))
 			return version
@@ -353,11 +354,11 @@ func (p *proposer) entry(ctx context.Context, version uint64) uint64 {
 	}
 	now := p.stamp.next()
 	var data []byte
-	weight := int64(commandsAnEntry)
+	weight := int64(commandsPerEntry)
 	if batch[0].command != nil {
 		data, weight = batch[0].command(now), 1
 	} else {
-		data = p.entries.messages(need, now, parcelsOf(batch))
+		data = p.log.messages(need, now, parcelsOf(batch))
 	}
 	for _, q := range batch {
 		close(q.encoded)
@@ -374,28 +375,28 @@ func parcelsOf(batch []*proposal) [][]engine.Message {
 	return parcels
 }
 
-// send puts one entry on its way when there is room in flight.
+// send proposes one entry when there is capacity in flight.
 func (p *proposer) send(ctx context.Context, batch []*proposal, data []byte, weight int64) {
-	if err := p.room.Acquire(ctx, weight); err != nil {
+	if err := p.slots.Acquire(ctx, weight); err != nil {
 		p.failAll(batch, ErrClosed)
 		return
 	}
-	bytes := min(int64(len(data)), int64(p.c.FlightBytes)) // a larger one flies alone
-	if err := p.flight.Acquire(ctx, bytes); err != nil {
-		p.room.Release(weight)
+	bytes := min(int64(len(data)), int64(p.c.FlightBytes)) // a larger entry is alone in flight
+	if err := p.flightBytes.Acquire(ctx, bytes); err != nil {
+		p.slots.Release(weight)
 		p.failAll(batch, ErrClosed)
 		return
 	}
-	p.flights <- flight{future: p.entries.propose(data), batch: batch, bytes: bytes, weight: weight}
+	p.flights <- flight{future: p.log.propose(data), batch: batch, bytes: bytes, weight: weight}
 }
 
-// collect is the goroutine that tells the waiters, in log order.
+// collect is the goroutine that replies to the proposals, in log order.
 func (p *proposer) collect() {
 	defer close(p.ended)
 	for f := range p.flights {
 		err := f.future.Error()
-		p.flight.Release(f.bytes)
-		p.room.Release(f.weight)
+		p.flightBytes.Release(f.bytes)
+		p.slots.Release(f.weight)
 		p.failing.Store(err != nil)
 		if err != nil {
 			p.mu.Lock()
@@ -405,7 +406,7 @@ func (p *proposer) collect() {
 			p.nudge()
 			continue
 		}
-		tell(f)
+		replyAll(f)
 	}
 }
 
@@ -416,8 +417,8 @@ type applied struct {
 	err      error
 }
 
-// tell hands each proposal of a flight its part of the outcomes.
-func tell(f flight) {
+// replyAll sends each proposal of a flight its part of the outcomes.
+func replyAll(f flight) {
 	a, _ := f.future.Response().(applied)
 	at := 0
 	for _, q := range f.batch {
@@ -434,12 +435,12 @@ func tell(f flight) {
 	}
 }
 
-// proposalError says what a failed proposal means to the sender.
+// proposalError returns the error that a sender gets for a failed proposal.
 func proposalError(err error) error {
 	if errors.Is(err, raft.ErrRaftShutdown) {
 		return ErrClosed
 	}
-	return notReady("the shard did not take the entry", err)
+	return notReady("the entry was not accepted by the log", err)
 }
 
 func (p *proposer) failAll(batch []*proposal, err error) {
@@ -448,8 +449,8 @@ func (p *proposer) failAll(batch []*proposal, err error) {
 	}
 }
 
-// shut refuses what is queued and lets the collector end after what is on its way.
-func (p *proposer) shut() {
+// shutDown refuses queued proposals and lets collect end after the entries in flight.
+func (p *proposer) shutDown() {
 	p.mu.Lock()
 	p.mu.closed = true
 	queue := p.mu.queue

@@ -17,13 +17,13 @@ import (
 	"github.com/musterdb/muster/internal/node"
 )
 
-// fakeLog is a shard's log as the proposer sees it: entries land when the test lets them.
+// fakeLog is a shardLog whose entries are applied when the test says so.
 type fakeLog struct {
-	next    int64 // what is due
+	next    int64 // what due returns
 	mu      sync.Mutex
 	entries [][]byte
 	flying  []*fakeFuture
-	hold    bool // futures wait for land
+	hold    bool // entries wait for land
 	version uint64
 	stop    error
 	fail    error
@@ -77,7 +77,7 @@ func (l *fakeLog) apply(entry []byte) applied {
 	return applied{}
 }
 
-// land lets the oldest n entries on their way be applied.
+// land applies the oldest n entries in flight.
 func (l *fakeLog) land(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -136,7 +136,7 @@ func (l *fakeLog) refused() error {
 	return l.stop
 }
 
-// withProposer runs fn with a proposer inside a synctest bubble and ends it.
+// withProposer runs fn with a proposer inside a synctest bubble, and shuts the proposer down.
 func withProposer(t *testing.T, c Config, log *fakeLog, fn func(t *testing.T, p *proposer)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -156,7 +156,7 @@ func withProposer(t *testing.T, c Config, log *fakeLog, fn func(t *testing.T, p 
 // pass lets time pass in the bubble.
 func pass(d time.Duration) { <-time.After(d) }
 
-// offer submits messages of size bytes together and returns the proposal.
+// offer submits messages together as a proposal of size bytes, and returns it.
 func offer(t *testing.T, p *proposer, size int, ids ...string) *proposal {
 	t.Helper()
 	if err := p.reserve(size); err != nil {
@@ -223,7 +223,7 @@ func TestProposerSendsFullEntriesAtOnce(t *testing.T) {
 	})
 }
 
-func TestProposerBoundsWhatFlies(t *testing.T) {
+func TestProposerLimitsFlight(t *testing.T) {
 	log := &fakeLog{hold: true}
 	withProposer(t, Config{FlightEntries: 4}, log, func(t *testing.T, p *proposer) {
 		var all []*proposal
@@ -232,7 +232,7 @@ func TestProposerBoundsWhatFlies(t *testing.T) {
 			pass(20 * time.Millisecond)
 		}
 		if got := log.count(fakeMessages); got > 4 {
-			t.Errorf("%d entries on their way, want at most 4", got)
+			t.Errorf("%d entries in flight, want at most 4", got)
 		}
 		for range 20 {
 			synctest.Wait()
@@ -254,14 +254,14 @@ func TestProposerRefusesOverload(t *testing.T) {
 			t.Fatalf("a large proposal for an empty queue: %v", err)
 		}
 		if err := p.reserve(1); code(err) != "overloaded" {
-			t.Fatalf("beside a reservation beyond the queue: %v, want overloaded", err)
+			t.Fatalf("with a reservation larger than the queue: %v, want overloaded", err)
 		}
 		p.unreserve(5000)
 		for range 20 {
 			if err := p.reserve(400); err != nil {
 				var later *node.Error
 				if code(err) != "overloaded" || !errors.As(err, &later) || later.Retry <= 0 {
-					t.Errorf("refused with %v, want overloaded and when to come again", err)
+					t.Errorf("refused with %v, want overloaded with a time to retry", err)
 				}
 				return
 			}
@@ -269,7 +269,7 @@ func TestProposerRefusesOverload(t *testing.T) {
 			synctest.Wait()
 			pass(20 * time.Millisecond)
 		}
-		t.Error("20 proposals were taken although none landed")
+		t.Error("20 proposals were accepted although none was applied")
 	})
 }
 
@@ -292,7 +292,7 @@ func TestProposerLeavesNoWaiter(t *testing.T) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if len(p.mu.queue) != 0 || p.mu.queued != 0 || p.mu.reserved != 0 {
-			t.Errorf("left behind: %d proposals, %d bytes, %d reserved", len(p.mu.queue), p.mu.queued, p.mu.reserved)
+			t.Errorf("left: %d proposals, %d bytes, %d reserved", len(p.mu.queue), p.mu.queued, p.mu.reserved)
 		}
 	})
 }
@@ -320,7 +320,7 @@ func TestProposerPutsCatalogFirst(t *testing.T) {
 	})
 }
 
-func TestProposerForgetsWhatFailed(t *testing.T) {
+func TestProposerRepeatsLostCatalogChange(t *testing.T) {
 	log := &fakeLog{fail: raft.ErrLeadershipLost}
 	withProposer(t, Config{}, log, func(t *testing.T, p *proposer) {
 		send := func() reply {
@@ -341,12 +341,12 @@ func TestProposerForgetsWhatFailed(t *testing.T) {
 			t.Fatal(r.err)
 		}
 		if got := log.count(fakeChange); got != 2 || log.version != 1 {
-			t.Errorf("the lost change was proposed %d times, want again", got)
+			t.Errorf("the lost change was proposed %d times, want 2", got)
 		}
 	})
 }
 
-// TestProposerTicks: time is written when it has something to do, and now and then where it has not.
+// TestProposerTicks: ticks are written when time has something to change, and now and then otherwise.
 func TestProposerTicks(t *testing.T) {
 	log := &fakeLog{}
 	next := func(at int64, stop error) {
@@ -367,11 +367,11 @@ func TestProposerTicks(t *testing.T) {
 		next(time.Now().Add(5*time.Second).UnixMilli(), nil)
 		pass(5 * time.Second)
 		if got := log.count(fakeTick); got != 4 {
-			t.Errorf("%d ticks before the instant that is due", got-4)
+			t.Errorf("%d ticks before the due instant", got-4)
 		}
 		pass(250 * time.Millisecond)
 		if got := log.count(fakeTick); got != 5 {
-			t.Errorf("%d ticks at the look after the instant that is due, want 1", got-4)
+			t.Errorf("%d ticks at the check after the due instant, want 1", got-4)
 		}
 		next(math.MaxInt64, nil)
 		pass(30*time.Second + time.Millisecond)
@@ -391,7 +391,7 @@ func TestProposerRunsCommandsAlone(t *testing.T) {
 			t.Fatalf("command: %v, %v", r.result, err)
 		}
 		if waited := time.Since(start); waited != 0 {
-			t.Errorf("a command waited %v for company it cannot have", waited)
+			t.Errorf("a command waited for %v, want 0", waited)
 		}
 	})
 }
@@ -417,7 +417,7 @@ func TestProposerRefusesWhenClosed(t *testing.T) {
 			}
 		}
 		if refused == 0 {
-			t.Error("everything was taken although nothing could land")
+			t.Error("everything was accepted although nothing could be applied")
 		}
 		if err := other.reserve(1); !errors.Is(err, ErrClosed) {
 			t.Errorf("reserve after the end: %v, want ErrClosed", err)

@@ -10,14 +10,14 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// recorder makes the history records of entries, in memory that the next entry takes again.
+// recorder makes the history records of entries, in memory that it reuses for the next entry.
 type recorder struct {
 	records []disk.Record
 	data    []byte
 }
 
-// make returns the records of an entry: one for each accepted message, in order. A record is a
-// messages entry of one message, so history needs no format of its own.
+// make returns the records of an entry, one for each accepted message in order. They are valid until the
+// next call. A record is a messages entry of one message, so the history needs no format of its own.
 func (r *recorder) make(entry []byte, outcomes []engine.Outcome) ([]disk.Record, error) {
 	r.records, r.data = r.records[:0], slices.Grow(r.data[:0], len(entry)+32*len(outcomes))
 	n := 0
@@ -36,8 +36,8 @@ func (r *recorder) make(entry []byte, outcomes []engine.Outcome) ([]disk.Record,
 	return r.records, err
 }
 
-// readRecord gives a record its names back. Ids are never reused, so any catalog at least as new as
-// the record knows them.
+// readRecord decodes a record and replaces its ids by names. Ids are never reused, so any catalog at
+// least as new as the record has them.
 func readRecord(data []byte, c *catalog.State) (engine.Incoming, error) {
 	command, err := engine.DecodeCommand(data)
 	if err != nil {
@@ -96,7 +96,7 @@ func nameAttributes(c *catalog.State, m *engine.Message, in *engine.Incoming) er
 	return nil
 }
 
-// trimGroup takes the prefix of group traits off again.
+// trimGroup removes the prefix of group traits.
 func trimGroup(name string) string {
 	if len(name) > len(engine.GroupPrefix) && name[:len(engine.GroupPrefix)] == engine.GroupPrefix {
 		return name[len(engine.GroupPrefix):]

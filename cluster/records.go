@@ -16,9 +16,9 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// records are small values by key that every node has, beside the catalog in its group: how far durable
-// consumers have acknowledged, webhooks and their progress, the incarnations of the shards. They make no
-// version of the catalog and never reach a shard.
+// records are small values by key that every node has. They are in the catalog's group, beside the
+// catalog: how far durable consumers have acknowledged, webhooks and their progress, the incarnations of
+// the shards. They do not change the catalog's version and are not sent to shards.
 type records struct {
 	mu struct {
 		sync.Mutex
@@ -28,15 +28,15 @@ type records struct {
 }
 
 const (
-	recordsFormat = 2 // first byte of an entry; a change of the catalog begins with another
+	recordsFormat = 2 // first byte of an entry; a catalog change begins with another byte
 	maxRecordKey  = 1 << 10
 	maxRecord     = 256 << 10
-	maxRecords    = 64 << 20 // bytes of all
+	maxRecords    = 64 << 20 // bytes of all records together
 	recordsEntry  = 512 << 10
 	recordsWait   = 10 * time.Second
 )
 
-// encodeRecords returns the entries that put values; nil removes one.
+// encodeRecords returns the entries that put values. A nil value removes the key.
 func encodeRecords(values map[string][]byte) [][]byte {
 	var entries [][]byte
 	entry := []byte{recordsFormat}
@@ -54,7 +54,7 @@ func encodeRecords(values map[string][]byte) [][]byte {
 	return append(entries, entry)
 }
 
-// apply folds an entry in; an error means that nothing of it was.
+// apply applies an entry. After an error nothing of it is applied.
 func (s *records) apply(entry []byte) error {
 	r := wire.NewReader(slices.Clone(entry))
 	r.Byte()
@@ -95,7 +95,7 @@ func (s *records) setLocked(key string, value []byte) {
 	}
 }
 
-// all returns a copy of the table of the values, which are never changed.
+// all returns a copy of the table. The values themselves are never changed.
 func (s *records) all() map[string][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,7 +111,7 @@ func (s *records) restore(values map[string][]byte) {
 	}
 }
 
-// Table is a part of the records, under a name.
+// Table is the part of the records whose keys begin with a name.
 type Table struct {
 	node *Node
 	name string
@@ -119,7 +119,7 @@ type Table struct {
 
 var _ disk.Table = (*Table)(nil)
 
-// Table returns the records of a name. It may be used as soon as Config.Changes is called.
+// Table returns the records of a name. It may be used from the call of Config.Changes on.
 func (n *Node) Table(name string) *Table { return &Table{n, name + "/"} }
 
 // All calls fn with every value in ascending order of key. Values must not be changed.
@@ -135,8 +135,9 @@ func (t *Table) All(fn func(key string, value []byte) error) error {
 	return nil
 }
 
-// Put writes values, and removes the keys whose value is nil. Once it returns they are in the group's log;
-// a crash before may leave some. Who has much to put, often, gathers it: an entry a second is enough.
+// Put writes values, and removes the keys whose value is nil. When it returns, the values are in the
+// group's log; a crash during the call may leave some of them. A caller with frequent changes collects
+// them: one entry per second is enough.
 func (t *Table) Put(values map[string][]byte) error {
 	if err := t.node.watch.admit(); err != nil {
 		return err
@@ -162,9 +163,9 @@ func (t *Table) Put(values map[string][]byte) error {
 	return nil
 }
 
-// incarnate finds the incarnations of the shards' logs. One that begins anew gets another, so that a
-// cursor of the one before it is not taken for one of it.
-func (n *Node) incarnate() error {
+// loadIncarnations reads the incarnations of the shards' logs. A log that starts empty gets a new one,
+// so that a cursor of the earlier log is not taken for a cursor of this one.
+func (n *Node) loadIncarnations() error {
 	table := n.Table("incarnations")
 	n.incarnations = make([]uint64, len(n.shards))
 	for i, s := range n.shards {
@@ -180,7 +181,7 @@ func (n *Node) incarnate() error {
 		}
 		value := make([]byte, 8)
 		if _, err := rand.Read(value); err != nil {
-			return fmt.Errorf("draw an incarnation: %w", err)
+			return fmt.Errorf("make an incarnation: %w", err)
 		}
 		value[7] |= 1 // never 0
 		n.incarnations[i], fresh[s.name()] = binary.BigEndian.Uint64(value), value
@@ -194,6 +195,6 @@ func (n *Node) incarnate() error {
 	return table.Put(fresh)
 }
 
-// Incarnations are those of the shards' logs: one changes when a log is not the continuation of what it
-// was.
+// Incarnations returns the incarnations of the shards' logs. One changes when a log does not continue
+// the earlier one.
 func (n *Node) Incarnations() []uint64 { return n.incarnations }

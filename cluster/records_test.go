@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestRecords: what a table holds after random entries, some of them damaged, is what was put.
+// TestRecords: after random entries, some of them damaged, a table has what was put.
 func TestRecords(t *testing.T) {
 	var s records
 	want := map[string][]byte{}
@@ -26,7 +26,7 @@ func TestRecords(t *testing.T) {
 				t.Fatalf("an entry of %d bytes", len(entry))
 			}
 			if err := s.apply(entry[:len(entry)-1]); err == nil && len(entry) > 1 && entry[len(entry)-1] != 0 {
-				t.Fatal("a cut entry is taken")
+				t.Fatal("a truncated entry is accepted")
 			}
 			if err := s.apply(entry); err != nil {
 				t.Fatal(err)
@@ -52,7 +52,8 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// TestRecordsAreBounded: what would be too much is refused as a whole, and removing always works.
+// TestRecordsAreBounded: an entry that exceeds the limit is refused as a whole, and removing always
+// works.
 func TestRecordsAreBounded(t *testing.T) {
 	var s records
 	value := make([]byte, maxRecord)
@@ -62,9 +63,9 @@ func TestRecordsAreBounded(t *testing.T) {
 		}
 	}
 	if err := s.apply(encodeRecords(map[string][]byte{"more": {1}})[0]); err == nil {
-		t.Error("one more is taken")
+		t.Error("a record above the limit is accepted")
 	}
 	if err := s.apply(encodeRecords(map[string][]byte{"0": nil, "more": {1}})[0]); err != nil {
-		t.Errorf("one for another: %v", err)
+		t.Errorf("one record in place of another: %v", err)
 	}
 }

@@ -16,11 +16,11 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// refreshLook is how often the refresher looks for segments whose ranks are due.
+// refreshLook is how often the refresher looks for segments that are due.
 const refreshLook = time.Second
 
-// refreshLoop computes the cuts of segments with a rank when their period is over, from views of all
-// shards at one now, and proposes them to every shard. Between two cuts memberships are frozen.
+// refreshLoop computes the cuts of segments with a rank at the end of their period, from views of all
+// shards at one instant, and proposes them to every shard. Memberships are frozen between two refreshes.
 func (n *Node) refreshLoop(ctx context.Context) {
 	look := time.NewTicker(min(refreshLook, n.config.DefaultRefresh))
 	defer look.Stop()
@@ -42,7 +42,7 @@ func (n *Node) refreshLoop(ctx context.Context) {
 	}
 }
 
-// dueRefreshes returns the segments with a rank of which some shard has no cut yet, or an old one.
+// dueRefreshes returns the segments with a rank for which some shard has no cut, or an old one.
 func (n *Node) dueRefreshes() []string {
 	var due []string
 	state := n.registry.state.Load()
@@ -75,7 +75,7 @@ func (n *Node) refresh(ctx context.Context, name string) error {
 	state := n.registry.state.Load()
 	text, ok := state.SegmentText(name)
 	if !ok {
-		return nil // dropped meanwhile
+		return nil // it has been dropped
 	}
 	order := engine.Refresh{Segment: name, Version: text.Version}
 	var err error
@@ -94,8 +94,8 @@ func (n *Node) refresh(ctx context.Context, name string) error {
 	return nil
 }
 
-// cuts computes the cuts of a segment's ranks over all shards, each at its own seq, at one instant. Other held
-// segments that it asks have the membership of their last refresh.
+// cuts computes the cuts of a segment's ranks over all shards, for one instant, each shard at its own
+// seq. Other held segments that it uses have the membership of their last refresh.
 func (a *asker) cuts(ctx context.Context, state *catalog.State, name string) (cuts []query.Cut, at int64, err error) {
 	schema := state.Schema()
 	pred, _, err := check.Predicate(&tree.InSegment{Name: name}, schema)
@@ -108,7 +108,7 @@ func (a *asker) cuts(ctx context.Context, state *catalog.State, name string) (cu
 	defer a.pool.Leave()
 	v := a.node.takeViews()
 	defer v.release()
-	held := heldIn(state)
+	held := heldSegments(state)
 	plan, err := exec.PrepareMembers(pred, schema, exec.Options{Now: v.now, Budget: math.MaxInt64, Held: func(segment string) (uint64, bool) {
 		version, ok := held(segment)
 		return version, ok && segment != name

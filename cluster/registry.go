@@ -16,13 +16,13 @@ import (
 	"github.com/musterdb/muster/internal/node/disk"
 )
 
-// registry is the state machine of the catalog group: the newest catalog, and the last changes as
-// they were encoded, which every shard's proposer puts into that shard's own log.
+// registry is the state machine of the catalog group: the newest catalog, and the encoded last changes,
+// which every shard's proposer puts into that shard's own log.
 type registry struct {
 	parse   catalog.Parse
 	storage Storage
 	state   atomic.Pointer[catalog.State]
-	changed func(version uint64) // called after each change, by raft's goroutine; must not wait
+	changed func(version uint64) // called by raft's goroutine after each change; must not wait
 	bytes   atomic.Int64         // applied since the last snapshot
 	records records
 
@@ -34,12 +34,12 @@ type registry struct {
 
 var _ raft.FSM = (*registry)(nil)
 
-// keptChanges is how many versions a shard may be behind. The definer waits for the shards long
-// before (see maxLag), so that none ever is.
+// keptChanges is how many versions a shard may lag. The definer waits for the shards long before that
+// (see maxLag), so none ever lags more.
 const keptChanges = 1024
 
-// The pages of a catalog snapshot. Keys number the parts of a state and the versions of changes; a
-// record has its own.
+// The pages of a catalog snapshot. Their keys are the numbers of the parts of a state, the versions of
+// changes, and the keys of records.
 const (
 	pageCatalogState  = 1
 	pageCatalogChange = 2
@@ -55,7 +55,7 @@ func newRegistry(parse catalog.Parse, storage Storage, changed func(uint64)) *re
 	return r
 }
 
-// Apply implements raft.FSM: it folds a change in.
+// Apply implements raft.FSM. It applies a change of the catalog or of records.
 func (r *registry) Apply(l *raft.Log) any {
 	r.bytes.Add(int64(len(l.Data)))
 	if len(l.Data) > 0 && l.Data[0] == recordsFormat {
@@ -99,14 +99,14 @@ func (r *registry) coded(after, upTo uint64) ([][]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	newest := r.state.Load().Version()
-	oldest := newest - uint64(len(r.mu.changes)) // the version before the first kept change
+	oldest := newest - uint64(len(r.mu.changes)) // the version before the first change that is kept
 	if after < oldest || upTo > newest || after > upTo {
 		return nil, fmt.Errorf("read catalog changes %d to %d: versions %d to %d are kept", after, upTo, oldest, newest)
 	}
 	return append([][]byte(nil), r.mu.changes[after-oldest:upTo-oldest]...), nil
 }
 
-// Snapshot implements raft.FSM. The state is immutable, so taking it is free.
+// Snapshot implements raft.FSM. The state is immutable, so a snapshot costs nothing here.
 func (r *registry) Snapshot() (raft.FSMSnapshot, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -114,14 +114,14 @@ func (r *registry) Snapshot() (raft.FSMSnapshot, error) {
 	return &registryImage{state: r.state.Load(), changes: changes, records: r.records.all(), registry: r, bytes: r.bytes.Load()}, nil
 }
 
-// registryImage is a catalog snapshot on its way to disk.
+// registryImage is a catalog snapshot that is being written.
 type registryImage struct {
 	state   *catalog.State
 	changes [][]byte
 	records map[string][]byte
 
 	registry *registry
-	bytes    int64 // of log that it takes in
+	bytes    int64 // of log that it includes
 }
 
 // Persist implements raft.FSMSnapshot.
@@ -169,7 +169,7 @@ func (i *registryImage) writePages(w disk.PageWriter) error {
 // Release implements raft.FSMSnapshot.
 func (i *registryImage) Release() {}
 
-// Restore implements raft.FSM: it replaces everything by what a snapshot holds.
+// Restore implements raft.FSM. It replaces everything by the contents of a snapshot.
 func (r *registry) Restore(snapshot io.ReadCloser) error {
 	return errors.Join(r.restore(r.storage.PageReader(snapshot)), snapshot.Close())
 }

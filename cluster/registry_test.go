@@ -19,7 +19,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// memoryPages is a snapshot in memory: it reads what it wrote.
+// memoryPages is a snapshot in memory. It reads the pages it wrote.
 type memoryPages struct {
 	pages  [][3][]byte
 	closed bool
@@ -41,7 +41,7 @@ func (m *memoryPages) Next() (uint8, []byte, []byte, error) {
 	return p[0][0], p[1], p[2], nil
 }
 
-// directDefiner is a definer over a registry without raft.
+// directDefiner returns a definer for a registry without raft.
 func directDefiner(t *testing.T, r *registry) *definer {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -85,7 +85,7 @@ func TestRegistrySurvivesSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(restored.state.Load().Encode(), r.state.Load().Encode()) {
-		t.Error("the restored catalog is another")
+		t.Error("the restored catalog differs")
 	}
 	if !maps.EqualFunc(restored.records.all(), r.records.all(), bytes.Equal) || len(r.records.all()) != 2 {
 		t.Errorf("restored records %v", restored.records.all())
@@ -141,11 +141,11 @@ func TestDefinerRefusesBeyondTheLimit(t *testing.T) {
 		t.Errorf("%d attributes, want %d", state.Attributes(), catalog.MaxAttributes)
 	}
 	if after, err := d.names(t.Context(), []catalog.Name{attribute("one more")}); err != nil || after.Version() != state.Version() {
-		t.Errorf("a refused name made version %d out of %d (%v)", after.Version(), state.Version(), err)
+		t.Errorf("after a refused name: version %d, want %d (%v)", after.Version(), state.Version(), err)
 	}
 }
 
-func TestDefinerHandsErrorsBack(t *testing.T) {
+func TestDefinerReturnsErrors(t *testing.T) {
 	r := newRegistry(parsePredicate, nil, func(uint64) {})
 	d := directDefiner(t, r)
 	_, err := d.change(t.Context(), func(*catalog.State) (catalog.Change, error) {
@@ -156,12 +156,12 @@ func TestDefinerHandsErrorsBack(t *testing.T) {
 	}
 }
 
-// pageStorage writes the pages of snapshots to nowhere.
+// pageStorage discards the pages of snapshots.
 type pageStorage struct{ Storage }
 
 func (pageStorage) PageWriter(io.Writer) disk.PageWriter { return &memoryPages{} }
 
-// memorySink takes a snapshot, or refuses it.
+// memorySink accepts a snapshot, or fails with err.
 type memorySink struct {
 	bytes.Buffer
 	err error
@@ -171,14 +171,14 @@ func (*memorySink) ID() string     { return "memory" }
 func (*memorySink) Cancel() error  { return nil }
 func (s *memorySink) Close() error { return s.err }
 
-// TestCatalogSnapshotsFollowItsBytes writes as much of the log as makes a snapshot due: one is due, and the
-// next when as much has come again, not before.
+// TestCatalogSnapshotsFollowItsBytes: a snapshot is due after limit bytes of log, and the next one after
+// as many more, not earlier. A snapshot that failed stays due.
 func TestCatalogSnapshotsFollowItsBytes(t *testing.T) {
 	r := newRegistry(parsePredicate, pageStorage{}, func(uint64) {})
 	const limit = 1 << 10
 	target := &snapshotTarget{bytes: r.bytes.Load, limit: limit, last: time.Now(), busy: time.Now()}
 	written := 0
-	share := func() { // as a webhook does that gets on
+	share := func() { // a webhook makes progress
 		entry := encodeRecords(map[string][]byte{"webhooks/hook/a": bytes.Repeat([]byte{'x'}, 100)})[0]
 		written += len(entry)
 		if a := r.Apply(&raft.Log{Data: entry}).(applied); a.err != nil {
@@ -207,6 +207,6 @@ func TestCatalogSnapshotsFollowItsBytes(t *testing.T) {
 	}
 	write(io.ErrShortWrite)
 	if !target.due(time.Hour) {
-		t.Error("a snapshot that was not written is not due any more")
+		t.Error("a failed snapshot is not due any more")
 	}
 }

@@ -16,12 +16,12 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// ErrNoRepair is the cause where a directory is damaged in a way that RepairDirectory cannot mend.
+// ErrNoRepair means that a directory is damaged in a way that RepairDirectory cannot repair.
 var ErrNoRepair = errors.New("it cannot be repaired: keep the directory as it is and restore a copy")
 
-// RepairDirectory mends what Examine finds, and returns what it has done, in words. Damaged shards are
-// rebuilt as of the end of their logs, and written as snapshots that become visible together, in one
-// step: a crash leaves what was there, or what is repaired. The logs stay as they are, and so do the
+// RepairDirectory repairs what Examine finds, and describes in words what it has done. Damaged shards
+// are rebuilt as of the end of their logs and written as snapshots, which become visible together in one
+// step: a crash leaves the directory as it was or repaired. The logs stay as they are, and so do the
 // older snapshots until the node has taken two more. Entries of c.Skip are skipped from then on.
 func RepairDirectory(ctx context.Context, c ExamineConfig, now time.Time) (done []string, err error) {
 	x, err := newExamination(ctx, c)
@@ -34,7 +34,7 @@ func RepairDirectory(ctx context.Context, c ExamineConfig, now time.Time) (done 
 		return nil, err
 	}
 	for _, f := range x.findings {
-		if f.Mend != Rebuild && f.Mend != Told {
+		if f.Fix != Rebuild && f.Fix != Noted {
 			return nil, fmt.Errorf("%s: %w", f, ErrNoRepair)
 		}
 	}
@@ -47,33 +47,33 @@ func RepairDirectory(ctx context.Context, c ExamineConfig, now time.Time) (done 
 	return r.done, nil
 }
 
-// repair is a directory whose shards are all in memory.
+// repair is one run of RepairDirectory, with all shards in memory.
 type repair struct {
 	*examination
-	now        time.Time
-	shards     []*restedShard
-	historians []*historian
-	stop       context.CancelFunc // ends the historians
-	changed    map[int]bool       // shards to be written
-	notes      []Repair
-	done       []string
+	now            time.Time
+	shards         []*replayedShard
+	historyWriters []*historyWriter
+	stop           context.CancelFunc // ends the historyWriters' goroutines
+	changed        map[int]bool       // shards to write
+	notes          []Repair
+	done           []string
 }
 
-// open brings all shards to the ends of their logs, and their histories too: once a snapshot is written,
-// the log is not read again.
+// open restores all shards, applies their logs, and completes their histories: after a snapshot is
+// written, the log before it is not read again.
 func (r *repair) open(ctx context.Context) error {
 	r.changed = map[int]bool{}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.stop = stop
 	for i := range r.meta.Shards {
-		s, err := r.shard(ctx, i, func(s *restedShard, task historyTask) error {
-			if len(r.historians) == i {
-				r.historians = append(r.historians, r.historian(running, s))
+		s, err := r.shard(ctx, i, func(s *replayedShard, task historyTask) error {
+			if len(r.historyWriters) == i {
+				r.historyWriters = append(r.historyWriters, r.newHistoryWriter(running, s))
 			}
-			return r.historians[i].put(ctx, task)
+			return r.historyWriters[i].put(ctx, task)
 		})
-		if s != nil && len(r.historians) == i {
-			r.historians = append(r.historians, r.historian(running, s))
+		if s != nil && len(r.historyWriters) == i {
+			r.historyWriters = append(r.historyWriters, r.newHistoryWriter(running, s))
 		}
 		if err != nil {
 			return err
@@ -83,8 +83,8 @@ func (r *repair) open(ctx context.Context) error {
 	return nil
 }
 
-func (r *repair) historian(ctx context.Context, s *restedShard) *historian {
-	return newHistorian(ctx, s.history, nil, Config{}.withDefaults().HistoryBytes, r.Log)
+func (r *repair) newHistoryWriter(ctx context.Context, s *replayedShard) *historyWriter {
+	return newHistoryWriter(ctx, s.history, nil, Config{}.withDefaults().HistoryBytes, r.Log)
 }
 
 func (r *repair) close() error {
@@ -92,13 +92,13 @@ func (r *repair) close() error {
 		r.stop()
 	}
 	var errs []error
-	for _, h := range r.historians {
+	for _, h := range r.historyWriters {
 		errs = append(errs, h.close())
 	}
 	return errors.Join(errs...)
 }
 
-// rebuild makes damaged shards sound, and gives every fact to the profile that it belongs to.
+// rebuild rebuilds damaged shards, and gives every fact to the profile that it belongs to.
 func (r *repair) rebuild() error {
 	var strays []engine.Stray
 	for i, s := range r.shards {
@@ -112,7 +112,7 @@ func (r *repair) rebuild() error {
 		}
 		s.state = rebuilt.Shard
 		strays = append(strays, rebuilt.Strays...)
-		what := fmt.Sprintf("%s in dictionaries, %s, %s made for an id that had moved", counted(rebuilt.Doubles, "double"),
+		what := fmt.Sprintf("%s in dictionaries, %s, %s made for an id that had moved", counted(rebuilt.Duplicates, "duplicate"),
 			counted(rebuilt.Joined, "profile")+" had been in two halves", counted(len(rebuilt.Strays), "profile"))
 		if len(rebuilt.Lost) > 0 {
 			what += "; lost: " + strings.Join(rebuilt.Lost, ", ")
@@ -126,7 +126,7 @@ func (r *repair) rebuild() error {
 		r.change(place(owner.ID, len(r.shards)), "facts of others' ids")
 	}
 	for i, s := range r.shards {
-		for _, m := range s.turned {
+		for _, m := range s.nowMoved {
 			if err := r.deliver(i, m); err != nil {
 				return err
 			}
@@ -134,13 +134,13 @@ func (r *repair) rebuild() error {
 	}
 	for i := range r.changed {
 		if faults := r.shards[i].state.Examine(); len(faults) > 0 {
-			return fmt.Errorf("%s is damaged still (%s): %w", r.shards[i].group, faults[0], ErrNoRepair)
+			return fmt.Errorf("%s is still damaged (%s): %w", r.shards[i].group, faults[0], ErrNoRepair)
 		}
 	}
 	return nil
 }
 
-// change notes that a shard is to be written, and why the first time.
+// change records that a shard must be written, and why, if this is its first change.
 func (r *repair) change(i int, what string) {
 	if r.changed[i] {
 		return
@@ -151,7 +151,7 @@ func (r *repair) change(i int, what string) {
 	r.done = append(r.done, fmt.Sprintf("%s: rebuilt at entry %d: %s", s.group, s.end.index, what))
 }
 
-// owner follows an id to whom it belongs now.
+// owner returns the id that owns the profile of an id now.
 func (r *repair) owner(id identity.Ref) identity.Ref {
 	for range maxMoves {
 		home := r.shards[place(id.ID, len(r.shards))].state.Home(id)
@@ -163,8 +163,8 @@ func (r *repair) owner(id identity.Ref) identity.Ref {
 	return id
 }
 
-// deliver gives a message that shard i took to the profile it belongs to. One that has come there by
-// another way is a duplicate.
+// deliver applies a message that shard i accepted to the profile that the message belongs to. If that
+// profile has the message already, it is a duplicate.
 func (r *repair) deliver(i int, m engine.Message) error {
 	id := identity.Anon(m.AnonymousID)
 	if m.UserID != "" {
@@ -183,13 +183,13 @@ func (r *repair) deliver(i int, m engine.Message) error {
 	if o := result.Outcomes[0]; o.Status != engine.Accepted && o.Status != engine.Duplicate {
 		return fmt.Errorf("give a message of %q to its owner: %s: %w", id.ID, o.Reason, ErrNoRepair)
 	}
-	r.change(home, counted(len(r.shards[i].turned), "message")+" of others' ids")
-	r.change(i, counted(len(r.shards[i].turned), "message")+" given to their owners")
+	r.change(home, counted(len(r.shards[i].nowMoved), "message")+" of others' ids")
+	r.change(i, counted(len(r.shards[i].nowMoved), "message")+" given to their owners")
 	return nil
 }
 
-// latest is what the messages of some ids set an attribute to last, as the histories of the shard of the
-// first one, which is the profile's own, and of the last one have it.
+// latest returns the value that the messages of some ids gave an attribute last. It reads the histories
+// of the shard that the first id is placed in, which has the profile, and of the shard of the last id.
 func (r *repair) latest(ids []identity.Ref, attribute uint32) (v tree.Value, ok bool) {
 	own := place(ids[0].ID, len(r.shards))
 	var at int64
@@ -208,12 +208,13 @@ func (r *repair) latest(ids []identity.Ref, attribute uint32) (v tree.Value, ok 
 	return v, ok
 }
 
-// lastSet looks in a history for the newest message of an id that sets an attribute.
+// lastSet returns the value from the newest message of an id, in a shard's history, that sets an
+// attribute.
 func (r *repair) lastSet(shard int, id string, attribute uint32) (v tree.Value, received int64, ok bool) {
 	for before, more := (disk.Position{}), true; more; {
 		entries, err := r.shards[shard].history.Scan(context.Background(), historyKey(id), before, maxTimeline)
 		if err != nil {
-			r.Log.Warn("history cannot be read", "group", r.shards[shard].group, "err", err)
+			r.Log.Warn("cannot read the history", "group", r.shards[shard].group, "err", err)
 			return v, 0, false
 		}
 		for _, e := range entries {
@@ -235,7 +236,8 @@ func (r *repair) lastSet(shard int, id string, attribute uint32) (v tree.Value, 
 	return v, 0, false
 }
 
-// commit makes the repair durable. The note comes first: it only makes followers of changes begin anew.
+// commit makes the repair durable. The note is written first: on its own it only makes followers of
+// changes start over.
 func (r *repair) commit(ctx context.Context) error {
 	for _, skipped := range r.Skip {
 		r.notes = append(r.notes, skipped)
@@ -253,7 +255,7 @@ func (r *repair) commit(ctx context.Context) error {
 			continue
 		}
 		r.Progress("writing snapshot of " + s.group)
-		if err := r.historians[i].sync(ctx, s.end.index); err != nil {
+		if err := r.historyWriters[i].sync(ctx, s.end.index); err != nil {
 			return fmt.Errorf("sync history of %s: %w", s.group, err)
 		}
 		sink, err := r.snapshot(s)
@@ -265,8 +267,8 @@ func (r *repair) commit(ctx context.Context) error {
 	return r.Archive.CommitTogether(sinks)
 }
 
-// snapshot writes the state of a shard, up to its manifest.
-func (r *repair) snapshot(s *restedShard) (raft.SnapshotSink, error) {
+// snapshot writes the state of a shard as a snapshot that is not visible yet.
+func (r *repair) snapshot(s *replayedShard) (raft.SnapshotSink, error) {
 	store, err := r.Archive.Snapshots(s.group)
 	if err != nil {
 		return nil, err

@@ -15,27 +15,27 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Repair is one line of what `muster repair` has noted in a data directory.
+// Repair is one repair that `muster repair` has recorded in a data directory.
 type Repair struct {
 	Kind  RepairKind
 	Group string
-	Index uint64 // of the entry that is skipped, or up to which the state was rebuilt
-	At    int64  // when it was told, Unix ms
-	What  string // in words
+	Index uint64 // the skipped entry, or the last entry of the rebuilt state
+	At    int64  // when the repair was made, Unix ms
+	What  string // a description
 }
 
 // RepairKind says what was repaired.
 type RepairKind string
 
-// The kinds.
+// The kinds of repairs.
 const (
 	// SkippedEntry is an entry of a log that is never applied.
 	SkippedEntry RepairKind = "skip"
-	// RebuiltShard is a shard whose state was made anew from its facts.
+	// RebuiltShard is a shard whose state was rebuilt from its facts.
 	RebuiltShard RepairKind = "rebuild"
 )
 
-// String names a repair in half a line.
+// String describes the repair in one phrase.
 func (r Repair) String() string {
 	if r.Kind == SkippedEntry {
 		return fmt.Sprintf("entry %d of %s is skipped (%s)", r.Index, r.Group, r.What)
@@ -47,7 +47,7 @@ const repairsFile = "repairs.meta"
 
 const repairsVersion = "muster-repairs 1"
 
-// LoadRepairs reads what was repaired in a data directory, in order of group and index.
+// LoadRepairs reads the recorded repairs of a data directory, in order of group and index.
 func LoadRepairs(dir string) ([]Repair, error) {
 	path := filepath.Join(dir, repairsFile)
 	text, err := os.ReadFile(path)
@@ -64,8 +64,8 @@ func LoadRepairs(dir string) ([]Repair, error) {
 	return repairs, nil
 }
 
-// saveRepairs adds repairs to those of a data directory. What is noted for the same group and index
-// already stays.
+// saveRepairs adds repairs to those of a data directory. A recorded repair of the same kind, group and
+// index is kept.
 func saveRepairs(dir string, more []Repair) error {
 	repairs, err := LoadRepairs(dir)
 	if err != nil {
@@ -88,7 +88,7 @@ func saveRepairs(dir string, more []Repair) error {
 	return nil
 }
 
-// formatRepairs writes a line for each, and the checksum of all before it last.
+// formatRepairs writes one line per repair, and last the checksum of all lines before.
 func formatRepairs(repairs []Repair) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, repairsVersion)
@@ -102,7 +102,7 @@ func formatRepairs(repairs []Repair) string {
 func parseRepairs(text string) ([]Repair, error) {
 	at := strings.LastIndex(text, "sum ")
 	if at < 0 || text[at:] != fmt.Sprintf("sum %08x\n", crc32.ChecksumIEEE([]byte(text[:at]))) {
-		return nil, errors.New("its checksum is wrong; it says which entries of the logs are skipped, so do not remove it: restore a copy of it")
+		return nil, errors.New("its checksum is wrong; it says which log entries are skipped, so do not delete it: restore a copy of it")
 	}
 	lines := strings.Split(strings.TrimSuffix(text[:at], "\n"), "\n")
 	if lines[0] != repairsVersion {
@@ -135,17 +135,17 @@ func parseRepair(line string) (r Repair, err error) {
 	return r, errors.Join(errs[:]...)
 }
 
-// ParseEntry reads what names an entry of a log: the group, a slash and the index.
+// ParseEntry parses the name of a log entry: the group, a slash and the index.
 func ParseEntry(text string) (group string, index uint64, err error) {
 	group, number, found := strings.Cut(text, "/")
 	index, err = strconv.ParseUint(number, 10, 64)
 	if !found || err != nil || group == "" || index == 0 {
-		return "", 0, fmt.Errorf("%q names no entry: write it like shard-000/17", text)
+		return "", 0, fmt.Errorf("%q is not the name of a log entry; want for example shard-000/17", text)
 	}
 	return group, index, nil
 }
 
-// skips returns the entries of a group that are skipped, nil when there are none.
+// skips returns the skipped entries of a group, nil when there are none.
 func skips(repairs []Repair, group string) map[uint64]Repair {
 	var found map[uint64]Repair
 	for _, r := range repairs {
@@ -159,8 +159,8 @@ func skips(repairs []Repair, group string) map[uint64]Repair {
 	return found
 }
 
-// rebuiltSum tells a group that was rebuilt from what it was before; 0 for one that never was. It is even, so
-// that an incarnation stays odd.
+// rebuiltSum returns a number that changes with each rebuild of a group; 0 for a group that was never
+// rebuilt. It is even, so an incarnation combined with it stays odd.
 func rebuiltSum(repairs []Repair, group string) (sum uint64) {
 	for _, r := range repairs {
 		if r.Kind == RebuiltShard && r.Group == group {

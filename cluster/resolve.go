@@ -12,8 +12,8 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// resolve gives names their ids, defining those the catalog lacks. Messages it cannot take are refused one
-// by one; what it leaves out of others is in r.dropped.
+// resolve replaces names by ids and defines the names the catalog lacks. Messages that cannot be
+// accepted are refused one by one; what is left out of the others is in the Dropped of their outcomes.
 func (r *routing) resolve(ctx context.Context, msgs []engine.Incoming, mayName func(catalog.Name) bool) error {
 	r.arrange(msgs)
 	state := r.node.registry.state.Load()
@@ -21,7 +21,7 @@ func (r *routing) resolve(ctx context.Context, msgs []engine.Incoming, mayName f
 	var names unknownNames
 	end := r.node.config.Gate.Turn(ctx)
 	for k, i := range r.order {
-		if names.add(i, r.resolveOne(state, &msgs[i], k)) {
+		if names.addUnknown(i, r.resolveOne(state, &msgs[i], k)) {
 			again = append(again, k)
 		}
 	}
@@ -39,14 +39,14 @@ func (r *routing) resolve(ctx context.Context, msgs []engine.Incoming, mayName f
 			if len(wanted) > 0 {
 				r.resolveOne(state, &msgs[r.order[k]], k)
 			}
-			settle(&r.outcomes[k], withheld)
+			explainUnknown(&r.outcomes[k], withheld)
 		}
 	}
 	r.need = state.Version()
 	return nil
 }
 
-// resolveOne resolves a message, and notes in its outcome what it loses.
+// resolveOne resolves a message, and records in its outcome what the message loses.
 func (r *routing) resolveOne(state *catalog.State, in *engine.Incoming, k int) []engine.Dropped {
 	dropped, err := r.resolver.Resolve(state, in, &r.msgs[k])
 	if err != nil {
@@ -57,8 +57,9 @@ func (r *routing) resolveOne(state *catalog.State, in *engine.Incoming, k int) [
 	return dropped
 }
 
-// settle says why names are still unknown now that those that could be defined are.
-func settle(o *engine.Outcome, withheld map[nameKey]bool) {
+// explainUnknown sets the reason for names that are still unknown after the allowed ones have been
+// defined.
+func explainUnknown(o *engine.Outcome, withheld map[nameKey]bool) {
 	for i := range o.Dropped {
 		d := &o.Dropped[i]
 		if d.Reason != engine.NameUnknown {
@@ -69,11 +70,11 @@ func settle(o *engine.Outcome, withheld map[nameKey]bool) {
 		}
 	}
 	if len(o.Dropped) > 0 && o.Dropped[0].WholeMessage() {
-		o.Dropped = o.Dropped[:1] // its values are not dropped one by one
+		o.Dropped = o.Dropped[:1] // do not list the values as well
 	}
 }
 
-// nameKey says which name it is, whatever its type.
+// nameKey identifies a name, whatever its type.
 type nameKey struct {
 	kind        query.NameKind
 	event, name string
@@ -81,8 +82,8 @@ type nameKey struct {
 
 func keyOf(n catalog.Name) nameKey { return nameKey{n.Kind, n.Event, n.Name} }
 
-// unknownNames are the names of a request that the catalog lacks, each as the first message has it: its value
-// gives the name its type.
+// unknownNames are the names of a request that the catalog lacks, each as in the first message that has
+// it: the type of its value there becomes the type of the name.
 type unknownNames struct {
 	at  map[nameKey]int // index in all
 	all []unknownName
@@ -90,12 +91,12 @@ type unknownNames struct {
 
 type unknownName struct {
 	catalog.Name
-	message int32 // of the request
-	place   int   // in the message
+	message int32 // index in the request
+	place   int   // index in what the message lost
 }
 
-// add adds the unknown ones of what a message lost; it reports whether there are any.
-func (u *unknownNames) add(message int32, dropped []engine.Dropped) (some bool) {
+// addUnknown adds the unknown names of what a message lost, and reports whether there are any.
+func (u *unknownNames) addUnknown(message int32, dropped []engine.Dropped) (some bool) {
 	for i := range dropped {
 		if dropped[i].Reason != engine.NameUnknown {
 			continue
@@ -129,8 +130,8 @@ func (u *unknownNames) inOrder() []catalog.Name {
 	return names
 }
 
-// wanted returns the names to define: those the catalog has room for and the sender may bring. withheld are
-// those it may not bring.
+// wanted returns the names to define: those the catalog has space for and the sender may bring. withheld
+// are those the sender may not bring.
 func (u *unknownNames) wanted(state *catalog.State, mayName func(catalog.Name) bool) (wanted []catalog.Name, withheld map[nameKey]bool) {
 	admitted, _ := state.Admit(catalog.Change{Kind: catalog.DefineNames, Names: u.inOrder()})
 	for _, name := range admitted.Names {
@@ -142,7 +143,7 @@ func (u *unknownNames) wanted(state *catalog.State, mayName func(catalog.Name) b
 			withheld[keyOf(name)] = true
 			continue
 		}
-		// The definer may look at the name after we gave up and the messages are somebody else's again.
+		// The definer may read the name after this request has given up and its buffers are reused.
 		name.Event, name.Name = strings.Clone(name.Event), strings.Clone(name.Name)
 		wanted = append(wanted, name)
 	}

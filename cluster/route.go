@@ -10,18 +10,20 @@ import (
 	"github.com/musterdb/muster/internal/node"
 )
 
-// maxMoves bounds the redirects of one message; ranks make chains of redirects strictly descend.
+// maxMoves limits the redirects of one message. Owners have ever lower ranks, so chains of redirects
+// end.
 const maxMoves = 64
 
-// The wait between two tries of messages whose profile is moving, and how long they go on.
+// busyWait is the pause between two tries of messages whose profile is being moved; after busyLimit the
+// request is refused.
 const (
 	busyWait  = 5 * time.Millisecond
 	busyLimit = 2 * time.Second
 )
 
-// Ingest makes messages durable and applied: when it returns, readers see them. outcomes[i] belongs
-// to msgs[i]. On an error nothing is known of any of them; all may be sent again. Messages of one
-// literal id take effect in their order. It keeps no reference to msgs.
+// Ingest makes messages durable and applies them: when it returns, readers see them. outcomes[i] belongs
+// to msgs[i]. After an error the outcome of every message is unknown; all may be sent again. Messages of
+// one literal id take effect in their order. Ingest keeps no reference to msgs.
 func (n *Node) Ingest(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error) {
 	d, err := n.Begin(ctx, msgs, nil)
 	if err != nil {
@@ -30,12 +32,13 @@ func (n *Node) Ingest(ctx context.Context, msgs []engine.Incoming) ([]engine.Out
 	return d.Wait()
 }
 
-// Begin is the first half of Ingest, Wait of what it returns the other: when Begin returns, the messages have their
-// places in the queues of the shards, behind those of every Begin that returned before. Messages whose
-// profile is moving are sent again by Wait: those may be overtaken by a later Begin.
+// Begin is the first half of Ingest; Wait of the returned delivery is the second. When Begin returns,
+// the messages are in the queues of the shards, after those of every Begin that returned before.
+// Messages whose profile is being moved are sent again by Wait, so a later Begin may overtake them.
 //
-// mayName reports whether the sender may bring a name that the catalog lacks and has room for; it is asked
-// once for each, in the order of the request, before Begin returns. nil lets it bring any.
+// mayName reports whether the sender may bring a name that the catalog lacks and has space for. It is
+// called once for each such name, in the order of the request, before Begin returns. nil allows any
+// name.
 func (n *Node) Begin(ctx context.Context, msgs []engine.Incoming, mayName func(catalog.Name) bool) (node.Delivery, error) {
 	if len(msgs) == 0 {
 		return &delivery{}, nil
@@ -77,10 +80,10 @@ func (d *delivery) Wait() ([]engine.Outcome, error) {
 	return outcomes, nil
 }
 
-// reusedMessages is how many messages the memory kept for later requests holds at most.
+// reusedMessages is the largest number of messages of a routing that is kept for reuse.
 const reusedMessages = 8 << 10
 
-// newRouting returns a routing, with the memory of an earlier request if there is some.
+// newRouting returns a routing, with the memory of an earlier request if there is any.
 func (n *Node) newRouting() *routing {
 	r, _ := n.routings.Get().(*routing)
 	if r == nil {
@@ -89,28 +92,28 @@ func (n *Node) newRouting() *routing {
 	return r
 }
 
-// reuse keeps the memory of a request that came to its end.
+// reuse keeps the memory of a finished request for a later one.
 func (n *Node) reuse(r *routing) {
 	if cap(r.msgs) > reusedMessages {
 		return
 	}
 	r.resolver.Reuse()
-	clear(r.msgs) // they keep the bodies they came in
+	clear(r.msgs) // the messages refer to the bodies of their requests
 	clear(r.outcomes)
 	n.routings.Put(r)
 }
 
-// routing is one request on its way to the shards. Its messages lie together by shard, each shard's
-// in the order of the request, so that what goes to one shard at first is a slice of them.
+// routing is one request on its way to the shards. Its messages are grouped by shard, in the order of
+// the request within each shard, so that the first parcel for a shard is a subslice of them.
 type routing struct {
 	node     *Node
 	resolver engine.Resolver
 	msgs     []engine.Message
-	order    []int32          // which message of the request each of msgs is
-	outcomes []engine.Outcome // of msgs; Status 0: still to be sent, and Dropped says what resolving left out
-	homes    []int32          // the shard each of msgs goes to next
-	places   []int32          // the shard of each message of the request
-	need     uint64
+	order    []int32          // for each of msgs, its index in the request
+	outcomes []engine.Outcome // of msgs; Status 0: not final yet; Dropped is what resolving left out
+	homes    []int32          // for each of msgs, the shard it goes to next
+	places   []int32          // for each message of the request, its shard
+	need     uint64           // the catalog version that msgs need
 }
 
 // inOrder returns the outcomes in the order of the request.
@@ -122,7 +125,7 @@ func (r *routing) inOrder() []engine.Outcome {
 	return outcomes
 }
 
-// arrange decides where each message goes and where in msgs it will be.
+// arrange decides which shard each message goes to and its place in msgs.
 func (r *routing) arrange(msgs []engine.Incoming) {
 	r.msgs, r.outcomes = resized(r.msgs, len(msgs)), resized(r.outcomes, len(msgs))
 	r.order, r.homes, r.places = resized(r.order, len(msgs)), resized(r.homes, len(msgs)), resized(r.places, len(msgs))
@@ -143,7 +146,8 @@ func (r *routing) arrange(msgs []engine.Incoming) {
 	}
 }
 
-// resized returns a slice of n elements, s itself where it has room. What is in it is from before.
+// resized returns a slice of n elements, which is s itself if its capacity suffices. Elements keep old
+// values.
 func resized[T any](s []T, n int) []T {
 	if cap(s) < n {
 		return make([]T, n)
@@ -155,9 +159,9 @@ func (r *routing) refuse(k int, reason string) {
 	r.outcomes[k] = engine.Outcome{Status: engine.Refused, Reason: reason}
 }
 
-// run goes on with what has been submitted until every message has its final outcome: moved ones
-// follow their owner, busy ones are sent again. No redirect is remembered beyond this request: a retry
-// has to pass the shard that knows its messageId.
+// run continues until every message has its final outcome: moved messages follow their owner, busy ones
+// are sent again. No redirect is remembered beyond this request: a retry must go through the shard that
+// knows its messageId.
 func (r *routing) run(ctx context.Context, parcels []*parcel) error {
 	var busySince time.Time
 	for moves := 0; ; {
@@ -175,7 +179,7 @@ func (r *routing) run(ctx context.Context, parcels []*parcel) error {
 		case busySince.IsZero():
 			busySince = time.Now()
 		case time.Since(busySince) > busyLimit:
-			return overloaded("a profile of the request is being merged")
+			return overloaded("a profile of the request is being merged with another")
 		}
 		if busy {
 			if err := sleep(ctx, busyWait); err != nil {
@@ -188,7 +192,7 @@ func (r *routing) run(ctx context.Context, parcels []*parcel) error {
 	}
 }
 
-// submit queues what has no final outcome.
+// submit queues the messages that have no final outcome.
 func (r *routing) submit() ([]*parcel, error) {
 	parcels := r.pack()
 	if err := r.reserve(parcels); err != nil {
@@ -201,12 +205,12 @@ func (r *routing) submit() ([]*parcel, error) {
 	return parcels, nil
 }
 
-// collect waits for the parcels. What was moved or busy is still without an outcome afterwards.
+// collect waits for the parcels. Messages that were moved or busy still have no outcome afterwards.
 func (r *routing) collect(ctx context.Context, parcels []*parcel) (moved, busy bool, err error) {
 	for i, p := range parcels {
 		answer, err := p.to.await(ctx, p.proposal)
 		if err != nil {
-			for _, rest := range parcels[i+1:] { // nobody may look at msgs after we return
+			for _, rest := range parcels[i+1:] { // msgs must not be read after we return
 				rest.to.withdraw(rest.proposal)
 			}
 			return false, false, err
@@ -223,7 +227,7 @@ func (r *routing) collect(ctx context.Context, parcels []*parcel) (moved, busy b
 				busy = true
 				continue
 			case engine.Refused:
-				if o.Reason == engine.ReasonCatalog { // the catalog's entry was lost; the next try brings it
+				if o.Reason == engine.ReasonCatalog { // the entry of the catalog version was lost; the next try sends it again
 					busy = true
 					continue
 				}
@@ -237,15 +241,15 @@ func (r *routing) collect(ctx context.Context, parcels []*parcel) (moved, busy b
 	return moved, busy, nil
 }
 
-// parcel is a proposal for one shard; index says which of the routing's messages each of its is.
+// parcel is a proposal for one shard. index has the place of each of its messages in the routing's msgs.
 type parcel struct {
 	to       *proposer
 	proposal *proposal
 	index    []int32
 }
 
-// pack makes the parcels of a round, in order and none much larger than an entry. In the first round
-// their messages are slices of the routing's; later, or where one was refused, they are gathered.
+// pack makes the parcels of a round, in order, none much larger than an entry. In the first round their
+// messages are subslices of the routing's; later, or where a message was refused, they are copied.
 func (r *routing) pack() []*parcel {
 	var parcels []*parcel
 	open := make([]*parcel, len(r.node.shards))
@@ -278,8 +282,8 @@ func (r *routing) pack() []*parcel {
 	return parcels
 }
 
-// reserve finds room for all parcels or for none, so that a request is refused as a whole: without
-// messageIds what was taken of a half-taken one would count twice when it is sent again.
+// reserve reserves queue space for all parcels or for none, so that a request is refused as a whole:
+// without messageIds, the accepted part of a request would count twice when the request is sent again.
 func (r *routing) reserve(parcels []*parcel) error {
 	sizes := make([]int, len(r.node.shards))
 	for _, p := range parcels {

@@ -10,8 +10,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// TestUnknownNamesAreThoseOfTheFirstMessage: whichever shard a message goes to, the first of the request
-// to mention a name gives it its type.
+// TestUnknownNamesAreThoseOfTheFirstMessage: whichever shard a message goes to, the first message of the
+// request with a name determines the name's type.
 func TestUnknownNamesAreThoseOfTheFirstMessage(t *testing.T) {
 	age := func(t tree.Type) catalog.Name {
 		return catalog.Name{Kind: query.AttributeName, Name: "age", Type: t}
@@ -24,7 +24,7 @@ func TestUnknownNamesAreThoseOfTheFirstMessage(t *testing.T) {
 		for _, name := range names {
 			dropped = append(dropped, engine.Dropped{Reason: engine.NameUnknown, Name: name})
 		}
-		if u.add(message, dropped) != (len(names) > 0) {
+		if u.addUnknown(message, dropped) != (len(names) > 0) {
 			t.Errorf("message %d", message)
 		}
 	}
@@ -39,8 +39,9 @@ func TestUnknownNamesAreThoseOfTheFirstMessage(t *testing.T) {
 	}
 }
 
-// TestWantedNames: of unknown names those are wanted that the catalog has room for and the sender may bring,
-// which is asked once for each; with an event its properties are withheld.
+// TestWantedNames: the unknown names that are defined are those the catalog has space for and the sender
+// may bring. mayName is called once for each name, and the properties of a withheld event are withheld
+// too.
 func TestWantedNames(t *testing.T) {
 	name := func(kind query.NameKind, event, name string) catalog.Name {
 		return catalog.Name{Kind: kind, Event: event, Name: name, Type: tree.NumberType}
@@ -53,7 +54,7 @@ func TestWantedNames(t *testing.T) {
 	} {
 		o.Dropped = append(o.Dropped, engine.Dropped{Reason: engine.NameUnknown, Name: n})
 	}
-	u.add(0, o.Dropped)
+	u.addUnknown(0, o.Dropped)
 	full := make([]catalog.Name, catalog.MaxAttributes-1)
 	for i := range full {
 		full[i] = name(query.AttributeName, "", string(rune(0x4e00+i)))
@@ -71,17 +72,17 @@ func TestWantedNames(t *testing.T) {
 		t.Errorf("%v, want %v", wanted, want)
 	}
 	if len(asked) != 5 || len(withheld) != 3 {
-		t.Errorf("%v was asked, %v is withheld", asked, withheld)
+		t.Errorf("mayName was called for %v, %v is withheld", asked, withheld)
 	}
 	if wanted, _ := u.wanted(state, nil); len(wanted) != 6 {
-		t.Errorf("without a bound %v is wanted", wanted)
+		t.Errorf("without mayName %v is wanted", wanted)
 	}
-	settle(&o, withheld)
+	explainUnknown(&o, withheld)
 	if len(o.Dropped) != 1 || o.Dropped[0].Reason != engine.NameWithheld {
 		t.Errorf("%v", o.Dropped)
 	}
 	o.Dropped = []engine.Dropped{{Reason: engine.NameUnknown, Name: full[0]}, {Reason: engine.NameInvalid, Name: full[1]}}
-	settle(&o, withheld)
+	explainUnknown(&o, withheld)
 	if o.Dropped[0].Reason != engine.NameLimit || o.Dropped[1].Reason != engine.NameInvalid {
 		t.Errorf("%v", o.Dropped)
 	}

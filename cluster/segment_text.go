@@ -14,7 +14,7 @@ func (n *Node) Segments(context.Context) ([]node.SegmentText, error) {
 	return n.describeSegments(n.registry.state.Load().Segments()), nil
 }
 
-// Segment returns one of them; ok is false where there is none of the name.
+// Segment returns a saved segment; ok is false if there is none of the name.
 func (n *Node) Segment(_ context.Context, name string) (segment node.SegmentText, ok bool, err error) {
 	s, ok := n.registry.state.Load().SegmentText(name)
 	if !ok {
@@ -36,21 +36,21 @@ func (n *Node) describeSegments(segments []*catalog.Segment) []node.SegmentText 
 		}
 		all[i].State, all[i].Reason = v.segmentState(s.Name)
 	}
-	prices := n.prices.of(names...)
+	prices := n.prices.priceOf(names...)
 	for i := range all {
 		all[i].Price = prices[all[i].Name]
 	}
 	return all
 }
 
-// segmentState is how far a segment is, in the shard that is worst off.
+// segmentState returns the state of a segment in the shard where it is least complete.
 func (v *views) segmentState(name string) (state, reason string) {
 	worse := map[engine.SegmentState]int{engine.SegmentLive: 1, engine.SegmentWaiting: 2, engine.SegmentBuilding: 3, engine.SegmentFailed: 4}
 	worst := engine.SegmentLive
 	for _, view := range v.all {
 		m, ok := view.Members(name)
 		switch {
-		case !ok && worst == engine.SegmentLive: // its definition has not come to the shard yet
+		case !ok && worst == engine.SegmentLive: // the shard does not have the definition yet
 			worst = engine.SegmentBuilding
 		case ok && worse[m.State] > worse[worst]:
 			worst, reason = m.State, m.Reason

@@ -15,30 +15,30 @@ import (
 	"github.com/musterdb/muster/engine/identity"
 )
 
-// shard is this node's replica of one shard: a shim between raft and the engine. raft calls Apply,
+// shard is this node's replica of one shard: a thin layer between raft and the engine. raft calls Apply,
 // Snapshot and Restore from one goroutine; readers take views from any.
 type shard struct {
-	number    int
-	config    engine.Config
-	storage   Storage
-	ctx       context.Context // ends when the node gives up waiting for its history
-	state     atomic.Pointer[engine.Shard]
-	historian *historian
-	sink      Changes // who hears of changes of membership; may be nil
-	group     *group
-	proposer  *proposer
-	registry  *registry
-	watch     *watch
-	gate      *Gate
-	bytes     atomic.Int64  // applied since the last snapshot
-	since     atomic.Int64  // replicated time of the snapshot restored, else of the first entry; Unix ms
-	events    chan struct{} // capacity 1: something was applied that may concern the merge driver
-	idle      chan struct{} // capacity 1: something was applied, maintenance may have work
+	number        int
+	config        engine.Config
+	storage       Storage
+	ctx           context.Context // ends when the node gives up waiting for its history
+	state         atomic.Pointer[engine.Shard]
+	historyWriter *historyWriter
+	sink          Changes // receives changes of membership; may be nil
+	group         *group
+	proposer      *proposer
+	registry      *registry
+	watch         *watch
+	gate          *Gate
+	bytes         atomic.Int64  // applied since the last snapshot
+	since         atomic.Int64  // replicated time of the restored snapshot, else of the first entry; Unix ms
+	events        chan struct{} // capacity 1: an applied entry may concern the merge driver
+	idle          chan struct{} // capacity 1: an applied entry may have left work for maintenance
 }
 
 var (
 	_ raft.FSM = (*shard)(nil)
-	_ entries  = (*shard)(nil)
+	_ shardLog = (*shard)(nil)
 )
 
 func newShard(ctx context.Context, number int, ec engine.Config) (*shard, error) {
@@ -51,13 +51,14 @@ func newShard(ctx context.Context, number int, ec engine.Config) (*shard, error)
 	return s, nil
 }
 
-// name is that of the shard's group.
+// name returns the name of the shard's group.
 func (s *shard) name() string { return shardName(s.number) }
 
-// turnBytes is the length of an entry from which on applying it takes a turn: ticks are over at once.
+// turnBytes is the length from which on an entry is applied in a turn of the gate. Shorter ones, such as
+// ticks, are applied without.
 const turnBytes = 256
 
-// Apply implements raft.FSM: decode, call, hand over, return.
+// Apply implements raft.FSM. It applies an entry and passes the result on.
 func (s *shard) Apply(l *raft.Log) any {
 	state := s.state.Load()
 	before := state.Catalog()
@@ -77,13 +78,13 @@ func (s *shard) Apply(l *raft.Log) any {
 	switch result.Kind {
 	case engine.MessagesCommand:
 		if result.Accepted > 0 {
-			// An error means the node is closing: the log has the entry and replays it.
-			_ = s.historian.put(s.ctx, historyTask{seq: l.Index, entry: l.Data, outcomes: a.outcomes})
+			// An error means that the node is closing: the log has the entry and will replay it.
+			_ = s.historyWriter.put(s.ctx, historyTask{seq: l.Index, entry: l.Data, outcomes: a.outcomes})
 		}
 	case engine.IdentityCommand:
 		a.result = result.Identity
 	case engine.CatalogCommand, engine.ListCommand, engine.RefreshCommand:
-		if result.Refused > 0 { // a catalog version may come twice, when the first try seemed lost
+		if result.Refused > 0 { // a catalog version may come twice, when the first try seemed to be lost
 			a.err = fmt.Errorf("apply entry %d of shard %d: %s", l.Index, s.number, result.Reason)
 		}
 	case engine.TickCommand:
@@ -96,7 +97,7 @@ func (s *shard) Apply(l *raft.Log) any {
 	return a
 }
 
-// apply applies an entry in its turn, which ends also when that panics.
+// apply applies an entry in a turn of the gate, which ends also after a panic.
 func (s *shard) apply(state *engine.Shard, l *raft.Log) (engine.Result, error) {
 	if len(l.Data) >= turnBytes {
 		defer s.gate.Turn(s.ctx)()
@@ -104,11 +105,11 @@ func (s *shard) apply(state *engine.Shard, l *raft.Log) (engine.Result, error) {
 	return state.Apply(l.Index, l.Data)
 }
 
-// markSegments tells who hears of changes which segment begins or ends with a change of the catalog.
+// markSegments reports to the sink which segment begins or ceases to exist with a change of the catalog.
 func (s *shard) markSegments(before *catalog.State, now int64, entry []byte) {
 	command, err := engine.DecodeCommand(entry)
 	if err != nil {
-		return // it was applied: it can be decoded
+		return // cannot happen: the entry was applied
 	}
 	switch change := command.Change; change.Kind {
 	case catalog.PutSegment:
@@ -120,7 +121,7 @@ func (s *shard) markSegments(before *catalog.State, now int64, entry []byte) {
 	}
 }
 
-// signal wakes whoever listens, if it is not awake already.
+// signal wakes the receiver of c, unless a signal is pending.
 func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -128,7 +129,7 @@ func signal(c chan<- struct{}) {
 	}
 }
 
-// Snapshot implements raft.FSM: a view is the whole snapshot.
+// Snapshot implements raft.FSM. An image of the state is the whole snapshot.
 func (s *shard) Snapshot() (raft.FSMSnapshot, error) {
 	return &shardImage{shard: s, view: s.state.Load().Image(), bytes: s.bytes.Load()}, nil
 }
@@ -147,17 +148,17 @@ func (s *shard) Restore(snapshot io.ReadCloser) error {
 	return snapshot.Close()
 }
 
-// shardImage is a snapshot on its way to disk: a long-lived view.
+// shardImage is a snapshot that is being written.
 type shardImage struct {
 	shard *shard
 	view  *engine.Image
 	bytes int64
 }
 
-// Persist implements raft.FSMSnapshot. History and changes up to the snapshot are synced first: the
-// log, which could bring them back, is cut after a snapshot.
+// Persist implements raft.FSMSnapshot. History and changes up to the snapshot are synced first, since
+// the log, from which they could be restored, is cut after a snapshot.
 func (i *shardImage) Persist(sink raft.SnapshotSink) error {
-	err := i.shard.historian.sync(i.shard.ctx, i.view.Seq())
+	err := i.shard.historyWriter.sync(i.shard.ctx, i.view.Seq())
 	if err == nil && i.shard.sink != nil {
 		err = i.shard.sink.Sync(i.shard.number, i.view.Seq())
 	}
@@ -203,15 +204,15 @@ func (s *shard) changes(after, upTo uint64, now func() int64) ([][]byte, error) 
 	return coded, nil
 }
 
-// leads tells whether this node leads the shard's group and its log takes entries: whoever fails at every
-// entry steps down, and is elected again at once.
+// leads reports whether this node leads the shard's group and its log accepts entries: a leader whose
+// every entry fails steps down, and is elected again immediately.
 func (s *shard) leads() bool { return s.group.leads() && !s.proposer.failing.Load() }
 
 func (s *shard) catalog() uint64 { return s.state.Load().Catalog().Version() }
 
 func (s *shard) refused() error { return s.watch.writable() }
 
-// identityStep proposes one step of a merge to this shard, and returns which entry it is.
+// identityStep proposes one step of a merge to this shard, and returns the seq of its entry.
 func (s *shard) identityStep(ctx context.Context, step identity.Command) (identity.Reply, uint64, error) {
 	size := 256 + len(step.Data)
 	r, err := s.proposer.do(ctx, 0, size, func(now int64) []byte { return engine.EncodeIdentity(now, step) })
@@ -222,5 +223,5 @@ func (s *shard) identityStep(ctx context.Context, step identity.Command) (identi
 	return answer, r.seq, nil
 }
 
-// home is where an id is, as far as this shard knows.
+// home returns where an id is, as far as this shard knows.
 func (s *shard) home(id identity.Ref) identity.Home { return s.state.Load().Home(id) }

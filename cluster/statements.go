@@ -17,7 +17,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// catalogStatement answers the statements that are about the catalog; ok is false for others.
+// catalogStatement answers the statements about the catalog; ok is false for others.
 func (n *Node) catalogStatement(ctx context.Context, q *tree.Query, text string) (answer *query.Answer, ok bool, err error) {
 	switch stmt := q.Stmt.(type) {
 	case *tree.CreateStmt:
@@ -45,7 +45,7 @@ func (n *Node) catalogStatement(ctx context.Context, q *tree.Query, text string)
 	return answer, true, err
 }
 
-// locate turns "there is none of that name" into a diagnostic at the name.
+// locate turns an error about a name into a diagnostic at the name.
 func locate(err error, at tree.Span, text string) error {
 	if e, ok := err.(*node.Error); ok && (e.Code == codes.NoSegment || e.Code == codes.NotFound || e.Code == codes.InUse || e.Code == codes.BadName) {
 		return (&tree.Diagnostic{Code: e.Code, Message: e.Text, At: at}).Locate(text)
@@ -77,8 +77,8 @@ func located(warnings []tree.Diagnostic, text string) []tree.Diagnostic {
 	return warnings
 }
 
-// PutSegment saves a segment from the text of its predicate. Names it does not know are an error
-// unless allowUnknown, and warnings then.
+// PutSegment saves a segment from the text of its predicate. Names it does not know are an error, or
+// warnings if allowUnknown.
 func (n *Node) PutSegment(ctx context.Context, s node.SegmentText, replace, allowUnknown bool) ([]tree.Diagnostic, error) {
 	pred, err := syntax.ParsePred(s.Predicate, syntax.Limits{})
 	if err != nil {
@@ -107,9 +107,9 @@ func refreshDuration(d time.Duration) (tree.Duration, error) {
 	return tree.Duration{N: int64(d / time.Second), Unit: tree.Second}, nil
 }
 
-// saveSegment checks a segment against the newest catalog and proposes it. The check is repeated
-// against the very state the change is made from, so that two segments saved at once cannot form a
-// cycle that neither has alone.
+// saveSegment checks a segment against the newest catalog and proposes it. The check is repeated against
+// the state that the change is made from, so that two segments saved at the same time cannot form a
+// cycle.
 func (n *Node) saveSegment(ctx context.Context, q *tree.Query, stmt *tree.CreateStmt, segment tree.Segment) ([]tree.Diagnostic, error) {
 	if err := tree.CheckText("a description", segment.Described, maxDescribed); err != nil {
 		return nil, refused(codes.Refused, err.Error())
@@ -117,10 +117,10 @@ func (n *Node) saveSegment(ctx context.Context, q *tree.Query, stmt *tree.Create
 	var warnings []tree.Diagnostic
 	admitted := false
 	text := syntax.FormatPred(segment.Pred)
-	if err := addressable(n.registry.state.Load(), segment.Pred); err != nil {
+	if err := refuseKeptSets(n.registry.state.Load(), segment.Pred); err != nil {
 		return nil, err
 	}
-	kept, err := n.keepPast(ctx, segment.Pred, segment.Zone)
+	kept, err := n.keepPastMembers(ctx, segment.Pred, segment.Zone)
 	if err != nil {
 		return nil, err
 	}
@@ -129,12 +129,12 @@ func (n *Node) saveSegment(ctx context.Context, q *tree.Query, stmt *tree.Create
 		if exists && !stmt.Replace {
 			return catalog.Change{}, &node.Error{Code: codes.SegmentExists, Text: fmt.Sprintf("segment %q exists already; use create or replace", segment.Name)}
 		}
-		if err := goodName(segment.Name, exists); err != nil {
+		if err := checkNewName(segment.Name, exists); err != nil {
 			return catalog.Change{}, err
 		}
 		zone := segment.Zone
 		if zone == "" {
-			zone = s.Zone() // kept: a later change of the workspace's zone does not change the segment
+			zone = s.Zone() // fixed: a later change of the workspace's zone does not change the segment
 		}
 		checked := *q
 		checked.Zone = zone
@@ -161,34 +161,33 @@ func (n *Node) saveSegment(ctx context.Context, q *tree.Query, stmt *tree.Create
 	if err := n.awaitCatalog(ctx, state.Version()); err != nil {
 		return nil, err
 	}
-	if member.HasRank(segment.Pred) { // its first members; the refresher would come within a second
+	if member.HasRank(segment.Pred) { // get its first members now, not when the refresher runs
 		if err := n.refresh(ctx, segment.Name); err != nil {
-			n.config.Log.Warn("segment was not refreshed", "segment", segment.Name, "err", err)
+			n.config.Log.Warn("cannot refresh the new segment", "segment", segment.Name, "err", err)
 		}
 	}
-	return warnings, n.dropKept(ctx)
+	return warnings, n.dropUnusedKept(ctx)
 }
 
-// maxDescribed is how many bytes say what a segment is for.
+// maxDescribed is the largest length of a description, in bytes.
 const maxDescribed = 4 << 10
 
-// goodName refuses names that mislead whoever reads them. One that has been given may be used on.
-func goodName(name string, given bool) error {
+// checkNewName refuses misleading names. A name that exists already may still be used.
+func checkNewName(name string, given bool) error {
 	if err := tree.CheckName(name); err != nil && !given {
 		return refused(codes.BadName, err.Error())
 	}
 	return nil
 }
 
-// DropSegment removes a segment. It is refused while other segments ask it: they could not be
-// answered any more.
+// DropSegment removes a segment. It is refused while other segments use it.
 func (n *Node) DropSegment(ctx context.Context, name string) error {
 	state, err := n.definer.change(ctx, func(s *catalog.State) (catalog.Change, error) {
 		if _, ok := s.SegmentText(name); !ok {
 			return catalog.Change{}, noSegment(name)
 		}
 		if user, ok := segmentUser(s, name); ok {
-			return catalog.Change{}, refused(codes.InUse, fmt.Sprintf("segment %q asks segment %q: drop or replace it first", user, name))
+			return catalog.Change{}, refused(codes.InUse, fmt.Sprintf("segment %q uses segment %q: drop or replace it first", user, name))
 		}
 		return catalog.Change{Kind: catalog.DropSegment, Name: name}, nil
 	})
@@ -203,17 +202,17 @@ func (n *Node) DropSegment(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	return n.dropKept(ctx)
+	return n.dropUnusedKept(ctx)
 }
 
-// DropList removes a static list with all its ids. It is refused while segments ask it.
+// DropList removes a static list with all its ids. It is refused while segments use it.
 func (n *Node) DropList(ctx context.Context, name string) error {
 	state, err := n.definer.change(ctx, func(s *catalog.State) (catalog.Change, error) {
 		if _, ok := s.List(name); !ok || s.IsKept(name) {
 			return catalog.Change{}, noList(name)
 		}
 		if users := listUsers(s, name); len(users) > 0 {
-			return catalog.Change{}, refused(codes.InUse, fmt.Sprintf("list %q is asked by %s: drop or replace them first", name, users))
+			return catalog.Change{}, refused(codes.InUse, fmt.Sprintf("list %q is used by %s: drop or replace them first", name, users))
 		}
 		return catalog.Change{Kind: catalog.DropList, Name: name}, nil
 	})
@@ -223,14 +222,14 @@ func (n *Node) DropList(ctx context.Context, name string) error {
 	return n.awaitCatalog(ctx, state.Version())
 }
 
-// maxUsers is how many segments an error names.
+// maxUsers is the largest number of segments that an error names.
 const maxUsers = 5
 
-// listUsers names the segments whose predicates ask a list.
+// listUsers names the segments whose predicates use a list.
 func listUsers(s *catalog.State, name string) (users string) {
 	n := 0
 	for _, other := range s.Segments() {
-		if !asksList(other.Tree().Pred, name) {
+		if !usesList(other.Tree().Pred, name) {
 			continue
 		}
 		if n++; n > maxUsers {
@@ -244,8 +243,8 @@ func listUsers(s *catalog.State, name string) (users string) {
 	return users
 }
 
-// asksList reports whether a predicate asks a list, without looking into the segments it asks.
-func asksList(p tree.Pred, name string) bool {
+// usesList reports whether a predicate uses a list. Segments in the predicate are not searched.
+func usesList(p tree.Pred, name string) bool {
 	return tree.Any(p, func(n tree.Node) bool {
 		asked, is := n.(*tree.InList)
 		return is && asked.Name == name
@@ -256,7 +255,7 @@ func noList(name string) error {
 	return &node.Error{Code: codes.NoList, Text: fmt.Sprintf("there is no list %q", name)}
 }
 
-// segmentUser returns a segment whose predicate asks another one.
+// segmentUser returns a segment whose predicate uses another one.
 func segmentUser(s *catalog.State, name string) (user string, ok bool) {
 	for _, other := range s.Segments() {
 		asks := tree.Any(other.Tree().Pred, func(n tree.Node) bool {
@@ -274,21 +273,22 @@ func noSegment(name string) error {
 	return &node.Error{Code: codes.NoSegment, Text: fmt.Sprintf("there is no segment %q", name)}
 }
 
-// ListEdit adds and removes ids of a static list, creating it if needed and if its name is a good one.
+// ListEdit adds and removes ids of a static list. It makes the list if there is none and its name is
+// allowed.
 func (n *Node) ListEdit(ctx context.Context, list string, add, remove []string) error {
 	state := n.registry.state.Load()
 	if state.IsKept(list) || strings.HasPrefix(list, keptPrefix) {
-		return refused(codes.BadName, fmt.Sprintf("list %q: names that begin with %s are not for lists", list, keptPrefix))
+		return refused(codes.BadName, fmt.Sprintf("list %q: a list name must not begin with %s", list, keptPrefix))
 	}
 	_, given := state.List(list)
-	if err := goodName(list, given); err != nil {
+	if err := checkNewName(list, given); err != nil {
 		return err
 	}
 	return n.editList(ctx, catalog.Change{Kind: catalog.PutList, Name: list}, add, remove)
 }
 
-// editList is ListEdit of what a change of the catalog makes: a list, or a set that is kept. Every shard keeps the ids that are placed in it, whether or not they
-// have a profile yet.
+// editList edits a static list or a kept set, which the given change of the catalog makes if there is
+// none. Every shard has the ids that are placed in it, whether or not they have a profile yet.
 func (n *Node) editList(ctx context.Context, made catalog.Change, add, remove []string) error {
 	list := made.Name
 	if err := n.watch.admit(); err != nil {
@@ -315,7 +315,7 @@ func (n *Node) editList(ctx context.Context, made catalog.Change, add, remove []
 			encode := func(now int64) []byte { return engine.EncodeListUpdate(now, update) }
 			if _, err := n.shards[shard].proposer.do(ctx, state.Version(), listPart*32, encode); err != nil {
 				if now, ok := n.registry.state.Load().List(list); !ok || now != id {
-					return noList(list) // it was dropped meanwhile
+					return noList(list) // it has been dropped
 				}
 				return fmt.Errorf("edit list %q in shard %d: %w", list, shard, err)
 			}

@@ -11,9 +11,9 @@ import (
 	"github.com/musterdb/muster/internal/node"
 )
 
-// serves tells why the node cannot take in and keep what is sent to it, or nil. Space that is short is no
-// reason: what has been taken in can be asked all the same.
-func (n *Node) serves() error {
+// servingError returns why the node cannot accept and keep messages, or nil. A lack of space is no
+// reason: statements are still answered.
+func (n *Node) servingError() error {
 	if err := n.watch.broken(); err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ func (n *Node) serves() error {
 	return nil
 }
 
-// Status tells how the node is.
+// Status returns the state of the node.
 func (n *Node) Status(context.Context) node.Status {
 	st := node.Status{Ready: n.ready.Load(), DiskFree: n.watch.free.Load(), Counters: n.counters.values()}
 	if !st.Ready {
@@ -50,7 +50,7 @@ func (n *Node) Status(context.Context) node.Status {
 	if err := n.watch.admit(); err != nil {
 		st.Degraded, st.Reason = true, err.Error()
 	}
-	if err := n.serves(); err != nil {
+	if err := n.servingError(); err != nil {
 		st.Ready, st.Degraded, st.Reason = false, true, err.Error()
 	}
 	memory := map[string]int64{}

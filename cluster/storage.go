@@ -9,10 +9,10 @@ import (
 	"github.com/musterdb/muster/internal/node/disk"
 )
 
-// Storage is what a node needs on disk. The binary fills it from package persist. What it opens that others
-// name too is in node/disk; the log and the snapshots are raft's.
+// Storage is what a node needs on disk. The binary fills it from package persist. Types that other
+// packages name too are in node/disk; the log and the snapshots are raft's interfaces.
 type Storage interface {
-	// Found tells what is there, before anything but the database is opened.
+	// Found returns what is in the directory, before anything but the database is opened.
 	Found() (Found, error)
 	// Log opens the raft log of a group.
 	Log(group string) (Log, error)
@@ -20,18 +20,20 @@ type Storage interface {
 	Snapshots(group string) (raft.SnapshotStore, error)
 	// History opens the received messages of a shard.
 	History(group string) (disk.History, error)
-	// CheckStart returns an error unless the open log and history of a group reach each other and the snapshot
-	// of an index, which is the one to be restored; 0 for none.
+	// CheckStart returns an error if entries are missing between the log and the history of a group, which
+	// must be open, or between its log and the snapshot of an index, from which the group will start; 0 for
+	// none.
 	CheckStart(group string, snapshot uint64) error
-	// PageWriter and PageReader frame a snapshot's pages in the stream that raft stores.
+	// PageWriter and PageReader write and read a snapshot's pages in the stream that raft stores.
 	PageWriter(w io.Writer) disk.PageWriter
 	PageReader(r io.Reader) disk.PageReader
-	// Space tells the free bytes of the disk, and whether writes must stop until there are more. An
-	// error says that what the node writes to is not there, or does not answer.
+	// Space returns the free bytes of the disk, and whether writes must stop until there are more. An error
+	// means that the directory is gone or does not answer.
 	Space() (free int64, low bool, err error)
-	// Err tells which write has failed for good: the process has to end. It is called often.
+	// Err returns the error of a write that failed for good, after which the process must end. It is called
+	// often.
 	Err() error
-	// Close closes what is open beneath the groups.
+	// Close closes everything that is not closed with the groups.
 	Close() error
 }
 
@@ -39,7 +41,7 @@ type Storage interface {
 type Log interface {
 	raft.LogStore
 	raft.StableStore
-	// ID tells the log from every other.
+	// ID returns an id that no other log has.
 	ID() uint64
 	// Verify reads the whole log; an error means acknowledged entries are damaged.
 	Verify(ctx context.Context) error

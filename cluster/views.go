@@ -5,17 +5,17 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// views is one view of every shard: what a statement reads. Each is of a moment of its own, but what moves
-// between shards is in one of them: see settle. It must be released.
+// views is one view of every shard, for a statement. Each view is of its own moment, but a profile that
+// moves between shards is in exactly one of them: see settle. views must be released.
 type views struct {
 	all []*engine.View
-	now int64 // the newer of the clock and of what the shards have seen: nothing acknowledged is hidden
+	now int64 // the latest of the clock and the shards' times, so that everything acknowledged is visible
 
 	inputs [][]query.Set // of the statement, by shard; see Node.resolve
 }
 
-// takeViews takes those views first that are there at once: a shard in the middle of an entry lets wait for
-// milliseconds, and until then others may be too.
+// takeViews first takes the views that are available immediately. A shard in the middle of an entry
+// makes a reader wait for milliseconds, and other shards may be free until then.
 func (n *Node) takeViews() *views {
 	v := &views{all: make([]*engine.View, len(n.shards)), now: n.config.Clock().UnixMilli()}
 	for i, s := range n.shards {
@@ -26,14 +26,14 @@ func (n *Node) takeViews() *views {
 			v.all[i] = s.state.Load().View()
 		}
 	}
-	v.settle(func(shard int) *engine.View { return n.shards[shard].state.Load().View() }, n.viewsOfOneMoment)
+	v.settle(func(shard int) *engine.View { return n.shards[shard].state.Load().View() }, n.simultaneousViews)
 	for _, view := range v.all {
 		v.now = max(v.now, view.Time())
 	}
 	return v
 }
 
-func (n *Node) viewsOfOneMoment() []*engine.View {
+func (n *Node) simultaneousViews() []*engine.View {
 	states := make([]*engine.Shard, len(n.shards))
 	for i, s := range n.shards {
 		states[i] = s.state.Load()
@@ -41,27 +41,27 @@ func (n *Node) viewsOfOneMoment() []*engine.View {
 	return engine.Views(states)
 }
 
-// settleRounds is how often views are taken anew one by one.
+// settleRounds is how often views are taken again one by one.
 const settleRounds = 8
 
 // settle makes views that were taken at different moments show every join of profiles either before or
-// after it. take returns a view of a shard that is as new as it gets, together views of all shards of one
-// moment.
+// after the join. take returns a view of a shard that is as new as possible; together returns views of
+// all shards at one moment.
 //
-// A view tells how far other shards were when it came about. One that is behind that is taken anew; that
-// shard has been there already, since each step of a join begins when the one before has been applied. What
-// is left is profiles that one view shows on their way and another already with their owner: they are hidden
-// in the first.
+// A view knows the entry that each other shard had reached when the view was taken, at least. A view
+// older than that is taken again; its shard is there already, since each step of a join begins after the
+// step before has been applied. Then some profiles may be moving in one view and be with their owner in
+// another already: they are hidden in the first.
 //
-// A view taken anew may presuppose more than the others have, when a step has come about in between. A step
-// takes longer than that, so this happens once or twice; where it goes on all shards are held up for a moment.
-// A view that stays behind lacks entries its shard had once: then a log was lost, and there is nothing to wait
-// for.
+// A view taken again may need newer views of other shards, if another step was applied in between. A
+// step takes longer than a round, so this happens once or twice; if it continues, all shards are held
+// for a moment. A view that stays too old lacks entries that its shard once had: a log was lost, and
+// waiting is no use.
 func (v *views) settle(take func(shard int) *engine.View, together func() []*engine.View) {
-	var lost uint64 // shards that stay behind, by bit; there are at most 64
+	var lost uint64 // by bit: shards that stay too old; there are at most 64
 	for round := 0; ; round++ {
-		behind := v.behind() &^ lost
-		if behind == 0 {
+		outdated := v.outdated() &^ lost
+		if outdated == 0 {
 			break
 		}
 		if round == settleRounds {
@@ -70,7 +70,7 @@ func (v *views) settle(take func(shard int) *engine.View, together func() []*eng
 			break
 		}
 		for shard := range v.all {
-			if behind>>shard&1 == 0 {
+			if outdated>>shard&1 == 0 {
 				continue
 			}
 			before := v.all[shard]
@@ -87,8 +87,8 @@ func (v *views) settle(take func(shard int) *engine.View, together func() []*eng
 	}
 }
 
-// behind returns, by bit, the shards whose views are older than what another view presupposes.
-func (v *views) behind() (shards uint64) {
+// outdated returns, by bit, the shards whose views are older than another view needs.
+func (v *views) outdated() (shards uint64) {
 	for _, view := range v.all {
 		for shard, seq := range view.Needs() {
 			if shard < len(v.all) && v.all[shard].Seq() < seq {
@@ -99,7 +99,7 @@ func (v *views) behind() (shards uint64) {
 	return shards
 }
 
-// source is a shard as the language reads it.
+// source returns the view of a shard with the inputs of the statement.
 func (v *views) source(shard int) query.Source {
 	if v.inputs == nil {
 		return v.all[shard]
@@ -107,7 +107,7 @@ func (v *views) source(shard int) query.Source {
 	return shardSource{v.all[shard], v.inputs[shard]}
 }
 
-// sources are all shards.
+// sources returns the sources of all shards.
 func (v *views) sources() []query.Source {
 	all := make([]query.Source, len(v.all))
 	for shard := range v.all {
@@ -122,7 +122,7 @@ func (v *views) release() {
 	}
 }
 
-// stats tells where every shard stands.
+// stats returns the seq and the times of every view.
 func (v *views) stats() []query.ShardStat {
 	stats := make([]query.ShardStat, len(v.all))
 	for i, view := range v.all {

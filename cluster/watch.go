@@ -10,53 +10,53 @@ import (
 	"github.com/musterdb/muster/internal/node"
 )
 
-// watch looks at the disk and the memory of the process, and says whether ingest is refused. A full
-// disk must be seen before it is full: Badger dies of it, and raft steps down.
+// watch checks the disk and the memory of the process, and decides whether ingest is refused. A full
+// disk must be noticed in advance: Badger dies of one, and raft steps down.
 type watch struct {
-	space    func() (free int64, low bool, err error)
-	failed   func() error // of a write, for good
-	memory   func() memoryUse
-	asked    func() int64 // bytes statements hold
-	reserved func() int64 // memory that is not used yet and will be; nil: none
-	limit    int64        // of memory; 0: none
-	warn     func(text string, args ...any)
+	space          func() (free int64, low bool, err error)
+	failed         func() error // the error of a write that failed for good
+	memory         func() memoryUse
+	statementBytes func() int64 // bytes statements hold
+	reserved       func() int64 // bytes that will be used but are not yet; nil: none
+	limit          int64        // bytes of memory; 0: no limit
+	warn           func(text string, args ...any)
 
-	free atomic.Int64
-	disk atomic.Bool
-	lost atomic.Pointer[error] // why the disk does not answer
-	memo atomic.Bool
-	used atomic.Int64
+	free        atomic.Int64
+	diskLow     atomic.Bool
+	unreachable atomic.Pointer[error] // why the disk does not answer; nil: it does
+	memoryFull  atomic.Bool
+	used        atomic.Int64
 
-	statements recently // what statements hold, for look
+	statements recentPeak // bytes that statements hold
 }
 
-func newWatch(c Config, asked func() int64) *watch {
-	return &watch{space: c.Storage.Space, failed: c.Storage.Err, memory: processMemory, asked: asked, limit: c.MemoryLimit, warn: c.Log.Warn}
+func newWatch(c Config, statementBytes func() int64) *watch {
+	return &watch{space: c.Storage.Space, failed: c.Storage.Err, memory: processMemory, statementBytes: statementBytes, limit: c.MemoryLimit, warn: c.Log.Warn}
 }
 
-// memoryUse is what a process holds of the machine's memory, in bytes.
+// memoryUse is the memory of a process, in bytes.
 type memoryUse struct {
-	used  int64  // all of it, but what lies free and can be used at once
-	live  int64  // of it, what the last collection found in use
-	other int64  // of it, what is not collected
-	runs  uint64 // of the collector
+	used  int64  // everything except memory that is free for immediate use
+	live  int64  // the part that the last collection found in use
+	other int64  // the part that is not collected
+	runs  uint64 // number of collections so far
 }
 
-// steady is what the memory comes to once what statements hold is collected: what lives, and the half of
-// it that the collector waits for.
-func (u memoryUse) steady(statements int64) int64 {
+// afterCollection estimates the memory after what statements hold has been collected: the live memory,
+// and half as much again, which is when the collector runs.
+func (u memoryUse) afterCollection(statements int64) int64 {
 	return u.other + max(u.live-statements, 0)*3/2
 }
 
-// recently is the most that was held since the collection before the last one: what the last one may have
-// found in use.
-type recently struct {
+// recentPeak is the most that was held since the collection before the last one: the last collection may
+// have found all of it in use.
+type recentPeak struct {
 	runs       uint64
 	now, since int64
 }
 
-// most takes in what is held now.
-func (r *recently) most(held int64, runs uint64) int64 {
+// add records what is held now, and returns the peak.
+func (r *recentPeak) add(held int64, runs uint64) int64 {
 	if runs != r.runs {
 		r.runs, r.since, r.now = runs, r.now, held
 	}
@@ -64,24 +64,25 @@ func (r *recently) most(held int64, runs uint64) int64 {
 	return max(r.now, r.since)
 }
 
-// look takes one look. Ingest is refused for what the state takes, not for what statements hold for a
-// moment: their memory is bounded beforehand and fits above the limit. Memory is taken again only below
-// nine tenths of the limit, so that the answer does not flutter.
+// look checks once. Ingest is refused because of the memory of the state, not because of what statements
+// hold for a moment: that is bounded separately and fits above the limit. After a refusal memory must
+// fall below nine tenths of the limit before ingest is accepted again, so that the answer does not flip
+// back and forth.
 func (w *watch) look() {
 	free, low, err := w.space()
-	switch was := w.lost.Load(); {
+	switch was := w.unreachable.Load(); {
 	case err != nil:
-		w.lost.Store(&err)
+		w.unreachable.Store(&err)
 		if was == nil || (*was).Error() != err.Error() {
 			w.warn("the data directory does not answer", "err", err)
 		}
 	default:
-		w.lost.Store(nil)
+		w.unreachable.Store(nil)
 		w.free.Store(free)
 		if was != nil {
 			w.warn("the data directory answers again", "free_bytes", free)
 		}
-		if w.disk.Swap(low) != low {
+		if w.diskLow.Swap(low) != low {
 			w.warn("disk space changed", "low", low, "free_bytes", free)
 		}
 	}
@@ -91,19 +92,19 @@ func (w *watch) look() {
 	u := w.memory()
 	w.used.Store(u.used)
 	limit := w.limit
-	if w.memo.Load() {
+	if w.memoryFull.Load() {
 		limit = limit / 10 * 9
 	}
 	if w.reserved != nil {
 		limit -= w.reserved()
 	}
-	full := u.used > limit && u.steady(w.statements.most(w.asked(), u.runs)) > limit
-	if w.memo.Swap(full) != full {
+	full := u.used > limit && u.afterCollection(w.statements.add(w.statementBytes(), u.runs)) > limit
+	if w.memoryFull.Swap(full) != full {
 		w.warn("memory changed", "full", full, "used_bytes", u.used, "live_bytes", u.live, "limit_bytes", w.limit)
 	}
 }
 
-// run looks every so often until ctx ends.
+// run checks periodically until ctx ends.
 func (w *watch) run(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -117,13 +118,13 @@ func (w *watch) run(ctx context.Context, every time.Duration) {
 	}
 }
 
-// broken returns why nothing can be written that would be there after a restart, or nil.
+// broken returns why nothing can be stored durably, or nil.
 func (w *watch) broken() error {
 	if err := w.failed(); err != nil {
-		return notReady("a write to the disk has failed, and the node ends", err)
+		return notReady("a write to the disk has failed, and the node is about to end", err)
 	}
-	if err := w.lost.Load(); err != nil {
-		return notReady("the data directory does not answer: nothing is taken in until it does", *err)
+	if err := w.unreachable.Load(); err != nil {
+		return notReady("the data directory does not answer: nothing is accepted until it does", *err)
 	}
 	return nil
 }
@@ -133,25 +134,25 @@ func (w *watch) admit() error {
 	if err := w.writable(); err != nil {
 		return err
 	}
-	if w.memo.Load() {
-		return &node.Error{Code: codes.MemoryFull, Text: "the memory limit is reached: nothing is taken in", Retry: 30 * time.Second}
+	if w.memoryFull.Load() {
+		return &node.Error{Code: codes.MemoryFull, Text: "the memory limit is reached: nothing is accepted", Retry: 30 * time.Second}
 	}
 	return nil
 }
 
-// writable returns why not even what needs no memory may be written now, or nil: time goes on and segments
-// can be dropped while memory is full.
+// writable returns why not even entries that need no memory may be written now, or nil: ticks are
+// written and segments can be dropped while memory is full.
 func (w *watch) writable() error {
 	if err := w.broken(); err != nil {
 		return err
 	}
-	if w.disk.Load() {
-		return &node.Error{Code: codes.DiskFull, Text: "the disk is almost full: nothing is taken in until space is freed", Retry: 5 * time.Second}
+	if w.diskLow.Load() {
+		return &node.Error{Code: codes.DiskFull, Text: "the disk is almost full: nothing is accepted until space is freed", Retry: 5 * time.Second}
 	}
 	return nil
 }
 
-// processMemory tells what the Go runtime holds.
+// processMemory returns the memory of this process according to the Go runtime.
 func processMemory() memoryUse {
 	samples := []metrics.Sample{
 		{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"},

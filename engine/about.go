@@ -1,6 +1,6 @@
 package engine
 
-// About is what is known of one profile at one seq: the answer to "who is this".
+// About has everything known about one profile at one seq.
 type About struct {
 	ID           string // canonical
 	UserID       string // "" for an anonymous profile
@@ -10,23 +10,23 @@ type About struct {
 	FirstSeen    int64        // Unix ms over all events; 0 without events
 	LastSeen     int64
 	Segments     []string // it is a member of, in ascending order
-	Building     []string // segments of which that is not known yet
+	Building     []string // segments being built, whose members are not known yet
 	Shard        int
 	Seq          uint64
 }
 
-// EventCount tells how often a profile did an event, and when first and last (Unix ms).
+// EventCount is how often a profile did an event, and the times of its first and last one (Unix ms).
 type EventCount struct {
 	Name        string
 	Count       int64
 	First, Last int64
 }
 
-// Received is one message of a profile's timeline, as history keeps it.
+// Received is one message of a profile's timeline, as the history stores it.
 type Received struct {
 	Incoming
 	Shard int
-	Seq   uint64 // with N the position in the shard's log
+	Seq   uint64 // Seq and N together are the position in the shard's log
 	N     int
 }
 

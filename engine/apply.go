@@ -10,11 +10,11 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// ErrSeq is the cause of Apply's refusal of an entry that does not follow the last one.
+// ErrSeq is returned by Apply for an entry that does not follow the last one applied.
 var ErrSeq = errors.New("entry is not after the last one applied")
 
-// Result is what an entry did. Outcomes has one per message of a messages entry, in their order; it
-// is good until the next Apply.
+// Result is what an entry did. Outcomes has one element per message of a messages entry, in their
+// order; it is valid until the next Apply.
 type Result struct {
 	Kind       CommandKind
 	Now        int64 // the shard's time after the entry
@@ -22,14 +22,14 @@ type Result struct {
 	Accepted   int
 	Duplicates int
 	Refused    int
-	// Reason says why an entry that is not about messages changed nothing; then Refused is 1.
+	// Reason says why an entry that has no messages was refused; then Refused is 1.
 	Reason string
 	// Identity is the answer to an identity entry.
 	Identity identity.Reply
-	// Changes is what the entry, and the time it brought, did to the memberships of segments, in the
-	// order of instants.
+	// Changes are the changes of segment memberships made by the entry and by the time it moved to,
+	// in the order of their instants.
 	Changes []Change
-	// Merges tells that the entry changed the outbox of the merge protocol, or may have.
+	// Merges reports whether the entry may have changed the outbox of the merge protocol.
 	Merges bool
 }
 
@@ -46,8 +46,8 @@ const (
 const maxTime = 1 << 53
 
 // Apply applies the entry at seq of the shard's log. It is deterministic: equal shards and equal
-// entries give equal results and equal hashes. An error means that nothing was changed: the entry
-// cannot be decoded (ErrCommand), or does not follow the last one (ErrSeq).
+// entries give equal results and equal hashes. On an error nothing has changed: the entry cannot be
+// decoded (ErrCommand), or does not follow the last one (ErrSeq).
 func (s *Shard) Apply(seq uint64, entry []byte) (Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,11 +64,11 @@ func (s *Shard) Apply(seq uint64, entry []byte) (Result, error) {
 	s.own()
 	s.merged = false
 	s.root.seq = seq
-	return s.fold(&c), nil
+	return s.applyCommand(&c), nil
 }
 
-// fold applies a command. REQUIRES: the root is owned.
-func (s *Shard) fold(c *Command) Result {
+// applyCommand applies a decoded entry. REQUIRES: the root is owned.
+func (s *Shard) applyCommand(c *Command) Result {
 	s.root.time = max(s.root.time, c.Now)
 	result := Result{Kind: c.Kind, Now: s.root.time}
 	s.advanceLive(causeOf(c.Kind))
@@ -90,7 +90,8 @@ func (s *Shard) fold(c *Command) Result {
 	return result
 }
 
-// causeOf is why what an entry of a kind brings changes memberships; messages say it one by one.
+// causeOf returns the cause of the membership changes that an entry of a kind makes. Each message of
+// a messages entry has its own cause, see causeOfMessage.
 func causeOf(kind CommandKind) Cause {
 	switch kind {
 	case IdentityCommand:
@@ -101,7 +102,7 @@ func causeOf(kind CommandKind) Cause {
 	return ByAttribute
 }
 
-// causeOfMessage is why what a message brings changes memberships.
+// causeOfMessage returns the cause of the membership changes that a message makes.
 func causeOfMessage(m *Message) Cause {
 	switch {
 	case m.MessageID == "" && m.Source != "":
@@ -128,7 +129,8 @@ func (s *Shard) applyCatalog(change catalog.Change, result *Result) {
 	s.defineSegments(change)
 }
 
-// defineColumns makes room for what the catalog defines. REQUIRES: the root is owned.
+// defineColumns adds the columns and event tables that the catalog defines and the state lacks.
+// REQUIRES: the root is owned.
 func (s *Shard) defineColumns() {
 	c := s.root.catalog
 	for len(s.root.columns) < columnsOfEveryShard+c.Attributes() {
@@ -147,11 +149,11 @@ func (s *Shard) applyMessages(c *Command, result *Result) {
 	for i := range c.Messages {
 		outcome := Outcome{Status: Refused, Reason: ReasonCatalog}
 		if known {
-			if i%aheadMessages == 0 {
-				s.lookAhead(c.Messages[i:min(i+aheadMessages, len(c.Messages))])
+			if i%prefetchMessages == 0 {
+				s.prefetch(c.Messages[i:min(i+prefetchMessages, len(c.Messages))])
 			}
 			invariant.Poison(c.Messages[i].MessageID)
-			outcome = s.applyMessage(&c.Messages[i], &s.ahead.messages[i%aheadMessages])
+			outcome = s.applyMessage(&c.Messages[i], &s.prefetched.messages[i%prefetchMessages])
 		}
 		switch outcome.Status {
 		case Accepted:
@@ -166,9 +168,9 @@ func (s *Shard) applyMessages(c *Command, result *Result) {
 	result.Outcomes = s.outcomes
 }
 
-// applyMessage takes one message. A duplicate is known before anything else is looked at: a shard on
-// the way of a redirect refuses what it has applied.
-func (s *Shard) applyMessage(m *Message, found *messageAhead) Outcome {
+// applyMessage applies one message. It looks for a duplicate first, before it follows a redirect: a
+// shard that redirects a message must refuse it if it has already applied it.
+func (s *Shard) applyMessage(m *Message, found *prefetchedMessage) Outcome {
 	if reason := s.checkMessage(m); reason != "" {
 		return Outcome{Status: Refused, Reason: reason}
 	}
@@ -183,18 +185,18 @@ func (s *Shard) applyMessage(m *Message, found *messageAhead) Outcome {
 		}
 	}
 	if s.live != nil {
-		s.live.tracker.Because(causeOfMessage(m))
+		s.live.tracker.SetCause(causeOfMessage(m))
 	}
 	ref := canonicalRef(m)
 	x := s.space(ref.Anonymous)
 	code := found.id.code - 1
-	if found.id.code == 0 { // unless a message before gave it one
+	if found.id.code == 0 { // unless an earlier message gave it one
 		code = x.internHashed(ref.ID, found.id.xxh)
 	}
 	if raw, ok := s.root.columns[x.home].raw(code); ok {
 		return redirect(s.root.decodeHome(raw))
 	}
-	s.applyFacts(m, ref, s.profileOfCode(ref, x, code), s.ahead.values[found.from:found.from+len(m.Fields)])
+	s.applyFacts(m, ref, s.profileOfCode(ref, x, code), s.prefetched.values[found.from:found.from+len(m.Fields)])
 	if imported {
 		s.rememberLine(m.Source, m.Line)
 	} else if m.MessageID != "" {
@@ -203,7 +205,7 @@ func (s *Shard) applyMessage(m *Message, found *messageAhead) Outcome {
 	return Outcome{Status: Accepted}
 }
 
-// canonicalRef is the id that names the message's profile.
+// canonicalRef returns the id that names the message's profile.
 func canonicalRef(m *Message) identity.Ref {
 	if m.To != "" {
 		return identity.User(m.To)
@@ -214,8 +216,8 @@ func canonicalRef(m *Message) identity.Ref {
 	return identity.Anon(m.AnonymousID)
 }
 
-// redirect says where the profile of an id has gone. Messages for a profile that is moving go to its
-// new owner already.
+// redirect returns the outcome of a message whose profile has left this shard. Messages for a profile
+// that is still moving already go to its new owner.
 func redirect(home identity.Home) Outcome {
 	if home.State == identity.Erased {
 		return Outcome{Status: Refused, Reason: ReasonErased}
@@ -251,11 +253,12 @@ func (s *Shard) checkMessage(m *Message) string {
 	return ""
 }
 
-// applyFacts takes what a message says of its profile, which ref names. found has its fields' values.
-func (s *Shard) applyFacts(m *Message, ref identity.Ref, ordinal uint32, found []textAhead) {
+// applyFacts applies the facts of a message to its profile, which ref names. found has the prefetched
+// values of its fields.
+func (s *Shard) applyFacts(m *Message, ref identity.Ref, ordinal uint32, found []prefetchedText) {
 	s.root.mismatched += int64(m.Mismatched)
 	switch {
-	case m.Kind.HasEvent() && m.Event == NoEvent: // the history has it
+	case m.Kind.HasEvent() && m.Event == NoEvent: // only the history has it
 	case m.Kind.HasEvent():
 		s.appendEvent(ordinal, m.Event, m.Time, m.Fields, found)
 	default:
@@ -264,7 +267,7 @@ func (s *Shard) applyFacts(m *Message, ref identity.Ref, ordinal uint32, found [
 		}
 	}
 	if m.UserID != "" && m.AnonymousID != "" {
-		s.want(ref, identity.Anon(m.AnonymousID), false)
+		s.requestMerge(ref, identity.Anon(m.AnonymousID), false)
 	}
 	if m.Kind == Alias {
 		s.alias(ref, m.PreviousID)

@@ -82,8 +82,8 @@ func shopLog(profiles, events int) (entries [][]byte) {
 	return entries
 }
 
-// BenchmarkApply measures messages a second of one core, upkeep included: views every 30 entries and
-// Maintain after each entry.
+// BenchmarkApply measures messages per second on one core, including upkeep: a view every 30 entries
+// and Maintain after each entry.
 func BenchmarkApply(b *testing.B) {
 	const profiles, events = 125_000, 1_000_000
 	log := shopLog(profiles, events)
@@ -111,8 +111,8 @@ func BenchmarkApply(b *testing.B) {
 	b.ReportMetric(float64(used)/float64(b.N)/events, "cpu-ns/event")
 }
 
-// cpuTime is what the process has used of all processors: on a busy machine it says more than the
-// time that passes.
+// cpuTime returns the CPU time of the process on all processors. On a busy machine it says more than
+// elapsed time.
 func cpuTime(b *testing.B) time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
@@ -121,7 +121,7 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// BenchmarkView measures taking and releasing a view while one page is written between two.
+// BenchmarkView measures taking and releasing a view.
 func BenchmarkView(b *testing.B) {
 	s := shopShard(b)
 	seq := uint64(2)
@@ -135,7 +135,7 @@ func BenchmarkView(b *testing.B) {
 	}
 }
 
-// BenchmarkRestore writes a snapshot and restores it.
+// BenchmarkRestore measures restoring a snapshot.
 func BenchmarkRestore(b *testing.B) {
 	const profiles, events = 125_000, 2_000_000
 	s := shopShard(b)

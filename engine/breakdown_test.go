@@ -14,7 +14,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// askShard asks a shard a statement and returns its rows as text.
+// askShard runs a statement on a shard and returns the rows as text.
 func askShard(t *testing.T, s *Shard, now int64, text string) [][]string {
 	t.Helper()
 	v := s.View()
@@ -46,8 +46,9 @@ func askShard(t *testing.T, s *Shard, now int64, text string) [][]string {
 	return rows
 }
 
-// TestBreakdownsOfAnySize breaks people down by attributes of so many values, and numbers of such a range,
-// that their combinations are just numbered and just not, and compares with a map.
+// TestBreakdownsOfAnySize breaks people down by attributes whose numbers of values, and numbers whose
+// range, are just below and just above the bound up to which combinations are numbered. It compares
+// the result with a map.
 func TestBreakdownsOfAnySize(t *testing.T) {
 	const people = 3000
 	for _, size := range []struct{ texts, span int }{
@@ -95,8 +96,8 @@ func TestBreakdownsOfAnySize(t *testing.T) {
 	}
 }
 
-// compareBreakdown holds the last column of an answer, and the sum before it, against the groups of a
-// breakdown.
+// compareBreakdown compares the last column of an answer, and the sum before it if sums, with the
+// groups of a breakdown.
 func compareBreakdown(t *testing.T, s *Shard, size, by, text string, groups map[string][2]int64, sums bool) {
 	t.Helper()
 	want := 0
@@ -126,7 +127,7 @@ func compareBreakdown(t *testing.T, s *Shard, size, by, text string, groups map[
 		}
 		g, ok := groups[key]
 		if !ok || row[len(row)-1] != fmt.Sprint(g[0]) {
-			t.Fatalf("%s, %s: %q has %s, want %d, %t", size, text, key, row[len(row)-1], g[0], ok)
+			t.Fatalf("%s, %s: %q has %s, want %d; the group exists: %t", size, text, key, row[len(row)-1], g[0], ok)
 		}
 		if sum := tree.Decimal(g[1], 1).String(); sums && row[len(row)-2] != sum && !strings.HasSuffix(key, "|") {
 			t.Fatalf("%s, %s: %q adds up to %s, want %s", size, text, key, row[len(row)-2], sum)
@@ -134,8 +135,8 @@ func compareBreakdown(t *testing.T, s *Shard, size, by, text string, groups map[
 	}
 }
 
-// TestTrendsOfManyBuckets counts the different people of each hour, of so many hours that there is just a
-// set for each, and just not.
+// TestTrendsOfManyBuckets counts the distinct people of each hour, for numbers of hours just below
+// and just above the bound up to which there is a set for each hour.
 func TestTrendsOfManyBuckets(t *testing.T) {
 	s, rng := newTestShard(t), rand.New(rand.NewPCG(1, 15))
 	people := map[int64]map[int]bool{}

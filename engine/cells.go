@@ -9,16 +9,16 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// cells is a column of raw integers with room for a fixed number of rows, in the narrowest of four
-// widths that holds them: the one encoding of attribute pages, tails and leaves. At widths 1, 2 and 4
-// a cell is 0 where the value is missing, else raw - base; at width 8 it is the raw value itself or
+// cells is a column of raw integers with space for a fixed number of rows, in the narrowest of four
+// widths that holds them. Attribute pages, tails and leaves all use this encoding. At widths 1, 2 and
+// 4 a cell is 0 where the value is missing, else raw - base; at width 8 it is the raw value itself or
 // query.VecMissing. Width 0 means that no row has a value.
 //
-// Changing the width, base or scale makes new memory and never touches the old one, so whoever holds
-// an older copy of the struct goes on reading what it knew.
+// Changing the width, base or scale allocates new memory and never touches the old one, so a reader
+// with an older copy of the struct continues to read what it had.
 type cells struct {
 	words  []uint64
-	scales []int8 // numbers without one common scale; then the width is 8
+	scales []int8 // a scale per row, for numbers without a common one; then the width is 8
 	base   int64
 	lo, hi int64 // bounds of all values set since the memory was made
 	width  uint8
@@ -44,8 +44,8 @@ func view64(words []uint64, rows int) []int64 {
 
 func wordsFor(rows int, width uint8) int { return (rows*int(width) + 7) / 8 }
 
-// rowsRoom is the number of rows the memory has room for.
-func (c *cells) rowsRoom() int {
+// rowCapacity is the number of rows the memory has space for.
+func (c *cells) rowCapacity() int {
 	if c.width == 0 {
 		return 0
 	}
@@ -86,7 +86,7 @@ func (c *cells) number(row int) (n tree.Number, ok bool) {
 	return tree.Decimal(raw, c.scale), true
 }
 
-// fits tells whether raw can be written at the current width and base.
+// fits reports whether raw can be written at the current width and base.
 func (c *cells) fits(raw int64) bool {
 	switch c.width {
 	case 0:
@@ -97,12 +97,12 @@ func (c *cells) fits(raw int64) bool {
 	return raw > c.base && uint64(raw)-uint64(c.base) < 1<<(8*c.width)
 }
 
-// set writes raw at a row; room is the number of rows to have room for when memory must be made.
+// set writes raw at a row. If it must allocate memory, it allocates capacity rows.
 //
 // REQUIRES: raw is not query.VecMissing; the memory belongs to the writer.
-func (c *cells) set(row int, raw int64, room int) {
+func (c *cells) set(row int, raw int64, capacity int) {
 	if !c.fits(raw) {
-		c.widen(raw, room)
+		c.widen(raw, capacity)
 	}
 	c.lo, c.hi = min(c.lo, raw), max(c.hi, raw)
 	switch c.width {
@@ -117,14 +117,14 @@ func (c *cells) set(row int, raw int64, room int) {
 	}
 }
 
-// setNumber writes a number at a row, at the common scale if that can hold it.
-func (c *cells) setNumber(row int, n tree.Number, room int) {
+// setNumber writes a number at a row, at the common scale if that can represent it.
+func (c *cells) setNumber(row int, n tree.Number, capacity int) {
 	if c.scales == nil {
-		if coef, ok := c.atScale(n, room); ok {
-			c.set(row, coef, room)
+		if coef, ok := c.atScale(n, capacity); ok {
+			c.set(row, coef, capacity)
 			return
 		}
-		c.dropScale(room)
+		c.dropScale(capacity)
 	}
 	c.lo, c.hi = math.MinInt64, math.MaxInt64
 	view64(c.words, row+1)[row] = n.Coef
@@ -132,7 +132,7 @@ func (c *cells) setNumber(row int, n tree.Number, room int) {
 }
 
 // atScale returns the coefficient of n at the common scale, raising that scale if need be.
-func (c *cells) atScale(n tree.Number, room int) (coef int64, ok bool) {
+func (c *cells) atScale(n tree.Number, capacity int) (coef int64, ok bool) {
 	switch {
 	case n.IsFloat():
 		return 0, false
@@ -150,9 +150,9 @@ func (c *cells) atScale(n tree.Number, room int) (coef int64, ok bool) {
 		return 0, false
 	}
 	raised := cells{scale: n.Scale}
-	for row := range c.rowsRoom() {
+	for row := range c.rowCapacity() {
 		if raw, ok := c.raw(row); ok {
-			raised.set(row, raw*factor, room)
+			raised.set(row, raw*factor, capacity)
 		}
 	}
 	*c = raised
@@ -172,11 +172,11 @@ func times(a, factor int64) (product int64, ok bool) {
 	return a * factor, true
 }
 
-// dropScale gives every row a scale of its own.
-func (c *cells) dropScale(room int) {
-	own := cells{words: missingWords(room), scales: make([]int8, room), width: 8}
-	raws := view64(own.words, room)
-	for row := range c.rowsRoom() {
+// dropScale gives every row its own scale.
+func (c *cells) dropScale(capacity int) {
+	own := cells{words: missingWords(capacity), scales: make([]int8, capacity), width: 8}
+	raws := view64(own.words, capacity)
+	for row := range c.rowCapacity() {
 		if n, ok := c.number(row); ok {
 			raws[row], own.scales[row] = n.Coef, n.Scale
 		}
@@ -184,17 +184,17 @@ func (c *cells) dropScale(room int) {
 	*c = own
 }
 
-func missingWords(room int) []uint64 {
-	words := make([]uint64, room)
+func missingWords(capacity int) []uint64 {
+	words := make([]uint64, capacity)
 	for i := range words {
 		words[i] = 1 << 63 // the bits of query.VecMissing
 	}
 	return words
 }
 
-// widen makes memory that holds what is there and raw too.
-func (c *cells) widen(raw int64, room int) {
-	lo, hi, rows := raw, raw, c.rowsRoom()
+// widen moves the values to memory that can also hold raw.
+func (c *cells) widen(raw int64, capacity int) {
+	lo, hi, rows := raw, raw, c.rowCapacity()
 	for row := range rows {
 		if old, ok := c.raw(row); ok {
 			lo, hi = min(lo, old), max(hi, old)
@@ -202,29 +202,29 @@ func (c *cells) widen(raw int64, room int) {
 	}
 	wide := cells{scale: c.scale, lo: lo, hi: hi, width: widthFor(lo, hi), base: lo - 1}
 	if c.width != 0 && raw == lo && wide.width < 8 {
-		// The values are falling: leave the spare room below them.
+		// The values are falling: leave the spare range below them.
 		if base := hi - (1<<(8*wide.width) - 1); base < lo {
 			wide.base = base
 		}
 	}
-	wide.alloc(room)
+	wide.alloc(capacity)
 	for row := range rows {
 		if old, ok := c.raw(row); ok {
-			wide.set(row, old, room)
+			wide.set(row, old, capacity)
 		}
 	}
 	*c = wide
 }
 
-func (c *cells) alloc(room int) {
+func (c *cells) alloc(capacity int) {
 	if c.width == 8 {
-		c.words = missingWords(room)
+		c.words = missingWords(capacity)
 	} else {
-		c.words = make([]uint64, wordsFor(room, c.width))
+		c.words = make([]uint64, wordsFor(capacity, c.width))
 	}
 }
 
-// widthFor returns the narrowest width for values from lo to hi and a cell for missing.
+// widthFor returns the narrowest width for values from lo to hi and the cell that means missing.
 func widthFor(lo, hi int64) uint8 {
 	switch span := uint64(hi) - uint64(lo); {
 	case span < 1<<8-1:
@@ -255,16 +255,16 @@ func (c *cells) clear(row int) {
 	}
 }
 
-// grow gives memory room for more rows.
-func (c *cells) grow(room int) {
+// grow moves the values to memory for capacity rows.
+func (c *cells) grow(capacity int) {
 	if c.width == 0 {
 		return
 	}
 	old := c.words
-	c.alloc(room)
+	c.alloc(capacity)
 	copy(c.words, old)
 	if c.scales != nil {
-		scales := make([]int8, room)
+		scales := make([]int8, capacity)
 		copy(scales, c.scales)
 		c.scales = scales
 	}
@@ -280,7 +280,7 @@ func (c *cells) clone() cells {
 	return copied
 }
 
-// vec returns the first rows as the language reads them.
+// vec returns the first rows in the form that the query language reads.
 func (c *cells) vec(t tree.Type, dict query.Dict, rows int) query.Vec {
 	v := query.Vec{Type: t, Rows: rows, Dict: dict, Base: c.base, Scale: c.scale, Bounded: c.scales == nil, Lo: c.lo, Hi: c.hi}
 	if c.same {

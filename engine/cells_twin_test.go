@@ -9,20 +9,21 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// edges are spans of values around those at which cells get wider.
+// edges are spans of values around those at which cells become wider.
 var edges = []uint64{
 	0, 1, 253, 254, 255, 256, 1<<16 - 3, 1<<16 - 2, 1<<16 - 1, 1 << 16,
 	1<<32 - 3, 1<<32 - 2, 1<<32 - 1, 1 << 32, 1<<63 - 1, 1 << 63, math.MaxUint64 - 2, math.MaxUint64 - 1,
 }
 
-// TestCellsAtTheirWidths writes values that span exactly as much as a width holds, and a little less or
-// more, rising, falling and in any order, from every end of the integers; also where cells grow by rows.
+// TestCellsAtTheirWidths writes values whose span is exactly what a width can hold, or a little less
+// or more, in rising, falling and random order, from every end of the integers. Cells also grow by
+// rows.
 func TestCellsAtTheirWidths(t *testing.T) {
 	const rows = 72
 	for _, span := range edges {
 		for _, least := range []int64{math.MinInt64 + 1, math.MinInt64 + 300, -1 << 32, -256, -1, 0, 1, 1 << 31, math.MaxInt64 - 255, math.MaxInt64} {
 			if uint64(math.MaxInt64)-uint64(least) < span {
-				continue // there is no value so far above
+				continue // there is no value that far above
 			}
 			rng := rand.New(rand.NewPCG(span, uint64(least)))
 			for order := range 4 {
@@ -35,15 +36,15 @@ func TestCellsAtTheirWidths(t *testing.T) {
 func cellsOfSpan(t *testing.T, rng *rand.Rand, least int64, span uint64, order, rows int) {
 	t.Helper()
 	var c cells
-	room := rows
+	capacity := rows
 	if order == 3 { // as in a tail
-		room = tailFirstRoom
+		capacity = tailFirstCapacity
 	}
 	twin := map[int]int64{}
 	for row := range rows {
-		if row == room {
-			room *= 2
-			c.grow(room)
+		if row == capacity {
+			capacity *= 2
+			c.grow(capacity)
 		}
 		share := uint64(row)
 		switch order {
@@ -60,7 +61,7 @@ func cellsOfSpan(t *testing.T, rng *rand.Rand, least int64, span uint64, order, 
 			c.clear(row)
 			continue
 		}
-		c.set(row, raw, room)
+		c.set(row, raw, capacity)
 		twin[row] = raw
 	}
 	again := c.clone()
@@ -75,7 +76,7 @@ func cellsOfSpan(t *testing.T, rng *rand.Rand, least int64, span uint64, order, 
 			t.Fatalf("from %d, span %d, order %d, row %d of width %d: %d, %t; want %d, %t", least, span, order, row, c.width, raw, ok, want, has)
 		}
 		if raw, ok := v.Raw(row); v.Rows > 0 && (ok != has || ok && raw != want) {
-			t.Fatalf("from %d, span %d, order %d, row %d of width %d: the language reads %d, %t; want %d, %t", least, span, order, row, c.width, raw, ok, want, has)
+			t.Fatalf("from %d, span %d, order %d, row %d of width %d: the vector has %d, %t; want %d, %t", least, span, order, row, c.width, raw, ok, want, has)
 		}
 		if has && (want < c.lo || want > c.hi || want < again.lo || want > again.hi) {
 			t.Fatalf("from %d, span %d, order %d: %d is out of bounds", least, span, order, want)
@@ -83,7 +84,8 @@ func cellsOfSpan(t *testing.T, rng *rand.Rand, least int64, span uint64, order, 
 	}
 }
 
-// TestLeafCellsAtTheirWidths is the same for the columns of leaves, which choose their encoding at once.
+// TestLeafCellsAtTheirWidths is the same for the columns of leaves, which see all values before they
+// choose an encoding.
 func TestLeafCellsAtTheirWidths(t *testing.T) {
 	for _, span := range edges {
 		for _, missing := range []bool{false, true} {
@@ -94,7 +96,7 @@ func TestLeafCellsAtTheirWidths(t *testing.T) {
 				raws[3] = query.VecMissing
 			}
 			column := &leafColumn{t: tree.NumberType, raws: raws}
-			c := column.shape(rows)
+			c := column.encode(rows)
 			if c.words == nil && c.width > 0 {
 				c.words = make([]uint64, wordsFor(len(rows), c.width))
 				column.fill(&c, rows)

@@ -16,19 +16,19 @@ const (
 	ByImport     = member.ByImport
 )
 
-// Change is one or many profiles that entered or left a live segment at one seq for one cause. A
-// cursor counts profiles: the first of a Change is number N of its seq, exits before enters, each
-// side in ascending order of ordinals.
+// Change is one or more profiles that entered or left a live segment at one seq for one cause. A
+// cursor counts profiles: the first of a Change is number N of its seq, exits before enters, each in
+// ascending order of ordinals.
 type Change struct {
 	Seq     uint64
 	N       int
 	Segment string
 	Version uint64 // of the catalog that made the segment's definition
-	At      int64  // the instant the membership changed, Unix ms: an event's entry, or the exact lapse
+	At      int64  // when the membership changed, Unix ms: the time of the entry, or the exact instant a window lapsed
 	Cause   Cause
 	Exits   []uint32 // ordinals, ascending
 	Enters  []uint32
 }
 
-// Len is the number of profiles, the numbers a Change takes up in its seq.
+// Len returns the number of profiles, which is how many numbers of its seq a Change uses.
 func (c *Change) Len() int { return len(c.Exits) + len(c.Enters) }

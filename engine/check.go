@@ -10,24 +10,24 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// ErrInvariant is the cause of every fault that Check finds.
+// ErrInvariant is the cause of every error that Check returns.
 var ErrInvariant = errors.New("state is damaged")
 
 func violated(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrInvariant, fmt.Sprintf(format, args...))
 }
 
-// Fault is one kind of damage of a state.
+// Fault is one kind of damage to a state.
 type Fault struct {
-	What     string // one case of it, in words
+	What     string // the kind, in words
 	N        int64
-	Examples []string // of the first cases
+	Examples []string // the first cases
 }
 
-// faultExamples is how many cases of a kind are told one by one.
+// faultExamples is the number of cases of a kind that are listed.
 const faultExamples = 3
 
-// String tells the kind, how often it was met and the first cases.
+// String returns the kind, the number of cases and the first of them.
 func (f Fault) String() string {
 	text := f.What
 	if f.N > 1 {
@@ -43,10 +43,10 @@ func (f Fault) String() string {
 	return text
 }
 
-// faults gathers what an examination finds, kind by kind.
+// faults collects what Examine finds, kind by kind.
 type faults struct{ found []Fault }
 
-// add notes a case of a kind. An empty example tells nothing.
+// add counts a case of a kind. An empty example is not listed.
 func (x *faults) add(what, example string, args ...any) {
 	i := slices.IndexFunc(x.found, func(f Fault) bool { return f.What == what })
 	if i < 0 {
@@ -60,14 +60,14 @@ func (x *faults) add(what, example string, args ...any) {
 	}
 }
 
-// note notes an error, if there is one.
-func (x *faults) note(err error) {
+// addError adds err as a fault, if it is not nil.
+func (x *faults) addError(err error) {
 	if err != nil {
 		x.add(strings.TrimPrefix(err.Error(), ErrInvariant.Error()+": "), "")
 	}
 }
 
-// Check looks at the whole state on a view and returns the first faults that Examine finds.
+// Check examines the whole state on a view and returns the faults that Examine finds as one error.
 func (s *Shard) Check() error {
 	found := s.Examine()
 	if len(found) == 0 {
@@ -80,9 +80,9 @@ func (s *Shard) Check() error {
 	return fmt.Errorf("check shard %d: %w", s.config.Number, violated("%s", strings.Join(texts, "; ")))
 }
 
-// Examine looks at the whole state on a view: what is derived against what it is derived from, no value twice
-// in a dictionary, and the hash computed anew from the facts. It takes about as long as reading
-// everything once, beside Apply.
+// Examine checks the whole state on a view: derived structures against what they are derived from,
+// dictionaries for values that occur twice, and the hash against one computed from the facts. It
+// takes about as long as reading everything once, and does not block Apply.
 func (s *Shard) Examine() []Fault {
 	v := s.View()
 	defer v.Release()
@@ -92,13 +92,13 @@ func (s *Shard) Examine() []Fault {
 func (r *root) examine() []Fault {
 	x := &faults{}
 	r.eachDictionary(func(name string, d *dictionary, codes int) {
-		doubles := doublesOf(d, codes)
-		for _, code := range ascendingCodes(doubles) {
+		duplicates := duplicateCodes(d, codes)
+		for _, code := range ascendingCodes(duplicates) {
 			x.add(name+" has a value twice", "%.60q", d.text(code))
 		}
 	})
 	if err := r.checkIDs(); err != nil {
-		x.note(err)
+		x.addError(err)
 		return x.found // ordinals cannot be relied on
 	}
 	if !r.checkSets(x) {
@@ -116,20 +116,20 @@ func (r *root) examine() []Fault {
 	r.checkSeen(x, first, last)
 	sum = sum.add(r.checkLists(x)).add(r.checkSegments(x, &View{root: r}))
 	if sum != r.hash && len(x.found) == 0 {
-		x.add("the hash of all facts is another one", "%x, not %x", sum.bytes(), r.hash.bytes())
+		x.add("the hash of all facts is wrong", "%x, not %x", sum.bytes(), r.hash.bytes())
 	}
 	return x.found
 }
 
-// person names a profile for people.
-func (r *root) person(ordinal uint32) string {
+// profileName returns a profile's name for messages.
+func (r *root) profileName(ordinal uint32) string {
 	if ref, ok := r.canonical(ordinal); ok {
 		return fmt.Sprintf("%.60q", ref.ID)
 	}
 	return fmt.Sprintf("profile %d", ordinal)
 }
 
-// columnName names a column for people.
+// columnName returns a column's name for messages.
 func (r *root) columnName(i int) string {
 	if i < columnsOfEveryShard {
 		return fmt.Sprintf("column %d", i)
@@ -138,8 +138,8 @@ func (r *root) columnName(i int) string {
 	return "attribute " + a.Name
 }
 
-// checkIDs looks at the chains of ids: each id belongs to the profile whose chain it is in, once, and
-// the profiles are exactly those that have an id.
+// checkIDs checks the chains of ids: each id is in the chain of the profile it belongs to, once, and
+// a profile exists exactly if it has an id.
 func (r *root) checkIDs() error {
 	owned := 0
 	for chunk := range len(r.profiles) {
@@ -188,7 +188,7 @@ func (r *root) checkChain(ordinal uint32, of, next, owner int, codes uint32) (n 
 	code, ok := r.columns[of].raw(ordinal)
 	for ok {
 		if code < 0 || code >= int64(codes) || n > int(codes) {
-			return 0, violated("ids of profile %d", ordinal)
+			return 0, violated("chain of ids of profile %d is broken", ordinal)
 		}
 		if with, ok := r.columns[owner].raw(uint32(code)); !ok || with != int64(ordinal) {
 			return 0, violated("id %d of profile %d belongs to %d", code, ordinal, with)

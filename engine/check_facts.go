@@ -10,7 +10,8 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// checkColumn looks at every value of a column and, if it is an attribute's, returns the sum of their facts.
+// checkColumn checks every value of a column. If the column is an attribute's, it returns the sum of
+// the attribute's facts.
 func (r *root) checkColumn(x *faults, i int, c *column) (sum factSum) {
 	count := int64(0)
 	name := r.columnName(i)
@@ -66,7 +67,7 @@ func (r *root) checkEvents(x *faults, event uint32, first, last map[uint32]int64
 		n := 0
 		for _, b := range s.blocks() {
 			if err := checkBlock(b, s); err != nil {
-				x.note(fmt.Errorf("%s, chunk %d: %w", name, chunk, err))
+				x.addError(fmt.Errorf("%s, chunk %d: %w", name, chunk, err))
 				continue
 			}
 			n += b.Rows
@@ -91,7 +92,7 @@ func (r *root) checkEvents(x *faults, event uint32, first, last map[uint32]int64
 	return sum
 }
 
-// check holds what a series keeps of its rows against n rows of the profiles in ever.
+// check compares the counts and sets of a series with n rows, which belong to the profiles in ever.
 func (s *series) check(x *faults, name string, chunk, n int, ever *set) {
 	var had, has query.Bits
 	s.ever.fill(&had)
@@ -100,30 +101,31 @@ func (s *series) check(x *faults, name string, chunk, n int, ever *set) {
 		x.add("number of rows of "+name+" is wrong", "chunk %d has %d, counted as %d", chunk, n, s.rows)
 	}
 	if had != has {
-		x.add("set of profiles that ever did "+name+" does not match its rows", "chunk %d has %d, kept are %d", chunk, has.Count(), had.Count())
+		x.add("set of profiles that ever did "+name+" does not match its rows", "chunk %d has %d, the set has %d", chunk, has.Count(), had.Count())
 	}
 	if !s.checkTotals() {
 		x.add("totals of "+name+" do not match its leaves", "chunk %d", chunk)
 	}
 	for i := 1; i < len(s.leaves); i++ {
 		a, b := s.leaves[i-1], s.leaves[i]
-		if !a.ahead && !b.ahead && a.block.Max > b.block.Min {
+		if !a.future && !b.future && a.block.Max > b.block.Min {
 			x.add("leaves of "+name+" overlap", "%d and %d of chunk %d", i-1, i, chunk)
 		}
 	}
 }
 
-// checkTotals adds the leaves up anew. Sums that could not be told while rows came may be now.
+// checkTotals compares the totals with a new sum of the leaves. Sums that were unknown while rows
+// were added may be known now.
 func (s *series) checkTotals() bool {
 	if s.totals == nil {
 		return true
 	}
-	anew := totalsOf(s.leaves, 0)
-	if s.totals.Counts != anew.Counts {
+	fresh := totalsOf(s.leaves, 0)
+	if s.totals.Counts != fresh.Counts {
 		return false
 	}
-	for id := range max(len(s.totals.Sums), len(anew.Sums)) {
-		kept, sums := s.totals.Sum(uint32(id)), anew.Sum(uint32(id))
+	for id := range max(len(s.totals.Sums), len(fresh.Sums)) {
+		kept, sums := s.totals.Sum(uint32(id)), fresh.Sum(uint32(id))
 		if (kept == nil) != (sums == nil) {
 			return false
 		}
@@ -143,7 +145,7 @@ func (s *series) checkTotals() bool {
 	return true
 }
 
-// checkBlock looks at the bounds and the order a block promises.
+// checkBlock checks a block's bounds and, if it is sorted, its order.
 func checkBlock(b *query.Block, s *series) error {
 	lo, hi := b.Time(0), b.Time(0)
 	for row := range b.Rows {
@@ -165,7 +167,7 @@ func checkBlock(b *query.Block, s *series) error {
 				return violated("property %d: %d is not between %d and %d", id, raw, v.Lo, v.Hi)
 			}
 			if ok && (v.Type == tree.StringType || v.Type == tree.ListType) && (raw < 0 || raw >= int64(v.Dict.Len())) {
-				return violated("property %d: code %d", id, raw)
+				return violated("property %d: code %d is not in the dictionary", id, raw)
 			}
 		}
 	}
@@ -180,7 +182,7 @@ func (r *root) checkSeen(x *faults, first, last map[uint32]int64) {
 		}
 		for _, ordinal := range slices.Sorted(maps.Keys(want)) {
 			if raw, _ := r.columns[i].raw(ordinal); raw != want[ordinal] {
-				x.add(what, "%s has %d, its events %d", r.person(ordinal), raw, want[ordinal])
+				x.add(what, "%s has %d, its events %d", r.profileName(ordinal), raw, want[ordinal])
 			}
 		}
 	}
@@ -216,7 +218,7 @@ func (r *root) checkLists(x *faults) (sum factSum) {
 	return sum
 }
 
-// compareMembers notes who is in a set of profiles and should not be, and the other way round.
+// compareMembers adds a fault for each profile that is in only one of have and want.
 func (r *root) compareMembers(x *faults, name string, chunk int, have, want *query.Bits) {
 	if *have == *want {
 		return
@@ -226,22 +228,23 @@ func (r *root) compareMembers(x *faults, name string, chunk int, have, want *que
 		if in == want.Has(uint16(pos)) {
 			continue
 		}
-		what := "is missing in "
+		what := "is missing from "
 		if in {
 			what = "should not be in "
 		}
-		x.add("profile "+what+name, "%s", r.person(uint32(chunk<<query.ChunkBits|pos)))
+		x.add("profile "+what+name, "%s", r.profileName(uint32(chunk<<query.ChunkBits|pos)))
 	}
 }
 
-// checkSets looks at every set of profiles and lines: that it is of profiles of its chunk, and that it is
-// sound. It returns false where one is not, and cannot be read.
+// checkSets checks every set of profiles and of imported lines: each must be valid, and a set of
+// profiles must have only positions of profiles of its chunk. It returns false if a set is not valid
+// and so cannot be read.
 func (r *root) checkSets(x *faults) (sound bool) {
 	sound = true
 	check := func(name string, chunks []*set) {
 		for chunk, p := range chunks {
 			if err := p.validate(); err != nil {
-				x.note(fmt.Errorf("%s, chunk %d: %w", name, chunk, err))
+				x.addError(fmt.Errorf("%s, chunk %d: %w", name, chunk, err))
 				sound = false
 				continue
 			}
@@ -257,7 +260,7 @@ func (r *root) checkSets(x *faults) (sound bool) {
 	check("profiles", r.profiles)
 	for chunk, p := range r.profiles {
 		if last := uint64(chunk)<<query.ChunkBits + uint64(p.last()); p.count() > 0 && last >= uint64(r.ordinals) {
-			x.add("profile beyond the last", "%d of %d", last, r.ordinals)
+			x.add("profile after the last ordinal", "%d of %d", last, r.ordinals)
 		}
 	}
 	for event := range r.events {
@@ -282,7 +285,7 @@ func (r *root) checkSets(x *faults) (sound bool) {
 	for _, source := range r.imports {
 		for _, lines := range source.sets {
 			if err := lines.lines.validate(); err != nil {
-				x.note(fmt.Errorf("lines of source %q: %w", source.name, err))
+				x.addError(fmt.Errorf("lines of source %q: %w", source.name, err))
 				sound = false
 			}
 		}

@@ -9,14 +9,14 @@ import (
 )
 
 // codeIndex finds codes by hash: open addressing over 4-byte slots without pointers. From indexSplit
-// codes on it is cut into 256 tables by the top bits of the hash, and each grows by a quarter, so
-// that no single insert moves more than 1/256 of it.
+// codes on it is split into 256 tables by the top bits of the hash. Each table grows by a quarter, so
+// no single insert moves more than 1/256 of the index.
 //
 // Readers need no lock: slots and tables are published atomically, nothing is ever removed, and a
-// table that was replaced still has all a reader of an older view can look for.
+// table that was replaced still has every code that a reader of an older view can look up.
 type codeIndex struct {
 	root atomic.Pointer[indexRoot]
-	n    int // of the writer
+	n    int // codes; only the writer uses it
 }
 
 type indexRoot struct {
@@ -24,9 +24,9 @@ type indexRoot struct {
 	tables []atomic.Pointer[indexTable]
 }
 
-// indexTable has a code + 1 in the low codeBits of each slot that is taken, and low bits of its hash
-// above them: most codes of other values are told apart without looking at their values. A table is
-// made anew when codes outgrow codeBits. used is the writer's.
+// indexTable has a code + 1 in the low codeBits of each used slot, and low bits of the code's hash
+// above them, so that most codes of other values are excluded without reading their values. A table
+// is rebuilt when codes outgrow codeBits. Only the writer uses the field used.
 type indexTable struct {
 	slots    []uint32
 	codeBits uint8
@@ -64,12 +64,12 @@ func (x *codeIndex) find(hash uint64, equal func(code uint32) bool) (code uint32
 
 func tableOf(hash uint64, shift uint8) int { return int(hash >> shift) } // 0 for a shift of 64
 
-// newIndexTable makes a table of codes up to the largest, with some room above.
+// newIndexTable makes a table for codes up to largest and some more.
 func newIndexTable(size int, largest uint32) *indexTable {
 	return &indexTable{slots: make([]uint32, size), codeBits: uint8(min(max(bits.Len32(largest+1)+1, 8), 32))}
 }
 
-// start is the slot a hash looks at first: its middle bits scaled to the number of slots.
+// start returns the first slot for a hash: its middle bits scaled to the number of slots.
 func (t *indexTable) start(hash uint64) int {
 	hi, _ := bits.Mul64(hash<<8, uint64(len(t.slots)))
 	return int(hi)
@@ -88,9 +88,9 @@ func (t *indexTable) put(hash uint64, code uint32) {
 	t.used++
 }
 
-// roomFor returns t, or a table in its place that can take one more code. No code of t, and not the one
-// more, is above largest.
-func (t *indexTable) roomFor(largest uint32, hashOf func(code uint32) uint64) *indexTable {
+// reserve returns t, or a larger table with its codes, with space for one more code. No code of t,
+// nor the new one, is above largest.
+func (t *indexTable) reserve(largest uint32, hashOf func(code uint32) uint64) *indexTable {
 	full := (t.used+1)*5 > len(t.slots)*4
 	if !full && bits.Len32(largest+1) <= int(t.codeBits) {
 		return t
@@ -112,9 +112,9 @@ func (t *indexTable) roomFor(largest uint32, hashOf func(code uint32) uint64) *i
 	return grown
 }
 
-// add enters a code that find does not know. hashOf gives the hash of an older code.
+// add inserts a code that find does not know. hashOf returns the hash of an older code.
 //
-// REQUIRES: the code is above all before it.
+// REQUIRES: code is greater than every code in the index.
 func (x *codeIndex) add(hash uint64, code uint32, hashOf func(code uint32) uint64) {
 	root := x.root.Load()
 	if root == nil {
@@ -132,19 +132,19 @@ func (x *codeIndex) add(hash uint64, code uint32, hashOf func(code uint32) uint6
 	root.put(hash, code, code, hashOf)
 }
 
-// put enters a code into its table. largest is the largest code of the whole index, which need not be
-// the one that is entered: split enters old ones, in the order of their hashes.
+// put inserts a code into its table. largest is the largest code of the whole index, which may be
+// above code: split inserts old codes, in the order of their hashes.
 func (r *indexRoot) put(hash uint64, code, largest uint32, hashOf func(code uint32) uint64) {
 	place := &r.tables[tableOf(hash, r.shift)]
 	t := place.Load()
-	if room := t.roomFor(largest, hashOf); room != t {
-		place.Store(room)
-		t = room
+	if grown := t.reserve(largest, hashOf); grown != t {
+		place.Store(grown)
+		t = grown
 	}
 	t.put(hash, code)
 }
 
-// split cuts the one table into 256, made for codes up to the largest.
+// split replaces the one table by 256, made for codes up to largest.
 func (x *codeIndex) split(old *indexTable, largest uint32, hashOf func(code uint32) uint64) *indexRoot {
 	root := &indexRoot{shift: 56, tables: make([]atomic.Pointer[indexTable], 256)}
 	for i := range root.tables {
@@ -160,9 +160,9 @@ func (x *codeIndex) split(old *indexTable, largest uint32, hashOf func(code uint
 	return root
 }
 
-// fill makes the index of the codes from 0 to n-1, given their hashes: table after table, each of the size
-// it needs. double tells that two codes have equal values. REQUIRES: the index is empty.
-func (x *codeIndex) fill(hashes []uint64, equal func(a, b uint32) bool) (double bool) {
+// fill builds the index of the codes from 0 to n-1, given their hashes, table by table, each of the
+// size it needs. It reports whether two codes have equal values. REQUIRES: the index is empty.
+func (x *codeIndex) fill(hashes []uint64, equal func(a, b uint32) bool) (duplicate bool) {
 	root := &indexRoot{shift: 64, tables: make([]atomic.Pointer[indexTable], 1)}
 	if len(hashes) > indexSplit {
 		root = &indexRoot{shift: 56, tables: make([]atomic.Pointer[indexTable], 256)}
@@ -172,7 +172,7 @@ func (x *codeIndex) fill(hashes []uint64, equal func(a, b uint32) bool) (double 
 		starts[tableOf(hash, root.shift)+1]++
 	}
 	for i := range root.tables {
-		// As full as tables are that grew.
+		// As full as tables that grew one code at a time.
 		root.tables[i].Store(newIndexTable(max(starts[i+1]*7/5, 8), uint32(len(hashes))))
 		starts[i+1] += starts[i]
 	}
@@ -186,16 +186,16 @@ func (x *codeIndex) fill(hashes []uint64, equal func(a, b uint32) bool) (double 
 	for i := range root.tables {
 		t := root.tables[i].Load()
 		for _, code := range order[starts[i]:starts[i+1]] {
-			double = t.has(hashes[code], func(other uint32) bool { return equal(code, other) }) || double
+			duplicate = t.has(hashes[code], func(other uint32) bool { return equal(code, other) }) || duplicate
 			t.put(hashes[code], code)
 		}
 	}
 	x.n = len(hashes)
 	x.root.Store(root)
-	return double
+	return duplicate
 }
 
-// has tells whether a value with the hash, which equal knows, is there.
+// has reports whether the table has a code with the hash for which equal returns true.
 func (t *indexTable) has(hash uint64, equal func(code uint32) bool) bool {
 	tag := uint32(hash) >> t.codeBits
 	for i := t.start(hash); t.slots[i] != 0; {

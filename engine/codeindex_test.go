@@ -19,8 +19,8 @@ func (x *indexTwin) add(hash uint64) {
 	x.index.add(hash, code, func(code uint32) uint64 { return x.hashes[code] })
 }
 
-// check holds the index against the hashes: every code is in one slot, in the table of its hash, and is
-// found.
+// check compares the index with the hashes: every code is in one slot, in the table of its hash, and
+// is found.
 func (x *indexTwin) check() error {
 	root := x.index.root.Load()
 	if root == nil {
@@ -61,9 +61,9 @@ func (x *indexTwin) check() error {
 	return nil
 }
 
-// TestIndexSplit adds random hashes until the index has been cut into 256 tables, and finds each code:
-// thousands of times, since some tables grow while the index is cut, and which ones depends on the
-// hashes.
+// TestIndexSplit adds random hashes until the index has been split into 256 tables, and finds each
+// code. It does so thousands of times, since some tables grow during the split, and which ones
+// depends on the hashes.
 func TestIndexSplit(t *testing.T) {
 	for seed := range 2000 {
 		rng := rand.New(rand.NewPCG(uint64(seed), 1))
@@ -77,8 +77,8 @@ func TestIndexSplit(t *testing.T) {
 	}
 }
 
-// TestIndexGrows adds random hashes up to beyond 2^20 codes and looks at all of them around each size at
-// which codes get a bit more, and around the one at which the index is cut.
+// TestIndexGrows adds random hashes up to more than 2^20 codes. It checks all of them around each
+// size at which codes get another bit, and around the size at which the index is split.
 func TestIndexGrows(t *testing.T) {
 	for seed := range uint64(3) {
 		most := []int{1<<20 + 2000, 1<<17 + 2, 1<<17 + 2}[seed]
@@ -96,8 +96,8 @@ func TestIndexGrows(t *testing.T) {
 	}
 }
 
-// alike are hashes that have much in common, as those of a bad hash function or of a forger would.
-var alike = map[string]func(rng *rand.Rand) uint64{
+// similar are hashes that have much in common, like those of a bad hash function or of an attacker.
+var similar = map[string]func(rng *rand.Rand) uint64{
 	"random":                    func(rng *rand.Rand) uint64 { return rng.Uint64() },
 	"of one table":              func(rng *rand.Rand) uint64 { return 0xab<<56 | rng.Uint64()>>8 },
 	"of two slots":              func(rng *rand.Rand) uint64 { return rng.Uint64N(2) << 55 },
@@ -106,15 +106,15 @@ var alike = map[string]func(rng *rand.Rand) uint64{
 	"all ones but the low bits": func(rng *rand.Rand) uint64 { return (1<<44 - 1) << 20 >> rng.IntN(2) },
 }
 
-// TestIndexAlike: codes are told apart whatever their hashes have in common, before the index is cut and
-// after it, also where it was filled at once.
-func TestIndexAlike(t *testing.T) {
-	for name, draw := range alike {
+// TestIndexSimilarHashes checks that codes are found whatever their hashes have in common, before and
+// after the index is split, and also if it was built by fill.
+func TestIndexSimilarHashes(t *testing.T) {
+	for name, draw := range similar {
 		for seed := range uint64(3) {
 			rng := rand.New(rand.NewPCG(seed, 3))
 			most := indexSplit + 100
 			if name != "random" && name != "with one tag" && name != "of one table" {
-				most = 1000 // each is looked for behind all the others
+				most = 1000 // a look-up passes all the others
 			}
 			x := indexTwin{hashes: make([]uint64, 0, most+most/2)}
 			for range most {
@@ -125,7 +125,7 @@ func TestIndexAlike(t *testing.T) {
 			}
 			filled := indexTwin{hashes: x.hashes}
 			if filled.index.fill(filled.hashes, func(a, b uint32) bool { return a == b }) {
-				t.Fatalf("hashes %s, seed %d: two codes are one", name, seed)
+				t.Fatalf("hashes %s, seed %d: two codes are equal", name, seed)
 			}
 			for range most / 2 {
 				filled.add(draw(rng))
@@ -137,8 +137,8 @@ func TestIndexAlike(t *testing.T) {
 	}
 }
 
-// TestIndexFilledThenGrown fills indexes of every size around those at which one changes its shape, and
-// lets them grow from there.
+// TestIndexFilledThenGrown fills indexes with numbers of codes around those at which an index changes
+// its shape, and then lets them grow.
 func TestIndexFilledThenGrown(t *testing.T) {
 	var sizes []int
 	for _, around := range []int{0, 6, 64, 127, 255, 511, 1024, 3276, 4096, indexSplit, 1 << 14, 1 << 16} {
@@ -153,7 +153,7 @@ func TestIndexFilledThenGrown(t *testing.T) {
 			x.hashes = append(x.hashes, rng.Uint64())
 		}
 		if x.index.fill(x.hashes, func(a, b uint32) bool { return a == b }) {
-			t.Fatalf("filled with %d: two codes are one", n)
+			t.Fatalf("filled with %d: two codes are equal", n)
 		}
 		for _, more := range []int{0, 1, 1, 7, 300, n/4 + 1, n + 1} {
 			for range more {

@@ -10,13 +10,13 @@ import (
 // pagesPerChunk is the number of pages of a column that cover one chunk.
 const pagesPerChunk = query.ChunkSize / query.PageRows
 
-// vecBytes is the memory of a page as readers get it.
+// vecBytes is the memory of a page's query.Vec.
 const vecBytes = 176
 
-// pageBytes is the memory of a page beside its cells.
+// pageBytes is the memory of a page besides its cells.
 const pageBytes = 96
 
-// page is 512 rows of a column: the unit of copying.
+// page is 512 rows of a column: the unit of copy-on-write.
 type page struct {
 	epoch uint64
 	cells
@@ -26,27 +26,27 @@ type page struct {
 type pageTable struct {
 	epoch uint64
 	pages []*page
-	// sets has the profiles by value, of strings and booleans; nil while there are none, and for ever
-	// (crowded) once there were too many values.
+	// sets has the profiles by value, for strings and booleans. It is nil while there are none. Once
+	// there were too many values, crowded is true and sets stays nil.
 	sets    *valueSets
 	crowded bool
-	// vecs is what readers get, made by the first of them; nil again after a write.
+	// vecs caches what readers get. The first reader makes it; a write clears it.
 	vecs atomic.Pointer[[]query.Vec]
 }
 
-// column is one value per ordinal, in copy-on-write pages under a two-level table. Strings and lists
+// column has one value per ordinal, in copy-on-write pages under a two-level table. Strings and lists
 // are codes of dict.
 type column struct {
 	epoch  uint64
 	t      tree.Type
 	dict   *dictionary
 	chunks []*pageTable
-	count  int64 // rows that have a value
-	sets   bool  // profiles are also kept by value
+	count  int64 // rows with a value
+	sets   bool  // whether the page tables keep sets of profiles by value
 	codes  int   // of dict, as of this version
 }
 
-// at returns the page of an ordinal and its row there; nil where nothing was written yet.
+// at returns the page of an ordinal and its row there; the page is nil where nothing was written yet.
 func (c *column) at(ordinal uint32) (*page, int) {
 	if c == nil || int(ordinal>>query.ChunkBits) >= len(c.chunks) {
 		return nil, 0
@@ -163,7 +163,7 @@ func (c *column) setNumber(e *epochs, ordinal uint32, n tree.Number) {
 	p.setNumber(row, n, query.PageRows)
 }
 
-// clear takes the value of an ordinal away. REQUIRES: c is owned.
+// clear removes the value of an ordinal. REQUIRES: c is owned.
 func (c *column) clear(e *epochs, ordinal uint32) {
 	old, ok := c.raw(ordinal)
 	if !ok {
@@ -177,7 +177,7 @@ func (c *column) clear(e *epochs, ordinal uint32) {
 	}
 }
 
-// vecs returns the pages over a chunk as the language reads them.
+// vecs returns the pages of a chunk in the form that the query language reads.
 func (c *column) vecs(chunk int) []query.Vec {
 	if c == nil || chunk >= len(c.chunks) || c.chunks[chunk] == nil {
 		return nil

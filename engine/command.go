@@ -23,13 +23,13 @@ const (
 	RefreshCommand
 )
 
-// commandFormat is the format version that stands first in every entry.
+// commandFormat is the format version, the first byte of every entry.
 const commandFormat = 1
 
 // MaxMessages is the largest number of messages of one entry.
 const MaxMessages = 1 << 16
 
-// ErrCommand is the cause of every refusal to decode an entry.
+// ErrCommand is the cause of every error of decoding an entry.
 var ErrCommand = errors.New("log entry cannot be decoded")
 
 // Command is a decoded log entry. Strings and Context alias the entry.
@@ -44,7 +44,7 @@ type Command struct {
 	Refresh  Refresh          // RefreshCommand
 }
 
-// ListUpdate adds and removes profile ids of a static list, in this order.
+// ListUpdate adds profile ids to a static list, then removes others.
 type ListUpdate struct {
 	List   uint32
 	Add    []string
@@ -63,8 +63,9 @@ const (
 	hasFields
 )
 
-// The bits of a message's kind: its To is written; its source is that of the message before, and only the
-// line is written. The lines of a file share a source that is longer than all else in them.
+// The bits of a message's kind byte. isRedirected: its To is written. isSameSource: its source is
+// that of the message before it, and only the line is written. The lines of a file share a source
+// that is longer than everything else in them.
 const (
 	isRedirected = 1 << 7
 	isSameSource = 1 << 6
@@ -76,15 +77,15 @@ func appendHeader(b []byte, kind CommandKind, now int64) []byte {
 	return binary.AppendVarint(b, now)
 }
 
-// EncodeMessages returns the entry that applies msgs, in order, at time now (Unix ms). It needs
-// catalogVersion, the version whose ids the messages use. Fields out of order are put in order.
+// EncodeMessages returns the entry that applies msgs, in order, at time now (Unix ms). catalogVersion
+// is the catalog version whose ids the messages use. Fields that are out of order are sorted.
 //
 // REQUIRES: len(msgs) <= MaxMessages.
 func EncodeMessages(catalogVersion uint64, now int64, msgs []Message) []byte {
 	return EncodeParcels(catalogVersion, now, [][]Message{msgs})
 }
 
-// EncodeParcels is EncodeMessages of the messages of all parcels, in order.
+// EncodeParcels is EncodeMessages for the messages of all parcels, in order.
 func EncodeParcels(catalogVersion uint64, now int64, parcels [][]Message) []byte {
 	n, size := 0, 0
 	for _, msgs := range parcels {
@@ -104,7 +105,7 @@ func EncodeParcels(catalogVersion uint64, now int64, parcels [][]Message) []byte
 	return b
 }
 
-// appendMessage appends a message behind one that has the source before.
+// appendMessage appends a message. before is the source of the message before it.
 func appendMessage(b []byte, m *Message, now int64, before string) []byte {
 	fields := sortFields(m.Fields)
 	kind := byte(m.Kind)
@@ -198,20 +199,20 @@ func EncodeListUpdate(now int64, update ListUpdate) []byte {
 	return b
 }
 
-// decoder decodes entries, reusing the memory of one for the next: a Command and what it holds are
-// good until the next call. The zero decoder is ready.
+// decoder decodes entries and reuses its memory: a Command and what it refers to are valid until the
+// next call. The zero decoder is ready for use.
 type decoder struct {
 	messages []Message
 	fields   []Field
 }
 
-// DecodeCommand decodes one entry. What it returns aliases entry.
+// DecodeCommand decodes one entry. The result aliases entry.
 func DecodeCommand(entry []byte) (Command, error) {
 	var d decoder
 	return d.decode(entry)
 }
 
-// decode decodes one entry. Hostile bytes give an error, and memory in proportion to their length.
+// decode decodes one entry. Hostile bytes give an error and use memory in proportion to their length.
 func (d *decoder) decode(entry []byte) (Command, error) {
 	r := wire.NewReader(entry)
 	if r.Byte() != commandFormat {
@@ -268,7 +269,7 @@ func (d *decoder) decodeMessages(r *wire.Reader, c *Command) {
 	c.Messages = d.messages
 }
 
-// decodeMessage decodes a message behind one that has the source before.
+// decodeMessage decodes a message. before is the source of the message before it.
 func (d *decoder) decodeMessage(r *wire.Reader, now int64, before string) Message {
 	kind := r.Byte()
 	m := Message{Kind: Kind(kind & kindBits)}

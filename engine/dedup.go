@@ -11,23 +11,24 @@ const (
 	dedupParts = 256
 	// dedupSpan is the time after which a new generation begins, ms.
 	dedupSpan = 600_000
-	// dedupShare: a generation also ends at a 16th of the cap, so that reaching the cap forgets no
-	// more than that at once.
+	// dedupShare: a generation also ends when it has a 16th of the cap, so that reaching the cap
+	// forgets no more than that in one step.
 	dedupShare = 16
 )
 
-// dedup remembers the hashes of messageIds, in the order they came, cut into generations that are
-// forgotten as a whole: when all of one is older than the window, or when there are more than the
-// cap. Which generations count is part of the state; when memory is given back is not.
+// dedup remembers the hashes of messageIds in order of arrival, divided into generations. A
+// generation is forgotten as a whole: when all of it is older than the window, or when there are more
+// hashes than the cap. Which generations count is part of the state; when their memory is freed is
+// not.
 type dedup struct {
 	epoch uint64
-	gens  []generation // those that count, oldest first
+	gens  []generation // the generations that count, oldest first
 	first uint64       // number of gens[0]
 	total int          // hashes in gens
 	parts [dedupParts]dedupPart
 }
 
-// generation is a stretch of time.
+// generation is a span of time with the number of hashes that arrived in it.
 type generation struct {
 	start int64 // Unix ms
 	n     int
@@ -44,9 +45,9 @@ type genStart struct {
 	at  int // index in hashes
 }
 
-// dedupIndex finds hashes in one part. It is derived, and only the writer's. A slot that is taken has an
-// index in hashes, plus 1, in its low atBits and low bits of the hash above them, so that other hashes
-// on the way are told apart without looking at them.
+// dedupIndex finds hashes in one part. It is derived, and only the writer uses it. A used slot has an
+// index in hashes, plus 1, in its low atBits and low bits of the hash above them, so that most other
+// hashes are excluded without reading them.
 type dedupIndex struct {
 	slots  []uint32
 	used   int
@@ -65,7 +66,7 @@ func (d *dedup) own(e *epochs) *dedup {
 
 func (s *Shard) messageHash(id string) uint64 { return xxh3.HashStringSeed(id, s.config.Key) }
 
-// seenMessage tells whether a messageId was applied within the window.
+// seenMessage reports whether a messageId with the hash was applied within the window.
 func (s *Shard) seenMessage(hash uint64) bool {
 	x := &s.dedupIndex[hash>>56]
 	if x.used == 0 {
@@ -93,7 +94,7 @@ func (p *dedupPart) genOf(at int) uint64 {
 	return p.starts[i-1].gen
 }
 
-// rememberMessage adds a hash that is not there. REQUIRES: the root is owned.
+// rememberMessage adds a hash that seenMessage does not know. REQUIRES: the root is owned.
 func (s *Shard) rememberMessage(hash uint64) {
 	d := s.root.dedup.own(&s.epochs)
 	s.root.dedup = d
@@ -115,7 +116,7 @@ func (s *Shard) rememberMessage(hash uint64) {
 	s.dedupIndex[hash>>56].put(part.hashes)
 }
 
-// forgetMessages moves the first generation that counts. REQUIRES: the root is owned.
+// forgetMessages drops the generations that no longer count. REQUIRES: the root is owned.
 func (s *Shard) forgetMessages() {
 	d := s.root.dedup
 	for len(d.gens) > 0 && s.forgets(d) {
@@ -127,13 +128,14 @@ func (s *Shard) forgetMessages() {
 	}
 }
 
-// forgets tells whether the oldest generation is over: all of it is older than the window (it took
-// nothing in after its span), or there are too many and it is not the one that grows.
+// forgets reports whether the oldest generation no longer counts: all of it is older than the window
+// (it took no hashes after its span), or there are too many hashes and it is not the generation that
+// still grows.
 func (s *Shard) forgets(d *dedup) bool {
 	return d.gens[0].start+dedupSpan <= s.root.time-s.config.DedupWindow || d.total > s.config.DedupCap && len(d.gens) > 1
 }
 
-// trimPart gives the memory of forgotten generations back once they are an eighth of the part.
+// trimPart frees the memory of forgotten generations once they are an eighth of the part.
 func (s *Shard) trimPart(d *dedup, i int) {
 	part := &d.parts[i]
 	kept := sort.Search(len(part.starts), func(i int) bool { return part.starts[i].gen >= d.first })
@@ -158,7 +160,7 @@ func (x *dedupIndex) start(hash uint64) int {
 	return int(hi)
 }
 
-// put enters the last of hashes.
+// put inserts the last of hashes.
 func (x *dedupIndex) put(hashes []uint64) {
 	if (x.used+1)*4 > len(x.slots)*3 {
 		x.rebuild(hashes)
@@ -175,7 +177,7 @@ func (x *dedupIndex) put(hashes []uint64) {
 	x.used++
 }
 
-// rebuild enters all hashes into new memory with room for a quarter more.
+// rebuild inserts all hashes into new memory with space for a quarter more.
 func (x *dedupIndex) rebuild(hashes []uint64) {
 	x.slots = make([]uint32, len(hashes)*5/3+16)
 	x.used, x.atBits = 0, uint8(bits.Len(uint(len(x.slots))))

@@ -13,7 +13,7 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// defineSegments makes live segments follow a change of the catalog, which is applied already.
+// defineSegments updates live segments after a change of the catalog has been applied.
 func (s *Shard) defineSegments(change catalog.Change) {
 	l := s.live
 	if l == nil {
@@ -23,15 +23,15 @@ func (s *Shard) defineSegments(change catalog.Change) {
 		l = s.startLive()
 	}
 	l.tracker.SetSchema(s.root.catalog.Schema())
-	l.tracker.Because(ByDefinition)
+	l.tracker.SetCause(ByDefinition)
 	var affected map[string]bool
 	switch change.Kind {
 	case catalog.PutSegment:
 		l.slotOf(change.Segment.Name)
-		affected = l.standingOn(change.Segment.Name)
+		affected = l.dependentsOf(change.Segment.Name)
 		affected[change.Segment.Name] = true
 	case catalog.DropSegment:
-		affected = l.standingOn(change.Name)
+		affected = l.dependentsOf(change.Name)
 		delete(affected, change.Name)
 		l.drop(change.Name)
 	case catalog.PutList, catalog.DropList, catalog.DefineNames:
@@ -42,7 +42,7 @@ func (s *Shard) defineSegments(change catalog.Change) {
 	l.define(slices.Sorted(maps.Keys(affected)))
 }
 
-// slotOf returns the slot of a segment, giving it the first free one if need be.
+// slotOf returns the slot of a segment. A segment without one gets the first free slot.
 func (l *live) slotOf(name string) int {
 	if slot, ok := l.slots[name]; ok {
 		return slot
@@ -65,11 +65,11 @@ func (l *live) drop(name string) {
 	l.dropped = append(l.dropped, slot)
 }
 
-// standingOn returns the segments that ask a segment, also through others, and those that failed:
-// what they lack may be there now.
-func (l *live) standingOn(name string) map[string]bool {
+// dependentsOf returns the segments that refer to a segment, directly or through others, and the
+// segments that failed, which may now have what they lacked.
+func (l *live) dependentsOf(name string) map[string]bool {
 	found := l.failed()
-	for other := range l.askers[name] {
+	for other := range l.dependents[name] {
 		found[other] = true
 	}
 	return found
@@ -87,24 +87,24 @@ func (l *live) failed() map[string]bool {
 	return found
 }
 
-// need notes what the segment in a slot stands on.
-func (l *live) need(slot int, needs member.Needs) {
+// setNeeds records what the segment in a slot depends on.
+func (l *live) setNeeds(slot int, needs member.Needs) {
 	name := l.s.root.segments[slot].name
-	for _, asked := range l.needs[slot].Segments {
-		if delete(l.askers[asked], name); len(l.askers[asked]) == 0 {
-			delete(l.askers, asked)
+	for _, used := range l.needs[slot].Segments {
+		if delete(l.dependents[used], name); len(l.dependents[used]) == 0 {
+			delete(l.dependents, used)
 		}
 	}
 	l.needs[slot] = needs
-	for _, asked := range needs.Segments {
-		if l.askers[asked] == nil {
-			l.askers[asked] = map[string]struct{}{}
+	for _, used := range needs.Segments {
+		if l.dependents[used] == nil {
+			l.dependents[used] = map[string]struct{}{}
 		}
-		l.askers[asked][name] = struct{}{}
+		l.dependents[used][name] = struct{}{}
 	}
 }
 
-// changedNames returns the segments that new names or lists may give another meaning.
+// changedNames returns the segments whose meaning new names or lists may change.
 func (l *live) changedNames(kind catalog.ChangeKind) map[string]bool {
 	found := l.failed()
 	for name, slot := range l.slots {
@@ -116,7 +116,7 @@ func (l *live) changedNames(kind catalog.ChangeKind) map[string]bool {
 	return found
 }
 
-// define makes some segments anew from the catalog; they become live together.
+// define builds segments from their definitions in the catalog; they become live together.
 func (l *live) define(names []string) {
 	var definitions []member.Definition
 	for _, name := range names {
@@ -137,21 +137,21 @@ func (l *live) build(definitions []member.Definition) {
 			l.fail(definitions[i].Name, err.Error())
 		}
 	}
-	l.tellBuilding(definitions)
+	l.reportCostlyBuilds(definitions)
 }
 
-// definition checks a segment; ok is false where there is nothing to be built: it failed, or its
-// membership comes by refreshes.
+// definition checks a segment's definition. ok is false where there is nothing to build: the segment
+// failed, or refreshes set its membership.
 func (l *live) definition(name string) (d member.Definition, ok bool) {
 	slot := l.slots[name]
 	x := l.s.segment(slot)
-	asked, err := l.checked(name)
+	clause, err := l.checked(name)
 	if err != nil {
-		l.need(slot, member.Needs{})
+		l.setNeeds(slot, member.Needs{})
 		l.fail(name, err.Error())
 		return d, false
 	}
-	l.need(slot, member.NeedsOf(l.s.root.catalog.Schema(), asked))
+	l.setNeeds(slot, member.NeedsOf(l.s.root.catalog.Schema(), clause))
 	if reason := l.skipping(name, l.needs[slot]); reason != "" {
 		l.skip(slot, reason)
 		return d, false
@@ -160,22 +160,22 @@ func (l *live) definition(name string) (d member.Definition, ok bool) {
 		l.fail(name, reason)
 		return d, false
 	}
-	x.reason, x.period, x.held = "", 0, member.IsHeld(asked.Def)
+	x.reason, x.period, x.held = "", 0, member.IsHeld(clause.Def)
 	if !x.held {
 		x.state = SegmentBuilding
-		return l.definitionOf(name, slot, asked), true
+		return l.definitionOf(name, slot, clause), true
 	}
 	l.tracker.Hold(slot, name)
 	x.state = SegmentWaiting
-	if period, ok := asked.Def.Refresh.Millis(); ok && period > 0 && !member.HasRank(asked.Def.Pred) {
+	if period, ok := clause.Def.Refresh.Millis(); ok && period > 0 && !member.HasRank(clause.Def.Pred) {
 		x.state, x.period, x.next = SegmentLive, period, l.s.root.time+period
-		l.repeats(slot)
+		l.addPeriodic(slot)
 		l.refresh = append(l.refresh, slot)
 	}
 	return d, false
 }
 
-// checked returns `in segment name`, checked, with the definition it stands for.
+// checked returns the checked clause `in segment name`, with the segment's definition.
 func (l *live) checked(name string) (*tree.InSegment, error) {
 	p, _, err := check.Predicate(&tree.InSegment{Name: name}, l.s.root.catalog.Schema())
 	if err != nil {
@@ -184,9 +184,9 @@ func (l *live) checked(name string) (*tree.InSegment, error) {
 	return p.(*tree.InSegment), nil
 }
 
-func (l *live) definitionOf(name string, slot int, asked *tree.InSegment) member.Definition {
+func (l *live) definitionOf(name string, slot int, clause *tree.InSegment) member.Definition {
 	return member.Definition{
-		Slot: slot, Name: name, Zone: asked.Def.Zone, Pred: asked.Def.Pred, Catalog: l.s.root.catalog.Version(),
+		Slot: slot, Name: name, Zone: clause.Def.Zone, Pred: clause.Def.Pred, Catalog: l.s.root.catalog.Version(),
 		Held: func(name string) (int, bool) {
 			slot, ok := l.slots[name]
 			return slot, ok && l.s.root.segments[slot].held && l.s.root.segments[slot].state != SegmentFailed
@@ -194,7 +194,7 @@ func (l *live) definitionOf(name string, slot int, asked *tree.InSegment) member
 	}
 }
 
-// fail takes all members from a segment that cannot be evaluated and says why.
+// fail removes all members of a segment that cannot be evaluated, and records the reason.
 func (l *live) fail(name, reason string) {
 	slot := l.slots[name]
 	x := l.s.segment(slot)
@@ -203,32 +203,34 @@ func (l *live) fail(name, reason string) {
 	if text, ok := l.s.root.catalog.SegmentText(name); ok {
 		x.version = text.Version
 	}
-	l.tracker.Because(ByDefinition)
+	l.tracker.SetCause(ByDefinition)
 	l.tracker.Drop(slot)
 	l.tracker.Hold(slot, name)
 	l.tracker.Refresh(slot, func(_ int, out *query.Bits) { *out = query.Bits{} })
 }
 
-// overflowed says which property that a segment reads is not in memory with all its values.
+// overflowed returns why a segment cannot be evaluated if it reads a property whose values are not
+// all in memory, else "".
 func (l *live) overflowed(slot int) string {
 	for _, p := range l.needs[slot].Properties {
 		if table := l.s.root.events[p.Event]; int(p.Property) < len(table.props) && table.props[p.Property].overflowed {
 			event := l.s.root.catalog.EventByID(p.Event)
-			return fmt.Sprintf("property %s of event %q has too many values to be held in memory", event.Properties()[p.Property].Name, event.Name)
+			return fmt.Sprintf("property %s of event %q has too many values to keep in memory", event.Properties()[p.Property].Name, event.Name)
 		}
 	}
 	return ""
 }
 
-// failOverflowed fails the segments that read a property which overflowed in this entry, by name.
+// failOverflowed fails, in order of name, the segments that read a property which overflowed in this
+// entry.
 func (l *live) failOverflowed() {
 	for _, name := range slices.Sorted(maps.Keys(l.slots)) {
 		slot := l.slots[name]
-		for _, p := range l.over {
+		for _, p := range l.overflows {
 			if slices.Contains(l.needs[slot].Properties, p) && l.s.root.segments[slot].state != SegmentFailed {
 				l.fail(name, l.overflowed(slot))
 			}
 		}
 	}
-	l.over = l.over[:0]
+	l.overflows = l.overflows[:0]
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// exampleCount is the number of example values of a name.
+// exampleCount is the number of example values returned for a name.
 const exampleCount = 5
 
-// About tells all that is known of the profile that answers to id; ok is false when there is none.
+// About returns everything known about the profile with the id; ok is false if there is none.
 func (v *View) About(id string) (about *About, ok bool) {
 	ordinal, ok := v.Find(id)
 	if !ok {
@@ -53,8 +53,8 @@ func (v *View) About(id string) (about *About, ok bool) {
 	return about, true
 }
 
-// NameInfo implements query.Describer: all attributes, or all events with their properties, in order of id, or all
-// lists. Of other kinds the shard knows nothing beyond the catalog.
+// NameInfo describes all attributes, or all events with their properties, in order of id. Of names of
+// other kinds the shard knows nothing beyond the catalog.
 func (v *View) NameInfo(kind query.NameKind) []query.NameInfo {
 	var infos []query.NameInfo
 	switch kind {
@@ -84,8 +84,8 @@ func (v *View) NameInfo(kind query.NameKind) []query.NameInfo {
 	return infos
 }
 
-// maxDistinct bounds the distinct values that are told apart for a description; of a column with more
-// it says only that it does not know.
+// maxDistinct bounds the number of distinct values that are hashed for a description. The cardinality
+// of a column with more is unknown.
 const maxDistinct = 10_000
 
 // describeValues describes the first codes of a column's dictionary.
@@ -124,13 +124,13 @@ func (c *column) examples() (values []tree.Value) {
 			}
 		}
 		if chunk > 0 {
-			break // enough has been looked at
+			break // two chunks are enough
 		}
 	}
 	return values
 }
 
-// info describes an event name. How many rows have a property is counted cell by cell.
+// info describes an event name. It counts the rows that have a property cell by cell.
 func (t *eventTable) info(e *catalog.Event) query.NameInfo {
 	info := query.NameInfo{Name: e.Name, Cardinality: -1, Count: t.rows, FirstSeen: math.MaxInt64, LastSeen: math.MinInt64}
 	for _, p := range e.Properties() {
@@ -164,7 +164,7 @@ func (t *eventTable) info(e *catalog.Event) query.NameInfo {
 	return info
 }
 
-// describeColumn counts a block's column, and takes examples from its first rows.
+// describeColumn counts the values of a block's column, and takes examples from its first rows.
 func describeColumn(info *query.NameInfo, v *query.Vec) {
 	if v.Const {
 		info.Count += int64(v.Rows)

@@ -11,7 +11,7 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// dictBlock is the number of codes whose values lie together.
+// dictBlockCodes is the number of codes whose values share a block.
 const dictBlockCodes = 1024
 
 // maxValueBytes is the length of the longest string or list a column holds; longer ones are missing.
@@ -21,7 +21,7 @@ const maxValueBytes = 1 << 16
 // block of less than 64 KiB has its ends in two bytes each.
 type dictBlock struct {
 	ends  []uint32
-	short []uint16 // in place of ends
+	short []uint16 // instead of ends, in a full small block
 	bytes []byte
 }
 
@@ -42,8 +42,8 @@ func (b *dictBlock) end(i uint32) uint32 {
 }
 
 // dictionary gives strings or lists dense codes in order of first appearance. It only grows. One
-// goroutine adds while others read: what a reader may ask for (codes it met in a view) was complete
-// before the view was taken, and memory that is replaced stays as it was.
+// goroutine adds while others read: the value of every code that a reader met in a view was complete
+// before the view was taken, and memory that is replaced is never changed.
 type dictionary struct {
 	t      tree.Type
 	n      atomic.Uint32
@@ -97,22 +97,22 @@ func (d *dictionary) Find(v tree.Value) (code uint32, ok bool) {
 	return d.find(text, xxh3.HashString(text))
 }
 
-// find returns the code of a stored form with its hash.
+// find returns the code of a stored form, given its hash.
 func (d *dictionary) find(text string, hash uint64) (code uint32, ok bool) {
 	return d.index.find(hash, func(code uint32) bool { return d.text(code) == text })
 }
 
-// add gives a stored form that find does not know the next code.
+// add gives the next code to a stored form that find does not know.
 func (d *dictionary) add(text string, hash uint64) uint32 {
 	code := d.append(text)
 	d.index.add(hash, code, func(code uint32) uint64 { return xxh3.Hash(d.bytes(code)) })
 	return code
 }
 
-// append gives a stored form the next code, by which it cannot be found yet.
+// append gives a stored form the next code, without adding the code to the index.
 func (d *dictionary) append(text string) uint32 {
 	code := d.n.Load()
-	b := d.room(code, len(text))
+	b := d.blockFor(code, len(text))
 	i := code % dictBlockCodes
 	from := b.start(i)
 	copy(b.bytes[from:], text)
@@ -121,9 +121,9 @@ func (d *dictionary) append(text string) uint32 {
 	return code
 }
 
-// room returns the block of the next code with room for a value of n bytes, replacing the block when
-// it has none.
-func (d *dictionary) room(code uint32, n int) *dictBlock {
+// blockFor returns the block of the next code, with space for a value of n bytes. It replaces the
+// block if that has too little.
+func (d *dictionary) blockFor(code uint32, n int) *dictBlock {
 	blocks := *d.blocks.Load()
 	i := int(code % dictBlockCodes)
 	last := int(code / dictBlockCodes)
@@ -136,7 +136,7 @@ func (d *dictionary) room(code uint32, n int) *dictBlock {
 		if last == 0 {
 			ends = 8
 		} else {
-			size = len(blocks[last-1].bytes) + 64 // about what the block before it needed
+			size = len(blocks[last-1].bytes) + 64 // about what the previous block needed
 		}
 		grown := append(append(make([]*dictBlock, 0, last+1), blocks...), &dictBlock{ends: make([]uint32, ends), bytes: make([]byte, max(size, n, 64))})
 		d.blocks.Store(&grown)
@@ -157,7 +157,7 @@ func (d *dictionary) room(code uint32, n int) *dictBlock {
 	return d.replace(blocks, last, ends, size)
 }
 
-// replace publishes a copy of a block with other room.
+// replace publishes a copy of a block with space for this many ends and bytes.
 func (d *dictionary) replace(blocks []*dictBlock, i, ends, size int) *dictBlock {
 	b := &dictBlock{ends: make([]uint32, ends), bytes: make([]byte, size)}
 	copy(b.ends, blocks[i].ends)
@@ -165,7 +165,7 @@ func (d *dictionary) replace(blocks []*dictBlock, i, ends, size int) *dictBlock 
 	return d.publish(blocks, i, b)
 }
 
-// full returns a copy of a block that has all its values, without room for more.
+// full returns a copy of a block that has all its values, without spare space.
 func (b *dictBlock) full() *dictBlock {
 	size := b.end(dictBlockCodes - 1)
 	copied := &dictBlock{ends: b.ends, bytes: append(make([]byte, 0, size), b.bytes[:size]...)}
@@ -179,7 +179,7 @@ func (b *dictBlock) full() *dictBlock {
 	return copied
 }
 
-// publish puts a block into the place of another.
+// publish replaces block i by b.
 func (d *dictionary) publish(blocks []*dictBlock, i int, b *dictBlock) *dictBlock {
 	replaced := append([]*dictBlock(nil), blocks...)
 	replaced[i] = b

@@ -8,8 +8,8 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// BenchmarkDictionary gives 100,000 ids codes, finds them, and makes a restored dictionary's index; times are
-// of one id.
+// BenchmarkDictionary adds 100,000 ids, finds them, and builds the index of a restored dictionary. It
+// reports the time per id.
 func BenchmarkDictionary(b *testing.B) {
 	const n = 100_000
 	texts, hashes := make([]string, n), make([]uint64, n)
@@ -20,7 +20,7 @@ func BenchmarkDictionary(b *testing.B) {
 	full := func() *dictionary {
 		d := newDictionary(tree.StringType)
 		for i, text := range texts {
-			if _, there := d.find(text, hashes[i]); !there {
+			if _, ok := d.find(text, hashes[i]); !ok {
 				d.add(text, hashes[i])
 			}
 		}
@@ -39,7 +39,7 @@ func BenchmarkDictionary(b *testing.B) {
 		d := full()
 		for b.Loop() {
 			for i, text := range texts {
-				if _, there := d.find(text, hashes[i]); !there {
+				if _, ok := d.find(text, hashes[i]); !ok {
 					b.Fatal(text)
 				}
 			}
@@ -51,7 +51,7 @@ func BenchmarkDictionary(b *testing.B) {
 		for b.Loop() {
 			var index codeIndex
 			if index.fill(hashes, func(x, y uint32) bool { return d.text(x) == d.text(y) }) {
-				b.Fatal("two are one")
+				b.Fatal("two values are equal")
 			}
 		}
 		perID(b)

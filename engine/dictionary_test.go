@@ -11,8 +11,8 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// TestDictionary gives 50,000 values codes, over the split of the index and several widths of codes,
-// while readers look up what they know to be there.
+// TestDictionary adds 50,000 values, past the split of the index and several widths of codes, while
+// readers look up values that they know are there.
 func TestDictionary(t *testing.T) {
 	const values = 50_000
 	d := newDictionary(tree.StringType)
@@ -48,7 +48,7 @@ func TestDictionary(t *testing.T) {
 	for i := range values {
 		s := text(i)
 		if code, ok := d.find(s, xxh3.HashString(s)); ok {
-			t.Fatalf("%q is there already, as %d", s, code)
+			t.Fatalf("%q is already there, as %d", s, code)
 		}
 		if code := d.add(s, xxh3.HashString(s)); code != uint32(i) {
 			t.Fatalf("code of %q is %d", s, code)
@@ -86,32 +86,32 @@ func TestDictionaryOfLists(t *testing.T) {
 	}
 }
 
-// TestLookAhead holds codes looked up ahead against those found one by one, for texts a dictionary has
-// and for others, many of which look alike to its index.
-func TestLookAhead(t *testing.T) {
+// TestPrefetch compares codes that are prefetched with those found one by one, for texts that a
+// dictionary has and for others, many of which have similar hashes.
+func TestPrefetch(t *testing.T) {
 	d := newDictionary(tree.StringType)
 	text := func(n int) string { return strconv.Itoa(n * 7919) }
-	known, guesses := 0, 0
+	known, wrong := 0, 0
 	for n := range 30_000 {
-		x := textAhead{dict: d, text: text(n), xxh: xxh3.HashString(text(n))}
-		x.slot()
-		if x.guess(); x.code != 0 {
-			guesses++
+		x := prefetchedText{dict: d, text: text(n), xxh: xxh3.HashString(text(n))}
+		x.loadSlot()
+		if x.findCandidate(); x.code != 0 {
+			wrong++
 		}
-		if x.settle(); x.code != 0 {
+		if x.confirm(); x.code != 0 {
 			t.Fatalf("%q, which is not there, has code %d", x.text, x.code-1)
 		}
 		d.add(x.text, x.xxh)
-		old := textAhead{dict: d, text: text(n / 2), xxh: xxh3.HashString(text(n / 2))}
-		old.guess()
-		if old.settle(); old.code != 0 {
+		old := prefetchedText{dict: d, text: text(n / 2), xxh: xxh3.HashString(text(n / 2))}
+		old.findCandidate()
+		if old.confirm(); old.code != 0 {
 			known++
 			if int(old.code-1) != n/2 {
 				t.Fatalf("%q has code %d, want %d", old.text, old.code-1, n/2)
 			}
 		}
 	}
-	if guesses == 0 || known < 29_000 {
-		t.Errorf("%d wrong guesses, %d texts found ahead", guesses, known)
+	if wrong == 0 || known < 29_000 {
+		t.Errorf("%d wrong candidates, %d texts found", wrong, known)
 	}
 }

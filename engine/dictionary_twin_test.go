@@ -11,7 +11,7 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// dictTwin is a dictionary beside a map and a list, which say what it must answer.
+// dictTwin is a dictionary with a map and a list of what it must return.
 type dictTwin struct {
 	dict  *dictionary
 	codes map[string]uint32
@@ -22,7 +22,7 @@ func newDictTwin() *dictTwin {
 	return &dictTwin{dict: newDictionary(tree.StringType), codes: map[string]uint32{}}
 }
 
-// intern gives a text its code as the engine does, and compares it with that of the map.
+// intern looks up or adds a text as the engine does, and compares its code with that of the map.
 func (x *dictTwin) intern(text string) error {
 	hash := xxh3.HashString(text)
 	want, known := x.codes[text]
@@ -61,7 +61,7 @@ func (x *dictTwin) check() error {
 	return nil
 }
 
-// restored returns the dictionary as a restart makes it.
+// restored returns the dictionary as a restart rebuilds it.
 func (x *dictTwin) restored() (*dictTwin, error) {
 	again := &dictTwin{dict: newDictionary(x.dict.t), codes: x.codes, texts: x.texts}
 	r := &restorer{filling: again.dict}
@@ -72,8 +72,8 @@ func (x *dictTwin) restored() (*dictTwin, error) {
 	return again, r.indexValues()
 }
 
-// TestDictionaryOfSchemes gives texts of every naming scheme codes, beyond the size at which the index is
-// cut, some of them twice, over a restart at a random moment, and looks every one up.
+// TestDictionaryOfSchemes adds texts of every naming scheme, past the size at which the index is
+// split, some of them twice, with a restart at a random point, and looks up every one.
 func TestDictionaryOfSchemes(t *testing.T) {
 	for _, scheme := range naming.All() {
 		for seed := range uint64(8) {
@@ -99,7 +99,7 @@ func TestDictionaryOfSchemes(t *testing.T) {
 	}
 }
 
-// TestDictionaryOfAll puts all schemes into one dictionary, of 200,000 texts.
+// TestDictionaryOfAll adds 200,000 texts of all schemes to one dictionary.
 func TestDictionaryOfAll(t *testing.T) {
 	schemes := naming.All()
 	x := newDictTwin()
@@ -120,8 +120,8 @@ func TestDictionaryOfAll(t *testing.T) {
 	}
 }
 
-// TestDictionaryBlocks fills blocks of values with lengths at both ends, and to exactly the number of
-// bytes from which on their ends take four bytes.
+// TestDictionaryBlocks fills blocks with values of the shortest and longest lengths, and to exactly
+// the number of bytes from which on their ends take four bytes.
 func TestDictionaryBlocks(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 6))
 	text := func(n, length int) string {

@@ -6,27 +6,28 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Dropped is what resolving left out of a message: one value, or, where Name is that of an event, all of the
-// message. It stays in the history of the profile, and nothing counts it.
+// Dropped is what resolving a message left out: one value, or the whole message if Name is the name
+// of an event. The history of the profile keeps it, and queries do not see it.
 type Dropped struct {
 	Reason DropReason
-	Name   catalog.Name // of the value's column, with the type of the value; or of the event
+	Name   catalog.Name // of the value's column, with the type of the value; or the name of the event
 }
 
 // WholeMessage reports whether the message has no event that the catalog knows.
 func (d *Dropped) WholeMessage() bool { return d.Name.Kind == query.EventName }
 
-// DropReason is why something was left out.
+// DropReason is why a value or message was left out.
 type DropReason uint8
 
-// The reasons. A Resolver knows a name only as unknown; whoever tried to define it knows why that failed.
+// The reasons. A Resolver itself reports an unknown name only as NameUnknown; the caller that tried
+// to define the name knows why that failed, and sets a more exact reason.
 const (
 	TypeMismatch DropReason = iota + 1 // the value has another type than its column
-	NameInvalid                        // this cannot be a name
+	NameInvalid                        // the text is not a valid name
 	NameReserved                       // the name is built in and cannot be set
 	NameUnknown                        // the catalog lacks the name
-	NameLimit                          // the catalog has no room for another name
-	NameWithheld                       // the sender brings too many new names
+	NameLimit                          // the catalog cannot take another name
+	NameWithheld                       // the sender uses too many new names
 )
 
 func nameReason(name string) DropReason {
@@ -36,7 +37,7 @@ func nameReason(name string) DropReason {
 	return NameInvalid
 }
 
-// keepMismatched returns the rest of a message, a JSON object, with fields that are no columns.
+// keepMismatched adds fields that have no column to the rest of a message, a JSON object.
 func keepMismatched(fields []NamedField, rest []byte) []byte {
 	if len(fields) == 0 {
 		return rest

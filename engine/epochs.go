@@ -8,10 +8,12 @@ import (
 
 // epochs decides which memory may be written in place. Every node of the state (root, column, page,
 // series, …) carries the epoch in which it was made; a view freezes the epoch it was taken in and all
-// before. A frozen node is copied before it is written, and the copy belongs to the current epoch.
+// earlier ones. A frozen node is copied before it is written, and the copy belongs to the current
+// epoch.
 //
-// The writer asks under the shard's lock, so nothing is frozen while an entry is applied: a view taken
-// then is another one of an epoch that is. Views may be released at any moment, which only ever thaws.
+// The writer calls isFrozen under the shard's lock, so nothing becomes frozen while an entry is
+// applied: a view taken then is a second view of an epoch that is already frozen. Views may be
+// released at any time, which can only unfreeze nodes.
 type epochs struct {
 	current uint64
 	frozen  atomic.Uint64 // nodes of epochs below this one are frozen
@@ -21,7 +23,7 @@ type epochs struct {
 	}
 }
 
-// isFrozen tells whether a node made in epoch must be copied before it is written.
+// isFrozen reports whether a node made in epoch must be copied before it is written.
 func (e *epochs) isFrozen(epoch uint64) bool { return epoch < e.frozen.Load() }
 
 // freeze registers a view of the current epoch and begins the next one.
@@ -35,7 +37,7 @@ func (e *epochs) freeze() (epoch uint64) {
 	return epoch
 }
 
-// retain registers another view of an epoch; false when none is alive any more.
+// retain registers another view of an epoch. It returns false if the epoch has no living view.
 func (e *epochs) retain(epoch uint64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -47,7 +49,7 @@ func (e *epochs) retain(epoch uint64) bool {
 	return true
 }
 
-// release forgets one view of epoch.
+// release unregisters one view of epoch.
 func (e *epochs) release(epoch uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -11,17 +11,17 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// The records of a profile's facts when it moves. A part is a format byte and whole records.
+// The records of the facts of a profile that moves. A part is a format byte and whole records.
 const (
 	factsFormat = 1
 
 	recordAttribute = 1 // id, value
 	recordEvent     = 2 // event id, time, number of properties, (id, value)…
-	recordID        = 3 // kind, a further id
+	recordID        = 3 // kind, another id of the profile
 )
 
-// heldFacts keeps the facts of the profile asked for last: a claim and its parts ask for them again
-// and again while the profile is frozen.
+// heldFacts caches the facts of the last profile that Facts was called for: a claim and its parts
+// read them repeatedly while the profile is frozen.
 type heldFacts struct {
 	of    identity.Ref
 	parts [][]byte
@@ -34,7 +34,7 @@ func (s *Shard) forgetFacts(id identity.Ref) {
 }
 
 // Facts implements identity.Store.
-func (h homes) Facts(target identity.Ref) [][]byte {
+func (h identityStore) Facts(target identity.Ref) [][]byte {
 	if h.facts.of == target && h.facts.parts != nil {
 		return h.facts.parts
 	}
@@ -46,7 +46,7 @@ func (h homes) Facts(target identity.Ref) [][]byte {
 	return h.facts.parts
 }
 
-// facts encodes all that is known of a profile, in an order that does not depend on how it is kept.
+// facts encodes everything known about a profile, in an order that does not depend on how it is stored.
 func (r *root) facts(ordinal uint32, self identity.Ref) [][]byte {
 	w := partWriter{part: []byte{factsFormat}}
 	for i, c := range r.columns[columnsOfEveryShard:] {
@@ -68,7 +68,7 @@ func (r *root) facts(ordinal uint32, self identity.Ref) [][]byte {
 	return append(w.parts, w.part)
 }
 
-// eventRecords encodes a profile's events of one name, by time, then by their bytes.
+// eventRecords encodes a profile's events of one name, ordered by time, then by their bytes.
 func (r *root) eventRecords(event, ordinal uint32) [][]byte {
 	type timed struct {
 		time   int64
@@ -124,10 +124,10 @@ func (r *root) eachEvent(event, ordinal uint32, yield func(b *query.Block, row i
 	}
 }
 
-// has tells whether the profile at pos has an event in the series.
+// has reports whether the profile at pos has an event in the series.
 func (s *series) has(pos uint16) bool { return s != nil && s.ever.has(pos) }
 
-// partWriter cuts records into parts of at most identity.PartBytes.
+// partWriter splits records into parts of at most identity.PartBytes.
 type partWriter struct {
 	parts [][]byte
 	part  []byte
@@ -141,9 +141,9 @@ func (w *partWriter) record(b []byte) {
 	w.part = append(w.part, b...)
 }
 
-// Absorb implements identity.Store. A part that cannot be read ends there: what was read stands, on
-// every replica alike.
-func (h homes) Absorb(owner, target identity.Ref, parts [][]byte) {
+// Absorb implements identity.Store. A part that cannot be read ends at the first bad record. The
+// records before it are applied, on every replica alike.
+func (h identityStore) Absorb(owner, target identity.Ref, parts [][]byte) {
 	ordinal := h.profileOf(owner)
 	h.adopt(target, ordinal)
 	for _, part := range parts {
@@ -157,8 +157,8 @@ func (h homes) Absorb(owner, target identity.Ref, parts [][]byte) {
 	}
 }
 
-// adopt attaches an id to a profile. An id that still has a profile in this shard keeps it: when
-// that one is released, Remove hands the id over.
+// adopt attaches an id to a profile. An id that still has a profile in this shard keeps it: when that
+// profile is released, Remove attaches the id to the owner.
 func (s *Shard) adopt(ref identity.Ref, ordinal uint32) {
 	if _, taken := s.ordinal(ref); !taken {
 		s.attach(ref, ordinal)

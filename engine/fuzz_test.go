@@ -9,8 +9,8 @@ import (
 	"github.com/musterdb/muster/engine/identity"
 )
 
-// FuzzCommand applies hostile entries: never a panic, no change where there is an error, and a sound
-// shard after them. What decodes as messages encodes to something that decodes alike.
+// FuzzCommand applies hostile entries. There must be no panic, no change on an error, and a sound
+// shard afterwards. What decodes as messages must encode to something that decodes the same.
 func FuzzCommand(f *testing.F) {
 	log := newScript(11, 20)
 	for range 5 {
@@ -25,7 +25,7 @@ func FuzzCommand(f *testing.F) {
 		for seq := range uint64(2) {
 			if _, err := s.Apply(4+seq, entry); err != nil {
 				if !errors.Is(err, ErrCommand) || s.Hash() != before || s.Seq() != 3 {
-					t.Fatalf("a refused entry changed the shard, or %v", err)
+					t.Fatalf("a refused entry changed the shard, or has the wrong error: %v", err)
 				}
 				return
 			}
@@ -41,12 +41,13 @@ func FuzzCommand(f *testing.F) {
 		again := EncodeMessages(c.Catalog, c.Now, c.Messages)
 		d, err := DecodeCommand(again)
 		if err != nil || !bytes.Equal(again, EncodeMessages(d.Catalog, d.Now, d.Messages)) {
-			t.Fatalf("messages do not come back: %v", err)
+			t.Fatalf("messages do not survive a round trip: %v", err)
 		}
 	})
 }
 
-// FuzzPages restores snapshots of which one page was damaged: an error, or a shard that can be read.
+// FuzzPages restores snapshots with one damaged page. The result must be an error, or a shard that
+// can be read.
 func FuzzPages(f *testing.F) {
 	s := newTestShard(f)
 	log := newScript(13, 40)
@@ -69,7 +70,7 @@ func FuzzPages(f *testing.F) {
 	})
 }
 
-// readAll walks over everything a reader may ask for.
+// readAll reads everything that a reader can request.
 func readAll(s *Shard) {
 	v := s.View()
 	defer v.Release()
@@ -84,7 +85,7 @@ func readAll(s *Shard) {
 	}
 }
 
-// TestDamagedPages flips, cuts and drops bytes of every page of a snapshot.
+// TestDamagedPages restores snapshots of which a page has a flipped bit, is truncated or is missing.
 func TestDamagedPages(t *testing.T) {
 	s := newTestShard(t)
 	log := newScript(17, 40)

@@ -8,9 +8,9 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// factSum is the state hash: a sum mod 2^128 of the hashes of logical facts. It depends neither on
-// the order of the facts nor on how they are stored (codes, widths, leaves, tails), and a fact that
-// goes is subtracted. Ordinals are part of it: they are given in log order on every replica.
+// factSum is the state hash: a sum mod 2^128 of the hashes of logical facts. It does not depend on
+// the order of the facts or on how they are stored (codes, widths, leaves, tails). A fact that is
+// removed is subtracted. Ordinals are part of it: they are assigned in log order on every replica.
 type factSum struct{ hi, lo uint64 }
 
 func (s factSum) add(t factSum) factSum {
@@ -39,11 +39,11 @@ const (
 	factAnonymousID
 	factHome
 	factListed
-	_ // hashes of snapshots keep their numbers
+	_ // unused: the numbers are part of the hashes in snapshots
 	factMember
 )
 
-// Odd constants without a pattern (digits of π); any would do, but they are part of the format of
+// Odd constants without a pattern (digits of π). Any would do, but they are part of the format of the
 // hashes that replicas compare.
 const (
 	mixA = 0x243f6a8885a308d3
@@ -65,7 +65,7 @@ func fact(kind, subject, a, b uint64) factSum {
 	return factSum{mix(y^mixE, x^b), mix(y^a, subject^mixC^kind)}
 }
 
-// hashValue hashes a value that is neither a string nor a list.
+// hashScalar hashes a value that is neither a string nor a list.
 func hashScalar(t tree.Type, raw int64, scale int8) uint64 {
 	return mix(uint64(raw), mixE^uint64(t)<<8^uint64(uint8(scale)))
 }
@@ -81,7 +81,7 @@ func eventFact(ordinal, event uint32, time int64, properties uint64) factSum {
 	return fact(factEvent, uint64(ordinal)|uint64(event)<<32, uint64(time), properties)
 }
 
-// propertyHash is what one property adds to the properties of an event.
+// propertyHash returns what one property adds to the hash of an event's properties.
 func propertyHash(id uint32, valueHash uint64) uint64 { return mix(uint64(id)+mixD, valueHash) }
 
 func idFact(kind uint64, id string, ordinal uint32) factSum {

@@ -5,7 +5,7 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// EncodeIdentity returns the entry that takes one step of a merge. ClaimOp and ReleaseOp go to the
+// EncodeIdentity returns the entry that applies one step of a merge. ClaimOp and ReleaseOp go to the
 // home shard of the target, AbsorbOp and SettleOp to the owner's.
 func EncodeIdentity(now int64, step identity.Command) []byte {
 	return step.Append(appendHeader(nil, IdentityCommand, now))

@@ -9,8 +9,9 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// TestIDsOfSchemes sends people with ids of every naming scheme, and a text each as an attribute, twice, in
-// a new order and over a restart: nobody is there twice, and everybody and every text is found.
+// TestIDsOfSchemes sends people with ids of every naming scheme, each with a text as an attribute,
+// twice, in a new order and with restarts. Nobody may be there twice, and everybody and every text
+// must be found.
 func TestIDsOfSchemes(t *testing.T) {
 	schemes := naming.All()
 	for i, scheme := range schemes {
@@ -27,7 +28,7 @@ func TestIDsOfSchemes(t *testing.T) {
 	}
 }
 
-// people are sent to a shard: the one of a number has the id and the text of it.
+// people are sent to a shard: person i has id i and text i of the naming schemes.
 type people struct {
 	t          *testing.T
 	rng        *rand.Rand
@@ -39,7 +40,8 @@ type people struct {
 
 const textAttribute = query.FirstAttribute + 2 // of testChanges
 
-// send makes it n people: those who are new in order, everybody in any order after that.
+// send raises the number of people to n. It sends the new ones in order, then an event of each in
+// random order.
 func (p *people) send(n int, event uint32) {
 	var messages []Message
 	for i := p.sent; i < n; i++ {
@@ -70,7 +72,7 @@ func (p *people) check() {
 		count += all.Count()
 	}
 	if count != p.sent {
-		p.t.Fatalf("%d people are there, %d were sent", count, p.sent)
+		p.t.Fatalf("there are %d people, %d were sent", count, p.sent)
 	}
 	for i := range p.sent {
 		id, text := p.ids.Text(3, i), p.texts.Text(3, i)

@@ -6,7 +6,7 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// importSource is the lines of one source that have been applied, in sets of 65,536 lines.
+// importSource has the lines of one source that have been applied, in sets of 65,536 lines.
 type importSource struct {
 	epoch uint64
 	name  string
@@ -29,7 +29,7 @@ func (s *importSource) own(e *epochs) *importSource {
 // find returns where the set of a line is, or would be.
 func (s *importSource) find(number uint64) (i int, ok bool) {
 	if n := len(s.sets); n > 0 && s.sets[n-1].number == number {
-		return n - 1, true // lines come mostly in order
+		return n - 1, true // lines mostly come in order
 	}
 	return slices.BinarySearchFunc(s.sets, number, func(l lineSet, number uint64) int {
 		switch {
@@ -42,7 +42,7 @@ func (s *importSource) find(number uint64) (i int, ok bool) {
 	})
 }
 
-// seenLine tells whether a line of a source was applied.
+// seenLine reports whether a line of a source was applied.
 func (s *Shard) seenLine(source string, line uint64) bool {
 	at, ok := s.sourceOf(source)
 	if !ok {
@@ -52,7 +52,8 @@ func (s *Shard) seenLine(source string, line uint64) bool {
 	return ok && s.root.imports[at].sets[i].lines.has(uint16(line))
 }
 
-// sourceOf returns which of the sources has a name. Lines of one come one after the other, mostly.
+// sourceOf returns the index of the source with a name. It tries the last one first, since lines of
+// one source mostly follow each other.
 func (s *Shard) sourceOf(name string) (at int, ok bool) {
 	if at = s.lastSource; at < len(s.root.imports) && s.root.imports[at].name == name {
 		return at, true

@@ -9,25 +9,26 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// leaf is up to 16,384 rows of a series with a stretch of time of its own, sorted by (position,
-// time), immutable. Its columns lie in one allocation without pointers.
+// leaf is up to 16,384 rows of a series, sorted by (position, time), immutable. Its span of time
+// overlaps no other leaf's, except those of future rows. Its columns share one allocation without
+// pointers.
 type leaf struct {
 	block query.Block
 	bytes int64
-	// ahead tells that all rows were in the future when the leaf was made. Such rows (wrong clocks,
-	// mostly) do not count for what is late.
-	ahead bool
+	// future means that all rows were in the future when the leaf was made. Such rows (mostly from
+	// wrong clocks) are ignored when the series decides which rows are late.
+	future bool
 }
 
-// leafBuilder sorts rows of several blocks and cuts them into leaves.
+// leafBuilder sorts rows of several blocks and divides them into leaves.
 type leafBuilder struct {
 	parts []*query.Block
-	first []int // number of the first row of each part, counted through
+	first []int // number of the first row of each part, counted over all parts
 	times []int64
 	pos   []uint16
 }
 
-// newLeafBuilder gathers the rows of parts.
+// newLeafBuilder collects the rows of parts.
 func newLeafBuilder(parts []*query.Block) *leafBuilder {
 	b := &leafBuilder{parts: parts}
 	rows := 0
@@ -46,7 +47,8 @@ func newLeafBuilder(parts []*query.Block) *leafBuilder {
 	return b
 }
 
-// byTime returns the numbers of the rows that keep accepts, ordered by time, then number.
+// byTime returns the numbers of the rows that keep accepts (all if it is nil), ordered by time, then
+// number.
 func (b *leafBuilder) byTime(keep func(row uint32) bool) []uint32 {
 	order := make([]uint32, 0, len(b.times))
 	sorted, last := true, int64(math.MinInt64)
@@ -85,21 +87,21 @@ func (b *leafBuilder) byTime(keep func(row uint32) bool) []uint32 {
 	return order
 }
 
-// build makes leaves of rows in order of time, of at least least rows each but for the last.
-func (b *leafBuilder) build(order []uint32, least int, ahead bool) []*leaf {
+// build makes leaves of rows in order of time. Each but the last has at least minRows rows.
+func (b *leafBuilder) build(order []uint32, minRows int, future bool) []*leaf {
 	if len(order) == 0 {
 		return nil
 	}
 	columns := b.columns()
 	var leaves []*leaf
 	for len(order) > 0 {
-		days := b.wholeDays(order, least)
+		days := b.wholeDays(order, minRows)
 		pieces := (days + leafRows - 1) / leafRows
 		size := (days + pieces - 1) / pieces
 		for from := 0; from < days; from += size {
 			piece := order[from:min(from+size, days)]
 			lo, hi := b.times[piece[0]], b.times[piece[len(piece)-1]]
-			leaves = append(leaves, b.leaf(b.byPosition(piece), columns, lo, hi, ahead))
+			leaves = append(leaves, b.leaf(b.byPosition(piece), columns, lo, hi, future))
 		}
 		order = order[days:]
 	}
@@ -108,7 +110,7 @@ func (b *leafBuilder) build(order []uint32, least int, ahead bool) []*leaf {
 
 const dayMillis = 24 * 60 * 60 * 1000
 
-// dayOf numbers the days of UTC.
+// dayOf returns the number of the UTC day of a time.
 func dayOf(time int64) int64 {
 	d := time / dayMillis
 	if time%dayMillis < 0 {
@@ -117,21 +119,21 @@ func dayOf(time int64) int64 {
 	return d
 }
 
-// wholeDays returns how many of the first rows are those of whole days (of UTC), as few as there may be
-// for one leaf. Windows and trends mostly begin and end at midnight: leaves that do too are read without
-// a look at their times.
-func (b *leafBuilder) wholeDays(order []uint32, least int) int {
-	if len(order) <= least {
+// wholeDays returns how many of the first rows make up whole UTC days: the smallest such number that
+// is at least minRows. Windows and trends mostly begin and end at midnight, and leaves that do so too
+// are read without looking at their times.
+func (b *leafBuilder) wholeDays(order []uint32, minRows int) int {
+	if len(order) <= minRows {
 		return len(order)
 	}
-	last := dayOf(b.times[order[least-1]])
+	last := dayOf(b.times[order[minRows-1]])
 	after, _ := slices.BinarySearchFunc(order, last, func(row uint32, day int64) int {
 		return cmp.Compare(dayOf(b.times[row]), day+1)
 	})
 	return after
 }
 
-// byPosition orders rows by position, keeping the order of equal ones: two counting passes.
+// byPosition sorts rows by position with two counting passes. It is stable.
 func (b *leafBuilder) byPosition(rows []uint32) []uint32 {
 	from, to := rows, make([]uint32, len(rows))
 	spare := make([]uint32, len(rows))
@@ -153,8 +155,8 @@ func (b *leafBuilder) byPosition(rows []uint32) []uint32 {
 	return from
 }
 
-// leafColumn is one property of all gathered rows: raw integers at one scale, or numbers with their
-// own where there is none.
+// leafColumn is one property of all collected rows: raw integers at one scale, or numbers with a
+// scale each where they have none in common.
 type leafColumn struct {
 	t      tree.Type
 	dict   query.Dict
@@ -177,13 +179,13 @@ func (b *leafBuilder) columns() []*leafColumn {
 	}
 	for id, c := range columns {
 		if c != nil {
-			b.gather(uint32(id), c)
+			b.collect(uint32(id), c)
 		}
 	}
 	return columns
 }
 
-func (b *leafBuilder) gather(property uint32, c *leafColumn) {
+func (b *leafBuilder) collect(property uint32, c *leafColumn) {
 	c.raws = make([]int64, len(b.times))
 	common := true
 	for _, p := range b.parts {
@@ -243,8 +245,8 @@ func rawsOf(v *query.Vec, out []int64) {
 	}
 }
 
-// leaf makes the leaf of rows that are sorted by (position, time).
-func (b *leafBuilder) leaf(rows []uint32, columns []*leafColumn, lo, hi int64, ahead bool) *leaf {
+// leaf makes a leaf of rows that are sorted by (position, time).
+func (b *leafBuilder) leaf(rows []uint32, columns []*leafColumn, lo, hi int64, future bool) *leaf {
 	encoded := make([]cells, len(columns))
 	wide := uint64(hi)-uint64(lo) > math.MaxUint32
 	words := wordsFor(len(rows), 2)
@@ -258,7 +260,7 @@ func (b *leafBuilder) leaf(rows []uint32, columns []*leafColumn, lo, hi int64, a
 		if c == nil {
 			continue
 		}
-		encoded[id] = c.shape(rows)
+		encoded[id] = c.encode(rows)
 		if encoded[id].width > 0 || encoded[id].same {
 			used++
 		}
@@ -267,7 +269,7 @@ func (b *leafBuilder) leaf(rows []uint32, columns []*leafColumn, lo, hi int64, a
 		}
 	}
 	slab := make([]uint64, words)
-	l := &leaf{ahead: ahead, bytes: int64(8*words) + 200*int64(1+used)}
+	l := &leaf{future: future, bytes: int64(8*words) + 200*int64(1+used)}
 	l.block = query.Block{Rows: len(rows), Base: lo, Min: lo, Max: hi, Sorted: true}
 	take := func(n int) []uint64 {
 		taken := slab[:n:n]
@@ -312,9 +314,9 @@ func (b *leafBuilder) leafTimes(l *leaf, rows []uint32, wide bool, take func(int
 	}
 }
 
-// shape chooses the encoding of some rows; a column whose numbers have no common scale is filled
-// at once.
-func (c *leafColumn) shape(rows []uint32) cells {
+// encode chooses the encoding of some rows. It fills a column whose numbers have no common scale
+// immediately; fill writes the others.
+func (c *leafColumn) encode(rows []uint32) cells {
 	if c.scales != nil {
 		var out cells
 		for i, row := range rows {
@@ -342,7 +344,7 @@ func (c *leafColumn) shape(rows []uint32) cells {
 	return cells{lo: lo, hi: hi, base: lo - 1, scale: c.scale, width: widthFor(lo, hi)}
 }
 
-// fill writes the values of some rows in the encoding that shape chose.
+// fill writes the values of some rows in the encoding that encode chose.
 func (c *leafColumn) fill(out *cells, rows []uint32) {
 	for i, row := range rows {
 		raw := c.raws[row]

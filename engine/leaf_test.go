@@ -7,8 +7,9 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// TestLeavesEndAtMidnight cuts random rows: every row is in one leaf, leaves follow each other in time,
-// are sorted by (position, time), and one with enough rows ends with its day.
+// TestLeavesEndAtMidnight makes leaves of random rows. Every row must be in one leaf, leaves must
+// follow each other in time and be sorted by (position, time), and a leaf with enough rows must end
+// with its day.
 func TestLeavesEndAtMidnight(t *testing.T) {
 	for seed := range uint64(40) {
 		rng := rand.New(rand.NewPCG(seed, 9))
@@ -38,7 +39,7 @@ func TestLeavesEndAtMidnight(t *testing.T) {
 			if l.block.Max > next.Min {
 				t.Fatalf("seed %d, leaf %d: ends at %d, the next begins at %d", seed, i, l.block.Max, next.Min)
 			}
-			if l.block.Rows < least/2 { // a long day is cut evenly, all others have least
+			if l.block.Rows < least/2 { // a long day is split evenly, all other leaves have least rows
 				t.Fatalf("seed %d, leaf %d: %d rows, want %d", seed, i, l.block.Rows, least)
 			}
 			if dayOf(l.block.Max) == dayOf(next.Min) && l.block.Rows+next.Rows <= leafRows {

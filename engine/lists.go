@@ -7,13 +7,13 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// list is a static list: the ids it was given, and the profiles that answer to them. Ids without a
-// profile wait for one.
+// list is a static list: the ids on it, and the profiles with these ids. An id may have no profile
+// yet.
 type list struct {
 	epoch   uint64
 	ids     *dictionary
 	codes   int     // of ids, as of this version
-	listed  *column // 1 for the codes that are on the list
+	listed  *column // 1 for the codes of ids that are on the list
 	members []*set
 }
 
@@ -27,7 +27,7 @@ func (l *list) own(e *epochs) *list {
 	return &copied
 }
 
-// has tells whether an id is on the list.
+// has reports whether an id is on the list.
 func (l *list) has(id string) bool {
 	code, ok := l.ids.find(id, xxh3.HashString(id))
 	if !ok {
@@ -71,7 +71,7 @@ func (s *Shard) applyList(update ListUpdate, result *Result) {
 		l.listed.set(&s.epochs, code, 1)
 		s.root.hash = s.root.hash.add(fact(factListed, uint64(update.List), hash, 0))
 		if ordinal, ok := s.root.findLiteral(id); ok {
-			s.place(update.List, ordinal, true)
+			s.setListMember(update.List, ordinal, true)
 		}
 	}
 	for _, id := range update.Remove {
@@ -83,17 +83,17 @@ func (s *Shard) applyList(update ListUpdate, result *Result) {
 		l.listed.clear(&s.epochs, code)
 		s.root.hash = s.root.hash.sub(fact(factListed, uint64(update.List), hash, 0))
 		if ordinal, ok := s.root.findLiteral(id); ok {
-			s.place(update.List, ordinal, s.root.onList(l, ordinal))
+			s.setListMember(update.List, ordinal, s.root.onList(l, ordinal))
 		}
 	}
 	s.shrinkList(update.List, l)
 }
 
-// listSlack is how many ids that were taken off a list it keeps at least.
+// listSlack is the number of codes up to which a list is not shrunk.
 const listSlack = 1024
 
-// shrinkList gives back the memory of ids that are not on a list any more: of all of them when it is
-// empty, else once they are three times as many as those on it. REQUIRES: l is owned.
+// shrinkList frees the memory of ids that are no longer on a list: of all of them when the list is
+// empty, else once they are three times as many as the ids on it. REQUIRES: l is owned.
 func (s *Shard) shrinkList(id uint32, l *list) {
 	n := int(l.listed.count)
 	if n == 0 {
@@ -113,7 +113,7 @@ func (s *Shard) shrinkList(id uint32, l *list) {
 	l.ids, l.codes, l.listed = ids, n, listed
 }
 
-// knownList tells whether the catalog has a list with the id.
+// knownList reports whether the catalog has a list with the id.
 func (s *Shard) knownList(id uint32) bool {
 	for _, l := range s.root.catalog.AllLists() {
 		if l.ID == id {
@@ -136,8 +136,8 @@ func (s *Shard) dropList(id uint32) {
 	s.root.lists[id] = nil
 }
 
-// put sets whether a profile is a member. REQUIRES: l is owned.
-func (l *list) put(e *epochs, ordinal uint32, member bool) {
+// setMember sets whether a profile is a member. REQUIRES: l is owned.
+func (l *list) setMember(e *epochs, ordinal uint32, member bool) {
 	chunk := int(ordinal >> query.ChunkBits)
 	for len(l.members) <= chunk {
 		l.members = append(l.members, nil)
@@ -149,15 +149,15 @@ func (l *list) put(e *epochs, ordinal uint32, member bool) {
 	}
 }
 
-// place sets whether a profile is a member of a list. REQUIRES: the root is owned.
-func (s *Shard) place(list, ordinal uint32, member bool) {
-	s.list(list).put(&s.epochs, ordinal, member)
+// setListMember sets whether a profile is a member of a list. REQUIRES: the root is owned.
+func (s *Shard) setListMember(list, ordinal uint32, member bool) {
+	s.list(list).setMember(&s.epochs, ordinal, member)
 	if s.live != nil {
 		s.live.tracker.Listed(ordinal, list)
 	}
 }
 
-// findLiteral returns the profile that answers to an id: a user id first, else an anonymous one.
+// findLiteral returns the profile with an id: as a user id if there is one, else as an anonymous id.
 func (r *root) findLiteral(id string) (uint32, bool) {
 	hash := xxh3.HashString(id)
 	if code, ok := r.users.find(id, hash); ok && code < r.userCodes {
@@ -173,7 +173,7 @@ func (r *root) findLiteral(id string) (uint32, bool) {
 	return 0, false
 }
 
-// onList tells whether one of a profile's ids, by which it is found, is on the list.
+// onList reports whether an id that finds the profile is on the list.
 func (r *root) onList(l *list, ordinal uint32) bool {
 	for _, ref := range r.refs(ordinal) {
 		if found, ok := r.findLiteral(ref.ID); ok && found == ordinal && l.has(ref.ID) {
@@ -183,42 +183,42 @@ func (r *root) onList(l *list, ordinal uint32) bool {
 	return false
 }
 
-// listAttached puts a profile on the lists that wait for an id it was just given.
+// listAttached makes a profile a member of the lists that have an id it was just given.
 func (s *Shard) listAttached(id string, ordinal uint32) {
 	for i, l := range s.root.lists {
 		if l != nil && l.has(id) {
 			if found, ok := s.root.findLiteral(id); ok && found == ordinal {
-				s.place(uint32(i), ordinal, true)
+				s.setListMember(uint32(i), ordinal, true)
 			}
 		}
 	}
 }
 
-// relist looks again whether a profile, one of whose ids now means somebody else, is on each list.
+// relist updates the list memberships of a profile one of whose ids may now mean another profile.
 func (s *Shard) relist(ordinal uint32) {
 	for i, l := range s.root.lists {
 		if l != nil {
-			s.place(uint32(i), ordinal, s.root.onList(l, ordinal))
+			s.setListMember(uint32(i), ordinal, s.root.onList(l, ordinal))
 		}
 	}
 }
 
-// unlist takes a profile that goes off all lists; its ids stay on them, waiting.
+// unlist removes a profile that disappears from the members of all lists. Its ids stay on the lists.
 func (s *Shard) unlist(ordinal uint32) {
 	for i, l := range s.root.lists {
 		if l != nil {
-			s.place(uint32(i), ordinal, false)
+			s.setListMember(uint32(i), ordinal, false)
 		}
 	}
 }
 
-// hiddenBy returns the anonymous profiles that the user ids of a profile hide: they have the same
-// text, and a literal id means the user first.
-func (s *Shard) hiddenBy(ordinal uint32) (hidden []uint32) {
+// shadowedBy returns the anonymous profiles that the user ids of a profile shadow: an anonymous id
+// has the same text as a user id, and a literal id finds the user first.
+func (s *Shard) shadowedBy(ordinal uint32) (shadowed []uint32) {
 	for _, ref := range s.root.refs(ordinal) {
 		if other, ok := s.ordinal(identity.Anon(ref.ID)); ok && !ref.Anonymous && other != ordinal {
-			hidden = append(hidden, other)
+			shadowed = append(shadowed, other)
 		}
 	}
-	return hidden
+	return shadowed
 }

@@ -17,7 +17,7 @@ func listMemory(s *Shard) int64 {
 	return 0
 }
 
-// listRun edits one list of a shard and knows who is on it.
+// listRun edits one list of a shard and records the ids on it.
 type listRun struct {
 	t    *testing.T
 	s    *Shard
@@ -64,9 +64,10 @@ func listIDs(from, to int) (list []string) {
 	return list
 }
 
-// TestListsGiveMemoryBack: ids that are not on a list any more take no memory for ever, whether it was
-// emptied, shrank, is replaced over and over, or is dropped; and who is on it is right all the while.
-func TestListsGiveMemoryBack(t *testing.T) {
+// TestListsFreeMemory checks that the memory of ids that are no longer on a list is freed, whether
+// the list was emptied, shrank, is replaced again and again, or is dropped, and that the ids on it
+// are right throughout.
+func TestListsFreeMemory(t *testing.T) {
 	s := newTestShard(t)
 	x := &listRun{t: t, s: s, seq: s.root.seq, on: map[string]bool{}}
 	apply, edit, ids, list, on := x.apply, x.edit, listIDs, x.list, x.on
@@ -98,21 +99,21 @@ func TestListsGiveMemoryBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	if again.root.hash != s.root.hash || len(again.View().ListIDs(list)) != len(on) {
-		t.Errorf("restored it has %d ids, want %d", len(again.View().ListIDs(list)), len(on))
+		t.Errorf("the restored list has %d ids, want %d", len(again.View().ListIDs(list)), len(on))
 	}
 	all := s.View().ListIDs(list)
 	edit(nil, all)
 	if listMemory(s) > empty || s.root.hash != hash {
-		t.Errorf("emptied it takes %d bytes, before there was one %d; the hash is %v, was %v", listMemory(s), empty, s.root.hash, hash)
+		t.Errorf("the emptied list takes %d bytes, %d before it existed; the hash is %v, was %v", listMemory(s), empty, s.root.hash, hash)
 	}
 	edit(ids(0, 20_000), nil)
 	apply(EncodeCatalog(testStart, catalog.Change{Version: 4, Kind: catalog.DropList, Name: "first"}))
 	if listMemory(s) > empty || s.root.hash != hash {
-		t.Errorf("dropped it takes %d bytes, before there was one %d; the hash is %v, was %v", listMemory(s), empty, s.root.hash, hash)
+		t.Errorf("the dropped list takes %d bytes, %d before it existed; the hash is %v, was %v", listMemory(s), empty, s.root.hash, hash)
 	}
 	apply(EncodeCatalog(testStart, catalog.Change{Version: 5, Kind: catalog.PutList, Name: "first"}))
 	id, _ := s.root.catalog.List("first")
 	if left := s.View().ListIDs(id); id == list || len(left) != 0 {
-		t.Errorf("made again it is list %d with %d ids", id, len(left))
+		t.Errorf("made again, it is list %d with %d ids", id, len(left))
 	}
 }

@@ -8,33 +8,33 @@ import (
 	"github.com/musterdb/muster/query/calendar"
 )
 
-// buildBudget is how many chunks of conditions one entry computes for segments that are being built:
-// a few milliseconds.
+// buildBudget is the number of chunks of conditions that one entry computes for segments being built.
+// They take a few milliseconds.
 const buildBudget = 16
 
-// live is what a shard with saved segments has besides its state: what keeps their memberships
-// current. It is derived from the state, and absent where there are no segments.
+// live keeps the memberships of a shard's saved segments current. It is derived from the state, and
+// nil if there are no segments.
 type live struct {
-	s       *Shard
-	tracker *member.Tracker
-	slots   map[string]int // of segments, by name
-	needs   map[int]member.Needs
-	askers  map[string]map[string]struct{} // of a segment, those that stand on it
-	failing map[string]struct{}            // segments that failed, and may have recovered since
-	periods []int                          // slots that time refreshes, or did once; ascending
-	stores  []*memberStore                 // by slot
-	view    View                           // of the shard's own root, never frozen
-	one     profileSource
-	dropped []int             // slots to be freed when the entry's changes are told
-	refresh []int             // slots to be refreshed in this entry
-	over    []member.Property // that overflowed in this entry
+	s          *Shard
+	tracker    *member.Tracker
+	slots      map[string]int // of segments, by name
+	needs      map[int]member.Needs
+	dependents map[string]map[string]struct{} // by segment, the segments that depend on it
+	failing    map[string]struct{}            // segments that failed; some may have recovered since
+	periodic   []int                          // slots of segments that are or were refreshed periodically, ascending
+	stores     []*memberStore                 // by slot
+	view       View                           // of the shard's own root; it freezes nothing
+	one        profileSource
+	dropped    []int             // slots to free once the entry's changes have been collected
+	refresh    []int             // slots to refresh in this entry
+	overflows  []member.Property // properties that overflowed in this entry
 }
 
-// startLive makes what keeps segments current. REQUIRES: there is none.
+// startLive creates s.live. REQUIRES: s.live is nil.
 func (s *Shard) startLive() *live {
 	l := &live{
 		s: s, slots: map[string]int{}, needs: map[int]member.Needs{},
-		askers: map[string]map[string]struct{}{}, failing: map[string]struct{}{},
+		dependents: map[string]map[string]struct{}{}, failing: map[string]struct{}{},
 	}
 	l.view.shard, l.one.live = s, l
 	l.tracker = member.New(l, s.root.catalog.Schema(), s.root.time)
@@ -72,22 +72,22 @@ func (l *live) Members(slot int) member.Members {
 	return l.stores[slot]
 }
 
-// advanceLive moves live segments to the shard's new time, before the entry's facts come.
+// advanceLive moves live segments to the shard's new time, before the entry's facts are applied.
 func (s *Shard) advanceLive(cause Cause) {
 	l := s.live
 	if l == nil {
 		return
 	}
 	l.advance(s.root.time)
-	l.tracker.Because(cause)
+	l.tracker.SetCause(cause)
 }
 
-// advance lets time pass. Segments that are refreshed are so at their instants; of several that an
-// entry passes the last counts.
+// advance moves time to now. Each periodic segment is refreshed at the last of its instants that have
+// passed.
 func (l *live) advance(now int64) {
 	for {
 		at, slot := now, -1
-		for _, i := range l.periods {
+		for _, i := range l.periodic {
 			if x := l.s.root.segments[i]; x != nil && x.refreshes() && x.next <= at {
 				if next := x.last(now); next < at || slot < 0 {
 					at, slot = next, i
@@ -98,19 +98,20 @@ func (l *live) advance(now int64) {
 		if slot < 0 {
 			return
 		}
-		l.tracker.Because(ByTime)
+		l.tracker.SetCause(ByTime)
 		l.refreshSlot(slot, nil, l.tracker.Now())
 		l.tracker.Settle()
 	}
 }
 
-// due returns the first instant at which time alone changes something; see Shard.Due. No segments, nothing.
+// due returns the first instant at which time alone changes something, calendar.Forever if l is nil;
+// see Shard.Due.
 func (l *live) due() int64 {
 	if l == nil {
 		return calendar.Forever
 	}
 	at := l.tracker.Due()
-	for _, i := range l.periods {
+	for _, i := range l.periodic {
 		if x := l.s.root.segments[i]; x != nil && x.refreshes() {
 			at = min(at, x.next)
 		}
@@ -118,29 +119,29 @@ func (l *live) due() int64 {
 	return at
 }
 
-// repeats notes that time refreshes the segment in a slot.
-func (l *live) repeats(slot int) {
-	l.periods = slices.DeleteFunc(l.periods, func(i int) bool {
+// addPeriodic records that the segment in a slot is refreshed periodically.
+func (l *live) addPeriodic(slot int) {
+	l.periodic = slices.DeleteFunc(l.periodic, func(i int) bool {
 		x := l.s.root.segments[i]
 		return i == slot || x == nil || x.period == 0
 	})
-	i, _ := slices.BinarySearch(l.periods, slot)
-	l.periods = slices.Insert(l.periods, i, slot)
+	i, _ := slices.BinarySearch(l.periodic, slot)
+	l.periodic = slices.Insert(l.periodic, i, slot)
 }
 
-// finishLive settles what the entry did and returns the changes, those of time included.
+// finishLive settles what the entry did and sets result.Changes, which include the changes made by time.
 func (s *Shard) finishLive(result *Result) {
 	l := s.live
 	if l == nil {
 		return
 	}
-	if len(l.over) > 0 {
+	if len(l.overflows) > 0 {
 		l.failOverflowed()
 	}
 	l.tracker.Settle()
 	for _, slot := range l.refresh {
 		if x := l.s.root.segments[slot]; x != nil && x.state == SegmentLive && x.held {
-			l.tracker.Because(ByDefinition)
+			l.tracker.SetCause(ByDefinition)
 			l.refreshSlot(slot, nil, l.tracker.Now())
 		}
 	}
@@ -165,7 +166,7 @@ func (s *Shard) finishLive(result *Result) {
 	}
 	for _, slot := range l.dropped {
 		l.tracker.Forget(slot)
-		l.need(slot, member.Needs{})
+		l.setNeeds(slot, member.Needs{})
 		delete(l.needs, slot)
 		s.root.segments[slot], s.root.slots = nil, &slotIndex{}
 	}
@@ -176,7 +177,7 @@ func (s *Shard) finishLive(result *Result) {
 	}
 }
 
-// saveBuilds writes the progress of builds where views and snapshots see it.
+// saveBuilds copies the progress of builds into the root, for views and snapshots.
 func (s *Shard) saveBuilds() {
 	building := s.live.tracker.Building()
 	if len(building) == 0 && len(s.root.builds) == 0 {
@@ -199,7 +200,7 @@ func (l *live) activated(slot int) {
 	}
 }
 
-// memberStore is the membership in one slot as the tracker reads and writes it.
+// memberStore lets the tracker read and write the membership in one slot.
 type memberStore struct {
 	s    *Shard
 	slot int

@@ -12,7 +12,7 @@ import (
 )
 
 // shopSegment draws the text of a segment as marketers write them: one to three conditions on who
-// somebody is and what they did, from a stock that repeats itself.
+// people are and what they did, from a pool with many repetitions.
 func shopSegment(rng *rand.Rand) string {
 	window := func() string {
 		return []string{"in last 1 day", "in last 7 days", "in last 30 days", "in last 90 days"}[rng.IntN(4)]
@@ -56,30 +56,30 @@ func shopSegment(rng *rand.Rand) string {
 	return text
 }
 
-// liveLoad is how events come while they are measured.
+// liveLoad is the rate and order of the events that are measured.
 type liveLoad struct {
 	every    int64 // ms between two batches of 1,000
-	sessions int   // events in a row of one profile
+	sessions int   // consecutive events of one profile
 }
 
 // BenchmarkLive measures what events cost with live segments: 125,000 profiles with a million events
-// over 90 days, then 100,000 events, ten batches of 1,000 a second, each of a profile drawn anew:
-// hardly anybody has done the same within the day, so that nearly every event crosses thresholds.
+// over 90 days, then 100,000 events, ten batches of 1,000 a second, each of a newly drawn profile.
+// Hardly any profile has done the same within the day, so nearly every event crosses thresholds.
 func BenchmarkLive(b *testing.B) {
 	for _, segments := range []int{0, 1, 100, 1000, 10_000} {
 		b.Run(fmt.Sprint(segments), func(b *testing.B) { benchmarkLive(b, segments, liveLoad{every: 100, sessions: 1}) })
 	}
 }
 
-// BenchmarkLiveVisits measures the same where each profile that comes does ten things in a row.
+// BenchmarkLiveVisits measures the same with ten consecutive events per profile.
 func BenchmarkLiveVisits(b *testing.B) {
 	for _, segments := range []int{0, 1, 100, 1000, 10_000} {
 		b.Run(fmt.Sprint(segments), func(b *testing.B) { benchmarkLive(b, segments, liveLoad{every: 100, sessions: 10}) })
 	}
 }
 
-// BenchmarkLiveSteady measures the same in a state that stays as it is: events come as fast as those
-// of the 90 days before, in visits of ten, so that as many leave the windows as come.
+// BenchmarkLiveSteady measures the same in a steady state: events arrive at the rate of the 90 days
+// before, in visits of ten, so that as many events leave the windows as arrive.
 func BenchmarkLiveSteady(b *testing.B) {
 	for _, segments := range []int{0, 1, 100, 1000, 10_000} {
 		b.Run(fmt.Sprint(segments), func(b *testing.B) {
@@ -167,7 +167,7 @@ func benchmarkLive(b *testing.B, segments int, load liveLoad) {
 	}
 }
 
-// withParse gives a catalog made without a parser one, as a restart would.
+// withParse returns a catalog with a parser, as a restart would.
 func withParse(b *testing.B, c *catalog.State) *catalog.State {
 	b.Helper()
 	again, err := catalog.Decode(c.Encode(), parsePred)

@@ -8,9 +8,9 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// TestLiveCountsSpill: counts and sums of a rolling window that rise past what a byte, two and four bytes
-// hold and fall again, also of more events than an agenda looks ahead to at once, are at every step what
-// they are as a question, and as a list of all events says.
+// TestLiveCountsSpill checks counts and sums of a rolling window that rise past what one, two and
+// four bytes can hold and fall again, with more events than the schedule looks ahead to in one step.
+// At every step they must be what a query and a list of all events give.
 func TestLiveCountsSpill(t *testing.T) {
 	const seed = 1
 	rng := rand.New(rand.NewPCG(seed, 24))
@@ -63,13 +63,13 @@ func TestLiveCountsSpill(t *testing.T) {
 	}
 }
 
-// sentEvent is an event of the person with a number.
+// sentEvent is an event of person who.
 type sentEvent struct {
 	who int
 	at  int64
 }
 
-// compareCounts holds the memberships against the list of events.
+// compareCounts compares the memberships with the list of events.
 func (x *extreme) compareCounts(sent []sentEvent, limits []int) {
 	x.t.Helper()
 	var last, ever [6]int
@@ -98,8 +98,9 @@ func (x *extreme) compareCounts(sent []sentEvent, limits []int) {
 	}
 }
 
-// TestLiveValuesOfManyCodes: segments of one value of a property hear of it whatever its code is, on both
-// sides of the codes that are found without a look at the value.
+// TestLiveValuesOfManyCodes checks that segments of one value of a property follow events with it
+// whatever its code is, below and above the bound up to which codes are found without reading the
+// value.
 func TestLiveValuesOfManyCodes(t *testing.T) {
 	x := newStory(t, Config{})
 	added, _ := x.s.Catalog().Event("Product Added")
@@ -115,13 +116,13 @@ func TestLiveValuesOfManyCodes(t *testing.T) {
 		}
 		x.seq++
 		if r := mustApply(t, x.s, x.seq, EncodeMessages(1, x.now, messages)); len(r.Changes) != len(watched) {
-			t.Fatalf("%s: %d changes, want %d: %s", round, len(r.Changes), len(watched), x.tell(r.Changes))
+			t.Fatalf("%s: %d changes, want %d: %s", round, len(r.Changes), len(watched), x.format(r.Changes))
 		}
 		v := x.s.View()
 		for _, n := range watched {
 			ordinal, _ := v.Find(fmt.Sprint(round, n))
 			if m, _ := v.Members(fmt.Sprint("s", n)); !m.Has(ordinal) {
-				t.Errorf("%s: who did it with C-%d is no member", round, n)
+				t.Errorf("%s: the profile with C-%d is not a member", round, n)
 			}
 		}
 		v.Release()

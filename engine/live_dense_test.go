@@ -12,10 +12,10 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-var denseRuns = flag.Int("live-dense", 4, "random runs in which much happens to few profiles")
+var denseRuns = flag.Int("live-dense", 4, "number of random runs with many events of few profiles")
 
-// denseRun is few profiles to which much happens within the windows of many segments: every edge
-// passes, sequences overlap, events come late, doubled and stamped ahead.
+// denseRun is a few profiles to which much happens within the windows of many segments: every edge
+// passes, sequences overlap, and events arrive late, twice or with times in the future.
 type denseRun struct {
 	t           *testing.T
 	seed        uint64
@@ -26,8 +26,9 @@ type denseRun struct {
 	defined     map[string]string
 }
 
-// TestLiveDense: what the tracker keeps is at every step what the facts give anew, memberships are
-// what their predicates say, and a twin that is restored now and then tells the same changes.
+// TestLiveDense checks at every step that the state of the tracker is what the facts give, that
+// memberships are what their predicates say, and that a twin that is sometimes restored reports the
+// same changes.
 func TestLiveDense(t *testing.T) {
 	for i := range *denseRuns {
 		r := &denseRun{t: t, seed: *firstSeed + uint64(i), now: testStart, defined: map[string]string{}}
@@ -64,7 +65,7 @@ func (r *denseRun) change(c catalog.Change) {
 
 func (r *denseRun) pick(items ...string) string { return items[r.rng.IntN(len(items))] }
 
-// text draws a predicate whose windows and gaps are as long as what happens takes.
+// text draws a predicate whose windows and gaps are about as long as the run takes.
 func (r *denseRun) text() string {
 	step := func() string {
 		return r.pick("A", "B", "A", "B", `A where (category = "x")`, `B where (category in ("x", "y"))`, `A where (category = "x" and amount > 1)`,
@@ -110,7 +111,7 @@ func (r *denseRun) message() Message {
 	case 0:
 		m.Time = r.now - r.rng.Int64N(400_000) // late
 	case 1:
-		m.Time = r.now + r.rng.Int64N(60_000) // stamped ahead
+		m.Time = r.now + r.rng.Int64N(60_000) // in the future
 	case 2:
 		m.Time = r.now / 1000 * 1000 // many at one instant
 	case 3:

@@ -9,8 +9,8 @@ import (
 	"github.com/musterdb/muster/engine/catalog"
 )
 
-// TestLiveEnds: thresholds at the ends of what counts and sums can be are live like all others. A panic
-// here would come back with each start: the definition is in the log.
+// TestLiveEnds checks that thresholds at the limits of counts and sums are live like all others. A
+// panic here would recur at each start, since the definition is in the log.
 func TestLiveEnds(t *testing.T) {
 	x := newStory(t, Config{})
 	x.event("ann", "Order Completed", 0)
@@ -53,7 +53,8 @@ func TestLiveEnds(t *testing.T) {
 	}
 }
 
-// TestSegmentsOf: memberships are told with the profile, and which of them are not known yet.
+// TestSegmentsOf checks that About returns a profile's segments, and the segments that are still
+// being built.
 func TestSegmentsOf(t *testing.T) {
 	x := newStory(t, Config{})
 	x.event("ann", "Order Completed", 0)
@@ -81,9 +82,9 @@ func TestSegmentsOf(t *testing.T) {
 	want("bob", []string{"all"}, nil)
 }
 
-// TestEventOfNoStepComes: an event that is stamped ahead, and that only first_seen and last_seen ask for, comes
-// to be. A panic here would come back with each start.
-func TestEventOfNoStepComes(t *testing.T) {
+// TestFutureEventOfNoStep checks that a future event that only first_seen and last_seen depend on
+// takes effect when its time comes. A panic here would recur at each start.
+func TestFutureEventOfNoStep(t *testing.T) {
 	x := newStory(t, Config{})
 	x.segment("seen", `last_seen is set`)
 	x.want(x.event("ann", "Order Completed", hour), "")

@@ -14,11 +14,11 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-var extremes = flag.Int("live-extremes", 12, "random histories of extreme values, times, counts and windows")
+var extremes = flag.Int("live-extremes", 12, "number of random histories with extreme values, times, counts and windows")
 
-// TestLiveExtremes: segments whose numbers, durations and counts lie at the ends of what there is, through
-// events with such amounts and times, are at every step what they are as a question, and no entry panics: it
-// would at every start again.
+// TestLiveExtremes checks segments whose numbers, durations and counts are at the limits of their
+// types, with events with such amounts and times. At every step their members must be what a query
+// returns, and no entry may panic: it would panic at every start.
 func TestLiveExtremes(t *testing.T) {
 	for i := range *extremes {
 		seed := *firstSeed + uint64(i)
@@ -106,7 +106,7 @@ func (x *extreme) predicate() string {
 	return fmt.Sprintf(`%s of %s %s %s %s`, measure, x.events(), x.window(), x.compares(), x.number())
 }
 
-// step saves a segment, tells of an event or attribute, or lets time pass.
+// step saves a segment, sends an event or attribute, or advances time.
 func (x *extreme) step() {
 	x.t.Helper()
 	times := []int64{-1 << 53, 1 << 53, 0, -1, testStart, testStart - 1, testStart + 1, testStart - day, testStart + day, -62_135_596_800_000, 253_402_300_799_999}
@@ -135,7 +135,7 @@ func (x *extreme) step() {
 	x.s.Maintain(1 << 20)
 }
 
-// restart goes on with what is restored from a snapshot, as a node does that is started again.
+// restart replaces the shard by one restored from a snapshot, like a restart of a node.
 func (x *extreme) restart() {
 	x.t.Helper()
 	v := x.s.Image()
@@ -149,12 +149,12 @@ func (x *extreme) restart() {
 		x.t.Fatalf("%v\n%v", err, x.texts)
 	}
 	if restored.Hash() != x.s.Hash() {
-		x.t.Fatal("what is restored has another hash")
+		x.t.Fatal("the restored shard has another hash")
 	}
 	x.s = restored
 }
 
-// compare holds memberships against the same predicates as questions.
+// compare compares memberships with the same predicates evaluated as queries.
 func (x *extreme) compare() {
 	x.t.Helper()
 	v := x.s.View()
@@ -179,7 +179,7 @@ func (x *extreme) compare() {
 		m.Fill(0, &got)
 		v.Profiles(0, &all)
 		if compiled.On(v).Chunk(0, &all, &want); got != want {
-			x.t.Errorf("%s has the members %b, as a question %b", text, got[0], want[0])
+			x.t.Errorf("%s has the members %b, as a query %b", text, got[0], want[0])
 		}
 	}
 }

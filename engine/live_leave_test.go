@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// TestSegmentLeavesBuild: of segments that are built together the largest is dropped halfway. A shard that is
-// restored from a snapshot of then opens, and goes on with what is left as the one that was not restarted.
+// TestSegmentLeavesBuild drops the largest of several segments halfway through their build. A shard
+// that is restored from a snapshot taken then must open, and continue like the one that was not
+// restarted.
 func TestSegmentLeavesBuild(t *testing.T) {
 	x := newStory(t, Config{})
 	x.event("u1", "Product Added", 0)
@@ -21,11 +22,11 @@ func TestSegmentLeavesBuild(t *testing.T) {
 	for range 9 {
 		x.tick(1)
 	}
-	x.segment("asked", `did "Order Completed" at least 2 times`) // all three anew
+	x.segment("asked", `did "Order Completed" at least 2 times`) // all three are built again
 	x.tick(2)
 	x.tick(3)
 	if info, _ := x.s.Segment("small"); info.State != SegmentBuilding {
-		t.Fatalf("built already: %+v", info)
+		t.Fatalf("already built: %+v", info)
 	}
 	x.drop("large")
 	restored, err := Restore(x.s.config, snapshotOf(t, x.s))
@@ -36,8 +37,8 @@ func TestSegmentLeavesBuild(t *testing.T) {
 		x.seq++
 		entry := EncodeTick(x.now + at)
 		got, want := mustApply(t, restored, x.seq, entry), mustApply(t, x.s, x.seq, entry)
-		if x.tell(got.Changes) != x.tell(want.Changes) || restored.Hash() != x.s.Hash() {
-			t.Fatalf("after %d entries %q, without a restart %q", at+1, x.tell(got.Changes), x.tell(want.Changes))
+		if x.format(got.Changes) != x.format(want.Changes) || restored.Hash() != x.s.Hash() {
+			t.Fatalf("after %d entries %q, without a restart %q", at+1, x.format(got.Changes), x.format(want.Changes))
 		}
 		a, _ := restored.Segment("small")
 		if b, _ := x.s.Segment("small"); a != b {

@@ -19,7 +19,7 @@ func (r *liveRun) linkAll() {
 	}
 }
 
-// merge drives the merges there are to their ends.
+// merge drives all merges to their end.
 func (r *liveRun) merge() {
 	for range 20 {
 		outbox, at := r.shard.Outbox()
@@ -32,7 +32,7 @@ func (r *liveRun) merge() {
 			}
 		}
 	}
-	r.t.Fatal("merges never end")
+	r.t.Fatal("merges do not end")
 }
 
 func (r *liveRun) Step(_ context.Context, c identity.Command) (identity.Reply, identity.Moment, error) {

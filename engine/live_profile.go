@@ -8,8 +8,8 @@ import (
 	"github.com/musterdb/muster/query/match"
 )
 
-// profileSource is the state to be asked about one profile: what it returns for a chunk is right at
-// that profile's position only, and is made in a fraction of the time.
+// profileSource is the state restricted to one profile: what it returns for a chunk is correct at
+// that profile's position only, and takes a fraction of the time to make.
 type profileSource struct {
 	live    *live
 	root    *root
@@ -36,8 +36,8 @@ func (p *profileSource) Profiles(_ int, out *query.Bits) int {
 	return 1
 }
 
-// Attribute implements query.Source: of the pages only that of the profile is filled, until the next
-// call.
+// Attribute implements query.Source. It fills only the page of the profile. The result is valid until
+// the next call.
 func (p *profileSource) Attribute(id uint32, _ int) []query.Vec {
 	c := p.root.attribute(id)
 	page, _ := c.at(p.ordinal)
@@ -52,11 +52,11 @@ func (p *profileSource) Attribute(id uint32, _ int) []query.Vec {
 // Hides implements query.Source.
 func (p *profileSource) Hides(int) bool { return false }
 
-// ValueSets implements query.Source: it has none.
+// ValueSets implements query.Source. It returns none.
 func (p *profileSource) ValueSets(uint32, int) query.ValueSets { return nil }
 
-// Series implements query.Source. Where the profile has no such event there are no blocks; Ever is
-// not told.
+// Series implements query.Source. If the profile has no such event the series has no blocks. Ever is
+// not set.
 func (p *profileSource) Series(event uint32, chunk int) query.Series {
 	s := p.root.series(event, chunk)
 	if s == nil || !s.ever.has(uint16(p.ordinal)) {

@@ -8,21 +8,21 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// tailReading is what live segments read of a tail while it is written: its rows as a block that is
-// made once, and an index of them by position, made when it is first asked for. Only the writer uses
-// it: views have the tail's header and never look here.
-type tailReading struct {
+// liveTail is what live segments read of a tail while it is being written: its rows as a block that
+// is reused, and an index of the rows by position, made on first use. Only the writer uses it; views
+// never look here.
+type liveTail struct {
 	block query.Block
 	vecs  []query.Vec
 
 	slots   []uint32 // by a hash of the position: the number of the latest row there + 1
-	earlier []uint32 // by row: the row before it at its position + 1
+	earlier []uint32 // by row: the previous row at the same position + 1
 }
 
-// reading returns the rows as a block that is good until the next one is appended.
-func (t *tail) reading() *query.Block {
+// liveBlock returns the rows as a block that is valid until the next row is appended.
+func (t *tail) liveBlock() *query.Block {
 	if t.live == nil {
-		t.live = &tailReading{}
+		t.live = &liveTail{}
 	}
 	x := t.live
 	b := &x.block
@@ -49,11 +49,12 @@ func (t *tail) reading() *query.Block {
 	return b
 }
 
-// last returns the latest row of a position + 1, 0 if there is none; earlier goes on from it.
+// last returns the latest row at a position + 1, 0 if there is none; live.earlier has the rows before
+// it.
 func (t *tail) last(pos uint16) uint32 {
 	x := t.live
 	if x == nil || x.block.Rows != t.n {
-		t.reading()
+		t.liveBlock()
 		x = t.live
 	}
 	if len(x.earlier) < t.n {
@@ -62,15 +63,15 @@ func (t *tail) last(pos uint16) uint32 {
 	return x.slots[x.slot(pos, t.pos)]
 }
 
-// index takes the rows that came since it was asked last.
-func (x *tailReading) index(pos []uint16) {
-	if room := 64; 2*len(pos) > len(x.slots) {
-		for room < 4*len(pos) && room < 2*query.ChunkSize {
-			room *= 2
+// index adds the rows that were appended since the last call.
+func (x *liveTail) index(pos []uint16) {
+	if size := 64; 2*len(pos) > len(x.slots) {
+		for size < 4*len(pos) && size < 2*query.ChunkSize {
+			size *= 2
 		}
-		if room > len(x.slots) {
-			x.slots = make([]uint32, room)
-			x.earlier = slices.Grow(x.earlier[:0], room/2)
+		if size > len(x.slots) {
+			x.slots = make([]uint32, size)
+			x.earlier = slices.Grow(x.earlier[:0], size/2)
 		}
 	}
 	for row := len(x.earlier); row < len(pos); row++ {
@@ -80,8 +81,8 @@ func (x *tailReading) index(pos []uint16) {
 	}
 }
 
-// slot returns where a position is, or would be.
-func (x *tailReading) slot(p uint16, pos []uint16) int {
+// slot returns the slot of a position, or the free one where it belongs.
+func (x *liveTail) slot(p uint16, pos []uint16) int {
 	mask := len(x.slots) - 1
 	for i := int(p) * 0x9e35 & mask; ; i = (i + 1) & mask {
 		if row := x.slots[i]; row == 0 || pos[row-1] == p {
@@ -90,7 +91,7 @@ func (x *tailReading) slot(p uint16, pos []uint16) int {
 	}
 }
 
-func (x *tailReading) memory() int64 {
+func (x *liveTail) memory() int64 {
 	if x == nil {
 		return 0
 	}
@@ -130,7 +131,7 @@ func (l *live) Rows(ordinal, event uint32, from, to int64, into []member.Row) []
 	return into
 }
 
-// liveMemory is what live segments take: r is a view's, the rest is read under the lock.
+// liveMemory returns the memory of live segments. r is a view's root; the rest is read under the lock.
 func (s *Shard) liveMemory(r *root) []MemoryLine {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,7 +153,7 @@ func (s *Shard) liveMemory(r *root) []MemoryLine {
 	}
 }
 
-// indexMemory is the bytes of what live segments have added to tails.
+// indexMemory returns the bytes that live segments have added to tails.
 func (l *live) indexMemory() (bytes int64) {
 	for _, table := range l.s.root.events {
 		for _, s := range table.chunks {

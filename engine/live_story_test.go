@@ -48,11 +48,12 @@ func (x *story) apply(entry []byte) string {
 	if err := x.s.Check(); err != nil {
 		x.t.Fatal(err)
 	}
-	return x.tell(r.Changes)
+	return x.format(r.Changes)
 }
 
-// tell writes changes as text: segment, who enters (+) and leaves (-), cause, and when after testStart.
-func (x *story) tell(changes []Change) string {
+// format returns changes as text: segment, who enters (+) and leaves (-), cause, and the time after
+// testStart.
+func (x *story) format(changes []Change) string {
 	var lines []string
 	for _, c := range changes {
 		line := c.Segment
@@ -83,7 +84,7 @@ func (x *story) drop(name string) string {
 	return x.change(catalog.Change{Kind: catalog.DropSegment, Name: name})
 }
 
-// event sends an event of a time after testStart.
+// event sends an event with a time relative to testStart.
 func (x *story) event(user, event string, at int64) string {
 	x.t.Helper()
 	id, ok := x.s.Catalog().Event(event)
@@ -116,8 +117,9 @@ func (x *story) want(got, want string) {
 	}
 }
 
-// TestAbandonedCart: who left a cart enters at the first tick after the hour, at its exact instant,
-// and leaves on the order. Late orders count, orders in time keep out.
+// TestAbandonedCart checks that a profile that left a cart enters at the first tick after the hour,
+// with its exact instant, and leaves when it orders. Late orders count, and orders in time keep it
+// out.
 func TestAbandonedCart(t *testing.T) {
 	x := newStory(t, Config{})
 	x.want(x.segment("cart", `did "Product Added" then not "Order Completed" within 1 hour in last 7 days and did not "Order Completed" in last 1 hour`), "")
@@ -128,15 +130,16 @@ func TestAbandonedCart(t *testing.T) {
 	x.want(x.tick(hour-1), "")
 	x.want(x.tick(hour+240), "cart +ann time 3600000")
 	x.want(x.event("ann", "Order Completed", hour+240), "cart -ann event 3600240")
-	// Before the order there was the cart that was left: an hour after the order it is one again.
+	// The cart before the order is still abandoned: an hour after the order ann enters again.
 	x.want(x.tick(2*hour+1000), "cart +ann time 7200240")
-	// An order that comes late and lies within the hour undoes it.
+	// An order that arrives late but was within the hour ends that.
 	x.want(x.event("ann", "Order Completed", 50*minute), "cart -ann event 7201000")
 	x.want(x.tick(8*day), "")
 }
 
-// TestTimeFlips: what time alone changes is told once, in order, at its instant, however far an entry
-// jumps; events stamped ahead come to be in time; late ones count where they belong.
+// TestTimeFlips checks that changes made by time alone are reported once, in order, at their
+// instants, however far an entry moves time, that future events take effect at their time, and that
+// late ones count where they belong.
 func TestTimeFlips(t *testing.T) {
 	x := newStory(t, Config{})
 	x.segment("active", `did "Product Added" in last 1 hour`)
@@ -154,8 +157,9 @@ func TestTimeFlips(t *testing.T) {
 	x.want(x.event("ann", "Product Added", 5*day), "active +ann event 432000000; lost -ann event 432000000; today +ann event 432000000")
 }
 
-// TestDefinitions: a segment that is made, replaced or dropped tells the true difference, and those
-// that ask it follow in the same entry. Names that are not there yet are waited for.
+// TestDefinitions checks that a segment that is created, replaced or dropped reports the true
+// difference, that segments that refer to it follow in the same entry, and that a segment with an
+// unknown name is evaluated once the name is defined.
 func TestDefinitions(t *testing.T) {
 	x := newStory(t, Config{})
 	x.attribute("ann", "plan", tree.Str("pro"))
@@ -167,7 +171,7 @@ func TestDefinitions(t *testing.T) {
 	x.want(x.attribute("cid", "plan", tree.Str("pro")), "others -cid attribute 0; paying +cid attribute 0")
 	x.want(x.segment("later", `tier = "gold" or in segment "nobody"`), "")
 	if info, _ := x.s.Segment("later"); info.State != SegmentFailed || info.Reason == "" {
-		t.Errorf("a segment that asks a missing one is %v: %s", info.State, info.Reason)
+		t.Errorf("a segment that refers to a missing one is %v: %s", info.State, info.Reason)
 	}
 	x.want(x.segment("nobody", `plan = "none"`), "")
 	x.change(catalog.Change{Kind: catalog.DefineNames, Names: []catalog.Name{{Kind: query.AttributeName, Name: "tier", Type: tree.StringType}}})
@@ -180,11 +184,12 @@ func TestDefinitions(t *testing.T) {
 	x.drop("others")
 	x.drop("later")
 	if x.s.live != nil {
-		t.Error("without segments there is still something to keep")
+		t.Error("without segments there is still a tracker")
 	}
 }
 
-// TestOverflowedSegment: a property with too many values for memory fails the segments that read it.
+// TestOverflowedSegment checks that a property with too many values for memory fails the segments
+// that read it.
 func TestOverflowedSegment(t *testing.T) {
 	x := newStory(t, Config{DictCap: 1})
 	x.segment("shoes", `did "Product Added" where (category = "shoes")`)
@@ -200,7 +205,8 @@ func TestOverflowedSegment(t *testing.T) {
 	x.want(x.segment("shoes", `did "Product Added"`), "shoes +ann +bob definition 0")
 }
 
-// TestRanksAreFrozen: who is in the top changes with the cuts only, and the segments that ask follow.
+// TestRanksAreFrozen checks that a rank changes only with its cuts, and that segments that refer to
+// it follow.
 func TestRanksAreFrozen(t *testing.T) {
 	x := newStory(t, Config{})
 	for i, user := range []string{"ann", "bob", "cid"} {
@@ -224,8 +230,8 @@ func TestRanksAreFrozen(t *testing.T) {
 	}
 }
 
-// TestRefreshIsOfItsInstant: an event between the instant of the cuts and the entry that brings them is not in
-// the membership, which is that of the cuts' instant in every shard.
+// TestRefreshIsOfItsInstant checks that an event between the instant of the cuts and the entry that
+// carries them is not in the membership, which is that of the cuts' instant in every shard.
 func TestRefreshIsOfItsInstant(t *testing.T) {
 	x := newStory(t, Config{})
 	start := x.now
@@ -244,8 +250,8 @@ func TestRefreshIsOfItsInstant(t *testing.T) {
 	}
 }
 
-// TestBuildInSteps: a definition over more chunks than one entry computes is built over several, also
-// across a restart; what happens meanwhile is in the difference at the end.
+// TestBuildInSteps checks that a definition over more chunks than one entry computes is built over
+// several, also across a restart, and that what happens meanwhile is in the difference at the end.
 func TestBuildInSteps(t *testing.T) {
 	x := newStory(t, Config{})
 	const profiles = 5*query.ChunkSize + 10
@@ -282,7 +288,7 @@ func TestBuildInSteps(t *testing.T) {
 		t.Fatalf("%d changes", len(r.Changes))
 	}
 	if len(again.Changes) != 1 || !slices.Equal(again.Changes[0].Enters, r.Changes[0].Enters) || restored.Hash() != x.s.Hash() {
-		t.Error("the restored shard says otherwise")
+		t.Error("the restored shard has other changes")
 	}
 	if err := x.s.Check(); err != nil {
 		t.Error(err)

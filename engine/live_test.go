@@ -17,10 +17,10 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-var liveHistories = flag.Int("live-histories", 8, "random histories to keep segments live through")
+var liveHistories = flag.Int("live-histories", 8, "number of random histories for live segments")
 
-// liveRun is one random history on its way through a shard with live segments, beside a twin that is
-// restored from snapshots now and then.
+// liveRun is one random history that is applied to a shard with live segments, and to a twin that is
+// sometimes restored from a snapshot.
 type liveRun struct {
 	t       *testing.T
 	seed    uint64
@@ -32,12 +32,13 @@ type liveRun struct {
 	now     int64
 	catalog uint64
 	texts   map[string]string          // of the segments, as last defined
-	heard   map[string]map[uint32]bool // the changes, replayed
+	heard   map[string]map[uint32]bool // memberships according to the changes
 }
 
-// TestLiveMembership: through random histories in random batches, with ticks, replaced and dropped
-// segments, refreshes, merges, maintenance and restarts, every membership is at every step what its
-// predicate says, the changes replayed give it, and a restored twin tells the same changes.
+// TestLiveMembership runs random histories in random batches, with ticks, replaced and dropped
+// segments, refreshes, merges, maintenance and restarts. At every step each membership must be what
+// its predicate says and what the changes add up to, and a restored twin must report the same
+// changes.
 func TestLiveMembership(t *testing.T) {
 	for i := range *liveHistories {
 		seed := *firstSeed + uint64(i)
@@ -75,7 +76,7 @@ func newLiveRun(t *testing.T, seed uint64) *liveRun {
 
 func parsePred(text string) (tree.Pred, error) { return syntax.ParsePred(text, syntax.Limits{}) }
 
-// apply applies an entry to both shards and looks at what it did.
+// apply applies an entry to both shards and compares the results.
 func (r *liveRun) apply(entry []byte) Result {
 	r.t.Helper()
 	r.seq++
@@ -94,7 +95,7 @@ func (r *liveRun) apply(entry []byte) Result {
 	return got
 }
 
-// replay holds changes against what was heard before.
+// replay checks changes against the earlier ones and adds them up.
 func (r *liveRun) replay(changes []Change) {
 	r.t.Helper()
 	n, at := 0, int64(-1<<62)
@@ -110,7 +111,7 @@ func (r *liveRun) replay(changes []Change) {
 		}
 		for _, ordinal := range c.Exits {
 			if !members[ordinal] {
-				r.t.Fatalf("seed %d: %d leaves %q, of which it is no member: %+v", r.seed, ordinal, c.Segment, c)
+				r.t.Fatalf("seed %d: %d leaves %q without being a member: %+v", r.seed, ordinal, c.Segment, c)
 			}
 			delete(members, ordinal)
 		}
@@ -126,7 +127,7 @@ func (r *liveRun) replay(changes []Change) {
 	}
 }
 
-// check holds every membership against its predicate and against what was heard.
+// check compares every membership with its predicate and with the changes.
 func (r *liveRun) check() {
 	r.t.Helper()
 	if err := r.shard.Check(); err != nil {
@@ -149,7 +150,7 @@ func (r *liveRun) check() {
 			}
 		}
 		if int64(len(members)) != m.Count || len(members)+len(r.heard[m.Name]) > 0 && !maps.Equal(members, r.heard[m.Name]) {
-			r.t.Fatalf("seed %d: segment %q has %v, heard %v", r.seed, m.Name, members, r.heard[m.Name])
+			r.t.Fatalf("seed %d: segment %q has %v, the changes give %v", r.seed, m.Name, members, r.heard[m.Name])
 		}
 	}
 	for name, members := range r.heard {
@@ -179,10 +180,10 @@ func (r *liveRun) define() {
 	if r.rng.IntN(2) == 0 {
 		p = r.counting()
 	}
-	if len(r.texts) > 0 && r.rng.IntN(4) == 0 { // ask another one, not yet asking anybody: no cycle
+	if len(r.texts) > 0 && r.rng.IntN(4) == 0 { // refer to a segment that refers to none, so that there is no cycle
 		other := slices.Sorted(maps.Keys(r.texts))[r.rng.IntN(len(r.texts))]
 		if other != name && !strings.Contains(r.texts[other], "in segment") {
-			p = r.asking(other)
+			p = r.referring(other)
 		}
 	}
 	segment := catalog.Segment{Name: name, Text: syntax.FormatPred(p), Zone: []string{"", r.gen.Zone}[r.rng.IntN(2)]}
@@ -193,8 +194,8 @@ func (r *liveRun) define() {
 	r.change(catalog.Change{Kind: catalog.PutSegment, Segment: segment})
 }
 
-// asking draws a predicate that asks another segment, alone or not.
-func (r *liveRun) asking(other string) tree.Pred {
+// referring draws a predicate that refers to another segment, alone or with others.
+func (r *liveRun) referring(other string) tree.Pred {
 	var p tree.Pred = &tree.InSegment{Name: other}
 	if r.rng.IntN(2) == 0 {
 		p = &tree.Not{Arg: p}
@@ -228,7 +229,7 @@ func (r *liveRun) counting() tree.Pred {
 	return p
 }
 
-// refresh sends the cuts of a segment that waits for them.
+// refresh sends the cuts of some held segments.
 func (r *liveRun) refresh() {
 	v := r.shard.View()
 	defer v.Release()
@@ -258,12 +259,12 @@ func (r *liveRun) restart() {
 	}
 }
 
-// pass lets time pass: a tick, a moment, some days.
+// pass advances time by a random span, from a millisecond to some days.
 func (r *liveRun) pass() {
 	r.now += r.rng.Int64N([]int64{2, 300, 5_000, 3_600_000, 86_400_000, 3 * 86_400_000}[r.rng.IntN(6)])
 }
 
-// tick lets time alone happen: before what was due first nothing changes.
+// tick sends a tick, which must change nothing before the instant that Due returned.
 func (r *liveRun) tick() {
 	r.t.Helper()
 	v := r.shard.View()
@@ -271,7 +272,7 @@ func (r *liveRun) tick() {
 	v.Release()
 	changes := r.apply(EncodeTick(r.now)).Changes
 	if r.now < due && len(changes) > 0 || settled >= r.now && len(changes) > 0 {
-		r.t.Fatalf("seed %d: at %d, before %d was due and though %d was settled: %+v", r.seed, r.now, due, settled, changes)
+		r.t.Fatalf("seed %d: at %d, which is before %d was due or not after %d, which was settled: %+v", r.seed, r.now, due, settled, changes)
 	}
 }
 
@@ -315,8 +316,8 @@ func (r *liveRun) play() {
 	r.askOracle()
 }
 
-// askOracle holds the memberships, after everything has come, against the naive oracle. Segments that
-// ask others are left to check: the oracle knows only those of the history.
+// askOracle compares the memberships with the naive oracle after everything has been sent. It skips
+// segments that refer to others, since the oracle knows only those of the history; check covers them.
 func (r *liveRun) askOracle() {
 	h := r.gen.History
 	for name, ids := range h.Lists {
@@ -325,7 +326,7 @@ func (r *liveRun) askOracle() {
 	}
 	v := r.shard.View()
 	defer v.Release()
-	asked := 0
+	compared := 0
 	for _, m := range v.Segments() {
 		text, _ := v.Catalog().SegmentText(m.Name)
 		if m.Held || m.State != SegmentLive || strings.Contains(text.Text, "in segment") {
@@ -339,24 +340,24 @@ func (r *liveRun) askOracle() {
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		asked++
+		compared++
 		for i := range h.Profiles {
 			who := &h.Profiles[i]
 			ordinal, ok := v.Find(who.ID())
 			if !ok {
-				r.t.Fatalf("seed %d: %q is not there", r.seed, who.ID())
+				r.t.Fatalf("seed %d: %q is not found", r.seed, who.ID())
 			}
 			if want := oracle.Holds(text.Tree().Pred, who); m.Has(ordinal) != want {
 				r.t.Errorf("seed %d, now %d: %q in %q: %t, the oracle says %t:\n%s", r.seed, v.Time(), who.ID(), m.Name, !want, want, text.Text)
 			}
 		}
 	}
-	if asked == 0 {
-		r.t.Errorf("seed %d: the oracle was asked nothing", r.seed)
+	if compared == 0 {
+		r.t.Errorf("seed %d: no segment was compared with the oracle", r.seed)
 	}
 }
 
-// between does what happens between two batches.
+// between does something random between two batches.
 func (r *liveRun) between() {
 	for range r.rng.IntN(3) {
 		r.define()

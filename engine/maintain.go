@@ -13,9 +13,9 @@ type seriesKey struct {
 	chunk int
 }
 
-// Maintain makes leaves of tails that have outgrown their bound, until about budget rows have been
-// handled; more tells that there is more to do. It changes no answer, code or hash, and how often it
-// is called makes no difference to them. It builds outside the lock, beside Apply.
+// Maintain makes leaves of tails that have outgrown their bound, until it has handled about budget
+// rows. It reports whether there is more to do. It changes no answer, code or hash, and neither does
+// how often it is called. It builds leaves outside the lock, while Apply runs.
 func (s *Shard) Maintain(budget int) (more bool) {
 	s.maintaining.Lock()
 	defer s.maintaining.Unlock()
@@ -33,16 +33,16 @@ func (s *Shard) Maintain(budget int) (more bool) {
 	return len(s.due) > 0
 }
 
-// maintenance is the work on one series: what was there when it began, and the leaves to replace it.
+// maintenance is the work on one series: what it had at the start, and the leaves to replace it.
 type maintenance struct {
 	key      seriesKey
-	cut      uint64 // the shard's cuts when it began
+	removals uint64 // the shard's removals at the start
 	now      int64
-	least    int // rows of a leaf
-	settled  int // rows of leaves from which on there are totals
+	least    int // least rows of a leaf
+	settled  int // rows in leaves from which on the series has totals
 	totals   *query.Totals
 	leaves   []*leaf
-	main     *tail // nil: not due
+	main     *tail // nil if not due
 	late     *tail
 	replaced []*leaf
 	handled  int // rows
@@ -57,7 +57,7 @@ func (s *Shard) nextMaintenance() (*maintenance, bool) {
 	key := s.due[0]
 	s.due = s.due[1:]
 	current := s.root.events[key.event].chunks[key.chunk]
-	work := &maintenance{key: key, cut: s.cuts, now: s.root.time, least: s.config.TailRows, settled: s.config.TotalsRows, totals: current.totals, leaves: current.leaves}
+	work := &maintenance{key: key, removals: s.removals, now: s.root.time, least: s.config.TailRows, settled: s.config.TotalsRows, totals: current.totals, leaves: current.leaves}
 	bound := current.tailBound(s.config.TailRows)
 	if current.main != nil && current.main.n >= bound {
 		work.main = current.main.header()
@@ -68,8 +68,8 @@ func (s *Shard) nextMaintenance() (*maintenance, bool) {
 	return work, true
 }
 
-// build makes the leaves: first the late rows go into the leaves of their time, then the main tail
-// follows behind.
+// build makes the leaves: first it merges the late rows into the leaves of their time, then it
+// appends the main tail.
 func (w *maintenance) build() {
 	w.replaced = w.leaves
 	if w.late != nil {
@@ -81,7 +81,7 @@ func (w *maintenance) build() {
 	w.addUp()
 }
 
-// addUp makes the totals follow the leaves: whatever way rows went, those of the tails were added.
+// addUp updates the totals. The rows that were added to the leaves are exactly those of the tails.
 func (w *maintenance) addUp() {
 	if w.totals == nil {
 		w.totals = totalsOf(w.replaced, w.settled)
@@ -95,7 +95,7 @@ func (w *maintenance) addUp() {
 	}
 }
 
-// totalsOf adds up leaves, nil where they have fewer than least rows.
+// totalsOf adds up leaves. It returns nil if they have fewer than least rows.
 func totalsOf(leaves []*leaf, least int) *query.Totals {
 	rows := 0
 	for _, l := range leaves {
@@ -113,11 +113,11 @@ func totalsOf(leaves []*leaf, least int) *query.Totals {
 
 func (w *maintenance) mergeLate(late *query.Block) {
 	settled := len(w.replaced)
-	for settled > 0 && w.replaced[settled-1].ahead {
+	for settled > 0 && w.replaced[settled-1].future {
 		settled--
 	}
 	leaves := w.replaced[:settled]
-	rows := make([][]uint32, max(settled, 1)) // of the late rows, by the leaf they belong to
+	rows := make([][]uint32, max(settled, 1)) // late rows by the leaf they belong to
 	for row := range late.Rows {
 		i, _ := slices.BinarySearchFunc(leaves, late.Time(row), func(l *leaf, t int64) int {
 			return cmp.Compare(l.block.Min, t+1) // the last leaf whose least time is at most t
@@ -142,16 +142,16 @@ func (w *maintenance) mergeLate(late *query.Block) {
 	w.replaced = append(out, w.replaced[settled:]...)
 }
 
-// takesMore tells whether a last leaf is made anew with the rows that follow it.
+// takesMore reports whether the last leaf is to be rebuilt with the rows that follow it.
 func (w *maintenance) takesMore(last *query.Block, next int64) bool {
 	return last.Rows < w.least || last.Rows < leafRows/2 && dayOf(last.Max) == dayOf(next)
 }
 
-// appendMain makes leaves of the main tail, together with the last leaf while that is small or of the
-// same day. Rows of the future get leaves of their own at the end.
+// appendMain makes leaves of the main tail. It rebuilds the last leaf with it while that leaf is
+// small or of the same day. Rows in the future get their own leaves at the end.
 func (w *maintenance) appendMain(tail *query.Block) {
 	settled := len(w.replaced)
-	for settled > 0 && w.replaced[settled-1].ahead {
+	for settled > 0 && w.replaced[settled-1].future {
 		settled--
 	}
 	parts := []*query.Block{tail}
@@ -174,7 +174,7 @@ func (w *maintenance) appendMain(tail *query.Block) {
 	w.handled += len(order)
 }
 
-// finishMaintenance swaps the leaves in, unless rows have been taken out of series meanwhile.
+// finishMaintenance installs the new leaves, unless rows were removed from the shard in the meantime.
 func (s *Shard) finishMaintenance(w *maintenance) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,7 +183,7 @@ func (s *Shard) finishMaintenance(w *maintenance) {
 	s.root.events[w.key.event] = table
 	current := table.series(&s.epochs, w.key.chunk)
 	current.due = false
-	if w.cut == s.cuts {
+	if w.removals == s.removals {
 		current.leaves, current.totals = w.replaced, w.totals
 		current.setLeafMax()
 		current.main, current.late = current.main.after(w.main), current.late.after(w.late)
@@ -192,7 +192,7 @@ func (s *Shard) finishMaintenance(w *maintenance) {
 	s.markDue(w.key, current)
 }
 
-// sortOutLate moves rows of the main tail that came while leaves were made, and are late since.
+// sortOutLate moves rows of the main tail that arrived while leaves were made, and are now late.
 func (s *series) sortOutLate() {
 	if s.main == nil || s.main.min >= s.leafMax {
 		return
@@ -211,7 +211,7 @@ func (s *series) sortOutLate() {
 	}
 }
 
-// after returns the rows of t that follow those of an older state of it; t itself when old is nil.
+// after returns the rows of t that are not in old, an older state of t; t itself if old is nil.
 func (t *tail) after(old *tail) *tail {
 	if old == nil {
 		return t
@@ -227,7 +227,7 @@ func (t *tail) after(old *tail) *tail {
 	return rest
 }
 
-// pick returns some rows of t, whose block is b.
+// pick returns a tail of some rows of t, whose block is b.
 func (t *tail) pick(b *query.Block, rows []uint32) *tail {
 	picked := newTail(b.Time(int(rows[0])))
 	for _, row := range rows {
@@ -241,21 +241,21 @@ func (t *tail) copyRow(from *tail, b *query.Block, row int) {
 	at := t.append(b.Pos[row], b.Time(row))
 	for i := range from.cols {
 		c := &from.cols[i]
-		t.column(c.property, c.t, c.dict).copyCell(&c.cells, row, at, t.room)
+		t.column(c.property, c.t, c.dict).copyCell(&c.cells, row, at, t.capacity)
 	}
 }
 
-// copyCell sets a row to the value of a row of other cells, if there is one.
-func (c *tailColumn) copyCell(from *cells, row, at, room int) {
+// copyCell sets a row to the value of a row of other cells, if that has one.
+func (c *tailColumn) copyCell(from *cells, row, at, capacity int) {
 	if from.scales != nil || c.scales != nil || from.scale != c.scale && c.width > 0 {
 		if n, ok := from.number(row); ok {
-			c.setNumber(at, n, room)
+			c.setNumber(at, n, capacity)
 		}
 		return
 	}
 	if raw, ok := from.raw(row); ok {
 		c.scale = from.scale
-		c.set(at, raw, room)
+		c.set(at, raw, capacity)
 	}
 }
 

@@ -2,8 +2,8 @@ package engine
 
 import "unsafe"
 
-// bytesOf returns the memory of numbers as bytes. Snapshots keep numbers as this memory has them:
-// little endian, which is all that Muster runs on.
+// bytesOf returns the memory of numbers as bytes. Snapshots store numbers in this form:
+// little-endian, the only byte order that Muster supports.
 func bytesOf[T int8 | uint16 | uint32 | uint64 | int64](numbers []T) []byte {
 	if len(numbers) == 0 {
 		return nil
@@ -11,7 +11,7 @@ func bytesOf[T int8 | uint16 | uint32 | uint64 | int64](numbers []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(numbers))), len(numbers)*int(unsafe.Sizeof(numbers[0])))
 }
 
-// wordsOf copies bytes into memory for cells, whole words.
+// wordsOf copies bytes into whole words for cells.
 func wordsOf(data []byte) []uint64 {
 	words := make([]uint64, (len(data)+7)/8)
 	copy(bytesOf(words), data)

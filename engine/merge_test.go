@@ -13,7 +13,7 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// fleet is some shards with one log each, and the transport of merges between them.
+// fleet is several shards with a log each, and the transport of merges between them.
 type fleet struct {
 	t      *testing.T
 	shards []*Shard
@@ -53,7 +53,7 @@ func (f *fleet) send(m Message) {
 		}
 		f.t.Fatalf("message of %v: %v", canonicalRef(&m), o)
 	}
-	f.t.Fatalf("message of %v goes in circles", canonicalRef(&m))
+	f.t.Fatalf("message of %v is redirected forever", canonicalRef(&m))
 }
 
 // settle drives all merges to their end.
@@ -73,7 +73,7 @@ func (f *fleet) settle() {
 			return
 		}
 	}
-	f.t.Fatal("merges never end")
+	f.t.Fatal("merges do not end")
 }
 
 func (f *fleet) Step(_ context.Context, c identity.Command) (identity.Reply, identity.Moment, error) {
@@ -91,8 +91,8 @@ func (f *fleet) Home(_ context.Context, id identity.Ref) (identity.Home, error) 
 	return f.shards[f.home(id)].Home(id), nil
 }
 
-// TestMerge: what somebody did before they were known becomes the user's, within one shard and
-// across several, and their later messages find the user by either id.
+// TestMerge checks that what people did before they were known becomes the user's, within one shard
+// and across several, and that their later messages find the user by either id.
 func TestMerge(t *testing.T) {
 	for _, shards := range []int{1, 3} {
 		t.Run(fmt.Sprint(shards), func(t *testing.T) {
@@ -128,7 +128,7 @@ func checkMerged(t *testing.T, f *fleet, user, anon string) {
 	defer v.Release()
 	about, ok := v.About(user)
 	if !ok {
-		t.Fatalf("%s is not there", user)
+		t.Fatalf("%s is not found", user)
 	}
 	if !slices.Contains(about.AnonymousIDs, anon) {
 		t.Errorf("%s has the ids %v", user, about.AnonymousIDs)
@@ -149,8 +149,8 @@ func checkMerged(t *testing.T, f *fleet, user, anon string) {
 	}
 }
 
-// TestMergesUnderRandomLogs joins random ids in random order; however it ends, every event is there
-// once, every shard is sound, and no outbox is left.
+// TestMergesUnderRandomLogs joins random ids in random order. In the end every event must be there
+// once, every shard must be sound, and no outbox may have a merge.
 func TestMergesUnderRandomLogs(t *testing.T) {
 	for seed := range uint64(5) {
 		t.Logf("seed %d", seed)
@@ -191,7 +191,7 @@ func TestMergesUnderRandomLogs(t *testing.T) {
 			}
 		}
 		if held != events {
-			t.Errorf("%d events are held, %d were sent", held, events)
+			t.Errorf("there are %d events, %d were sent", held, events)
 		}
 	}
 }

@@ -18,13 +18,13 @@ import (
 )
 
 var (
-	predicates = flag.Int("predicates", 1000, "random predicates to ask the engine and the oracle")
+	predicates = flag.Int("predicates", 1000, "number of random predicates to compare the engine and the oracle with")
 	firstSeed  = flag.Uint64("seed", 1, "seed of the first random history")
 )
 
-// TestEngineIsTheOracle loads random histories through Apply, with merges, upkeep and restores on the
-// way, and asks random predicates of views and of the naive oracle.
-func TestEngineIsTheOracle(t *testing.T) {
+// TestEngineMatchesOracle loads random histories through Apply, with merges, upkeep and restores on
+// the way, and evaluates random predicates on views and with the naive oracle.
+func TestEngineMatchesOracle(t *testing.T) {
 	failures := 0
 	for i := 0; i < *predicates && failures < 5; i += 20 {
 		seed := *firstSeed + uint64(i/20)
@@ -147,7 +147,8 @@ func heldCuts(t *testing.T, v *View, segment string, now int64) []query.Cut {
 	return cuts
 }
 
-// loadHistory sends a history to shards: facts in random order, under any of the ids they may have.
+// loadHistory sends a history to shards: facts in random order, under any of the ids that a profile
+// may have.
 func loadHistory(t *testing.T, h *querytest.History, shards int, rng *rand.Rand) *fleet {
 	f := &fleet{t: t}
 	parse := func(text string) (tree.Pred, error) { return syntax.ParsePred(text, syntax.Limits{}) }

@@ -10,40 +10,42 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Price is what live segments cost a node.
+// Price is what live segments cost a node in time and memory.
 type Price = member.Price
 
-// Load is how much a node holds, as far as prices depend on it.
+// Load is how much data a node has, as far as prices depend on it.
 type Load = member.Load
 
-// Look adds what a node holds of some events to a load; to one of no shards, how much it holds at all too.
-type Look func(to *Load, events []uint32)
+// ReadLoad adds what a node has of some events to a load. To a load of no shards it also adds the
+// size of the node.
+type ReadLoad func(to *Load, events []uint32)
 
-// PriceBook knows what the segments of a catalog cost, and follows its changes. It is no part of a shard
-// and no replicated state: whoever proposes a definition asks it. It is used by one goroutine at a time.
+// PriceBook has the prices of the segments of a catalog, and follows its changes. It is not part of a
+// shard or of the replicated state: it is for code that proposes definitions. Only one goroutine may
+// use it at a time.
 type PriceBook struct {
-	catalog *catalog.State
-	list    *member.PriceList
-	slots   map[string]int
-	names   map[int]string
-	needs   map[string]member.Needs
-	askers  map[string]map[string]struct{} // of a segment, those that stand on it
-	failing map[string]struct{}            // segments that cannot be evaluated
-	free    []int
-	period  int64 // of refreshes that name none, ms
+	catalog    *catalog.State
+	list       *member.PriceList
+	slots      map[string]int
+	names      map[int]string
+	needs      map[string]member.Needs
+	dependents map[string]map[string]struct{} // by segment, the segments that depend on it
+	failing    map[string]struct{}            // segments that cannot be evaluated
+	free       []int
+	period     int64 // default refresh period, ms
 
-	now   int64
-	look  Look
-	load  *Load         // nil: to be asked for
-	total *member.Tally // of all segments on load; nil: to be added up
+	now      int64
+	readLoad ReadLoad
+	load     *Load         // nil: read it before use
+	total    *member.Tally // of all segments on load; nil: add it up before use
 }
 
-// NewPriceBook returns the prices of a catalog on what a node holds. period is that of segments with a rank
-// that name none.
-func NewPriceBook(c *catalog.State, period, now int64, look Look) *PriceBook {
+// NewPriceBook returns the prices of a catalog on a node. period is the refresh period of segments
+// with a rank that do not set one.
+func NewPriceBook(c *catalog.State, period, now int64, readLoad ReadLoad) *PriceBook {
 	b := &PriceBook{
 		catalog: c, list: member.NewPriceList(c.Schema(), now), slots: map[string]int{}, names: map[int]string{},
-		needs: map[string]member.Needs{}, askers: map[string]map[string]struct{}{}, failing: map[string]struct{}{}, period: period, now: now, look: look,
+		needs: map[string]member.Needs{}, dependents: map[string]map[string]struct{}{}, failing: map[string]struct{}{}, period: period, now: now, readLoad: readLoad,
 	}
 	for _, s := range c.Segments() {
 		b.put(s.Name)
@@ -51,38 +53,38 @@ func NewPriceBook(c *catalog.State, period, now int64, look Look) *PriceBook {
 	return b
 }
 
-// Version is that of the catalog the book is of.
+// Version returns the version of the book's catalog.
 func (b *PriceBook) Version() uint64 { return b.catalog.Version() }
 
-// Forget has the book ask anew what the node holds.
+// Forget makes the book read again what the node has.
 func (b *PriceBook) Forget(now int64) { b.load, b.total = nil, nil; b.now = now }
 
-// Follow makes the book one of the catalog after a change.
+// Follow updates the book after a change of the catalog.
 func (b *PriceBook) Follow(change catalog.Change, after *catalog.State) {
 	b.catalog = after
 	b.list.SetSchema(after.Schema())
 	switch change.Kind {
 	case catalog.PutSegment:
 		_, had := b.slots[change.Segment.Name]
-		asking := maps.Clone(b.askers[change.Segment.Name])
-		if len(b.failing) > 0 { // what they lack may be there now
-			asking = maps.Clone(b.failing)
-			maps.Copy(asking, b.askers[change.Segment.Name])
+		dependents := maps.Clone(b.dependents[change.Segment.Name])
+		if len(b.failing) > 0 { // they may now have what they lacked
+			dependents = maps.Clone(b.failing)
+			maps.Copy(dependents, b.dependents[change.Segment.Name])
 		}
 		b.put(change.Segment.Name)
-		for _, name := range slices.Sorted(maps.Keys(asking)) {
+		for _, name := range slices.Sorted(maps.Keys(dependents)) {
 			b.put(name)
 		}
-		if had || len(asking) > 0 || b.total == nil {
+		if had || len(dependents) > 0 || b.total == nil {
 			b.total = nil
 			return
 		}
 		b.refresh()
 		b.total.Add(b.list.New(b.load, b.slots[change.Segment.Name]))
 	case catalog.DropSegment:
-		asking := slices.Sorted(maps.Keys(b.askers[change.Name]))
+		dependents := slices.Sorted(maps.Keys(b.dependents[change.Name]))
 		b.drop(change.Name)
-		for _, name := range asking {
+		for _, name := range dependents {
 			b.put(name)
 		}
 		b.total = nil
@@ -97,17 +99,17 @@ func (b *PriceBook) Follow(change catalog.Change, after *catalog.State) {
 	}
 }
 
-// Total is what all segments cost.
+// Total returns what all segments cost.
 func (b *PriceBook) Total() Price { return b.tally().Price() }
 
-// refresh finds out what the node holds of what segments hear.
+// refresh reads what the node has of the events that segments depend on.
 func (b *PriceBook) refresh() {
 	fresh := b.load == nil
 	if fresh {
 		b.load = member.NewLoad(b.now)
 	}
 	if events := b.list.Missing(b.load); fresh || len(events) > 0 {
-		b.look(b.load, events)
+		b.readLoad(b.load, events)
 		for _, event := range events {
 			b.load.Event(event)
 		}
@@ -122,8 +124,8 @@ func (b *PriceBook) tally() *member.Tally {
 	return b.total
 }
 
-// Quote is what a change of the catalog adds to the price of all segments, which the book then follows.
-// Who does not make the change has to Follow the way back.
+// Quote applies a change of the catalog to the book and returns what it adds to the price of all
+// segments. A caller that does not make the change must Follow it back.
 func (b *PriceBook) Quote(change catalog.Change, after *catalog.State) (added, total Price) {
 	before := &member.Tally{}
 	before.Add(b.tally())
@@ -132,7 +134,8 @@ func (b *PriceBook) Quote(change catalog.Change, after *catalog.State) (added, t
 	return now.Beyond(before), now.Price()
 }
 
-// Of returns what a segment costs; what it shares with others is divided among them.
+// Of returns what a segment costs. The cost of parts it shares with other segments is divided among
+// them.
 func (b *PriceBook) Of(name string) Price {
 	b.refresh()
 	slot, ok := b.slots[name]
@@ -142,29 +145,29 @@ func (b *PriceBook) Of(name string) Price {
 	return b.list.Share(b.load, slot)
 }
 
-// put prices a segment as the catalog has it now.
+// put prices a segment by its current definition in the catalog.
 func (b *PriceBook) put(name string) {
-	b.need(name, member.Needs{})
+	b.setNeeds(name, member.Needs{})
 	p, _, err := check.Predicate(&tree.InSegment{Name: name}, b.catalog.Schema())
-	if err != nil { // it fails, and costs nothing until what it lacks comes
+	if err != nil { // it fails, and costs nothing until it can be evaluated
 		b.drop(name)
 		b.needs[name], b.failing[name] = member.Needs{}, struct{}{}
 		return
 	}
 	delete(b.failing, name)
-	asked := p.(*tree.InSegment)
-	b.need(name, member.NeedsOf(b.catalog.Schema(), asked))
+	clause := p.(*tree.InSegment)
+	b.setNeeds(name, member.NeedsOf(b.catalog.Schema(), clause))
 	slot := b.slotOf(name)
-	if member.IsHeld(asked.Def) {
+	if member.IsHeld(clause.Def) {
 		period := b.period
-		if ms, ok := asked.Def.Refresh.Millis(); ok && ms > 0 {
+		if ms, ok := clause.Def.Refresh.Millis(); ok && ms > 0 {
 			period = ms
 		}
-		b.list.Hold(slot, name, asked.Def.Pred, period)
+		b.list.Hold(slot, name, clause.Def.Pred, period)
 		return
 	}
 	b.list.Put(member.Definition{
-		Slot: slot, Name: name, Zone: asked.Def.Zone, Pred: asked.Def.Pred, Catalog: b.catalog.Version(),
+		Slot: slot, Name: name, Zone: clause.Def.Zone, Pred: clause.Def.Pred, Catalog: b.catalog.Version(),
 		Held: func(name string) (int, bool) { return b.slotOf(name), true },
 	})
 }
@@ -182,7 +185,7 @@ func (b *PriceBook) slotOf(name string) int {
 }
 
 func (b *PriceBook) drop(name string) {
-	b.need(name, member.Needs{})
+	b.setNeeds(name, member.Needs{})
 	delete(b.needs, name)
 	delete(b.failing, name)
 	if slot, ok := b.slots[name]; ok {
@@ -193,23 +196,23 @@ func (b *PriceBook) drop(name string) {
 	}
 }
 
-// need notes what a segment stands on.
-func (b *PriceBook) need(name string, needs member.Needs) {
-	for _, asked := range b.needs[name].Segments {
-		if delete(b.askers[asked], name); len(b.askers[asked]) == 0 {
-			delete(b.askers, asked)
+// setNeeds records what a segment depends on.
+func (b *PriceBook) setNeeds(name string, needs member.Needs) {
+	for _, used := range b.needs[name].Segments {
+		if delete(b.dependents[used], name); len(b.dependents[used]) == 0 {
+			delete(b.dependents, used)
 		}
 	}
 	b.needs[name] = needs
-	for _, asked := range needs.Segments {
-		if b.askers[asked] == nil {
-			b.askers[asked] = map[string]struct{}{}
+	for _, used := range needs.Segments {
+		if b.dependents[used] == nil {
+			b.dependents[used] = map[string]struct{}{}
 		}
-		b.askers[asked][name] = struct{}{}
+		b.dependents[used][name] = struct{}{}
 	}
 }
 
-// AddSize adds what the view holds to a load.
+// AddSize adds the size of the view to a load.
 func (v *View) AddSize(to *Load) {
 	profiles, events := v.Size()
 	to.Shards++
@@ -218,7 +221,7 @@ func (v *View) AddSize(to *Load) {
 	to.Rows += events
 }
 
-// AddEvents adds what the view holds of some events.
+// AddEvents adds the view's series of some events to a load.
 func (v *View) AddEvents(to *Load, events []uint32) {
 	for _, event := range events {
 		if int(event) >= len(v.root.events) {

@@ -12,7 +12,7 @@ import (
 	"github.com/musterdb/muster/query/syntax"
 )
 
-// repeat joins n clauses that are made from their number.
+// repeat joins n clauses, each made from its number.
 func repeat(n int, joint string, clause func(i int) string) string {
 	all := make([]string, n)
 	for i := range all {
@@ -21,7 +21,7 @@ func repeat(n int, joint string, clause func(i int) string) string {
 	return strings.Join(all, joint)
 }
 
-// longForms are definitions of every kind that may be long, with n parts each.
+// longForms returns definitions of every kind that may be long, with n parts each.
 func longForms(n int) map[string]string {
 	or := func(clause func(i int) string) string { return repeat(n, " or ", clause) }
 	return map[string]string{
@@ -54,7 +54,7 @@ func longForms(n int) map[string]string {
 	}
 }
 
-// pricedShard is a shard with a small shop.
+// pricedShard returns a shard with a small shop.
 func pricedShard(t testing.TB, profiles, events int) (s *Shard, seq uint64) {
 	s = shopShard(t)
 	s.config.Parse = parsePred
@@ -79,8 +79,8 @@ func putSegment(t testing.TB, s *Shard, seq uint64, name, text string) catalog.C
 	return c
 }
 
-// lookAt has a price book look at one shard.
-func lookAt(s *Shard) Look {
+// loadOf returns a ReadLoad that reads one shard.
+func loadOf(s *Shard) ReadLoad {
 	return func(to *Load, events []uint32) {
 		v := s.View()
 		defer v.Release()
@@ -100,9 +100,10 @@ func liveBytes(s *Shard) (bytes int64) {
 	return bytes
 }
 
-// TestPricesHoldWhatIsUsed: live segments of every form take no more memory than their price says, and of the
-// forms that there are many of not much less; who hears of an event is in the price of one.
-func TestPricesHoldWhatIsUsed(t *testing.T) {
+// TestPricesCoverUse checks that live segments of every form take no more memory than their price
+// says, and not much less for the forms that often have many parts, and that the price of an event
+// includes all segments it affects.
+func TestPricesCoverUse(t *testing.T) {
 	texts := longForms(40)
 	rng := rand.New(rand.NewPCG(3, 3))
 	for i := range 10 {
@@ -116,14 +117,14 @@ func TestPricesHoldWhatIsUsed(t *testing.T) {
 			for seq++; len(s.root.builds) > 0; seq++ {
 				mustApply(t, s, seq, EncodeTick(s.Time()))
 			}
-			for range 20 { // agendas fill
+			for range 20 { // schedules fill
 				mustApply(t, s, seq, EncodeTick(s.Time()+10*minute))
 				seq++
 			}
 			if m, _ := s.Segment("x"); m.State != SegmentLive {
 				t.Fatalf("it is %v: %s", m.State, m.Reason)
 			}
-			b := NewPriceBook(s.Catalog(), 600_000, s.Time(), lookAt(s))
+			b := NewPriceBook(s.Catalog(), 600_000, s.Time(), loadOf(s))
 			price, used := b.Total(), liveBytes(s)
 			if used > price.Memory+price.Memory/4+16<<10 {
 				t.Errorf("%d bytes are used, the price is %d", used, price.Memory)
@@ -135,13 +136,14 @@ func TestPricesHoldWhatIsUsed(t *testing.T) {
 				t.Errorf("the price of an event is %v with %d conditions and %d counters", price.Event, conditions, counters)
 			}
 			if price.Build <= 0 || price.Stop <= 0 || price.Event <= 0 {
-				t.Errorf("something is free of charge: %+v", price)
+				t.Errorf("a price is not positive: %+v", price)
 			}
 		})
 	}
 }
 
-// largeLoad is a node of 1M profiles with 5M events of eight names over 90 days, without holding any.
+// largeLoad describes a node of 1M profiles with 5M events of eight names over 90 days, without
+// creating them.
 func largeLoad(to *Load, events []uint32) {
 	const shards, profiles, each, leaves = 8, 1_000_000, 5_000_000 / 8, 64
 	if to.Shards == 0 {
@@ -159,7 +161,7 @@ func largeLoad(to *Load, events []uint32) {
 	}
 }
 
-// quote is what a segment would cost a large node.
+// quote returns what a segment would cost a large node.
 func quote(t *testing.T, b *PriceBook, c *catalog.State, name, text string) (Price, *catalog.State) {
 	t.Helper()
 	change := catalog.Change{Version: c.Version() + 1, Kind: catalog.PutSegment, Segment: catalog.Segment{Name: name, Text: text}}
@@ -171,8 +173,8 @@ func quote(t *testing.T, b *PriceBook, c *catalog.State, name, text string) (Pri
 	return added, after
 }
 
-// TestPoisonIsExpensive: what stops a large node has a price beyond what one segment may take by default, and
-// what people write has not.
+// TestPoisonIsExpensive checks that segments that would stop a large node have a price above what one
+// segment may cost by default, and that segments that people write do not.
 func TestPoisonIsExpensive(t *testing.T) {
 	s := shopShard(t)
 	c, err := catalog.Decode(s.Catalog().Encode(), parsePred)
@@ -192,7 +194,7 @@ func TestPoisonIsExpensive(t *testing.T) {
 			text = longForms(300)[name]
 		}
 		if p, _ := quote(t, NewPriceBook(c, 600_000, testStart, largeLoad), c, "x", text); !beyond(p) {
-			t.Errorf("%s costs %+v only", name, p)
+			t.Errorf("%s costs only %+v", name, p)
 		}
 	}
 	rng := rand.New(rand.NewPCG(7, 7))
@@ -215,8 +217,8 @@ func TestPoisonIsExpensive(t *testing.T) {
 	}
 }
 
-// TestPriceBookFollows: a book that has followed the catalog through creations, replacements and drops says
-// what one that is made anew says, also of segments that ask others.
+// TestPriceBookFollows checks that a book that has followed the catalog through creations,
+// replacements and drops has the prices of a new book, also for segments that refer to others.
 func TestPriceBookFollows(t *testing.T) {
 	s := shopShard(t)
 	state, err := catalog.Decode(s.Catalog().Encode(), parsePred)
@@ -231,7 +233,7 @@ func TestPriceBookFollows(t *testing.T) {
 		switch _, has := state.SegmentText(name); {
 		case has && rng.IntN(3) == 0:
 			change = catalog.Change{Version: change.Version, Kind: catalog.DropSegment, Name: name}
-		case rng.IntN(4) == 0: // of a higher number, so that there are no cycles
+		case rng.IntN(4) == 0: // only t segments are referred to, so that there are no cycles
 			change.Segment.Text += fmt.Sprintf(` and in segment "t%d"`, rng.IntN(5))
 		case rng.IntN(4) == 0:
 			change.Segment.Name = fmt.Sprint("t", rng.IntN(5))
@@ -244,7 +246,7 @@ func TestPriceBookFollows(t *testing.T) {
 		}
 		before := b.Total()
 		b.Quote(change, after)
-		if rng.IntN(4) == 0 { // it was refused
+		if rng.IntN(4) == 0 { // the change was refused
 			undo := catalog.Change{Kind: catalog.DropSegment, Name: change.Segment.Name}
 			if old, ok := state.SegmentText(change.Segment.Name + change.Name); ok {
 				undo = catalog.Change{Kind: catalog.PutSegment, Segment: *old}
@@ -256,23 +258,23 @@ func TestPriceBookFollows(t *testing.T) {
 			continue
 		}
 		state = after
-		anew := NewPriceBook(state, 600_000, testStart, largeLoad)
-		if got, want := b.Total(), anew.Total(); !near(got, want) {
-			t.Fatalf("after change %d: %+v, anew %+v", i, got, want)
+		fresh := NewPriceBook(state, 600_000, testStart, largeLoad)
+		if got, want := b.Total(), fresh.Total(); !near(got, want) {
+			t.Fatalf("after change %d: %+v, a new book has %+v", i, got, want)
 		}
 	}
 }
 
-// near tells whether prices are the same but for the order in which they were added up, and for the room of
-// what was dropped.
+// near reports whether prices are equal except for the order in which they were added up, and for the
+// spare capacity left by dropped segments.
 func near(a, b Price) bool {
 	alike := func(x, y, slack int64) bool { return max(x-y, y-x) <= slack+max(x, y)/50 }
 	return alike(a.Memory, b.Memory, 200<<20) && alike(int64(a.Event), int64(b.Event), 10) &&
 		alike(int64(a.Second), int64(b.Second), 100) && alike(int64(a.Build), int64(b.Build), 1000)
 }
 
-// TestLongSequencesInSlices: a sequence that is too long to be evaluated for a chunk at once has the members
-// it should have, by parts of the chunk and profile by profile.
+// TestLongSequencesInSlices checks that a sequence that is too long to be evaluated for a whole chunk
+// in one step has the right members, by parts of the chunk and profile by profile.
 func TestLongSequencesInSlices(t *testing.T) {
 	s, seq := pricedShard(t, 500, 12_000)
 	s.config.Parse = syntax.ParseSaved

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestHashIgnoresProcessors: a log gives the same hashes on one processor and on several, with upkeep and
-// readers beside it.
+// TestHashIgnoresProcessors checks that a log gives the same hashes on one processor and on several,
+// with upkeep and readers at the same time.
 func TestHashIgnoresProcessors(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	var want [][16]byte
@@ -25,8 +25,8 @@ func TestHashIgnoresProcessors(t *testing.T) {
 	}
 }
 
-// hashesBesideReaders applies a log while others read and keep the shard, and returns the hash after each
-// entry and, last, that of a snapshot restored.
+// hashesBesideReaders applies a log while other goroutines read and maintain the shard. It returns
+// the hash after each entry and, last, that of a restored snapshot.
 func hashesBesideReaders(t *testing.T) [][16]byte {
 	s, log := newTestShard(t), newScript(11, 300)
 	stop := make(chan struct{})

@@ -8,7 +8,7 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// idSpace is one of the two kinds of ids with the columns that belong to it.
+// idSpace is one of the two kinds of ids, with its dictionary and the columns that belong to it.
 type idSpace struct {
 	dict  *dictionary
 	codes *uint32
@@ -28,12 +28,12 @@ func (r *root) space(anonymous bool) idSpace {
 	return idSpace{r.users, &r.userCodes, columnUserOwner, columnUserOf, columnUserNext, columnUserHome, factUserID}
 }
 
-// intern returns the code of an id, giving it one if need be. REQUIRES: the root is owned.
+// intern returns the code of an id. An id without a code gets one. REQUIRES: the root is owned.
 func (x idSpace) intern(id string) uint32 {
 	return x.internHashed(id, xxh3.HashString(id))
 }
 
-// internHashed is intern where the hash of the id is known.
+// internHashed is intern for an id whose hash is known.
 func (x idSpace) internHashed(id string, hash uint64) uint32 {
 	if code, ok := x.dict.find(id, hash); ok {
 		return code
@@ -62,7 +62,7 @@ func (r *root) ordinal(ref identity.Ref) (uint32, bool) {
 	return uint32(raw), ok
 }
 
-// named returns the profile whose canonical id is ref: not the one that ref merely leads to.
+// named returns the profile whose canonical id is ref, not one that merely has ref among its ids.
 func (s *Shard) named(ref identity.Ref) (uint32, bool) { return s.root.named(ref) }
 
 func (r *root) named(ref identity.Ref) (uint32, bool) {
@@ -74,13 +74,14 @@ func (r *root) named(ref identity.Ref) (uint32, bool) {
 	return ordinal, canonical == ref
 }
 
-// profileOf returns the profile with the literal id, made if need be. REQUIRES: the root is owned.
+// profileOf returns the profile with the literal id, and creates it if there is none. REQUIRES: the
+// root is owned.
 func (s *Shard) profileOf(ref identity.Ref) uint32 {
 	x := s.space(ref.Anonymous)
 	return s.profileOfCode(ref, x, x.intern(ref.ID))
 }
 
-// profileOfCode is profileOf where the code of the id is known.
+// profileOfCode is profileOf for an id whose code is known.
 func (s *Shard) profileOfCode(ref identity.Ref, x idSpace, code uint32) uint32 {
 	if raw, ok := s.root.columns[x.owner].raw(code); ok {
 		return uint32(raw)
@@ -103,7 +104,7 @@ func (s *Shard) profileOfCode(ref identity.Ref, x idSpace, code uint32) uint32 {
 	return ordinal
 }
 
-// attach makes an id that has no profile one of a profile's ids. REQUIRES: the root is owned.
+// attach adds an id that has no profile to a profile. REQUIRES: the root is owned.
 func (s *Shard) attach(ref identity.Ref, ordinal uint32) {
 	x := s.space(ref.Anonymous)
 	code := x.intern(ref.ID)
@@ -113,7 +114,7 @@ func (s *Shard) attach(ref identity.Ref, ordinal uint32) {
 	}
 	s.column(x.owner).set(&s.epochs, code, int64(ordinal))
 	if first, has := s.root.columns[x.of].raw(ordinal); has {
-		// The list of further ids hangs behind the first one, which stays first.
+		// The first id stays first; the new one goes right after it in the chain.
 		next := s.column(x.next)
 		if second, ok := next.raw(uint32(first)); ok {
 			next.set(&s.epochs, code, second)
@@ -132,7 +133,7 @@ func (s *Shard) attach(ref identity.Ref, ordinal uint32) {
 	}
 }
 
-// detach takes all ids from a profile. REQUIRES: the root is owned.
+// detach removes all ids from a profile. REQUIRES: the root is owned.
 func (s *Shard) detach(ordinal uint32) {
 	for _, ref := range s.root.refs(ordinal) {
 		x := s.space(ref.Anonymous)
@@ -144,8 +145,8 @@ func (s *Shard) detach(ordinal uint32) {
 	}
 }
 
-// refs returns the ids of a profile: user ids, then anonymous ones; of each kind the first one
-// attached is first, the others follow in the order in which they were attached.
+// refs returns the ids of a profile: user ids, then anonymous ones, each kind in the order in which
+// they were attached.
 func (r *root) refs(ordinal uint32) []identity.Ref {
 	refs := r.chain(nil, r.users, columnUserOf, columnUserNext, ordinal, false)
 	return r.chain(refs, r.anons, columnAnonymousOf, columnAnonNext, ordinal, true)
@@ -164,7 +165,7 @@ func (r *root) chain(refs []identity.Ref, dict *dictionary, of, next int, ordina
 	return refs
 }
 
-// canonical returns the id that names a profile: its user id, or its first anonymous one.
+// canonical returns the id that names a profile: its first user id, else its first anonymous id.
 func (r *root) canonical(ordinal uint32) (ref identity.Ref, ok bool) {
 	if code, ok := r.columns[columnUserOf].raw(ordinal); ok {
 		return identity.User(r.users.text(uint32(code))), true

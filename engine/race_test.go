@@ -7,7 +7,7 @@ import (
 )
 
 // TestViewsBesideApply reads views in other goroutines while entries are applied and series are
-// maintained. Each view read twice must say the same; under -race nothing may be shared wrongly.
+// maintained. Two reads of a view must give the same, and -race must find no race.
 func TestViewsBesideApply(t *testing.T) {
 	s, log := newTestShard(t), newScript(3, 200)
 	views := make(chan *Image, 2)
@@ -59,18 +59,18 @@ func TestViewsBesideApply(t *testing.T) {
 	}
 }
 
-// A view that is tried is there at once or not at all.
+// TestTryView checks that TryView returns a view immediately or not at all.
 func TestTryView(t *testing.T) {
 	s, log := newTestShard(t), newScript(3, 200)
 	mustApply(t, s, 4, log.step(nil))
 	s.mu.Lock() // as Apply does
 	if v := s.TryView(); v != nil {
-		t.Error("a view of a shard that is busy")
+		t.Error("there is a view of a busy shard")
 	}
 	s.mu.Unlock()
 	v, w := s.TryView(), s.View()
 	if v == nil || v.Seq() != w.Seq() || v.Hash() != w.Hash() {
-		t.Fatal("no view, or another one")
+		t.Fatal("no view, or another view")
 	}
 	before := describeView(v)
 	mustApply(t, s, 5, log.step(nil))
@@ -81,8 +81,8 @@ func TestTryView(t *testing.T) {
 	w.Release()
 }
 
-// TestViewsBesideAnEntry takes views while an entry is applied: the first reader to find the shard busy
-// waits, those after it get the state before the entry, and what was acknowledged is in it.
+// TestViewsBesideAnEntry takes views while an entry is applied: the first reader to find the shard
+// busy waits, later ones get the state before the entry, with everything that was acknowledged.
 func TestViewsBesideAnEntry(t *testing.T) {
 	s, log := newTestShard(t), newScript(5, 100)
 	seq := uint64(4)
@@ -92,7 +92,7 @@ func TestViewsBesideAnEntry(t *testing.T) {
 		return s.TryView()
 	}
 	if busy() != nil {
-		t.Fatal("a view of a shard that nobody has waited for")
+		t.Fatal("there is a view of a shard that no reader has waited for")
 	}
 	var kept []*View
 	var lines [][]string
@@ -105,12 +105,12 @@ func TestViewsBesideAnEntry(t *testing.T) {
 		kept, lines = append(kept, v), append(lines, describeView(v))
 		seq++
 	}
-	for range publishEntries { // the last reader asked one entry ago
+	for range publishEntries { // the last reader came one entry ago
 		mustApply(t, s, seq, log.step(nil))
 		seq++
 	}
 	if busy() == nil {
-		t.Fatal("views are no longer published, too early")
+		t.Fatal("the shard stopped publishing views too early")
 	}
 	for i, v := range kept {
 		diffLines(t, "a view beside entries", describeView(v), lines[i])
@@ -121,6 +121,6 @@ func TestViewsBesideAnEntry(t *testing.T) {
 		seq++
 	}
 	if busy() != nil || s.published.Load() != nil {
-		t.Fatal("views are published for nobody")
+		t.Fatal("views are still published without readers")
 	}
 }

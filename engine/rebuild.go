@@ -9,39 +9,39 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Latest tells which value messages gave an attribute last, by the ids that they may have named; ok is
-// false where none did.
+// Latest returns the last value that messages gave an attribute, where they named one of ids; ok is
+// false if no message did.
 type Latest func(ids []identity.Ref, attribute uint32) (v tree.Value, ok bool)
 
-// Stray is the facts of a profile that was made for an id whose profile had moved to Owner already. The
-// owner may live in another shard.
+// Stray has the facts of a profile that was made for an id whose profile had already moved to Owner.
+// The owner may live in another shard.
 type Stray struct {
 	Owner, ID  identity.Ref
 	Parts      [][]byte
-	Attributes []uint32 // that it has
+	Attributes []uint32 // the attributes it has
 }
 
-// Rebuilt is what Rebuild has made, and what of it is for others.
+// Rebuilt is the result of Rebuild: the new shard, and what the caller must still do.
 type Rebuilt struct {
-	Shard   *Shard
-	Joined  int // profiles that had been made a second time, and are one with the first again
-	Doubles int // codes of values that stood in a dictionary already
-	Strays  []Stray
-	Lost    []string // what could not be kept, in words
+	Shard      *Shard
+	Joined     int // profiles that had been made a second time, and were joined with the first
+	Duplicates int // codes of values that a dictionary had already
+	Strays     []Stray
+	Lost       []string // what was lost, in words
 }
 
-// rebuilder makes a sound state of the facts of a damaged one: it gives them to a new shard, one by one,
-// as entries would, so that whatever is derived is derived anew.
+// rebuilder makes a sound state from the facts of a damaged one: it applies them one by one to a new
+// shard, as entries would, so that everything derived is derived again.
 type rebuilder struct {
-	r      *root // damaged
+	r      *root // the damaged state
 	to     *Shard
 	latest Latest
 	out    *Rebuilt
 
-	into    map[uint32]uint32       // profiles that join another
-	joined  map[uint32][]uint32     // the other way round, ascending
-	strayed map[uint32]identity.Ref // profiles that belong to somebody whose facts lie elsewhere
-	dropped map[link]bool           // ids that a profile has no right to
+	into    map[uint32]uint32       // profiles that are joined to another
+	joined  map[uint32][]uint32     // the inverse of into, each list ascending
+	strayed map[uint32]identity.Ref // profiles that belong to an owner whose profile has moved
+	dropped map[link]bool           // ids that a profile must not keep
 }
 
 // link is an id of a profile, by code.
@@ -50,10 +50,11 @@ type link struct {
 	anonymous     bool
 }
 
-// Rebuild makes a sound shard of what is known in a damaged one: profiles, attributes, events, lists and
-// homes are facts, everything else is derived from them anew. Profiles of the same id become one: of an
-// attribute that both have, the value stands that latest gives, else that of the profile made later. A
-// profile whose id had moved when it was made is a stray. REQUIRES: nothing is applied meanwhile.
+// Rebuild makes a sound shard from a damaged one: profiles, attributes, events, lists and homes are
+// facts, everything else is derived from them again. Profiles with the same id become one. If both
+// have an attribute, the value is the one that latest returns, else that of the profile made later. A
+// profile whose id had already moved when it was made becomes a stray. REQUIRES: nothing is applied
+// meanwhile.
 func (s *Shard) Rebuild(latest Latest) (*Rebuilt, error) {
 	v := s.View()
 	defer v.Release()
@@ -76,23 +77,23 @@ func (s *Shard) Rebuild(latest Latest) (*Rebuilt, error) {
 		return nil, fmt.Errorf("rebuild shard %d: %w", s.config.Number, err)
 	}
 	to.applied.Store(to.root.seq)
-	v.root.eachDictionary(func(_ string, d *dictionary, codes int) { x.out.Doubles += len(doublesOf(d, codes)) })
+	v.root.eachDictionary(func(_ string, d *dictionary, codes int) { x.out.Duplicates += len(duplicateCodes(d, codes)) })
 	return x.out, nil
 }
 
-// facts gives the facts to the new shard.
+// facts copies the facts to the new shard.
 func (x *rebuilder) facts(s *Shard) error {
 	to, from := x.to, x.r
 	to.mu.Lock()
 	defer to.mu.Unlock()
 	to.root.seq, to.root.time, to.root.catalog, to.root.mismatched = from.seq, from.time, from.catalog, from.mismatched
 	to.defineColumns()
-	x.judge(x.homes())
+	x.resolveSharedIDs(x.homes())
 	x.profiles()
 	x.attributes()
 	x.events()
 	x.lists()
-	x.seen(s)
+	x.applied(s)
 	x.segments()
 	if err := to.machine.RestoreState(s.machine.AppendState(nil)); err != nil {
 		return err
@@ -101,8 +102,8 @@ func (x *rebuilder) facts(s *Shard) error {
 	return nil
 }
 
-// seen takes over which messages and lines have been applied.
-func (x *rebuilder) seen(s *Shard) {
+// applied copies which messages and lines have been applied.
+func (x *rebuilder) applied(s *Shard) {
 	epoch := x.to.epochs.current
 	dedup := *x.r.dedup
 	dedup.epoch = epoch
@@ -117,8 +118,8 @@ func (x *rebuilder) seen(s *Shard) {
 	}
 }
 
-// homes gives the ids whose profile has gone elsewhere their homes. Of an id with two codes the first
-// that has gone counts: a link is for ever.
+// homes copies the homes of the ids whose profile has moved away. Of an id with two codes the first
+// that has a home counts: a link is permanent.
 func (x *rebuilder) homes() map[identity.Ref]identity.Home {
 	all := map[identity.Ref]identity.Home{}
 	for _, anonymous := range []bool{false, true} {
@@ -134,68 +135,68 @@ func (x *rebuilder) homes() map[identity.Ref]identity.Home {
 			}
 			home := x.r.decodeHome(raw)
 			all[ref] = home
-			homes{x.to}.SetHome(cloneRef(ref), identity.Home{State: home.State, To: cloneRef(home.To)})
+			identityStore{x.to}.SetHome(cloneRef(ref), identity.Home{State: home.State, To: cloneRef(home.To)})
 		}
 	}
 	return all
 }
 
-// judge decides what becomes of the profiles that share an id.
-func (x *rebuilder) judge(gone map[identity.Ref]identity.Home) {
+// resolveSharedIDs decides what becomes of the profiles that share an id.
+func (x *rebuilder) resolveSharedIDs(moved map[identity.Ref]identity.Home) {
 	for _, anonymous := range []bool{false, true} {
 		dict, codes, owner, home := x.r.users, x.r.userCodes, columnUserOwner, columnUserHome
 		if anonymous {
 			dict, codes, owner, home = x.r.anons, x.r.anonCodes, columnAnonOwner, columnAnonHome
 		}
-		doubles := doublesOf(dict, int(codes))
+		duplicates := duplicateCodes(dict, int(codes))
 		groups := map[uint32][]uint32{}
-		for _, code := range ascendingCodes(doubles) {
-			first := doubles[code]
+		for _, code := range ascendingCodes(duplicates) {
+			first := duplicates[code]
 			if groups[first] == nil {
 				groups[first] = []uint32{first}
 			}
 			groups[first] = append(groups[first], code)
 		}
-		for _, first := range ascendingCodes(doubles) {
-			group := groups[doubles[first]]
-			delete(groups, doubles[first])
-			ref := identity.Ref{Anonymous: anonymous, ID: dict.text(doubles[first])}
+		for _, first := range ascendingCodes(duplicates) {
+			group := groups[duplicates[first]]
+			delete(groups, duplicates[first])
+			ref := identity.Ref{Anonymous: anonymous, ID: dict.text(duplicates[first])}
 			var kept *link
 			for _, code := range group {
 				ordinal, ok := x.r.columns[owner].raw(code)
 				if !ok || !x.r.exists(uint32(ordinal)) {
 					continue
 				}
-				_, moved := x.r.columns[home].raw(code)
-				is := link{uint32(ordinal), code, anonymous}
+				_, hasHome := x.r.columns[home].raw(code)
+				candidate := link{uint32(ordinal), code, anonymous}
 				switch {
-				case !x.weigh(ref, is, kept, moved, gone[ref]):
-					x.dropped[is] = true
+				case !x.keepsID(ref, candidate, kept, hasHome, moved[ref]):
+					x.dropped[candidate] = true
 				case kept == nil:
-					kept = &is
+					kept = &candidate
 				}
 			}
 		}
 	}
 }
 
-// weigh decides about a profile that has an id by one of its codes; kept is the one that has it by an
-// earlier code, if there is one. It returns whether the profile keeps the id.
-func (x *rebuilder) weigh(ref identity.Ref, is link, kept *link, moved bool, home identity.Home) bool {
-	canonical, _ := x.r.canonical(is.ordinal)
+// keepsID decides about a profile that has an id by one of its codes, and reports whether the profile
+// keeps the id. kept is the profile that has the id by an earlier code, nil if there is none.
+func (x *rebuilder) keepsID(ref identity.Ref, candidate link, kept *link, hasHome bool, home identity.Home) bool {
+	canonical, _ := x.r.canonical(candidate.ordinal)
 	named := canonical == ref
 	switch {
-	case home.State > identity.Live && named && !moved:
-		x.strayed[is.ordinal] = home.To // made when its id had gone; an erased one has no owner
+	case home.State > identity.Live && named && !hasHome:
+		x.strayed[candidate.ordinal] = home.To // made after its id had moved; an erased id has no owner
 	case kept == nil:
 		return true
-	case named && kept.ordinal != is.ordinal:
-		x.join(is.ordinal, kept.ordinal)
+	case named && kept.ordinal != candidate.ordinal:
+		x.join(candidate.ordinal, kept.ordinal)
 	}
-	return false // it is had already: by the same profile, or by another, who linked it first
+	return false // the same profile has it by another code, or another profile linked it first
 }
 
-// join makes a profile one with an earlier one.
+// join joins a profile to an earlier one.
 func (x *rebuilder) join(ordinal, with uint32) {
 	for {
 		next, ok := x.into[with]
@@ -214,7 +215,7 @@ func (x *rebuilder) join(ordinal, with uint32) {
 	x.out.Joined++
 }
 
-// target returns the profile that the facts of one go to; false where they go nowhere in this shard.
+// target returns the profile that the facts of a profile go to; false if it is not in this shard.
 func (x *rebuilder) target(ordinal uint32) (uint32, bool) {
 	if with, ok := x.into[ordinal]; ok {
 		ordinal = with
@@ -225,7 +226,7 @@ func (x *rebuilder) target(ordinal uint32) (uint32, bool) {
 	return ordinal, x.to.root.exists(ordinal)
 }
 
-// profiles makes the profiles, under the ordinals they had, and takes the strays out.
+// profiles creates the profiles with the ordinals they had, and collects the strays.
 func (x *rebuilder) profiles() {
 	for ordinal := range x.r.ordinals {
 		if _, joins := x.into[ordinal]; joins || !x.r.exists(ordinal) {
@@ -252,7 +253,7 @@ func (x *rebuilder) profiles() {
 			}
 		}
 		if !made {
-			x.out.Lost = append(x.out.Lost, fmt.Sprintf("profile %d has no id of its own", ordinal))
+			x.out.Lost = append(x.out.Lost, fmt.Sprintf("profile %d would have no id", ordinal))
 		}
 	}
 	for len(x.to.root.profiles) < len(x.r.profiles) {
@@ -261,8 +262,8 @@ func (x *rebuilder) profiles() {
 	x.to.root.ordinals = x.r.ordinals
 }
 
-// refs returns the ids that a profile has a right to, in the order in which they came. Chains that a
-// removal has broken end there.
+// refs returns the ids that a profile keeps, in the order in which they were attached. A chain that a
+// removal has broken ends there.
 func (x *rebuilder) refs(ordinal uint32) (refs []identity.Ref) {
 	for _, anonymous := range []bool{false, true} {
 		dict, codes, of, next := x.r.users, x.r.userCodes, columnUserOf, columnUserNext
@@ -284,11 +285,12 @@ func (x *rebuilder) refs(ordinal uint32) (refs []identity.Ref) {
 	return refs
 }
 
-// stray takes the facts of a profile for its owner, whom an erased id has none of.
+// stray collects the facts of a profile for its owner. The facts of an erased id, which has no owner,
+// are lost.
 func (x *rebuilder) stray(ordinal uint32, owner identity.Ref) {
 	self, _ := x.r.canonical(ordinal)
 	if owner == (identity.Ref{}) {
-		x.out.Lost = append(x.out.Lost, fmt.Sprintf("facts of %.60q, which was erased before they came", self.ID))
+		x.out.Lost = append(x.out.Lost, fmt.Sprintf("facts of %.60q, which was erased before they arrived", self.ID))
 		return
 	}
 	stray := Stray{Owner: cloneRef(owner), ID: cloneRef(self), Parts: x.r.facts(ordinal, self)}
@@ -314,7 +316,7 @@ func (x *rebuilder) attributes() {
 			}
 			if had := x.to.root.columns[columnsOfEveryShard+i].value(to); !had.Missing() {
 				if last, ok := x.latest(x.to.root.refs(to), id); ok && last.Equal(had) {
-					continue // the later profile has it from a merge, which fills gaps only
+					continue // the later profile's value is from a merge, which only fills gaps
 				}
 			}
 			x.to.setAttribute(to, id, v)
@@ -322,7 +324,7 @@ func (x *rebuilder) attributes() {
 	}
 }
 
-// events appends all events, in the order in which they are kept.
+// events appends all events, in the order in which they are stored.
 func (x *rebuilder) events() {
 	var fields []Field
 	for event, table := range x.r.events {
@@ -358,24 +360,25 @@ func (x *rebuilder) events() {
 	}
 }
 
-// lists fills the static lists. Of an id with two codes the last counts: it was made by the last change.
+// lists fills the static lists. Of an id with two codes the last counts: it was written by the last
+// change.
 func (x *rebuilder) lists() {
 	for id, l := range x.r.lists {
 		if l == nil {
 			continue
 		}
-		listed := map[uint32]bool{} // by first code, of those that have several
-		doubles := doublesOf(l.ids, l.codes)
-		for _, code := range ascendingCodes(doubles) {
-			_, listed[doubles[code]] = l.listed.raw(code)
+		listed := map[uint32]bool{} // by first code, for ids with several codes
+		duplicates := duplicateCodes(l.ids, l.codes)
+		for _, code := range ascendingCodes(duplicates) {
+			_, listed[duplicates[code]] = l.listed.raw(code)
 		}
 		update := ListUpdate{List: uint32(id)}
 		for code := range uint32(l.codes) {
 			_, on := l.listed.raw(code)
-			if last, double := listed[code]; double {
+			if last, duplicate := listed[code]; duplicate {
 				on = last
 			}
-			if _, again := doubles[code]; on && !again {
+			if _, again := duplicates[code]; on && !again {
 				update.Add = append(update.Add, textOf(l.ids.text(code)))
 			}
 		}
@@ -384,8 +387,8 @@ func (x *rebuilder) lists() {
 	}
 }
 
-// segments takes over how far each segment is, and its members as far as they are profiles. Who joined
-// another was a member for both.
+// segments copies the state of each segment, and those of its members that are still profiles. A
+// profile that was joined to another makes that one a member.
 func (x *rebuilder) segments() {
 	for slot, old := range x.r.segments {
 		if old == nil {
@@ -412,15 +415,15 @@ func (x *rebuilder) segments() {
 	x.to.root.slots = &slotIndex{}
 }
 
-// Absorb adds the facts of a stray to its owner, who lives in this shard. As in a merge the owner's
-// attributes stand and the stray's fill gaps, but where latest knows which value messages gave last,
-// that one stands.
+// Absorb adds the facts of a stray to its owner, which lives in this shard. As in a merge the owner
+// keeps its attributes and the stray's fill gaps, except that the value that latest returns for an
+// attribute wins.
 func (s *Shard) Absorb(stray Stray, latest Latest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.own()
 	s.advanceLive(ByMerge)
-	homes{s}.Absorb(stray.Owner, stray.ID, stray.Parts)
+	identityStore{s}.Absorb(stray.Owner, stray.ID, stray.Parts)
 	ordinal := s.profileOf(stray.Owner)
 	ids := append(s.root.refs(ordinal), stray.ID)
 	for _, attribute := range stray.Attributes {
@@ -432,7 +435,8 @@ func (s *Shard) Absorb(stray Stray, latest Latest) {
 	s.publish()
 }
 
-// Deliver applies the messages of an entry that is in no log. Messages the shard knows are duplicates.
+// Deliver applies the messages of an entry that is in no log. Messages that were applied before are
+// duplicates.
 func (s *Shard) Deliver(entry []byte) (Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -444,5 +448,5 @@ func (s *Shard) Deliver(entry []byte) (Result, error) {
 		return Result{}, fmt.Errorf("deliver messages: %w", err)
 	}
 	s.own()
-	return s.fold(&c), nil
+	return s.applyCommand(&c), nil
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// forget makes a dictionary not find a value that it has, as an index did that was split with too few
-// bits: when the value comes again, it gets a second code.
+// forget makes a dictionary unable to find a value that it has, like an index that was split with too
+// few bits. When the value is added again, it gets a second code.
 func (d *dictionary) forget(lost uint32) {
 	var found []uint32
 	for code := range d.n.Load() {
@@ -28,13 +28,13 @@ func (d *dictionary) forget(lost uint32) {
 	}
 }
 
-// forgetful is a fleet some of whose dictionaries forget, beside one whose do not.
+// forgetful is a fleet with dictionaries that forget values, and a sound fleet with the same log.
 type forgetful struct {
 	t           *testing.T
 	rng         *rand.Rand
 	sound, sick *fleet
 	n           int
-	set         map[string]tree.Value // what messages set last, by id and attribute
+	set         map[string]tree.Value // last value that a message set, by id and attribute
 }
 
 func newForgetful(t *testing.T, seed uint64, shards int) *forgetful {
@@ -50,7 +50,7 @@ func newForgetful(t *testing.T, seed uint64, shards int) *forgetful {
 	return w
 }
 
-// liveFleet is a fleet whose shards can have segments.
+// liveFleet returns a fleet whose shards can have segments.
 func liveFleet(t *testing.T, n int) *fleet {
 	f := &fleet{t: t}
 	for range n {
@@ -81,7 +81,7 @@ func (w *forgetful) send(m Message) {
 	w.sick.send(m)
 }
 
-// latest is what messages set last by the user id, else by any.
+// latest returns the last value that a message set for the first of ids that has one.
 func (w *forgetful) latest(ids []identity.Ref, attribute uint32) (v tree.Value, ok bool) {
 	for _, ref := range ids {
 		if v, ok = w.set[fmt.Sprint(ref, attribute)]; ok {
@@ -91,7 +91,7 @@ func (w *forgetful) latest(ids []identity.Ref, attribute uint32) (v tree.Value, 
 	return v, false
 }
 
-// step does something random, to both fleets.
+// step does something random to both fleets.
 func (w *forgetful) step() {
 	rng := w.rng
 	person := rng.IntN(25)
@@ -141,8 +141,8 @@ func (w *forgetful) forget() {
 	}
 }
 
-// rebuild takes every sick shard through a damaged snapshot and makes it sound.
-func (w *forgetful) rebuild() (joined, doubles, strays int) {
+// rebuild rebuilds every sick shard from a snapshot of its damaged state.
+func (w *forgetful) rebuild() (joined, duplicates, strays int) {
 	var all []Stray
 	for i, s := range w.sick.shards {
 		damaged, err := RestoreDamaged(s.config, snapshotOf(w.t, s))
@@ -158,7 +158,7 @@ func (w *forgetful) rebuild() (joined, doubles, strays int) {
 		}
 		w.sick.shards[i] = rebuilt.Shard
 		all = append(all, rebuilt.Strays...)
-		joined, doubles = joined+rebuilt.Joined, doubles+rebuilt.Doubles
+		joined, duplicates = joined+rebuilt.Joined, duplicates+rebuilt.Duplicates
 	}
 	for _, stray := range all {
 		owner := stray.Owner
@@ -176,7 +176,7 @@ func (w *forgetful) rebuild() (joined, doubles, strays int) {
 			w.t.Error(err)
 		}
 	}
-	return joined, doubles, len(all)
+	return joined, duplicates, len(all)
 }
 
 func describeFleet(f *fleet) (lines []string) {
@@ -198,9 +198,9 @@ func describeFleet(f *fleet) (lines []string) {
 	return lines
 }
 
-// TestRebuild: whatever values dictionaries forget, ids of users and of devices, attributes, properties and
-// lists, while profiles join and segments are live, rebuilding gives the state of shards whose
-// dictionaries never did.
+// TestRebuild checks that whatever values dictionaries forget (ids of users and of devices,
+// attributes, properties and lists), while profiles merge and segments are live, rebuilding gives the
+// state of shards whose dictionaries forgot nothing.
 func TestRebuild(t *testing.T) {
 	total := [3]int{}
 	for seed := range uint64(30) {
@@ -215,8 +215,8 @@ func TestRebuild(t *testing.T) {
 			w.sound.settle()
 			w.sick.settle()
 		}
-		joined, doubles, strays := w.rebuild()
-		total[0], total[1], total[2] = total[0]+joined, total[1]+doubles, total[2]+strays
+		joined, duplicates, strays := w.rebuild()
+		total[0], total[1], total[2] = total[0]+joined, total[1]+duplicates, total[2]+strays
 		w.sound.settle()
 		w.sick.settle()
 		diffLines(t, fmt.Sprint("rebuilt with seed ", seed), describeFleet(w.sick), describeFleet(w.sound))
@@ -238,7 +238,7 @@ func TestRebuild(t *testing.T) {
 		}
 	}
 	if total[0] == 0 || total[1] == 0 || total[2] == 0 {
-		t.Errorf("%d profiles joined, %d doubles, %d strays: the test does not meet them all", total[0], total[1], total[2])
+		t.Errorf("%d profiles joined, %d duplicates, %d strays: the test does not cover them all", total[0], total[1], total[2])
 	}
-	t.Logf("%d profiles joined, %d doubles, %d strays", total[0], total[1], total[2])
+	t.Logf("%d profiles joined, %d duplicates, %d strays", total[0], total[1], total[2])
 }

@@ -8,24 +8,24 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// SplitMessages cuts a messages entry into its messages without decoding their values: what is to be
-// kept of each has been encoded once already. It calls take with the place of each, the id that it
-// literally names, and its bytes; head before these bytes is an entry of that message alone. All of
-// them alias the entry, but head, which is good until take returns.
+// SplitMessages splits a messages entry into its messages without decoding their values, so that they
+// can be stored as they are encoded. It calls take with the index of each message, the id that it
+// literally names, and its bytes; head followed by these bytes is an entry of that message alone. All
+// of them alias the entry, except head, which is valid until take returns.
 //
-// REQUIRES: entry was applied, so that it is well formed; else it may be cut in the wrong places, but
-// never beyond its end.
+// REQUIRES: entry was applied, so that it is well formed. Otherwise it may be split in the wrong
+// places, but never beyond its end.
 func SplitMessages(entry []byte, take func(i int, id string, head, message []byte)) error {
 	r := wire.NewReader(entry)
 	if r.Byte() != commandFormat || CommandKind(r.Byte()) != MessagesCommand {
-		return fmt.Errorf("split entry: %w: it is none of messages", ErrCommand)
+		return fmt.Errorf("split entry: %w: it is not a messages entry", ErrCommand)
 	}
 	now := r.Varint()
 	head := binary.AppendUvarint(appendHeader(make([]byte, 0, 32), MessagesCommand, now), r.Uvarint())
 	head = binary.AppendUvarint(head, 1)
 	alone := len(head)
 	n := r.Count(4)
-	var source []byte // of the message before, with its length
+	var source []byte // of the previous message, with its length prefix
 	for i := 0; i < n && r.Err() == nil; i++ {
 		from := len(entry) - r.Len()
 		id, at, end := skipMessage(r)
@@ -33,7 +33,7 @@ func SplitMessages(entry []byte, take func(i int, id string, head, message []byt
 		switch at, end = len(entry)-at, len(entry)-end; {
 		case r.Err() != nil:
 			continue
-		case entry[from]&isSameSource != 0: // alone the message has a source of its own
+		case entry[from]&isSameSource != 0: // on its own the message needs its source
 			head = append(append(head, entry[from:at]...), source...)
 			head[alone] &^= isSameSource
 			from = at
@@ -48,8 +48,9 @@ func SplitMessages(entry []byte, take func(i int, id string, head, message []byt
 	return nil
 }
 
-// skipMessage reads what appendMessage writes and returns the id it names: the user's if it has one. Its
-// source lies, or would lie, between where at and where end bytes of the entry are left.
+// skipMessage reads what appendMessage writes and returns the id it names: the user's if it has one.
+// The bytes of its source, or the place for it, begin where at bytes of the entry are left and end
+// where end bytes are left.
 func skipMessage(r *wire.Reader) (id string, at, end int) {
 	kind, parts := r.Byte(), r.Byte()
 	r.Varint()
@@ -97,7 +98,8 @@ func skipMessage(r *wire.Reader) (id string, at, end int) {
 	return id, at, end
 }
 
-// entrySize estimates the bytes of an entry of messages, rather more than fewer.
+// entrySize returns an estimate of the bytes of an entry of messages that is rather too high than too
+// low.
 func entrySize(msgs []Message) int {
 	n := 32
 	for i := range msgs {

@@ -7,18 +7,18 @@ import (
 	"testing"
 )
 
-// checkSplit compares SplitMessages with a decoder that reads everything. c is entry decoded.
+// checkSplit compares SplitMessages with a full decoder. c is the decoded entry.
 func checkSplit(t *testing.T, entry []byte, c *Command) {
 	t.Helper()
 	n := 0
 	err := SplitMessages(entry, func(i int, id string, head, message []byte) {
 		if i != n || i >= len(c.Messages) {
-			t.Fatalf("message %d comes as %d of %d", n, i, len(c.Messages))
+			t.Fatalf("message %d is passed as %d of %d", n, i, len(c.Messages))
 		}
 		n++
 		m := &c.Messages[i]
 		if id != m.UserID && (m.UserID != "" || id != m.AnonymousID) {
-			t.Fatalf("message %d of %q and %q is one of %q", i, m.UserID, m.AnonymousID, id)
+			t.Fatalf("message %d of %q and %q is passed with id %q", i, m.UserID, m.AnonymousID, id)
 		}
 		alone := append(bytes.Clone(head), message...)
 		one, err := DecodeCommand(alone)
@@ -35,7 +35,7 @@ func checkSplit(t *testing.T, entry []byte, c *Command) {
 	}
 }
 
-// TestSplitMessages cuts random entries, and no others.
+// TestSplitMessages splits random entries, and checks that truncated ones and other kinds are refused.
 func TestSplitMessages(t *testing.T) {
 	const seed = 23
 	log := newScript(seed, 20)
@@ -49,7 +49,7 @@ func TestSplitMessages(t *testing.T) {
 			checkSplit(t, entry, &c)
 			for cut := range len(entry) {
 				if SplitMessages(entry[:cut], func(int, string, []byte, []byte) {}) == nil {
-					t.Fatalf("seed %d: %d bytes of %d are an entry", seed, cut, len(entry))
+					t.Fatalf("seed %d: %d bytes of %d are accepted as an entry", seed, cut, len(entry))
 				}
 			}
 		} else if SplitMessages(entry, func(int, string, []byte, []byte) {}) == nil {
@@ -58,8 +58,8 @@ func TestSplitMessages(t *testing.T) {
 	}
 }
 
-// TestSameSource encodes lines of two files: each source is written where it changes, and an entry that
-// repeats it, as entries were written before, says the same.
+// TestSameSource encodes lines of two files: each source is written where it changes, and an entry
+// that repeats it for each message, as older builds wrote them, decodes to the same messages.
 func TestSameSource(t *testing.T) {
 	var msgs []Message
 	for i, source := range []string{"", "a.csv#1", "a.csv#1", "a.csv#1", "b.csv#2", "", "b.csv#2", "b.csv#2", "a.csv#1"} {
@@ -87,7 +87,7 @@ func TestSameSource(t *testing.T) {
 		}
 		checkSplit(t, e, &c)
 	}
-	entry[bytes.Index(entry, []byte("a.csv#1"))-5] |= isSameSource // of a message behind one without
+	entry[bytes.Index(entry, []byte("a.csv#1"))-5] |= isSameSource // of a message after one without a source
 	if _, err := DecodeCommand(entry); err == nil {
 		t.Error("a message has the source of one that has none")
 	}

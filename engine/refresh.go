@@ -15,14 +15,14 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// Refresh is an entry's order to evaluate a held segment anew. Cuts are those of its ranks, in the
-// order in which they stand in its predicate. At is the instant they were computed for, at which every shard
-// evaluates the segment: what happens until the entry is applied is in neither.
+// Refresh is a command to evaluate a held segment again. Cuts are the cuts of its ranks, in the order
+// of the ranks in its predicate. At is the instant for which they were computed, and at which every
+// shard evaluates the segment, whenever it applies the entry.
 type Refresh struct {
 	Segment string
 	Version uint64 // of the definition the cuts were computed for
 	Cuts    []query.Cut
-	At      int64 // Unix ms; 0 (entries of older builds) is the instant of the entry
+	At      int64 // Unix ms; 0 (in entries of older builds) means the time of the entry
 }
 
 // EncodeRefresh returns the entry that refreshes a held segment.
@@ -52,8 +52,9 @@ func readRefresh(r *wire.Reader) Refresh {
 	return x
 }
 
-// ReasonSegment is the refusal of a refresh that is for no held segment, or for another definition.
-const ReasonSegment = "the refresh is for a segment that has none, or for another definition"
+// ReasonSegment is the reason for refusing a refresh of a segment that is not held, or of another
+// definition.
+const ReasonSegment = "the segment is not refreshed, or has another definition"
 
 func (s *Shard) applyRefresh(r Refresh, result *Result) {
 	refuse := func(reason string) { result.Refused, result.Reason = 1, reason }
@@ -67,7 +68,7 @@ func (s *Shard) applyRefresh(r Refresh, result *Result) {
 		refuse(ReasonSegment)
 		return
 	}
-	s.live.tracker.Because(ByTime)
+	s.live.tracker.SetCause(ByTime)
 	at := s.live.tracker.Now()
 	if r.At > 0 {
 		at = min(at, r.At)
@@ -77,9 +78,9 @@ func (s *Shard) applyRefresh(r Refresh, result *Result) {
 	}
 }
 
-var errCuts = errors.New("the refresh has not a cut for each rank")
+var errCuts = errors.New("the refresh does not have one cut for each rank")
 
-// refreshSlot evaluates a held segment at an instant, the tracker's now at the latest.
+// refreshSlot evaluates a held segment at an instant that is not after the tracker's now.
 func (l *live) refreshSlot(slot int, cuts []query.Cut, at int64) error {
 	name := l.s.root.segments[slot].name
 	env, p, err := l.s.root.heldEnv(name, at)
@@ -120,8 +121,9 @@ func (l *live) refreshSlot(slot int, cuts []query.Cut, at int64) error {
 	return nil
 }
 
-// heldEnv returns `in segment name`, checked, ready to be compiled at now. The held segments that its
-// predicate asks are inputs of the environment; heldSource has them.
+// heldEnv returns the checked clause `in segment name` and an environment to compile it in, at now.
+// The held segments that its predicate refers to are inputs of the environment; withHeld provides
+// them.
 func (r *root) heldEnv(name string, now int64) (*eval.Env, tree.Pred, error) {
 	p, _, err := check.Predicate(&tree.InSegment{Name: name}, r.catalog.Schema())
 	if err != nil {
@@ -135,7 +137,7 @@ func (r *root) heldEnv(name string, now int64) (*eval.Env, tree.Pred, error) {
 	return env, p, eval.Declare(env, p, false)
 }
 
-// heldSource is the state with the held segments that a predicate asks.
+// heldSource is the state with the held segments that a predicate refers to.
 type heldSource struct {
 	query.Source
 	inputs []query.Set
@@ -144,7 +146,7 @@ type heldSource struct {
 // Inputs implements query.Source.
 func (s heldSource) Inputs() []query.Set { return s.inputs }
 
-// withHeld returns a source of the state that has the inputs of an environment.
+// withHeld returns src with the inputs of an environment.
 func (r *root) withHeld(src query.Source, env *eval.Env) (query.Source, error) {
 	held := heldSource{Source: src}
 	for _, in := range env.Inputs.All() {
@@ -157,7 +159,7 @@ func (r *root) withHeld(src query.Source, env *eval.Env) (query.Source, error) {
 	return held, nil
 }
 
-// slotSet is the members of a segment as an input.
+// slotSet provides the members of a segment as an input.
 type slotSet struct{ x *segment }
 
 // Fill implements query.Set.

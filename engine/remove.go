@@ -10,15 +10,15 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Remove implements identity.Store: the facts of a target leave. Its ids go to the owner where that
-// one lives in this shard too.
-func (h homes) Remove(target identity.Ref) {
+// Remove implements identity.Store. It removes the facts of a target, and attaches its ids to the
+// owner if that lives in this shard too.
+func (h identityStore) Remove(target identity.Ref) {
 	ordinal, ok := h.named(target)
 	if !ok {
 		return
 	}
 	refs := h.root.refs(ordinal)
-	h.depart(ordinal)
+	h.recordDeparture(ordinal)
 	h.removeProfile(ordinal)
 	if to, ok := h.ordinal(h.Home(target).To); ok {
 		for _, ref := range refs {
@@ -27,7 +27,7 @@ func (h homes) Remove(target identity.Ref) {
 	}
 }
 
-// removeProfile takes everything a profile has out of the state. Its ordinal is not given again.
+// removeProfile removes everything about a profile from the state. Its ordinal is not reused.
 // REQUIRES: the root is owned.
 func (s *Shard) removeProfile(ordinal uint32) {
 	chunk, pos := int(ordinal>>query.ChunkBits), uint16(ordinal)
@@ -46,14 +46,14 @@ func (s *Shard) removeProfile(ordinal uint32) {
 	s.column(columnFirstSeen).clear(&s.epochs, ordinal)
 	s.column(columnLastSeen).clear(&s.epochs, ordinal)
 	s.unlist(ordinal)
-	hidden := s.hiddenBy(ordinal)
-	s.departed.add(s.root, ordinal)
+	shadowed := s.shadowedBy(ordinal)
+	s.removed.add(s.root, ordinal)
 	s.detach(ordinal)
-	for _, other := range hidden {
+	for _, other := range shadowed {
 		s.relist(other)
 	}
 	s.root.profiles[chunk], _ = s.root.profiles[chunk].remove(&s.epochs, pos)
-	s.cuts++
+	s.removals++
 	if s.live != nil {
 		s.live.tracker.Gone(ordinal)
 	}
@@ -94,8 +94,8 @@ func propertiesHash(b *query.Block, row int) (properties uint64) {
 	return properties
 }
 
-// remove takes the rows of one profile out: leaves that have some are made anew, and so are tails.
-// REQUIRES: s is owned.
+// remove removes the rows of one profile. It rebuilds the leaves and tails that have some. REQUIRES:
+// s is owned.
 func (s *series) remove(e *epochs, pos uint16) {
 	var leaves []*leaf
 	for _, l := range s.leaves {
@@ -105,16 +105,16 @@ func (s *series) remove(e *epochs, pos uint16) {
 		}
 		b := newLeafBuilder([]*query.Block{&l.block})
 		order := b.byTime(func(row uint32) bool { return b.pos[row] != pos })
-		leaves = append(leaves, b.build(order, tailLeast, l.ahead)...)
+		leaves = append(leaves, b.build(order, tailLeast, l.future)...)
 	}
 	s.leaves = leaves
 	s.main, s.late = s.main.without(pos), s.late.without(pos)
 	s.ever, _ = s.ever.remove(e, pos)
-	s.totals = nil // counts may have stopped at 255: the next Maintain adds up anew
+	s.totals = nil // counts may have stopped at 255; the next Maintain adds up again
 	s.measure()
 }
 
-// measure sets what follows from the rows: their number and the bounds of their times.
+// measure sets what is derived from the rows: their number and the bounds of their times.
 func (s *series) measure() {
 	s.rows, s.min, s.max = 0, math.MaxInt64, math.MinInt64
 	s.setLeafMax()
@@ -133,13 +133,13 @@ func (s *series) measure() {
 func (s *series) setLeafMax() {
 	s.leafMax = math.MinInt64
 	for _, l := range s.leaves {
-		if !l.ahead {
+		if !l.future {
 			s.leafMax = max(s.leafMax, l.block.Max)
 		}
 	}
 }
 
-// without returns a tail of the rows that are not at pos; nil when there are none.
+// without returns a tail of the rows that are not at pos; nil if there are none.
 func (t *tail) without(pos uint16) *tail {
 	if t == nil || !slices.Contains(t.pos[:t.n], pos) {
 		return t

@@ -11,42 +11,42 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// GroupIDAttribute is the attribute that holds the id of the group a profile belongs to, and
-// GroupPrefix stands before the names of the group's traits.
+// GroupIDAttribute is the attribute that holds the id of the group a profile belongs to. GroupPrefix
+// is the prefix of the attributes that hold the group's traits.
 const (
 	GroupIDAttribute = "group_id"
 	GroupPrefix      = "group."
 )
 
-// NoEvent is the Event of a message whose event name the catalog lacks. Such a message is kept in the
-// history under its EventName, and its profile exists; nothing counts it.
+// NoEvent is the Event of a message whose event name is not in the catalog. The history stores such a
+// message under its EventName, and its profile exists, but queries do not see it.
 const NoEvent = 1<<32 - 1
 
-// ErrIncoming is the cause of every refusal of a message by Resolve.
-var ErrIncoming = errors.New("message cannot be taken")
+// ErrIncoming is the cause of every error of Resolve.
+var ErrIncoming = errors.New("message cannot be accepted")
 
-// Resolver turns received messages into messages of ids, many of them with one piece of memory. The
-// zero Resolver is ready; it is for one goroutine.
+// Resolver turns received messages into messages with ids. It reuses its memory for many of them. The
+// zero Resolver is ready for use by one goroutine.
 type Resolver struct {
-	slab    []Field      // messages' fields are cut from it
-	dropped []Dropped    // of the message being resolved
-	kept    []NamedField // and the fields its context keeps instead
+	slab    []Field      // the memory of the messages' fields
+	dropped []Dropped    // what the message being resolved loses
+	kept    []NamedField // the fields that go into its context instead
 }
 
-// The least number of fields that are made at once, and the largest unless a message alone has more.
+// The least and the largest size of a slab, in fields. A message with more fields gets a larger one.
 const (
 	slabFields = 1024
 	slabMost   = 16 << 10
 )
 
-// Reuse gives the memory of all messages resolved so far to the next ones. REQUIRES: nobody looks at their
-// fields any more.
+// Reuse makes the memory of all messages resolved so far available to the next ones. REQUIRES: their
+// fields are no longer used.
 func (r *Resolver) Reuse() {
-	clear(r.slab) // values keep what they were cut from
+	clear(r.slab) // values keep the memory that they alias alive
 	r.slab = r.slab[:0]
 }
 
-// Resolve resolves one message with a Resolver of its own, and returns the names that c lacks.
+// Resolve resolves one message with its own Resolver, and returns the names that c lacks.
 func Resolve(c *catalog.State, in *Incoming) (msg Message, missing []catalog.Name, err error) {
 	r := Resolver{slab: make([]Field, 0, len(in.Fields)+1)}
 	dropped, err := r.Resolve(c, in, &msg)
@@ -58,11 +58,11 @@ func Resolve(c *catalog.State, in *Incoming) (msg Message, missing []catalog.Nam
 	return msg, missing, err
 }
 
-// Resolve sets msg to in with the names turned into ids of catalog c and its values into the catalog's
-// types. It returns what that leaves out of msg, in the order of the message; msg.Context keeps all of it,
-// under "mismatched". Where something is left out because its name is unknown, the caller may define the
-// name and resolve again; msg is good as it is. msg shares strings and Context with in, dropped shares
-// strings.
+// Resolve sets msg to in, with the names turned into ids of catalog c and the values into the
+// catalog's types. It returns what that leaves out of msg, in the order of the message; msg.Context
+// has all of it, under "mismatched". If something is left out because its name is unknown, the caller
+// may define the name and resolve again, or use msg as it is. msg shares strings and Context with in;
+// dropped shares strings.
 func (r *Resolver) Resolve(c *catalog.State, in *Incoming, msg *Message) (dropped []Dropped, err error) {
 	if err := checkIncoming(in); err != nil {
 		*msg = Message{}
@@ -71,7 +71,7 @@ func (r *Resolver) Resolve(c *catalog.State, in *Incoming, msg *Message) (droppe
 	*msg = Message{
 		Kind: in.Kind, MessageID: in.MessageID, Source: in.Source, Line: in.Line, UserID: in.UserID,
 		AnonymousID: in.AnonymousID, PreviousID: in.PreviousID, Time: in.Time, ReceivedAt: in.ReceivedAt,
-		Context: in.Context, Fields: r.room(len(in.Fields) + 1), // one more for a group's id
+		Context: in.Context, Fields: r.reserve(len(in.Fields) + 1), // one more for the group's id
 	}
 	if in.Kind.HasEvent() {
 		r.properties(c, in, msg)
@@ -90,15 +90,15 @@ func (r *Resolver) Resolve(c *catalog.State, in *Incoming, msg *Message) (droppe
 	return dropped, nil
 }
 
-// room returns an empty slice behind the slab's used part with room for n fields.
-func (r *Resolver) room(n int) []Field {
+// reserve returns an empty slice after the used part of the slab, with capacity for n fields.
+func (r *Resolver) reserve(n int) []Field {
 	if cap(r.slab)-len(r.slab) < n {
 		r.slab = make([]Field, 0, max(slabFields, min(2*cap(r.slab), slabMost), n))
 	}
 	return r.slab[len(r.slab) : len(r.slab) : len(r.slab)+n]
 }
 
-// HasEvent tells whether messages of the kind append an event.
+// HasEvent reports whether messages of the kind append an event.
 func (k Kind) HasEvent() bool { return k == Track || k == Page || k == Screen }
 
 // maxIDBytes is the length of the longest id of a profile, a message or a source.
@@ -141,7 +141,7 @@ func (r *Resolver) properties(c *catalog.State, in *Incoming, msg *Message) {
 				}
 				why = TypeMismatch
 			}
-		} else if r.dropped[0].Reason == NameInvalid { // and so is every name of its properties
+		} else if r.dropped[0].Reason == NameInvalid { // its properties cannot be defined either
 			r.keep(f)
 			continue
 		}
@@ -176,7 +176,7 @@ func (r *Resolver) attribute(c *catalog.State, name string, f *NamedField, msg *
 	r.drop(why, catalog.Name{Kind: query.AttributeName, Name: name}, f)
 }
 
-// set gives m a field; it reports whether the field's column can have the value.
+// set adds a field to m. It reports whether the field's column can hold the value.
 func (m *Message) set(id uint32, t tree.Type, f *NamedField) bool {
 	v, ok := Coerce(f.Value, t)
 	if !ok {
@@ -187,7 +187,7 @@ func (m *Message) set(id uint32, t tree.Type, f *NamedField) bool {
 	return true
 }
 
-// drop notes a value that a message loses. An unknown name gets the type that its value asks for.
+// drop records a value that a message loses. An unknown name gets the type that its value suggests.
 func (r *Resolver) drop(why DropReason, name catalog.Name, f *NamedField) {
 	if f.Value.Missing() {
 		return
@@ -202,14 +202,14 @@ func (r *Resolver) drop(why DropReason, name catalog.Name, f *NamedField) {
 	r.keep(f)
 }
 
-// keep leaves a value in the message's context.
+// keep puts a value into the message's context.
 func (r *Resolver) keep(f *NamedField) {
 	if !f.Value.Missing() {
 		r.kept = append(r.kept, *f)
 	}
 }
 
-// Coerce returns v as a value of type t; ok is false where it is none. Only strings are converted,
+// Coerce returns v as a value of type t; ok is false if that is not possible. Only strings are converted,
 // to times.
 func Coerce(v tree.Value, t tree.Type) (tree.Value, bool) {
 	if v.Type == t {
@@ -223,8 +223,8 @@ func Coerce(v tree.Value, t tree.Type) (tree.Value, bool) {
 	return tree.Value{}, false
 }
 
-// parseTime reads a full RFC 3339 date-time, cut to the millisecond, or a date YYYY-MM-DD, which is
-// its first instant in UTC.
+// parseTime parses an RFC 3339 date-time, truncated to the millisecond, or a date YYYY-MM-DD, which
+// means its first instant in UTC.
 func parseTime(s string) (ms int64, ok bool) {
 	if len(s) < 10 || len(s) > 40 || s[4] != '-' || s[7] != '-' || s[0] < '0' || s[0] > '9' {
 		return 0, false
@@ -240,7 +240,7 @@ func parseTime(s string) (ms int64, ok bool) {
 	return t.UnixMilli(), true
 }
 
-// sortFields orders fields by id; of several with one id the last stands.
+// sortFields returns fields in order of id; of several with one id the last wins.
 func sortFields(fields []Field) []Field {
 	if ascending(fields) {
 		return fields
@@ -248,7 +248,7 @@ func sortFields(fields []Field) []Field {
 	return sortOwnFields(slices.Clone(fields))
 }
 
-// ascending tells whether fields are in order, each id once.
+// ascending reports whether fields are in order, each id once.
 func ascending(fields []Field) bool {
 	for i := 1; i < len(fields); i++ {
 		if fields[i-1].ID >= fields[i].ID {
@@ -258,7 +258,7 @@ func ascending(fields []Field) bool {
 	return true
 }
 
-// sortOwnFields is sortFields of fields that nobody else has: it orders them where they are.
+// sortOwnFields is sortFields in place, for fields that the caller owns.
 func sortOwnFields(fields []Field) []Field {
 	if ascending(fields) {
 		return fields

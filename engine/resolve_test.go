@@ -11,8 +11,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// TestResolverReuse: a resolver whose memory is used again resolves as a new one does, whatever the order in
-// which fields come, and leaves alone what it has resolved since.
+// TestResolverReuse checks that a resolver whose memory is reused resolves like a new one, whatever
+// the order of the fields, and does not change messages it has resolved since the last Reuse.
 func TestResolverReuse(t *testing.T) {
 	c := catalog.New(nil)
 	var all []NamedField
@@ -34,7 +34,7 @@ func TestResolverReuse(t *testing.T) {
 		for i := range messages {
 			in := Incoming{Kind: Identify, UserID: fmt.Sprint("u", round, i)}
 			for k := range i % 8 {
-				in.Fields = append(in.Fields, all[(i*7+k*(i%5))%len(all)]) // up, down and twice the same
+				in.Fields = append(in.Fields, all[(i*7+k*(i%5))%len(all)]) // ascending, descending and repeated
 			}
 			if want[i], _, err = Resolve(c, &in); err != nil {
 				t.Fatal(err)
@@ -51,9 +51,9 @@ func TestResolverReuse(t *testing.T) {
 	}
 }
 
-// TestResolveTellsWhatItDrops: every value that does not get into a message is told, with its reason, and is in
-// the context; a missing value is neither.
-func TestResolveTellsWhatItDrops(t *testing.T) {
+// TestResolveReportsDropped checks that every value that a message loses is reported with its reason,
+// and is in the context. A missing value is in neither.
+func TestResolveReportsDropped(t *testing.T) {
 	c, err := catalog.New(nil).Apply(catalog.Change{Version: 1, Kind: catalog.DefineNames, Names: []catalog.Name{
 		{Kind: query.AttributeName, Name: "age", Type: tree.NumberType}, {Kind: query.AttributeName, Name: "group.since", Type: tree.TimeType},
 		{Kind: query.AttributeName, Name: "group_id", Type: tree.NumberType}, {Kind: query.PropertyName, Event: "Typed", Name: "amount", Type: tree.NumberType},
@@ -81,20 +81,20 @@ func TestResolveTellsWhatItDrops(t *testing.T) {
 		var r Resolver
 		var m Message
 		k.in.UserID, k.in.Context = "u", []byte(`{"x":2}`)
-		for range 2 { // nothing of a message is left for the next
+		for range 2 { // a message leaves nothing behind for the next
 			dropped, err := r.Resolve(c, &k.in, &m)
 			if err != nil {
 				t.Fatal(err)
 			}
-			var told []string
+			var reasons []string
 			mismatched := 0
 			for _, d := range dropped {
-				told = append(told, fmt.Sprint(d.Reason, " ", d.Name.Name))
+				reasons = append(reasons, fmt.Sprint(d.Reason, " ", d.Name.Name))
 				if d.Reason == TypeMismatch {
 					mismatched++
 				}
 			}
-			if got := strings.Join(told, ", "); got != k.dropped || string(m.Context) != k.rest || len(m.Fields) != k.fields || int(m.Mismatched) != mismatched {
+			if got := strings.Join(reasons, ", "); got != k.dropped || string(m.Context) != k.rest || len(m.Fields) != k.fields || int(m.Mismatched) != mismatched {
 				t.Errorf("%s %q: %q, %d fields, %d mismatched, %s\nwant %q, %d fields, %s", k.in.Kind, k.in.Event, got, len(m.Fields), m.Mismatched, m.Context, k.dropped, k.fields, k.rest)
 			}
 			if len(dropped) > 0 && dropped[0].WholeMessage() != (m.EventName != "") {

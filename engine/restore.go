@@ -14,36 +14,36 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// ErrSnapshot is the cause of every refusal to restore a snapshot.
+// ErrSnapshot is the cause of every error of restoring a snapshot.
 var ErrSnapshot = errors.New("snapshot cannot be read")
 
-// restorer fills a new shard from pages. Every page is checked against what came before it, so that
-// whatever the bytes are, the shard either is sound or is not handed out.
+// restorer fills a new shard from pages. Every page is checked against the earlier ones, so that
+// whatever the bytes are, the shard is either sound or not returned.
 type restorer struct {
-	s       *Shard
-	r       *root
-	kind    uint8
-	format  byte   // of the page
-	userN   uint32 // what the header says
-	anonN   uint32
-	total   int // of the de-duplication generations
-	ended   bool
-	pending []byte // of a page that goes on
-	pendKey []byte
-	listed  map[uint32]*roaring.Bitmap // codes of ids, by list
-	filling *dictionary                // that pages still bring values of; hashes are those of all of them
-	hashes  []uint64
-	present query.Bits // the positions of rows; reused
-	places  []uint16   // where the values of a column were seen among those of its chunk
-	damaged bool       // what RestoreDamaged lets pass is let pass
+	s          *Shard
+	r          *root
+	kind       uint8
+	format     byte   // of the page
+	userN      uint32 // numbers of codes, from the header
+	anonN      uint32
+	total      int // hashes of the de-duplication generations
+	ended      bool
+	pending    []byte // data of a page that the next one continues
+	pendingKey []byte
+	listed     map[uint32]*roaring.Bitmap // codes of ids, by list
+	filling    *dictionary                // the dictionary being read, not indexed yet; hashes are those of its values
+	hashes     []uint64
+	present    query.Bits // scratch: positions of rows
+	places     []uint16   // by code of a column, its last known index in a valueSets
+	damaged    bool       // accept what RestoreDamaged accepts
 }
 
 // Restore rebuilds a shard from the pages of a snapshot. Hostile pages give an error.
 func Restore(c Config, source PageSource) (*Shard, error) { return restore(c, source, false) }
 
-// RestoreDamaged is Restore of a snapshot whose state may be damaged: with values that stand twice in a
-// dictionary (the last one is found from then on, as it was when the state went on), with ids that lead
-// nowhere, and with memberships that are not what their definitions say. Examine tells what is wrong, and
+// RestoreDamaged is Restore of a snapshot whose state may be damaged: a dictionary may have a value
+// twice (the last one is found from then on, as it was while the damaged shard ran), ids may lead
+// nowhere, and memberships may differ from their definitions. Examine lists what is wrong, and
 // Rebuild makes a sound state of it.
 func RestoreDamaged(c Config, source PageSource) (*Shard, error) { return restore(c, source, true) }
 
@@ -73,7 +73,7 @@ func restore(c Config, source PageSource, damaged bool) (*Shard, error) {
 
 var errPage = errors.New("page is damaged or out of place")
 
-// take joins what a page was cut into, then reads it.
+// take joins the parts of a page that was split, then reads it.
 func (x *restorer) take(kind uint8, key, data []byte) error {
 	if len(data) > 0 && data[0] > formatOfSets {
 		return fmt.Errorf("it has format %d, and this build reads up to %d: start the build that wrote it", data[0], formatOfSets)
@@ -81,19 +81,19 @@ func (x *restorer) take(kind uint8, key, data []byte) error {
 	if len(data) < 2 || data[0] != snapshotFormat && data[0] != formatOf(kind) || data[1] > 1 || len(key)%8 != 0 || len(key) > 32 || x.ended {
 		return errPage
 	}
-	if x.pending != nil && (kind != x.kind || data[0] != x.format || string(key) != string(x.pendKey)) || rankOfPage(kind) < rankOfPage(x.kind) {
+	if x.pending != nil && (kind != x.kind || data[0] != x.format || string(key) != string(x.pendingKey)) || rankOfPage(kind) < rankOfPage(x.kind) {
 		return errPage
 	}
 	if x.kind < pageCatalog && kind > x.kind+1 {
-		return errPage // the header and the catalog come first
+		return errPage // the header and the catalog must be first
 	}
 	x.kind, x.format = kind, data[0]
-	goesOn := data[1] == 1
+	continued := data[1] == 1
 	data = data[2:]
-	if x.pending != nil || goesOn {
+	if x.pending != nil || continued {
 		x.pending = append(x.pending, data...)
-		x.pendKey = append(x.pendKey[:0], key...)
-		if goesOn {
+		x.pendingKey = append(x.pendingKey[:0], key...)
+		if continued {
 			return nil
 		}
 		data, x.pending = x.pending, nil
@@ -105,8 +105,8 @@ func (x *restorer) take(kind uint8, key, data []byte) error {
 	return x.read(kind, k, data)
 }
 
-// rankOfPage orders the kinds; those of events come mixed, event by event, and those of
-// segments stand between merges and the end, though their numbers are newer.
+// rankOfPage orders the kinds. Pages of events are interleaved, event by event. Pages of segments are
+// between merges and the end, though their numbers are higher.
 func rankOfPage(kind uint8) uint8 {
 	switch kind {
 	case pageLeaf, pageTail:
@@ -195,7 +195,7 @@ func (x *restorer) catalog(data []byte) error {
 	return nil
 }
 
-// newDict returns the dictionary that a key names, which must be complete up to the group of codes.
+// dict returns the dictionary that a key names, nil if there is none.
 func (x *restorer) dict(key [4]uint64) *dictionary {
 	switch key[0] {
 	case dictUsers:
@@ -260,7 +260,7 @@ func (x *restorer) dictionary(r *wire.Reader, key [4]uint64) {
 	}
 }
 
-// indexValues makes the values of the dictionary that has come whole known to it.
+// indexValues indexes the values of the dictionary being read, once all of them are there.
 func (x *restorer) indexValues() error {
 	d := x.filling
 	if d == nil {
@@ -291,7 +291,7 @@ func (x *restorer) profiles(r *wire.Reader, chunk uint64) {
 	x.r.profiles = append(x.r.profiles, set)
 }
 
-// column reads 16 pages of a column, and counts and bounds their values.
+// column reads 16 pages of a column. It counts their values and finds their bounds.
 func (x *restorer) column(r *wire.Reader, key [4]uint64) {
 	rows := x.columnRows(key[0])
 	if key[0] >= uint64(len(x.r.columns)) || key[1] >= query.ChunkSize || key[2] >= pagesPerChunk/columnGroupPages || key[1]<<query.ChunkBits >= rows {
@@ -340,7 +340,7 @@ func (x *restorer) column(r *wire.Reader, key [4]uint64) {
 	}
 }
 
-// columnRows is the number of rows a column may have.
+// columnRows returns the number of rows a column may have.
 func (x *restorer) columnRows(i uint64) uint64 {
 	switch i {
 	case columnUserOwner, columnUserNext, columnUserHome:

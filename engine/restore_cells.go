@@ -34,7 +34,8 @@ func readCells(r *wire.Reader, rows int) cells {
 	return c
 }
 
-// check tells whether cells hold values of type t, codes below codes, and sets their bounds.
+// check reports whether cells hold values of type t whose codes are below codes, and sets their
+// bounds.
 func (c *cells) check(t tree.Type, codes, rows int) bool {
 	if c.width == 0 && !c.same {
 		return true
@@ -63,7 +64,7 @@ func (c *cells) check(t tree.Type, codes, rows int) bool {
 	return true
 }
 
-// bound sets the bounds of the values there are; it returns false when there are none.
+// bound sets the bounds of the values. It returns false if there are none.
 func (c *cells) bound(rows int) (any bool) {
 	switch {
 	case c.same:
@@ -75,7 +76,7 @@ func (c *cells) bound(rows int) (any bool) {
 		lo, hi := int64(math.MaxInt64), int64(query.VecMissing)
 		for _, raw := range view64(c.words, rows) {
 			hi = max(hi, raw)
-			lo = min(lo, raw-1) // the missing one wraps round
+			lo = min(lo, raw-1) // a missing value wraps around
 		}
 		if hi == query.VecMissing {
 			return false
@@ -99,16 +100,17 @@ func (c *cells) bound(rows int) (any bool) {
 	return true
 }
 
-// boundsOf returns the least and the greatest cell that is not missing; 0 as the greatest when all are.
+// boundsOf returns the least and the greatest cell that is not missing. greatest is 0 if all are
+// missing.
 func boundsOf[T uint8 | uint16 | uint32](cells []T) (least, greatest uint32) {
 	lo, hi := ^T(0), T(0)
 	for _, cell := range cells {
-		lo, hi = min(lo, cell-1), max(hi, cell) // the missing one wraps round
+		lo, hi = min(lo, cell-1), max(hi, cell) // a missing cell wraps around
 	}
 	return uint32(lo + 1), uint32(hi)
 }
 
-// present returns how many rows have a value, and the last one that does.
+// present returns the number of rows that have a value, and the last such row.
 func (c *cells) present(rows int) (n, last int) {
 	switch {
 	case c.same:
@@ -134,8 +136,8 @@ func presentIn[T uint8 | uint16 | uint32 | int64](cells []T, missing T) (n, last
 	return n, last
 }
 
-// indexPage enters the rows of a page into the sets of profiles by value. REQUIRES: pages come in the order
-// of their rows.
+// indexPage adds the rows of a page to the sets of profiles by value. REQUIRES: pages come in the
+// order of their rows.
 func (x *restorer) indexPage(t *pageTable, dict *dictionary, p *page, first uint16) {
 	for row := range query.PageRows {
 		raw, ok := p.raw(row)
@@ -159,7 +161,8 @@ func (x *restorer) indexPage(t *pageTable, dict *dictionary, p *page, first uint
 	}
 }
 
-// place returns where a code is among those of sets, or would be. Where a code was seen it mostly is again.
+// place returns the index of a code in sets, or where it belongs. It first tries the index where the
+// code was last, which is mostly right.
 func (x *restorer) place(sets *valueSets, code uint32) (i int, known bool) {
 	if int(code) < len(x.places) {
 		if i := int(x.places[code]); i < len(sets.codes) && sets.codes[i] == code {

@@ -16,7 +16,7 @@ func (x *restorer) rows(r *wire.Reader, kind uint8, key [4]uint64) {
 		r.Fail("place of events")
 		return
 	}
-	ahead := kind == pageLeaf && r.Bool()
+	future := kind == pageLeaf && r.Bool()
 	table := x.r.events[event]
 	b := x.block(r, table, x.r.catalog.EventByID(uint32(event)).Properties())
 	if r.Err() != nil || b.Rows == 0 {
@@ -24,13 +24,13 @@ func (x *restorer) rows(r *wire.Reader, kind uint8, key [4]uint64) {
 		return
 	}
 	s := table.series(&x.s.epochs, int(chunk))
-	if !x.haveEvent(s, x.r.profiles[chunk], b.Pos) {
+	if !x.addEver(s, x.r.profiles[chunk], b.Pos) {
 		r.Fail("event of no profile")
 		return
 	}
 	table.rows += int64(b.Rows)
 	if kind == pageLeaf {
-		x.leaf(r, s, b, ahead)
+		x.leaf(r, s, b, future)
 		return
 	}
 	place := &s.main
@@ -44,12 +44,13 @@ func (x *restorer) rows(r *wire.Reader, kind uint8, key [4]uint64) {
 	*place = tailOf(b)
 }
 
-// manyRows is from how many rows on going over a set of the whole chunk is less than looking for each.
+// manyRows is the number of rows from which on operating on the bits of a chunk is faster than one
+// look-up per row.
 const manyRows = 256
 
-// haveEvent notes that the profiles at some positions have the event of a series; false if one of them is
-// not there.
-func (x *restorer) haveEvent(s *series, profiles *set, rows []uint16) bool {
+// addEver adds the positions of rows to the ever set of a series. It returns false if one of them is
+// not the position of a profile.
+func (x *restorer) addEver(s *series, profiles *set, rows []uint16) bool {
 	if len(rows) < manyRows {
 		for i, pos := range rows {
 			if i > 0 && pos == rows[i-1] {
@@ -75,13 +76,13 @@ func (x *restorer) haveEvent(s *series, profiles *set, rows []uint16) bool {
 	bits[at] |= word
 	var all query.Bits
 	profiles.fill(&all)
-	strangers := *bits
-	strangers.AndNot(&all)
+	unknown := *bits
+	unknown.AndNot(&all)
 	s.ever = s.ever.union(&x.s.epochs, bits)
-	return !strangers.Any()
+	return !unknown.Any()
 }
 
-// inOrder tells whether rows are ordered by (position, time).
+// inOrder reports whether rows are ordered by (position, time).
 func inOrder(b *query.Block) bool {
 	if b.Off != nil {
 		last := uint64(0)
@@ -102,7 +103,7 @@ func inOrder(b *query.Block) bool {
 	return true
 }
 
-// boundTimes sets the least and the greatest time. REQUIRES: there are rows.
+// boundTimes sets Min and Max. REQUIRES: b has rows.
 func boundTimes(b *query.Block) {
 	if b.Off != nil {
 		b.Min, b.Max = b.Base+int64(slices.Min(b.Off)), b.Base+int64(slices.Max(b.Off))
@@ -111,7 +112,7 @@ func boundTimes(b *query.Block) {
 	b.Min, b.Max = slices.Min(b.Times), slices.Max(b.Times)
 }
 
-func (x *restorer) leaf(r *wire.Reader, s *series, b *query.Block, ahead bool) {
+func (x *restorer) leaf(r *wire.Reader, s *series, b *query.Block, future bool) {
 	if !inOrder(b) {
 		r.Fail("order of a leaf")
 		return
@@ -121,7 +122,7 @@ func (x *restorer) leaf(r *wire.Reader, s *series, b *query.Block, ahead bool) {
 		return
 	}
 	b.Sorted = true
-	l := &leaf{block: *b, ahead: ahead, bytes: int64(200 + 2*cap(b.Pos) + 4*cap(b.Off) + 8*cap(b.Times))}
+	l := &leaf{block: *b, future: future, bytes: int64(200 + 2*cap(b.Pos) + 4*cap(b.Off) + 8*cap(b.Times))}
 	for _, v := range b.Cols {
 		if v != nil {
 			l.bytes += int64(200 + len(v.U8) + 2*len(v.U16) + 4*len(v.U32) + 8*len(v.I64) + len(v.Scales))
@@ -130,7 +131,7 @@ func (x *restorer) leaf(r *wire.Reader, s *series, b *query.Block, ahead bool) {
 	s.leaves = append(s.leaves, l)
 }
 
-// block reads rows into memory of their own.
+// block reads rows into new memory.
 func (x *restorer) block(r *wire.Reader, table *eventTable, props []catalog.Property) *query.Block {
 	n := r.Count(6)
 	b := &query.Block{Rows: n, Pos: make([]uint16, n)}
@@ -172,7 +173,7 @@ func (x *restorer) block(r *wire.Reader, table *eventTable, props []catalog.Prop
 	return b
 }
 
-// readVec reads a column as appendVec wrote it.
+// readVec reads a column that appendVec wrote.
 func readVec(r *wire.Reader, rows int) cells {
 	width, scale, base := r.Byte(), int8(r.Byte()), r.Varint()
 	c := cells{width: width, scale: scale, base: base}
@@ -209,9 +210,9 @@ func tailOf(b *query.Block) *tail {
 				dict, _ := v.Dict.(*dictionary)
 				c := t.column(uint32(id), v.Type, dict)
 				if v.Type == tree.NumberType {
-					c.setNumber(at, value.Number(), t.room)
+					c.setNumber(at, value.Number(), t.capacity)
 				} else {
-					c.set(at, raw, t.room)
+					c.set(at, raw, t.capacity)
 				}
 			}
 		}
@@ -242,7 +243,7 @@ func (x *restorer) dedup(r *wire.Reader, key [4]uint64) {
 		copy(bytesOf(hashes), data)
 		for _, hash := range hashes {
 			if int(hash>>56) != at {
-				r.Fail("hash in another's part")
+				r.Fail("hash in the wrong part")
 				return
 			}
 			part.hashes = append(part.hashes, hash)
@@ -255,7 +256,7 @@ func (x *restorer) dedup(r *wire.Reader, key [4]uint64) {
 func (x *restorer) imports(r *wire.Reader, number uint64) {
 	name := textOf(r.String())
 	if number == uint64(len(x.r.imports)) {
-		if _, double := x.s.importIndex[name]; double {
+		if _, duplicate := x.s.importIndex[name]; duplicate {
 			r.Fail("source twice")
 			return
 		}
@@ -278,7 +279,7 @@ func (x *restorer) imports(r *wire.Reader, number uint64) {
 	}
 }
 
-// finish rebuilds what is derived and checks what holds across pages.
+// finish rebuilds what is derived and checks what must hold across pages.
 func (x *restorer) finish() error {
 	if !x.ended {
 		return errPage

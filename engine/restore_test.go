@@ -13,14 +13,14 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// seeded returns a source of randomness, and its seed for the message of a failure.
+// seeded returns a random source, and its seed for failure messages.
 func seeded() (*rand.Rand, uint64) {
 	seed := uint64(time.Now().UnixNano())
 	return rand.New(rand.NewPCG(seed, 1)), seed
 }
 
-// TestCellBounds holds the bounds and the number of values of cells of every width against what is found
-// cell by cell.
+// TestCellBounds compares the bounds and the number of values of cells of every width with what is
+// found cell by cell.
 func TestCellBounds(t *testing.T) {
 	r, seed := seeded()
 	const rows = 100
@@ -37,7 +37,7 @@ func TestCellBounds(t *testing.T) {
 			}
 			c.set(r.IntN(rows), raw, rows)
 		}
-		c.lo, c.hi = 7, 7 // as they are where there is no value
+		c.lo, c.hi = 7, 7 // unchanged if there is no value
 		lo, hi, n, last := int64(7), int64(7), 0, 0
 		for row := range rows {
 			if raw, ok := c.raw(row); ok {
@@ -63,7 +63,7 @@ func missingOf(width uint8, rows int) []uint64 {
 	return c.words
 }
 
-// TestIndexFill makes an index at once and adds to it, and finds every value as in one that grew.
+// TestIndexFill builds an index with fill, adds to it, and finds every value.
 func TestIndexFill(t *testing.T) {
 	for _, n := range []int{0, 1, 7, 8192, 8193, 60_000} {
 		filled := newDictionary(tree.StringType)
@@ -75,7 +75,7 @@ func TestIndexFill(t *testing.T) {
 		}
 		equal := func(a, b uint32) bool { return filled.text(a) == filled.text(b) }
 		if filled.index.fill(hashes, equal) {
-			t.Fatalf("of %d different values two are equal", n)
+			t.Fatalf("two of %d different values are reported as equal", n)
 		}
 		for i := n; i < n+20_000; i++ {
 			text := fmt.Sprint("value ", i)
@@ -96,13 +96,13 @@ func TestIndexFill(t *testing.T) {
 				hashes[i] = xxh3.Hash(again.bytes(uint32(i)))
 			}
 			if !again.index.fill(hashes, func(a, b uint32) bool { return again.text(a) == again.text(b) }) {
-				t.Errorf("of %d values two are equal, and it is not noticed", n)
+				t.Errorf("two of %d values are equal, but fill does not report it", n)
 			}
 		}
 	}
 }
 
-// TestInOrder finds what breaks the order of rows, however times are written.
+// TestInOrder checks that rows out of order are found, however their times are stored.
 func TestInOrder(t *testing.T) {
 	for _, c := range []struct {
 		pos   []uint16
@@ -129,7 +129,7 @@ func TestInOrder(t *testing.T) {
 			b.Base = base - 1
 			boundTimes(b)
 			if b.Min != b.Base+slices.Min(c.times) || b.Max != b.Base+slices.Max(c.times) {
-				t.Errorf("offsets %v from %d lie between %d and %d", c.times, b.Base, b.Min, b.Max)
+				t.Errorf("offsets %v from %d are between %d and %d", c.times, b.Base, b.Min, b.Max)
 			}
 		}
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// TestScale is one shard with people whose ids and texts are of all naming schemes, in one dictionary each:
-// everybody and every text is found, also on what is restored, and what grows from there. MUSTER_SCALE is
-// the number of people.
+// TestScale fills one shard with people whose ids and texts are of all naming schemes, in one
+// dictionary each. Everybody and every text must be found, also after a restore, and after growing
+// from there. MUSTER_SCALE is the number of people.
 func TestScale(t *testing.T) {
 	n := 20_000
 	if text := os.Getenv("MUSTER_SCALE"); text != "" {
@@ -22,7 +22,7 @@ func TestScale(t *testing.T) {
 		if n, err = strconv.Atoi(text); err != nil || n < 1 {
 			t.Fatalf("MUSTER_SCALE is %q; want a number of people", text)
 		}
-		n = max(n, 1<<20+1<<16) // all in one shard: past the size at which codes have a bit more
+		n = max(n, 1<<20+1<<16) // all in one shard, past the size at which codes get another bit
 	}
 	const seed = 9
 	began := time.Now()

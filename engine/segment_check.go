@@ -7,8 +7,8 @@ import (
 	"github.com/musterdb/muster/query/eval"
 )
 
-// checkMembers evaluates a live segment at the view's time and compares. A segment that asks held
-// ones stands on their memberships.
+// checkMembers evaluates a live segment at the view's time and compares the result with its members.
+// A segment that refers to held segments is evaluated with their current memberships.
 func (r *root) checkMembers(x *faults, v *View, s *segment) {
 	env, p, err := r.heldEnv(s.name, r.time)
 	if err == nil {
@@ -21,7 +21,7 @@ func (r *root) checkMembers(x *faults, v *View, s *segment) {
 			}
 		}
 	}
-	x.note(violated("segment %q is live: %v", s.name, err))
+	x.addError(violated("segment %q is live but cannot be evaluated: %v", s.name, err))
 }
 
 func (r *root) compareSegment(x *faults, v *View, s *segment, evaluator *eval.Evaluator) {

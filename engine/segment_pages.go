@@ -10,7 +10,7 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// segments writes the memberships and how far each segment is. What they are kept current with is
+// segments writes the memberships and the state of each segment and build. The tracker's state is
 // derived.
 func (w *snapshotWriter) segments(r *root) error {
 	for slot, x := range r.segments {
@@ -84,7 +84,7 @@ func (x *restorer) members(r *wire.Reader, slot, chunk uint64) {
 		s.members = append(s.members, nil)
 	}
 	if !set.within(x.r.profiles[chunk]) {
-		r.Fail("member that is no profile")
+		r.Fail("member that is not a profile")
 	}
 	s.members = append(s.members, set)
 	s.count += int64(set.count())
@@ -104,8 +104,8 @@ func (x *restorer) build(r *wire.Reader) {
 	x.r.builds = append(x.r.builds, b)
 }
 
-// restoreLive makes anew what keeps the restored segments current, and holds their memberships
-// against it; damaged ones are set right.
+// restoreLive rebuilds the tracker of the restored segments, and checks their memberships against
+// their definitions. If damaged is true it corrects them instead.
 func (s *Shard) restoreLive(damaged bool) error {
 	if len(s.root.catalog.Segments()) == 0 {
 		return nil
@@ -117,17 +117,17 @@ func (s *Shard) restoreLive(damaged bool) error {
 			l.slots[x.name] = slot
 		}
 	}
-	var live, new []string
+	var live, missing []string
 	for _, text := range s.root.catalog.Segments() {
-		if _, had := l.slots[text.Name]; !had { // a snapshot from before there were live segments
+		if _, had := l.slots[text.Name]; !had { // from a build that had no live segments
 			l.slotOf(text.Name)
-			new = append(new, text.Name)
+			missing = append(missing, text.Name)
 		}
 	}
 	if err := l.restoreNeeds(); err != nil {
 		return err
 	}
-	new = append(new, l.restoreSkips()...)
+	missing = append(missing, l.restoreSkips()...)
 	for _, text := range s.root.catalog.Segments() {
 		if slot := l.slots[text.Name]; s.root.segments[slot].state == SegmentLive && !s.root.segments[slot].held {
 			live = append(live, text.Name)
@@ -139,7 +139,7 @@ func (s *Shard) restoreLive(damaged bool) error {
 	l.tracker.Work(1 << 62)
 	l.tracker.Settle()
 	if flips := l.tracker.Flips(); len(flips) > 0 && !damaged {
-		return fmt.Errorf("segment %q has not the members that its definition has", s.root.segments[flips[0].Slot].name)
+		return fmt.Errorf("the members of segment %q do not match its definition", s.root.segments[flips[0].Slot].name)
 	}
 	builds := s.root.builds
 	s.root.builds = nil
@@ -152,13 +152,14 @@ func (s *Shard) restoreLive(damaged bool) error {
 			s.root.builds = append(s.root.builds, kept)
 		}
 	}
-	if len(new) > 0 {
-		l.define(new)
+	if len(missing) > 0 {
+		l.define(missing)
 	}
 	return nil
 }
 
-// restoreNeeds finds what each segment stands on, and puts those that are not built in their places.
+// restoreNeeds finds what each segment depends on, and tells the tracker about the segments it does
+// not evaluate.
 func (l *live) restoreNeeds() error {
 	for slot, x := range l.s.root.segments {
 		if x == nil || x.state == 0 {
@@ -171,13 +172,13 @@ func (l *live) restoreNeeds() error {
 			l.tracker.Hold(slot, x.name)
 		}
 		if x.period > 0 {
-			l.repeats(slot)
+			l.addPeriodic(slot)
 		}
 		if x.state == SegmentFailed {
 			l.failing[x.name] = struct{}{}
 		}
-		if asked, err := l.checked(x.name); err == nil {
-			l.need(slot, member.NeedsOf(l.s.root.catalog.Schema(), asked))
+		if clause, err := l.checked(x.name); err == nil {
+			l.setNeeds(slot, member.NeedsOf(l.s.root.catalog.Schema(), clause))
 		} else if x.state != SegmentFailed {
 			return err
 		}
@@ -185,15 +186,15 @@ func (l *live) restoreNeeds() error {
 	return nil
 }
 
-// redefine builds restored segments again.
+// redefine passes the definitions of restored segments to the tracker.
 func (l *live) redefine(names []string) error {
 	var definitions []member.Definition
 	for _, name := range names {
-		asked, err := l.checked(name)
+		clause, err := l.checked(name)
 		if err != nil {
 			return err
 		}
-		definitions = append(definitions, l.definitionOf(name, l.slots[name], asked))
+		definitions = append(definitions, l.definitionOf(name, l.slots[name], clause))
 	}
 	if len(definitions) == 0 {
 		return nil
@@ -203,11 +204,11 @@ func (l *live) redefine(names []string) error {
 			return err
 		}
 	}
-	l.tellBuilding(definitions)
+	l.reportCostlyBuilds(definitions)
 	return nil
 }
 
-// checkSegments holds every live membership against an evaluation of its predicate, and returns the
+// checkSegments compares every live membership with an evaluation of its predicate, and returns the
 // sum of the facts of all memberships.
 func (r *root) checkSegments(x *faults, v *View) (sum factSum) {
 	for _, s := range r.segments {
@@ -221,7 +222,7 @@ func (r *root) checkSegments(x *faults, v *View) (sum factSum) {
 				sum = sum.add(memberFact(s.name, ordinal))
 				count++
 				if !r.exists(ordinal) {
-					x.add(fmt.Sprintf("member of segment %q is no profile", s.name), "%d", ordinal)
+					x.add(fmt.Sprintf("member of segment %q is not a profile", s.name), "%d", ordinal)
 				}
 				return true
 			})

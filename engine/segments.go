@@ -9,11 +9,11 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// SegmentState is how far a segment is.
+// SegmentState is the state of a segment.
 type SegmentState uint8
 
-// The states. A waiting segment has a rank whose first cut has not come; a failed one has no members
-// until it is replaced or what it lacks comes.
+// The states. A waiting segment has a rank whose first cut has not arrived. A failed segment has no
+// members until it is replaced or can be evaluated.
 const (
 	SegmentBuilding SegmentState = iota + 1
 	SegmentLive
@@ -27,23 +27,23 @@ var segmentStates = [...]string{"", "building", "live", "waiting", "failed"}
 func (s SegmentState) String() string { return segmentStates[s] }
 
 // segment is one saved segment with its membership, copied on write like all of the state. While it
-// is being built the membership is that of the definition before.
+// is being built, the membership is that of the previous definition.
 type segment struct {
 	epoch   uint64
 	name    string
 	hash    uint64 // of the name
-	version uint64 // of the catalog that made the definition the membership is of
+	version uint64 // catalog version that made the definition of the membership
 	state   SegmentState
-	reason  string // of a failed one
-	held    bool   // the membership is that of the last refresh
-	period  int64  // of refreshes, ms; 0 where a command brings them
-	next    int64  // the next refresh, where the period tells
-	at      int64  // the last refresh, 0 before the first
+	reason  string // why a failed segment failed
+	held    bool   // only refreshes change the membership
+	period  int64  // of refreshes, ms; 0 if commands refresh the segment
+	next    int64  // time of the next refresh, if period is not 0
+	at      int64  // time of the last refresh, 0 before the first
 	members []*set
 	count   int64
 }
 
-// build is segments that become live together, and what is computed for them next.
+// build is a set of segments that become live together, and the part and chunk to compute next.
 type build struct {
 	slots              []int
 	part, chunk, parts int
@@ -62,10 +62,10 @@ func (x *segment) fill(chunk int, out *query.Bits) {
 	x.members[chunk].fill(out)
 }
 
-// refreshes tells whether time refreshes the segment.
+// refreshes reports whether time refreshes the segment.
 func (x *segment) refreshes() bool { return x.held && x.period > 0 && x.state == SegmentLive }
 
-// last returns the last of the instants of refresh up to now, the first being next.
+// last returns the last instant of refresh that is not after now. The first is next.
 func (x *segment) last(now int64) int64 { return x.next + (now-x.next)/x.period*x.period }
 
 func (x *segment) own(e *epochs) *segment {
@@ -94,18 +94,19 @@ type Segment struct {
 	Name    string
 	State   SegmentState
 	Reason  string // why it failed
-	Version uint64 // of the catalog that made the definition the members are of
+	Version uint64 // catalog version that made the definition of the members
 	Count   int64
-	// Held tells that the membership is that of the last refresh, at RefreshedAt (Unix ms, 0: none yet).
+	// Held means that only refreshes change the membership. The last was at RefreshedAt (Unix ms, 0:
+	// none yet).
 	Held        bool
 	RefreshedAt int64
-	// Done of Total conditions are computed while it is being built.
+	// While the segment is being built, Done of Total conditions are computed.
 	Done, Total int
 
 	x *segment
 }
 
-// Has tells whether a profile is a member.
+// Has reports whether a profile is a member.
 func (m *Segment) Has(ordinal uint32) bool { return m.x.has(ordinal) }
 
 // Fill sets out to the members in a chunk.
@@ -114,7 +115,7 @@ func (m *Segment) Fill(chunk int, out *query.Bits) { m.x.fill(chunk, out) }
 // Ordinals returns the members of all chunks.
 func (m *Segment) Ordinals() *roaring.Bitmap { return ordinalsOf(len(m.x.members), m.Fill) }
 
-// ordinalsOf gathers the positions of chunks.
+// ordinalsOf returns the ordinals of all chunks.
 func ordinalsOf(chunks int, fill func(chunk int, out *query.Bits)) *roaring.Bitmap {
 	all := roaring.New()
 	var bits query.Bits
@@ -156,8 +157,8 @@ func (v *View) Segments() []Segment {
 	return all
 }
 
-// slotIndex finds slots by name. Versions of a root that have the same segments share one, which the
-// first to look makes.
+// slotIndex finds slots by name. Versions of a root that have the same segments share one. The first
+// look-up builds it.
 type slotIndex struct {
 	once  sync.Once
 	slots map[string]int
@@ -176,7 +177,7 @@ func (r *root) slotOf(name string) (slot int, ok bool) {
 	return slot, ok
 }
 
-// Members returns the membership of a saved segment; ok is false where there is none of the name.
+// Members returns the membership of a saved segment; ok is false if no segment has the name.
 func (v *View) Members(name string) (m Segment, ok bool) {
 	slot, ok := v.root.slotOf(name)
 	if !ok {
@@ -185,8 +186,8 @@ func (v *View) Members(name string) (m Segment, ok bool) {
 	return v.root.segmentInfo(slot), true
 }
 
-// SegmentsOf returns the names of the segments a profile is a member of, and of those that are being built,
-// whose members are not known yet; both ascending.
+// SegmentsOf returns the names of the segments a profile is a member of, and of the segments that are
+// being built, whose members are not known yet. Both are in ascending order.
 func (v *View) SegmentsOf(ordinal uint32) (in, building []string) {
 	for _, x := range v.root.segments {
 		switch {
@@ -202,8 +203,8 @@ func (v *View) SegmentsOf(ordinal uint32) (in, building []string) {
 	return in, building
 }
 
-// Segment returns the membership of a saved segment as of now, without its members: a view shows
-// those.
+// Segment returns the current membership of a saved segment, without its members, which only a view
+// has.
 func (s *Shard) Segment(name string) (m Segment, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,30 +8,30 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// The bounds of a tail: Maintain makes leaves of it when it has more rows than a sixteenth of its
-// series, but never of fewer than tailLeast nor later than at tailMost.
+// The bounds of a tail. Maintain makes leaves of a tail that has more rows than a sixteenth of its
+// series, at the least tailLeast rows, and at the latest at tailMost rows.
 const (
 	tailLeast = 1024
 	tailMost  = 65_536
 	leafRows  = 16_384
-	// totalsRows is the number of rows in leaves from which on a series keeps their totals: with fewer they
-	// would take more than a byte a row for counts, or four for a property.
+	// totalsRows is the number of rows in leaves from which on a series keeps their totals. With
+	// fewer rows they would take more than a byte per row for counts, or four for a property.
 	totalsRows = query.ChunkSize
 )
 
-// series is the events of one name in one chunk: leaves, which Maintain keeps apart in time, a tail,
-// and a tail for rows that came late (they belong before the end of the leaves).
+// series is the events of one name in one chunk: leaves, which do not overlap in time, a tail, and a
+// tail for rows that arrived late (their times are before the end of the leaves).
 type series struct {
 	epoch      uint64
-	leaves     []*leaf // immutable elements, ascending by least time
+	leaves     []*leaf // each immutable, ascending by least time
 	main, late *tail
 	ever       *set
-	totals     *query.Totals // of the leaves, made with them by Maintain; nil while they have few rows
+	totals     *query.Totals // of the leaves, made by Maintain; nil while they have few rows
 	min, max   int64
-	leafMax    int64 // of the leaves' times
+	leafMax    int64 // latest time in a leaf that is not future
 	rows       int
-	due        bool // waits for Maintain
-	// made is what readers get, made by the first of them; nil again after a write.
+	due        bool // queued for Maintain
+	// made caches what readers get. The first reader makes it; a write clears it.
 	made atomic.Pointer[query.Series]
 }
 
@@ -69,16 +69,16 @@ func (s *series) append(e *epochs, pos uint16, time int64) (t *tail, row int) {
 	return *place, row
 }
 
-// tailBound is the number of rows from which on a tail is made into leaves.
+// tailBound returns the number of rows at which a tail is made into leaves.
 func (s *series) tailBound(least int) int { return min(max(least, s.rows/16), tailMost) }
 
-// wantsMaintenance tells whether a tail has outgrown its bound.
+// wantsMaintenance reports whether a tail has outgrown its bound.
 func (s *series) wantsMaintenance(least int) bool {
 	bound := s.tailBound(least)
 	return s.main != nil && s.main.n >= bound || s.late != nil && s.late.n >= bound
 }
 
-// read returns the series as the language reads it.
+// read returns the series in the form that the query language reads.
 func (s *series) read() query.Series {
 	made := s.made.Load()
 	if made == nil {
@@ -103,7 +103,7 @@ func (s *series) read() query.Series {
 	return *made
 }
 
-// blocks returns all rows.
+// blocks returns the blocks of all rows.
 func (s *series) blocks() []*query.Block {
 	if s == nil {
 		return nil
@@ -115,7 +115,7 @@ func (s *series) blocks() []*query.Block {
 // properties, which all chunks share.
 type eventTable struct {
 	epoch uint64
-	// chunks has the series; nil where the chunk has no event of the name.
+	// chunks has the series by chunk; nil if the chunk has no event of the name.
 	chunks []*series
 	props  []propertyState
 	rows   int64
@@ -123,7 +123,7 @@ type eventTable struct {
 
 // propertyState is what all series of an event share about one property.
 type propertyState struct {
-	dict       *dictionary // of strings and lists
+	dict       *dictionary // for strings and lists
 	codes      int         // of dict, as of this version
 	overflowed bool        // not all values are held in memory
 }

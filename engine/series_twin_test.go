@@ -21,7 +21,7 @@ type seriesRow struct {
 	name   uint32
 }
 
-// hash scatters a row over 64 bits: equal sums of them are equal rows, in any order.
+// hash returns a hash of a row. Equal sums of hashes mean equal rows, in any order.
 func (r *seriesRow) hash() uint64 {
 	var b [22]byte
 	binary.LittleEndian.PutUint64(b[:], uint64(r.time))
@@ -33,7 +33,7 @@ func (r *seriesRow) hash() uint64 {
 
 const seriesPeople = 1500
 
-// seriesTwin is the one series of a shard beside the list of its rows.
+// seriesTwin is the one series of a shard, with the number of its rows and the sum of their hashes.
 type seriesTwin struct {
 	t    *testing.T
 	rng  *rand.Rand
@@ -45,7 +45,7 @@ type seriesTwin struct {
 	ever query.Bits
 }
 
-// send applies n events of times that time draws.
+// send applies n events with times drawn by time.
 func (x *seriesTwin) send(n int, time func() int64) {
 	for n > 0 {
 		var messages []Message
@@ -70,7 +70,7 @@ func (x *seriesTwin) send(n int, time func() int64) {
 	}
 }
 
-// check compares the rows, whatever blocks they are in, and what is kept of them.
+// check compares the rows, whatever blocks they are in, and what is derived from them.
 func (x *seriesTwin) check(when string) {
 	x.t.Helper()
 	v := x.s.View()
@@ -106,7 +106,7 @@ func (x *seriesTwin) check(when string) {
 	x.checkTotals(when, v, &series)
 }
 
-// checkTotals compares who ever did it, and the totals, with the rows of the leaves.
+// checkTotals compares the ever set and the totals with the rows.
 func (x *seriesTwin) checkTotals(when string, v *View, series *query.Series) {
 	x.t.Helper()
 	var ever query.Bits
@@ -145,9 +145,9 @@ func (x *seriesTwin) checkTotals(when string, v *View, series *query.Series) {
 // coefOf returns the coefficient of a number at a scale that it fits.
 func coefOf(n tree.Number, scale int8) int64 { return n.Coef * tree.Pow10(scale-n.Scale) }
 
-// TestSeriesGrows sends one series events in order, late, ahead and far apart, past every number of rows
-// at which a tail is made into leaves, leaves are cut and totals are kept, with upkeep and restarts on the
-// way: it has the rows that were sent.
+// TestSeriesGrows sends one series events in order, late, in the future and far apart, past every
+// number of rows at which a tail is made into leaves, leaves are split and totals are kept, with
+// upkeep and restarts on the way. The series must have the rows that were sent.
 func TestSeriesGrows(t *testing.T) {
 	for seed := range uint64(2) {
 		x := &seriesTwin{t: t, rng: rand.New(rand.NewPCG(seed, 13)), s: newTestShard(t), seq: 4, now: testStart}
@@ -158,7 +158,7 @@ func TestSeriesGrows(t *testing.T) {
 		mustApply(t, x.s, x.seq, EncodeMessages(3, x.now, people))
 		inOrder := func() int64 { x.now += x.rng.Int64N(20_000); return x.now - x.rng.Int64N(2000) }
 		late := func() int64 { return x.now - x.rng.Int64N(x.now-testStart+1000) }
-		ahead := func() int64 { return x.now + x.rng.Int64N(30*dayMillis) }
+		future := func() int64 { return x.now + x.rng.Int64N(30*dayMillis) }
 		apart := func() int64 { return testStart + (x.rng.Int64N(1000)-500)*dayMillis }
 		for _, part := range []struct {
 			n    int
@@ -167,7 +167,7 @@ func TestSeriesGrows(t *testing.T) {
 		}{
 			{tailLeast - 1, inOrder, "a row less than a leaf wants"}, {2, inOrder, "a first leaf"}, {tailLeast, inOrder, "a second leaf"},
 			{20_000, inOrder, "as many as a leaf may have"}, {3000, late, "late rows"}, {totalsRows - 30_000, inOrder, "totals"},
-			{5000, ahead, "rows ahead"}, {20_000, late, "more late rows"}, {3000, apart, "rows years apart"}, {9000, inOrder, "the end"},
+			{5000, future, "future rows"}, {20_000, late, "more late rows"}, {3000, apart, "rows years apart"}, {9000, inOrder, "the end"},
 		} {
 			x.send(part.n, part.time)
 			x.check(part.when)

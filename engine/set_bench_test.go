@@ -9,7 +9,7 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// BenchmarkSet measures what is done with sets of so many positions.
+// BenchmarkSet measures operations on sets of several sizes.
 func BenchmarkSet(b *testing.B) {
 	for _, n := range []int{16, 256, 1000, 3000, 4096, 20_000, query.ChunkSize} {
 		rng := rand.New(rand.NewPCG(uint64(n), 3))
@@ -32,7 +32,7 @@ func BenchmarkSet(b *testing.B) {
 		}
 		run("has", func(i int) { p.has(uint16(order[i%query.ChunkSize])) })
 		run("again", func(i int) { p, _ = p.add(e, uint16(order[i%n])) })
-		run("toggle", func(i int) { // in and out, so that what is measured stays
+		run("toggle", func(i int) { // out and in again, so that the set stays the same
 			p, _ = p.remove(e, uint16(order[i%n]))
 			p, _ = p.add(e, uint16(order[i%n]))
 		})

@@ -8,9 +8,9 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// The format stands first in the data of every page; after it a 1 if the page goes on in the next one, else a
-// 0. Pages that hold sets have the second one, in which a set is in roaring's portable format. Theirs of the
-// first are still read.
+// The format is the first byte of the data of every page. The second is 1 if the next page continues
+// this one, else 0. Pages with sets have the second format, in which a set is in roaring's portable
+// format. Pages with sets of the first format can still be read.
 const (
 	snapshotFormat = 1
 	formatOfSets   = 2
@@ -44,7 +44,7 @@ func (x *restorer) set(r *wire.Reader) *set {
 		r.Fail("set of positions")
 		return &set{epoch: x.s.epochs.current}
 	}
-	if p.bitmap.HasRunCompression() { // which is for pages: it is slower to write
+	if p.bitmap.HasRunCompression() { // runs are good for pages, but slower to change
 		var bits query.Bits
 		p.bitmap.WriteDenseTo(bits[:])
 		p.bitmap = *roaring.FromDense(bits[:], true)
@@ -52,7 +52,7 @@ func (x *restorer) set(r *wire.Reader) *set {
 	return p
 }
 
-// readFirstSet reads a set of the first format: a 1 and the bits of a chunk, or a 0 and a list.
+// readFirstSet reads a set in the first format: a 1 and the bits of a chunk, or a 0 and a list.
 func readFirstSet(r *wire.Reader, to *roaring.Bitmap) {
 	const mostListed = 1024
 	if r.Byte() == 1 {
@@ -95,7 +95,7 @@ func (w *snapshotWriter) lists(r *root) error {
 	return nil
 }
 
-// list reads which ids of its dictionary, which has come, are on a list.
+// list reads which ids are on a list. The dictionary of the list has been read already.
 func (x *restorer) list(r *wire.Reader, id uint64) {
 	if id >= 1<<32 || !x.s.knownList(uint32(id)) {
 		r.Fail("list")
@@ -103,7 +103,7 @@ func (x *restorer) list(r *wire.Reader, id uint64) {
 	}
 	l := x.s.list(uint32(id))
 	codes := roaring.New()
-	if x.format == snapshotFormat { // a bit for each
+	if x.format == snapshotFormat { // one bit per code
 		words := make([]uint64, (l.codes+63)/64)
 		copy(bytesOf(words), r.Take((l.codes+7)/8))
 		codes.FromDense(words, false)
@@ -117,14 +117,14 @@ func (x *restorer) list(r *wire.Reader, id uint64) {
 	x.listed[uint32(id)] = codes
 }
 
-// fillLists puts on the lists who is on them, when all profiles are there.
+// fillLists sets the members of the lists, once all profiles are there.
 func (x *restorer) fillLists() {
 	for id, codes := range x.listed {
 		l := x.r.lists[id]
 		for code := range roaring.Values(codes) {
 			l.listed.set(&x.s.epochs, code, 1)
 			if ordinal, ok := x.r.findLiteral(l.ids.text(code)); ok {
-				l.put(&x.s.epochs, ordinal, true)
+				l.setMember(&x.s.epochs, ordinal, true)
 			}
 		}
 		x.s.shrinkList(id, l)

@@ -12,7 +12,8 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// inFirstFormat returns a snapshot as builds wrote it before sets were in roaring's portable format.
+// inFirstFormat returns a snapshot as older builds wrote it, before sets were in roaring's portable
+// format.
 func inFirstFormat(t testing.TB, s *memoryPages) *memoryPages {
 	t.Helper()
 	var old memoryPages
@@ -56,7 +57,7 @@ func appendFirstSet(b []byte, s *roaring.Bitmap) []byte {
 	return b
 }
 
-// listBits is a bit for every code of the list's dictionary, which stands before it.
+// listBits returns a bit for every code of the list's dictionary, which is among the pages before it.
 func listBits(r *wire.Reader, s *roaring.Bitmap, before []storedPage, list []byte) []byte {
 	codes := uint64(0)
 	for _, p := range before {
@@ -75,8 +76,8 @@ func listBits(r *wire.Reader, s *roaring.Bitmap, before []storedPage, list []byt
 	return bits
 }
 
-// TestFirstFormat: a snapshot with sets of the first format gives the state that it was written of, whose
-// snapshot is the same as before.
+// TestFirstFormat checks that a snapshot with sets of the first format restores the state it was
+// written from, and that a snapshot of the restored state equals the original one.
 func TestFirstFormat(t *testing.T) {
 	s := newTestShard(t)
 	log := newScript(19, 3000)
@@ -98,23 +99,23 @@ func TestFirstFormat(t *testing.T) {
 		}
 	}
 	if !sets[pageProfiles] || !sets[pageList] || !sets[pageImport] {
-		t.Fatalf("only pages of the kinds %v hold sets", sets)
+		t.Fatalf("only pages of the kinds %v have sets", sets)
 	}
 	restored, err := Restore(s.config, old)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := restored.Check(); err != nil || restored.Hash() != s.Hash() {
-		t.Fatalf("another state is restored: %v", err)
+		t.Fatalf("the restored state differs: %v", err)
 	}
 	for i, p := range snapshotOf(t, restored).pages {
 		if want := pages.pages[i]; p.kind != want.kind || !bytes.Equal(p.key, want.key) || !bytes.Equal(p.data, want.data) {
-			t.Fatalf("page %d, of kind %d, is another one", i, p.kind)
+			t.Fatalf("page %d, of kind %d, differs", i, p.kind)
 		}
 	}
 }
 
-// TestLaterFormat: a page that a later build wrote is no damage, and the error says what to do.
+// TestLaterFormat checks that the error for a page of a later build says what to do.
 func TestLaterFormat(t *testing.T) {
 	pages := snapshotOf(t, newTestShard(t))
 	pages.pages[len(pages.pages)-1].data[0] = formatOfSets + 1
@@ -123,8 +124,8 @@ func TestLaterFormat(t *testing.T) {
 	}
 }
 
-// TestSetsOfPages: a set with positions beyond its chunk is refused, and runs, which pages have, are none in
-// memory.
+// TestSetsOfPages checks that a set with positions beyond its chunk is refused, and that the runs of
+// a set in a page are converted.
 func TestSetsOfPages(t *testing.T) {
 	s, err := New(Config{})
 	if err != nil {

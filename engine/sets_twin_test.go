@@ -10,7 +10,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// setTwin is a set beside one bool a position.
+// setTwin is a set with one bool per position.
 type setTwin struct {
 	set *set
 	has [query.ChunkSize]bool
@@ -37,7 +37,7 @@ func (x *setTwin) check() bool {
 	return true
 }
 
-// draw returns up to n ordinals of positions that are in the set, or not.
+// draw returns up to n ordinals of positions that are in the set if in, else that are not.
 func (x *setTwin) draw(rng *rand.Rand, n int, in bool) (ordinals []uint32) {
 	for range n {
 		if pos := rng.Uint32N(query.ChunkSize); x.has[pos] == in {
@@ -48,9 +48,9 @@ func (x *setTwin) draw(rng *rand.Rand, n int, in bool) (ordinals []uint32) {
 	return slices.Compact(ordinals)
 }
 
-// TestSets changes sets in every way there is, up and down past the number of positions at which a list
-// becomes words, and between almost full and full, where they are runs, with a view now and then that must
-// stay as it was.
+// TestSets changes sets in every way, up and down past the number of positions at which a list
+// becomes words, and between almost full and full, where they are runs. Sets of a view must not
+// change.
 func TestSets(t *testing.T) {
 	for seed := range uint64(9) {
 		rng := rand.New(rand.NewPCG(seed, 7))
@@ -82,17 +82,17 @@ func TestSets(t *testing.T) {
 				t.Fatalf("seed %d, step %d: a frozen set was written", seed, step)
 			}
 			if step%20 == 0 && !x.check() {
-				t.Fatalf("seed %d, step %d: not the %d positions that were put in", seed, step, x.n)
+				t.Fatalf("seed %d, step %d: the set does not have the %d positions that were added", seed, step, x.n)
 			}
 		}
 		if !x.check() {
-			t.Fatalf("seed %d: not the %d positions that were put in", seed, x.n)
+			t.Fatalf("seed %d: the set does not have the %d positions that were added", seed, x.n)
 		}
 	}
 }
 
-// change puts ordinals in or takes them out, one by one or together; false where that wrote a set that a
-// view has, or keeps something of what it was given.
+// change adds or removes ordinals, one by one or together. It returns false if that wrote a set that
+// a view has.
 func (x *setTwin) change(rng *rand.Rand, e *epochs, ordinals []uint32, in bool) bool {
 	before, had := x.set, slices.Collect(x.set.each)
 	frozen := rng.IntN(4) == 0
@@ -128,7 +128,7 @@ func (x *setTwin) change(rng *rand.Rand, e *epochs, ordinals []uint32, in bool) 
 	return slices.Equal(slices.Collect(before.each), had)
 }
 
-// TestSetMemory holds what sets say they take against what the heap holds of them.
+// TestSetMemory compares the result of memory with the heap that sets use.
 func TestSetMemory(t *testing.T) {
 	for _, n := range []int{1, 20, 256, 1000, 4000, 5000, 40_000, query.ChunkSize} {
 		rng := rand.New(rand.NewPCG(uint64(n), 9))
@@ -138,29 +138,29 @@ func TestSetMemory(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		said := int64(0)
+		reported := int64(0)
 		for i := range sets {
 			for _, pos := range order {
 				sets[i], _ = sets[i].add(&e, uint16(pos))
 			}
-			said += sets[i].memory()
+			reported += sets[i].memory()
 		}
 		runtime.GC()
 		runtime.ReadMemStats(&after)
 		runtime.KeepAlive(sets)
 		runtime.KeepAlive(order)
 		held := int64(after.HeapAlloc) - int64(before.HeapAlloc)
-		said, held = said/int64(len(sets)), held/int64(len(sets))
-		t.Logf("%d positions: said %d bytes, held %d", n, said, held)
-		if off := max(said-held, held-said); off > held/4+80 {
-			t.Errorf("%d positions: said %d bytes, held %d", n, said, held)
+		reported, held = reported/int64(len(sets)), held/int64(len(sets))
+		t.Logf("%d positions: reported %d bytes, held %d", n, reported, held)
+		if off := max(reported-held, held-reported); off > held/4+80 {
+			t.Errorf("%d positions: reported %d bytes, held %d", n, reported, held)
 		}
 	}
 }
 
-// TestValueSetsFillAndDrain gives all profiles of a chunk values and takes them away again, so that each
-// value's set is a list, bits and a list again, and that there are as many values as have sets, and one
-// more.
+// TestValueSetsFillAndDrain gives all profiles of a chunk values and removes them again, so that each
+// value's set is a list, bits and a list again, with up to the largest number of values that have
+// sets and one more.
 func TestValueSetsFillAndDrain(t *testing.T) {
 	for seed, values := range []int{1, 2, 3, 15, 17, maxValueSets - 1, maxValueSets, maxValueSets + 1} {
 		rng := rand.New(rand.NewPCG(uint64(seed), 8))
@@ -175,13 +175,13 @@ func TestValueSetsFillAndDrain(t *testing.T) {
 				t.Fatalf("%d values, %s: crowded is %t", values, when, table.crowded)
 			}
 			if table.sets != nil && !table.sets.check(table) {
-				t.Fatalf("%d values, %s: sets are not those of the column", values, when)
+				t.Fatalf("%d values, %s: the sets do not match the column", values, when)
 			}
 		}
 		for i, pos := range order {
 			value := skewed()
 			if i < values {
-				value = int64(i) // each is there
+				value = int64(i) // so that every value occurs
 			}
 			c.set(e, uint32(pos), value)
 		}
@@ -202,7 +202,7 @@ func TestValueSetsFillAndDrain(t *testing.T) {
 	}
 }
 
-// TestCheckSets: Check notices a position beyond the chunk, and one of no profile.
+// TestCheckSets checks that Check finds a position beyond the chunk, and one without a profile.
 func TestCheckSets(t *testing.T) {
 	s := newTestShard(t)
 	mustApply(t, s, s.View().Seq()+1, EncodeMessages(1, testStart, []Message{
@@ -215,7 +215,7 @@ func TestCheckSets(t *testing.T) {
 		for _, pos := range []uint32{77, query.ChunkSize + 5} {
 			set.bitmap.Add(pos)
 			if s.Check() == nil {
-				t.Errorf("position %d of nobody is not noticed", pos)
+				t.Errorf("Check does not find position %d, which has no profile", pos)
 			}
 			set.bitmap.Remove(pos)
 		}

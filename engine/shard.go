@@ -12,20 +12,21 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Config says how a shard is made. The same values must be given on every replica and after every
-// restart: all but Number, TailRows, TotalsRows and Parse decide outcomes.
+// Config is the configuration of a shard. The same values must be given on every replica and after
+// every restart: all but Number, TailRows, TotalsRows, Parse and Building decide outcomes.
 type Config struct {
-	Number      int           // of the shard, only for answers about it
-	Key         uint64        // secret of the cluster; keys the hashes of message ids
+	Number      int           // of the shard; used in answers only
+	Key         uint64        // secret of the cluster, the key for hashes of message ids
 	DedupWindow int64         // ms a messageId is remembered; 24 h when 0
 	DedupCap    int           // messageIds remembered at most; 5,600,000 (one eighth of 512 MiB) when 0
 	DictCap     int           // values of one event property held in memory; 1,048,576 when 0
 	TailRows    int           // rows from which on a tail may be made into leaves; 1,024 when 0
 	TotalsRows  int           // rows in the leaves of a series from which on it keeps their totals; 65,536 when 0
-	Skip        []string      // segments that are not evaluated, see skip.go
+	Skip        []string      // names of segments that are not evaluated, see skip.go
 	Parse       catalog.Parse // parses the predicates of segments
 
-	// Building is told of a segment that takes long to build, before that begins; it must not wait. nil: nobody is.
+	// Building is called with each segment that will take long to build, before the build begins. It
+	// must not block. It may be nil.
 	Building func(segment string, price Price)
 }
 
@@ -55,7 +56,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate reports all that is wrong with c.
+// Validate returns everything that is wrong with c.
 func (c Config) Validate() error {
 	var errs []error
 	if c.DedupWindow < 0 {
@@ -71,13 +72,13 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("rows of a tail, %d, are not between 0 and %d", c.TailRows, tailMost))
 	}
 	if c.TotalsRows < 0 {
-		errs = append(errs, fmt.Errorf("rows of totals, %d, are fewer than none", c.TotalsRows))
+		errs = append(errs, fmt.Errorf("rows of totals, %d, are negative", c.TotalsRows))
 	}
 	return errors.Join(errs...)
 }
 
-// The columns that every shard has; those of attributes follow. UserOf, AnonymousOf, FirstSeen and
-// LastSeen are by ordinal, the others by the code of an id.
+// The columns that every shard has; those of attributes come after them. UserOf, AnonymousOf,
+// FirstSeen and LastSeen are indexed by ordinal, the others by the code of an id.
 const (
 	columnUserOf        = iota // code of the profile's user id
 	columnAnonymousOf          // code of its first anonymous id
@@ -85,7 +86,7 @@ const (
 	columnAnonOwner            // ordinal of the profile with this anonymous id
 	columnUserNext             // code of the next user id of the same profile
 	columnAnonNext             // the same for anonymous ids
-	columnUserHome             // state of the user id whose home is here, see homes.go
+	columnUserHome             // state of the user id whose home is here, see identity_store.go
 	columnAnonHome             // the same for anonymous ids
 	columnFirstSeen            // least time of the profile's events, Unix ms
 	columnLastSeen             // greatest time
@@ -93,15 +94,15 @@ const (
 )
 
 // root is the whole state at one seq. It is a node like the others: frozen by a view, copied before
-// the next entry is applied. The slices belong to it; what they point to has epochs of its own.
+// the next entry is applied. It owns the slices; what they point to has its own epochs.
 type root struct {
 	epoch    uint64
 	seq      uint64
 	time     int64
 	hash     factSum
 	catalog  *catalog.State
-	ordinals uint32 // given so far
-	// users and anons give ids their codes. An id may have a code without having a profile.
+	ordinals uint32 // ordinals assigned so far
+	// users and anons assign codes to ids. An id may have a code without having a profile.
 	users, anons         *dictionary
 	userCodes, anonCodes uint32 // their lengths as of this version
 	profiles             []*set
@@ -113,40 +114,40 @@ type root struct {
 	segments             []*segment // by slot; nil: free
 	slots                *slotIndex
 	builds               []build
-	needs                []uint64        // of the merge protocol: what other shards must have reached
-	absorbed             []identity.Pair // likewise: merges whose target may still be seen
+	needs                []uint64        // of the merge protocol, see View.Needs
+	absorbed             []identity.Pair // of the merge protocol, see View.Absorbed
 	mismatched           int64           // values dropped because they had another type
 }
 
-// Shard is the state of one shard. Its methods may be called from any goroutine: it has its own lock,
-// which readers hold only to take a view.
+// Shard is the state of one shard. Its methods may be called from any goroutine. It has its own lock,
+// which readers hold only while they take a view.
 type Shard struct {
 	config Config
 	epochs epochs
 
 	maintaining sync.Mutex // one Maintain at a time; taken before mu
 
-	// Readers that come while an entry is applied find the state before it here.
+	// Readers that arrive while an entry is being applied get the state before it from here.
 	published atomic.Pointer[View]
 	applied   atomic.Uint64 // seq of the last entry applied
 	nextDue   atomic.Int64  // see Due; 0 before the first entry
-	wanted    atomic.Int32  // for how many entries more views are published
+	wanted    atomic.Int32  // number of further entries after which a view is published
 
-	mu          sync.Mutex // guards all below
+	mu          sync.Mutex // guards everything below
 	root        *root
-	due         []seriesKey // series that wait for Maintain, each once
-	cuts        uint64      // counts removals of rows, which make running maintenance void
+	due         []seriesKey // series queued for Maintain, each once
+	removals    uint64      // number of removals of rows, which make a running maintenance void
 	dedupIndex  [dedupParts]dedupIndex
 	importIndex map[string]int
-	lastSource  int // the source of the line looked for last
+	lastSource  int // index of the source that was looked up last
 	machine     *identity.Machine
 	facts       heldFacts
-	merged      bool  // the merge protocol changed in the entry being applied
-	live        *live // nil without segments
+	merged      bool  // the entry being applied changed the merge protocol
+	live        *live // nil if there are no segments
 	decoder     decoder
 	outcomes    []Outcome
-	ahead       ahead
-	departed    departed // profiles the last entry removed
+	prefetched  prefetched
+	removed     removedIDs // of the profiles that the last entry removed
 	watching    []*Departures
 }
 
@@ -168,7 +169,7 @@ func New(c Config) (*Shard, error) {
 		}
 		s.root.columns = append(s.root.columns, &column{t: t})
 	}
-	s.machine = identity.NewMachine(homes{s})
+	s.machine = identity.NewMachine(identityStore{s})
 	return s, nil
 }
 
@@ -209,14 +210,14 @@ func (s *Shard) Time() int64 {
 	return s.root.time
 }
 
-// Catalog returns the catalog as far as this shard's log has carried it.
+// Catalog returns the catalog as of the last entry applied.
 func (s *Shard) Catalog() *catalog.State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.root.catalog
 }
 
-// Hash returns the state hash: equal for equal logs, whatever was read, maintained or restored.
+// Hash returns the state hash. It is equal for equal logs, whatever was read, maintained or restored.
 func (s *Shard) Hash() [16]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()

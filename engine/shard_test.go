@@ -12,11 +12,11 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-var seeds = flag.Int("seeds", 3, "random logs of the engine's tests")
+var seeds = flag.Int("seeds", 3, "number of random logs in the engine's tests")
 
-// TestShardIsItsTwin applies random logs to a shard and to its twin. Views taken on the way must stay
-// as they were, whatever is written, maintained or restored after them.
-func TestShardIsItsTwin(t *testing.T) {
+// TestShardMatchesTwin applies random logs to a shard and to its twin. Views taken on the way must
+// stay as they were, whatever is written, maintained or restored after them.
+func TestShardMatchesTwin(t *testing.T) {
 	for seed := range uint64(*seeds) {
 		twinRun(t, seed)
 	}
@@ -115,7 +115,7 @@ func restoreCopy(t testing.TB, s *Shard) *Shard {
 		t.Fatal(err)
 	}
 	if restored.Hash() != s.Hash() || restored.Seq() != s.Seq() || restored.Time() != s.Time() {
-		t.Fatal("the restored shard is another one")
+		t.Fatal("the restored shard differs")
 	}
 	if err := restored.Check(); err != nil {
 		t.Fatal(err)
@@ -123,8 +123,8 @@ func restoreCopy(t testing.TB, s *Shard) *Shard {
 	return restored
 }
 
-// TestHashIgnoresUpkeep: equal logs give equal hashes whatever is read, maintained or restored on the
-// way.
+// TestHashIgnoresUpkeep checks that equal logs give equal hashes whatever is read, maintained or
+// restored on the way.
 func TestHashIgnoresUpkeep(t *testing.T) {
 	plain, kept := newTestShard(t), newTestShard(t)
 	log, rng := newScript(7, 300), rand.New(rand.NewPCG(7, 3))
@@ -152,7 +152,7 @@ func TestHashIgnoresUpkeep(t *testing.T) {
 	diffLines(t, "maintained shard", describeView(b), describeView(a))
 }
 
-// TestHashIgnoresBatches: how messages are cut into entries makes no difference to the facts.
+// TestHashIgnoresBatches checks that the hash does not depend on how messages are divided into entries.
 func TestHashIgnoresBatches(t *testing.T) {
 	one, many := newTestShard(t), newTestShard(t)
 	log := newScript(9, 100)
@@ -169,7 +169,7 @@ func TestHashIgnoresBatches(t *testing.T) {
 	}
 }
 
-func TestHashTellsFactsApart(t *testing.T) {
+func TestHashDistinguishesFacts(t *testing.T) {
 	base := []Message{{Kind: Track, UserID: "u", Event: 0, Time: 5, Fields: []Field{{1, tree.NumInt(1)}}}}
 	variants := [][]Message{
 		base,
@@ -187,14 +187,14 @@ func TestHashTellsFactsApart(t *testing.T) {
 		s := newTestShard(t)
 		mustApply(t, s, 4, EncodeMessages(3, testStart, msgs))
 		if j, ok := seen[s.Hash()]; ok {
-			t.Errorf("variants %d and %d have one hash", i, j)
+			t.Errorf("variants %d and %d have the same hash", i, j)
 		}
 		seen[s.Hash()] = i
 	}
 }
 
-// TestSnapshotsShareWhatStays: a snapshot after a few more events has almost the same pages.
-func TestSnapshotsShareWhatStays(t *testing.T) {
+// TestSnapshotsShareUnchanged checks that a snapshot after a few more events has almost the same pages.
+func TestSnapshotsShareUnchanged(t *testing.T) {
 	s := shopShard(t)
 	log := shopLog(20_000, 60_000)
 	known := map[string]bool{}
@@ -222,11 +222,12 @@ func TestSnapshotsShareWhatStays(t *testing.T) {
 	}
 }
 
-// TestHashIsPinned: the hash of a log is what it was when this test was written. Replicas of two
-// versions compare hashes, so a change here needs a new way to compare them, not a new constant.
+// TestHashIsPinned checks that the hash of a log is what it was when this test was written. Replicas
+// of two versions compare hashes, so a change here needs a new way to compare them, not a new
+// constant.
 func TestHashIsPinned(t *testing.T) {
 	s, log := newTestShard(t), newScript(21, 50)
-	log.named = true // as the script was then
+	log.named = true // as in the original script
 	for seq := uint64(4); seq < 40; seq++ {
 		mustApply(t, s, seq, log.step(nil))
 	}

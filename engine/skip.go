@@ -9,27 +9,29 @@ import (
 	"github.com/musterdb/muster/engine/member"
 )
 
-// A segment may be skipped: it is failed with a reason, keeps the members it had, and neither it nor what asks
-// it is evaluated, so that a shard opens which it would not let open, and the segment can be dropped. That
-// is a matter of the process and of no entry: a shard that is opened without skipping it builds it again.
+// A segment may be skipped: it is marked as failed with a reason, keeps the members it had, and
+// neither it nor a segment that refers to it is evaluated. This allows a shard to open that the
+// segment would prevent from opening, so that the segment can be dropped. Skipping belongs to the
+// process and is in no entry: a shard that is opened without it builds the segment again.
 
-// skipped begins the reason of a segment that was skipped.
+// skipped is the prefix of the reason of a segment that is skipped.
 const skipped = "it is skipped: "
 
-// skipping says why a segment is not evaluated, "" where it is.
+// skipping returns why a segment is skipped, "" if it is not.
 func (l *live) skipping(name string, needs member.Needs) string {
 	if slices.Contains(l.s.config.Skip, name) {
-		return skipped + "the node was started so; drop it, or start the node without skipping it"
+		return skipped + "the node was started with this segment to be skipped; drop the segment, or start the node without skipping it"
 	}
-	for _, asked := range needs.Segments {
-		if slices.Contains(l.s.config.Skip, asked) {
-			return skipped + fmt.Sprintf("it asks segment %q, which is", asked)
+	for _, used := range needs.Segments {
+		if slices.Contains(l.s.config.Skip, used) {
+			return skipped + fmt.Sprintf("it refers to segment %q, which is skipped", used)
 		}
 	}
 	return ""
 }
 
-// skip leaves a segment as it is. REQUIRES: the tracker has nothing to settle.
+// skip marks a segment as skipped and leaves its members as they are. REQUIRES: the tracker has
+// nothing to settle.
 func (l *live) skip(slot int, reason string) {
 	x := l.s.segment(slot)
 	x.state, x.reason, x.held, x.period = SegmentFailed, reason, false, 0
@@ -37,8 +39,8 @@ func (l *live) skip(slot int, reason string) {
 	l.tracker.Hold(slot, x.name)
 }
 
-// restoreSkips skips what is to be skipped of the restored segments, and returns those that were before and
-// are no more.
+// restoreSkips skips the restored segments that are to be skipped, and returns those that were
+// skipped before and no longer are.
 func (l *live) restoreSkips() (again []string) {
 	for slot, x := range l.s.root.segments {
 		if x == nil {
@@ -54,7 +56,7 @@ func (l *live) restoreSkips() (again []string) {
 	return again
 }
 
-// restoredBuild brings back a build as far as it was, without what is skipped.
+// restoredBuild resumes a build where it was, without the segments that are skipped.
 func (l *live) restoredBuild(b build) (build, error) {
 	var names []string
 	kept := build{part: b.part, chunk: b.chunk}
@@ -70,10 +72,10 @@ func (l *live) restoredBuild(b build) (build, error) {
 	if err := l.redefine(names); err != nil {
 		return kept, err
 	}
-	if len(kept.slots) < len(b.slots) { // other parts: how far it was means nothing
+	if len(kept.slots) < len(b.slots) { // the parts are different, so start again
 		kept.part, kept.chunk = 0, 0
 	}
-	if l.tracker.Resume(kept.part, kept.chunk) != nil { // builds used to keep the parts of segments that had left them
+	if l.tracker.Resume(kept.part, kept.chunk) != nil { // a build of an older version may have parts of segments that left it
 		kept.part, kept.chunk = 0, 0
 	}
 	all := l.tracker.Building()
@@ -81,11 +83,12 @@ func (l *live) restoredBuild(b build) (build, error) {
 	return kept, nil
 }
 
-// costlyBuild is from when on it is told that a segment is built: it may be what the shard does not get beyond.
+// costlyBuild is the time from which on a build is reported. If the shard never finishes opening,
+// such a build may be the reason.
 const costlyBuild = 200 * time.Millisecond
 
-// tellBuilding tells which of some definitions take long, before the first is computed.
-func (l *live) tellBuilding(definitions []member.Definition) {
+// reportCostlyBuilds reports the definitions that take long to build, before the first is computed.
+func (l *live) reportCostlyBuilds(definitions []member.Definition) {
 	if l.s.config.Building == nil || len(definitions) == 0 {
 		return
 	}
@@ -93,7 +96,7 @@ func (l *live) tellBuilding(definitions []member.Definition) {
 	v := &View{root: l.s.root}
 	v.AddSize(load)
 	for _, d := range definitions {
-		for _, event := range l.tracker.Hears(d.Slot) {
+		for _, event := range l.tracker.EventsOf(d.Slot) {
 			if load.Events[event] == nil {
 				v.AddEvents(load, []uint32{event})
 				load.Event(event)
@@ -105,5 +108,5 @@ func (l *live) tellBuilding(definitions []member.Definition) {
 	}
 }
 
-// costlyMemory is the same of the memory of a segment.
+// costlyMemory is the memory of a segment from which on its build is reported.
 const costlyMemory = 16 << 20

@@ -8,8 +8,9 @@ import (
 	"github.com/musterdb/muster/engine/catalog"
 )
 
-// TestSkip: a shard that is restored with a segment skipped keeps its members and evaluates neither it nor what
-// asks it, follows all others, drops it, and builds it again where it is skipped no more.
+// TestSkip checks that a shard that is restored with a segment skipped keeps its members, evaluates
+// neither it nor a segment that refers to it, evaluates all others, can drop it, and builds it again
+// once it is no longer skipped.
 func TestSkip(t *testing.T) {
 	s, seq := pricedShard(t, 300, 3_000)
 	for _, x := range [][2]string{{"poison", "did event0 at least 2 times"}, {"asks", `in segment "poison" and did event1`}, {"other", "did event2 at least 2 times"}} {
@@ -27,10 +28,10 @@ func TestSkip(t *testing.T) {
 	}
 }
 
-// skipFrom is the test from one snapshot; members of a segment that is built are known in it.
+// skipFrom runs the test with one snapshot. built means that the segments in it have their members.
 func skipFrom(t *testing.T, key, seq uint64, from *memoryPages, built bool, poison, other int64) {
-	var told []string
-	config := Config{Key: key, Parse: parsePred, Skip: []string{"poison"}, Building: func(name string, _ Price) { told = append(told, name) }}
+	var costly []string
+	config := Config{Key: key, Parse: parsePred, Skip: []string{"poison"}, Building: func(name string, _ Price) { costly = append(costly, name) }}
 	r, err := Restore(config, from)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +53,7 @@ func skipFrom(t *testing.T, key, seq uint64, from *memoryPages, built bool, pois
 	if n := liveCount(t, r, "other"); n != other {
 		t.Errorf("the other has %d members, want %d", n, other)
 	}
-	// It is skipped no more: it is built again.
+	// Without skipping it is built again.
 	config.Skip = nil
 	u, err := Restore(config, snapshotOf(t, r))
 	if err != nil {
@@ -62,13 +63,13 @@ func skipFrom(t *testing.T, key, seq uint64, from *memoryPages, built bool, pois
 		step(u, EncodeTick(u.Time()+int64(i)))
 	}
 	if n := liveCount(t, u, "poison"); n != poison {
-		t.Errorf("built again it has %d members, want %d", n, poison)
+		t.Errorf("built again, it has %d members, want %d", n, poison)
 	}
 	liveCount(t, u, "asks")
 	if err := u.Check(); err != nil {
 		t.Error(err)
 	}
-	// Or dropped, after what asks it.
+	// Or it is dropped, after the segment that refers to it.
 	for _, name := range []string{"asks", "poison"} {
 		change := catalog.Change{Version: r.Catalog().Version() + 1, Kind: catalog.DropSegment, Name: name}
 		if got := step(r, EncodeCatalog(r.Time(), change)); got.Reason != "" {
@@ -81,12 +82,12 @@ func skipFrom(t *testing.T, key, seq uint64, from *memoryPages, built bool, pois
 	if err := r.Check(); err != nil {
 		t.Error(err)
 	}
-	if len(told) > 0 {
-		t.Errorf("it was told that %s take long", fmt.Sprint(told))
+	if len(costly) > 0 {
+		t.Errorf("%s were reported as costly", fmt.Sprint(costly))
 	}
 }
 
-// liveCount is how many members a segment has, which must be live.
+// liveCount returns the number of members of a segment, which must be live.
 func liveCount(t *testing.T, s *Shard, name string) int64 {
 	t.Helper()
 	m, ok := s.Segment(name)

@@ -8,13 +8,13 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// PageSink takes the pages of a snapshot. It must not keep key or data.
+// PageSink receives the pages of a snapshot. It must not keep key or data.
 type PageSink interface {
 	WritePage(kind uint8, key, data []byte) error
 }
 
-// PageSource gives the pages of a snapshot back in the order in which they were written; io.EOF
-// follows the last one. key and data are good until the next call.
+// PageSource returns the pages of a snapshot in the order in which they were written; io.EOF follows
+// the last one. key and data are valid until the next call.
 type PageSource interface {
 	Next() (kind uint8, key, data []byte, err error)
 }
@@ -22,8 +22,8 @@ type PageSource interface {
 // maxPageBytes bounds the data of a page.
 const maxPageBytes = 900 << 10
 
-// The kinds of pages, in the order in which they stand in a snapshot. What is derived (indexes, ever
-// sets, members of lists) has none.
+// The kinds of pages, in the order in which they are in a snapshot, each with its key. What is
+// derived (indexes, ever sets, members of lists) has no pages.
 const (
 	pageHeader     = iota + 1 // no key
 	pageCatalog               // no key
@@ -43,7 +43,7 @@ const (
 	pageBuild                 // number
 )
 
-// The sizes of the groups: what lies together in a page changes together, mostly.
+// The sizes of the groups: what is in one page mostly changes together.
 const (
 	dictGroupBlocks  = 16 // of 1,024 codes
 	columnGroupPages = 16 // of 512 rows
@@ -51,7 +51,7 @@ const (
 	importGroupSets  = 64 // of 65,536 lines
 )
 
-// The dictionaries, as keys name them.
+// The dictionaries, as the first part of a key, with the parts that follow.
 const (
 	dictUsers = iota + 1
 	dictAnons
@@ -60,16 +60,15 @@ const (
 	dictList      // list
 )
 
-// snapshotWriter cuts what it is given into pages.
+// snapshotWriter writes a state as pages.
 type snapshotWriter struct {
 	sink   PageSink
 	page   []byte
 	merged []byte // state of the merge protocol
 }
 
-// WriteSnapshot writes the image. It may take long and run beside Apply: that is what views are for.
-// Equal parts of the state give equal pages, so that a store that knows pages by content writes only
-// what changed.
+// WriteSnapshot writes the image. It may take long and runs while entries are applied. Equal parts of
+// the state give equal pages, so that a store that knows pages by content writes only what changed.
 func (v *Image) WriteSnapshot(sink PageSink) error {
 	w := &snapshotWriter{sink: sink, merged: v.merges}
 	for _, part := range []func(*root) error{
@@ -82,7 +81,7 @@ func (v *Image) WriteSnapshot(sink PageSink) error {
 	return nil
 }
 
-// put writes data as one page, or as several when it is too long.
+// put writes data as one page, or as several if it is too long.
 func (w *snapshotWriter) put(kind uint8, data []byte, key ...uint64) error {
 	var k []byte
 	for _, x := range key {
@@ -207,7 +206,7 @@ func (w *snapshotWriter) columns(r *root) error {
 	return nil
 }
 
-// appendCells writes one page of a column: its width, and what reading it needs.
+// appendCells appends one page of a column: its width, scale, base and cells.
 func appendCells(b []byte, c *cells) []byte {
 	b = append(b, c.width)
 	if c.width == 0 {
@@ -247,7 +246,7 @@ func (w *snapshotWriter) events(r *root) error {
 
 func (w *snapshotWriter) series(s *series, event, chunk uint64) error {
 	for i, l := range s.leaves {
-		if err := w.put(pageLeaf, appendBlock(wire.AppendBool(nil, l.ahead), &l.block), event, chunk, uint64(i)); err != nil {
+		if err := w.put(pageLeaf, appendBlock(wire.AppendBool(nil, l.future), &l.block), event, chunk, uint64(i)); err != nil {
 			return err
 		}
 	}
@@ -262,7 +261,7 @@ func (w *snapshotWriter) series(s *series, event, chunk uint64) error {
 	return nil
 }
 
-// appendBlock writes rows column by column.
+// appendBlock appends rows column by column.
 func appendBlock(b []byte, block *query.Block) []byte {
 	b = binary.AppendUvarint(b, uint64(block.Rows))
 	b = append(b, bytesOf(block.Pos)...)
@@ -287,7 +286,7 @@ func appendBlock(b []byte, block *query.Block) []byte {
 	return b
 }
 
-// The encodings of a column of a block; widths stand for themselves.
+// The encodings of a column of a block, besides its widths 1, 2, 4 and 8.
 const (
 	vecConst  = 0
 	vecScales = 16

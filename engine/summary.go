@@ -19,19 +19,19 @@ func (k CommandKind) String() string {
 	return commandKinds[k]
 }
 
-// Summary says what an entry is about, for people who have to decide what becomes of it.
+// Summary describes an entry, for people who must decide what to do with it.
 type Summary struct {
 	Kind     CommandKind
 	Now      int64    // its time, Unix ms
-	Messages int      // of a messages entry
+	Messages int      // number of messages of a messages entry
 	IDs      []string // the first ids it names, each once
 	What     string   // the rest, in words
 }
 
-// summaryIDs is how many ids a Summary names.
+// summaryIDs is the largest number of ids in a Summary.
 const summaryIDs = 3
 
-// Summarize reads an entry as far as it can be read. An entry that cannot be decoded has the kind 0.
+// Summarize describes an entry. The Kind of an entry that cannot be decoded is 0.
 func Summarize(entry []byte) Summary {
 	c, err := DecodeCommand(entry)
 	if err != nil {
@@ -68,7 +68,7 @@ var identitySteps = map[identity.Op]string{
 	identity.ClaimOp: "claim", identity.AbsorbOp: "absorb", identity.ReleaseOp: "release", identity.SettleOp: "settle",
 }
 
-// name notes ids, each once, as long as there is room.
+// name adds ids, each once, up to summaryIDs.
 func (s *Summary) name(ids ...string) {
 	for _, id := range ids {
 		if len(s.IDs) == summaryIDs {
@@ -84,7 +84,7 @@ func (s *Summary) name(ids ...string) {
 	}
 }
 
-// String says what an entry is about in half a line.
+// String describes the entry in half a line.
 func (s Summary) String() string {
 	text := s.Kind.String()
 	if s.What != "" {
@@ -103,7 +103,7 @@ func (s Summary) String() string {
 	return text
 }
 
-// counted is a number of things in words.
+// counted returns a number of things in words.
 func counted(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing

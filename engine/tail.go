@@ -15,37 +15,38 @@ type tailColumn struct {
 	cells
 }
 
-// tail is rows of one series in order of arrival, column by column, append-only: whoever holds a copy
-// of the struct goes on reading its first n rows while later ones are written behind them.
+// tail is rows of one series in order of arrival, column by column, append-only: a reader with a copy
+// of the struct continues to read its first n rows while later ones are written after them.
 type tail struct {
-	n, room  int
-	pos      []uint16
-	base     int64
-	off      []uint32 // times from base; nil when they do not fit
-	times    []int64
-	min, max int64
-	cols     []tailColumn
-	live     *tailReading // of the writer alone, where live segments read the tail
+	n, capacity int
+	pos         []uint16
+	base        int64
+	off         []uint32 // times from base; nil when they do not fit
+	times       []int64
+	min, max    int64
+	cols        []tailColumn
+	live        *liveTail // only the writer uses it, for live segments
 }
 
 const (
-	tailFirstRoom = 8
-	// tailEarly is how much earlier than its first row a tail's base lies: rows come roughly in
-	// order, but not exactly.
+	tailFirstCapacity = 8
+	// tailEarly is by how much a tail's base is earlier than its first row, since rows come only
+	// roughly in order.
 	tailEarly = 1 << 30
 )
 
 func newTail(time int64) *tail {
-	t := &tail{room: tailFirstRoom, pos: make([]uint16, tailFirstRoom), min: math.MaxInt64, max: math.MinInt64}
+	t := &tail{capacity: tailFirstCapacity, pos: make([]uint16, tailFirstCapacity), min: math.MaxInt64, max: math.MinInt64}
 	if time > math.MinInt64+tailEarly {
-		t.base, t.off = time-tailEarly, make([]uint32, tailFirstRoom)
+		t.base, t.off = time-tailEarly, make([]uint32, tailFirstCapacity)
 	} else {
-		t.times = make([]int64, tailFirstRoom)
+		t.times = make([]int64, tailFirstCapacity)
 	}
 	return t
 }
 
-// header copies what views share with the writer, not the memory behind it.
+// header copies the struct and its columns, not the memory of the rows, which views share with the
+// writer.
 func (t *tail) header() *tail {
 	if t == nil {
 		return nil
@@ -55,15 +56,15 @@ func (t *tail) header() *tail {
 	return &copied
 }
 
-// append adds a row and returns its number; its columns are missing until set.
+// append adds a row and returns its number. Its columns are missing until they are set.
 func (t *tail) append(pos uint16, time int64) (row int) {
-	if t.n == t.room {
+	if t.n == t.capacity {
 		t.grow()
 	}
 	row = t.n
 	t.pos[row] = pos
 	if t.off != nil && (time < t.base || uint64(time)-uint64(t.base) > math.MaxUint32) {
-		times := make([]int64, t.room)
+		times := make([]int64, t.capacity)
 		for i := range t.n {
 			times[i] = t.base + int64(t.off[i])
 		}
@@ -80,23 +81,23 @@ func (t *tail) append(pos uint16, time int64) (row int) {
 }
 
 func (t *tail) grow() {
-	room := 2 * t.room
-	if room > 1024 {
-		room = t.room + t.room/4
+	capacity := 2 * t.capacity
+	if capacity > 1024 {
+		capacity = t.capacity + t.capacity/4
 	}
-	t.pos = append(make([]uint16, 0, room), t.pos...)[:room]
+	t.pos = append(make([]uint16, 0, capacity), t.pos...)[:capacity]
 	if t.off != nil {
-		t.off = append(make([]uint32, 0, room), t.off...)[:room]
+		t.off = append(make([]uint32, 0, capacity), t.off...)[:capacity]
 	} else {
-		t.times = append(make([]int64, 0, room), t.times...)[:room]
+		t.times = append(make([]int64, 0, capacity), t.times...)[:capacity]
 	}
 	for i := range t.cols {
-		t.cols[i].grow(room)
+		t.cols[i].grow(capacity)
 	}
-	t.room = room
+	t.capacity = capacity
 }
 
-// column returns the column of a property, made if need be.
+// column returns the column of a property. It adds the column if there is none.
 func (t *tail) column(property uint32, typ tree.Type, dict *dictionary) *tailColumn {
 	for i := range t.cols {
 		if t.cols[i].property == property {
@@ -107,7 +108,7 @@ func (t *tail) column(property uint32, typ tree.Type, dict *dictionary) *tailCol
 	return &t.cols[len(t.cols)-1]
 }
 
-// block returns the rows as the language reads them.
+// block returns the rows in the form that the query language reads.
 func (t *tail) block() *query.Block {
 	b := &query.Block{Rows: t.n, Pos: t.pos[:t.n], Base: t.base, Min: t.min, Max: t.max}
 	if t.off != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// TestTimesInPropertiesPass: a window over a time property, or over a measure of one, flips when time passes
-// that property's value, whenever the event itself was.
+// TestTimesInPropertiesPass checks that a window over a time property, or over a measure of one,
+// flips when time passes that property's value, whatever the time of the event itself.
 func TestTimesInPropertiesPass(t *testing.T) {
 	for _, text := range []string{
 		`did "Booked" where (at in last 1 hour)`,

@@ -13,7 +13,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// twin is the shard in its stupidest form: maps of strings.
+// twin is the simplest implementation of a shard: maps of strings.
 type twin struct {
 	profiles map[string]*twinProfile // by "u:" + user id or "a:" + anonymous id
 	seen     map[string]bool         // messageIds and source lines
@@ -85,7 +85,7 @@ func describeValue(v tree.Value) string {
 	return fmt.Sprintf("%s:%d", v.Type, v.Int)
 }
 
-// describe writes a twin as lines that a view can be compared with.
+// describe returns a twin as lines that can be compared with those of a view.
 func (w *twin) describe() []string {
 	var lines []string
 	for id, p := range w.profiles {
@@ -114,7 +114,7 @@ func sortedIDs(m map[uint32]tree.Value) []uint32 {
 	return ids
 }
 
-// describeView writes what a view holds in the same form, read only through query.Source.
+// describeView returns the contents of a view in the same form, read only through query.Source.
 func describeView(v *View) []string {
 	var lines []string
 	for chunk := range v.Chunks() {
@@ -176,7 +176,8 @@ func eventsByPosition(v *View, chunk int) map[uint16][]string {
 	return events
 }
 
-// testCatalog has five attributes and three events, of five properties each, one of every type.
+// testChanges returns a catalog of five attributes, and three events with five properties each, one
+// of every type.
 func testChanges() []catalog.Change {
 	types := []tree.Type{tree.BoolType, tree.NumberType, tree.StringType, tree.TimeType, tree.ListType}
 	var names []catalog.Name
@@ -199,13 +200,13 @@ func testChanges() []catalog.Change {
 
 const testStart = 1_700_000_000_000
 
-// script is a random log: what each entry holds, and its bytes.
+// script generates a random log.
 type script struct {
 	rng   *rand.Rand
 	now   int64
-	ids   int  // profiles to choose from
-	next  int  // messageId
-	named bool // every event has a name of the catalog
+	ids   int  // number of profiles
+	next  int  // number of the last new messageId
+	named bool // the catalog has every event's name
 }
 
 func newScript(seed uint64, ids int) *script {
@@ -254,7 +255,7 @@ func (s *script) message() Message {
 	return m
 }
 
-// time is mostly about now; sometimes late, in the future, or far from anything.
+// time returns a time that is mostly about now, sometimes late, in the future, or far away.
 func (s *script) time() int64 {
 	switch s.rng.IntN(30) {
 	case 0:
@@ -279,7 +280,7 @@ func (s *script) value(kind int) tree.Value {
 		if rng.IntN(20) == 0 {
 			n, ok := tree.ParseNumber(testNumbers[rng.IntN(len(testNumbers))])
 			if !ok {
-				panic("number of the test")
+				panic("bad test number")
 			}
 			return tree.Num(n)
 		}
@@ -296,7 +297,7 @@ func (s *script) value(kind int) tree.Value {
 	return tree.ListOf(items...)
 }
 
-// step makes the next entry and applies it to the twin, if there is one.
+// step returns the next entry and applies it to w if that is not nil.
 func (s *script) step(w *twin) []byte {
 	s.now += s.rng.Int64N(5000)
 	switch s.rng.IntN(12) {
@@ -336,7 +337,7 @@ func (w *twin) update(u ListUpdate) {
 	}
 }
 
-// newTestShard returns a shard with the test's catalog; its first entries are 1 to 3.
+// newTestShard returns a shard with the catalog of testChanges, which entries 1 to 3 defined.
 func newTestShard(t testing.TB) *Shard {
 	t.Helper()
 	s, err := New(Config{Key: 42})

@@ -12,7 +12,7 @@ import (
 )
 
 // TestCells writes random numbers to a page and to a map, with rescaling, widening, falling values,
-// floats and clearing; copies taken on the way must stay as they were.
+// floats and clearing. A copy must stay as it was.
 func TestCells(t *testing.T) {
 	for seed := range uint64(60) {
 		rng := rand.New(rand.NewPCG(seed, 4))
@@ -51,7 +51,7 @@ func TestCells(t *testing.T) {
 				t.Fatalf("seed %d, row %d: %d is not between %d and %d", seed, row, raw, v.Lo, v.Hi)
 			}
 			if v.Rows > 0 && wanted && !v.Value(row).Equal(tree.Num(want)) {
-				t.Fatalf("seed %d, row %d: the language reads %v, not %v", seed, row, v.Value(row), want)
+				t.Fatalf("seed %d, row %d: the vector has %v, not %v", seed, row, v.Value(row), want)
 			}
 		}
 	}
@@ -59,8 +59,8 @@ func TestCells(t *testing.T) {
 
 func track(user, id string) Message { return Message{Kind: Track, UserID: user, MessageID: id} }
 
-// TestDedupWindow: a messageId is remembered for the whole window, also over a restart, and forgotten
-// after it; the cap forgets the oldest first.
+// TestDedupWindow checks that a messageId is remembered for the whole window, also over a restart,
+// and forgotten after it, and that the cap forgets the oldest first.
 func TestDedupWindow(t *testing.T) {
 	s, err := New(Config{DedupWindow: 3_600_000, DedupCap: 1600})
 	if err != nil {
@@ -97,7 +97,7 @@ func TestDedupWindow(t *testing.T) {
 	}
 }
 
-// TestImportedLines: a line of a source takes effect once, however often the import is run.
+// TestImportedLines checks that a line of a source takes effect once, however often the import is run.
 func TestImportedLines(t *testing.T) {
 	s := newTestShard(t)
 	lines := []uint64{0, 1, 65_535, 65_536, 1 << 40, 7, 1<<64 - 1}
@@ -116,7 +116,7 @@ func TestImportedLines(t *testing.T) {
 	}
 }
 
-// TestSeveralChunks has more profiles than a chunk and asks across the border.
+// TestSeveralChunks reads a shard with more profiles than fit into a chunk.
 func TestSeveralChunks(t *testing.T) {
 	const profiles = query.ChunkSize + 700
 	s := newTestShard(t)
@@ -150,7 +150,8 @@ func TestSeveralChunks(t *testing.T) {
 	}
 }
 
-// TestDictCap: a property with more values than are held says so, on a restored shard too.
+// TestDictCap checks that a property with more values than are kept is reported, on a restored shard
+// too.
 func TestDictCap(t *testing.T) {
 	config := Config{DictCap: 10}
 	s, err := New(config)
@@ -205,13 +206,13 @@ func TestResolve(t *testing.T) {
 	}
 	since, _, _ := c.Attribute("group.since")
 	if got := m.Fields[since-query.FirstAttribute].Value; got.Int != 1_769_904_000_000 {
-		t.Errorf("of two values the last stands, not %v", got)
+		t.Errorf("the last of two values must win, not %v", got)
 	}
 	for _, bad := range []Incoming{
 		{Kind: Track, UserID: "u"}, {Kind: Track, Event: "e"}, {Kind: Alias, UserID: "u"}, {Kind: 99, UserID: "u"},
 	} {
 		if _, _, err := Resolve(c, &bad); err == nil {
-			t.Errorf("%+v is taken", bad)
+			t.Errorf("%+v is accepted", bad)
 		}
 	}
 }

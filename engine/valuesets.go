@@ -15,8 +15,8 @@ const maxValueSets = 256
 type valueSets struct {
 	epoch uint64
 	dict  *dictionary // nil for booleans
-	codes []uint32    // that somebody has, ascending
-	sets  []*set      // by place in codes, none empty
+	codes []uint32    // of the values that a profile has, ascending
+	sets  []*set      // parallel to codes, none empty
 }
 
 var _ query.ValueSets = (*valueSets)(nil)
@@ -44,8 +44,8 @@ func (v *valueSets) own(e *epochs) *valueSets {
 	return &valueSets{epoch: e.current, dict: v.dict, codes: slices.Clone(v.codes), sets: slices.Clone(v.sets)}
 }
 
-// add puts a position into the set of a code; false when there would be too many sets. REQUIRES: v is
-// owned, and pos is in no set.
+// add adds a position to the set of a code. It returns false if there would be too many sets.
+// REQUIRES: v is owned, and pos is in no set.
 func (v *valueSets) add(e *epochs, pos uint16, code uint32) bool {
 	i, known := slices.BinarySearch(v.codes, code)
 	if !known {
@@ -59,7 +59,7 @@ func (v *valueSets) add(e *epochs, pos uint16, code uint32) bool {
 	return true
 }
 
-// remove takes a position out of the set of a code. REQUIRES: v is owned, and pos is in it.
+// remove removes a position from the set of a code. REQUIRES: v is owned, and pos is in it.
 func (v *valueSets) remove(e *epochs, pos uint16, code uint32) {
 	i, _ := slices.BinarySearch(v.codes, code)
 	set, _ := v.sets[i].remove(e, pos)
@@ -70,8 +70,8 @@ func (v *valueSets) remove(e *epochs, pos uint16, code uint32) {
 	v.sets[i] = set
 }
 
-// index follows a change of one cell: pos had a value and code from, or none, and has to, or none.
-// REQUIRES: t is owned.
+// index updates the sets after a change of one cell: pos had value from (if had), and now has value
+// to (if has). REQUIRES: t is owned.
 func (t *pageTable) index(e *epochs, dict *dictionary, pos uint16, from, to int64, had, has bool) {
 	if t.crowded || had == has && from == to {
 		return

@@ -46,7 +46,7 @@ func TestValueSets(t *testing.T) {
 			t.Fatalf("%d values: crowded is %t", values, table.crowded)
 		}
 		if table.sets != nil && !table.sets.check(table) {
-			t.Fatalf("seed %d, %d values: sets are not those of the column", seed, values)
+			t.Fatalf("seed %d, %d values: the sets do not match the column", seed, values)
 		}
 	}
 }
@@ -62,7 +62,8 @@ func valuesOf(c *column) (raws []int64) {
 	return raws
 }
 
-// TestValueSetsSmall: a value's set goes back to a list, and away, when profiles lose the value.
+// TestValueSetsSmall checks that a value's set becomes a list again, and is removed, when profiles
+// lose the value.
 func TestValueSetsSmall(t *testing.T) {
 	e := &epochs{}
 	c := newAttributeColumn(0, tree.BoolType)

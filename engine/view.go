@@ -9,18 +9,18 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// View is a shard at one seq, immutable. Several goroutines may read it. Once released it must not be
-// read any more: what it shares with the shard may be written again.
+// View is a shard at one seq, immutable. Several goroutines may read it. It must not be read after
+// Release, because the shard may then overwrite memory it shares with the view.
 type View struct {
 	shard    *Shard
 	root     *root
 	epoch    uint64
 	released atomic.Bool
 	due      int64    // see Shard.Due
-	hidden   []uint32 // profiles left out, ascending; see Hide
+	hidden   []uint32 // hidden profiles, ascending; see Hide
 }
 
-// Image is a view of which a snapshot can be written.
+// Image is a view that can be written as a snapshot.
 type Image struct {
 	*View
 	merges []byte // state of the merge protocol
@@ -31,9 +31,9 @@ var (
 	_ query.Describer = (*View)(nil)
 )
 
-// View returns the state after the last entry applied. It must be released; while it lives, pages that
-// are written are copied first. It takes microseconds, except that the first reader to come while an entry
-// is being applied waits for it.
+// View returns the state after the last entry applied. The caller must release it; until then, pages
+// are copied before they are written. It takes microseconds, except that the first reader to arrive
+// while an entry is being applied waits for that entry.
 func (s *Shard) View() *View {
 	if v := s.TryView(); v != nil {
 		return v
@@ -43,15 +43,15 @@ func (s *Shard) View() *View {
 	return s.viewLocked()
 }
 
-// Image is View for a snapshot. It takes longer the more joins are on their way.
+// Image is View for a snapshot. The more merges are in progress, the longer it takes.
 func (s *Shard) Image() *Image {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return &Image{s.viewLocked(), s.machine.AppendState(nil)}
 }
 
-// TryView is View, or nil where that would have to wait: whoever views many shards waits for the busy
-// ones last.
+// TryView is View, but returns nil instead of waiting. A caller that views many shards can leave the
+// busy ones until last.
 func (s *Shard) TryView() *View {
 	if s.mu.TryLock() {
 		defer s.mu.Unlock()
@@ -65,8 +65,9 @@ func (s *Shard) TryView() *View {
 	return &View{shard: s, root: p.root, epoch: p.epoch, due: p.due}
 }
 
-// Views returns a view of each of several shards, all of one moment: they are held up together until the
-// last of the entries being applied has ended. The order of shards must be the same in all calls.
+// Views returns a view of each of several shards, all at one moment: it locks all of them, and so
+// blocks them until the last of the entries being applied is done. The order of shards must be the
+// same in all calls.
 func Views(shards []*Shard) []*View {
 	views := make([]*View, len(shards))
 	for _, s := range shards {
@@ -79,12 +80,12 @@ func Views(shards []*Shard) []*View {
 	return views
 }
 
-// publishEntries is after how many entries a shard that nobody had to wait for stops publishing views:
-// each makes the next entry copy what it writes.
+// publishEntries is the number of entries after which a shard stops publishing views, unless a reader
+// has found it busy again. Each published view makes the next entry copy what it writes.
 const publishEntries = 64
 
-// publish makes the state after an entry what readers get while the next ones are applied. REQUIRES: the
-// lock is held.
+// publish publishes the state after an entry, for readers that arrive while the next ones are
+// applied. REQUIRES: the lock is held.
 func (s *Shard) publish() {
 	last := s.published.Load()
 	s.nextDue.Store(s.live.due())
@@ -104,16 +105,17 @@ func (s *Shard) viewLocked() *View {
 	return &View{shard: s, root: s.root, epoch: s.epochs.freeze(), due: s.nextDue.Load()}
 }
 
-// Due returns the first instant (Unix ms) at which time alone may change a membership, calendar.Forever where
-// there is none: until then an entry that only moves time changes nothing else. What is already due, such as
-// the next step of a segment being built, is due at 0.
+// Due returns the first instant (Unix ms) at which time alone may change a membership,
+// calendar.Forever if there is none. Before that instant an entry that only moves time changes
+// nothing else. If something is already due, such as the next step of a segment being built, it
+// returns 0.
 func (s *Shard) Due() int64 { return s.nextDue.Load() }
 
-// SettledTo returns the instant, now at the latest, up to which the memberships of the view are those of their
-// predicates: its own time, or later where nothing is due in between.
+// SettledTo returns the last instant, at most now, for which the memberships of the view match their
+// predicates: the view's own time, or later if nothing is due in between.
 func (v *View) SettledTo(now int64) int64 { return max(v.root.time, min(now, v.due-1)) }
 
-// Release lets the view go. Releasing it again does nothing.
+// Release releases the view. Releasing it again does nothing.
 func (v *View) Release() {
 	if !v.released.Swap(true) {
 		v.shard.epochs.release(v.epoch)
@@ -135,7 +137,7 @@ func (v *View) Hash() [16]byte { return v.root.hash.bytes() }
 // Chunks implements query.Source.
 func (v *View) Chunks() int { return len(v.root.profiles) }
 
-// Size returns how many profiles and events there are.
+// Size returns the numbers of profiles and events.
 func (v *View) Size() (profiles, events int64) {
 	for _, chunk := range v.root.profiles {
 		if chunk != nil {
@@ -169,7 +171,7 @@ func (v *View) Profiles(chunk int, out *query.Bits) int {
 	}
 	n := v.root.profiles[chunk].fill(out)
 	if v.hidden != nil {
-		n -= v.leaveOut(chunk, out)
+		n -= v.clearHidden(chunk, out)
 	}
 	return n
 }
@@ -179,7 +181,7 @@ func (v *View) Attribute(id uint32, chunk int) []query.Vec {
 	return v.root.attribute(id).vecs(chunk)
 }
 
-// attribute returns the column of an attribute, nil where there is none.
+// attribute returns the column of an attribute, nil if there is none.
 func (r *root) attribute(id uint32) *column {
 	i := columnsOfEveryShard + int(id) - int(query.FirstAttribute)
 	switch {
@@ -262,7 +264,7 @@ func (v *View) AnonymousID(ordinal uint32) (id string, ok bool) {
 func (v *View) Find(id string) (ordinal uint32, ok bool) {
 	ordinal, ok = v.root.findLiteral(id)
 	if ok && v.hidden != nil {
-		return v.findShown(id, ordinal)
+		return v.findVisible(id, ordinal)
 	}
 	return ordinal, ok
 }
@@ -278,7 +280,7 @@ func (v *View) InList(id uint32, chunk int, out *query.Bits) {
 	}
 }
 
-// Inputs implements query.Source: a view was given none.
+// Inputs implements query.Source. A view has none.
 func (v *View) Inputs() []query.Set { return nil }
 
 // ListIDs returns the ids of a static list, with or without a profile, in the order in which they
@@ -297,8 +299,8 @@ func (v *View) ListIDs(id uint32) []string {
 	return ids
 }
 
-// Overflowed tells whether a property has more values than are held in memory, so that a question
-// about it cannot be answered.
+// Overflowed reports whether a property has more values than are held in memory, so that queries that
+// read it fail.
 func (v *View) Overflowed(event, property uint32) bool {
 	return int(event) < len(v.root.events) && int(property) < len(v.root.events[event].props) &&
 		v.root.events[event].props[property].overflowed

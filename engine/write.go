@@ -18,7 +18,7 @@ func newAttributeColumn(epoch uint64, t tree.Type) *column {
 	return c
 }
 
-// stored is a value in the form a column holds: an integer and a scale, or the text of a dictionary
+// stored is a value in the form a column stores: an integer and a scale, or the text of a dictionary
 // entry with its hash.
 type stored struct {
 	raw   int64
@@ -27,8 +27,8 @@ type stored struct {
 	xxh   uint64
 }
 
-// store brings a value into its stored form; ok is false where a column cannot hold it: its type is
-// not t, or it is too long.
+// store converts a value to its stored form. ok is false if a column cannot store it: its type is not
+// t, or it is too long.
 func (s *Shard) store(v tree.Value, t tree.Type) (x stored, ok bool) {
 	if v.Type != t {
 		return x, false
@@ -37,7 +37,7 @@ func (s *Shard) store(v tree.Value, t tree.Type) (x stored, ok bool) {
 	case tree.NumberType:
 		n := v.Number()
 		if n.Coef == query.VecMissing && n.Scale != tree.FloatScale {
-			// The one integer that stands for missing is kept as a float, which is the same number.
+			// The integer that means missing is stored as a float, which is the same number.
 			n = tree.Number{Coef: int64(math.Float64bits(n.Float64())), Scale: tree.FloatScale}
 		}
 		x.raw, x.scale = n.Coef, n.Scale
@@ -62,7 +62,7 @@ func (x *stored) hash(t tree.Type) uint64 {
 	return hashScalar(t, x.raw, x.scale)
 }
 
-// setAttribute sets an attribute. A value the column cannot hold changes nothing. REQUIRES: the root
+// setAttribute sets an attribute. A value the column cannot store changes nothing. REQUIRES: the root
 // is owned and the catalog has the attribute.
 func (s *Shard) setAttribute(ordinal, id uint32, v tree.Value) {
 	i := columnsOfEveryShard + int(id-query.FirstAttribute)
@@ -98,7 +98,7 @@ func (s *Shard) setAttribute(ordinal, id uint32, v tree.Value) {
 	}
 }
 
-// storedAttribute returns what a column holds for an ordinal.
+// storedAttribute returns what a column stores for an ordinal.
 func (s *Shard) storedAttribute(c *column, ordinal uint32) (x stored, ok bool) {
 	p, row := c.at(ordinal)
 	if p == nil {
@@ -120,10 +120,10 @@ func (c *cells) stored(row int, t tree.Type, dict *dictionary) (x stored, ok boo
 	return stored{raw: raw}, ok
 }
 
-// appendEvent adds an event. A property the columns cannot hold is missing in it. found has the values
-// of the fields, as far as they have been looked up, or is nil. REQUIRES: the root is owned and the
-// catalog has the event and its properties.
-func (s *Shard) appendEvent(ordinal, event uint32, time int64, fields []Field, found []textAhead) {
+// appendEvent appends an event. A property that the columns cannot store is missing in it. found has
+// the prefetched values of the fields, or is nil. REQUIRES: the root is owned and the catalog has the
+// event and its properties.
+func (s *Shard) appendEvent(ordinal, event uint32, time int64, fields []Field, found []prefetchedText) {
 	table := s.root.events[event].own(&s.epochs)
 	s.root.events[event] = table
 	chunk := int(ordinal >> query.ChunkBits)
@@ -136,7 +136,7 @@ func (s *Shard) appendEvent(ordinal, event uint32, time int64, fields []Field, f
 		id, typ := fields[i].ID, types[fields[i].ID].Type
 		if found != nil && found[i].code != 0 && typ == tree.StringType {
 			code, text := found[i].code-1, stored{xxh: found[i].xxh}
-			t.column(id, typ, found[i].dict).set(row, int64(code), t.room)
+			t.column(id, typ, found[i].dict).set(row, int64(code), t.capacity)
 			properties += propertyHash(id, text.hash(typ))
 			continue
 		}
@@ -148,19 +148,19 @@ func (s *Shard) appendEvent(ordinal, event uint32, time int64, fields []Field, f
 	s.seen(ordinal, time)
 	s.markDue(seriesKey{event, chunk}, x)
 	if s.live != nil {
-		s.live.tracker.Event(ordinal, event, time, t.reading(), row)
+		s.live.tracker.Event(ordinal, event, time, t.liveBlock(), row)
 	}
 }
 
-// setProperty writes one property of a row; it returns false when the dictionary is full.
+// setProperty writes one property of a row. It returns false if the dictionary is full.
 func (s *Shard) setProperty(event uint32, t *tail, row int, id uint32, typ tree.Type, v *stored) bool {
 	p := s.root.events[event].property(id, typ)
 	if p.dict == nil {
 		c := t.column(id, typ, nil)
 		if typ == tree.NumberType {
-			c.setNumber(row, tree.Number{Coef: v.raw, Scale: v.scale}, t.room)
+			c.setNumber(row, tree.Number{Coef: v.raw, Scale: v.scale}, t.capacity)
 		} else {
-			c.set(row, v.raw, t.room)
+			c.set(row, v.raw, t.capacity)
 		}
 		return true
 	}
@@ -168,7 +168,7 @@ func (s *Shard) setProperty(event uint32, t *tail, row int, id uint32, typ tree.
 	if !ok {
 		if p.dict.Len() >= s.config.DictCap {
 			if !p.overflowed && s.live != nil {
-				s.live.over = append(s.live.over, member.Property{Event: event, Property: id})
+				s.live.overflows = append(s.live.overflows, member.Property{Event: event, Property: id})
 			}
 			p.overflowed = true
 			return false
@@ -176,11 +176,11 @@ func (s *Shard) setProperty(event uint32, t *tail, row int, id uint32, typ tree.
 		code = p.dict.add(v.text, v.xxh)
 		p.codes = int(code) + 1
 	}
-	t.column(id, typ, p.dict).set(row, int64(code), t.room)
+	t.column(id, typ, p.dict).set(row, int64(code), t.capacity)
 	return true
 }
 
-// seen widens the stretch of time in which a profile has events.
+// seen updates the times of a profile's first and last event.
 func (s *Shard) seen(ordinal uint32, time int64) {
 	if first, ok := s.root.columns[columnFirstSeen].raw(ordinal); !ok || time < first {
 		s.column(columnFirstSeen).set(&s.epochs, ordinal, time)

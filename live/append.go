@@ -6,37 +6,39 @@ import (
 	"github.com/musterdb/muster/engine"
 )
 
-// known is what a shard's log keeps of a segment, so that a change costs one look.
-type known struct {
+// segmentEntry is what a shard's log keeps about a segment, so that appending a change needs one lookup.
+type segmentEntry struct {
 	name    string
-	block   uint64 // number of the block in which it has the code, + 1
+	block   uint64 // number + 1 of the block in which code is valid; 0: none
 	code    int
 	changed bool // since the last checkpoint
-	tally   *tallied
+	hours   *segmentHours
 }
 
-// grouping makes groups and pieces of the changes of an entry. Its memory is used again.
+// grouping makes groups and pieces from the changes of an entry. Its memory is reused.
 type grouping struct {
-	places   []uint32                // of the profiles of the group
-	slots    [4 * groupPeople]uint16 // by a hash of the ordinal: number in places + 1
-	numbers  []uint32                // of the profiles of all pieces
+	places   []uint32                  // ordinals of the profiles of the group, by number
+	slots    [4 * groupProfiles]uint16 // hash table of ordinals: index in places + 1
+	numbers  []uint32                  // in the group, of the profiles of all pieces
 	pieces   []pending
 	ids      []string
-	segments []*known // of the entry's changes
+	segments []*segmentEntry // of the entry's changes
 	scratch  []byte
 }
 
-// pending is a piece that waits for its group to be complete.
+// pending is a piece of a group that is not complete yet.
 type pending struct {
 	change   int
 	n, exits int
 	from, to int // in numbers
 }
 
-// full tells whether the group takes no more profiles.
-func (g *grouping) full() bool { return len(g.places) == groupPeople || len(g.numbers) >= groupChanges }
+// full reports whether the group takes no more profiles.
+func (g *grouping) full() bool {
+	return len(g.places) == groupProfiles || len(g.numbers) >= groupChanges
+}
 
-// number returns the number of a profile in the group.
+// number returns the number of a profile in the group, adding it if needed.
 func (g *grouping) number(ordinal uint32) uint32 {
 	for i := ordinal * 0x9e3779b1 >> 16; ; i++ {
 		slot := &g.slots[i%uint32(len(g.slots))]
@@ -64,9 +66,9 @@ func (s *shardLog) appendLocked(seq uint64, changes []engine.Change) (grown int6
 		return 0, false
 	}
 	s.mu.head = seq
-	if s.mu.behind != nil {
-		close(s.mu.behind)
-		s.mu.behind = nil
+	if s.mu.appended != nil {
+		close(s.mu.appended)
+		s.mu.appended = nil
 	}
 	before := s.mu.held
 	for i := range marks {
@@ -75,7 +77,7 @@ func (s *shardLog) appendLocked(seq uint64, changes []engine.Change) (grown int6
 		m := &marks[i]
 		s.growLocked(b, func() {
 			s.mu.group.scratch = b.open(seq, m.at, nil, nil, s.mu.group.scratch)
-			s.putLocked(b, s.knownLocked(m.segment), seq, m.at, &m.piece)
+			s.putLocked(b, s.segmentLocked(m.segment), seq, m.at, &m.piece)
 		})
 	}
 	if len(changes) > 0 {
@@ -89,7 +91,7 @@ func (s *shardLog) appendChangesLocked(seq uint64, changes []engine.Change) (sea
 	g.segments = g.segments[:0]
 	for i := range changes {
 		c := &changes[i]
-		g.segments = append(g.segments, s.knownLocked(c.Segment))
+		g.segments = append(g.segments, s.segmentLocked(c.Segment))
 		n, from := 0, len(g.numbers)
 		end := func(to int) {
 			if to > n {
@@ -119,12 +121,12 @@ func (s *shardLog) appendChangesLocked(seq uint64, changes []engine.Change) (sea
 		end(at)
 	}
 	sealed = s.putGroupLocked(seq, changes) || sealed
-	s.log.tally.addAll(changes, g.segments)
+	s.log.hours.addAll(changes, g.segments)
 	clear(g.segments)
 	return sealed
 }
 
-// putGroupLocked appends the group that is complete.
+// putGroupLocked appends the finished group to a block.
 func (s *shardLog) putGroupLocked(seq uint64, changes []engine.Change) (sealed bool) {
 	g := &s.mu.group
 	if len(g.pieces) == 0 {
@@ -138,20 +140,20 @@ func (s *shardLog) putGroupLocked(seq uint64, changes []engine.Change) (sealed b
 		for _, x := range g.pieces {
 			c := &changes[x.change]
 			s.putLocked(b, g.segments[x.change], seq, at,
-				&piece{n: x.n, version: c.Version, at: c.At, cause: c.Cause, exits: x.exits, people: g.numbers[x.from:x.to]})
+				&piece{n: x.n, version: c.Version, at: c.At, cause: c.Cause, exits: x.exits, profiles: g.numbers[x.from:x.to]})
 		}
 	})
 	g.clear()
 	return sealed
 }
 
-// putLocked appends a piece to the group that was opened last.
-func (s *shardLog) putLocked(b *block, k *known, seq uint64, at int64, p *piece) {
+// putLocked appends a piece to the latest group.
+func (s *shardLog) putLocked(b *block, k *segmentEntry, seq uint64, at int64, p *piece) {
 	number := s.mu.base + uint64(len(s.mu.blocks)) // b is the last one
 	met := k.block == number
 	if !met {
 		k.code = len(b.segments)
-		if k.block == 0 { // new, or forgotten meanwhile
+		if k.block == 0 { // new, or dropped by changedLocked since
 			if code := slices.Index(b.segments, k.name); code >= 0 {
 				k.code, met = code, true
 			}
@@ -173,29 +175,29 @@ func (s *shardLog) growLocked(b *block, add func()) {
 	s.mu.fresh += grown
 }
 
-func (s *shardLog) knownLocked(segment string) *known {
-	k := s.mu.known[segment]
+func (s *shardLog) segmentLocked(segment string) *segmentEntry {
+	k := s.mu.segments[segment]
 	if k == nil {
-		k = &known{name: segment}
-		s.mu.known[segment] = k
+		k = &segmentEntry{name: segment}
+		s.mu.segments[segment] = k
 	}
 	return k
 }
 
-// changeLocked notes that a segment is to be in the next checkpoint.
-func (s *shardLog) changeLocked(k *known) {
+// changeLocked marks a segment for the next checkpoint.
+func (s *shardLog) changeLocked(k *segmentEntry) {
 	if !k.changed && s.points.store != nil {
 		k.changed = true
 		s.mu.changed++
 	}
 }
 
-// changedLocked returns the segments that have changed since it was asked last, and forgets the others.
+// changedLocked returns the segments that have changed since its last call, and drops the others from memory.
 func (s *shardLog) changedLocked() []string {
 	var names []string
-	for name, k := range s.mu.known {
+	for name, k := range s.mu.segments {
 		if !k.changed {
-			delete(s.mu.known, name)
+			delete(s.mu.segments, name)
 			continue
 		}
 		names = append(names, name)

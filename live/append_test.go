@@ -11,8 +11,8 @@ import (
 	"github.com/musterdb/muster/engine"
 )
 
-// crowd is an entry in which many segments change by the same profiles, more than a group takes.
-func crowd(r *rand.Rand, seq uint64, segments, profiles int) (changes []engine.Change) {
+// manyChanges returns an entry in which many segments change by the same profiles, more than fit in a group.
+func manyChanges(r *rand.Rand, seq uint64, segments, profiles int) (changes []engine.Change) {
 	n := 0
 	for i := range segments {
 		c := engine.Change{Seq: seq, N: n, Segment: fmt.Sprint("s", i), Version: 3, At: int64(1000 + i), Cause: engine.ByTime}
@@ -30,7 +30,7 @@ func crowd(r *rand.Rand, seq uint64, segments, profiles int) (changes []engine.C
 	return changes
 }
 
-// itemsOf is what the follower of a segment is to hear of some changes.
+// itemsOf returns the items that a subscriber of a segment must receive for some changes.
 func itemsOf(changes []engine.Change, segment string) (items []Item) {
 	for _, c := range changes {
 		if c.Segment != segment {
@@ -43,8 +43,8 @@ func itemsOf(changes []engine.Change, segment string) (items []Item) {
 	return items
 }
 
-// TestGroups: changes that share their profiles are told whole, whatever groups and blocks they are cut
-// into, and however few are read at a time.
+// TestGroups: changes that share profiles are delivered in full, however they are split into groups and
+// blocks, and however few are read at a time.
 func TestGroups(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	f := newFakeShards(1)
@@ -53,7 +53,7 @@ func TestGroups(t *testing.T) {
 		begin := l.Now().String()
 		var all []engine.Change
 		for seq := range uint64(3) {
-			changes := crowd(r, seq+1, size.segments, size.profiles)
+			changes := manyChanges(r, seq+1, size.segments, size.profiles)
 			l.Append(0, seq+1, changes)
 			all = append(all, changes...)
 		}
@@ -73,12 +73,12 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// TestGroupsAreFull tells changes of exactly as many profiles, and as many of them in all segments, as a group
-// has, and of one less and one more.
+// TestGroupsAreFull appends changes with exactly as many profiles and pieces as fit in a group, one less,
+// and one more.
 func TestGroupsAreFull(t *testing.T) {
 	f := newFakeShards(1)
-	for _, segments := range []int{1, groupChanges/groupPeople - 1, groupChanges / groupPeople, groupChanges/groupPeople + 1} {
-		for profiles := uint32(groupPeople - 1); profiles <= groupPeople+1; profiles++ {
+	for _, segments := range []int{1, groupChanges/groupProfiles - 1, groupChanges / groupProfiles, groupChanges/groupProfiles + 1} {
+		for profiles := uint32(groupProfiles - 1); profiles <= groupProfiles+1; profiles++ {
 			for _, blockBytes := range []int{1, 4 << 10, 64 << 10} {
 				l := openTest(t, Config{Shards: 1, Source: f, BlockBytes: blockBytes})
 				begin := l.Now().String()
@@ -119,13 +119,13 @@ func TestGroupsAreFull(t *testing.T) {
 	}
 }
 
-// TestDamagedBlocks: a block with a wrong byte is read without a panic.
+// TestDamagedBlocks: reading a block with a wrong byte does not panic.
 func TestDamagedBlocks(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	l := openTest(t, Config{Shards: 1, Source: newFakeShards(1)})
 	defer l.Close()
-	l.Append(0, 1, crowd(r, 1, 5, 12))
-	l.Append(0, 2, crowd(r, 2, 1, 2*bulkFrom))
+	l.Append(0, 1, manyChanges(r, 1, 5, 12))
+	l.Append(0, 2, manyChanges(r, 2, 1, 2*bulkFrom))
 	sound := l.shards[0].mu.blocks[0].data
 	for i := range sound {
 		data := slices.Clone(sound)
@@ -134,7 +134,7 @@ func TestDamagedBlocks(t *testing.T) {
 	}
 }
 
-// BenchmarkAppend is an entry of 250 events that each move their profile in 16 of 1,000 segments.
+// BenchmarkAppend appends an entry of 250 events that each move their profile in 16 of 1,000 segments.
 func BenchmarkAppend(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))
 	of := make([]map[uint32]bool, 1000)

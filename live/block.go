@@ -8,59 +8,61 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// A group has at most so many profiles and so many of them in all its pieces: what is read at once stays
-// small, and so does what a block can be too large by.
+// Limits of a group: its number of profiles, and of profiles in all its pieces. They bound how much is read
+// at a time, and by how much a block can exceed its size.
 const (
-	groupPeople  = 512
-	groupChanges = 4096
+	groupProfiles = 512
+	groupChanges  = 4096
 )
 
-// block is a stretch of a shard's log. Bytes below the length of data never change, so a reader takes
-// data and segments under the log's lock and reads on without it.
+// block is a contiguous part of a shard's log. Bytes below the length of data never change, so a reader
+// copies the slices data and segments under the log's lock and reads them without it.
 //
-// It holds records of a length and a body. One that begins with 0 opens a group, which lies in one block:
-// seq, a time, how many profiles are in it, of each the ordinal and the end of its id (four bytes each),
-// their ids. A profile that moves in dozens of segments at once is there once. A bulk (bulk.go) is a group that
-// begins with 0 and 0: seq, a time, how many profiles, the set of their ordinals, bytes with the lengths of
-// their ids, their ids. The other records are pieces of the group: code of the segment + 1 (with the name where it is used first), N, version, the time after that of
-// the group, cause, how many exit and enter, and their numbers in the group, unless it is a bulk.
+// It contains records, each a length and a body. A body that begins with 0 opens a group, which does not
+// span blocks: seq, a time, the number of profiles, for each profile the ordinal and the end of its id
+// (four bytes each), and the ids. A profile that moves in dozens of segments together is stored once. A
+// bulk (bulk.go) is a group whose body begins with 0 and 0: seq, a time, the number of profiles, the set of
+// their ordinals, a byte string with the lengths of their ids, and the ids. All other records are pieces of
+// the latest group: code of the segment + 1 (followed by the name where the code is used first), N,
+// version, time relative to that of the group, cause, how many exit, how many enter and, unless the group
+// is a bulk, their numbers in the group.
 type block struct {
-	first, end Position // of the first profile; behind the last
+	first, end Position // positions of the first profile and after the last
 	data       []byte   // nil: only in the store
 	segments   []string // by code
 	latest     int64    // greatest At
-	size       int      // bytes, also of one that is only in the store
+	size       int      // bytes, also if the block is only in the store
 	sealed     bool
 	stored     bool
 }
 
-// piece is the profiles of one change that are in one group.
+// piece is the profiles of one change within one group.
 type piece struct {
-	n       int
-	version uint64
-	at      int64
-	cause   engine.Cause
-	exits   int      // the first of the profiles; the others enter
-	people  []uint32 // numbers of the profiles in the group
-	bulk    int      // in place of people: it has all profiles of a bulk, so many
+	n        int
+	version  uint64
+	at       int64
+	cause    engine.Cause
+	exits    int      // how many of the profiles, the first ones, exit; the others enter
+	profiles []uint32 // numbers of the profiles in the group
+	bulk     int      // instead of profiles: the number of profiles of a bulk, all of which are in the piece
 }
 
-func (p *piece) len() int { return len(p.people) + p.bulk }
+func (p *piece) len() int { return len(p.profiles) + p.bulk }
 
-// The causes of pieces without profiles, which say that a segment begins or ends to be: what is not
-// known of it before the first is that it was not there.
+// The causes of pieces without profiles. They record that a segment starts or stops existing. Before its
+// first start it did not exist.
 const (
 	segmentBegins engine.Cause = 0xf0 + iota
 	segmentEnds
 )
 
-// mark is a piece of a segment that begins or ends to be.
+// mark is a piece that records that a segment starts or stops existing.
 type mark struct {
 	segment string
 	piece
 }
 
-// open opens a group of the profiles at places; scratch is reused.
+// open opens a group of the profiles in places. scratch is reused.
 func (b *block) open(seq uint64, at int64, places []uint32, ids []string, scratch []byte) []byte {
 	s := append(scratch[:0], 0)
 	s = binary.AppendUvarint(s, seq)
@@ -80,8 +82,8 @@ func (b *block) open(seq uint64, at int64, places []uint32, ids []string, scratc
 	return s
 }
 
-// add appends a piece of the segment with a code, which has a name in the block, to the group of an entry and
-// a time; met tells that the name was told. scratch is reused.
+// add appends a piece of the segment with a code to the group of an entry and a time. met reports whether the
+// segment's name is in the block already. scratch is reused.
 func (b *block) add(code int, met bool, seq uint64, at int64, p *piece, scratch []byte) []byte {
 	s := binary.AppendUvarint(scratch[:0], uint64(code)+1)
 	if !met {
@@ -94,7 +96,7 @@ func (b *block) add(code int, met bool, seq uint64, at int64, p *piece, scratch 
 	s = binary.AppendUvarint(s, uint64(p.exits))
 	s = binary.AppendUvarint(s, uint64(p.len()-p.exits))
 	last := int64(-1)
-	for _, number := range p.people {
+	for _, number := range p.profiles {
 		s = binary.AppendVarint(s, int64(number)-last)
 		last = int64(number)
 	}
@@ -108,24 +110,24 @@ func (b *block) add(code int, met bool, seq uint64, at int64, p *piece, scratch 
 	return s
 }
 
-// group is who and when the pieces behind its record are about.
+// group is the entry, the time and the profiles of the pieces that follow its record.
 type group struct {
 	seq   uint64
 	at    int64
 	n     int
-	fixed []byte // of each profile its ordinal and the end of its id
+	fixed []byte // for each profile its ordinal and the end of its id
 	ids   []byte
 
 	bulk    bool
-	set     wire.Reader // of a bulk: before its ordinals
+	set     wire.Reader // of a bulk: at its ordinals
 	lengths []byte      // of its ids
 	ends    []uint32    // of its ids
 }
 
-// read reads a group into g, whose memory is used again.
+// read reads a group into g, reusing its memory.
 func (g *group) read(r *wire.Reader) {
 	*g = group{ends: g.ends[:0], seq: r.Uvarint()}
-	if g.seq == 0 { // no entry has this
+	if g.seq == 0 { // not a valid entry: this is a bulk
 		g.readBulk(r)
 		return
 	}
@@ -134,10 +136,10 @@ func (g *group) read(r *wire.Reader) {
 	g.ids = r.Take(r.Len())
 }
 
-// ordinal returns that of a profile. REQUIRES: the group is no bulk.
+// ordinal returns the ordinal of a profile by number. REQUIRES: the group is not a bulk.
 func (g *group) ordinal(number int) uint32 { return binary.LittleEndian.Uint32(g.fixed[8*number:]) }
 
-// id returns the id of a profile, which aliases the block.
+// id returns the id of a profile by number. It aliases the block.
 func (g *group) id(number int) (id string, ok bool) {
 	from := uint32(0)
 	if number > 0 {
@@ -160,21 +162,21 @@ func (g *group) end(number int) uint32 {
 	return binary.LittleEndian.Uint32(g.fixed[8*number+4:])
 }
 
-// scanner reads the pieces of a block. One that begins in the middle needs the group it is in.
+// scanner reads the pieces of a block. To start in the middle, it needs the offset of the group.
 type scanner struct {
 	data     []byte
 	off      int
-	segments int // names met so far
-	groupAt  int // where the group begins
+	segments int // number of names read so far
+	groupAt  int // offset of the group
 	entered  bool
 	group    group
 	piece    wire.Reader
 }
 
-// head is the beginning of a piece: enough to decide whether to read it.
+// head is the beginning of a piece: enough to decide whether to read the rest.
 type head struct {
 	code    int
-	name    string // where the segment is named first
+	name    string // only where the code is used first
 	seq     uint64
 	n       int
 	version uint64
@@ -183,10 +185,10 @@ type head struct {
 	exits   int
 	enters  int
 	group   *group
-	rest    *wire.Reader // behind these numbers
+	rest    *wire.Reader // after these fields
 }
 
-// record returns the record at an offset and where the next one begins.
+// record returns the record at an offset, and the offset of the next one.
 func (s *scanner) record(off int) (body []byte, next int, err error) {
 	size, width := binary.Uvarint(s.data[off:])
 	if width <= 0 || size == 0 || size > uint64(len(s.data)-off-width) {
@@ -196,8 +198,8 @@ func (s *scanner) record(off int) (body []byte, next int, err error) {
 	return s.data[from : from+int(size)], from + int(size), nil
 }
 
-// next returns the next piece, which is good until the one after it; ok is false at the end or where the
-// bytes are damaged, which err tells.
+// next returns the next piece, which is valid until the next call. ok is false at the end, and where the
+// bytes are damaged; then err is set.
 func (s *scanner) next() (h head, ok bool, err error) {
 	for s.off < len(s.data) {
 		body, next, err := s.record(s.off)
@@ -217,7 +219,7 @@ func (s *scanner) next() (h head, ok bool, err error) {
 	return head{}, false, nil
 }
 
-// enter reads the group.
+// enter reads the record of the group.
 func (s *scanner) enter() error {
 	body, _, err := s.record(s.groupAt)
 	if err != nil || body[0] != 0 {
@@ -256,8 +258,8 @@ func (s *scanner) read(body []byte) (h head, err error) {
 	return h, r.Done()
 }
 
-// each calls fn with the number in the group of each profile of a piece, exits first. REQUIRES: the group is
-// no bulk.
+// each calls fn with the number in the group of each profile of a piece, exits first. REQUIRES: the group
+// is not a bulk.
 func (h *head) each(fn func(enter bool, number int)) error {
 	number := int64(-1)
 	for i := range h.exits + h.enters {
@@ -270,23 +272,23 @@ func (h *head) each(fn func(enter bool, number int)) error {
 	return nil
 }
 
-// inside is a place in a piece: before its profile of this place, with so many bytes left, and behind the
-// profile of that number. The zero inside is its beginning.
-type inside struct {
+// pieceOffset is a place within a piece: before the profile at an index, with this many bytes left; number
+// is that of the previous profile. The zero value is the beginning of the piece.
+type pieceOffset struct {
 	profile, left int
 	number        int64
 }
 
-// profiles calls fn with the id of each profile of a piece from a place on, exits first, until it returns
-// false, and returns the place before that one. Ids alias the block.
-func (h *head) profiles(from inside, fn func(n int, enter bool, id string) bool) (inside, error) {
+// profiles calls fn with the id of each profile of a piece from a place on, exits first, until fn returns
+// false, and returns the place before that profile. The ids alias the block.
+func (h *head) profiles(from pieceOffset, fn func(n int, enter bool, id string) bool) (pieceOffset, error) {
 	number := int64(-1)
 	if from.profile > 0 {
 		number = from.number
 		h.rest.Take(h.rest.Len() - from.left)
 	}
 	for i := from.profile; i < h.exits+h.enters; i++ {
-		here := inside{i, h.rest.Len(), number}
+		here := pieceOffset{i, h.rest.Len(), number}
 		if h.group.bulk {
 			number = int64(i)
 		} else {
@@ -303,10 +305,10 @@ func (h *head) profiles(from inside, fn func(n int, enter bool, id string) bool)
 			return here, nil
 		}
 	}
-	return inside{}, h.rest.Done()
+	return pieceOffset{}, h.rest.Done()
 }
 
-// loadBlock makes a block of bytes out of the store.
+// loadBlock makes a block from bytes read from the store.
 func loadBlock(data []byte) (*block, error) {
 	b := &block{data: data, size: len(data), sealed: true, stored: true}
 	s := scanner{data: data}

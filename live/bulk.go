@@ -9,15 +9,16 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// Profiles that enter or leave one segment together, as at midnight, are a bulk from bulkFrom on: a group of
-// their own whose ordinals are a set, with one piece that has all of them and no numbers. So many fill a group
-// anyhow, and share it with no other segment. Undoing a bulk is work on sets.
+// At least bulkFrom profiles that enter or leave one segment together, as at midnight, are a bulk: a
+// separate group whose ordinals are a set, with one piece that contains all of them and needs no numbers.
+// That many profiles would fill a group anyway and share it with no other segment. A bulk is undone by set
+// operations.
 const (
-	bulkFrom = groupPeople
-	bulkMost = 2048 // more are cut into several
+	bulkFrom = groupProfiles
+	bulkMost = 2048 // more are split into several
 )
 
-// openBulk opens a group of profiles, ascending by ordinal; scratch is reused.
+// openBulk opens a bulk of profiles, ascending by ordinal. scratch is reused.
 func (b *block) openBulk(seq uint64, at int64, ordinals []uint32, ids []string, scratch []byte) []byte {
 	s := append(scratch[:0], 0, 0)
 	s = binary.AppendUvarint(s, seq)
@@ -37,8 +38,8 @@ func (b *block) openBulk(seq uint64, at int64, ordinals []uint32, ids []string, 
 	return s
 }
 
-// putBulkLocked appends the profiles of one side of a change, numbered from n on.
-func (s *shardLog) putBulkLocked(seq uint64, c *engine.Change, k *known, n int, ordinals []uint32, enter bool) (sealed bool) {
+// putBulkLocked appends the profiles that exit or enter in a change, numbered from n.
+func (s *shardLog) putBulkLocked(seq uint64, c *engine.Change, k *segmentEntry, n int, ordinals []uint32, enter bool) (sealed bool) {
 	g := &s.mu.group
 	parts := (len(ordinals) + bulkMost - 1) / bulkMost
 	most := (len(ordinals) + parts - 1) / parts
@@ -63,7 +64,7 @@ func (s *shardLog) putBulkLocked(seq uint64, c *engine.Change, k *known, n int, 
 	return sealed
 }
 
-// readBulk reads what follows the 0 that a bulk has in the place of seq.
+// readBulk reads a bulk after the 0 that it has in place of seq.
 func (g *group) readBulk(r *wire.Reader) {
 	g.bulk = true
 	g.seq, g.at, g.n = r.Uvarint(), r.Varint(), r.Count(1)
@@ -73,8 +74,8 @@ func (g *group) readBulk(r *wire.Reader) {
 	g.ids = r.Take(r.Len())
 }
 
-// ordinals returns those of a bulk. The profile of the lowest has number 0, and so on. None are runs, which
-// the library unites one by one.
+// ordinals returns the ordinals of a bulk; the profile with the lowest has number 0, and so on. The set has
+// no run containers, because the library unites those element by element.
 func (g *group) ordinals() (*roaring.Bitmap, error) {
 	r := g.set
 	s := r.Set()
@@ -87,14 +88,13 @@ func (g *group) ordinals() (*roaring.Bitmap, error) {
 	return s, r.Err()
 }
 
-// bulkEnd returns where the id of a profile ends. That is found out for all of them when it is asked first:
-// undoing a bulk needs no ids.
+// bulkEnd returns the end of a profile's id. The first call computes all ends; undoing a bulk needs no ids.
 func (g *group) bulkEnd(number int) uint32 {
 	if len(g.ends) == 0 {
 		r := wire.NewReader(g.lengths)
 		end := uint64(0)
 		for range g.n {
-			end = min(end+uint64(r.Uint32()), uint64(len(g.ids))+1) // beyond: such an id is damaged
+			end = min(end+uint64(r.Uint32()), uint64(len(g.ids))+1) // above the limit: the id is damaged
 			g.ends = append(g.ends, uint32(end))
 		}
 		if r.Done() != nil {

@@ -14,14 +14,14 @@ import (
 	"github.com/musterdb/muster/internal/node"
 )
 
-// TestBlockWithoutBulks: a block that the build before bulks has stored is read, by those who follow and by
-// those who ask what was, and the log goes on after it.
+// TestBlockWithoutBulks: a block stored by a build before bulks is read by subscriptions and for past
+// memberships, and the log continues after it.
 func TestBlockWithoutBulks(t *testing.T) {
 	data, err := os.ReadFile("testdata/block-format-2")
 	if err != nil {
 		t.Fatal(err)
 	}
-	changes := crowd(rand.New(rand.NewPCG(9, 9)), 1, 2, 700) // what it holds
+	changes := manyChanges(rand.New(rand.NewPCG(9, 9)), 1, 2, 700) // the contents of the file
 	kept, stores := newFakeStores(1)
 	kept[0].blocks[Position{1, 0}], kept[0].state = data, []byte{stateWithoutBulks, 1, 1, 0, 0, 0}
 	f := newFakeShards(1)
@@ -29,7 +29,7 @@ func TestBlockWithoutBulks(t *testing.T) {
 	l := openTest(t, cfg)
 	begin := l.Now()
 	begin.shards[0] = Position{1, 0}
-	more := crowd(rand.New(rand.NewPCG(9, 10)), 2, 2, 7000)
+	more := manyChanges(rand.New(rand.NewPCG(9, 10)), 2, 2, 7000)
 	l.Append(0, 2, more)
 	for range 2 {
 		for _, segment := range []string{"s0", "s1"} {
@@ -58,22 +58,22 @@ func TestBlockWithoutBulks(t *testing.T) {
 	}
 }
 
-// firstOf returns the ordinals that an earlier change does not have.
+// firstOf returns the ordinals that are not in an earlier change.
 func firstOf(ordinals []uint32, before engine.Change) []uint32 {
 	return roaring.AndNot(roaring.BitmapOf(ordinals...), roaring.BitmapOf(slices.Concat(before.Exits, before.Enters)...)).ToArray()
 }
 
-// FuzzBlock: a block of any bytes is read without a panic, by all who read blocks.
+// FuzzBlock: no reader of blocks panics, whatever the bytes.
 func FuzzBlock(f *testing.F) {
 	l := openTest(f, Config{Shards: 1, Source: newFakeShards(1)})
 	defer l.Close()
-	l.Append(0, 1, crowd(rand.New(rand.NewPCG(7, 8)), 1, 3, 12))
-	l.Append(0, 2, crowd(rand.New(rand.NewPCG(7, 8)), 2, 1, bulkFrom*4))
+	l.Append(0, 1, manyChanges(rand.New(rand.NewPCG(7, 8)), 1, 3, 12))
+	l.Append(0, 2, manyChanges(rand.New(rand.NewPCG(7, 8)), 2, 1, bulkFrom*4))
 	f.Add(l.shards[0].mu.blocks[0].data)
 	f.Fuzz(func(t *testing.T, data []byte) { readBlock(data) })
 }
 
-// readBlock reads a block in every way there is.
+// readBlock reads a block with every reader there is.
 func readBlock(data []byte) {
 	b, err := loadBlock(data)
 	if err != nil {
@@ -84,20 +84,20 @@ func readBlock(data []byte) {
 		if err != nil || !ok {
 			break
 		}
-		if _, err = h.profiles(inside{}, func(int, bool, string) bool { return true }); err != nil {
+		if _, err = h.profiles(pieceOffset{}, func(int, bool, string) bool { return true }); err != nil {
 			break
 		}
 	}
 	for _, segment := range b.segments {
 		u := undo{segment: segment, before: Position{1 << 40, 0}, is: roaring.New(), seen: roaring.New()}
 		u.block(data)
-		x := left{segment: segment, before: Position{1 << 40, 0}, open: roaring.BitmapOf(0, 7, 14, 700)}
+		x := exitFinder{segment: segment, before: Position{1 << 40, 0}, open: roaring.BitmapOf(0, 7, 14, 700)}
 		x.block(data)
 	}
 }
 
-// BenchmarkBulk is a million profiles, or a tenth of them, that leave a segment at one instant: appending
-// that, and finding out who was in before.
+// BenchmarkBulk lets a million profiles, or a tenth of them, leave a segment at one instant: it appends the
+// change, and computes the membership before it.
 func BenchmarkBulk(b *testing.B) {
 	for _, part := range []int{1, 10} {
 		c := engine.Change{Seq: 1, Segment: "A", Version: 700, At: 1_800_000_000_000, Cause: engine.ByTime}
@@ -133,7 +133,7 @@ func BenchmarkBulk(b *testing.B) {
 	}
 }
 
-// fakeIDs are shards whose ids are there already.
+// fakeIDs are fakeShards with precomputed ids.
 type fakeIDs struct {
 	*fakeShards
 	ids []string

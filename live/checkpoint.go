@@ -15,11 +15,12 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// checkpoints are memberships of a shard that were kept, so that the membership of an instant is found by
-// taking back a day's changes and not all since. They speed up; what they lack is read from the log.
+// checkpoints are stored memberships of a shard. With them, the membership at an instant is found by
+// undoing the changes of about a day instead of all since. They only save time: what is not in a checkpoint
+// is read from the log.
 //
-// In their store a checkpoint is under the entry the log stood at: place 0 says when it was begun, and a
-// segment's membership lies in parts behind a place made of the hash of its name.
+// In the store, a checkpoint is under the seq of the log at which it began: place 0 records the time, and
+// the parts of a segment's membership are at places derived from the hash of its name.
 type checkpoints struct {
 	store Store
 	all   []checkpoint // ascending; guarded by the shard log's mu
@@ -34,18 +35,18 @@ type checkpoint struct {
 const (
 	maxCheckpoints = 32
 	partBytes      = 512 << 10
-	partBits       = 16 // of a place: the number of the part
+	partBits       = 16 // low bits of a place: the number of the part
 )
 
-// The formats of checkpoints: a membership is lists and words by chunk, or a roaring bitmap.
+// The formats of checkpoints: a membership is stored as lists and words by chunk, or as a roaring bitmap.
 const (
-	checkpointOfChunks = 1 // is only read
+	checkpointOfChunks = 1 // read, no longer written
 	checkpointFormat   = 2
 )
 
 func placeOf(segment string) int { return int(xxh3.HashString(segment)>>24|1) << partBits }
 
-// openCheckpoints finds those that were completed, of this incarnation.
+// openCheckpoints finds the completed checkpoints of this incarnation.
 func (s *shardLog) openCheckpoints(store Store) error {
 	s.points.store = store
 	found := map[uint64]checkpoint{}
@@ -74,7 +75,7 @@ func (s *shardLog) openCheckpoints(store Store) error {
 	return nil
 }
 
-// checkpointDue tells whether it is time for a checkpoint, and where the log stands.
+// checkpointDue reports whether it is time for a checkpoint, and the seq of the log.
 func (s *shardLog) checkpointDue(now int64) (seq uint64, due bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,7 +92,7 @@ func (s *shardLog) checkpointDue(now int64) (seq uint64, due bool) {
 	return s.mu.head, s.mu.fresh >= s.log.cfg.CheckpointBytes || now-last >= s.log.cfg.CheckpointEvery.Milliseconds()
 }
 
-// checkpoint keeps the memberships of the segments that have changed since the last one.
+// checkpoint stores the memberships of the segments that have changed since the last checkpoint.
 func (s *shardLog) checkpoint(ctx context.Context, seq uint64) error {
 	s.mu.Lock()
 	changed := s.changedLocked()
@@ -101,8 +102,8 @@ func (s *shardLog) checkpoint(ctx context.Context, seq uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
-		for _, name := range changed { // they are to be in the next one
-			s.changeLocked(s.knownLocked(name))
+		for _, name := range changed { // the next checkpoint must have them
+			s.changeLocked(s.segmentLocked(name))
 		}
 		return fmt.Errorf("keep a checkpoint at entry %d: %w", seq, err)
 	}
@@ -117,14 +118,14 @@ func (s *shardLog) writeCheckpoint(ctx context.Context, c *checkpoint, segments 
 			return ctx.Err()
 		}
 		if err != nil {
-			continue // it is no more
+			continue // it no longer exists
 		}
 		if c.at == 0 {
 			c.at = m.At
 		}
 		place := placeOf(name)
 		parts := encodeMembership(m, name)
-		for i, part := range slices.Backward(parts) { // the first one counts only with the others there
+		for i, part := range slices.Backward(parts) { // the first part last: it is valid only with the others
 			if err := s.points.store.Write(c.seq, place+i, part); err != nil {
 				return err
 			}
@@ -138,7 +139,7 @@ func (s *shardLog) writeCheckpoint(ctx context.Context, c *checkpoint, segments 
 	return s.points.store.Write(c.seq, 0, head)
 }
 
-// dropCheckpoints drops those that nobody can need and the oldest of too many.
+// dropCheckpoints drops checkpoints that are no longer useful, and the oldest ones if there are too many.
 func (s *shardLog) dropCheckpoints() error {
 	s.mu.Lock()
 	share := s.log.cfg.DiskBytes / int64(4*len(s.log.shards))
@@ -164,8 +165,8 @@ func (s *shardLog) dropCheckpoints() error {
 	return s.points.store.Drop(last+1, 0)
 }
 
-// checkpointBehind returns the first kept membership of a segment behind an instant; nil if there is none.
-func (s *shardLog) checkpointBehind(segment string, at int64) (*node.Membership, error) {
+// checkpointAfter returns the first stored membership of a segment after an instant, nil if there is none.
+func (s *shardLog) checkpointAfter(segment string, at int64) (*node.Membership, error) {
 	s.mu.Lock()
 	all := slices.Clone(s.points.all)
 	s.mu.Unlock()
@@ -191,7 +192,7 @@ func (s *shardLog) readMembers(seq uint64, segment string) (*node.Membership, er
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoint %d: %w", seq, err)
 	}
-	if p.name != segment { // of the same hash
+	if p.name != segment { // another name with the same hash
 		return nil, nil
 	}
 	body := p.body
@@ -213,8 +214,8 @@ func (s *shardLog) readMembers(seq uint64, segment string) (*node.Membership, er
 	return m, nil
 }
 
-// encodeMembership returns the membership as parts of at most partBytes and a head: the name, how many parts there are,
-// seq and time. What follows the heads is one set.
+// encodeMembership returns the membership as parts of at most partBytes each, after a head: name, number of
+// parts, seq and time. The bodies of all parts together are one set.
 func encodeMembership(m *node.Membership, name string) [][]byte {
 	body := wire.AppendSet(nil, m.Ordinals)
 	parts := make([][]byte, (len(body)+partBytes-1)/partBytes)
@@ -227,14 +228,14 @@ func encodeMembership(m *node.Membership, name string) [][]byte {
 	return parts
 }
 
-// part is a part of a membership that was kept.
+// part is one part of a stored membership.
 type part struct {
 	format byte
 	name   string
 	parts  int
 	seq    uint64
 	at     int64
-	body   []byte // aliases what was read, and has no room behind it
+	body   []byte // aliases the data read, with no spare capacity
 }
 
 func readPart(data []byte) (p part, err error) {
@@ -248,7 +249,7 @@ func readPart(data []byte) (p part, err error) {
 	return p, r.Err()
 }
 
-// ordinals returns the set that the bodies of all parts are.
+// ordinals decodes the concatenated bodies of all parts.
 func (p *part) ordinals(body []byte) (s *roaring.Bitmap, err error) {
 	r := wire.NewReader(body)
 	if p.format == checkpointFormat {
@@ -262,8 +263,8 @@ func (p *part) ordinals(body []byte) (s *roaring.Bitmap, err error) {
 	return s, r.Err()
 }
 
-// chunkOrdinals adds a chunk of the first format: its number, how many ordinals it has and, below 2,048 of
-// them, each as the difference to the one before, else 1,024 words.
+// chunkOrdinals adds a chunk of the first format: its number, its number of ordinals and, below 2,048 of
+// them, each ordinal as the difference to the previous one, else 1,024 words.
 func chunkOrdinals(r *wire.Reader, s *roaring.Bitmap) {
 	const words, sparse = 1024, 2048
 	chunk, n := r.Uint32(), r.Uvarint()

@@ -11,52 +11,52 @@ import (
 	"github.com/musterdb/muster/internal/node/disk"
 )
 
-// Source is what the log needs of the shards.
+// Source is the interface to the shards.
 type Source interface {
-	// SegmentSizes returns the number of members of a segment by shard, each as of one seq. Together they count
-	// everybody once.
+	// SegmentSizes returns the number of members of a segment by shard, each as of one seq. Together they
+	// count every member once.
 	SegmentSizes(segment string) ([]node.SegmentSize, error)
-	// IDs appends the canonical id of each ordinal of a shard to ids, "" for one that names nobody. During
-	// Append it still knows the profiles that the entry removed.
+	// IDs appends the canonical id of each ordinal of a shard to ids, "" for an ordinal without a profile.
+	// During Append it still returns the ids of profiles that the entry removed.
 	IDs(shard int, ordinals []uint32, ids []string) []string
-	// SegmentMembers copies the membership of a segment in a shard as of one seq.
+	// SegmentMembers returns a copy of the membership of a segment in a shard as of one seq.
 	SegmentMembers(ctx context.Context, shard int, segment string) (*node.Membership, error)
 }
 
-// Store keeps the blocks of one shard on disk. One goroutine writes, any may read.
+// Store stores the blocks of one shard on disk. One goroutine writes; any may read.
 type Store interface {
-	// Blocks calls fn with each block's place in ascending order.
+	// Blocks calls fn with the place and size of each block, in ascending order of place.
 	Blocks(fn func(seq uint64, n, size int) error) error
 	Read(seq uint64, n int) ([]byte, error)
 	Write(seq uint64, n int, block []byte) error
 	// Drop removes the blocks that begin before a place, Cut those whose seq is greater.
 	Drop(seq uint64, n int) error
 	Cut(seq uint64) error
-	// State returns what Commit kept last, nil at first. Commit makes everything written durable, then
-	// state.
+	// State returns the state of the last Commit, nil if there was none. Commit makes everything written
+	// durable, then state.
 	State() ([]byte, error)
 	Commit(state []byte) error
 }
 
-// Config is how a Log runs. Zero values mean the defaults named here.
+// Config configures a Log. Zero values select the defaults named here.
 type Config struct {
 	Cluster string // id of the cluster; required
-	// Incarnations of the shards' logs: one changes when a log is not the continuation of what it was. All
-	// are 1 without them.
+	// Incarnations of the shards' logs. An incarnation changes when a log does not continue what it was
+	// before. If empty, all are 1.
 	Incarnations []uint64
 	Shards       int    // required
 	Source       Source // required
 	Stores       []Store
-	// Checkpoints keep memberships, so that those of an instant are found without reading all changes
-	// since; none without them.
+	// Checkpoints store memberships, so that the membership at an instant is found without reading all later
+	// changes. There are no checkpoints without them.
 	Checkpoints     []Store
-	CheckpointBytes int64         // of changes of a shard after which it is time for one; 16 MiB
-	CheckpointEvery time.Duration // or after this, where there are any; 24 h
-	MemoryBytes     int64         // of blocks in memory, at least four a shard; 256 MiB
-	BlockBytes      int           // of one block, the unit of storing and forgetting; 64 KiB
-	DiskBytes       int64         // of blocks in all stores; 2 GiB
-	Age             time.Duration // of the oldest block; 7 days
-	Consumers       disk.Table    // of acknowledged cursors; kept in memory only without one
+	CheckpointBytes int64         // bytes of changes in a shard after which a checkpoint is due; 16 MiB
+	CheckpointEvery time.Duration // time after which one is due if there are changes; 24 h
+	MemoryBytes     int64         // bytes of blocks in memory, at least four blocks per shard; 256 MiB
+	BlockBytes      int           // size of a block, the unit of storing and dropping; 64 KiB
+	DiskBytes       int64         // bytes of blocks in all stores; 2 GiB
+	Age             time.Duration // greatest age of a block; 7 days
+	Consumers       disk.Table    // stores acknowledged cursors; nil: they are kept in memory only
 	Now             func() time.Time
 	Log             *slog.Logger
 }
@@ -97,7 +97,7 @@ func (c *Config) incarnation(shard int) uint64 {
 	return c.Incarnations[shard]
 }
 
-// Validate reports all that is wrong with c at once.
+// Validate reports everything that is wrong with c.
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(is bool, format string, args ...any) {

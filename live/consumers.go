@@ -11,10 +11,10 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// MaxConsumers is how many durable consumers there may be.
+// MaxConsumers is the greatest number of durable consumers.
 const MaxConsumers = 10_000
 
-// Consumer is a durable subscriber: it goes on where it has acknowledged.
+// Consumer is a durable subscriber: it continues where it has acknowledged.
 type Consumer struct {
 	Name    string
 	Segment string
@@ -22,7 +22,7 @@ type Consumer struct {
 	At      int64 // of the last acknowledgement, Unix ms
 }
 
-// Consumers keeps the acknowledged cursors. They are written once a second, all that have moved in one.
+// Consumers keeps the acknowledged cursors. Once a second, all that have changed are written together.
 type Consumers struct {
 	table disk.Table // may be nil
 	mu    struct {
@@ -41,7 +41,7 @@ func openConsumers(table disk.Table) (*Consumers, error) {
 	err := table.All(func(key string, value []byte) error {
 		r := wire.NewReader(value)
 		if format := r.Byte(); format != 1 {
-			return fmt.Errorf("consumer %q has the format %d", key, format)
+			return fmt.Errorf("consumer %q has format %d", key, format)
 		}
 		consumer := Consumer{Name: key, Segment: string([]byte(r.String())), Cursor: string([]byte(r.String())), At: r.Varint()}
 		c.mu.all[key] = consumer
@@ -50,8 +50,8 @@ func openConsumers(table disk.Table) (*Consumers, error) {
 	return c, err
 }
 
-// Ack remembers how far a consumer has got with a segment. A cursor that is not further than the one
-// before changes nothing, so that acknowledgements may come twice and out of order.
+// Ack records how far a consumer has got with a segment. A cursor that is not further than the recorded one
+// changes nothing, so acknowledgements may arrive twice and out of order.
 func (c *Consumers) Ack(name, segment string, cursor *Cursor, at int64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -96,7 +96,7 @@ func (c *Consumers) Forget(name string) {
 	c.mu.dirty[name] = true
 }
 
-// flush writes what has moved. After an error it is tried again.
+// flush writes the changed cursors. After an error the next call tries again.
 func (c *Consumers) flush() error {
 	c.mu.Lock()
 	values := make(map[string][]byte, len(c.mu.dirty))

@@ -10,8 +10,8 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// Position is a place between two profiles of a shard's log: behind everything before the N-th profile
-// of entry Seq. The zero Position is before all.
+// Position is a place in a shard's log: before the N-th profile of entry Seq. The zero Position is before
+// everything.
 type Position struct {
 	Seq uint64
 	N   int
@@ -19,10 +19,10 @@ type Position struct {
 
 func (p Position) less(q Position) bool { return p.Seq < q.Seq || p.Seq == q.Seq && p.N < q.N }
 
-// after is the position behind a whole entry.
+// after returns the position after a whole entry.
 func after(seq uint64) Position { return Position{Seq: seq + 1} }
 
-// Cursor is how far somebody has heard. It is a value of its own: changing one changes no other.
+// Cursor is how far a subscriber has read. It is a value: changing a copy changes no other.
 type Cursor struct {
 	cluster      uint64   // hash of the cluster's id
 	incarnations []uint64 // of the shards' logs
@@ -30,7 +30,7 @@ type Cursor struct {
 	paging       paging
 }
 
-// paging is the place within a snapshot that is being sent: below ordinal next of shard.
+// paging is the place within a snapshot that is being sent: the next page begins at ordinal next of shard.
 type paging struct {
 	active bool
 	shard  int
@@ -39,7 +39,7 @@ type paging struct {
 
 const cursorVersion = 2
 
-// String returns the cursor as clients keep it.
+// String returns the cursor in the form that clients store.
 func (c *Cursor) String() string {
 	b := make([]byte, 0, 32+8*len(c.shards))
 	b = append(b, cursorVersion)
@@ -58,8 +58,8 @@ func (c *Cursor) String() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// ParseCursor reads what String has written; ErrCursor otherwise. Whether the cursor belongs to a log
-// is found out by whoever subscribes with it.
+// ParseCursor parses the result of String; other texts give ErrCursor. Whether the cursor belongs to a log is
+// checked by Subscribe.
 func ParseCursor(text string) (*Cursor, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(b) < 15 || b[0] != cursorVersion {
@@ -86,25 +86,25 @@ func ParseCursor(text string) (*Cursor, error) {
 	return c, nil
 }
 
-// Clone returns a copy. Incarnations are never changed.
+// Clone returns a copy. It shares the incarnations, which never change.
 func (c *Cursor) Clone() *Cursor {
 	copied := *c
 	copied.shards = slices.Clone(c.shards)
 	return &copied
 }
 
-// Advance moves the cursor behind an item.
+// Advance moves the cursor past an item.
 func (c *Cursor) Advance(item *Item) {
 	if next := (Position{item.Seq, item.N + 1}); c.shards[item.Shard].less(next) {
 		c.shards[item.Shard] = next
 	}
 }
 
-// Paging tells whether a snapshot has not been sent to its end.
+// Paging reports whether a snapshot has been sent only in part.
 func (c *Cursor) Paging() bool { return c.paging.active }
 
-// behind tells whether d has heard something that c has not. Cursors of different logs are behind one
-// another.
+// behind reports whether d has read something that c has not. Cursors of different logs are behind each
+// other.
 func (c *Cursor) behind(d *Cursor) bool {
 	if c.cluster != d.cluster || !slices.Equal(c.incarnations, d.incarnations) {
 		return true

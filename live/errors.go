@@ -10,29 +10,29 @@ import (
 )
 
 var (
-	// ErrClosed says that the log was closed: the node is stopping.
+	// ErrClosed is returned after the log was closed: the node is stopping.
 	ErrClosed = &node.Error{Code: codes.NotReady, Text: "the node is stopping", Retry: time.Second}
-	// ErrTooMany says that there are as many durable consumers as may be.
+	// ErrTooMany is returned when MaxConsumers exist already.
 	ErrTooMany = &node.Error{Code: codes.Limit, Text: "there are " + strconv.Itoa(MaxConsumers) + " durable consumers already"}
-	// ErrCursor says that a text is no cursor, or was changed.
-	ErrCursor = &node.Error{Code: codes.BadRequest, Text: "the cursor is not one of this server's, or was changed"}
+	// ErrCursor is returned for a text that is not a cursor of this server or was modified.
+	ErrCursor = &node.Error{Code: codes.BadRequest, Text: "the cursor is not from this server or was modified"}
 )
 
 // The reasons why a cursor cannot be continued.
 const (
-	ReasonHorizon     = "horizon"     // what comes next is no longer in the log
-	ReasonIncarnation = "incarnation" // the log is not the continuation of the cursor's
+	ReasonHorizon     = "horizon"     // the next change is no longer in the log
+	ReasonIncarnation = "incarnation" // the log does not continue the one that the cursor is for
 	ReasonCluster     = "cluster"     // the cursor is another cluster's
-	ReasonAhead       = "ahead"       // the cursor has heard what never happened here
+	ReasonAhead       = "ahead"       // the cursor is after the end of the log
 )
 
-// resync is the error that a cursor cannot be continued, for one of the reasons. The way out is a subscription from
-// a snapshot.
+// resync returns the error for a cursor that cannot be continued, with one of the reasons. The subscriber
+// must begin again from a snapshot.
 func resync(reason string) error {
 	return &node.Error{Code: codes.Resync, Reason: reason, Text: "the cursor cannot be continued (" + reason + "): begin again from a snapshot"}
 }
 
-// IsResync returns the reason why a cursor cannot be continued, if that is what err says.
+// IsResync reports whether err says that a cursor cannot be continued, and the reason.
 func IsResync(err error) (reason string, ok bool) {
 	var e *node.Error
 	if errors.As(err, &e) && e.Code == codes.Resync {

@@ -15,15 +15,15 @@ import (
 	"github.com/musterdb/muster/internal/node"
 )
 
-// fakeShards are shards that change at random: the truth that streams are held against.
+// fakeShards are shards that change at random. Streams are compared with their history.
 type fakeShards struct {
 	mu       sync.Mutex
 	members  []map[string]map[uint32]bool // by shard and segment
 	seqs     []uint64
-	entries  [][]fakeEntry // by shard: what a replay brings again
+	entries  [][]fakeEntry // by shard, for a replay
 	history  []Item        // of all segments, with Profile
 	segments []string
-	of       []string // segment of each of history
+	of       []string // segment of each item in history
 	time     int64
 }
 
@@ -73,12 +73,12 @@ func (f *fakeShards) SegmentSizes(segment string) ([]node.SegmentSize, error) {
 	return sizes, nil
 }
 
-// step makes one entry of a shard, of up to most changes a segment, and returns it. Thousands are of few
+// step makes one entry of a shard, of up to most changes per segment, and returns it. Large entries use few
 // profiles, so that many leave.
 func (f *fakeShards) step(r *rand.Rand, shard, most int) fakeEntry {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.seqs[shard] += 1 + uint64(r.IntN(3)) // raft has entries of its own
+	f.seqs[shard] += 1 + uint64(r.IntN(3)) // raft has other entries in between
 	f.time += int64(r.IntN(1000))
 	e := fakeEntry{seq: f.seqs[shard], at: f.time}
 	n, profiles := 0, 100_000
@@ -125,7 +125,7 @@ func (f *fakeShards) step(r *rand.Rand, shard, most int) fakeEntry {
 	return e
 }
 
-// list returns the ids of the members of a segment.
+// list returns the sorted ids of the members of a segment.
 func (f *fakeShards) list(segment string) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -139,7 +139,7 @@ func (f *fakeShards) list(segment string) []string {
 	return ids
 }
 
-// truth returns what happened to a segment in a shard behind a position.
+// truth returns what happened to a segment in a shard from a position on.
 func (f *fakeShards) truth(segment string, shard int, from Position) []Item {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -152,12 +152,12 @@ func (f *fakeShards) truth(segment string, shard int, from Position) []Item {
 	return items
 }
 
-// fakeStore is a Store in memory. crash loses what was not committed but for a random part.
+// fakeStore is a Store in memory.
 type fakeStore struct {
 	mu     sync.Mutex
 	blocks map[Position][]byte
 	state  []byte
-	fail   error // of writes
+	fail   error // returned by writes
 }
 
 func newFakeStores(n int) (all []*fakeStore, stores []Store) {
@@ -238,7 +238,7 @@ func (s *fakeStore) Commit(state []byte) error {
 	return nil
 }
 
-// fakeTable is a Table in memory.
+// fakeTable is a disk.Table in memory.
 type fakeTable struct {
 	mu     sync.Mutex
 	values map[string][]byte

@@ -39,7 +39,7 @@ func drain(t testing.TB, s *Subscription, limit int) (items []Item) {
 			t.Fatal(err)
 		}
 		if b.Snapshot {
-			t.Fatal("a page of a snapshot")
+			t.Fatal("unexpected page of a snapshot")
 		}
 		if len(b.Items) > limit {
 			t.Fatalf("%d items for a limit of %d", len(b.Items), limit)
@@ -51,8 +51,9 @@ func drain(t testing.TB, s *Subscription, limit int) (items []Item) {
 	}
 }
 
-// TestRandomReaders: readers of random segments that stop and go on from a cursor's text, with logs
-// that are closed, crash and replay, with memory for a fraction: each hears everything, once, in order.
+// TestRandomReaders: readers of random segments stop and continue from the text of a cursor, while logs are
+// closed, crash and replay, and only part of the log fits in memory. Each reader gets everything, once, in
+// order.
 func TestRandomReaders(t *testing.T) {
 	for seed := range 8 {
 		t.Run(seedName(seed), func(t *testing.T) { randomReaders(t, uint64(seed)) })
@@ -81,13 +82,13 @@ func randomReaders(t *testing.T, seed uint64) {
 		shard := r.IntN(shards)
 		e := f.step(r, shard, 1+r.IntN(300)*r.IntN(2))
 		l.Append(shard, e.seq, e.changes)
-		l.storeAll() // or the bound would be passed while this goroutine runs alone
+		l.storeAll() // otherwise memory would exceed its bound before the background goroutine runs
 		switch r.IntN(20) {
 		case 0: // a snapshot of the shard
 			if err := l.Sync(shard, e.seq); err != nil {
 				t.Fatal(err)
 			}
-		case 1: // the process ends, and the shards' logs bring again what was not synced, and more
+		case 1: // the process ends; the shards' logs replay what was not synced, and more
 			l = restart(t, l, cfg, f, r)
 			for _, x := range readers {
 				x.sub = nil
@@ -115,7 +116,7 @@ func randomReaders(t *testing.T, seed uint64) {
 	}
 }
 
-// read reads once, and sometimes loses the subscription and keeps the cursor only.
+// read reads one batch. Sometimes it drops the subscription and keeps only the cursor.
 func (x *fakeReader) read(t *testing.T, l *Log, r *rand.Rand, limit int) bool {
 	if x.sub == nil {
 		var err error
@@ -151,7 +152,7 @@ func restart(t *testing.T, l *Log, cfg Config, f *fakeShards, r *rand.Rand) *Log
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
-	} else { // without the last sync
+	} else { // crash: without the last sync
 		l.stop()
 		l.running.Wait()
 	}
@@ -181,8 +182,8 @@ func restart(t *testing.T, l *Log, cfg Config, f *fakeShards, r *rand.Rand) *Log
 	return l
 }
 
-// TestSnapshots: a snapshot and the changes behind it, read while changes go on and with reconnects in
-// the middle of the pages, end in the membership.
+// TestSnapshots: a snapshot and the changes after it, read while changes continue and with reconnects
+// between pages, add up to the membership.
 func TestSnapshots(t *testing.T) {
 	for seed := range 10 {
 		r := rand.New(rand.NewPCG(uint64(seed), 2))
@@ -242,7 +243,7 @@ func TestSnapshots(t *testing.T) {
 	}
 }
 
-// TestResync: what cannot be continued is told, with its reason, and never goes on with a gap.
+// TestResync: a cursor that cannot be continued gives an error with the reason, never a gap.
 func TestResync(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
 	f := newFakeShards(1, "A")
@@ -297,7 +298,7 @@ func TestResync(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// A state restored beyond what the log has: there is a gap, so everything before is void.
+	// A state is restored at a seq after the end of the log: everything before the gap is dropped.
 	cursor := l.Now().String()
 	f.seqs[0] += 100
 	l.Restored(0, f.seqs[0], f.time)
@@ -306,7 +307,7 @@ func TestResync(t *testing.T) {
 	}
 }
 
-// TestRetention: disk is bounded too, and the horizon is known after a crash.
+// TestRetention: disk use is bounded too, and the horizon survives a crash.
 func TestRetention(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
 	f := newFakeShards(1, "A")
@@ -335,7 +336,7 @@ func TestRetention(t *testing.T) {
 	defer l.Close()
 	_, err := l.Subscribe(context.Background(), Request{Segment: "A", From: FromCursor, Cursor: early})
 	if _, ok := IsResync(err); !ok {
-		t.Errorf("a gap is not told: %v", err)
+		t.Errorf("a gap is not reported: %v", err)
 	}
 	horizon := l.Now()
 	horizon.shards[0] = l.shards[0].mu.horizon
@@ -370,7 +371,7 @@ func TestDiskRefuses(t *testing.T) {
 	}
 }
 
-// TestWaiting: a reader is woken by a change of its segment, by nothing else, and gets a checkpoint
+// TestWaiting: a reader is woken by a change of its segment and by nothing else, and gets an empty batch
 // when nothing happens.
 func TestWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -414,7 +415,7 @@ func TestWaiting(t *testing.T) {
 	})
 }
 
-// TestStalledReaders: a thousand readers that do not read cost next to nothing.
+// TestStalledReaders: a thousand readers that do not read use almost no memory.
 func TestStalledReaders(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
 	f := newFakeShards(8, "A", "B")
@@ -443,7 +444,7 @@ func TestStalledReaders(t *testing.T) {
 	runtime.KeepAlive(subs)
 }
 
-// TestCursors: a cursor comes back as it was; a changed one is none.
+// TestCursors: a cursor survives encoding, and a modified text is rejected.
 func TestCursors(t *testing.T) {
 	c := &Cursor{cluster: 1 << 63, incarnations: []uint64{3, 1 << 62}, shards: []Position{{1, 2}, {1 << 40, 1 << 20}}}
 	for range 2 {
@@ -456,7 +457,7 @@ func TestCursors(t *testing.T) {
 			for _, b := range []byte("A0_") {
 				if changed := text[:i] + string(b) + text[i+1:]; changed != text {
 					if _, err := ParseCursor(changed); err == nil {
-						t.Errorf("%s is taken", changed)
+						t.Errorf("%s is accepted", changed)
 					}
 				}
 			}
@@ -466,7 +467,7 @@ func TestCursors(t *testing.T) {
 	further := c.Clone()
 	further.Advance(&Item{Shard: 1, Seq: 1 << 40, N: 1 << 20})
 	if !c.behind(further) || further.behind(c) {
-		t.Error("order")
+		t.Error("a cursor is not behind a later one")
 	}
 }
 
@@ -481,7 +482,7 @@ func FuzzParseCursor(f *testing.F) {
 	})
 }
 
-// TestConsumers: acknowledgements move forward only, are kept in one write, and survive.
+// TestConsumers: acknowledgements only move forward, are stored in one write, and survive a restart.
 func TestConsumers(t *testing.T) {
 	f := newFakeShards(1, "A")
 	table := &fakeTable{}

@@ -14,37 +14,37 @@ import (
 	"github.com/musterdb/muster/internal/retrylog"
 )
 
-// Log is the change log of all shards of a node. Append, Restored and Sync of one shard come from one
-// goroutine at a time; everything else may be called from any.
+// Log is the change log of all shards of a node. Append, Mark, Restored and Sync of one shard are called by
+// one goroutine at a time; everything else may be called from any goroutine.
 type Log struct {
 	cfg     Config
 	cluster uint64
 	shards  []*shardLog
-	// incarnations are those of the shards; they never change
+	// incarnations of the shards; they never change
 	incarnations []uint64
 	consumers    *Consumers
-	tally        *tally
-	wakes        wakes
+	hours        *hourCounts
+	waiters      waiters
 	memory       atomic.Int64 // bytes of blocks in memory
 
-	stop    context.CancelFunc
-	stopped context.Context
-	work    chan struct{} // capacity 1: there may be blocks to store
-	running sync.WaitGroup
-	keeping retrylog.Tries // of acknowledged cursors
+	stop             context.CancelFunc
+	stopped          context.Context
+	work             chan struct{} // capacity 1; signals that there may be blocks to store
+	running          sync.WaitGroup
+	storingConsumers retrylog.Tries // of storing acknowledged cursors
 }
 
-// Open opens a log with what its stores hold. It must be closed.
+// Open opens a log with the contents of its stores. It must be closed.
 func Open(cfg Config) (*Log, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
 	l := &Log{cfg: cfg, cluster: xxh3.HashString(cfg.Cluster), work: make(chan struct{}, 1)}
-	l.tally = newTally(cfg.Age)
+	l.hours = newHourCounts(cfg.Age)
 	for i := range cfg.Shards {
 		s := &shardLog{number: i, log: l, incarnation: cfg.incarnation(i)}
-		s.mu.known = map[string]*known{}
+		s.mu.segments = map[string]*segmentEntry{}
 		l.incarnations = append(l.incarnations, s.incarnation)
 		if len(cfg.Stores) > 0 {
 			s.store = cfg.Stores[i]
@@ -69,16 +69,16 @@ func Open(cfg Config) (*Log, error) {
 		recovered[i] = len(s.mu.blocks)
 	}
 	l.running.Go(l.run)
-	l.running.Go(l.keepConsumers)
-	l.running.Go(func() { l.keepCourse(recovered) })
+	l.running.Go(l.storeConsumers)
+	l.running.Go(func() { l.countAndCheckpoint(recovered) })
 	return l, nil
 }
 
-// Flush keeps the cursors acknowledged so far.
+// Flush stores the cursors acknowledged so far.
 func (l *Log) Flush() error { return l.consumers.flush() }
 
-// Close stores what it can and ends every subscription with ErrClosed. It does not flush: where consumers
-// are kept may be closed before the log is.
+// Close stores the remaining blocks and ends every subscription with ErrClosed. It does not flush
+// consumers, whose table may be closed before the log.
 func (l *Log) Close() error {
 	l.stop()
 	l.running.Wait()
@@ -89,12 +89,12 @@ func (l *Log) Close() error {
 	return errors.Join(errs...)
 }
 
-// Consumers are the durable subscribers.
+// Consumers returns the durable subscribers.
 func (l *Log) Consumers() *Consumers { return l.consumers }
 
-// Append adds the changes of one entry of a shard's log, of every entry in order, also when there are
-// none. An entry that is there already is ignored: the log is being replayed. It does not wait for
-// anybody.
+// Append adds the changes of one entry of a shard's log. It must be called for every entry, in order, also
+// when there are no changes. An entry that the log already has is ignored: the shard is replaying. Append
+// waits for neither readers nor the disk.
 func (l *Log) Append(shard int, seq uint64, changes []engine.Change) {
 	s := l.shards[shard]
 	s.mu.Lock()
@@ -102,12 +102,12 @@ func (l *Log) Append(shard int, seq uint64, changes []engine.Change) {
 	s.mu.Unlock()
 	l.grew(grown, sealed)
 	if len(changes) > 0 {
-		l.wakes.wake(changes)
+		l.waiters.wake(changes)
 	}
 }
 
-// Mark says that at an instant a segment of a shard begins or ends to be. It belongs to the entry that is
-// appended next.
+// Mark records that a segment of a shard starts or stops existing at an instant. It belongs to the entry
+// that is appended next.
 func (l *Log) Mark(shard int, at int64, segment string, begins bool) {
 	s := l.shards[shard]
 	s.mu.Lock()
@@ -128,8 +128,8 @@ func (l *Log) grew(grown int64, sealed bool) {
 	}
 }
 
-// Restored says that a shard's state was restored as of seq and of an instant: what happened before is
-// known only if the log has it.
+// Restored records that a shard's state was restored as of seq and an instant. Earlier changes are known
+// only if the log has them.
 func (l *Log) Restored(shard int, seq uint64, at int64) {
 	s := l.shards[shard]
 	s.mu.Lock()
@@ -140,7 +140,7 @@ func (l *Log) Restored(shard int, seq uint64, at int64) {
 	}
 }
 
-// Sync makes the changes of a shard durable up to seq, which has been appended.
+// Sync makes the changes of a shard durable up to seq. REQUIRES: seq has been appended.
 func (l *Log) Sync(shard int, seq uint64) error {
 	if err := l.shards[shard].sync(seq); err != nil {
 		return fmt.Errorf("sync change log of shard %d: %w", shard, err)
@@ -155,8 +155,8 @@ func (l *Log) signal() {
 	}
 }
 
-// evict gives back memory: of the shard that takes most, the oldest block. One that is nowhere else is
-// given up only when the bound is passed by half: then the disk does not follow.
+// evict frees memory: the oldest block of the shard that uses most. A block that is not stored is dropped
+// only when memory exceeds its bound by half, that is, when the disk does not keep up.
 func (l *Log) evict() {
 	for l.memory.Load() > l.cfg.MemoryBytes {
 		var most *shardLog
@@ -178,11 +178,12 @@ func (l *Log) evict() {
 	}
 }
 
-// storeRetry is how long the log waits after the disk has refused a block.
+// storeRetry is the interval between attempts to store blocks, and between checks of retention and
+// checkpoints.
 const storeRetry = time.Second
 
-// keepConsumers keeps acknowledged cursors, all that have moved in a second at once.
-func (l *Log) keepConsumers() {
+// storeConsumers stores acknowledged cursors; all that have changed within a second are written together.
+func (l *Log) storeConsumers() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -192,12 +193,12 @@ func (l *Log) keepConsumers() {
 			return
 		}
 		if err := l.consumers.flush(); l.stopped.Err() == nil {
-			l.keeping.Note(l.cfg.Log, "keeping acknowledged cursors", err)
+			l.storingConsumers.Note(l.cfg.Log, "storing acknowledged cursors", err)
 		}
 	}
 }
 
-// run stores sealed blocks and drops what is too old.
+// run stores sealed blocks and drops those that are too old.
 func (l *Log) run() {
 	tick := time.NewTicker(storeRetry)
 	defer tick.Stop()
@@ -222,7 +223,7 @@ func (l *Log) storeAll() {
 	}
 }
 
-// retain drops the oldest blocks while the disk holds too much, and those that are too old.
+// retain drops the oldest blocks while they use too much disk, and those that are too old.
 func (l *Log) retain() {
 	oldest := l.cfg.Now().Add(-l.cfg.Age).UnixMilli()
 	share := l.cfg.DiskBytes / int64(len(l.shards))
@@ -242,27 +243,27 @@ type shardLog struct {
 	write       sync.Mutex  // one writer of the store at a time; taken before mu
 	points      checkpoints // without a store there are none
 
-	storing, dropping, marking retrylog.Tries // of blocks, old blocks, and checkpoints
+	storing, dropping, checkpointing retrylog.Tries // of blocks, old blocks and checkpoints
 
 	mu struct {
 		sync.Mutex
-		blocks  []*block          // ascending; the last one may be open
-		base    uint64            // number of blocks[0]
-		horizon Position          // what is before it is gone
-		head    uint64            // last entry appended
-		held    int64             // bytes in memory
-		dropped int64             // greatest At of what was dropped, Unix ms
-		synced  uint64            // as the store's state says
-		behind  chan struct{}     // closed by the next Append; nil while nobody waits
-		marks   []mark            // of the entry that is appended next
-		known   map[string]*known // segments with changes, but for those long ago
-		changed int               // of them since the last checkpoint
-		fresh   int64             // bytes since then
-		group   grouping
+		blocks   []*block                 // ascending; the last one may be open
+		base     uint64                   // number of blocks[0]
+		horizon  Position                 // everything before it is dropped
+		head     uint64                   // last entry appended
+		held     int64                    // bytes in memory
+		dropped  int64                    // greatest At of the dropped changes, Unix ms
+		synced   uint64                   // last entry that is durable
+		appended chan struct{}            // closed by the next Append; nil while nobody waits
+		marks    []mark                   // for the entry that is appended next
+		segments map[string]*segmentEntry // segments that have changed recently, by name
+		changed  int                      // number of segments changed since the last checkpoint
+		fresh    int64                    // bytes appended since the last checkpoint
+		group    grouping
 	}
 }
 
-// openLocked returns the block to append to; sealed tells that the one before it is full.
+// openLocked returns the block to append to; sealed reports whether the previous block has become full.
 func (s *shardLog) openLocked() (b *block, sealed bool) {
 	if n := len(s.mu.blocks); n > 0 {
 		if last := s.mu.blocks[n-1]; !last.sealed {
@@ -277,7 +278,7 @@ func (s *shardLog) openLocked() (b *block, sealed bool) {
 	return b, sealed
 }
 
-// forgetLocked empties the log in memory; everything before horizon is gone.
+// forgetLocked drops all blocks from memory; everything before horizon is gone.
 func (s *shardLog) forgetLocked(horizon Position) (freed int64) {
 	freed, s.mu.held = s.mu.held, 0
 	s.mu.base += uint64(len(s.mu.blocks))
@@ -291,8 +292,8 @@ func (s *shardLog) held() int64 {
 	return s.mu.held
 }
 
-// evict gives up the memory of the oldest block that has some. One that is not stored goes only by
-// force, and with it everything before.
+// evict frees the memory of the oldest block in memory. A block that is not stored is dropped only with
+// force, and all earlier blocks with it.
 func (s *shardLog) evict(force bool) (freed int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -316,7 +317,8 @@ func (s *shardLog) evict(force bool) (freed int64) {
 	return 0
 }
 
-// await waits until an entry has been appended: a state can be seen a moment before its changes.
+// await waits until an entry has been appended. A shard's state may be visible shortly before its changes
+// are.
 func (s *shardLog) await(ctx context.Context, seq uint64) error {
 	for {
 		s.mu.Lock()
@@ -324,13 +326,13 @@ func (s *shardLog) await(ctx context.Context, seq uint64) error {
 			s.mu.Unlock()
 			return nil
 		}
-		if s.mu.behind == nil {
-			s.mu.behind = make(chan struct{})
+		if s.mu.appended == nil {
+			s.mu.appended = make(chan struct{})
 		}
-		behind := s.mu.behind
+		appended := s.mu.appended
 		s.mu.Unlock()
 		select {
-		case <-behind:
+		case <-appended:
 		case <-s.log.stopped.Done():
 			return ErrClosed
 		case <-ctx.Done():
@@ -339,16 +341,16 @@ func (s *shardLog) await(ctx context.Context, seq uint64) error {
 	}
 }
 
-// wakes are the channels of those who wait for changes, by segment.
-type wakes struct {
+// waiters are the channels on which readers wait for changes, by segment.
+type waiters struct {
 	mu struct {
 		sync.Mutex
 		channels map[string]chan struct{}
 	}
 }
 
-// watch returns a channel that is closed when something about the segment is appended next.
-func (w *wakes) watch(segment string) <-chan struct{} {
+// watch returns a channel that is closed when a change of the segment is appended.
+func (w *waiters) watch(segment string) <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.mu.channels == nil {
@@ -360,8 +362,8 @@ func (w *wakes) watch(segment string) <-chan struct{} {
 	return w.mu.channels[segment]
 }
 
-// wake wakes those who wait for one of the changes.
-func (w *wakes) wake(changes []engine.Change) {
+// wake waiters the readers of the changed segments.
+func (w *waiters) wake(changes []engine.Change) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.mu.channels) == 0 {

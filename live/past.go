@@ -10,9 +10,10 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// Past returns the membership that a segment of a shard had at an instant, of ordinals: that of now, or
-// of the first checkpoint behind the instant, without what has changed in between. It is what was told
-// then, by the definition of then. The error is an *node.UnknownPastError where that is not known.
+// Past returns the membership that a segment of a shard had at an instant. It takes now, the current
+// membership, or the first checkpoint after the instant, and undoes the changes since the instant. The
+// result is what was reported then, by the definition at that time. The error is a *node.UnknownPastError
+// where it is not known.
 func (l *Log) Past(ctx context.Context, shard int, segment string, at int64, now *node.Membership) (*node.Membership, error) {
 	s := l.shards[shard]
 	if err := s.await(ctx, now.Seq); err != nil {
@@ -21,7 +22,7 @@ func (l *Log) Past(ctx context.Context, shard int, segment string, at int64, now
 	if at >= now.At {
 		return now, nil
 	}
-	base, err := s.checkpointBehind(segment, at)
+	base, err := s.checkpointAfter(segment, at)
 	if err != nil {
 		return nil, err
 	}
@@ -30,13 +31,13 @@ func (l *Log) Past(ctx context.Context, shard int, segment string, at int64, now
 	}
 	u := undo{segment: segment, at: at, before: after(base.Seq), is: base.Ordinals.Clone(), seen: roaring.New()}
 	err = s.eachBlock(ctx, at+1, Position{}, u.before, u.block)
-	if since := s.since(); at < since { // after reading: what is dropped meanwhile was not read
+	if since := s.since(); at < since { // checked after reading: blocks dropped meanwhile were not read
 		return nil, &node.UnknownPastError{Since: since}
 	}
 	return &node.Membership{Seq: base.Seq, At: at, Ordinals: u.is}, err
 }
 
-// undo takes changes back. Blocks come in their order: what a profile's first change tells is what was
+// undo undoes changes. Blocks are read in order, so a profile's first change shows whether it was a member
 // before all of them.
 type undo struct {
 	segment string
@@ -66,7 +67,7 @@ func (u *undo) block(data []byte) error {
 	})
 }
 
-// piecesOf calls fn with the pieces of a segment in a block, each good until fn returns.
+// piecesOf calls fn with the pieces of a segment in a block, each valid until fn returns.
 func piecesOf(data []byte, segment string, fn func(h *head) error) error {
 	var h head
 	code := -1
@@ -99,7 +100,7 @@ func (u *undo) undo(enter bool, ordinal uint32) {
 	}
 }
 
-// undoBulk is undo of all profiles of a bulk.
+// undoBulk undoes the change of all profiles of a bulk.
 func (u *undo) undoBulk(h *head) error {
 	all, err := h.group.ordinals()
 	if err != nil {
@@ -115,16 +116,17 @@ func (u *undo) undoBulk(h *head) error {
 	return nil
 }
 
-// Left returns the ids of those of some profiles of a shard that have left a segment after an instant, up to
-// an entry: who was a member then and is gone has left, and the log knows the id though the shard does not.
+// Left returns the ids of the profiles of a shard in a set that have left a segment after an instant, up to
+// an entry. A member at that instant that has been removed since has left, and the log has its id although
+// the shard does not.
 func (l *Log) Left(ctx context.Context, shard int, segment string, at int64, seq uint64, of *roaring.Bitmap) (ids []string, err error) {
-	x := left{segment: segment, at: at, before: after(seq), open: of.Clone()}
+	x := exitFinder{segment: segment, at: at, before: after(seq), open: of.Clone()}
 	err = l.shards[shard].eachBlock(ctx, at+1, Position{}, x.before, x.block)
 	return x.ids, err
 }
 
-// left looks for the first exit of profiles.
-type left struct {
+// exitFinder finds the first exit of each profile of a set.
+type exitFinder struct {
 	segment string
 	at      int64
 	before  Position
@@ -132,7 +134,7 @@ type left struct {
 	ids     []string
 }
 
-func (x *left) block(data []byte) error {
+func (x *exitFinder) block(data []byte) error {
 	return piecesOf(data, x.segment, func(h *head) error {
 		if h.at <= x.at || h.exits == 0 || !(Position{h.seq, h.n}).less(x.before) {
 			return nil
@@ -141,7 +143,7 @@ func (x *left) block(data []byte) error {
 	})
 }
 
-func (x *left) piece(h *head) error {
+func (x *exitFinder) piece(h *head) error {
 	damaged := false
 	take := func(number int) {
 		id, ok := h.group.id(number)
@@ -171,8 +173,8 @@ func (x *left) piece(h *head) error {
 	return err
 }
 
-// eachBlock calls fn with the bytes of the blocks between two positions that hold something since an
-// instant, as far as that is known. Blocks that are dropped meanwhile are left out.
+// eachBlock calls fn with the bytes of the blocks between two positions. Blocks known to end before since
+// are skipped, and so are blocks that are dropped meanwhile.
 func (s *shardLog) eachBlock(ctx context.Context, since int64, from, before Position, fn func(data []byte) error) error {
 	s.mu.Lock()
 	number := s.mu.base

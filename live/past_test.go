@@ -15,8 +15,8 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// TestPast: at random instants of a random history, with logs that are closed, crash and replay, with
-// memory for a fraction and checkpoints now and then, the membership of an instant is what it was.
+// TestPast: at random instants of a random history, while logs are closed, crash and replay, only part of
+// the log fits in memory and checkpoints are made, Past returns the membership of the instant.
 func TestPast(t *testing.T) {
 	for seed := range 8 {
 		t.Run(seedName(seed), func(t *testing.T) { randomPast(t, uint64(seed)) })
@@ -76,7 +76,7 @@ func randomPast(t *testing.T, seed uint64) {
 	}
 }
 
-// checkPast holds the membership of a random instant against the history.
+// checkPast compares the membership at a random instant with the history.
 func (f *fakeShards) checkPast(t *testing.T, l *Log, r *rand.Rand, seed uint64, started int64) {
 	t.Helper()
 	shard, k := r.IntN(len(f.seqs)), r.IntN(len(f.segments))
@@ -123,8 +123,9 @@ func (f *fakeShards) checkPast(t *testing.T, l *Log, r *rand.Rand, seed uint64, 
 	}
 }
 
-// TestPastUnknown: what is not known is told, with the instant from which on it is: before a segment was
-// made, and before what is kept. A segment that was dropped and made again was what it was.
+// TestPastUnknown: before a segment was created, and before the oldest change kept, Past returns an error
+// with the instant from which the membership is known. A segment that was dropped and created again is
+// known throughout.
 func TestPastUnknown(t *testing.T) {
 	f := newFakeShards(1, "A")
 	_, stores := newFakeStores(1)
@@ -175,7 +176,8 @@ func TestPastUnknown(t *testing.T) {
 	}
 }
 
-// TestCheckpointsGo: those that nobody can need are dropped, and others' when they are too many.
+// TestCheckpointsGo: the oldest checkpoints are dropped when there are too many, and those of another
+// incarnation are ignored.
 func TestCheckpointsGo(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
 	f := newFakeShards(1, "A")
@@ -202,12 +204,11 @@ func TestCheckpointsGo(t *testing.T) {
 	l = openTest(t, cfg)
 	defer l.Close()
 	if n := len(l.shards[0].points.all); n != 0 {
-		t.Errorf("%d checkpoints of another incarnation are taken", n)
+		t.Errorf("%d checkpoints of another incarnation are used", n)
 	}
 }
 
-// TestMembersComeBack: a membership is the same after it was kept, in one part or in several, and a part
-// that is missing or damaged is no membership.
+// TestMembersComeBack: a membership survives encoding in one part or several, and a damaged part is an error.
 func TestMembersComeBack(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
 	_, stores := newFakeStores(1)
@@ -243,7 +244,7 @@ func TestMembersComeBack(t *testing.T) {
 	}
 }
 
-// TestCheckpointOfChunks: a checkpoint that was kept before memberships were roaring bitmaps is found and read.
+// TestCheckpointOfChunks: a checkpoint in the format before roaring bitmaps is found and read.
 func TestCheckpointOfChunks(t *testing.T) {
 	data, err := os.ReadFile("testdata/checkpoint-format-1")
 	if err != nil {
@@ -262,13 +263,13 @@ func TestCheckpointOfChunks(t *testing.T) {
 	for r := rand.New(rand.NewPCG(3, 3)); want.GetCardinality() < 2941; {
 		want.Add(3<<16 | uint32(r.IntN(1<<16)))
 	}
-	m, err := l.shards[0].checkpointBehind("regulars", -6)
+	m, err := l.shards[0].checkpointAfter("regulars", -6)
 	if err != nil || m == nil || m.Seq != 77 || m.At != -5 || !m.Ordinals.Equals(want) {
 		t.Fatalf("%+v: %v", m, err)
 	}
 }
 
-// manyOrdinals are lists, words and runs in 600 chunks.
+// manyOrdinals returns a set of arrays, bitmaps and runs in 600 chunks.
 func manyOrdinals(r *rand.Rand) *roaring.Bitmap {
 	all := roaring.New()
 	for chunk := range uint32(600) {
@@ -283,7 +284,7 @@ func manyOrdinals(r *rand.Rand) *roaring.Bitmap {
 	return all
 }
 
-// BenchmarkPast takes back 16 MiB of changes of single profiles, as many as lie between two checkpoints,
+// BenchmarkPast undoes 16 MiB of changes of single profiles, as many as there are between two checkpoints,
 // from a membership of a million.
 func BenchmarkPast(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 1))

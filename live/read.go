@@ -12,44 +12,44 @@ import (
 type Item struct {
 	Shard   int
 	Seq     uint64
-	N       int // of the profiles that entry Seq moved
+	N       int // number among the profiles that entry Seq moved
 	Enter   bool
 	Profile string // canonical id at that time
 	At      int64  // Unix ms
 	Cause   engine.Cause
-	Version uint64 // of the catalog that made the definition
+	Version uint64 // catalog version of the segment's definition
 }
 
-// reader follows one segment in one shard's log. It holds no part of the log but, while it reads what
-// is only on disk, one block.
+// reader reads one segment in one shard's log. It holds no part of the log except, while it reads a block
+// that is only on disk, that block.
 type reader struct {
 	shard   *shardLog
 	segment string
 	pos     Position
-	number  uint64 // of the block it is in
-	off     int    // of the piece that pos is in or before
-	within  inside // that piece: reading it a few profiles at a time must not cost their square
-	names   int    // names met below off
-	group   int    // where the group begins that off is in
-	code    int    // of the segment in the block, plus 1; 0 while it was not met
-	looked  int    // so many of the block's segments were looked at for it
+	number  uint64      // number of the current block
+	off     int         // offset of the piece that pos is in or before
+	within  pieceOffset // place in that piece, so that reading it in small batches is not quadratic
+	names   int         // number of names read before off
+	group   int         // offset of the group that contains off
+	code    int         // code of the segment in the block, plus 1; 0 while unknown
+	looked  int         // number of the block's segments compared so far
 	located bool
-	loaded  *block // blocks[number], read back
+	loaded  *block // the current block, if it was read from the store
 }
 
-// sight is a block as it was when the lock was held.
-type sight struct {
+// blockView is a block as it was while the lock was held.
+type blockView struct {
 	data     []byte
 	segments []string
 	sealed   bool
 	last     bool
 	head     uint64
 	end      Position
-	stub     *block // it is only in the store
+	stub     *block // set if the block is only in the store
 }
 
-// look finds the block to read from; none is true when there is nothing behind pos.
-func (r *reader) look() (v sight, none bool, err error) {
+// locate finds the block to read from; none is true when there is nothing after pos.
+func (r *reader) locate() (v blockView, none bool, err error) {
 	s := r.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,21 +61,21 @@ func (r *reader) look() (v sight, none bool, err error) {
 		// The last block that begins at or before pos.
 		i := sort.Search(len(blocks), func(i int) bool { return r.pos.less(blocks[i].first) })
 		r.number, r.off, r.names, r.loaded, r.located = s.mu.base+uint64(max(i-1, 0)), 0, 0, nil, true
-		r.within, r.code, r.looked = inside{}, 0, 0
+		r.within, r.code, r.looked = pieceOffset{}, 0, 0
 	}
 	i := int(r.number - s.mu.base)
 	if i >= len(blocks) {
-		return sight{head: s.mu.head}, true, nil
+		return blockView{head: s.mu.head}, true, nil
 	}
 	b := blocks[i]
-	v = sight{data: b.data, segments: b.segments, sealed: b.sealed, last: i == len(blocks)-1, head: s.mu.head, end: b.end}
+	v = blockView{data: b.data, segments: b.segments, sealed: b.sealed, last: i == len(blocks)-1, head: s.mu.head, end: b.end}
 	if b.data == nil && b.stored {
 		v.stub = b
 	}
 	return v, false, nil
 }
 
-// check tells whether the position can be continued from.
+// check returns an error if the log cannot be read from the position.
 func (r *reader) check() error {
 	r.shard.mu.Lock()
 	defer r.shard.mu.Unlock()
@@ -88,10 +88,10 @@ func (r *reader) check() error {
 	return nil
 }
 
-// read appends up to limit items to out, and moves on. At the end of the log pos is behind its head.
+// read appends up to limit items to out, and advances. At the end of the log, pos is after its head.
 func (r *reader) read(limit int, out []Item) ([]Item, error) {
 	for limit > 0 {
-		v, none, err := r.look()
+		v, none, err := r.locate()
 		if err != nil {
 			return out, err
 		}
@@ -117,15 +117,15 @@ func (r *reader) read(limit int, out []Item) ([]Item, error) {
 				return out, err
 			}
 		} else if v.sealed {
-			r.off, r.within = len(v.data), inside{}
+			r.off, r.within = len(v.data), pieceOffset{}
 		} else {
-			r.off, r.names, r.within = len(v.data), len(v.segments), inside{}
+			r.off, r.names, r.within = len(v.data), len(v.segments), pieceOffset{}
 		}
 		limit -= len(out) - before
 		switch {
 		case !done:
 		case v.sealed:
-			r.number, r.off, r.names, r.loaded, r.within = r.number+1, 0, 0, nil, inside{}
+			r.number, r.off, r.names, r.loaded, r.within = r.number+1, 0, 0, nil, pieceOffset{}
 			r.code, r.looked = 0, 0
 			if v.last {
 				r.pos = after(v.head)
@@ -140,7 +140,7 @@ func (r *reader) read(limit int, out []Item) ([]Item, error) {
 	return out, nil
 }
 
-// find tells whether the block has the segment, by the names that it has got since the last look.
+// find reports whether the block has the segment, looking only at names added since its last call.
 func (r *reader) find(segments []string) bool {
 	if r.code == 0 {
 		if i := slices.Index(segments[r.looked:], r.segment); i >= 0 {
@@ -151,10 +151,10 @@ func (r *reader) find(segments []string) bool {
 	return r.code > 0
 }
 
-// scan reads the pieces of a block. done tells that there are no more.
-func (r *reader) scan(v *sight, limit int, out []Item) (_ []Item, done bool, err error) {
+// scan reads the pieces of a block. done reports that there are no more.
+func (r *reader) scan(v *blockView, limit int, out []Item) (_ []Item, done bool, err error) {
 	s := scanner{data: v.data, off: r.off, segments: r.names, groupAt: r.group}
-	for within := r.within; ; within = (inside{}) {
+	for within := r.within; ; within = (pieceOffset{}) {
 		r.off, r.names, r.group, r.within = s.off, s.segments, s.groupAt, within
 		h, ok, err := s.next()
 		if err != nil || !ok {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestStats: enters, exits and sizes are those of the history.
+// TestStats: enters, exits and sizes equal those of the history.
 func TestStats(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 9))
 	f := newFakeShards(3, "A", "B")
@@ -30,7 +30,7 @@ func TestStats(t *testing.T) {
 	if int(got.Size) != len(f.list("A")) || got.Since != since+5000 {
 		t.Errorf("size %d since %d", got.Size, got.Since)
 	}
-	for i, x := range got.Stretches {
+	for i, x := range got.Steps {
 		enters, exits, size := int64(0), int64(0), int64(0)
 		end := min(x.From+7000, until)
 		for k, item := range f.history {
@@ -48,12 +48,12 @@ func TestStats(t *testing.T) {
 			}
 		}
 		if x.Enters != enters || x.Exits != exits || x.Size != size {
-			t.Errorf("stretch %d: %+v, want %d %d %d", i, x, enters, exits, size)
+			t.Errorf("step %d: %+v, want %d %d %d", i, x, enters, exits, size)
 		}
 	}
 }
 
-// TestStatsByTheHour: counted hours and a log that is read say the same, also after a restart.
+// TestStatsByTheHour: counted hours and reading the log give the same result, also after a restart.
 func TestStatsByTheHour(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 10))
 	f := newFakeShards(3, "A", "B")
@@ -74,7 +74,7 @@ func TestStatsByTheHour(t *testing.T) {
 	go func() {
 		defer close(ready)
 		for {
-			if _, ok := l.tally.course("A", 0); ok {
+			if _, ok := l.hours.hoursSince("A", 0); ok {
 				return
 			}
 			runtime.Gosched()
@@ -86,16 +86,16 @@ func TestStatsByTheHour(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.tally.mu.ready = false
+	l.hours.mu.ready = false
 	read, err := l.Stats(context.Background(), "A", 0, until, 3*hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if counted.Size != read.Size || !slices.Equal(counted.Stretches, read.Stretches) || int(read.Size) != len(f.list("A")) {
+	if counted.Size != read.Size || !slices.Equal(counted.Steps, read.Steps) || int(read.Size) != len(f.list("A")) {
 		t.Errorf("counted %+v\nread %+v", counted, read)
 	}
-	// The state may be an entry ahead of its changes.
-	l.tally.counted()
+	// The shard's state may be an entry ahead of the log.
+	l.hours.counted()
 	ahead := f.step(r, 1, 300)
 	appended := make(chan struct{})
 	go func() {
@@ -109,9 +109,9 @@ func TestStatsByTheHour(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum := int64(0)
-	for _, x := range counted.Stretches {
+	for _, x := range counted.Steps {
 		if sum += x.Enters - x.Exits; sum != x.Size {
-			t.Fatalf("%d have entered and stayed at %d, the size is %d", sum, x.From, x.Size)
+			t.Fatalf("enters less exits are %d at %d, the size is %d", sum, x.From, x.Size)
 		}
 	}
 	if int(sum) != len(f.list("A")) {

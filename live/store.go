@@ -9,19 +9,19 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// state is what the store keeps of a shard's log beside the blocks: those behind synced count not yet,
-// since the shard's own log brings them again.
+// state is what the store records about a shard's log besides the blocks. Blocks after synced are ignored
+// when the log is opened, because the shard replays their entries.
 type state struct {
 	incarnation uint64
 	synced      uint64
 	horizon     Position
-	dropped     int64 // time of what was dropped last
+	dropped     int64 // greatest time of the dropped changes
 }
 
-// The formats of the state are also those of the blocks. Those of the format before have no bulks.
+// The formats of the state, which are also the formats of the blocks. The previous format has no bulks.
 const (
 	stateFormat       = 3
-	stateWithoutBulks = 2 // is only read
+	stateWithoutBulks = 2 // read, no longer written
 )
 
 func (s state) encode() []byte {
@@ -35,13 +35,13 @@ func (s state) encode() []byte {
 func decodeState(b []byte) (s state, err error) {
 	r := wire.NewReader(b)
 	if format := r.Byte(); r.Err() == nil && format != stateFormat && format != stateWithoutBulks {
-		return s, fmt.Errorf("the state has format %d, and this build reads %d and %d: start the build that wrote it", format, stateWithoutBulks, stateFormat)
+		return s, fmt.Errorf("the state has format %d, but this build reads only %d and %d; start the build that wrote it", format, stateWithoutBulks, stateFormat)
 	}
 	s = state{r.Uvarint(), r.Uvarint(), Position{r.Uvarint(), int(r.Uint32())}, r.Varint()}
 	return s, r.Done()
 }
 
-// recover finds out what the store holds.
+// recover reads the state and finds the blocks in the store.
 func (s *shardLog) recover() error {
 	coded, err := s.store.State()
 	if err != nil {
@@ -66,14 +66,14 @@ func (s *shardLog) recover() error {
 	return s.store.Blocks(func(seq uint64, n, size int) error {
 		at := Position{seq, n}
 		if len(s.mu.blocks) > 0 {
-			s.mu.blocks[len(s.mu.blocks)-1].end = at // or a little before: nothing lies between
+			s.mu.blocks[len(s.mu.blocks)-1].end = at // or slightly earlier, but there is nothing in between
 		}
 		s.mu.blocks = append(s.mu.blocks, &block{first: at, end: after(st.synced), size: size, sealed: true, stored: true})
 		return nil
 	})
 }
 
-// storeSealed writes the sealed blocks that are not in the store yet.
+// storeSealed stores the sealed blocks that are not stored yet.
 func (s *shardLog) storeSealed() error {
 	if s.store == nil {
 		return nil
@@ -83,7 +83,7 @@ func (s *shardLog) storeSealed() error {
 	return s.storeUnlocked()
 }
 
-// storeUnlocked is storeSealed. REQUIRES: write is held.
+// storeUnlocked is storeSealed without taking the lock. REQUIRES: write is held.
 func (s *shardLog) storeUnlocked() error {
 	for {
 		b := s.unstored()
@@ -99,8 +99,8 @@ func (s *shardLog) storeUnlocked() error {
 	}
 }
 
-// unstored returns the first sealed block that is not stored; its data cannot go
-// away before it is, except by force, which leaves the slice alone.
+// unstored returns the first sealed block that is not stored. Until it is stored its data can only be
+// dropped by force, which leaves the slice intact.
 func (s *shardLog) unstored() *block {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,7 +112,7 @@ func (s *shardLog) unstored() *block {
 	return nil
 }
 
-// sync seals what there is, stores it and makes it durable.
+// sync seals the open block, stores all blocks and makes them durable up to the head of the log.
 func (s *shardLog) sync(seq uint64) error {
 	if s.store == nil {
 		return nil
@@ -147,9 +147,9 @@ func (s *shardLog) sync(seq uint64) error {
 	return nil
 }
 
-// retain drops stored blocks that are beyond the bytes, some more than need be, or older than a time.
-// The last block stays, whatever it is. The horizon is durable before a block goes: after a crash
-// nobody may be told that nothing is missing.
+// retain drops the oldest stored blocks if they exceed bytes, down to 15/16 of it, and those older than
+// oldest. The last block always stays. The new horizon is durable before a block is dropped, so that after
+// a crash no reader misses a gap.
 func (s *shardLog) retain(bytes, oldest int64) (freed int64, err error) {
 	if s.store == nil {
 		return 0, nil
@@ -163,7 +163,7 @@ func (s *shardLog) retain(bytes, oldest int64) (freed int64, err error) {
 	s.mu.Lock()
 	if len(s.mu.blocks) <= drop || s.mu.blocks[drop] != next {
 		s.mu.Unlock()
-		return 0, nil // emptied meanwhile
+		return 0, nil // the log was emptied meanwhile
 	}
 	for _, b := range s.mu.blocks[:drop] {
 		s.mu.horizon, s.mu.dropped = b.end, max(s.mu.dropped, b.latest)
@@ -180,7 +180,7 @@ func (s *shardLog) retain(bytes, oldest int64) (freed int64, err error) {
 	return freed, s.store.Drop(next.first.Seq, next.first.N)
 }
 
-// excess returns how many of the first blocks are to go, and the block behind them.
+// excess returns how many of the first blocks should be dropped, and the block after them.
 func (s *shardLog) excess(bytes, oldest int64) (drop int, next *block, err error) {
 	s.mu.Lock()
 	sum := int64(0)
@@ -220,7 +220,7 @@ func (s *shardLog) isStored(b *block) bool {
 	return b.stored
 }
 
-// latest returns the time of the last change of a block; one from an earlier life is read for it.
+// latest returns the time of the last change in a block. A block of an earlier process is read to find it.
 func (s *shardLog) latest(b *block) (int64, error) {
 	s.mu.Lock()
 	known := b.latest
@@ -238,7 +238,7 @@ func (s *shardLog) latest(b *block) (int64, error) {
 	return b.latest, nil
 }
 
-// errGone says that a block was dropped while it was looked for.
+// errGone is returned for a block that was dropped before it could be read.
 var errGone = errors.New("block is gone")
 
 // load reads a block back from the store.

@@ -8,18 +8,18 @@ import (
 	"github.com/musterdb/muster/internal/node"
 )
 
-// From says where a subscription begins.
+// From is where a subscription begins.
 type From uint8
 
-// The beginnings.
+// The values of From.
 const (
-	FromNow      From = iota // what happens from now on
-	FromSnapshot             // the members, then what happens from then on
-	FromCursor               // what happened since a cursor
-	FromAcked                // since the consumer's acknowledged cursor; without one a snapshot
+	FromNow      From = iota // changes from now on
+	FromSnapshot             // the members, then changes from then on
+	FromCursor               // changes since a cursor
+	FromAcked                // changes since the consumer's acknowledged cursor; a snapshot if there is none
 )
 
-// Request asks for a subscription.
+// Request describes a subscription.
 type Request struct {
 	Segment  string
 	From     From
@@ -27,30 +27,31 @@ type Request struct {
 	Consumer string // for FromAcked
 }
 
-// Subscription follows one segment. It belongs to one goroutine and holds nothing that must be closed.
+// Subscription reads one segment. It is used by one goroutine and needs no closing.
 type Subscription struct {
-	log     *Log
-	segment string
-	cursor  *Cursor
-	readers []*reader
-	members *memberPages // nil unless a snapshot is being sent
-	turn    int          // the shard to begin with
-	items   []Item
-	ids     []string
+	log       *Log
+	segment   string
+	cursor    *Cursor
+	readers   []*reader
+	members   *memberPages // nil unless a snapshot is being sent
+	nextShard int          // the shard to read first
+	items     []Item
+	ids       []string
 }
 
-// Batch is what a subscription says next: members of a snapshot, changes, or neither: then the cursor
-// has moved over what concerns others. It is good until the next one.
+// Batch is the next part of a subscription: members of a snapshot, changes, or neither. An empty batch
+// means that the cursor has moved over changes of other segments. It is valid until the next call of Next.
 type Batch struct {
 	Snapshot bool     // Members is a page of a snapshot
 	Members  []string // canonical ids
 	More     bool     // further pages follow
 	Items    []Item
 	Start    *Cursor // before the first of Items
-	Cursor   *Cursor // behind the batch
+	Cursor   *Cursor // after the batch
 }
 
-// Subscribe begins to follow a segment. Errors are ErrCursor, one that IsResync knows, and those of the Source.
+// Subscribe starts a subscription. Errors are ErrCursor, those for which IsResync is true, and those of the
+// Source.
 func (l *Log) Subscribe(ctx context.Context, q Request) (*Subscription, error) {
 	s := &Subscription{log: l, segment: q.Segment}
 	text := q.Cursor
@@ -70,7 +71,7 @@ func (l *Log) Subscribe(ctx context.Context, q Request) (*Subscription, error) {
 		if s.cursor, err = ParseCursor(text); err != nil {
 			return nil, err
 		}
-		if err := l.owns(s.cursor); err != nil {
+		if err := l.checkOwner(s.cursor); err != nil {
 			return nil, err
 		}
 		first = s.cursor.paging.shard
@@ -93,7 +94,7 @@ func (l *Log) Subscribe(ctx context.Context, q Request) (*Subscription, error) {
 	return s, nil
 }
 
-// Now returns the cursor behind everything there is.
+// Now returns the cursor at the end of the log.
 func (l *Log) Now() *Cursor {
 	c := &Cursor{cluster: l.cluster, incarnations: l.incarnations, shards: make([]Position, len(l.shards))}
 	for i, s := range l.shards {
@@ -104,8 +105,8 @@ func (l *Log) Now() *Cursor {
 	return c
 }
 
-// owns tells why a cursor is not one of this log, or nil.
-func (l *Log) owns(c *Cursor) error {
+// checkOwner returns an error if a cursor is not from this log.
+func (l *Log) checkOwner(c *Cursor) error {
 	switch {
 	case c.cluster != l.cluster:
 		return resync(ReasonCluster)
@@ -115,9 +116,9 @@ func (l *Log) owns(c *Cursor) error {
 	return nil
 }
 
-// snapshot copies the membership of the shards from first on. A fresh one also says from where on
-// changes are told; one that is continued keeps the place it began with, so that what has changed
-// meanwhile comes again.
+// snapshot copies the memberships of the shards from first on. If fresh, changes will be read from the seqs
+// of these copies. A continued snapshot keeps the positions it began with, so changes made meanwhile are
+// delivered again.
 func (s *Subscription) snapshot(ctx context.Context, first int, fresh bool) error {
 	s.members = &memberPages{next: s.cursor.paging.next}
 	for shard := range s.log.shards {
@@ -141,12 +142,12 @@ func (s *Subscription) snapshot(ctx context.Context, first int, fresh bool) erro
 	return nil
 }
 
-// Cursor returns a copy of how far the subscription has got.
+// Cursor returns a copy of the current cursor.
 func (s *Subscription) Cursor() *Cursor { return s.cursor.Clone() }
 
-// Next returns up to limit profiles. When there are none it waits until there are, at most for idle
-// (not at all if that is 0), and then returns an empty batch whose cursor is further on. Errors are
-// ErrClosed, one that IsResync knows, and ctx's.
+// Next returns up to limit profiles. If there are none, it waits for at most idle (not at all if that is
+// 0), and then returns an empty batch, whose cursor may have moved. Errors are ErrClosed, those for which
+// IsResync is true, and those of ctx.
 func (s *Subscription) Next(ctx context.Context, limit int, idle time.Duration) (Batch, error) {
 	if s.members != nil {
 		return s.page(ctx, limit)
@@ -156,7 +157,7 @@ func (s *Subscription) Next(ctx context.Context, limit int, idle time.Duration) 
 		if err := ctx.Err(); err != nil {
 			return Batch{}, err
 		}
-		wake := s.log.wakes.watch(s.segment) // before reading, or a change in between would not wake
+		wake := s.log.waiters.watch(s.segment) // before reading, or a change in between would be missed
 		batch, err := s.read(limit)
 		if err != nil || len(batch.Items) > 0 || idle <= 0 {
 			return batch, err
@@ -177,10 +178,10 @@ func (s *Subscription) Next(ctx context.Context, limit int, idle time.Duration) 
 	}
 }
 
-// shareFloor is what a shard may tell at least before the next one: looking for more costs something.
+// shareFloor is the least number of items taken from a shard before the next, since switching has a cost.
 const shareFloor = 16
 
-// read takes what there is, of all shards in turn, so that none keeps the others waiting.
+// read reads all shards in turn, so that none delays the others.
 func (s *Subscription) read(limit int) (Batch, error) {
 	batch := Batch{Start: s.cursor.Clone()}
 	s.items = s.items[:0]
@@ -189,14 +190,14 @@ func (s *Subscription) read(limit int) (Batch, error) {
 	for more := true; more && len(s.items) < limit; {
 		more = false
 		for i := range s.readers {
-			r := s.readers[(s.turn+i)%len(s.readers)]
+			r := s.readers[(s.nextShard+i)%len(s.readers)]
 			before := len(s.items)
 			if s.items, err = r.read(min(share, limit-before), s.items); err != nil {
 				return Batch{}, err
 			}
 			more = more || len(s.items) > before
 		}
-		s.turn = (s.turn + 1) % len(s.readers)
+		s.nextShard = (s.nextShard + 1) % len(s.readers)
 	}
 	for i, r := range s.readers {
 		s.cursor.shards[i] = r.pos
@@ -205,15 +206,15 @@ func (s *Subscription) read(limit int) (Batch, error) {
 	return batch, nil
 }
 
-// memberPages is what is left to send of a snapshot.
+// memberPages is the rest of a snapshot that is being sent.
 type memberPages struct {
 	shards []*node.Membership
 	shard  int
 	next   uint32
 }
 
-// page returns the next page of the snapshot. Somebody who has no id any more is left out: their exit
-// follows.
+// page returns the next page of the snapshot. A member without an id, whose profile was removed, is left
+// out: its exit follows.
 func (s *Subscription) page(ctx context.Context, limit int) (Batch, error) {
 	batch := Batch{Snapshot: true, More: true, Start: s.cursor.Clone()}
 	m := s.members

@@ -8,15 +8,15 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// Archive is a data directory that no process is using, opened to be read: of the database a shadow is
-// made, which goes with Close. Nothing in the directory changes.
+// Archive is a data directory that no process is using, opened for reading. Its database is read through
+// a shadow copy, which Close removes. Nothing in the directory changes.
 type Archive struct {
 	shadow string
 	unlock func()
 	db     *DB
 }
 
-// OpenArchive opens a data directory. It belongs into a process of its own: Badger may end it when it
+// OpenArchive opens a data directory. Call it in a separate process: Badger may end the process when it
 // meets damaged files.
 func OpenArchive(data string) (a *Archive, err error) {
 	dir := DBDir(data)
@@ -27,7 +27,7 @@ func OpenArchive(data string) (a *Archive, err error) {
 		}
 	}()
 	if a.unlock, err = lockDir(dir); err != nil {
-		return a, fmt.Errorf("somebody has it open: %w", err)
+		return a, fmt.Errorf("another process has it open: %w", err)
 	}
 	if a.shadow, err = makeShadow(dir); err != nil {
 		return a, err
@@ -44,7 +44,7 @@ func OpenArchive(data string) (a *Archive, err error) {
 	return a, nil
 }
 
-// DB is the shadow of the database. What is written to it is lost.
+// DB returns the shadow of the database. Writes to it are lost.
 func (a *Archive) DB() *DB { return a.db }
 
 // Close removes the shadow.
@@ -63,9 +63,9 @@ func (a *Archive) Close() error {
 	return errors.Join(errs...)
 }
 
-// CommitTogether makes snapshots of several groups of a database visible at one instant: a crash leaves
-// all of them or none. Their streams must be whole; the sinks are closed. Older snapshots stay until
-// the next ones are taken.
+// CommitTogether makes snapshots of several groups of one database visible at the same time: after a crash
+// there are all of them or none. Their streams must be complete. It closes the sinks. Older snapshots stay
+// until the next ones are taken.
 func CommitTogether(sinks []raft.SnapshotSink) (err error) {
 	var all []*sink
 	defer func() {
@@ -76,7 +76,7 @@ func CommitTogether(sinks []raft.SnapshotSink) (err error) {
 	for _, s := range sinks {
 		k, ok := s.(*sink)
 		if !ok || len(all) > 0 && k.store.db != all[0].store.db {
-			return fmt.Errorf("commit snapshots: %s is not one of the same database", s.ID())
+			return fmt.Errorf("commit snapshots: %s is in another database", s.ID())
 		}
 		all = append(all, k)
 	}
@@ -87,7 +87,7 @@ func CommitTogether(sinks []raft.SnapshotSink) (err error) {
 	for _, k := range all {
 		err := k.err
 		if err == nil && !k.ended {
-			err = errors.New("stream without its end")
+			err = errors.New("the stream has no end frame")
 		}
 		if err == nil {
 			err = errors.Join(k.putList(), k.w.flush())

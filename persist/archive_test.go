@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// TestCommitTogether: snapshots of two groups become visible at once, also when there are older ones; one
-// whose stream has no end keeps all of them back.
+// TestCommitTogether checks that snapshots of two groups become visible together, also when there are older
+// ones, and that one incomplete stream keeps all of them invisible.
 func TestCommitTogether(t *testing.T) {
 	data := t.TempDir()
 	db, err := OpenDB(DBConfig{Dir: DBDir(data), Ballast: -1, Floor: 1})
@@ -48,7 +48,7 @@ func TestCommitTogether(t *testing.T) {
 	}
 	visible(10)
 	if err := CommitTogether(writeSnapshots(t, stores, 20, false)); err == nil {
-		t.Error("a stream without its end was committed")
+		t.Error("an incomplete stream was committed")
 	}
 	visible(10)
 	if err := CommitTogether(writeSnapshots(t, stores, 20, true)); err != nil {
@@ -57,8 +57,8 @@ func TestCommitTogether(t *testing.T) {
 	visible(20, 10)
 }
 
-// writeSnapshots writes a snapshot in each store, as far as it goes without being seen. Not whole: the second
-// has no end.
+// writeSnapshots writes a snapshot to each store without committing it. If whole is false, the second
+// stream has no end.
 func writeSnapshots(t *testing.T, stores []*Snapshots, index uint64, whole bool) (sinks []raft.SnapshotSink) {
 	t.Helper()
 	for i, s := range stores {
@@ -82,7 +82,7 @@ func writeSnapshots(t *testing.T, stores []*Snapshots, index uint64, whole bool)
 	return sinks
 }
 
-// wantSnapshots holds the snapshots that a store shows against the indexes wanted.
+// wantSnapshots checks that a store lists snapshots at the given indexes.
 func wantSnapshots(t *testing.T, s *Snapshots, want ...uint64) {
 	t.Helper()
 	metas, err := s.List()
@@ -99,8 +99,8 @@ func wantSnapshots(t *testing.T, s *Snapshots, want ...uint64) {
 	}
 }
 
-// TestArchiveChangesNothing reads a directory: its log entry by entry, its database through a shadow, and
-// every file is as it was.
+// TestArchiveChangesNothing reads a directory (its log entry by entry, its database through a shadow) and
+// checks that every file is as it was.
 func TestArchiveChangesNothing(t *testing.T) {
 	data := t.TempDir()
 	db, err := OpenDB(DBConfig{Dir: DBDir(data), Ballast: -1, Floor: 1})
@@ -156,7 +156,7 @@ func TestArchiveChangesNothing(t *testing.T) {
 	}
 }
 
-// sumOf is a sum of all files of a directory, by name and content.
+// sumOf returns a hash of the names and contents of all files in a directory.
 func sumOf(t *testing.T, dir string) (sum [32]byte) {
 	t.Helper()
 	h := sha256.New()

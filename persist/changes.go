@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Changes keeps the blocks of a group's change log, each under the place where it begins: an entry's
-// seq and a number within. What a block holds is its owner's business.
+// Changes stores the blocks of a group's change log. Each is stored under the position where it begins: an
+// entry's seq and a number within the entry. The contents of a block are up to the caller.
 //
 // One goroutine writes, drops and commits; any may read.
 type Changes struct {
@@ -24,7 +24,7 @@ func NewChanges(db *DB, group string) (*Changes, error) {
 
 func (c *Changes) prefix() []byte { return keyOf(kindChange, c.group) }
 
-// Blocks calls fn with the place of each block, in ascending order, and its bytes on disk.
+// Blocks calls fn with the position of each block, in ascending order, and its size on disk in bytes.
 func (c *Changes) Blocks(fn func(seq uint64, n, size int) error) error {
 	return c.db.keysAndSizes(c.prefix(), func(key []byte, size int) error {
 		at := keyNumbers(key, c.group)
@@ -32,7 +32,7 @@ func (c *Changes) Blocks(fn func(seq uint64, n, size int) error) error {
 	})
 }
 
-// Read returns the block at a place; it is empty where there is none.
+// Read returns the block at a position, or an empty one if there is none.
 func (c *Changes) Read(seq uint64, n int) ([]byte, error) {
 	packed, err := c.db.get(keyOf(kindChange, c.group, seq, uint64(n)))
 	if errors.Is(err, errNoValue) {
@@ -43,12 +43,12 @@ func (c *Changes) Read(seq uint64, n int) ([]byte, error) {
 	}
 	block, err := c.db.codec.dec.DecodeAll(packed, nil)
 	if err != nil {
-		return nil, &DamageError{Where: "changes of " + c.group, Index: seq, Reason: "cannot be unpacked", Cause: err}
+		return nil, &DamageError{Where: "changes of " + c.group, Index: seq, Reason: "cannot be decompressed", Cause: err}
 	}
 	return block, nil
 }
 
-// Write adds a block, or replaces the one at its place. It is durable after Commit. With ErrDiskFull
+// Write adds a block, or replaces the one at its position. It is durable after Commit. With ErrDiskFull
 // nothing was written.
 func (c *Changes) Write(seq uint64, n int, block []byte) error {
 	packed := c.db.codec.enc.EncodeAll(block, make([]byte, 0, len(block)/2))
@@ -58,12 +58,12 @@ func (c *Changes) Write(seq uint64, n int, block []byte) error {
 	return nil
 }
 
-// Drop removes every block that begins before a place.
+// Drop removes every block that begins before a position.
 func (c *Changes) Drop(seq uint64, n int) error {
 	return c.remove(func(at []uint64) bool { return at[0] < seq || at[0] == seq && at[1] < uint64(n) })
 }
 
-// Cut removes every block that begins behind entry seq.
+// Cut removes every block that begins after entry seq.
 func (c *Changes) Cut(seq uint64) error {
 	return c.remove(func(at []uint64) bool { return at[0] > seq })
 }
@@ -76,7 +76,7 @@ func (c *Changes) remove(gone func(at []uint64) bool) error {
 	return nil
 }
 
-// State returns what Commit kept last; nil at first.
+// State returns the state last passed to Commit, nil if there is none.
 func (c *Changes) State() ([]byte, error) {
 	state, err := c.db.get(keyOf(kindChangeState, c.group))
 	if errors.Is(err, errNoValue) {
@@ -85,8 +85,8 @@ func (c *Changes) State() ([]byte, error) {
 	return state, err
 }
 
-// Commit makes everything written durable, then state: it counts only when what it speaks of is on
-// disk.
+// Commit makes everything written durable, and then state. The order matters: state may only become durable
+// after the blocks that it describes.
 func (c *Changes) Commit(state []byte) error {
 	if err := c.db.Sync(); err != nil {
 		return err

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestChanges: blocks come back as they were, in order, also after the database was opened again, and
-// are dropped and cut where they should.
+// TestChanges checks that blocks are read back as written and in order, also after the database was
+// reopened, and that Drop and Cut remove the right ones.
 func TestChanges(t *testing.T) {
 	data := t.TempDir()
 	db, err := OpenDB(smallDB(DBDir(data)))
@@ -81,7 +81,7 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// TestTable: values by name come back, and those put as nil are gone.
+// TestTable checks that values are read back by name, and that those put as nil are gone.
 func TestTable(t *testing.T) {
 	db, err := OpenDB(smallDB(t.TempDir()))
 	if err != nil {
@@ -107,6 +107,6 @@ func TestTable(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 	if err := table.Put(map[string][]byte{"": []byte("x")}); err == nil {
-		t.Error("an empty key is taken")
+		t.Error("an empty key was accepted")
 	}
 }

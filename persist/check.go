@@ -20,13 +20,13 @@ import (
 
 // The layout of a data directory.
 
-// LogDir is where the log of a group lies.
+// LogDir returns the directory of a group's log.
 func LogDir(data, group string) string { return filepath.Join(data, "raft", group) }
 
-// DBDir is where the database lies.
+// DBDir returns the directory of the database.
 func DBDir(data string) string { return filepath.Join(data, "db") }
 
-// Problem is something that Check has found.
+// Problem is one finding of Check.
 type Problem struct {
 	Where string
 	Err   error
@@ -35,13 +35,13 @@ type Problem struct {
 func (p Problem) String() string { return p.Where + ": " + p.Err.Error() }
 
 // Check verifies a data directory that no process is using: every entry of every log, every page of
-// every snapshot, every record of the history and its locators, and that none of the parts is missing or
-// from another copy: the logs and the database under their paths, with their ids (0: not known). It changes
-// nothing; to look into the
-// database it lets Badger recover a shadow of it (links and copies, a few hundred MB) beside it, which
-// is removed afterwards. progress, if not nil, is told what is being read.
+// every snapshot, every record of the history and its locators. It also checks that no part is missing or
+// from another copy: parts names the logs and the database by their paths, with their ids (0 if unknown).
+// It changes nothing. To read the database it lets Badger recover a shadow of it (links and copies, a few
+// hundred MB) next to it, which is removed afterwards. progress, if not nil, is called with what is being
+// read.
 //
-// Check belongs into a process of its own: Badger may end it when it meets damaged files.
+// Call Check in a separate process: Badger may end the process when it meets damaged files.
 func Check(ctx context.Context, data string, parts map[string]uint64, progress func(what string)) ([]Problem, error) {
 	if progress == nil {
 		progress = func(string) {}
@@ -64,12 +64,12 @@ type checker struct {
 	data     string
 	progress func(string)
 	parts    map[string]uint64
-	reaches  map[string]*reach // of the logs that are whole, by group
-	used     bool              // the database holds something
+	reaches  map[string]*reach // of the intact logs, by group
+	used     bool              // the database is not empty
 	problems []Problem
 }
 
-// found keeps damage as a problem and returns any other error: that means the check itself failed.
+// found records damage as a problem and returns any other error, which means that the check itself failed.
 func (c *checker) found(where string, err error) error {
 	var damage *DamageError
 	switch {
@@ -96,7 +96,7 @@ func (c *checker) logs(data string) error {
 		c.progress(where)
 		id, r, err := checkLog(c.ctx, LogDir(data, d.Name()))
 		if err == nil {
-			r.noHistory = true // until it is seen
+			r.noHistory = true // until the history is found
 			c.reaches[d.Name()] = &r
 			err = c.belongs("raft/"+d.Name(), id)
 		}
@@ -107,7 +107,7 @@ func (c *checker) logs(data string) error {
 	return nil
 }
 
-// missing finds logs that are not there at all.
+// missing finds logs whose directory is missing.
 func (c *checker) missing(data string) error {
 	there, err := Logs(data)
 	if err != nil {
@@ -120,17 +120,17 @@ func (c *checker) missing(data string) error {
 	for _, part := range slices.Sorted(maps.Keys(c.parts)) {
 		group, isLog := strings.CutPrefix(part, "raft/")
 		if _, ok := there[group]; !isLog || ok || c.parts[part] == 0 && !used {
-			continue // one whose id is not known may not have been made
+			continue // a log with an unknown id may never have been created
 		}
 		c.problems = append(c.problems, Problem{Where: "log " + group, Err: &DamageError{Where: part, Reason: "missing"}})
 	}
 	return nil
 }
 
-// belongs compares the id of a part with the one it is to have.
+// belongs compares the id of a part with the expected one.
 func (c *checker) belongs(part string, id uint64) error {
 	if want := c.parts[part]; want != 0 && want != id {
-		return &DamageError{Where: part, Reason: fmt.Sprintf("it is not the one that belongs here: its id is %016x, cluster.meta says %016x", id, want)}
+		return &DamageError{Where: part, Reason: fmt.Sprintf("it belongs to another data directory: its id is %016x, cluster.meta says %016x", id, want)}
 	}
 	return nil
 }
@@ -158,7 +158,7 @@ func (c *checker) database(dir string) error {
 	db := archive.DB()
 	id, count, err := db.checkSyncs(mark, dbMarkPath(dir))
 	if count == 0 {
-		id = mark.id // of a database that was never synced only the mark knows it
+		id = mark.id // if the database was never synced, only the mark has it
 	}
 	if err == nil {
 		err = c.belongs("db", id)
@@ -180,7 +180,7 @@ func (c *checker) database(dir string) error {
 	return nil
 }
 
-// gaps finds parts of a group that do not reach each other. Where the database cannot be read it has told so.
+// gaps finds parts of a group that do not reach each other. An unreadable database has been reported already.
 func (c *checker) gaps() error {
 	for _, p := range c.problems {
 		if p.Where == "database" {
@@ -243,8 +243,8 @@ func (c *checker) changes(db *DB, group string) error {
 	return c.found("table "+group, table.All(func(string, []byte) error { return nil }))
 }
 
-// history reads all blobs and all runs and compares what they say of where records lie, by a sum
-// that does not depend on the order.
+// history reads all blobs and all runs and compares their record positions by a sum that does not depend
+// on the order.
 func (c *checker) history(db *DB, group string) error {
 	where := "history of " + group
 	c.progress(where)
@@ -293,7 +293,7 @@ func (c *checker) history(db *DB, group string) error {
 	return nil
 }
 
-// locatorSum tells two sets of locators apart, in whatever order they come.
+// locatorSum compares two sets of locators regardless of order.
 type locatorSum struct{ n, hash uint64 }
 
 func (s *locatorSum) add(l locator) {

@@ -18,14 +18,14 @@ import (
 	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
-// checkLog does what OpenLog and Verify do to the log in dir, without changing a byte of it. It returns the
-// log's id and how far it goes.
+// checkLog does the checks of OpenLog and Verify on the log in dir without changing it. It returns the
+// log's id and how far it reaches.
 func checkLog(ctx context.Context, dir string) (id uint64, r reach, err error) {
 	return readLog(ctx, dir, nil)
 }
 
 // ReadLog calls visit with every entry of the log in dir, in order, and verifies it like Log.Verify. It
-// changes nothing. Without a log there are no entries. What visit is given is good until it returns.
+// changes nothing. If there is no log there are no entries. The entry is valid until visit returns.
 func ReadLog(ctx context.Context, dir string, visit func(*raft.Log) error) error {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -67,8 +67,8 @@ func readLog(ctx context.Context, dir string, visit func(*raft.Log) error) (id u
 	return id, r, v.segments(ctx, dir, state)
 }
 
-// readMeta reads raft-wal's metadata and the stable store from a bbolt file opened for reading. bbolt panics or
-// faults on some damaged files, and the check has to go on with what is beside them.
+// readMeta reads raft-wal's metadata and the stable store from a bbolt file opened for reading. bbolt
+// panics or faults on some damaged files; that becomes an error, so that the check can continue.
 func readMeta(dir string) (state types.PersistentState, found bool, err error) {
 	damage := func(cause error) error {
 		return &DamageError{Where: metadb.FileName, Reason: "unreadable", Cause: cause}
@@ -85,7 +85,7 @@ func readMeta(dir string) (state types.PersistentState, found bool, err error) {
 	}()
 	db, err := bbolt.Open(path, 0o644, &bbolt.Options{ReadOnly: true, Timeout: 2 * time.Second})
 	if errors.Is(err, bbolterrors.ErrTimeout) {
-		return state, false, fmt.Errorf("read %s: somebody has it open", path)
+		return state, false, fmt.Errorf("read %s: another process has it open", path)
 	}
 	if err != nil {
 		return state, false, damage(err)
@@ -109,8 +109,8 @@ func readMeta(dir string) (state types.PersistentState, found bool, err error) {
 		if err != nil {
 			return err
 		}
-		// A free list that names pages in use, or beyond the end, is met at some later write only, and
-		// ends the process then.
+		// A free list that names pages in use, or beyond the end, would only be noticed by a later write, and
+		// end the process then.
 		for inconsistent := range tx.Check() {
 			err = errors.Join(err, inconsistent)
 		}

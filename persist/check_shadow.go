@@ -12,8 +12,8 @@ import (
 )
 
 // makeShadow makes a directory in which Badger can recover the database in dir without touching it.
-// Opening it for reading only is no way: after a kill Badger wants to truncate its logs first. Tables
-// and full value logs are never written again and are linked; what recovery writes to is copied.
+// Opening dir read-only does not work: after a kill Badger wants to truncate its logs first. Tables and
+// full value logs are never written again and are linked; the files that recovery writes to are copied.
 func makeShadow(dir string) (shadow string, err error) {
 	shadow, err = os.MkdirTemp(filepath.Dir(dir), "check-")
 	if err != nil {
@@ -51,7 +51,7 @@ func makeShadow(dir string) (shadow string, err error) {
 	return shadow, nil
 }
 
-// copySparse copies a file and leaves holes where it has zeros: Badger's logs are mostly that.
+// copySparse copies a file and leaves holes for zeros, which most of a Badger log is.
 func copySparse(from, to string) error {
 	in, err := os.Open(from)
 	if err != nil {

@@ -65,7 +65,7 @@ func checkData(t *testing.T, data string) []Problem {
 	return problems
 }
 
-func TestCheckPassesWhatIsWhole(t *testing.T) {
+func TestCheckPassesIntactData(t *testing.T) {
 	data := makeData(t)
 	if problems := checkData(t, data); len(problems) > 0 {
 		t.Fatal(problems)

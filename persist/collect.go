@@ -7,19 +7,18 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// collect gives the space of deleted values back to the file system, once enough has been deleted.
+// collect returns the space of deleted values to the file system once enough has been deleted.
 // It does nothing while another collection runs.
 //
-// Badger rewrites a value log file when compaction has told it how much of the file is garbage.
-// Pages are large and their keys few, so that left alone it would not compact, nor even flush its
-// memtable, for many gigabytes of deleted pages. So the memtable is flushed and the levels compacted
-// here first.
+// Badger rewrites a value log file only after compaction has found how much of the file is garbage.
+// Pages are large and have few keys, so Badger alone would neither compact nor flush its memtable before
+// many gigabytes of pages were deleted. So collect first flushes the memtable and compacts the levels.
 func (db *DB) collect() error {
 	if db.garbage.Load() < db.cfg.CollectAfter || !db.collecting.TryLock() {
 		return nil
 	}
 	defer db.collecting.Unlock()
-	if err := db.lowGuard().room(uint64(2 * db.cfg.MemTableSize)); err != nil {
+	if err := db.lowGuard().checkFree(uint64(2 * db.cfg.MemTableSize)); err != nil {
 		return nil
 	}
 	db.garbage.Store(0)
@@ -29,8 +28,8 @@ func (db *DB) collect() error {
 	if err := db.b.Flatten(1); err != nil {
 		return fmt.Errorf("collect value log: compact: %w", err)
 	}
-	// Badger moves what is alive to a newer file and removes the old one without a sync in between;
-	// a power cut would take both. While an iterator is open it puts the removal off.
+	// Badger moves live values to a newer file and removes the old one without a sync in between;
+	// a power cut would lose both. Badger delays the removal while an iterator is open.
 	txn := db.b.NewTransaction(false)
 	defer txn.Discard()
 	it := txn.NewIterator(badger.IteratorOptions{})
@@ -43,11 +42,11 @@ func (db *DB) collect() error {
 	return err
 }
 
-// rewriteLogs rewrites value log files of which 40 % or more are garbage, as long as the disk has
-// room for another file.
+// rewriteLogs rewrites value log files of which 40 % or more are garbage, while the disk has space for
+// another file.
 func (db *DB) rewriteLogs() error {
 	for {
-		if err := db.lowGuard().room(valueLogFile); err != nil {
+		if err := db.lowGuard().checkFree(valueLogFile); err != nil {
 			return nil
 		}
 		err := db.b.RunValueLogGC(0.4)
@@ -61,11 +60,11 @@ func (db *DB) rewriteLogs() error {
 	}
 }
 
-// kindNothing prefixes a key that exists only to be dropped.
+// kindNothing prefixes a key that is written only to be dropped.
 const kindNothing = 0
 
-// flushMemtable makes Badger write its memtable out. It has no call for that, but dropping a prefix
-// under which there is something begins with it.
+// flushMemtable makes Badger write out its memtable. Badger has no call for it, but dropping a prefix
+// that has a key begins with it.
 func (db *DB) flushMemtable() error {
 	db.gate.Lock()
 	defer db.gate.Unlock()

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSpaceOfOldSnapshotsComesBack takes snapshots of which each replaces all pages: what they take on
+// TestSpaceOfOldSnapshotsComesBack takes snapshots that each replace all pages: the space they take on
 // disk must not grow with their number.
 func TestSpaceOfOldSnapshotsComesBack(t *testing.T) {
 	cfg := smallDB(t.TempDir())
@@ -31,14 +31,14 @@ func TestSpaceOfOldSnapshotsComesBack(t *testing.T) {
 		wantSnapshot(t, s, id, pages)
 		most = max(most, blocksOf(t, cfg.Dir))
 	}
-	// Two snapshots of 30 MB are kept, files are 64 MiB, and collection lags behind by some of them.
+	// Two snapshots of 30 MB are kept, files are 64 MiB, and collection is a few files late.
 	if limit := int64(150 << 20); most > limit {
 		t.Fatalf("%d MiB on disk for two snapshots of 30 MB, limit %d MiB", most>>20, limit>>20)
 	}
 	t.Logf("at most %d MiB, at the end %d MiB", most>>20, blocksOf(t, cfg.Dir)>>20)
 }
 
-// blocksOf is what a directory's files take on disk, holes left out.
+// blocksOf returns the bytes that a directory's files take on disk, without holes.
 func blocksOf(t *testing.T, dir string) int64 {
 	t.Helper()
 	var sum int64

@@ -15,7 +15,7 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 )
 
-// DBConfig says where the node's database lies and how much it may take. Dir is required.
+// DBConfig configures the node's database. Dir is required.
 type DBConfig struct {
 	Dir string
 
@@ -23,20 +23,20 @@ type DBConfig struct {
 	MemTableSize int64
 
 	// Floor is the free space in bytes below which writes are refused: by default 256 MiB or 1 % of
-	// the disk up to 2 GiB, whichever is more. Badger flushes and compacts on its own account, so
-	// the floor has to cover a few memtables.
+	// the disk up to 2 GiB, whichever is more. Badger flushes and compacts in the background, so the
+	// floor must cover a few memtables.
 	Floor uint64
 
-	// CollectAfter is how many bytes of values must have been deleted before the files that hold them
-	// are rewritten: 256 MiB by default.
+	// CollectAfter is how many bytes of values must be deleted before the files that hold them are
+	// rewritten: 256 MiB by default.
 	CollectAfter int64
 
-	// Ballast is the size in bytes of the file that is given up when the disk runs dry: 64 MiB by
+	// Ballast is the size in bytes of the file that is deleted when the disk runs out of space: 64 MiB by
 	// default, none if negative.
 	Ballast int64
 
-	// Failed, if not nil, is called once, when a write has failed and the process has to end: what is on
-	// disk is unknown from then on. It must not wait.
+	// Failed, if not nil, is called once, when a write has failed and the process must end: from then on
+	// the contents of the disk are unknown. It must not block.
 	Failed func(error)
 
 	Stat   StatFunc     // Statfs by default
@@ -79,9 +79,9 @@ func (c DBConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
-// DB is the node's one Badger database. Every value carries its own checksum, since Badger serves
-// flipped bytes; and no write begins below the floor, since Badger writes through mmap, where a full
-// disk is SIGBUS. Writes are durable after Sync only.
+// DB is the node's one Badger database. Every value has its own checksum, since Badger returns flipped
+// bytes without an error. No write begins below the floor, since Badger writes through mmap, where a full
+// disk means SIGBUS. Writes are durable only after Sync.
 //
 // Its methods may be called from any goroutine.
 type DB struct {
@@ -93,17 +93,17 @@ type DB struct {
 	codec   blobCodec
 
 	collecting sync.Mutex   // one collection of the value log at a time
-	garbage    atomic.Int64 // bytes of values deleted since the last
-	// gate is held for reading by every commit and for writing while the memtable is flushed out of
-	// turn, since Badger refuses commits then.
+	garbage    atomic.Int64 // bytes of values deleted since the last collection
+	// gate is held for reading by every commit, and for writing while flushMemtable runs, since Badger
+	// refuses commits then.
 	gate sync.RWMutex
 
 	syncs  syncMark
-	failed atomic.Pointer[error] // sticky: a page that could not be written may be gone, and the next fsync succeed
+	failed atomic.Pointer[error] // sticky: the kernel may drop a page that it could not write, and let the next fsync succeed
 }
 
-// OpenDB opens the database in cfg.Dir, making an empty one if there is none. It returns
-// ErrDiskFull when there is too little room to recover in, and a *DamageError when Badger refuses.
+// OpenDB opens the database in cfg.Dir, creating an empty one if there is none. It returns ErrDiskFull
+// when there is too little space for recovery, and a *DamageError when Badger cannot open it.
 func OpenDB(cfg DBConfig) (*DB, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -135,9 +135,9 @@ func OpenDB(cfg DBConfig) (*DB, error) {
 	if _, err := db.Space(); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	// Recovery writes at least one memtable out.
+	// Recovery writes out at least one memtable.
 	recovery := guard{dir: cfg.Dir, floor: min(cfg.Floor/4, uint64(cfg.MemTableSize)), stat: cfg.Stat}
-	if err := recovery.room(0); err != nil {
+	if err := recovery.checkFree(0); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	b, err := openBadger(badgerOptions(cfg))
@@ -159,22 +159,22 @@ func badgerOptions(cfg DBConfig) badger.Options {
 		WithMemTableSize(cfg.MemTableSize).
 		WithNumMemtables(2).
 		WithValueThreshold(4 << 10).
-		WithValueLogFileSize(valueLogFile). // a file is reclaimed as a whole, so a small one sooner
+		WithValueLogFileSize(valueLogFile). // space comes back in whole files, so small ones return it sooner
 		WithSyncWrites(false).
 		WithDetectConflicts(false).
 		WithNumVersionsToKeep(1).
 		WithNumCompactors(2).
-		WithNumLevelZeroTables(2).     // deletions count when tables meet, and there are few tables
-		WithCompression(options.None). // large values lie in the value log, and compressed already
+		WithNumLevelZeroTables(2).     // deletions take effect when tables are merged, and there are few tables
+		WithCompression(options.None). // large values are in the value log, already compressed
 		WithBlockCacheSize(0).
 		WithIndexCacheSize(16 << 20).
 		WithMetricsEnabled(false).
 		WithLogger(badgerLogger{cfg.Logger})
 }
 
-// removeUnborn removes log files of no length. Badger creates a file, and then gives it its size; killed
-// in between, v4.9.6 takes the empty file for a failure when it opens next, and refuses for ever.
-func removeUnborn(dir string) error {
+// removeEmptyLogs removes log files of length 0. Badger creates a file and then sets its size. If it is
+// killed in between, v4.9.6 treats the empty file as an error and never opens the database again.
+func removeEmptyLogs(dir string) error {
 	for _, pattern := range []string{"*.vlog", "*.mem"} {
 		paths, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
@@ -192,10 +192,10 @@ func removeUnborn(dir string) error {
 	return nil
 }
 
-// openBadger turns what Badger makes of damaged files into damage: errors, and the panics with which it meets some
-// of them, so that the start ends with a reason.
+// openBadger opens Badger. Errors and panics caused by damaged files become a *DamageError, so that a
+// failed start gives a reason.
 func openBadger(opt badger.Options) (b *badger.DB, err error) {
-	if err := removeUnborn(opt.Dir); err != nil {
+	if err := removeEmptyLogs(opt.Dir); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -208,13 +208,13 @@ func openBadger(opt badger.Options) (b *badger.DB, err error) {
 	case err == nil:
 		return b, nil
 	case strings.Contains(err.Error(), "directory lock"):
-		return nil, fmt.Errorf("somebody else has it open: %w", err)
+		return nil, fmt.Errorf("another process has it open: %w", err)
 	default:
-		return nil, &DamageError{Where: "database", Reason: "Badger refuses it", Cause: err}
+		return nil, &DamageError{Where: "database", Reason: "Badger cannot open it", Cause: err}
 	}
 }
 
-// Space measures the disk and takes or gives up the ballast accordingly. The node polls it (about
+// Space measures the disk, and creates or deletes the ballast accordingly. The node polls it (about
 // once a second) and stops taking proposals while Low.
 func (db *DB) Space() (Space, error) {
 	s, err := db.guard.space()
@@ -227,8 +227,8 @@ func (db *DB) Space() (Space, error) {
 	return s, nil
 }
 
-// Present returns an error when the database's directory is no longer the one it has open, or has lost
-// its manifest: removed under a process that writes to it, it is gone with it.
+// Present returns an error when the database's directory or its manifest was removed or replaced while
+// the database is open: what is written from then on is lost.
 func (db *DB) Present() error {
 	info, err := os.Stat(db.cfg.Dir)
 	if err == nil && os.SameFile(info, db.dir) {
@@ -244,11 +244,11 @@ func (db *DB) Present() error {
 
 // Sync makes everything written so far durable.
 //
-// badger.DB.Sync covers the memtable and the value log file in use only. One that has just been
-// rotated out and not been flushed yet would be missed, so every log of a memtable is synced here; a
-// value log file is synced by Badger when it is full.
+// badger.DB.Sync covers only the memtable and the value log file in use. A memtable that was just rotated
+// out and is not flushed yet would be missed, so every memtable log is synced here. Badger syncs a value
+// log file itself when it is full.
 //
-// After an fsync that failed every Sync fails: the kernel tells of a lost page once.
+// After a failed fsync every Sync fails: the kernel reports a lost page only once.
 func (db *DB) Sync() error {
 	if err := db.Err(); err != nil {
 		return err
@@ -297,20 +297,20 @@ func (db *DB) Err() error {
 	return nil
 }
 
-// fail makes the database unusable for good, and says so once.
+// fail makes the database unusable for good, logs it and calls cfg.Failed once.
 func (db *DB) fail(err error) error {
 	sticky := fmt.Errorf("database %s failed: %w", db.cfg.Dir, err)
 	if !db.failed.CompareAndSwap(nil, &sticky) {
 		return err
 	}
-	db.cfg.Logger.Error("database failed, the process has to end", "dir", db.cfg.Dir, "err", err)
+	db.cfg.Logger.Error("database failed, the process must end", "dir", db.cfg.Dir, "err", err)
 	if db.cfg.Failed != nil {
 		db.cfg.Failed(sticky)
 	}
 	return err
 }
 
-// Close flushes and releases everything. Snapshots and History must have been closed before.
+// Close flushes and releases everything. Snapshots and History must be closed first.
 func (db *DB) Close() error {
 	if err := errors.Join(db.b.Close(), db.syncs.file.close()); err != nil {
 		return fmt.Errorf("close database: %w", err)

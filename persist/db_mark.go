@@ -12,26 +12,27 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// syncMark says how often the database has been synced, twice: by a value inside it, written before each
-// sync, and by a mark beside its directory, written after. A database that knows of fewer syncs than the mark
-// has lost some of what was synced: its directory or some of its files were removed or are an older copy.
-// Badger opens what is left of such a directory, and removes what its manifest does not name.
+// syncMark counts the syncs of the database in two places: in a value inside it, written before each sync,
+// and in a mark file next to its directory, written after the sync. If the value has a lower count than the
+// mark, the database has lost synced data: its directory or some of its files were removed or are an older
+// copy. Badger itself opens what is left of such a directory and removes the files its manifest does not
+// name.
 type syncMark struct {
 	sync.Mutex
 	file  *markFile
-	count uint64 // written into the database
+	count uint64 // the number last written into the database
 }
 
-// kindSyncs prefixes the key of the value inside: the database's id and the number of its syncs.
+// kindSyncs prefixes the key of the value inside, which is the database's id and the number of its syncs.
 const kindSyncs = 'n'
 
 var syncsKey = keyOf(kindSyncs, "database")
 
-// dbMarkPath is where the mark of the database in dir lies.
+// dbMarkPath returns the path of the mark of the database in dir.
 func dbMarkPath(dir string) string { return filepath.Clean(dir) + "." + markName }
 
-// checkManifest refuses a directory without the manifest that it had: Badger would begin anew, and remove
-// what is left.
+// checkManifest returns a *DamageError if the directory has lost its manifest: Badger would create a new
+// database and remove the remaining files.
 func checkManifest(dir string, mark markState) error {
 	_, err := os.Stat(filepath.Join(dir, badger.ManifestFilename))
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -54,7 +55,7 @@ func checkManifest(dir string, mark markState) error {
 	return nil
 }
 
-// readDBMark returns the mark of the database in dir, the zero one if there is none.
+// readDBMark returns the mark of the database in dir, the zero value if there is none.
 func readDBMark(dir string) (markState, error) {
 	mark, err := readMark(dbMarkPath(dir))
 	switch {
@@ -66,7 +67,7 @@ func readDBMark(dir string) (markState, error) {
 	return mark, err
 }
 
-// checkSyncs compares the value inside the database with the mark beside it, at path, and returns what is inside.
+// checkSyncs compares the value inside the database with the mark at path, and returns the value.
 func (db *DB) checkSyncs(mark markState, path string) (id, count uint64, err error) {
 	b, err := db.get(syncsKey)
 	switch {
@@ -81,14 +82,14 @@ func (db *DB) checkSyncs(mark markState, path string) (id, count uint64, err err
 	switch {
 	case count < mark.last:
 		return 0, 0, &DamageError{Where: "database",
-			Reason: fmt.Sprintf("it knows of %d syncs, %s of %d: files are missing, or it is an older copy", count, path, mark.last)}
+			Reason: fmt.Sprintf("it counts %d syncs, %s counts %d: files are missing, or it is an older copy", count, path, mark.last)}
 	case count > 0 && mark.id != 0 && id != mark.id:
-		return 0, 0, &DamageError{Where: "database", Reason: fmt.Sprintf("it is not the one of %s", path)}
+		return 0, 0, &DamageError{Where: "database", Reason: fmt.Sprintf("%s belongs to another database", path)}
 	}
 	return id, count, nil
 }
 
-// openSyncs opens the mark, making it if there is none: a new database, or an old one that had none yet.
+// openSyncs opens the mark. It creates one for a new database, or for an old one that has no mark yet.
 func (db *DB) openSyncs() error {
 	path := dbMarkPath(db.cfg.Dir)
 	mark, err := readDBMark(db.cfg.Dir)
@@ -106,17 +107,17 @@ func (db *DB) openSyncs() error {
 	return nil
 }
 
-// ID tells the database from every other: it is random, and made with it.
+// ID returns the random id that the database was given when it was created.
 func (db *DB) ID() uint64 { return db.syncs.file.state.id }
 
-// begin writes into the database that there is one more sync, and returns its number. It passes the floor: the
-// value is small, and what it overwrites is given back.
+// begin writes the number of the sync that begins into the database and returns it. It ignores the floor:
+// the value is small, and the space of the previous one is freed.
 func (s *syncMark) begin(db *DB) (uint64, error) {
 	s.Lock()
 	defer s.Unlock()
 	w := db.newWriter()
 	defer w.cancel()
-	w.unasked = 0
+	w.unmeasured = 0
 	value := binary.LittleEndian.AppendUint64(nil, s.file.state.id)
 	if err := w.put(syncsKey, binary.LittleEndian.AppendUint64(value, s.count+1)); err != nil {
 		return 0, err
@@ -128,7 +129,7 @@ func (s *syncMark) begin(db *DB) (uint64, error) {
 	return s.count, nil
 }
 
-// end notes beside the database that a sync is done.
+// end writes the number of a finished sync to the mark.
 func (s *syncMark) end(n uint64) error {
 	s.Lock()
 	defer s.Unlock()

@@ -10,9 +10,9 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// lostDB is a database of which something synced is put elsewhere: it was in use twice, and the second time
-// killed, so that its files are of all kinds.
-func lostDB(t *testing.T) (dir, older string) {
+// killedDB returns a copy of a database that was opened twice and killed the second time, so that it has
+// files of every kind, and a copy of it from after the first time.
+func killedDB(t *testing.T) (dir, older string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "db")
 	put := func(value string) {
@@ -46,10 +46,10 @@ func lostDB(t *testing.T) (dir, older string) {
 	return killed, older
 }
 
-// TestDatabaseNoticesWhatIsMissing removes each of the files of a database that was killed, or puts an older
-// copy in its place: it is noticed, by the start and by check, or everything is there all the same.
-func TestDatabaseNoticesWhatIsMissing(t *testing.T) {
-	names, err := os.ReadDir(first(lostDB(t)))
+// TestDatabaseNoticesMissingFiles removes each file of a killed database, or puts an older copy in its
+// place. Either the start and check both notice it, or nothing is lost.
+func TestDatabaseNoticesMissingFiles(t *testing.T) {
+	names, err := os.ReadDir(first(killedDB(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestDatabaseNoticesWhatIsMissing(t *testing.T) {
 			return errors.Join(os.RemoveAll(dir), os.Rename(older, dir))
 		},
 		"another one": func(dir, _ string) error {
-			other, _ := lostDB(t)
+			other, _ := killedDB(t)
 			return errors.Join(os.RemoveAll(dir), os.Rename(other, dir))
 		},
 	}
@@ -69,7 +69,7 @@ func TestDatabaseNoticesWhatIsMissing(t *testing.T) {
 	}
 	for what, lose := range losses {
 		t.Run(what, func(t *testing.T) {
-			dir, older := lostDB(t)
+			dir, older := killedDB(t)
 			if err := lose(dir, older); err != nil {
 				t.Fatal(err)
 			}
@@ -108,9 +108,9 @@ func TestDatabaseNoticesWhatIsMissing(t *testing.T) {
 
 func first(a, _ string) string { return a }
 
-// TestDatabaseGetsItsMark opens a database of a time when there were none.
+// TestDatabaseGetsItsMark opens a database from before there were marks.
 func TestDatabaseGetsItsMark(t *testing.T) {
-	dir, _ := lostDB(t)
+	dir, _ := killedDB(t)
 	db := openTestDB(t, smallDB(dir))
 	w := db.newWriter()
 	if err := errors.Join(w.delete(syncsKey, 1), w.flush(), db.b.Sync(), db.Close(), os.Remove(dbMarkPath(dir))); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// A log entry as it lies inside a raft-wal frame; docs/format/raft-log.md draws it.
+// A log entry inside a raft-wal frame; docs/format/raft-log.md draws it.
 const (
 	entryMagic  = 0x3145_4c4d // "MLE1", little-endian; the digit is the version
 	entryHeader = 68
@@ -19,34 +19,34 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// chainHash names an entry and, through prev, everything before it.
+// chainHash is the hash of an entry and, through prev, of everything before it.
 type chainHash [16]byte
 
-// entry is a raft.Log with what the log adds to it.
+// entry is a raft.Log with the fields that persist adds.
 type entry struct {
 	log raft.Log
 
-	// durable is the highest index that was fsynced when this entry was written. An entry found on
-	// disk proves that everything up to durable had been acknowledged.
+	// durable is the highest index that was fsynced when this entry was written. An entry found on disk
+	// proves that everything up to durable was acknowledged.
 	durable uint64
 	prev    chainHash
 }
 
 var (
 	errEntryShort    = errors.New("entry shorter than its header")
-	errEntryMagic    = errors.New("not an entry")
-	errEntryLength   = errors.New("entry length disagrees with its header")
-	errEntryChecksum = errors.New("entry checksum disagrees")
-	errEntryReserved = errors.New("entry reserved bytes are not zero")
+	errEntryMagic    = errors.New("it is not an entry")
+	errEntryLength   = errors.New("entry length does not match its header")
+	errEntryChecksum = errors.New("entry checksum does not match")
+	errEntryReserved = errors.New("the entry's reserved bytes are not zero")
 )
 
-// appendEntry appends the encoding of e to buf. The checksum is seeded with the log's id, so that
-// bytes of another log, or a payload that imitates an entry, are not taken for one of this log.
+// appendEntry appends the encoding of e to buf. The checksum is seeded with the log's id, so that neither
+// an entry of another log nor a payload that looks like an entry is accepted.
 func appendEntry(buf []byte, id uint64, e *entry) []byte {
 	start := len(buf)
 	le := binary.LittleEndian
 	buf = le.AppendUint32(buf, entryMagic)
-	buf = le.AppendUint32(buf, 0) // checksum, below
+	buf = le.AppendUint32(buf, 0) // checksum, set below
 	buf = le.AppendUint64(buf, e.log.Index)
 	buf = le.AppendUint64(buf, e.log.Term)
 	var at int64
@@ -71,7 +71,7 @@ func entryChecksum(id uint64, body []byte) uint32 {
 	return crc32.Update(crc32.Checksum(seed[:], castagnoli), castagnoli, body)
 }
 
-// entrySize is the length of the entry that begins at b, 0 if none can begin there.
+// entrySize returns the length of the entry that begins at b, 0 if none does.
 func entrySize(b []byte) int {
 	le := binary.LittleEndian
 	if len(b) < entryHeader || le.Uint32(b) != entryMagic {
@@ -84,7 +84,7 @@ func entrySize(b []byte) int {
 	return int(n)
 }
 
-// decodeEntry reads what appendEntry wrote. The entry's Data and Extensions alias b.
+// decodeEntry decodes an entry. Its Data and Extensions alias b.
 func decodeEntry(id uint64, b []byte) (entry, error) {
 	var e entry
 	le := binary.LittleEndian
@@ -121,16 +121,17 @@ func decodeEntry(id uint64, b []byte) (entry, error) {
 	return e, nil
 }
 
-// hashEntry is the chain hash of an encoded entry: it covers the predecessor's, which is inside.
+// hashEntry returns the chain hash of an encoded entry. It covers the predecessor's hash, which the
+// entry contains.
 func hashEntry(b []byte) chainHash { return xxh3.Hash128(b).Bytes() }
 
-// errWrapping says that what raft-wal puts around an entry is not what it writes.
-var errWrapping = errors.New("raft-wal's part of the entry disagrees")
+// errWrapping means that the bytes raft-wal puts around an entry are not the expected ones.
+var errWrapping = errors.New("unexpected bytes around the entry")
 
-// unwrapEntry takes off what raft-wal's binary codec puts around an entry: index, term 0, type 0 and
-// length as uvarints before it, no extensions and the zero time behind it. A codec of our own would
-// have no such wrapping, but raft-wal v0.4.1 cannot open a log again that was written with one: it
-// records the id of the built-in codec whichever it uses.
+// unwrapEntry removes what raft-wal's binary codec puts around an entry: index, term 0, type 0 and
+// length as uvarints before it, no extensions and the zero time after it. A custom codec would need no
+// such wrapping, but raft-wal v0.4.1 cannot reopen a log written with one: it always records the id of
+// the built-in codec.
 func unwrapEntry(index uint64, b []byte) ([]byte, error) {
 	head := binary.AppendUvarint(make([]byte, 0, 16), index)
 	head = append(head, 0, byte(raft.LogCommand))

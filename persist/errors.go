@@ -6,22 +6,22 @@ import (
 )
 
 var (
-	// ErrDiskFull says that a write was refused because the disk has less free space than its
-	// floor. Nothing was written; the caller may try again when space has been freed.
+	// ErrDiskFull means that a write was refused because the disk has less free space than its floor.
+	// Nothing was written; the caller may try again when space has been freed.
 	ErrDiskFull = errors.New("disk full")
 
-	// ErrUnverified says that a Log was used before Verify had passed.
+	// ErrUnverified means that a Log was used before Verify succeeded.
 	ErrUnverified = errors.New("log not verified")
 
-	// ErrTooLarge says that a value, page or record exceeds what the format allows.
+	// ErrTooLarge means that a value, page or record exceeds what the format allows.
 	ErrTooLarge = errors.New("too large")
 
-	// ErrClosed says that a store was used after Close.
+	// ErrClosed means that a store was used after Close.
 	ErrClosed = errors.New("closed")
 )
 
-// DamageError reports that something acknowledged is no longer on disk as it was written. The
-// replica that gets one must not vote or serve: it is to be wiped and rejoin under a new id.
+// DamageError reports that acknowledged data on disk is missing or differs from what was written. The
+// replica must not vote or serve: wipe it and let it rejoin under a new id.
 type DamageError struct {
 	Where  string // what was being read: a file, a snapshot, a blob
 	Index  uint64 // the log index or seq concerned, 0 if none
@@ -43,11 +43,11 @@ func (e *DamageError) Error() string {
 
 func (e *DamageError) Unwrap() error { return e.Cause }
 
-// FullError carries the numbers behind ErrDiskFull.
+// FullError is an ErrDiskFull with its numbers.
 type FullError struct {
 	Dir   string
-	Free  uint64 // bytes free when asked
-	Needs uint64 // bytes that would have to be free: the floor and what was to be written
+	Free  uint64 // bytes free when measured
+	Needs uint64 // bytes that must be free: the floor and the size of the write
 }
 
 func (e *FullError) Error() string {

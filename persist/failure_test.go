@@ -41,14 +41,14 @@ func (f *failingFile) Sync() error {
 	return f.WritableFile.Sync()
 }
 
-// TestLogFailsForGood lets one fsync fail: the log says so once, with the reason, and takes nothing from
-// then on although the disk does; what was acknowledged before is there when it is opened again.
+// TestLogFailsForGood lets one fsync fail. The log reports it once, with the reason, and refuses every
+// write after it although the disk works again. Entries acknowledged earlier are there after a reopen.
 func TestLogFailsForGood(t *testing.T) {
 	for _, cause := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
 		t.Run(cause.Error(), func(t *testing.T) {
 			files, cfg := newFailingFiles(), smallLog(t.TempDir())
-			var told []error
-			cfg.files, cfg.Failed = files, func(err error) { told = append(told, err) }
+			var reported []error
+			cfg.files, cfg.Failed = files, func(err error) { reported = append(reported, err) }
 			l := openVerified(t, cfg)
 			appendTo(t, l, batch(1, 1, 10, 10))
 			files.cause.Store(&cause)
@@ -64,21 +64,21 @@ func TestLogFailsForGood(t *testing.T) {
 			if err := l.DeleteRange(1, 1); !errors.Is(err, cause) {
 				t.Errorf("truncate after a failed append: %v, want %v", err, cause)
 			}
-			if len(told) != 1 || !errors.Is(told[0], cause) || !errors.Is(l.Err(), cause) {
-				t.Errorf("told %v, Err says %v, want %v once", told, l.Err(), cause)
+			if len(reported) != 1 || !errors.Is(reported[0], cause) || !errors.Is(l.Err(), cause) {
+				t.Errorf("Failed was called with %v, Err is %v, want %v once", reported, l.Err(), cause)
 			}
 			if err := l.Close(); err != nil {
 				t.Fatal(err)
 			}
 			l = openVerified(t, smallLog(cfg.Dir))
 			if last, err := l.LastIndex(); err != nil || last < 2 {
-				t.Errorf("opened again it ends at %d (%v), want at least 2", last, err)
+				t.Errorf("after reopening the log ends at %d (%v), want at least 2", last, err)
 			}
 		})
 	}
 }
 
-// TestFullDiskIsNoFailure refuses for want of space and goes on when there is some.
+// TestFullDiskIsNoFailure refuses an append for lack of space and accepts it when there is some.
 func TestFullDiskIsNoFailure(t *testing.T) {
 	free := uint64(1 << 30)
 	cfg := smallLog(t.TempDir())
@@ -94,20 +94,20 @@ func TestFullDiskIsNoFailure(t *testing.T) {
 	appendTo(t, l, batch(2, 1, 10))
 }
 
-// TestStableStoreEndsTheProcess shows that raft, which would panic, does not get the error of a vote that
-// cannot be kept: its goroutine waits for the end of the process.
+// TestStableStoreEndsTheProcess checks that raft, which would panic, never sees the error of a vote that
+// could not be stored: its goroutine waits for the process to end.
 func TestStableStoreEndsTheProcess(t *testing.T) {
 	cfg := smallLog(t.TempDir())
-	told := make(chan error, 1)
-	cfg.Failed = func(err error) { told <- err }
+	reported := make(chan error, 1)
+	cfg.Failed = func(err error) { reported <- err }
 	l := openVerified(t, cfg)
 	returned := make(chan error, 1)
-	go func() { returned <- l.end(syscall.EIO) }()
-	if err := <-told; !errors.Is(err, syscall.EIO) {
-		t.Errorf("told %v, want EIO", err)
+	go func() { returned <- l.failAndBlock(syscall.EIO) }()
+	if err := <-reported; !errors.Is(err, syscall.EIO) {
+		t.Errorf("Failed was called with %v, want EIO", err)
 	}
 	if err := l.StoreLogs(batch(1, 1, 10)); !errors.Is(err, syscall.EIO) {
-		t.Errorf("append after a vote that was not kept: %v, want EIO", err)
+		t.Errorf("append after a vote that was not stored: %v, want EIO", err)
 	}
 	select {
 	case err := <-returned:
@@ -116,7 +116,7 @@ func TestStableStoreEndsTheProcess(t *testing.T) {
 	}
 }
 
-// TestLogClosedIsNoFailure asks a closed log, as raft may while it ends.
+// TestLogClosedIsNoFailure reads from a closed log, as raft may do while it shuts down.
 func TestLogClosedIsNoFailure(t *testing.T) {
 	cfg := smallLog(t.TempDir())
 	cfg.Failed = func(err error) { t.Errorf("the log failed: %v", err) }
@@ -129,16 +129,16 @@ func TestLogClosedIsNoFailure(t *testing.T) {
 		t.Errorf("set: %v, want ErrClosed", err)
 	}
 	if err := l.GetLog(1, new(raft.Log)); err == nil {
-		t.Error("a closed log gives entries")
+		t.Error("a closed log returned an entry")
 	}
 }
 
-// TestDatabaseFailsForGood lets what stands on the database fail: no Sync succeeds any more, so that no
-// manifest counts on what may be lost.
+// TestDatabaseFailsForGood checks that after a failure every Sync fails, so that no manifest refers to data that
+// may be lost, and that the failure is reported once.
 func TestDatabaseFailsForGood(t *testing.T) {
 	cfg := smallDB(t.TempDir())
-	var told []error
-	cfg.Failed = func(err error) { told = append(told, err) }
+	var reported []error
+	cfg.Failed = func(err error) { reported = append(reported, err) }
 	db := openTestDB(t, cfg)
 	if err := db.Sync(); err != nil {
 		t.Fatal(err)
@@ -148,7 +148,7 @@ func TestDatabaseFailsForGood(t *testing.T) {
 	if err := db.Sync(); !errors.Is(err, syscall.EIO) || !errors.Is(db.Err(), syscall.EIO) {
 		t.Errorf("sync: %v, Err says %v, want EIO", err, db.Err())
 	}
-	if len(told) != 1 {
-		t.Errorf("told %v, want one error", told)
+	if len(reported) != 1 {
+		t.Errorf("Failed was called with %v, want one error", reported)
 	}
 }

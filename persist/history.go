@@ -9,7 +9,7 @@ import (
 	"github.com/musterdb/muster/internal/node/disk"
 )
 
-// HistoryConfig says whose history is kept and how. Group is required.
+// HistoryConfig configures a group's history. Group is required.
 type HistoryConfig struct {
 	Group string
 
@@ -46,19 +46,19 @@ func (c HistoryConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
-// less reports whether p lies before q.
+// less reports whether p is before q.
 func less(p, q disk.Position) bool {
 	return p.Seq < q.Seq || p.Seq == q.Seq && p.N < q.N
 }
 
-// maxRecord is the longest record.
+// maxRecord is the size of the largest record in bytes.
 const maxRecord = 16 << 20
 
-// History keeps what a group has received, in the order of its log: compressed blobs of records, and
-// locator runs that say where the records of one key are.
+// History stores the messages a group has received, in the order of its log: compressed blobs of records,
+// and locator runs that give the positions of the records of one key.
 //
-// One goroutine appends and syncs; any may read. Everything beyond Synced is dropped when the
-// history is opened again, since the log brings it once more.
+// One goroutine appends and syncs; any may read. Everything beyond Synced is dropped when the history is
+// reopened, since the log replays it.
 type History struct {
 	db  *DB
 	cfg HistoryConfig
@@ -73,7 +73,7 @@ type History struct {
 		runs     []run
 		nextRun  uint64
 		merging  bool
-		failed   error // sticky: what was half written must not be followed by more
+		failed   error // sticky: nothing may follow a partial write
 	}
 	working sync.WaitGroup // the merger
 }
@@ -92,7 +92,7 @@ func NewHistory(db *DB, cfg HistoryConfig) (*History, error) {
 	return h, nil
 }
 
-// recover reads how far the history is durable and removes what lies beyond.
+// recover reads how far the history is durable and removes everything beyond.
 func (h *History) recover() error {
 	b, err := h.db.get(keyOf(kindHistory, h.cfg.Group))
 	switch {
@@ -123,9 +123,9 @@ func (h *History) Synced() uint64 {
 	return h.mu.synced
 }
 
-// Append adds the records of log entry seq, numbered from 0. One that has been appended before, in
-// this life or durably in another, is ignored: the log is being replayed. With ErrDiskFull nothing was
-// taken and the caller may try again. The records' data may be reused afterwards.
+// Append adds the records of log entry seq, numbered from 0. An entry that was appended before, by this
+// process or durably by an earlier one, is ignored: the log is being replayed. With ErrDiskFull nothing was
+// added and the caller may try again. The records' data may be reused afterwards.
 func (h *History) Append(seq uint64, records []disk.Record) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -140,7 +140,7 @@ func (h *History) Append(seq uint64, records []disk.Record) error {
 			return fmt.Errorf("append history %d: record of %d bytes: %w", seq, len(r.Data), ErrTooLarge)
 		}
 	}
-	// What an earlier entry could not write must go first, or memory would grow with a full disk.
+	// What an earlier entry could not write goes first, or memory would grow while the disk is full.
 	if err := h.flushFullLocked(); err != nil {
 		return h.failLocked(seq, err)
 	}
@@ -179,9 +179,9 @@ func (h *History) usableLocked() error {
 	return h.mu.failed
 }
 
-// failLocked remembers an error, except that of a full disk: then everything is still in memory, to be
-// written by the next Append or Sync. With any other error the history cannot go on, nor can the node,
-// which would wait for it for ever.
+// failLocked keeps the first error, except ErrDiskFull: then everything is still in memory and the next
+// Append or Sync writes it. After any other error neither the history nor the node can continue, since the
+// node would wait for the history forever.
 func (h *History) failLocked(seq uint64, err error) error {
 	err = fmt.Errorf("append history %d: %w", seq, err)
 	if !errors.Is(err, ErrDiskFull) {
@@ -210,7 +210,7 @@ func (h *History) Sync(seq uint64) error {
 	if err := h.flushRunLocked(); err != nil {
 		return h.failLocked(seq, err)
 	}
-	// The state counts only when what it speaks of is on disk, hence a Sync before and one after.
+	// The state may only become durable after the data it covers, hence a Sync before and one after.
 	if err := h.db.Sync(); err != nil {
 		return h.failLocked(seq, err)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/musterdb/muster/internal/node/disk"
 )
 
-// blobCodec compresses blocks of changes. Both halves may be used from several goroutines at once.
+// blobCodec compresses blocks of changes. Both directions may be used by several goroutines at the same time.
 type blobCodec struct {
 	enc *zstd.Encoder
 	dec *zstd.Decoder
@@ -54,9 +54,9 @@ func (b *blobBuilder) add(at disk.Position, r disk.Record) {
 
 func (b *blobBuilder) reset() { *b = blobBuilder{raw: sized(b.raw, 0)} }
 
-// encode returns the blob. Records are packed with S2: zstd at its fastest makes 0.46 of them where S2
-// makes 0.69 (messageIds are random; where SDKs add their names to each message 0.21 and 0.32), but took
-// a tenth of the time that all of a message takes, and S2 a fourth of that.
+// encode returns the blob. Records are compressed with S2: zstd at its fastest compresses to 0.46 where S2
+// compresses to 0.69 (messageIds are random; where SDKs add their names to each message 0.21 and 0.32), but
+// it took a tenth of the total time per message, and S2 a fourth of that.
 func (b *blobBuilder) encode() []byte {
 	le := binary.LittleEndian
 	out := le.AppendUint32(make([]byte, 0, blobHeader+s2.MaxEncodedLen(len(b.raw))), blobMagic)
@@ -70,7 +70,7 @@ func (b *blobBuilder) encode() []byte {
 	return out[:blobHeader+len(packed)]
 }
 
-// blob is one read back.
+// blob is a decoded blob.
 type blob struct {
 	first, last disk.Position
 	records     uint32

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// startMergeLocked begins merging in the background if there is something to merge.
+// startMergeLocked starts merging in the background if there is something to merge.
 func (h *History) startMergeLocked() {
 	if h.mu.merging || h.mu.closed || pickMerge(h.mu.runs, h.mu.synced) == nil {
 		return
@@ -15,8 +15,8 @@ func (h *History) startMergeLocked() {
 	h.working.Go(h.mergeRuns)
 }
 
-// pickMerge returns mergeWidth runs of the lowest level that has so many. Runs beyond synced are left
-// alone: after a crash a merged run must not have to be split.
+// pickMerge returns mergeWidth runs of the lowest level that has that many. Runs beyond synced are left
+// out, so that a merged run never has to be split after a crash.
 func pickMerge(runs []run, synced uint64) []run {
 	levels := map[int][]run{}
 	lowest := -1
@@ -50,7 +50,7 @@ func (h *History) mergeRuns() {
 		h.mu.nextRun++
 		h.mu.Unlock()
 		if err := h.mergeInto(id, sources); err != nil {
-			// The sources are as they were; the next Sync tries again, under another id.
+			// The sources are unchanged; the next Sync tries again, under another id.
 			if !errors.Is(err, ErrClosed) {
 				h.db.cfg.Logger.Warn("locator runs not merged", "group", h.cfg.Group, "err", err)
 			}
@@ -62,8 +62,8 @@ func (h *History) mergeRuns() {
 	}
 }
 
-// mergeInto merges sources into run id. Its durable head says whom it replaces, so that a crash
-// before they are deleted does not leave a locator twice.
+// mergeInto merges sources into run id. Its durable head names the runs it replaces, so that a crash
+// before they are deleted does not duplicate locators.
 func (h *History) mergeInto(id uint64, sources []run) error {
 	w := h.newRunWriter(id)
 	var cursors runHeap
@@ -105,7 +105,7 @@ func (h *History) mergeInto(id uint64, sources []run) error {
 	return h.deleteRuns(sources)
 }
 
-// deleteRuns removes parts after heads: a head without parts would be damage.
+// deleteRuns deletes heads before parts: a head without parts would be damage.
 func (h *History) deleteRuns(runs []run) error {
 	w := h.db.newWriter()
 	defer w.cancel()
@@ -133,7 +133,7 @@ func (h *History) deleteRuns(runs []run) error {
 	return h.db.collect()
 }
 
-// runCursor reads a run from its beginning, a part at a time.
+// runCursor reads a run from its beginning, one part at a time.
 type runCursor struct {
 	h    *History
 	r    run

@@ -11,7 +11,7 @@ import (
 	"github.com/musterdb/muster/internal/node/disk"
 )
 
-// locator says that a record of key lies at a position.
+// locator is the position of one record of key.
 type locator struct {
 	key uint64
 	at  disk.Position
@@ -28,7 +28,7 @@ func compareLocators(a, b locator) int {
 	}
 }
 
-// run is a sorted list of locators, stored in parts. Its head is written when the parts have been.
+// run is a sorted list of locators, stored in parts. Its head is written after the parts.
 type run struct {
 	id             uint64
 	minSeq, maxSeq uint64
@@ -48,8 +48,8 @@ const (
 	baseRun      = 4096
 )
 
-// level grows with the logarithm of a run's length. Runs of one level are merged when there are
-// mergeWidth of them, so that there are at most three of each: a look-up reads a logarithmic number.
+// level grows with the logarithm of a run's length. mergeWidth runs of one level are merged, so there
+// are at most three of each level, and a look-up reads a logarithmic number of runs.
 func (r run) level() int {
 	level := 0
 	for n := r.count; n > baseRun; n = (n + mergeWidth - 1) / mergeWidth {
@@ -154,7 +154,7 @@ func decodeRun(id uint64, b []byte) (run, error) {
 	return r, nil
 }
 
-// runWriter writes a run's parts as its locators come, sorted.
+// runWriter writes a run's parts from locators that are added in sorted order.
 type runWriter struct {
 	h       *History
 	r       run
@@ -189,8 +189,8 @@ func (w *runWriter) flushPart() error {
 	return nil
 }
 
-// finish writes the rest and then the head. If durable, the parts are on disk before the head is
-// written, and the head before finish returns.
+// finish writes the remaining locators and then the head. If durable, the parts are on disk before the
+// head is written, and the head before finish returns.
 func (w *runWriter) finish(durable bool) (run, error) {
 	defer w.w.cancel()
 	if err := w.flushPart(); err != nil {
@@ -215,7 +215,7 @@ func (w *runWriter) finish(durable bool) (run, error) {
 	return w.r, nil
 }
 
-// flushRunLocked makes a run of the locators collected so far.
+// flushRunLocked writes the locators collected so far as a run.
 func (h *History) flushRunLocked() error {
 	if len(h.mu.locators) == 0 {
 		return nil
@@ -242,9 +242,9 @@ func (h *History) flushRunLocked() error {
 	return nil
 }
 
-// sortLocators returns locators, which are in the order of their positions, in that of keys, then of
-// positions. Keys are hashes: about as many buckets as locators, chosen by the first bits of the key,
-// leave next to nothing to sort.
+// sortLocators takes locators sorted by position and returns them sorted by key, then position. Keys are
+// hashes: with about as many buckets as locators, chosen by the first bits of the key, almost nothing is
+// left to sort.
 func sortLocators(locators []locator) []locator {
 	width := max(bits.Len(uint(len(locators)))-2, 1)
 	ends := make([]uint32, 1<<width+1)
@@ -255,13 +255,13 @@ func sortLocators(locators []locator) []locator {
 		ends[i] += ends[i-1]
 	}
 	sorted := make([]locator, len(locators))
-	for i := range locators { // in order, so that the positions of one key stay so
+	for i := range locators { // in order, so that the positions of one key stay sorted
 		at := &ends[locators[i].key>>(64-width)]
 		sorted[*at] = locators[i]
 		*at++
 	}
 	from := uint32(0)
-	for _, to := range ends[:1<<width] { // where each bucket began has become where it ends
+	for _, to := range ends[:1<<width] { // each bucket's start has become its end
 		if to-from > 1 {
 			slices.SortFunc(sorted[from:to], compareLocators)
 		}
@@ -327,7 +327,7 @@ func (h *History) readRun(id uint64) (run, error) {
 	return r, nil
 }
 
-// readPart returns part n of r, errNoValue if the run has been merged away meanwhile.
+// readPart returns part n of r, or errNoValue if the run has been merged away meanwhile.
 func (h *History) readPart(r run, n int) ([]locator, error) {
 	b, err := h.db.get(keyOf(kindRunPart, h.cfg.Group, r.id, uint64(n)))
 	if err != nil {
@@ -346,7 +346,7 @@ func (h *History) readPart(r run, n int) ([]locator, error) {
 // find returns up to limit positions of key before a position, newest first.
 func (h *History) find(r run, key uint64, before disk.Position, limit int) ([]disk.Position, error) {
 	var found []disk.Position
-	// The last part that can hold key, and from there backwards.
+	// Begin at the last part that can hold key and go backwards.
 	n := sort.Search(len(r.parts), func(i int) bool { return r.parts[i].first > key }) - 1
 	for ; n >= 0 && len(found) < limit; n-- {
 		locators, err := h.readPart(r, n)

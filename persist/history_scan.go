@@ -11,8 +11,8 @@ import (
 	"github.com/musterdb/muster/internal/node/disk"
 )
 
-// Scan returns up to limit records of key before a position, newest first, those that are only in
-// memory included; the zero Position means from the newest. Fewer than limit means there are no more.
+// Scan returns up to limit records of key before a position, newest first, including those still in
+// memory. The zero Position means from the newest. Fewer than limit means there are no more.
 func (h *History) Scan(ctx context.Context, key uint64, before disk.Position, limit int) (entries []disk.Entry, err error) {
 	if before == (disk.Position{}) {
 		before = disk.Position{Seq: ^uint64(0), N: ^uint32(0)}
@@ -34,22 +34,22 @@ func (h *History) Scan(ctx context.Context, key uint64, before disk.Position, li
 			return nil, fmt.Errorf("scan history: %w", err)
 		}
 		if e.Key != key {
-			return nil, fmt.Errorf("scan history: %w", &DamageError{Where: "history", Index: at.Seq, Reason: "record is of another key"})
+			return nil, fmt.Errorf("scan history: %w", &DamageError{Where: "history", Index: at.Seq, Reason: "the record has another key"})
 		}
 		entries = append(entries, e)
 	}
 	return entries, nil
 }
 
-// locate returns up to limit positions, newest first. A run that is merged away while it is read
-// makes it begin again, with the run that holds its locators now.
+// locate returns up to limit positions, newest first. If a run is merged away while it is read, locate
+// starts again with the run that now holds its locators.
 func (h *History) locate(ctx context.Context, key uint64, before disk.Position, limit int) ([]disk.Position, error) {
 	for {
 		found, runs, err := h.locateBuffered(key, before, limit)
 		if err != nil {
 			return nil, err
 		}
-		// Newest runs first, so that those which cannot add anything need not be read.
+		// Newest runs first, so that runs which cannot add anything need not be read.
 		slices.SortFunc(runs, func(a, b run) int { return cmp.Compare(b.maxSeq, a.maxSeq) })
 		for _, r := range runs {
 			if err := ctx.Err(); err != nil {
@@ -78,7 +78,7 @@ func (h *History) locate(ctx context.Context, key uint64, before disk.Position, 
 	}
 }
 
-// isMergedAway reports whether one of runs is no longer among the history's.
+// isMergedAway reports whether any of runs is no longer one of the history's runs.
 func (h *History) isMergedAway(runs []run) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -90,7 +90,7 @@ func (h *History) isMergedAway(runs []run) bool {
 	return false
 }
 
-// locateBuffered looks through the locators that are in no run yet and returns the runs there are.
+// locateBuffered searches the locators that are not in a run yet, and returns the current runs.
 func (h *History) locateBuffered(key uint64, before disk.Position, limit int) ([]disk.Position, []run, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -106,7 +106,7 @@ func (h *History) locateBuffered(key uint64, before disk.Position, limit int) ([
 	return found, slices.Clone(h.mu.runs), nil
 }
 
-// blobReader fetches records by position and keeps the last blob, which often has the next one too.
+// blobReader reads records by position. It keeps the last blob, which often has the next record too.
 type blobReader struct {
 	h    *History
 	blob blob
@@ -132,7 +132,7 @@ func (r *blobReader) entry(at disk.Position) (disk.Entry, error) {
 	return *found, nil
 }
 
-// load makes r.blob the one that holds at: the buffered one, or the last that begins before.
+// load sets r.blob to the blob that holds at: the buffered one, or the last that begins before at.
 func (r *blobReader) load(at disk.Position) error {
 	h := r.h
 	h.mu.Lock()
@@ -152,7 +152,7 @@ func (r *blobReader) load(at disk.Position) error {
 		return err
 	}
 	if key == nil {
-		return &DamageError{Where: "history", Index: at.Seq, Reason: "no blob has it"}
+		return &DamageError{Where: "history", Index: at.Seq, Reason: "no blob holds it"}
 	}
 	r.blob, err = h.readBlob(key)
 	return err
@@ -174,8 +174,8 @@ func (h *History) readBlob(key []byte) (blob, error) {
 	return out, nil
 }
 
-// All calls fn with every record that is durable, in the order of the log. The entry's data are
-// valid during the call only.
+// All calls fn with every durable record, in the order of the log. The entry's data are valid only
+// during the call.
 func (h *History) All(ctx context.Context, fn func(disk.Entry) error) error {
 	synced := h.Synced()
 	return h.db.keys(keyOf(kindBlob, h.cfg.Group), nil, false, func(key []byte) (bool, error) {

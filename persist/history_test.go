@@ -42,7 +42,7 @@ func scanAll(t testing.TB, h *History, key uint64, limit int) []disk.Entry {
 	}
 }
 
-// historyModel is the stupid twin: all entries in a slice.
+// historyModel is the simple implementation: all entries in a slice.
 type historyModel struct {
 	entries []disk.Entry
 	last    uint64
@@ -69,8 +69,8 @@ func sameEntries(a, b []disk.Entry) bool {
 	})
 }
 
-// TestHistoryAgainstModel lets random appends, replays, syncs, restarts and kills run on a history and
-// on a slice.
+// TestHistoryAgainstModel runs random appends, replays, syncs, restarts and kills on a history and
+// on a slice, and compares them.
 func TestHistoryAgainstModel(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -133,7 +133,7 @@ func TestHistoryAgainstModel(t *testing.T) {
 	wantAll(t, h, model.entries, seed)
 }
 
-// wantAll syncs and compares everything there is.
+// wantAll syncs and compares all records.
 func wantAll(t *testing.T, h *History, want []disk.Entry, seed uint64) {
 	t.Helper()
 	if err := h.Sync(0); err != nil {
@@ -146,7 +146,7 @@ func wantAll(t *testing.T, h *History, want []disk.Entry, seed uint64) {
 		return nil
 	})
 	if err != nil || !sameEntries(all, want) {
-		t.Fatalf("seed %d: All gives %d records, want %d; %v", seed, len(all), len(want), err)
+		t.Fatalf("seed %d: All returned %d records, want %d; %v", seed, len(all), len(want), err)
 	}
 }
 
@@ -193,7 +193,7 @@ func TestHistoryRunsStayFew(t *testing.T) {
 	}
 	err := db.keys(keyOf(kindRunPart, "shard-1"), nil, false, func(k []byte) (bool, error) {
 		if parts++; !live[keyNumbers(k, "shard-1")[0]] {
-			t.Errorf("a part of run %d is left", keyNumbers(k, "shard-1")[0])
+			t.Errorf("a part of run %d was not deleted", keyNumbers(k, "shard-1")[0])
 		}
 		return true, nil
 	})
@@ -202,9 +202,9 @@ func TestHistoryRunsStayFew(t *testing.T) {
 	}
 }
 
-// TestHistoryOfTheBusy: a key whose locators fill several parts, and those beside it in the same parts, are
-// read whole out of runs that were merged, however many are read at a time.
-func TestHistoryOfTheBusy(t *testing.T) {
+// TestHistoryOfBusyKey checks that the records of a key whose locators fill several parts, and those of its
+// neighbours in the same parts, are all read from merged runs, whatever the limit.
+func TestHistoryOfBusyKey(t *testing.T) {
 	db := openTestDB(t, smallDB(t.TempDir()))
 	h := openTestHistory(t, db, HistoryConfig{RunLength: baseRun, BlobSize: 4000})
 	const busy = 1 << 40
@@ -234,7 +234,7 @@ func TestHistoryOfTheBusy(t *testing.T) {
 		most = max(most, len(r.parts))
 	}
 	if most < 3 || len(want[busy]) < 2*partLocators {
-		t.Fatalf("%d parts of a run, %d records of the busy one: too few to tell", most, len(want[busy]))
+		t.Fatalf("%d parts of a run, %d records of the busy key: too few for this test", most, len(want[busy]))
 	}
 	for key, positions := range want {
 		for _, limit := range []int{len(positions) + 1, 1 + rnd.IntN(64)} {
@@ -250,7 +250,7 @@ func TestHistoryOfTheBusy(t *testing.T) {
 	}
 }
 
-// TestHistoryMergeKilled stops after the merged run's head, before its sources are deleted.
+// TestHistoryMergeKilled stops after the merged run's head is written, before its sources are deleted.
 func TestHistoryMergeKilled(t *testing.T) {
 	dir := t.TempDir()
 	db := openTestDB(t, smallDB(dir))
@@ -278,7 +278,7 @@ func TestHistoryMergeKilled(t *testing.T) {
 	}
 }
 
-func TestHistoryTellsFlippedBlob(t *testing.T) {
+func TestHistoryDetectsFlippedBlob(t *testing.T) {
 	db := openTestDB(t, smallDB(t.TempDir()))
 	h := openTestHistory(t, db, HistoryConfig{})
 	if err := errors.Join(h.Append(1, []disk.Record{{Key: 7, Data: []byte("abc")}}), h.Sync(1)); err != nil {
@@ -290,7 +290,7 @@ func TestHistoryTellsFlippedBlob(t *testing.T) {
 	wantDamage(t, h.All(context.Background(), func(disk.Entry) error { return nil }), 0)
 }
 
-func TestHistoryGoesOnAfterFullDisk(t *testing.T) {
+func TestHistoryContinuesAfterFullDisk(t *testing.T) {
 	free := uint64(1 << 40)
 	cfg := smallDB(t.TempDir())
 	cfg.Stat = func(string) (DiskSpace, error) { return DiskSpace{Free: free, Total: 1 << 41}, nil }
@@ -300,7 +300,7 @@ func TestHistoryGoesOnAfterFullDisk(t *testing.T) {
 	record := []disk.Record{{Key: 1, Data: make([]byte, 600)}, {Key: 1, Data: make([]byte, 600)}, {Key: 1, Data: make([]byte, 600)}}
 	seq := uint64(1)
 	if err := h.Append(seq, record); err != nil {
-		t.Fatalf("the first entry fits into memory: %v", err)
+		t.Fatalf("append of an entry that fits into memory: %v", err)
 	}
 	for range 3 {
 		if err := h.Append(seq+1, record); !errors.Is(err, ErrDiskFull) {
@@ -333,7 +333,7 @@ func FuzzRunPart(f *testing.F) {
 	})
 }
 
-// TestSortLocators holds the sort by buckets against the plain one: many keys, few keys, and one that
+// TestSortLocators compares the bucket sort with a plain sort: many keys, few keys, and one key that
 // has most of the locators.
 func TestSortLocators(t *testing.T) {
 	seed := rand.Uint64()

@@ -15,29 +15,29 @@ import (
 	"github.com/hashicorp/raft-wal/types"
 )
 
-// LogConfig says where a raft group's log lies and how it behaves. Dir is required.
+// LogConfig configures a raft group's log. Dir is required.
 type LogConfig struct {
 	Dir string
 
 	// SegmentSize is the size of a segment file in bytes, 8 MiB by default. Only whole segments are
-	// deleted, so that a large one keeps erased people on an idle shard's disk for long.
+	// deleted, so a large segment keeps erased people's data on an idle shard's disk for a long time.
 	SegmentSize int
 
 	// Floor is the free space in bytes below which appends are refused, 64 MiB by default. It must
-	// leave room for the segments that all logs of the disk may preallocate at once.
+	// leave space for the segments that all logs on the disk may preallocate at the same time.
 	Floor uint64
 
 	// MarkInterval is how often a changed high-water mark is fsynced, 1 s by default.
 	MarkInterval time.Duration
 
-	// Failed, if not nil, is called once, when a write has failed and the process has to end: what is on
-	// disk is unknown from then on. It must not wait.
+	// Failed, if not nil, is called once, when a write has failed and the process must end: from then on
+	// the contents of the disk are unknown. It must not block.
 	Failed func(error)
 
 	Stat   StatFunc     // Statfs by default
 	Logger *slog.Logger // discarded by default
 
-	files types.VFS // raft-wal's own by default; a test fails them
+	files types.VFS // raft-wal's own by default; a test makes them fail
 }
 
 func (c LogConfig) withDefaults() LogConfig {
@@ -79,15 +79,15 @@ func (c LogConfig) Validate() error {
 
 // Log is the durable log and the stable store of one raft group.
 //
-// An append returns when raft-wal has fsynced it; then the high-water mark is moved, without an
-// fsync of its own. Verify reads everything before the log may be used.
+// An append returns when raft-wal has fsynced it. Then the high-water mark is written, without an fsync.
+// Verify must read everything before the log may be used.
 //
-// What raft v1.8.0 makes of the errors, so that nobody relies on more: when StoreLogs fails on a
-// leader, it answers the futures with the error and becomes a follower, and will be elected and fail
-// again; a follower refuses the entries and the leader retries with a back-off; when GetLog fails
-// for a committed entry, or the stable store for a term or vote, raft panics. So proposals must stop
-// before the disk is full (DB.Space), and a Log that has failed (Err) is not to be used further: it
-// says so (LogConfig.Failed), the process ends and the next one verifies.
+// Raft v1.8.0 handles the errors of a Log as follows. When StoreLogs fails on a leader, raft fails the
+// futures, becomes a follower, is elected again and fails again. A follower refuses the entries and the
+// leader retries with a back-off. When GetLog fails for a committed entry, or the stable store for a term
+// or vote, raft panics. So proposals must stop before the disk is full (DB.Space), and a Log that has
+// failed (Err) must not be used again: it calls LogConfig.Failed, the process ends and the next one
+// verifies the log.
 type Log struct {
 	cfg   LogConfig
 	ident uint64 // random, made with the log
@@ -96,14 +96,14 @@ type Log struct {
 	w     *wal.WAL
 	sizes logSizes
 
-	// opened is the state that Verify checks; nobody writes before it has passed.
+	// opened is the state that Verify checks; nothing is written before Verify succeeds.
 	opened types.PersistentState
 
 	mu struct {
 		sync.Mutex
 		mark     *markFile
 		verified bool
-		failed   error // sticky: after a failed write nobody knows what is on disk
+		failed   error // sticky: after a failed write the contents of the disk are unknown
 		last     uint64
 		chain    chainHash // of entry last
 		buf      []byte
@@ -120,7 +120,7 @@ var (
 	_ raft.MonotonicLogStore = (*Log)(nil)
 )
 
-// IsMonotonic tells raft that indexes have no gaps: after restoring a snapshot it empties the log.
+// IsMonotonic tells raft that indexes have no gaps, so raft empties the log after restoring a snapshot.
 func (l *Log) IsMonotonic() bool { return true }
 
 // FirstIndex returns the first index, 0 for an empty log.
@@ -129,16 +129,16 @@ func (l *Log) FirstIndex() (uint64, error) { return l.w.FirstIndex() }
 // LastIndex returns the last index, 0 for an empty log.
 func (l *Log) LastIndex() (uint64, error) { return l.w.LastIndex() }
 
-// Err returns the error of the write that has made the log unusable, if one has.
+// Err returns the error of the write that made the log unusable, nil if none has.
 func (l *Log) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.mu.failed
 }
 
-// GetLog reads entry index into out. It returns raft.ErrLogNotFound if the log does not have it and
-// a *DamageError if it has rotted since; then the log has failed, since raft panics when it cannot read
-// what is to be applied.
+// GetLog reads entry index into out. It returns raft.ErrLogNotFound if the log does not have it, and
+// a *DamageError if the entry is damaged. In the second case the log fails, since raft panics when it
+// cannot read an entry that it must apply.
 func (l *Log) GetLog(index uint64, out *raft.Log) error {
 	b, err := l.read(index)
 	if err == raft.ErrLogNotFound || errors.Is(err, wal.ErrClosed) {
@@ -152,7 +152,7 @@ func (l *Log) GetLog(index uint64, out *raft.Log) error {
 		return raft.ErrLogNotFound // truncated while it was read
 	}
 	if err != nil {
-		return l.end(err)
+		return l.failAndBlock(err)
 	}
 	*out = e.log
 	return nil
@@ -169,12 +169,13 @@ func (l *Log) decode(index uint64, b []byte) (entry, error) {
 	return e, err
 }
 
-// ID tells the log from every other: it is random, and made with the log.
+// ID returns the random id that the log was given when it was created.
 func (l *Log) ID() uint64 { return l.ident }
 
 // read returns the encoding of entry index.
 func (l *Log) read(index uint64) (b []byte, err error) {
-	// raft-wal's decoder panics on an overlong uvarint, and a damaged frame must not end the process without a reason.
+	// raft-wal's decoder panics on an overlong uvarint. A damaged frame must not end the process without a
+	// reason.
 	defer func() {
 		if p := recover(); p != nil {
 			err = &DamageError{Where: "log " + l.cfg.Dir, Index: index, Reason: fmt.Sprint(p)}
@@ -196,8 +197,8 @@ func (l *Log) read(index uint64) (b []byte, err error) {
 // StoreLog appends one entry.
 func (l *Log) StoreLog(log *raft.Log) error { return l.StoreLogs([]*raft.Log{log}) }
 
-// StoreLogs appends logs, whose indexes continue the log's, and returns when they are durable.
-// With ErrDiskFull nothing was written and the log goes on working.
+// StoreLogs appends logs, whose indexes must continue the log, and returns when they are durable.
+// With ErrDiskFull nothing was written and the log continues to work.
 func (l *Log) StoreLogs(logs []*raft.Log) error {
 	if len(logs) == 0 {
 		return nil
@@ -211,13 +212,13 @@ func (l *Log) StoreLogs(logs []*raft.Log) error {
 	if err != nil {
 		return err
 	}
-	// A full segment is followed by a preallocated one, so that much may be needed as well.
-	if err := l.guard.room(uint64(len(l.mu.buf)) + uint64(l.cfg.SegmentSize)); err != nil {
+	// raft-wal preallocates a segment after each full one, so that much more may be needed.
+	if err := l.guard.checkFree(uint64(len(l.mu.buf)) + uint64(l.cfg.SegmentSize)); err != nil {
 		return fmt.Errorf("append log entry %d: %w", logs[0].Index, err)
 	}
 	if l.mu.last == 0 {
-		// The log begins, perhaps behind an installed snapshot: say so first, or a crash in between
-		// would look like a lost front.
+		// The log begins, perhaps after an installed snapshot. The mark must say so first, or after a crash in
+		// between the log would seem to have lost its beginning.
 		if err := l.mu.mark.retreat(markState{floor: logs[0].Index}); err != nil {
 			return l.failLocked(err)
 		}
@@ -235,7 +236,7 @@ func (l *Log) StoreLogs(logs []*raft.Log) error {
 	return nil
 }
 
-// encodeLocked turns logs into the frames that raft-wal stores and returns the chain behind them.
+// encodeLocked encodes logs as the frames that raft-wal stores, and returns the chain hash after them.
 func (l *Log) encodeLocked(logs []*raft.Log) ([]*raft.Log, chainHash, error) {
 	size := 0
 	for i, log := range logs {
@@ -260,8 +261,8 @@ func (l *Log) encodeLocked(logs []*raft.Log) ([]*raft.Log, chainHash, error) {
 	return frames, chain, nil
 }
 
-// DeleteRange removes a front (after a snapshot) or a back (that conflicts with the leader's). The
-// mark promises less before anything is removed, so that a crash in between looks like neither.
+// DeleteRange removes a prefix (after a snapshot) or a suffix (that conflicts with the leader's). The mark
+// is lowered before anything is removed, so that a crash in between does not look like a loss.
 func (l *Log) DeleteRange(from, to uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -316,26 +317,27 @@ func (l *Log) usableLocked() error {
 	return nil
 }
 
-// Present returns an error when the log's files are no longer those it has open: removed under a process
-// that writes to them, they are gone with it.
+// Present returns an error when the log's files were removed or replaced while the log is open: what is
+// written from then on is lost.
 func (l *Log) Present() error { return l.mu.mark.present() }
 
-// failLocked makes the log unusable for good, and says so once.
+// failLocked makes the log unusable for good, logs it and calls cfg.Failed once.
 func (l *Log) failLocked(err error) error {
 	if l.mu.failed != nil {
 		return err
 	}
 	l.mu.failed = fmt.Errorf("log %s failed: %w", l.cfg.Dir, err)
-	l.cfg.Logger.Error("log failed, the process has to end", "dir", l.cfg.Dir, "err", err)
+	l.cfg.Logger.Error("log failed, the process must end", "dir", l.cfg.Dir, "err", err)
 	if l.cfg.Failed != nil {
 		l.cfg.Failed(l.mu.failed)
 	}
 	return err
 }
 
-// end makes the log unusable because of an error that raft would answer with a panic. Where somebody
-// ends the process, the goroutine waits here for that: a panic would hide the reason behind a stack.
-func (l *Log) end(err error) error {
+// failAndBlock makes the log unusable because of an error that raft would answer with a panic. If
+// cfg.Failed is set, it does not return but waits for the process to end: a panic would hide the reason
+// behind a stack trace.
+func (l *Log) failAndBlock(err error) error {
 	l.mu.Lock()
 	err = l.failLocked(err)
 	ends := l.cfg.Failed != nil
@@ -346,7 +348,7 @@ func (l *Log) end(err error) error {
 	return err
 }
 
-// syncMarks makes the mark durable now and then, until ctx ends.
+// syncMarks fsyncs a changed mark every MarkInterval, until ctx ends.
 func (l *Log) syncMarks(ctx context.Context) {
 	defer close(l.stopped)
 	tick := time.NewTicker(l.cfg.MarkInterval)
@@ -383,6 +385,6 @@ func (l *Log) Close() error {
 		return nil
 	}
 	l.mu.closed = true
-	l.mu.mark.dirty = true // also what the timer may have left
+	l.mu.mark.dirty = true // sync it even if the timer just reset dirty
 	return errors.Join(l.w.Close(), l.mu.mark.close())
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/hashicorp/raft-wal/metadb"
 )
 
-// TestFreeListIsChecked makes the free list of raft-wal's metadata name a page that is not there:
-// bbolt would notice at a write, by a panic.
+// TestFreeListIsChecked makes the free list of raft-wal's metadata name a page that does not exist:
+// bbolt would only notice at a later write, and panic.
 func TestFreeListIsChecked(t *testing.T) {
 	dir := t.TempDir()
 	l := openVerified(t, smallLog(dir))
@@ -35,7 +35,7 @@ func TestFreeListIsChecked(t *testing.T) {
 		}
 	}
 	if damaged == 0 {
-		t.Fatal("the file has no free list")
+		t.Fatal("the file has no free list with entries")
 	}
 	writeFile(t, path, b)
 	l, err := OpenLog(smallLog(dir))

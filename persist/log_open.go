@@ -16,11 +16,11 @@ import (
 	"github.com/hashicorp/raft-wal/types"
 )
 
-// OpenLog opens the log in cfg.Dir, making an empty one if there is none. It cuts a torn tail, and
-// returns a *DamageError when something acknowledged is plainly missing; the rest is for Verify,
-// which must pass before the log may be used.
+// OpenLog opens the log in cfg.Dir, creating an empty one if there is none. It cuts a torn tail, and
+// returns a *DamageError when acknowledged entries are obviously missing. Verify checks the rest, and must
+// succeed before the log may be used.
 //
-// REQUIRES: nobody else has the directory open.
+// REQUIRES: no one else has the directory open.
 func OpenLog(cfg LogConfig) (*Log, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (l *Log) open() error {
 	l.w, err = wal.Open(l.cfg.Dir, wal.WithMetaStore(l.meta),
 		wal.WithSegmentFiler(segment.NewFiler(l.cfg.Dir, l.cfg.files)), wal.WithSegmentSize(l.cfg.SegmentSize), wal.WithLogger(hclogTo(l.cfg.Logger)))
 	if err != nil {
-		return &DamageError{Where: "log", Index: last, Reason: "raft-wal refuses it", Cause: err}
+		return &DamageError{Where: "log", Index: last, Reason: "raft-wal cannot open it", Cause: err}
 	}
 	got, err := l.w.LastIndex()
 	if err != nil {
@@ -86,7 +86,7 @@ func (l *Log) open() error {
 	return nil
 }
 
-// openMark opens the mark and compares its existence with that of raft-wal's metadata: without its
+// openMark opens the mark and checks that raft-wal's metadata exists if the mark does: without its
 // metadata, raft-wal would begin an empty log and delete all segments.
 func (l *Log) openMark() error {
 	_, err := os.Stat(filepath.Join(l.cfg.Dir, metadb.FileName))
@@ -109,8 +109,8 @@ func (l *Log) openMark() error {
 	return nil
 }
 
-// loadMeta reads raft-wal's metadata. bbolt panics or faults on some damaged files, which must end
-// as damage of this group and not as the end of the process.
+// loadMeta reads raft-wal's metadata. bbolt panics or faults on some damaged files; that becomes damage of
+// this group, instead of ending the process.
 func loadMeta(meta *metadb.BoltMetaDB, dir string) (state types.PersistentState, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -133,7 +133,7 @@ func inspectTail(dir string, id uint64, state types.PersistentState) (segmentSca
 	info := state.Segments[n-1]
 	scan, err := scanSegment(dir, id, info, nil)
 	if errors.Is(err, fs.ErrNotExist) && info.SealTime.IsZero() {
-		scan, err = segmentScan{}, nil // raft-wal commits the name before it makes the file
+		scan, err = segmentScan{}, nil // raft-wal commits the name before it creates the file
 	}
 	if err != nil {
 		return scan, 0, err
@@ -161,9 +161,9 @@ func (m markState) check(state types.PersistentState, claim, last uint64) error 
 	return nil
 }
 
-// heal prepares the tail for raft-wal: it cuts a torn batch, and it finishes a rotation that was
-// interrupted. raft-wal v0.4.1 does not do the second: killed after the append that fills a segment
-// and before its metadata says so, it opens and answers "segment is sealed" to every append for ever.
+// heal prepares the tail for raft-wal: it cuts a torn batch, and it finishes an interrupted rotation.
+// raft-wal v0.4.1 does not finish one: killed after the append that fills a segment and before its metadata
+// is updated, it opens and then answers "segment is sealed" to every append forever.
 func (l *Log) heal(state types.PersistentState, tail segmentScan) (types.PersistentState, error) {
 	n := len(state.Segments)
 	if n == 0 || tail.size == 0 || !state.Segments[n-1].SealTime.IsZero() {

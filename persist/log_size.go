@@ -2,8 +2,8 @@ package persist
 
 import "sync"
 
-// logSizes answers how many bytes the log holds behind an index, which decides when a snapshot is
-// due. It keeps one sample per sizeStep bytes rather than one per entry.
+// logSizes estimates how many bytes the log holds after an index, which decides when a snapshot is due. It
+// keeps one sample per sizeStep bytes rather than one per entry.
 type logSizes struct {
 	mu struct {
 		sync.Mutex
@@ -14,7 +14,7 @@ type logSizes struct {
 
 type sizeSample struct {
 	index uint64
-	total int64 // bytes up to and with index
+	total int64 // bytes up to and including index
 }
 
 const sizeStep = 64 << 10
@@ -29,7 +29,7 @@ func (s *logSizes) add(index uint64, n int) {
 	}
 }
 
-// truncate forgets [from, to], a front or a back.
+// truncate forgets [from, to], a prefix or a suffix.
 func (s *logSizes) truncate(from, to uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

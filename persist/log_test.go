@@ -20,7 +20,7 @@ func smallLog(dir string) LogConfig {
 	return LogConfig{Dir: dir, SegmentSize: 4096, Floor: 1, MarkInterval: time.Hour}
 }
 
-// openVerified opens the log in dir and closes it with the test, unless the test has done so.
+// openVerified opens and verifies the log in dir. The log is closed when the test ends, if it is not yet.
 func openVerified(t testing.TB, cfg LogConfig) *Log {
 	t.Helper()
 	l, err := OpenLog(cfg)
@@ -54,13 +54,13 @@ func appendTo(t testing.TB, l *Log, logs []*raft.Log) {
 	}
 }
 
-// logDamage is what check finds in a log.
+// logDamage returns what Check finds in a log.
 func logDamage(dir string) error {
 	_, _, err := checkLog(context.Background(), dir)
 	return err
 }
 
-// copyDir copies a log as it lies on disk: what a kill -9 at this moment would leave.
+// copyDir copies a log as a kill -9 at this moment would leave it.
 func copyDir(t testing.TB, from string) string {
 	t.Helper()
 	to := t.TempDir()
@@ -148,8 +148,8 @@ func TestLogRoundTrip(t *testing.T) {
 	}
 }
 
-// TestLogAgainstModel lets random appends, truncations, restarts and kills run on a log and on a
-// slice, which must agree after each.
+// TestLogAgainstModel runs random appends, truncations, restarts and kills on a log and on a slice, and
+// compares them after each step.
 func TestLogAgainstModel(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	rnd := rand.New(rand.NewPCG(seed, 1))
@@ -163,7 +163,7 @@ func TestLogAgainstModel(t *testing.T) {
 		case op < 5:
 			from := last + 1
 			if last == 0 && rnd.IntN(2) == 0 {
-				from = 1 + uint64(step)*100 // behind an installed snapshot
+				from = 1 + uint64(step)*100 // after an installed snapshot
 			}
 			sizes := make([]int, 1+rnd.IntN(5))
 			for i := range sizes {
@@ -227,8 +227,8 @@ func compareWithModel(t *testing.T, l *Log, model map[uint64]uint64, first, last
 	}
 }
 
-// TestLogCutAtEveryByte cuts the tail at each byte of the last batch. Before its acknowledgement
-// that is a torn write and fine; after it, a loss that must be noticed.
+// TestLogCutAtEveryByte cuts the tail at each byte of the last batch. Before its acknowledgement the cut is
+// a torn write, which is no damage. After it, the cut is a loss that must be noticed.
 func TestLogCutAtEveryByte(t *testing.T) {
 	dir := t.TempDir()
 	l := openVerified(t, LogConfig{Dir: dir, SegmentSize: 1 << 16, Floor: 1, MarkInterval: time.Hour})
@@ -264,7 +264,7 @@ func TestLogCutAtEveryByte(t *testing.T) {
 		}
 	}
 
-	// The same through the front door, once.
+	// The same once more through OpenLog and Verify.
 	b := bytes.Clone(whole)
 	clear(b[full-20:])
 	writeFile(t, segment, b)
@@ -280,9 +280,9 @@ func TestLogCutAtEveryByte(t *testing.T) {
 	openVerified(t, smallLog(kill))
 }
 
-// TestLogTellsEveryFlippedByte flips each byte of a log with sealed segments: it must be reported,
-// or not matter (padding, segment creation) because every entry still reads the same.
-func TestLogTellsEveryFlippedByte(t *testing.T) {
+// TestLogDetectsEveryFlippedByte flips each byte of a log with sealed segments. A flip must be reported, or
+// not matter (padding, segment creation), in which case every entry reads the same.
+func TestLogDetectsEveryFlippedByte(t *testing.T) {
 	dir := t.TempDir()
 	l := openVerified(t, smallLog(dir))
 	for i := uint64(0); i < 9; i++ {
@@ -305,7 +305,7 @@ func TestLogTellsEveryFlippedByte(t *testing.T) {
 			if err := logDamage(dir); err == nil {
 				harmless++
 				if logContent(t, dir) != good {
-					t.Fatalf("flip at %d of %s changes entries and goes unnoticed", off, filepath.Base(path))
+					t.Fatalf("flip at %d of %s changes entries and was not noticed", off, filepath.Base(path))
 				}
 			} else {
 				wantDamage(t, err, 0)
@@ -367,8 +367,8 @@ func TestLogNoticesLostFiles(t *testing.T) {
 	}
 }
 
-// TestLogFindsLossWithoutMark puts an old mark beside a log whose middle has rotted: the entries
-// behind the damage tell that those before them were acknowledged.
+// TestLogFindsLossWithoutMark puts an old mark next to a log that is damaged in the middle: the entries
+// after the damage prove that those before them were acknowledged.
 func TestLogFindsLossWithoutMark(t *testing.T) {
 	dir := t.TempDir()
 	l := openVerified(t, LogConfig{Dir: dir, SegmentSize: 1 << 16, Floor: 1, MarkInterval: time.Hour})
@@ -387,8 +387,8 @@ func TestLogFindsLossWithoutMark(t *testing.T) {
 	wantDamage(t, err, 3)
 }
 
-// TestLogSurvivesKillDuringRotation kills between the append that fills a segment and the metadata
-// that says so, where raft-wal alone would refuse every further append.
+// TestLogSurvivesKillDuringRotation kills between the append that fills a segment and the metadata update,
+// where raft-wal alone would refuse every further append.
 func TestLogSurvivesKillDuringRotation(t *testing.T) {
 	dir := t.TempDir()
 	l := openVerified(t, smallLog(dir))
@@ -489,7 +489,7 @@ func BenchmarkLogAppend(b *testing.B) {
 	}
 }
 
-// TestLogReadsWhileItIsTruncated reads entries beside truncations and appends, for the race detector: raft
+// TestLogReadsWhileItIsTruncated reads entries during truncations and appends, for the race detector: raft
 // does so from several goroutines.
 func TestLogReadsWhileItIsTruncated(t *testing.T) {
 	l := openVerified(t, smallLog(t.TempDir()))

@@ -8,8 +8,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// The libraries below bring loggers of their own; here they are led into the injected one. What
-// they call information is detail to us.
+// raft-wal and Badger have their own loggers; these pass their lines to the configured slog.Logger. Their
+// information level becomes debug.
 
 // hclogTo returns a logger for raft-wal.
 func hclogTo(l *slog.Logger) hclog.Logger {

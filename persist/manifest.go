@@ -9,18 +9,18 @@ import (
 )
 
 // A snapshot is a manifest, lists of its pages, and the pages. The manifest is written last, when
-// all else is durable: a snapshot without one does not exist. docs/format/snapshots.md draws both.
+// everything else is durable: a snapshot without one does not exist. docs/format/snapshots.md draws both.
 type manifest struct {
 	id            snapshotID
 	version       raft.SnapshotVersion
 	configIndex   uint64
 	configuration []byte // raft.EncodeConfiguration
-	size          int64  // of the stream, its end included
+	size          int64  // of the stream in bytes, including its end frame
 	pages         uint64
 	lists         uint64
 }
 
-// snapshotID orders snapshots as raft wants them, and a later one of the same state above the first.
+// snapshotID orders snapshots by index, term and creation time.
 type snapshotID struct {
 	index, term, nano uint64
 }
@@ -55,7 +55,7 @@ func (m manifest) encode() []byte {
 func decodeManifest(id snapshotID, b []byte) (manifest, error) {
 	le := binary.LittleEndian
 	if len(b) < manifestFixed || uint64(len(b)-manifestFixed) != le.Uint64(b[36:]) {
-		return manifest{}, errors.New("manifest length disagrees")
+		return manifest{}, errors.New("manifest length does not match")
 	}
 	return manifest{
 		id:            id,
@@ -69,7 +69,8 @@ func decodeManifest(id snapshotID, b []byte) (manifest, error) {
 }
 
 func (m manifest) meta() (meta *raft.SnapshotMeta, err error) {
-	// DecodeConfiguration returns no error: it panics on bytes that are none, and a damaged manifest is to be left out.
+	// DecodeConfiguration returns no error but panics on malformed bytes. A damaged manifest must only be left
+	// out.
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("configuration is unreadable: %v", p)
@@ -82,7 +83,7 @@ func (m manifest) meta() (meta *raft.SnapshotMeta, err error) {
 	}, nil
 }
 
-// listEntry is a page in a list: everything of its frame but the data.
+// listEntry is a page in a list: its frame without the data.
 type listEntry struct {
 	kind    uint8
 	key     []byte
@@ -90,7 +91,7 @@ type listEntry struct {
 	hash    pageHash
 }
 
-// listSize is about how large a list may grow before the next is begun.
+// listSize is about how many bytes a list has before the next one begins.
 const listSize = 512 << 10
 
 func appendListEntry(b []byte, e listEntry) []byte {
@@ -101,7 +102,7 @@ func appendListEntry(b []byte, e listEntry) []byte {
 	return append(b, e.key...)
 }
 
-// nextListEntry takes the first entry off b. Its key aliases b.
+// nextListEntry decodes the first entry of b. The entry's key aliases b.
 func nextListEntry(b []byte) (e listEntry, rest []byte, err error) {
 	bad := errors.New("page list is malformed")
 	if len(b) < 1 {

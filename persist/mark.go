@@ -12,21 +12,21 @@ import (
 )
 
 // A high-water mark says which entries must be in a log: [floor, last], the newest with this chain hash.
-// (The database's counts its syncs, see syncMark.) It is only ever written after the entries it names are durable, so whatever version
-// of it survives a crash is true; one that lags behind merely proves less.
+// The database's mark counts its syncs instead, see syncMark. A mark is only written after the entries it
+// names are durable, so whatever version of it survives a crash is true; an old version only proves less.
 const (
 	markName   = "high-water"
 	markMagic  = 0x4d57_484d // "MHWM"
 	markFormat = 1
-	markSlot   = 4096 // slots lie in different pages and sectors, so one torn write spares the other
+	markSlot   = 4096 // slots are in different pages and sectors, so that a torn write damages only one
 	markLen    = 64
 )
 
 type markState struct {
 	generation uint64
-	id         uint64 // random, made with the log; seeds the checksum of its entries
+	id         uint64 // random, from the log's creation; seeds the checksums of its entries
 	floor      uint64 // entries below were truncated on purpose
-	last       uint64 // newest entry known to be durable; below floor when none is
+	last       uint64 // newest entry known to be durable; below floor if there is none
 	chain      chainHash
 }
 
@@ -66,8 +66,8 @@ func decodeMark(b []byte) (markState, bool) {
 	return s, true
 }
 
-// readMark returns the newer valid slot of the mark at path, fs.ErrNotExist without a file and errNoMark
-// without a valid slot.
+// readMark returns the newer valid slot of the mark at path. It returns fs.ErrNotExist without a file and
+// errNoMark without a valid slot.
 func readMark(path string) (markState, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -86,8 +86,8 @@ func readMark(path string) (markState, error) {
 	return best, nil
 }
 
-// openMark opens the mark at path, making an empty one if there is none, with an id (0: a random one). Its
-// file appears whole, through a rename: a crash cannot leave half a mark.
+// openMark opens the mark at path. If there is none, it creates an empty one with the given id (0: a random
+// one) through a rename, so that a crash cannot leave half a mark.
 func openMark(path string, id uint64) (*markFile, error) {
 	state, err := readMark(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -115,7 +115,7 @@ func openMark(path string, id uint64) (*markFile, error) {
 	return &markFile{f: f, file: info, state: state}, nil
 }
 
-// present says whether the mark that is written is the one that will be read.
+// present returns an error unless the open file is still the one at its path.
 func (m *markFile) present() error {
 	info, err := os.Stat(m.f.Name())
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(info, m.file) {
@@ -124,15 +124,15 @@ func (m *markFile) present() error {
 	return err
 }
 
-// advance records that the entries up to last are durable. It does not fsync: see DESIGN.md for what
-// that detects.
+// advance records that the entries up to last are durable. It does not fsync; DESIGN.md lists what is
+// detected nevertheless.
 func (m *markFile) advance(last uint64, chain chainHash) error {
 	m.state.last, m.state.chain = last, chain
 	return m.writeSlot()
 }
 
-// retreat writes a mark that promises less, before entries are removed. Both slots are overwritten
-// and fsynced, since an old slot that survived would promise what is about to go.
+// retreat writes a mark that promises less, before entries are removed. It overwrites and fsyncs both
+// slots, since an old slot that survived would promise entries that are about to be removed.
 func (m *markFile) retreat(s markState) error {
 	s.generation, s.id = m.state.generation, m.state.id
 	m.state = s

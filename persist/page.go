@@ -10,24 +10,24 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// A snapshot stream is a sequence of pages and an end. Kinds and keys mean something only to those
-// who write and read the pages. docs/format/pages.md draws a frame.
+// A snapshot stream is a sequence of pages and an end frame. Only the writer and the reader of the pages
+// know the meaning of kinds and keys. docs/format/pages.md draws a frame.
 const (
 	pageMagic  = 0x4750 // "PG"
-	pageEnd    = 0xff   // kind of the last frame, not free for pages
+	pageEnd    = 0xff   // kind of the end frame; pages must not use it
 	pageHeader = 32
 
-	// MaxPage is the largest page in bytes, MaxPageKey the longest key.
+	// MaxPage is the size of the largest page in bytes, MaxPageKey that of the longest key.
 	MaxPage    = 16 << 20
 	MaxPageKey = 1 << 10
 )
 
-// pageHash names a page by its data. Equal pages are stored once.
+// pageHash is the hash of a page's data. Equal pages are stored once.
 type pageHash [16]byte
 
 func hashPage(data []byte) pageHash { return xxh3.Hash128(data).Bytes() }
 
-// pageFrame is the head of a frame without the bytes that follow it.
+// pageFrame is the fixed-size head of a frame.
 type pageFrame struct {
 	kind    uint8
 	keyLen  int
@@ -57,11 +57,11 @@ func headChecksum(head, key []byte) uint32 {
 	return crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, key)
 }
 
-// decodePageHead reads a head; its checksum is left to checkKey, when the key is there.
+// decodePageHead decodes a head. checkKey verifies its checksum once the key is read.
 func decodePageHead(b []byte) (pageFrame, error) {
 	le := binary.LittleEndian
 	if le.Uint16(b) != pageMagic {
-		return pageFrame{}, errors.New("not a page")
+		return pageFrame{}, errors.New("it is not a page")
 	}
 	if b[2] != 1 {
 		return pageFrame{}, fmt.Errorf("page format %d is unknown", b[2])
@@ -77,24 +77,24 @@ func decodePageHead(b []byte) (pageFrame, error) {
 
 func (f pageFrame) checkKey(head, key []byte) error {
 	if headChecksum(head[:28], key) != f.sum {
-		return errors.New("page head checksum disagrees")
+		return errors.New("page head checksum does not match")
 	}
 	return nil
 }
 
 func (f pageFrame) checkData(data []byte) error {
 	if hashPage(data) != f.hash {
-		return errors.New("page checksum disagrees")
+		return errors.New("page checksum does not match")
 	}
 	return nil
 }
 
-// endData is what the last frame carries: how many pages and how many bytes came before it.
+// endData returns the data of the end frame: the number of pages and bytes before it.
 func endData(pages, size uint64) []byte {
 	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, pages), size)
 }
 
-// PageWriter frames pages onto a stream. A stream without Close is recognised as cut.
+// PageWriter writes pages to a stream. A stream without Close is recognised as cut.
 type PageWriter struct {
 	w     io.Writer
 	head  []byte
@@ -105,7 +105,7 @@ type PageWriter struct {
 // NewPageWriter returns a PageWriter that writes to w, unbuffered.
 func NewPageWriter(w io.Writer) *PageWriter { return &PageWriter{w: w} }
 
-// WritePage writes one page. kind is below 255, key at most MaxPageKey and data at most MaxPage long.
+// WritePage writes one page. kind must be below 255, key at most MaxPageKey bytes and data at most MaxPage.
 func (p *PageWriter) WritePage(kind uint8, key, data []byte) error {
 	if kind == pageEnd {
 		return errors.New("write page: kind 255 is the end of the stream")
@@ -128,7 +128,7 @@ func (p *PageWriter) write(kind uint8, key, data []byte) error {
 	return nil
 }
 
-// Close ends the stream. It does not close the writer below.
+// Close writes the end frame. It does not close the underlying writer.
 func (p *PageWriter) Close() error { return p.write(pageEnd, nil, endData(p.pages, p.size)) }
 
 // PageReader reads a stream of pages and verifies it.
@@ -147,9 +147,9 @@ func NewPageReader(r io.Reader) *PageReader {
 	return &PageReader{r: r, head: make([]byte, pageHeader)}
 }
 
-// Next returns the next page; key and data are valid until the call after. It returns io.EOF behind
-// the last page of a whole stream, io.ErrUnexpectedEOF (wrapped) for one that was cut, and a
-// *DamageError for one that has changed.
+// Next returns the next page; key and data are valid until the next call. It returns io.EOF after the last
+// page of a complete stream, io.ErrUnexpectedEOF (wrapped) for a stream that was cut, and a *DamageError for
+// one that was changed.
 func (p *PageReader) Next() (kind uint8, key, data []byte, err error) {
 	if p.ended {
 		return 0, nil, nil, io.EOF
@@ -200,7 +200,7 @@ func (p *PageReader) fill(b []byte) error {
 	return nil
 }
 
-// sized returns a slice of n bytes, b's memory if it is large enough and not wastefully so.
+// sized returns a slice of n bytes. It reuses b's memory unless that is too small or wastefully large.
 func sized(b []byte, n int) []byte {
 	if cap(b) < n || cap(b) > 1<<20 && n < 1<<16 {
 		return make([]byte, n)

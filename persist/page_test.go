@@ -66,7 +66,7 @@ func TestPagesRoundTrip(t *testing.T) {
 	}
 }
 
-func TestPagesTellCutsAndFlips(t *testing.T) {
+func TestPagesDetectCutsAndFlips(t *testing.T) {
 	var b bytes.Buffer
 	writePages(t, &b, somePages)
 	whole := b.Bytes()
@@ -79,28 +79,28 @@ func TestPagesTellCutsAndFlips(t *testing.T) {
 		flipped := bytes.Clone(whole)
 		flipped[off] ^= 0x10
 		if _, err := readPages(bytes.NewReader(flipped)); err == nil {
-			t.Fatalf("flip at %d goes unnoticed", off)
+			t.Fatalf("flip at %d was not noticed", off)
 		}
 	}
-	// A page taken out, every other frame intact.
+	// The first page is removed, every other frame is intact.
 	first := pageHeader
 	if _, err := readPages(bytes.NewReader(whole[first:])); err == nil {
-		t.Fatal("a missing page goes unnoticed")
+		t.Fatal("a missing page was not noticed")
 	}
 }
 
 func TestPageWriterRefuses(t *testing.T) {
 	p := NewPageWriter(io.Discard)
 	if err := p.WritePage(pageEnd, nil, nil); err == nil {
-		t.Error("kind 255 was taken")
+		t.Error("kind 255 was accepted")
 	}
 	if err := p.WritePage(1, make([]byte, MaxPageKey+1), nil); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("long key: %v", err)
 	}
 }
 
-// FuzzPageReader holds the reader to two laws: whatever it accepts, written again, is the same
-// stream; and it never hands out more than it was given.
+// FuzzPageReader checks two properties of the reader: writing the pages it accepts gives the same stream,
+// and it never returns more bytes than it was given.
 func FuzzPageReader(f *testing.F) {
 	var b bytes.Buffer
 	writePages(f, &b, somePages)
@@ -121,12 +121,12 @@ func FuzzPageReader(f *testing.F) {
 		var again bytes.Buffer
 		writePages(t, &again, pages)
 		if !bytes.HasPrefix(in, again.Bytes()) {
-			t.Fatal("stream differs from what it was read from")
+			t.Fatal("the pages written again differ from the input")
 		}
 	})
 }
 
-// FuzzEntry holds the decoder to: whatever it accepts encodes to the same bytes.
+// FuzzEntry checks that an entry the decoder accepts encodes to the same bytes.
 func FuzzEntry(f *testing.F) {
 	f.Add(appendEntry(nil, 1, &entry{log: *batch(7, 3, 40)[0], durable: 6, prev: chainHash{1, 2}}), uint64(1))
 	f.Fuzz(func(t *testing.T, in []byte, id uint64) {
@@ -139,7 +139,7 @@ func FuzzEntry(f *testing.F) {
 		if n := entrySize(in); n > len(in) {
 			t.Fatalf("entry of %d bytes in %d", n, len(in))
 		}
-		// A mutated input hardly passes the checksum, so the fields are also fed in directly.
+		// A mutated input rarely passes the checksum, so the fields are also tested directly.
 		e2 := entry{durable: id, prev: hashEntry(in)}
 		e2.log.Index, e2.log.Data = id+1, in
 		b := appendEntry(nil, id, &e2)

@@ -19,7 +19,7 @@ import (
 	"github.com/musterdb/muster/internal/node/disk"
 )
 
-// Tests that need a process to kill or a disk to fill run the test binary again, with this set.
+// childEnv is set when a test runs the test binary again, because it needs a process that it can kill.
 const childEnv = "MUSTER_PERSIST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -33,8 +33,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// childAppends appends to a log and a history until it is killed, and prints each index when it has
-// been acknowledged.
+// childAppends appends to a log and a history until it is killed, and prints each index once it is
+// acknowledged.
 func childAppends(data string) error {
 	l, err := OpenLog(LogConfig{Dir: LogDir(data, "g"), SegmentSize: 16 << 10, Floor: 1})
 	if err != nil {
@@ -55,7 +55,7 @@ func childAppends(data string) error {
 	if err != nil {
 		return err
 	}
-	// What the history lacks of the log is replayed.
+	// The history replays the entries that it lacks.
 	for index := h.Synced() + 1; index <= last; index++ {
 		if err := h.Append(index, []disk.Record{{Key: index % 3, Data: strconv.AppendUint(nil, index, 10)}}); err != nil {
 			return err
@@ -84,7 +84,7 @@ func childAppends(data string) error {
 	}
 }
 
-// TestKilledProcess kills a process that appends, ten times, and looks for all it has acknowledged.
+// TestKilledProcess kills an appending process ten times and checks that all acknowledged entries are there.
 func TestKilledProcess(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
@@ -121,7 +121,7 @@ func TestKilledProcess(t *testing.T) {
 	}
 }
 
-// killAfter lets a child acknowledge n batches, kills it, and returns what it has acknowledged last.
+// killAfter lets a child acknowledge n batches, kills it, and returns the last acknowledged index.
 func killAfter(t *testing.T, data string, acked uint64, n int) uint64 {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -153,8 +153,8 @@ func killAfter(t *testing.T, data string, acked uint64, n int) uint64 {
 	return acked
 }
 
-// TestFullDisk fills a small real disk with everything at once, frees some, and goes on. Had one write
-// passed the floor, Badger would have ended this process with SIGBUS.
+// TestFullDisk fills a small real disk, frees some space, and continues. If one write passed the floor,
+// Badger would end this process with SIGBUS.
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=160m"); err != nil {
@@ -197,7 +197,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	if more, _ := fill.run(t); more == 0 {
-		t.Fatal("nothing was taken after space had been freed")
+		t.Fatal("nothing was accepted after space was freed")
 	}
 	if err := errors.Join(l.Err(), l.Close(), db.Close()); err != nil {
 		t.Fatal(err)
@@ -215,7 +215,7 @@ type filler struct {
 	rnd   *rand.Rand
 }
 
-// run appends until the log refuses and returns how many entries each has taken.
+// run appends until the log refuses, and returns how many entries the log and the history accepted.
 func (f *filler) run(t *testing.T) (logged, kept int) {
 	t.Helper()
 	data := make([]byte, 100<<10)

@@ -18,10 +18,10 @@ import (
 	"github.com/musterdb/muster/internal/node/disk"
 )
 
-// sumFSM counts and hashes the commands it has applied; its snapshot is a few pages.
+// sumFSM counts the commands it has applied and keeps the last; its snapshot is a few pages.
 type sumFSM struct {
 	count   uint64
-	applied atomic.Uint64 // count, for other goroutines: raft's AppliedIndex runs ahead of the state machine
+	applied atomic.Uint64 // count, for other goroutines: raft's AppliedIndex is ahead of the state machine
 	history *History
 	last    []byte
 }
@@ -79,7 +79,7 @@ func (s sumSnapshot) Persist(sink raft.SnapshotSink) error {
 
 func (sumSnapshot) Release() {}
 
-// raftNode is a raft on our stores.
+// raftNode is a raft node on this package's stores.
 type raftNode struct {
 	db    *DB
 	log   *Log
@@ -93,7 +93,7 @@ type raftNode struct {
 func raftConfig(id string) *raft.Config {
 	c := raft.DefaultConfig()
 	c.LocalID = raft.ServerID(id)
-	c.HeartbeatTimeout, c.ElectionTimeout = 400*time.Millisecond, 400*time.Millisecond // under the race detector the other may take its time
+	c.HeartbeatTimeout, c.ElectionTimeout = 400*time.Millisecond, 400*time.Millisecond // under the race detector the other node may be slow
 	c.LeaderLeaseTimeout, c.CommitTimeout = 200*time.Millisecond, 5*time.Millisecond
 	c.TrailingLogs = 10
 	c.SnapshotThreshold = 1 << 30 // only when asked
@@ -132,7 +132,7 @@ func (n *raftNode) stop(t *testing.T) {
 	}
 }
 
-// waitFor polls a condition until it holds or the test's patience ends.
+// waitFor polls a condition until it holds, for at most 15 s.
 func waitFor(t *testing.T, what string, cond func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
@@ -142,13 +142,13 @@ func waitFor(t *testing.T, what string, cond func() bool) {
 	for !cond() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		case <-tick.C:
 		}
 	}
 }
 
-// TestRaftOnOurStores writes, snapshots, restarts and sends a snapshot to a second node.
+// TestRaftOnOurStores writes, takes a snapshot, restarts and sends a snapshot to a second node.
 func TestRaftOnOurStores(t *testing.T) {
 	data := t.TempDir()
 	one := startRaft(t, filepath.Join(data, "1"), "n1")
@@ -214,7 +214,7 @@ func TestRaftOnOurStores(t *testing.T) {
 	}
 }
 
-// newest is the index of the newest snapshot that is whole.
+// newest returns the index of the newest intact snapshot.
 func newest(t *testing.T, s *Snapshots) uint64 {
 	t.Helper()
 	metas, err := s.List()
@@ -227,7 +227,7 @@ func newest(t *testing.T, s *Snapshots) uint64 {
 	return metas[0].Index
 }
 
-// TestCheckStartFindsGap loses the snapshots, after which the log alone is not the whole story.
+// TestCheckStartFindsGap loses the snapshots of a truncated log.
 func TestCheckStartFindsGap(t *testing.T) {
 	l := openVerified(t, smallLog(t.TempDir()))
 	db := openTestDB(t, smallDB(t.TempDir()))

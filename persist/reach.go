@@ -11,17 +11,17 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// reach is how far the parts of a group go: its log, and what was made from it. Whoever restores one of them
-// from another copy, or loses one, leaves a gap between them that raft does not see.
+// reach is the range that each part of a group covers: its log, and what was made from the log. If one part
+// is lost, or restored from another copy, there is a gap between the parts that raft does not see.
 type reach struct {
-	first, last uint64 // of the log; 0: it is empty
-	floor       uint64 // below which entries were removed on purpose; 0: there were never any
-	snapshot    uint64 // that is to be restored; 0: none
-	history     uint64 // up to which it is durable
-	noHistory   bool   // the group keeps none
+	first, last uint64 // of the log; 0: the log is empty
+	floor       uint64 // entries below were removed on purpose; 0: there were never any entries
+	snapshot    uint64 // index of the snapshot to restore; 0: none
+	history     uint64 // seq up to which the history is durable
+	noHistory   bool   // the group has no history
 }
 
-// check returns a *DamageError where the parts do not reach each other.
+// check returns a *DamageError if there is a gap between the parts.
 func (r reach) check() error {
 	damage := func(index uint64, format string, args ...any) error {
 		return &DamageError{Where: "log", Index: index, Reason: fmt.Sprintf(format, args...)}
@@ -36,11 +36,11 @@ func (r reach) check() error {
 	case r.first == 0 && r.floor > r.snapshot+1:
 		return damage(r.snapshot+1, "the log was cut below %d, the newest readable snapshot is at %d", r.floor, r.snapshot)
 	case r.last < r.snapshot && (r.last > 0 || r.floor == 0):
-		return damage(end+1, "it ends at %d, a snapshot was made at %d: it has lost its end, or is an older copy", end, r.snapshot)
+		return damage(end+1, "it ends at %d, a snapshot was taken at %d: the log has lost its end, or is an older copy", end, r.snapshot)
 	case r.noHistory:
 		return nil
 	case r.history > max(end, r.snapshot):
-		return damage(end+1, "it ends at %d, the history at %d: it has lost its end, or is an older copy", end, r.history)
+		return damage(end+1, "it ends at %d, the history at %d: the log has lost its end, or is an older copy", end, r.history)
 	case r.first > r.history+1:
 		return &DamageError{Where: "history", Index: r.history + 1,
 			Reason: fmt.Sprintf("it ends at %d, the log begins at %d: the database is an older copy", r.history, r.first)}
@@ -48,10 +48,10 @@ func (r reach) check() error {
 	return nil
 }
 
-// CheckStart returns a *DamageError unless what is on disk reaches from a snapshot (its index, 0 for none) to the
-// log's end, and the history as far (nil: the group keeps none). Raft does not look, and panics on the first
-// entry that is missing in between. It is called after Verify and before NewRaft, with the snapshot that is
-// restored: where a newer one turns out to be damaged, once more with the older one.
+// CheckStart returns a *DamageError if there is a gap between a snapshot (its index, 0 for none), the log and
+// the history (nil if the group has none). Raft does not check this, and panics on the first missing entry.
+// Call it after Verify and before NewRaft, with the snapshot that will be restored. If that one turns out to
+// be damaged, call it again with the older one.
 func CheckStart(l *Log, snapshot uint64, h *History) error {
 	r := reach{noHistory: h == nil, floor: l.floor(), snapshot: snapshot}
 	var err error
@@ -67,15 +67,16 @@ func CheckStart(l *Log, snapshot uint64, h *History) error {
 	return r.check()
 }
 
-// floor is the index below which entries were removed on purpose.
+// floor returns the index below which entries were removed on purpose.
 func (l *Log) floor() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.mu.mark.state.floor
 }
 
-// Logs returns the logs that are in a data directory, each with the index that its mark promises: 0 where
-// there never was an entry. An empty directory is none. Nothing is opened; what is unreadable is told by OpenLog.
+// Logs returns the logs in a data directory, each with the last index that its mark promises: 0 if there
+// never was an entry, 1 if the mark is missing or unreadable. Empty directories are left out. Nothing is
+// opened; OpenLog reports what is unreadable.
 func Logs(data string) (map[string]uint64, error) {
 	dirs, err := os.ReadDir(filepath.Join(data, "raft"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -102,7 +103,7 @@ func empty(dir string) bool {
 	return err == nil && len(files) == 0
 }
 
-// Groups returns the names under which the database holds anything, in no order.
+// Groups returns the names of the groups and tables that have values in the database, in no order.
 func (db *DB) Groups() ([]string, error) {
 	seen := map[string]bool{}
 	var groups []string
@@ -116,7 +117,7 @@ func (db *DB) Groups() ([]string, error) {
 				seen[name] = true
 				groups = append(groups, name)
 			}
-			it.Seek(append([]byte(prefix), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)) // behind all of its kind
+			it.Seek(append([]byte(prefix), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)) // after the last key of this kind and group
 			if it.Valid() && strings.HasPrefix(string(it.Item().Key()), prefix) {
 				it.Next()
 			}

@@ -13,9 +13,9 @@ import (
 	"github.com/hashicorp/raft-wal/types"
 )
 
-// raft-wal's segment files are read here a second time, by our own eyes: it drops everything behind
-// the first frame it cannot read, which is right for a torn write and loses acknowledged entries
-// when the frame has rotted. The layout is that of raft-wal v0.4.1, package segment.
+// Persist reads raft-wal's segment files itself, because raft-wal drops everything after the first frame it
+// cannot read. That is right for a torn write, but loses acknowledged entries when the frame is damaged. The
+// layout is that of raft-wal v0.4.1, package segment.
 const (
 	walFileHeader  = 32
 	walFrameHeader = 8
@@ -26,25 +26,25 @@ const (
 	walFrameCommit = 3
 )
 
-// segmentScan is what a segment file holds.
+// segmentScan is the result of reading a segment file.
 type segmentScan struct {
 	last uint64 // highest committed index, 0 if none
 	end  int    // where the committed bytes end
 	size int    // of the file
-	torn bool   // there is something behind end
+	torn bool   // there are nonzero bytes after end
 
-	// sealed says that the committed bytes end with an index, which raft-wal writes before it tells
-	// its own metadata; indexStart is where the index's array begins.
+	// sealed reports whether the committed bytes end with an index, which raft-wal writes before it updates
+	// its metadata; indexStart is the offset of the index's array.
 	sealed     bool
 	indexStart uint64
 
-	// claim is the highest index that an intact entry behind the committed bytes declares durable.
+	// claim is the highest index that an intact entry after the committed bytes declares durable.
 	claim uint64
 }
 
-// segmentFrames is the structure of a segment: where its entries are, and up to where to believe it.
+// segmentFrames is the structure of a segment: the offsets of its entries, and where its valid bytes end.
 type segmentFrames struct {
-	offsets    []int // of payloads; those behind a commit only
+	offsets    []int // of payloads of committed entries
 	lengths    []int
 	end        int
 	sealed     bool
@@ -55,8 +55,8 @@ func segmentPath(dir string, info types.SegmentInfo) string {
 	return filepath.Join(dir, segment.FileName(info))
 }
 
-// scanSegment reads the segment info describes and calls visit with the bytes of each entry that
-// belongs to the log, in order. visit must not keep them.
+// scanSegment reads the segment that info describes and calls visit with the bytes of each entry that
+// belongs to the log, in order. visit must not keep the bytes.
 func scanSegment(dir string, id uint64, info types.SegmentInfo, visit func(index uint64, b []byte) error) (segmentScan, error) {
 	path := segmentPath(dir, info)
 	b, err := os.ReadFile(path)
@@ -70,7 +70,7 @@ func scanSegment(dir string, id uint64, info types.SegmentInfo, visit func(index
 	}
 	if n := len(fr.offsets); n > 0 {
 		if !headerMatches(b, info) {
-			return scan, damage(info.BaseIndex, "file header disagrees with the metadata")
+			return scan, damage(info.BaseIndex, "the file header does not match the metadata")
 		}
 		scan.last = info.BaseIndex + uint64(n) - 1
 	}
@@ -79,7 +79,7 @@ func scanSegment(dir string, id uint64, info types.SegmentInfo, visit func(index
 			return scan, damage(info.MinIndex, reason)
 		}
 		if scan.last < info.MaxIndex {
-			return scan, damage(scan.last+1, "sealed segment ends too early")
+			return scan, damage(scan.last+1, "the sealed segment ends too early")
 		}
 		scan.last = info.MaxIndex
 	} else {
@@ -109,10 +109,10 @@ func scanSegment(dir string, id uint64, info types.SegmentInfo, visit func(index
 	return scan, nil
 }
 
-// parseFrames walks the frames as raft-wal's recovery does: up to the first that is none, and back
-// to the last commit whose checksum holds. Like there, the last commit is believed unchecked when
-// entries follow it, since they were only written after it was fsynced; entries carry checksums of
-// their own.
+// parseFrames walks the frames as raft-wal's recovery does: up to the first invalid one, and back to the
+// last commit whose checksum is right. Like raft-wal, it accepts the last commit unchecked when entries
+// follow it, since they were only written after the commit was fsynced; the entries have their own
+// checksums.
 func parseFrames(b []byte) segmentFrames {
 	type commit struct {
 		offset, crcStart, entries int
@@ -167,24 +167,25 @@ func headerMatches(b []byte, info types.SegmentInfo) bool {
 		le.Uint64(b[16:]) == info.ID && le.Uint64(b[24:]) == info.Codec
 }
 
-// checkIndex compares a sealed segment's index, which raft-wal reads by, with where its entries are.
+// checkIndex compares a sealed segment's index, which raft-wal reads by, with the offsets of its entries.
 func checkIndex(b []byte, fr segmentFrames, info types.SegmentInfo) string {
 	if !fr.sealed || fr.indexStart != info.IndexStart {
-		return "sealed segment without its index"
+		return "a sealed segment has no index"
 	}
 	start := int(info.IndexStart)
 	if start+4*len(fr.offsets) > len(b) {
-		return "index runs over the end"
+		return "the index goes beyond the end of the file"
 	}
 	for i, off := range fr.offsets {
 		if int(binary.LittleEndian.Uint32(b[start+4*i:])) != off-walFrameHeader {
-			return "index disagrees with the entries"
+			return "the index does not match the entries"
 		}
 	}
 	return ""
 }
 
-// searchClaims looks for intact entries in bytes that recovery gives up.
+// searchClaims searches the bytes that recovery gives up for intact entries. It returns the highest index
+// that one of them declares durable.
 func searchClaims(b []byte, id uint64) uint64 {
 	magic := binary.LittleEndian.AppendUint32(nil, entryMagic)
 	var claim uint64
@@ -206,8 +207,8 @@ func searchClaims(b []byte, id uint64) uint64 {
 	}
 }
 
-// cutTorn zeroes what lies behind the committed bytes of a tail segment. raft-wal leaves it and
-// writes over it, and a shorter batch would leave the rest of a torn one behind its commit.
+// cutTorn zeroes the bytes after the committed ones in a tail segment. raft-wal leaves them and writes over
+// them, so a shorter batch would leave the rest of a torn one after its commit.
 func cutTorn(dir string, info types.SegmentInfo, scan segmentScan) error {
 	f, err := os.OpenFile(segmentPath(dir, info), os.O_RDWR, 0)
 	if err != nil {
@@ -219,8 +220,8 @@ func cutTorn(dir string, info types.SegmentInfo, scan segmentScan) error {
 			return fmt.Errorf("cut torn tail: %w", err)
 		}
 	}
-	// The fsync also makes an entry durable that was complete in the page cache only: from here on
-	// raft counts it as stored.
+	// The fsync also makes an entry durable that was complete only in the page cache: from here on raft counts
+	// it as stored.
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("sync tail: %w", err)
 	}

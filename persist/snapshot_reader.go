@@ -6,19 +6,19 @@ import (
 	"io"
 )
 
-// snapshotReader puts a stream together again, one page at a time.
+// snapshotReader rebuilds a snapshot's stream, one page at a time.
 type snapshotReader struct {
 	store *Snapshots
 	m     manifest
 
 	list  []byte // entries of the current list not yet read
-	lists uint64 // read
+	lists uint64 // number of lists read
 	pages uint64
 	size  uint64
-	ready []byte // of the stream
-	after []byte // of the stream, behind ready
-	head  []byte // memory of frames' heads
-	data  []byte // memory of pages
+	ready []byte // next bytes of the stream
+	after []byte // bytes of the stream after ready
+	head  []byte // buffer for a frame's head
+	data  []byte // buffer for a page
 	ended bool
 	err   error
 	done  bool
@@ -76,8 +76,8 @@ func (r *snapshotReader) next() error {
 	return nil
 }
 
-// page reads and verifies a page, which is good until the next. One that is not as it was is remembered, or every later snapshot
-// would count on it.
+// page reads and verifies a page, which is valid until the next call. A damaged page is recorded as suspect,
+// since later snapshots would otherwise refer to it.
 func (r *snapshotReader) page(e listEntry) ([]byte, error) {
 	data, err := r.store.db.getTo(sized(r.data, e.dataLen), pageKey(r.store.group, e.hash))
 	r.data = data
@@ -112,7 +112,7 @@ func (r *snapshotReader) damage(reason string) error {
 	return &DamageError{Where: "snapshot " + r.m.id.String(), Index: r.m.id.index, Reason: reason}
 }
 
-// Close lets the snapshot be collected again.
+// Close allows the snapshot to be deleted again.
 func (r *snapshotReader) Close() error {
 	if !r.done {
 		r.done = true

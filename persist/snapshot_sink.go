@@ -6,26 +6,26 @@ import (
 	"io"
 )
 
-// sink takes a stream of pages apart and stores each page under its hash. What it holds of the
-// stream is at most one page and one list.
+// sink splits a stream into pages and stores each page under its hash. It keeps at most one page and one
+// list in memory.
 type sink struct {
 	store *Snapshots
 	w     *writer
 	m     manifest
 
-	pending []byte                        // the beginning of a frame whose rest has not come
+	pending []byte                        // the beginning of an incomplete frame
 	list    []byte                        // entries not yet stored
 	size    uint64                        // of whole frames
-	fresh   struct{ pages, bytes uint64 } // that were not there already
+	fresh   struct{ pages, bytes uint64 } // newly written
 	ended   bool
 	done    bool
 	err     error // sticky
 }
 
-// ID returns the id that List and Open know the snapshot by, once it is whole.
+// ID returns the id of the snapshot for List and Open, once it is committed.
 func (k *sink) ID() string { return k.m.id.String() }
 
-// Write takes the next bytes of the stream, cut anywhere.
+// Write accepts the next bytes of the stream, split anywhere.
 func (k *sink) Write(b []byte) (int, error) {
 	if k.done {
 		return 0, fmt.Errorf("write snapshot %s: %w", k.m.id, ErrClosed)
@@ -44,11 +44,11 @@ func (k *sink) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// take moves bytes of b to the pending frame, at most as far as that can be told to go, and stores
-// the frame when it is whole. It returns what is left of b.
+// take moves bytes from b to the pending frame, at most as many as the frame is known to need, and stores
+// the frame when it is complete. It returns the rest of b.
 func (k *sink) take(b []byte) ([]byte, error) {
 	if k.ended {
-		return nil, errors.New("bytes behind the end of the stream")
+		return nil, errors.New("bytes after the end of the stream")
 	}
 	want := pageHeader
 	if len(k.pending) >= pageHeader {
@@ -73,7 +73,7 @@ func (k *sink) take(b []byte) ([]byte, error) {
 	return b, err
 }
 
-// frame stores the pending frame's page, unless it is there already, and lists it.
+// frame stores the pending frame's page, unless it exists already, and adds it to the list.
 func (k *sink) frame(f pageFrame) error {
 	key, data := k.pending[pageHeader:pageHeader+f.keyLen], k.pending[pageHeader+f.keyLen:]
 	if err := errors.Join(f.checkKey(k.pending, key), f.checkData(data)); err != nil {
@@ -118,7 +118,7 @@ func pageKey(group string, h pageHash) []byte {
 	return append(keyOf(kindPage, group), h[:]...)
 }
 
-// putPage writes a page, unless it is there.
+// putPage writes a page, unless it exists.
 func (s *Snapshots) putPage(w *writer, h pageHash, data []byte) (written bool, err error) {
 	key := pageKey(s.group, h)
 	there, err := s.db.has(key)
@@ -129,21 +129,21 @@ func (s *Snapshots) putPage(w *writer, h pageHash, data []byte) (written bool, e
 	suspect := s.mu.suspect[h]
 	delete(s.mu.suspect, h)
 	s.mu.Unlock()
-	if there && !suspect && !s.distrust {
+	if there && !suspect && !s.rewriteAll {
 		return false, nil
 	}
 	return true, w.put(key, data)
 }
 
-// Close makes the snapshot durable and visible, and then lets go of older ones. A stream without its
-// end leaves nothing.
+// Close makes the snapshot durable and visible, and then deletes older ones. A stream without its end frame
+// leaves no snapshot.
 func (k *sink) Close() error {
 	if k.done {
 		return nil
 	}
 	err := k.err
 	if err == nil && !k.ended {
-		err = fmt.Errorf("close snapshot %s: stream without its end: %w", k.m.id, io.ErrUnexpectedEOF)
+		err = fmt.Errorf("close snapshot %s: the stream has no end frame: %w", k.m.id, io.ErrUnexpectedEOF)
 	}
 	if err == nil {
 		err = k.commit()
@@ -157,7 +157,7 @@ func (k *sink) Close() error {
 	return err
 }
 
-// commit writes what remains, makes it durable, and only then writes the manifest.
+// commit writes the remaining data, makes it durable, and only then writes the manifest.
 func (k *sink) commit() error {
 	db := k.store.db
 	if err := k.putList(); err != nil {
@@ -177,7 +177,7 @@ func (k *sink) commit() error {
 	return nil
 }
 
-// Cancel gives the snapshot up. Its pages are swept with the next one's.
+// Cancel abandons the snapshot. Its pages are swept after the next snapshot.
 func (k *sink) Cancel() error {
 	if !k.done {
 		k.finish()

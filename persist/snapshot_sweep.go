@@ -8,8 +8,8 @@ import (
 	"sort"
 )
 
-// retire lets go of the snapshots beyond those to be kept, and sweeps what only they used, in the
-// background: raft may be waiting for the sink, on its main loop when a snapshot was installed.
+// retire deletes snapshots beyond the number to keep and the pages that only they used. It works in the
+// background: raft may be waiting for the sink, even on its main loop when a snapshot was installed.
 func (s *Snapshots) retire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -31,8 +31,8 @@ func (s *Snapshots) retire() {
 	})
 }
 
-// retireAndSweep deletes in the order that leaves no manifest without its pages, wherever a crash
-// cuts it: manifests, durably; then lists and pages that no manifest mentions.
+// retireAndSweep deletes in an order that leaves no manifest without its pages after a crash: first
+// manifests, durably, then lists and pages that no manifest mentions.
 func (s *Snapshots) retireAndSweep() error {
 	ids, err := s.ids()
 	if err != nil {
@@ -46,9 +46,9 @@ func (s *Snapshots) retireAndSweep() error {
 			if _, err := s.load(id); err == nil {
 				good++
 			}
-			continue // a damaged one goes only when there are enough others
+			continue // a damaged snapshot is deleted only when there are enough intact ones
 		}
-		if !s.bury(id) {
+		if !s.markGone(id) {
 			continue
 		}
 		if err := w.delete(id.key(kindSnapshot, s.group), 1); err != nil {
@@ -67,8 +67,8 @@ func (s *Snapshots) retireAndSweep() error {
 	return s.sweepPages(s.stopSweep.Load)
 }
 
-// bury says that id may be deleted and will not be opened again.
-func (s *Snapshots) bury(id snapshotID) bool {
+// markGone marks id as being deleted, so that it cannot be opened again. It reports false if id is being read.
+func (s *Snapshots) markGone(id snapshotID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mu.pinned[id] > 0 {
@@ -78,26 +78,26 @@ func (s *Snapshots) bury(id snapshotID) bool {
 	return true
 }
 
-// firstSweep runs before the process writes its first page. If a manifest or list is damaged, what
-// may be swept is unknown, and so is what may be relied on.
+// firstSweep runs before the process writes its first page. If a manifest or list is damaged, it is unknown
+// which pages may be swept and which are complete, so nothing is swept and every page is written anew.
 func (s *Snapshots) firstSweep() {
 	s.sweep.Lock()
 	defer s.sweep.Unlock()
 	err := s.sweepPages(func() bool { return false })
 	var damage *DamageError
 	if errors.As(err, &damage) {
-		s.db.cfg.Logger.Error("snapshot pages not swept, writing all anew", "group", s.group, "err", err)
-		s.distrust = true
+		s.db.cfg.Logger.Error("snapshot pages not swept, all pages will be written anew", "group", s.group, "err", err)
+		s.rewriteAll = true
 		return
 	}
 	s.sweptErr = err
 }
 
-// marksPerPass bounds the memory of a sweep: 16 bytes a page that is in use.
+// marksPerPass limits the memory of a sweep, which is 16 bytes per page in use.
 const marksPerPass = 1 << 20
 
-// sweepPages deletes lists without a manifest and pages without a list. It reads the lists of all
-// manifests, once for each marksPerPass pages, and takes only a range of hashes each time.
+// sweepPages deletes lists without a manifest and pages without a list. It reads the lists of all manifests
+// once for each marksPerPass pages, and handles only a range of hashes each time.
 //
 // REQUIRES: s.sweep is held for writing.
 func (s *Snapshots) sweepPages(stop func() bool) error {
@@ -110,7 +110,7 @@ func (s *Snapshots) sweepPages(stop func() bool) error {
 	for _, id := range ids {
 		m, err := s.load(id)
 		if err != nil {
-			// What a damaged manifest mentions is unknown, so nothing can be told to be unused.
+			// The pages of a damaged manifest are unknown, so no page is known to be unused.
 			return fmt.Errorf("sweep pages: %w", err)
 		}
 		manifests = append(manifests, m)
@@ -132,7 +132,7 @@ func (s *Snapshots) sweepPages(stop func() bool) error {
 	return nil
 }
 
-// sweepPass sweeps the pages whose hashes fall into one of passes equal ranges.
+// sweepPass sweeps the pages whose hashes are in one of passes equal ranges.
 func (s *Snapshots) sweepPass(manifests []manifest, pass, passes int, stop func() bool) error {
 	mine := func(h []byte) bool { return (int(h[0])<<8|int(h[1]))*passes>>16 == pass }
 	var used []pageHash

@@ -11,43 +11,43 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// Snapshots is a group's raft.SnapshotStore. A snapshot is a stream of pages (PageWriter); pages are
-// stored by content, so that one that has not changed is not written again.
+// Snapshots is a group's raft.SnapshotStore. A snapshot is a stream of pages (PageWriter). Pages are stored
+// by content, so an unchanged page is not written again.
 //
-// Sinks, readers and the collection of unused pages may run at once: while a sink is open nothing is
-// collected, since it may count on a page that no manifest mentions yet; and a snapshot that is
-// being read is kept although newer ones exist.
+// Sinks, readers and the collection of unused pages may run at the same time. Nothing is collected while a
+// sink is open, since the sink may use a page that no manifest mentions yet. A snapshot that is being read
+// is kept even if newer ones exist.
 type Snapshots struct {
 	db    *DB
 	group string
 	keep  int
 
-	// Sinks hold it for reading, the collector for writing. stopSweep asks the collector to yield.
-	sweep     sync.RWMutex
-	stopSweep atomic.Bool
-	swept     sync.Once // before the first sink, see NewSnapshots
-	sweptErr  error
-	distrust  bool // set by firstSweep: write pages although they seem to be there
-	working   sync.WaitGroup
+	// Sinks hold sweep for reading, the collector for writing. stopSweep makes the collector yield.
+	sweep      sync.RWMutex
+	stopSweep  atomic.Bool
+	swept      sync.Once // firstSweep before the first sink, see NewSnapshots
+	sweptErr   error
+	rewriteAll bool // set by firstSweep: write pages even if they exist
+	working    sync.WaitGroup
 
 	mu struct {
 		sync.Mutex
 		closed bool
 		pinned map[snapshotID]int
-		gone   map[snapshotID]bool // being deleted, not to be pinned any more
-		// suspect pages were found damaged: they are written again although they are there.
+		gone   map[snapshotID]bool // being deleted, must not be pinned
+		// suspect pages were found damaged: they are written again although they exist.
 		suspect map[pageHash]bool
 	}
 }
 
 var _ raft.SnapshotStore = (*Snapshots)(nil)
 
-// NewSnapshots returns the store of a group's snapshots, which keeps the newest keep (at least one).
+// NewSnapshots returns the store of a group's snapshots. It keeps the newest keep snapshots (at least one).
 //
-// The first sink sweeps pages that no manifest mentions, before it writes: they may be from a process
-// that was killed, and after a power cut a key can be there without its value. From then on a page
-// that exists is either part of a whole snapshot or written by this process, and will be durable
-// with the next Sync.
+// Before the first sink writes, all pages that no manifest mentions are swept: they may be from a process
+// that was killed, and after a power cut a key can exist without its value. From then on a page that exists
+// either belongs to a committed snapshot, or was written by this process and becomes durable with the next
+// Sync.
 func NewSnapshots(db *DB, group string, keep int) (*Snapshots, error) {
 	if group == "" || len(group) > maxGroupName {
 		return nil, fmt.Errorf("open snapshots: group name of %d bytes", len(group))
@@ -65,7 +65,7 @@ func (s *Snapshots) Create(version raft.SnapshotVersion, index, term uint64, con
 	if s.isClosed() {
 		return nil, fmt.Errorf("create snapshot: %w", ErrClosed)
 	}
-	if err := s.db.guard.room(spaceStep); err != nil {
+	if err := s.db.guard.checkFree(spaceStep); err != nil {
 		return nil, fmt.Errorf("create snapshot: %w", err)
 	}
 	s.swept.Do(s.firstSweep)
@@ -86,8 +86,8 @@ func (s *Snapshots) Create(version raft.SnapshotVersion, index, term uint64, con
 	}, nil
 }
 
-// List returns the whole snapshots, newest first. One whose manifest or lists are damaged is left
-// out and reported to the log.
+// List returns the intact snapshots, newest first. One with a damaged manifest or list is left out, which is
+// logged.
 func (s *Snapshots) List() ([]*raft.SnapshotMeta, error) {
 	ids, err := s.ids()
 	if err != nil {
@@ -171,8 +171,8 @@ func (s *Snapshots) list(m manifest, n uint64) ([]byte, error) {
 	return b, err
 }
 
-// Open streams a snapshot as it was written. Each page is verified before any of its bytes are
-// handed out; a damaged one ends the stream with a *DamageError.
+// Open returns a snapshot's stream as it was written. Each page is verified before any of its bytes are
+// returned; a damaged one ends the stream with a *DamageError.
 func (s *Snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	sid, err := parseSnapshotID(id)
 	if err != nil {
@@ -193,7 +193,7 @@ func (s *Snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	return meta, &snapshotReader{store: s, m: m}, nil
 }
 
-// Verify reads the whole snapshot.
+// Verify reads the whole snapshot and returns a *DamageError if it is damaged.
 func (s *Snapshots) Verify(id string) error {
 	_, r, err := s.Open(id)
 	if err != nil {
@@ -233,7 +233,7 @@ func (s *Snapshots) isClosed() bool {
 	return s.mu.closed
 }
 
-// Close waits for the collector. Sinks and readers must be closed before.
+// Close waits for the collector. Sinks and readers must be closed first.
 func (s *Snapshots) Close() error {
 	s.mu.Lock()
 	s.mu.closed = true

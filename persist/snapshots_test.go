@@ -29,8 +29,8 @@ func openTestDB(t testing.TB, cfg DBConfig) *DB {
 	return db
 }
 
-// copyDB copies a database that nobody writes to, as a kill -9 would leave it. Badger may still be
-// flushing and compacting: then its manifest changes, and the copy is made again.
+// copyDB copies a database that is not being written to, as a kill -9 would leave it. Badger may still be
+// flushing and compacting; if its manifest changes meanwhile, the copy is made again.
 func copyDB(t testing.TB, dir string) string {
 	t.Helper()
 	for {
@@ -82,7 +82,7 @@ func takeSnapshot(t testing.TB, s *Snapshots, index uint64, pages []testPage) st
 	return k.ID()
 }
 
-// randomPages makes n pages from r, some of them equal, some larger than a value may be.
+// randomPages makes n pages from r, some of them equal, some larger than the largest value.
 func randomPages(r *rand.Rand, n int) []testPage {
 	pages := make([]testPage, n)
 	for i := range pages {
@@ -166,7 +166,7 @@ func TestSnapshotRoundTripAcrossReopen(t *testing.T) {
 	}
 }
 
-func TestSnapshotTakesStreamCutAnywhere(t *testing.T) {
+func TestSnapshotAcceptsStreamSplitAnywhere(t *testing.T) {
 	s := openTestSnapshots(t, openTestDB(t, smallDB(t.TempDir())), 2)
 	var b bytes.Buffer
 	writePages(t, &b, somePages)
@@ -210,10 +210,10 @@ func TestSnapshotWritesOnlyWhatChanged(t *testing.T) {
 	takeSnapshot(t, s, 1, pages)
 	pages[3].data = []byte("new")
 	k := createSink(t, s, 2).(*sink)
-	k.w.unasked = 0
+	k.w.unmeasured = 0
 	writePages(t, k, pages)
-	if k.w.unasked != 3 || k.fresh.pages != 1 || k.fresh.bytes != 3 {
-		t.Fatalf("%d bytes of pages were written, want 3, in one page: %+v", k.w.unasked, k.fresh)
+	if k.w.unmeasured != 3 || k.fresh.pages != 1 || k.fresh.bytes != 3 {
+		t.Fatalf("%d bytes of pages were written, want 3, in one page: %+v", k.w.unmeasured, k.fresh)
 	}
 	if err := k.Close(); err != nil {
 		t.Fatal(err)
@@ -221,7 +221,7 @@ func TestSnapshotWritesOnlyWhatChanged(t *testing.T) {
 	wantSnapshot(t, s, k.ID(), pages)
 }
 
-// TestSnapshotKilledInTheMiddle stops at each step before the manifest, as a kill would.
+// TestSnapshotKilledInTheMiddle stops before the manifest is written, as a kill would.
 func TestSnapshotKilledInTheMiddle(t *testing.T) {
 	dir := t.TempDir()
 	db := openTestDB(t, smallDB(dir))
@@ -235,7 +235,7 @@ func TestSnapshotKilledInTheMiddle(t *testing.T) {
 	if err := k.putList(); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.w.flush(); err != nil { // all but the manifest
+	if err := k.w.flush(); err != nil { // everything but the manifest
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {
@@ -248,7 +248,7 @@ func TestSnapshotKilledInTheMiddle(t *testing.T) {
 	}
 	wantSnapshot(t, s, id, old)
 	if n := countPages(t, s); n <= before {
-		t.Fatal("the killed snapshot left no pages, so sweeping them proves nothing")
+		t.Fatal("the killed snapshot left no pages, so the test has nothing to sweep")
 	}
 	createSink(t, s, 12).Cancel()
 	if n := countPages(t, s); n != before {
@@ -273,17 +273,17 @@ func TestSnapshotCancelledOrCut(t *testing.T) {
 	}
 	k = createSink(t, s, 3)
 	if _, err := k.Write(bytes.Repeat([]byte("junk"), 100)); err == nil {
-		t.Fatal("junk was taken")
+		t.Fatal("junk was accepted")
 	}
 	if err := k.Close(); err == nil {
-		t.Fatal("a sink that has failed closed well")
+		t.Fatal("Close of a failed sink returned no error")
 	}
 	if ids := listIDs(t, s); len(ids) != 0 {
 		t.Fatalf("snapshots %v, want none", ids)
 	}
 }
 
-// flipValue changes a byte of the n-th value with prefix, in the middle.
+// flipValue flips a byte in the middle of the n-th value with prefix.
 func flipValue(t *testing.T, db *DB, prefix []byte, n int) {
 	t.Helper()
 	var key, value []byte
@@ -309,14 +309,14 @@ func flipValue(t *testing.T, db *DB, prefix []byte, n int) {
 	}
 }
 
-func TestSnapshotTellsFlippedPage(t *testing.T) {
+func TestSnapshotDetectsFlippedPage(t *testing.T) {
 	db := openTestDB(t, smallDB(t.TempDir()))
 	s := openTestSnapshots(t, db, 2)
 	pages := randomPages(rand.New(rand.NewPCG(5, 5)), 10)
 	id := takeSnapshot(t, s, 1, pages)
 	flipValue(t, db, keyOf(kindPage, s.group), 4)
 	wantDamage(t, s.Verify(id), 1)
-	// The next snapshot must not count on the damaged page.
+	// The next snapshot must not use the damaged page.
 	id = takeSnapshot(t, s, 2, pages)
 	wantSnapshot(t, s, id, pages)
 }
@@ -336,7 +336,7 @@ func TestSnapshotLeavesOutDamagedManifest(t *testing.T) {
 		wantDamage(t, s.Verify(second), 0)
 		s.Close()
 		db.Close()
-		// After a restart new snapshots can be taken, and in time the damaged one goes.
+		// After a restart new snapshots can be taken, and the damaged one is deleted eventually.
 		s = openTestSnapshots(t, openTestDB(t, smallDB(dir)), 2)
 		for index := uint64(3); index < 6; index++ {
 			wantSnapshot(t, s, takeSnapshot(t, s, index, pages), pages)
@@ -364,7 +364,7 @@ func TestSnapshotStaysWhileRead(t *testing.T) {
 		t.Fatalf("snapshots %v, want one", ids)
 	}
 	if _, _, err := s.Open(first); err == nil {
-		t.Fatal("a retired snapshot opened")
+		t.Fatal("a deleted snapshot was opened")
 	}
 }
 
@@ -405,7 +405,7 @@ func TestDBRefusesWhenDiskIsLow(t *testing.T) {
 	cfg.Stat = func(string) (DiskSpace, error) { return DiskSpace{Free: free, Total: 1 << 41}, nil }
 	db := openTestDB(t, cfg)
 	if !db.ballast.mu.held {
-		t.Fatal("no ballast was taken")
+		t.Fatal("no ballast was created")
 	}
 	s := openTestSnapshots(t, db, 2)
 	good := takeSnapshot(t, s, 1, somePages)

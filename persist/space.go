@@ -7,18 +7,18 @@ import (
 	"sync"
 )
 
-// DiskSpace is what the file system under a directory has, in bytes.
+// DiskSpace is the free and total space of a file system, in bytes.
 type DiskSpace struct {
 	Free  uint64 // available to an ordinary process
 	Total uint64
 }
 
-// StatFunc measures the file system that holds dir. Configs take one so that a test can fill a
-// disk without filling one.
+// StatFunc measures the file system that holds dir. Configs have one so that a test can simulate a full
+// disk.
 type StatFunc func(dir string) (DiskSpace, error)
 
-// Space is the answer to "may I go on writing?". Low is the earlier warning: writers upstream stop
-// taking new work. Full means that persist itself refuses.
+// Space reports whether writes may continue. Low is an early warning: callers stop accepting new work. Full
+// means that persist itself refuses writes.
 type Space struct {
 	DiskSpace
 	Floor uint64
@@ -26,17 +26,17 @@ type Space struct {
 	Full  bool
 }
 
-// guard refuses writes before the disk is full. Both users need it to act early: Badger writes
-// through mmap, where a full disk is SIGBUS and ends the process; raft-wal preallocates segments in
-// the background and seals itself for ever if that fails.
+// guard refuses writes before the disk is full. Both libraries need it: Badger writes through mmap, where a
+// full disk is SIGBUS and ends the process; raft-wal preallocates segments in the background and seals
+// itself forever if that fails.
 type guard struct {
 	dir   string
 	floor uint64
 	stat  StatFunc
 }
 
-// room returns a *FullError unless n more bytes leave the floor untouched.
-func (g guard) room(n uint64) error {
+// checkFree returns a *FullError unless n more bytes leave the floor free.
+func (g guard) checkFree(n uint64) error {
 	s, err := g.stat(g.dir)
 	if err != nil {
 		return fmt.Errorf("measure free space of %s: %w", g.dir, err)
@@ -47,7 +47,7 @@ func (g guard) room(n uint64) error {
 	return nil
 }
 
-// lowGuard is for what gives space back: it may go on below the floor, but not to the last block.
+// lowGuard is for deletions, which free space: they may go below the floor, but not to the last block.
 func (db *DB) lowGuard() guard {
 	g := db.guard
 	g.floor /= 4
@@ -62,8 +62,8 @@ func (g guard) space() (Space, error) {
 	return Space{DiskSpace: s, Floor: g.floor, Low: s.Free < g.floor+g.floor/2, Full: s.Free < g.floor}, nil
 }
 
-// ballast is a file of real blocks that is given up when the disk runs dry, so that what is already
-// under way (flushing a memtable, rotating a segment, deleting old pages) has room to finish.
+// ballast is a file of real blocks that is deleted when the disk runs out of space, so that work in progress
+// (flushing a memtable, rotating a segment, deleting old pages) can finish.
 type ballast struct {
 	path string
 	size uint64
@@ -82,28 +82,28 @@ func openBallast(dir string, size uint64) *ballast {
 	return b
 }
 
-// adjust takes or gives up the ballast, whichever the free space asks for. Between the two levels
-// lies more than the ballast itself, so that taking it never causes giving it up.
+// adjust creates or deletes the ballast according to the free space. The two thresholds differ by more than
+// the size of the ballast, so creating it never causes deleting it.
 func (b *ballast) adjust(s Space) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case b.mu.held && s.Free < s.Floor/2:
 		if err := os.Remove(b.path); err != nil {
-			return fmt.Errorf("give up ballast: %w", err)
+			return fmt.Errorf("delete ballast: %w", err)
 		}
 		b.mu.held = false
 	case !b.mu.held && b.size > 0 && s.Free > 2*s.Floor+b.size:
 		if err := fillFile(b.path, b.size); err != nil {
 			_ = os.Remove(b.path)
-			return fmt.Errorf("take ballast: %w", err)
+			return fmt.Errorf("create ballast: %w", err)
 		}
 		b.mu.held = true
 	}
 	return nil
 }
 
-// fillFile writes real blocks: a sparse file would hold nothing back.
+// fillFile writes real blocks: a sparse file would take no space.
 func fillFile(path string, size uint64) error {
 	f, err := os.Create(path)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Statfs asks the file system that holds dir. It is the default StatFunc.
+// Statfs measures the file system that holds dir. It is the default StatFunc.
 func Statfs(dir string) (DiskSpace, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
@@ -17,7 +17,7 @@ func Statfs(dir string) (DiskSpace, error) {
 	return DiskSpace{Free: uint64(st.Bavail) * uint64(st.Bsize), Total: uint64(st.Blocks) * uint64(st.Bsize)}, nil
 }
 
-// lockDir takes the lock that Badger takes on its directory, so that no process opens it meanwhile.
+// lockDir takes the lock that Badger takes on its directory, so that no other process can open it.
 func lockDir(dir string) (unlock func(), err error) {
 	f, err := os.Open(dir)
 	if err != nil {

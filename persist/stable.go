@@ -9,11 +9,10 @@ import (
 	wal "github.com/hashicorp/raft-wal"
 )
 
-// The stable store keeps raft's term and vote in raft-wal's bbolt file, which has no checksums for
-// data pages. A vote that has rotted could be cast twice, so each value carries its own:
-// crc32c(key, value), value.
+// The stable store keeps raft's term and vote in raft-wal's bbolt file, whose data pages have no checksums.
+// A damaged vote could be cast twice, so each value has its own checksum: crc32c(key, value), value.
 
-// Set stores value under key, durably. raft panics when it cannot, so the log fails then.
+// Set stores value under key, durably. If it cannot, the log fails, since raft would panic.
 func (l *Log) Set(key, value []byte) error {
 	b := binary.LittleEndian.AppendUint32(make([]byte, 0, 4+len(value)), stableChecksum(key, value))
 	err := l.w.Set(key, append(b, value...))
@@ -23,7 +22,7 @@ func (l *Log) Set(key, value []byte) error {
 	case errors.Is(err, wal.ErrClosed):
 		return fmt.Errorf("store %s: %w", key, ErrClosed)
 	}
-	return l.end(fmt.Errorf("store %s: %w", key, err))
+	return l.failAndBlock(fmt.Errorf("store %s: %w", key, err))
 }
 
 // Get returns the value under key, nil if there is none.
@@ -40,7 +39,7 @@ func (l *Log) Get(key []byte) ([]byte, error) {
 
 func decodeStable(key, b []byte) ([]byte, error) {
 	if len(b) < 4 || binary.LittleEndian.Uint32(b) != stableChecksum(key, b[4:]) {
-		return nil, &DamageError{Where: "stable store", Reason: fmt.Sprintf("checksum of %s disagrees", key)}
+		return nil, &DamageError{Where: "stable store", Reason: fmt.Sprintf("the checksum of %s does not match", key)}
 	}
 	return b[4:], nil
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/musterdb/muster/internal/node/disk"
 )
 
-// Table keeps small values under names: definitions and progress of what the node does for others.
+// Table stores small values under names, such as definitions and the progress of background work.
 // Its methods may be called from any goroutine.
 type Table struct {
 	db   *DB
@@ -50,8 +50,8 @@ func (t *Table) All(fn func(key string, value []byte) error) error {
 	return nil
 }
 
-// Put writes values, and removes the keys whose value is nil. They are durable when it returns, but
-// not all at once: a crash in between may leave some.
+// Put writes values, and removes the keys whose value is nil. They are durable when it returns, but not
+// atomically: after a crash during Put some may be written.
 func (t *Table) Put(values map[string][]byte) error {
 	w := t.db.newWriter()
 	defer w.cancel()

@@ -9,15 +9,15 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// Keys are a kind, the group's name with its length, and whatever orders values within; then the
+// A key is a kind, the group's name with its length, the numbers that order values of the kind, and the
 // number of the part. docs/format/values.md draws keys and values.
 const (
 	kindPage        = 'p' // content hash → page
-	kindIndex       = 'i' // snapshot, n → part of the list of its pages
+	kindIndex       = 'i' // snapshot, n → part of its page list
 	kindSnapshot    = 's' // snapshot → manifest
 	kindBlob        = 'b' // seq, n → messages
 	kindRunPart     = 'r' // run, n → locators
-	kindRun         = 'R' // run → what its parts are
+	kindRun         = 'R' // run → its head, which describes the parts
 	kindHistory     = 'h' // → how far the history is durable
 	kindChange      = 'c' // seq, n → block of changes
 	kindChangeState = 'C' // → how far the changes are durable
@@ -80,7 +80,7 @@ func decodeValue(key []byte, part int, b []byte) (data []byte, parts int, err er
 	le := binary.LittleEndian
 	switch {
 	case len(b) < valueHeader || le.Uint16(b) != valueMagic:
-		return nil, 0, errors.New("not a value")
+		return nil, 0, errors.New("it is not a value")
 	case b[2] != valueFormat:
 		return nil, 0, fmt.Errorf("value format %d is unknown", b[2])
 	}
@@ -88,11 +88,11 @@ func decodeValue(key []byte, part int, b []byte) (data []byte, parts int, err er
 	parts = int(le.Uint16(b[6:]))
 	switch {
 	case uint64(len(data)) != uint64(le.Uint32(b[8:])):
-		return nil, 0, errors.New("value length disagrees")
+		return nil, 0, errors.New("value length does not match")
 	case valueChecksum(key, b, data) != le.Uint32(b[12:]):
-		return nil, 0, errors.New("value checksum disagrees")
+		return nil, 0, errors.New("value checksum does not match")
 	case b[3] != key[0] || int(le.Uint16(b[4:])) != part || part >= parts:
-		return nil, 0, errors.New("value is another one")
+		return nil, 0, errors.New("it is the value of another key or part")
 	}
 	return data, parts, nil
 }
@@ -104,7 +104,7 @@ func partKey(key []byte, part int) []byte {
 // get returns a copy of the value under key, errNoValue, or a *DamageError.
 func (db *DB) get(key []byte) ([]byte, error) { return db.getTo(nil, key) }
 
-// getTo is get into the memory of dst, if that is large enough.
+// getTo is like get, but uses the memory of dst if it is large enough.
 func (db *DB) getTo(dst, key []byte) ([]byte, error) {
 	out := dst[:0]
 	err := db.view(func(txn *badger.Txn) error {
@@ -140,7 +140,7 @@ func (db *DB) getTo(dst, key []byte) ([]byte, error) {
 	return out, nil
 }
 
-// has reports whether the value is there, without reading it.
+// has reports whether the value exists, without reading it.
 func (db *DB) has(key []byte) (found bool, err error) {
 	err = db.view(func(txn *badger.Txn) error {
 		_, err := txn.Get(partKey(key, 0))
@@ -153,8 +153,8 @@ func (db *DB) has(key []byte) (found bool, err error) {
 	return found, err
 }
 
-// keys calls fn with the key of each value with prefix, beginning at from (at the prefix's end if
-// from is nil), upwards or downwards, until fn returns false. fn must not keep key.
+// keys calls fn with the key of each value with prefix, beginning at from (at the prefix's first or last
+// key if from is nil), in ascending or descending order, until fn returns false. fn must not keep key.
 func (db *DB) keys(prefix, from []byte, down bool, fn func(key []byte) (bool, error)) error {
 	return db.view(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Reverse: down, Prefix: prefix})
@@ -182,7 +182,7 @@ func (db *DB) keys(prefix, from []byte, down bool, fn func(key []byte) (bool, er
 	})
 }
 
-// keysAndSizes calls fn with the key of each value with prefix, upwards, and how many bytes it takes.
+// keysAndSizes calls fn with the key of each value with prefix, ascending, and the value's size in bytes.
 func (db *DB) keysAndSizes(prefix []byte, fn func(key []byte, size int) error) error {
 	return db.view(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
@@ -200,7 +200,7 @@ func (db *DB) keysAndSizes(prefix []byte, fn func(key []byte, size int) error) e
 	})
 }
 
-// write stores one value so that it can be read back at once.
+// write stores one value, which can be read immediately afterwards.
 func (db *DB) write(key, data []byte) error {
 	w := db.newWriter()
 	defer w.cancel()
@@ -210,8 +210,7 @@ func (db *DB) write(key, data []byte) error {
 	return w.flush()
 }
 
-// view runs fn in a read transaction. Badger panics on some damaged tables, which must end as damage that says where
-// and not as the end of the process.
+// view runs fn in a read transaction. Badger panics on some damaged tables; a panic becomes a *DamageError.
 func (db *DB) view(fn func(txn *badger.Txn) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

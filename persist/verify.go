@@ -10,9 +10,9 @@ import (
 	"github.com/hashicorp/raft-wal/types"
 )
 
-// Verify reads the whole log and returns a *DamageError unless every entry is there, intact and
-// chained to its predecessor, and the high-water mark agrees. The log can be used once it has
-// returned nil. It costs one sequential read.
+// Verify reads the whole log and returns a *DamageError unless every entry is there, intact and chained to
+// its predecessor, and matches the high-water mark. The log can be used once Verify has returned nil. It
+// costs one sequential read.
 func (l *Log) Verify(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -29,18 +29,18 @@ func (l *Log) Verify(ctx context.Context) error {
 	l.mu.chain = v.chain
 	l.mu.verified = true
 	if l.mu.last > l.mu.mark.state.last {
-		// What recovery found behind the mark counts as stored from here on, so it is acknowledged.
+		// Entries that recovery found after the mark count as stored from now on, so they are acknowledged.
 		return l.mu.mark.advance(l.mu.last, v.chain)
 	}
 	return nil
 }
 
-// chainVerifier follows the chain through a log's entries in order.
+// chainVerifier checks the chain of a log's entries in order.
 type chainVerifier struct {
 	id    uint64
 	mark  markState
 	sizes *logSizes             // may be nil
-	each  func(*raft.Log) error // is given every entry; may be nil
+	each  func(*raft.Log) error // called with every entry; may be nil
 
 	next  uint64 // index expected, 0 before the first entry
 	chain chainHash
@@ -55,7 +55,7 @@ func (v *chainVerifier) segments(ctx context.Context, dir string, state types.Pe
 		_, err := scanSegment(dir, v.id, info, v.visit)
 		if errors.Is(err, fs.ErrNotExist) {
 			if i == len(state.Segments)-1 && info.SealTime.IsZero() {
-				continue // an empty tail's file appears with its first use
+				continue // the file of an empty tail is created on first use
 			}
 			return &DamageError{Where: "log", Index: info.MinIndex, Reason: "segment file is missing", Cause: err}
 		}
@@ -84,12 +84,12 @@ func (v *chainVerifier) visit(index uint64, b []byte) error {
 	case v.next != 0 && index != v.next:
 		return damage(fmt.Sprintf("entry %d is missing", v.next), nil)
 	case v.next != 0 && e.prev != v.chain:
-		return damage("the entry before it is not the one it was written after", nil)
+		return damage("it was not written after the entry before it", nil)
 	}
 	v.chain = hashEntry(b)
 	v.next = index + 1
 	if index == v.mark.last && index >= v.mark.floor && v.chain != v.mark.chain {
-		return damage("not the entry that was acknowledged", nil)
+		return damage("it is not the entry that was acknowledged", nil)
 	}
 	if v.sizes != nil {
 		v.sizes.add(index, len(b))

@@ -2,7 +2,7 @@ package query
 
 import "github.com/musterdb/muster/query/tree"
 
-// Answer is what a statement answers: columns and rows, and how it was reached.
+// Answer is the result of a statement: columns and rows, and statistics.
 type Answer struct {
 	Columns  []Column
 	Rows     [][]tree.Value // a Missing value is (not set), JSON null
@@ -14,11 +14,11 @@ type Answer struct {
 // start, a string like 2026-01-31 or 2026-01-31T10:00:00Z).
 type Column struct{ Name, Type string }
 
-// Stats says what an answer stands on.
+// Stats describes the data an answer is based on, and the work it took.
 type Stats struct {
 	ElapsedMillis float64
-	Profiles      int64 // profiles looked at
-	EventsScanned int64 // rows of events read, blocks skipped not counted
+	Profiles      int64 // profiles evaluated
+	EventsScanned int64 // rows of events read, without those of skipped blocks
 	Now           int64 // Unix ms
 	Shards        []ShardStat
 }

@@ -21,31 +21,31 @@ func (b *Bits) Set(i uint16) { b[i>>6] |= 1 << (i & 63) }
 // Clear removes position i.
 func (b *Bits) Clear(i uint16) { b[i>>6] &^= 1 << (i & 63) }
 
-// Has tells whether position i is in b.
+// Has reports whether position i is in b.
 func (b *Bits) Has(i uint16) bool { return b[i>>6]>>(i&63)&1 != 0 }
 
-// And keeps what c has too.
+// And keeps the positions that are also in c.
 func (b *Bits) And(c *Bits) {
 	for i := range b {
 		b[i] &= c[i]
 	}
 }
 
-// AndNot removes what c has.
+// AndNot removes the positions of c.
 func (b *Bits) AndNot(c *Bits) {
 	for i := range b {
 		b[i] &^= c[i]
 	}
 }
 
-// Or adds what c has.
+// Or adds the positions of c.
 func (b *Bits) Or(c *Bits) {
 	for i := range b {
 		b[i] |= c[i]
 	}
 }
 
-// Any tells whether b has a position.
+// Any reports whether b has a position.
 func (b *Bits) Any() bool {
 	for i := range b {
 		if b[i] != 0 {

@@ -7,13 +7,14 @@ import (
 	"github.com/musterdb/muster/query/lanes"
 )
 
-// mostListed is the number of positions up to which roaring keeps a list of them, or runs, and no words.
+// mostListed is the number of positions up to which roaring stores a list of them, or runs, instead of
+// words.
 const mostListed = 4096
 
-// Holders is a set of positions of a chunk: a view of a bitmap that is not changed while it is read. The
-// zero Holders is empty.
+// Holders is a set of positions of a chunk: a view of a bitmap that is not changed while it is read.
+// The zero Holders is empty.
 //
-// A bitmap that holds words overwrites what it is written to; one that holds a list or runs adds to it.
+// WriteDenseTo of a bitmap with words overwrites its destination; with a list or runs it adds to it.
 type Holders struct{ bitmap *roaring.Bitmap }
 
 // HoldersOf returns a view of a bitmap of positions below ChunkSize.
@@ -38,7 +39,8 @@ func (h Holders) Shared(with Holders) int {
 	return int(h.bitmap.AndCardinality(with.bitmap))
 }
 
-// Listed returns how many positions are held one by one: none where the set is held as words.
+// Listed returns the number of positions if they are stored as a list or runs; 0 if the set is stored
+// as words.
 func (h Holders) Listed() int {
 	if n := h.Count(); n <= mostListed {
 		return n
@@ -46,10 +48,10 @@ func (h Holders) Listed() int {
 	return 0
 }
 
-// words reports whether the set is held as the words of a chunk.
+// words reports whether the set, of n positions, is stored as the words of a chunk.
 func (h Holders) words(n int) bool { return n > mostListed && !h.bitmap.HasRunCompression() }
 
-// everyPosition is the words of a full set, which a bitmap would write one by one.
+// everyPosition is the full set. A full bitmap would be written position by position.
 var everyPosition = func() (b Bits) {
 	for i := range b {
 		b[i] = ^uint64(0)
@@ -57,7 +59,7 @@ var everyPosition = func() (b Bits) {
 	return b
 }()
 
-// Fill sets out to exactly the positions of h and returns how many they are.
+// Fill sets out to exactly the positions of h and returns their number.
 func (h Holders) Fill(out *Bits) int {
 	n := h.Count()
 	switch {
@@ -76,28 +78,29 @@ func (h Holders) Fill(out *Bits) int {
 	return n
 }
 
-// scattered is the number of positions of a list from which on four at a time are faster.
+// scattered is the length of a list from which adding four positions at a time is faster.
 const scattered = 128
 
-// positions is room for a list.
+// positions is a buffer for a list.
 type positions struct {
-	room [mostListed]uint32
+	buf  [mostListed]uint32
 	list []uint32
 }
 
-var listRoom = sync.Pool{New: func() any { return new(positions) }}
+var listPool = sync.Pool{New: func() any { return new(positions) }}
 
-// scatter adds the n positions, held one by one or in runs, to b. Neighbors are mostly in one word, and each
-// would wait for the one before: so the four quarters of a list take turns.
+// scatter adds the n positions, stored as a list or runs, to b. Consecutive positions are mostly in one
+// word, and each write would wait for the one before it. Taking positions from the four quarters of the
+// list in turn avoids that wait.
 func (h Holders) scatter(n int, b *Bits) {
 	if n < scattered || n > mostListed || h.bitmap.HasRunCompression() {
 		h.bitmap.WriteDenseTo(b[:])
 		return
 	}
-	room := listRoom.Get().(*positions)
-	room.list = room.room[:n]
-	h.bitmap.ToExistingArray(&room.list)
-	list, quarter := room.list, n/4
+	p := listPool.Get().(*positions)
+	p.list = p.buf[:n]
+	h.bitmap.ToExistingArray(&p.list)
+	list, quarter := p.list, n/4
 	p0, p1, p2, p3 := list[:quarter], list[quarter:2*quarter], list[2*quarter:3*quarter], list[3*quarter:4*quarter]
 	for i, pos := range p0 {
 		b.Set(uint16(pos))
@@ -108,7 +111,7 @@ func (h Holders) scatter(n int, b *Bits) {
 	for _, pos := range list[4*quarter:] {
 		b.Set(uint16(pos))
 	}
-	listRoom.Put(room)
+	listPool.Put(p)
 }
 
 // AddTo adds h to b.
@@ -127,8 +130,10 @@ func (h Holders) AddTo(b *Bits) {
 	}
 }
 
-// Among sets out to those of the n positions of cand, words of a chunk, that are in h, and returns how many
-// they are. REQUIRES: out is not cand.
+// Among sets out to those of the n positions of cand, the words of a chunk, that are in h, and returns
+// their number.
+//
+// REQUIRES: out is not cand.
 func (h Holders) Among(cand []uint64, n int, out []uint64) int {
 	has := h.Count()
 	if has == ChunkSize {

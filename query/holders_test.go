@@ -10,7 +10,8 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 )
 
-// TestHolders reads sets of every size and form; each reads as the bits it was made of, and is not changed.
+// TestHolders reads sets of every size and form. Each must equal the bits it was created from, and must
+// not be changed.
 func TestHolders(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	draw := func(n int) (b Bits) {
@@ -53,17 +54,17 @@ func TestHolders(t *testing.T) {
 				}
 			}
 			if bitmap.Checksum() != written {
-				t.Fatalf("set %d, optimized %t: was changed", i, optimized)
+				t.Fatalf("set %d, optimized %t: the bitmap was changed", i, optimized)
 			}
 		}
 	}
 	if none := (Holders{}); none.Count() != 0 || none.Listed() != 0 || none.Fill(&full) != 0 || full.Any() {
-		t.Fatal("the zero Holders has somebody")
+		t.Fatal("the zero Holders is not empty")
 	}
 }
 
-// BenchmarkIntersect and BenchmarkUnion measure both ways there are: sets written out as words and joined
-// there, and joined as bitmaps, which are written out, or only counted.
+// BenchmarkIntersect and BenchmarkUnion compare combining sets as words with combining them as bitmaps,
+// where the result is written as words or only counted.
 func BenchmarkIntersect(b *testing.B) {
 	for _, n := range [][2]int{{500, 500}, {1300, 16_000}, {1300, 1300}, {16_000, 16_000}, {50_000, 1300}} {
 		x, y := drawn(n[0], 1), drawn(n[1], 2)

@@ -7,8 +7,8 @@ const (
 	AttrNone        uint32 = iota
 	AttrUserID             // string; missing for anonymous profiles
 	AttrAnonymousID        // string; the first anonymous id, missing if there is none
-	AttrFirstSeen          // time of the earliest event up to now; the Source's column is over all events
-	AttrLastSeen           // time of the latest event up to now; the Source's column is over all events
+	AttrFirstSeen          // time of the earliest event up to now; the Source's column includes later events
+	AttrLastSeen           // time of the latest event up to now; the Source's column includes later events
 	FirstAttribute  uint32 = 16
 )
 
@@ -24,7 +24,7 @@ const (
 	ListName
 )
 
-// Schema tells the names a statement may use. It is immutable: one version of the catalog. The four
+// Schema looks up the names a statement may use. It is immutable: one version of the catalog. The four
 // built-in attributes (user_id, anonymous_id, first_seen, last_seen) are among its attributes.
 type Schema interface {
 	// Attribute returns the id and type of an attribute.
@@ -33,11 +33,11 @@ type Schema interface {
 	Event(name string) (id uint32, ok bool)
 	// Property returns a property of one event; ids are dense from 0 within an event.
 	Property(event uint32, name string) (id uint32, t tree.Type, ok bool)
-	// Segment returns a saved segment; its predicate is as written, not checked.
+	// Segment returns a saved segment. Its predicate is as written, not checked.
 	Segment(name string) (*tree.Segment, bool)
 	// List returns the id of a static list.
 	List(name string) (id uint32, ok bool)
-	// Names yields the names of a kind in ascending order; event is only for PropertyName.
+	// Names yields the names of a kind in ascending order. event is used only for PropertyName.
 	Names(kind NameKind, event string, yield func(name string, t tree.Type) bool)
 	// Zone is the workspace's time zone, an IANA name; "" is UTC.
 	Zone() string

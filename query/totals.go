@@ -6,25 +6,27 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Totals is what rows add up to, profile by profile. It is immutable once a source gives it away.
+// Totals has the number of rows and the sums of properties for each profile. It is immutable once a
+// source returns it.
 type Totals struct {
 	// Counts has the number of rows by position, 255 for that many or more.
 	Counts [ChunkSize]uint8
-	// Sums has the sums of properties that are numbers, by property id; nil, or an id beyond the end: no row
-	// has it.
+	// Sums has the sums of number properties, by property id. If an entry is nil, or the id is beyond
+	// the end, no row has the property.
 	Sums []*Sums
 }
 
 // Sums is the sums of a property by position.
 type Sums struct {
-	// Coefs has the sums as coefficients of Scale decimals, 0 where there is no value; nil where they cannot
-	// be told so: a value is negative or a float, has more than 9 decimals, or a sum is above 2^32-1.
+	// Coefs has the sums as coefficients with Scale decimals, 0 if there is no value. It is nil if that
+	// is impossible: a value is negative or a float or has more than 9 decimals, or a sum is above
+	// 2^32-1.
 	Coefs *[ChunkSize]uint32
 	Scale int8
 	Most  uint32 // the greatest of Coefs
 }
 
-// Sum returns the sums of a property, nil when no row has it.
+// Sum returns the sums of a property, nil if no row has it.
 func (t *Totals) Sum(property uint32) *Sums {
 	if int(property) < len(t.Sums) {
 		return t.Sums[property]
@@ -32,7 +34,7 @@ func (t *Totals) Sum(property uint32) *Sums {
 	return nil
 }
 
-// Copy returns totals that may be added to.
+// Copy returns a copy that may be added to.
 func (t *Totals) Copy() *Totals {
 	c := &Totals{Counts: t.Counts, Sums: make([]*Sums, len(t.Sums))}
 	for id, s := range t.Sums {
@@ -49,7 +51,7 @@ func (t *Totals) Copy() *Totals {
 	return c
 }
 
-// Add takes in the rows of a block.
+// Add adds the rows of a block.
 func (t *Totals) Add(b *Block) {
 	for _, p := range b.Pos[:b.Rows] {
 		if n := t.Counts[p]; n < math.MaxUint8 {
@@ -72,7 +74,7 @@ func (t *Totals) Add(b *Block) {
 	}
 }
 
-// add takes in a column; false where the sums cannot be told any more.
+// add adds a column. It returns false if the sums can no longer be represented.
 func (s *Sums) add(pos []uint16, v *Vec) bool {
 	if v.Scales != nil || v.Scale < 0 || v.Scale > 9 {
 		return false
@@ -99,7 +101,7 @@ func (s *Sums) add(pos []uint16, v *Vec) bool {
 	return true
 }
 
-// rescale turns the sums into coefficients of more decimals; false where one does not fit.
+// rescale converts the sums to coefficients with more decimals. It returns false if one does not fit.
 func (s *Sums) rescale(scale int8) bool {
 	factor := uint64(tree.Pow10(scale - s.Scale))
 	s.Scale = scale

@@ -19,8 +19,8 @@ import (
 	"github.com/musterdb/muster/api/codes"
 )
 
-// budget bounds the bytes of all bodies held at once. It never waits: refusing is cheap, and the
-// senders know how to wait.
+// budget limits the bytes of all request bodies in memory. It never waits: refusing is cheap, and senders
+// know how to retry.
 type budget struct {
 	limit int64
 	used  atomic.Int64
@@ -37,14 +37,14 @@ func (b *budget) take(n int64) bool {
 func (b *budget) give(n int64) { b.used.Add(-n) }
 
 func (s *Server) bodiesFull() error {
-	return busy(codes.Overloaded, "too many bodies are being read at once", time.Second)
+	return busy(codes.Overloaded, "too many request bodies are being read at the same time", time.Second)
 }
 
-// open returns the body of a request, inflated. close gives back what the inflating holds, and ends the
-// patience.
+// open returns the body of a request, decompressed. closeBody releases the decompressor and ends the
+// watch over the body's deadline.
 func (s *Server) open(w *answer, r *http.Request, rolling bool) (body io.Reader, closeBody func(), err error) {
 	w.reading = true
-	raw := s.senders.begin(r.Body, http.NewResponseController(w), rolling)
+	raw := s.openBodies.begin(r.Body, http.NewResponseController(w), rolling)
 	body, release, err := s.inflated(raw, r)
 	if err != nil {
 		raw.end()
@@ -53,7 +53,7 @@ func (s *Server) open(w *answer, r *http.Request, rolling bool) (body io.Reader,
 	return body, func() { release(); raw.end() }, nil
 }
 
-func (s *Server) inflated(raw *patientBody, r *http.Request) (body io.Reader, closeBody func(), err error) {
+func (s *Server) inflated(raw *timedBody, r *http.Request) (body io.Reader, closeBody func(), err error) {
 	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
 	case "", "identity":
 		return raw, func() {}, nil
@@ -79,11 +79,11 @@ func (s *Server) inflated(raw *patientBody, r *http.Request) (body io.Reader, cl
 		}
 		return s.encoded(z, raw, encoding), z.Close, nil
 	default:
-		return nil, nil, problem(codes.UnsupportedEncoding, fmt.Sprintf("the Content-Encoding %.40q is none of gzip, deflate and zstd", encoding))
+		return nil, nil, problem(codes.UnsupportedEncoding, fmt.Sprintf("the Content-Encoding %.40q is not supported: use gzip, deflate or zstd", encoding))
 	}
 }
 
-// inflate reads deflate as it is (zlib), or as some senders think it is (without zlib's header).
+// inflate reads deflate as it is defined (with a zlib header) or as some senders write it (without one).
 func inflate(raw io.Reader) (io.Reader, error) {
 	buffered := bufio.NewReader(raw)
 	head, err := buffered.Peek(2)
@@ -96,28 +96,28 @@ func inflate(raw io.Reader) (io.Reader, error) {
 	return flate.NewReader(buffered), nil
 }
 
-// encoded is an encoded body, inflated. It names the encoding in errors of its data, which are the
-// sender's mistakes, and stops where a few bytes become very many: those who send them pay nothing for
-// the work they make.
+// encoded is an encoded body, decompressed. It names the encoding in errors in the data, which are the
+// sender's mistakes. It stops a body that inflates far beyond its size, which would cost the server much
+// work and its sender nothing.
 type encoded struct {
 	inflated io.Reader
-	raw      *patientBody
+	raw      *timedBody
 	encoding string
 	ratio    int64
 	bytes    int64
 }
 
-// inflatedFreely is how much of a body may come out of whatever few bytes.
-const inflatedFreely = 1 << 20
+// freeInflation is how many bytes a body may inflate to whatever its size.
+const freeInflation = 1 << 20
 
-func (s *Server) encoded(inflated io.Reader, raw *patientBody, encoding string) *encoded {
+func (s *Server) encoded(inflated io.Reader, raw *timedBody, encoding string) *encoded {
 	return &encoded{inflated: inflated, raw: raw, encoding: encoding, ratio: int64(s.cfg.MaxInflation)}
 }
 
-// Read reads on, as long as the ratio is one that data has.
+// Read reads decompressed bytes, and fails once the ratio is above the limit.
 func (e *encoded) Read(b []byte) (int, error) {
 	n, err := e.inflated.Read(b)
-	if e.bytes += int64(n); e.bytes > inflatedFreely && e.bytes/e.ratio > e.raw.received() {
+	if e.bytes += int64(n); e.bytes > freeInflation && e.bytes/e.ratio > e.raw.received() {
 		return 0, problem(codes.TooLarge, fmt.Sprintf("the body inflates to more than %d times its size", e.ratio))
 	}
 	if err != nil && err != io.EOF {
@@ -139,14 +139,14 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// brokenBody is the error of a body that did not come whole: the sender broke off, or it was not framed
-// as its headers say.
+// brokenBody is the error of an incomplete body: the sender broke off, or the body is not framed as its
+// headers say.
 type brokenBody struct {
-	bytes int64 // that came
+	bytes int64 // that arrived
 	cause error
 }
 
-// Error says what happened, without addresses.
+// Error returns what happened, without network addresses.
 func (b *brokenBody) Error() string {
 	cause := b.cause
 	var network *net.OpError
@@ -159,29 +159,29 @@ func (b *brokenBody) Error() string {
 // Unwrap returns the cause.
 func (b *brokenBody) Unwrap() error { return b.cause }
 
-// What is read of a body that nobody needs, so that its sender comes to hear the answer: who still
-// writes when the connection is closed sees an error instead.
+// Limits on reading the rest of a body that is not needed. It is read so that its sender receives the
+// answer: a client that is still writing when the connection is closed sees an error instead.
 const (
 	drainBytes = 16 << 20
 	drainTime  = 5 * time.Second
 )
 
-// drain reads on without looking.
+// drain reads the rest of a request's body and discards it.
 func (w *answer) drain(r *http.Request) {
-	if r.Body == nil || !w.admitted || !w.reading && r.Header.Get("Expect") != "" { // who asks before it sends hears at once
+	if r.Body == nil || !w.admitted || !w.reading && r.Header.Get("Expect") != "" { // a client that sends Expect has not sent its body
 		return
 	}
-	_ = w.control.SetReadDeadline(time.Now().Add(drainTime)) // a recorder has none
-	// An error means that there is nobody to answer to.
+	_ = w.control.SetReadDeadline(time.Now().Add(drainTime)) // an httptest recorder has no deadlines
+	// An error means that the client is gone.
 	_, _ = io.CopyN(io.Discard, r.Body, drainBytes)
 }
 
-// readBody reads a whole body into memory, counted against the bytes in flight until release.
+// readBody reads a whole body into memory. The memory counts against the bytes in flight until release.
 func (s *Server) readBody(w *answer, r *http.Request, limit int64) (body []byte, release func(), err error) {
 	if r.ContentLength > limit {
 		return nil, nil, &http.MaxBytesError{Limit: limit}
 	}
-	body, ok := s.roomFor(max(4096, min(r.ContentLength+1, limit)))
+	body, ok := s.bodyBuffer(max(4096, min(r.ContentLength+1, limit)))
 	if !ok {
 		return nil, nil, s.bodiesFull()
 	}

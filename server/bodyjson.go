@@ -20,12 +20,13 @@ import (
 	"github.com/musterdb/muster/query/syntax"
 )
 
-// maxControlBody bounds the bodies of requests that are not ingest; a text beyond the language's own
-// limit still comes through, to be refused by it with a better message.
+// maxControlBody is the largest body of a request that is not ingest. It is above the language's own
+// limit on a statement, which has a better error message.
 const maxControlBody = 4 << 20
 
-// readJSON reads the body of a control request, and takes what the OpenAPI document says of it and nothing
-// else: a member of another name is a misspelt one. Its Content-Type does not matter.
+// readJSON reads the body of a control request into a value. It accepts exactly what the OpenAPI document
+// says: a member with another name is an error, since it is probably misspelt. The Content-Type does not
+// matter.
 func (s *Server) readJSON(w *answer, r *http.Request, into any) error {
 	body, release, err := s.readBody(w, r, min(maxControlBody, s.cfg.MaxBody))
 	if err != nil {
@@ -42,17 +43,17 @@ func (s *Server) readJSON(w *answer, r *http.Request, into any) error {
 	if err := s.schemas.check(w.route.schema, v, ""); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(body, into); err != nil { // a number that is whole, but is not written so or too large
+	if err := json.Unmarshal(body, into); err != nil { // e.g. a whole number written as 1e3, or one that is too large
 		var mistyped *json.UnmarshalTypeError
 		if errors.As(err, &mistyped) {
 			return problem(codes.BadJSON, fmt.Sprintf("%s is %s: a whole number of up to 64 bits is expected", mistyped.Field, mistyped.Value))
 		}
-		return problem(codes.BadJSON, "the body does not fit what is documented of it")
+		return problem(codes.BadJSON, "the body does not match its documented schema")
 	}
 	return nil
 }
 
-// badJSON says what is wrong with a body that is not JSON, or whose names or texts are ambiguous.
+// badJSON returns the problem of a body that is not JSON, or that has duplicate names or invalid Unicode.
 func badJSON(err error) error {
 	var syntactic *jsontext.SyntacticError
 	if !errors.As(err, &syntactic) {
@@ -66,11 +67,11 @@ func badJSON(err error) error {
 	return problem(codes.BadJSON, text)
 }
 
-// schemas are those of the OpenAPI document.
+// schemas are the schemas of the OpenAPI document.
 type schemas struct{ huma.Registry }
 
-// check returns why a value is not one of a schema. It knows as much of JSON schema as the document has.
-// at is where the value stands in the body, "" for the body itself.
+// check returns a problem if v does not match schema. It supports those parts of JSON Schema that the
+// document uses. at is the path of v in the body, "" for the body itself.
 func (x schemas) check(schema *huma.Schema, v any, at string) error {
 	for schema.Ref != "" {
 		schema = x.SchemaFromRef(schema.Ref)
@@ -104,7 +105,7 @@ func (x schemas) check(schema *huma.Schema, v any, at string) error {
 			return fault("a string")
 		}
 		if len(schema.Enum) > 0 && !slices.Contains(schema.Enum, any(text)) {
-			return problem(codes.BadRequest, fmt.Sprintf("%s %.40q is none of %s", at, text, listed(schema.Enum)))
+			return problem(codes.BadRequest, fmt.Sprintf("%s %.40q is unknown: use one of %s", at, text, listed(schema.Enum)))
 		}
 	case huma.TypeBoolean:
 		if _, ok := v.(bool); !ok {
@@ -143,13 +144,13 @@ func (x schemas) checkObject(schema *huma.Schema, object map[string]any, at stri
 	}
 	for _, name := range schema.Required {
 		if _, ok := object[name]; !ok {
-			return problem(codes.BadJSON, fmt.Sprintf("there is no %s, which must be said", inside(name)))
+			return problem(codes.BadJSON, fmt.Sprintf("%s is missing: it is required", inside(name)))
 		}
 	}
 	return nil
 }
 
-// unknownName is the problem of a member or parameter that is none of those known.
+// unknownName returns the problem of an unknown member or parameter.
 func unknownName(what, name string, known []string) *api.Problem {
 	code := codes.BadRequest
 	if what == "member" {
@@ -160,9 +161,9 @@ func unknownName(what, name string, known []string) *api.Problem {
 	case near != "":
 		p.Hint, p.Suggestions = "did you mean "+near+"?", []string{near}
 	case len(known) > 0:
-		p.Hint = "there are " + strings.Join(known, ", ")
+		p.Hint = "the " + what + "s are " + strings.Join(known, ", ")
 	default:
-		p.Hint = "there are none here"
+		p.Hint = "there are no " + what + "s here"
 	}
 	return p
 }
@@ -178,9 +179,9 @@ func listed(values []any) string {
 func bounds(schema *huma.Schema) string {
 	switch {
 	case schema.Maximum == nil:
-		return fmt.Sprintf("from %v on", *schema.Minimum)
+		return fmt.Sprintf("of at least %v", *schema.Minimum)
 	case schema.Minimum == nil:
-		return fmt.Sprintf("up to %v", *schema.Maximum)
+		return fmt.Sprintf("of at most %v", *schema.Maximum)
 	}
 	return fmt.Sprintf("from %v to %v", *schema.Minimum, *schema.Maximum)
 }

@@ -12,19 +12,20 @@ import (
 	"github.com/musterdb/muster/server/render"
 )
 
-// Catalog is the names that data has.
+// Catalog has the names of attributes, events, properties, segments and lists.
 type Catalog interface {
-	// Schema is the newest catalog this node knows, nil while the node opens. It never changes.
+	// Schema returns the newest catalog that this node knows, nil while the node is starting. A returned
+	// schema never changes.
 	Schema() query.Schema
-	// Names describes attributes, events or segments with what memory holds of them.
+	// Names describes attributes, events or segments as they are in memory.
 	Names(ctx context.Context, kind query.NameKind) ([]query.NameInfo, error)
 }
 
 // Lists are the static lists of ids.
 type Lists interface {
-	// ListEdit adds and removes ids of a list, creating it if needed.
+	// ListEdit adds ids to a list and removes others. It creates the list if there is none.
 	ListEdit(ctx context.Context, list string, add, remove []string) error
-	// DropList removes a list that no segment asks.
+	// DropList removes a list that no segment uses.
 	DropList(ctx context.Context, list string) error
 }
 
@@ -86,7 +87,7 @@ func (s *Server) getLists(w *answer, r *http.Request) error {
 	out := api.Lists{Lists: []string{}}
 	schema := s.node().Catalog.Schema()
 	if schema == nil {
-		return opening{}.no()
+		return starting{}.notReady()
 	}
 	schema.Names(query.ListName, "", func(name string, _ tree.Type) bool {
 		out.Lists = append(out.Lists, name)

@@ -14,8 +14,8 @@ import (
 	"github.com/musterdb/muster/server/render"
 )
 
-// changesAsk is what a request for changes wants.
-type changesAsk struct {
+// changesRequest has the parameters of a request for changes.
+type changesRequest struct {
 	live.Request
 	fields []string
 	format render.ChangeFormat
@@ -23,14 +23,14 @@ type changesAsk struct {
 	limit  int
 }
 
-// maxWait bounds how long an answer may wait for a change.
+// maxWait is the longest time that an answer may wait for a change.
 const maxWait = 60 * time.Second
 
-func (s *Server) readChangesAsk(r *http.Request, events bool) (q changesAsk, err error) {
+func (s *Server) readChangesRequest(r *http.Request, events bool) (q changesRequest, err error) {
 	values := r.URL.Query()
 	q.Segment = r.PathValue("name")
 	q.Cursor = values.Get("after")
-	if last := r.Header.Get("Last-Event-ID"); events && last != "" { // of a reconnect: newer than the address
+	if last := r.Header.Get("Last-Event-ID"); events && last != "" { // sent on a reconnect: newer than the cursor in the URL
 		q.Cursor = last
 	}
 	switch from := values.Get("from"); {
@@ -60,8 +60,8 @@ func (s *Server) readChangesAsk(r *http.Request, events bool) (q changesAsk, err
 	return q, err
 }
 
-// wantsEvents tells whether server-sent events are asked for: by name, by going on with them, or by
-// saying nothing of the other way, so that a bare `curl -N` shows what happens.
+// wantsEvents reports whether a request wants server-sent events: it accepts them, continues them, or has
+// no sign of polling. So a plain `curl -N` shows what happens.
 func wantsEvents(r *http.Request) bool {
 	accept, values := r.Header.Get("Accept"), r.URL.Query()
 	if strings.Contains(accept, "text/event-stream") || r.Header.Get("Last-Event-ID") != "" {
@@ -70,10 +70,10 @@ func wantsEvents(r *http.Request) bool {
 	return !values.Has("after") && !values.Has("wait") && !strings.Contains(accept, "json")
 }
 
-// getChanges answers with the changes behind a cursor, or with events for ever.
+// getChanges answers with the changes after a cursor, or with an endless stream of events.
 func (s *Server) getChanges(w *answer, r *http.Request) error {
 	events := wantsEvents(r)
-	q, err := s.readChangesAsk(r, events)
+	q, err := s.readChangesRequest(r, events)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (s *Server) getChanges(w *answer, r *http.Request) error {
 		return err
 	}
 	if next.snapshot {
-		return problem(codes.BadRequest, "the cursor is in the middle of a snapshot: go on with Accept: text/event-stream or on the stream")
+		return problem(codes.BadRequest, "the cursor is in the middle of a snapshot: continue with Accept: text/event-stream or on /v1/stream")
 	}
 	b := []byte(`{"changes":[`)
 	if q.format == render.CohortBatch {
@@ -116,7 +116,7 @@ func (s *Server) getChanges(w *answer, r *http.Request) error {
 	return unsent(err)
 }
 
-func appendCohort(b []byte, next *fed, segment string) []byte {
+func appendCohort(b []byte, next *feedUpdate, segment string) []byte {
 	if len(next.changes) == 0 {
 		return b
 	}
@@ -127,13 +127,13 @@ func appendCohort(b []byte, next *fed, segment string) []byte {
 	return render.AppendCohort(b, segment, list)
 }
 
-// sendEvents writes server-sent events: the id of each is the cursor to go on from. A checkpoint has an
-// id and no data, which moves the browser's Last-Event-ID and calls nobody.
+// sendEvents writes server-sent events. The id of each event is the cursor to continue from. A checkpoint
+// has an id but no data: it updates the browser's Last-Event-ID without calling a handler.
 func (s *Server) sendEvents(ctx context.Context, w *answer, f *feed) error {
 	b := append([]byte("retry: 2000\nid: "), f.sub.Cursor().String()...)
 	b = append(b, "\n\n"...)
-	var ahead *fed
-	if f.known != nil { // while the status can still say that there is nothing to follow
+	var ahead *feedUpdate
+	if f.known != nil { // a 404 is only possible before the first event
 		next, err := f.next(ctx, int(f.batch()), s.cfg.Heartbeat)
 		if err != nil {
 			return err
@@ -166,12 +166,12 @@ func (s *Server) sendEvents(ctx context.Context, w *answer, f *feed) error {
 		if !known {
 			return err
 		}
-		_, _ = w.Write(appendEnd(b[:0], p)) // it ends either way
+		_, _ = w.Write(appendEnd(b[:0], p)) // the stream ends either way
 		return nil
 	}
 }
 
-// appendEnd appends why the events end: the cursor cannot be continued, or another problem.
+// appendEnd appends the event that ends a stream: the cursor cannot be continued, or another problem.
 func appendEnd(b []byte, p *api.Problem) []byte {
 	if p.Code == codes.Resync {
 		b = append(b, `data: {"op":"resync","reason":`...)
@@ -182,8 +182,8 @@ func appendEnd(b []byte, p *api.Problem) []byte {
 	return append(strconv.AppendBool(append(b, `,"temporary":`...), p.Temporary()), "}\n\n"...)
 }
 
-// appendEvents appends what a feed says next as events, each with the cursor behind it.
-func appendEvents(b []byte, f *feed, next *fed) []byte {
+// appendEvents appends an update of a feed as events, each with the cursor after it.
+func appendEvents(b []byte, f *feed, next *feedUpdate) []byte {
 	switch {
 	case next.snapshot:
 		b = append(append(append(b, "id: "...), next.cursor...), "\ndata: "...)
@@ -203,10 +203,10 @@ func appendEvents(b []byte, f *feed, next *fed) []byte {
 	return b
 }
 
-// statSteps are what stats are cut into when nothing is said.
+// statSteps is the number of steps of stats without a step parameter.
 const statSteps = 24
 
-// getStats answers with the course of a segment.
+// getStats answers with the size, enters and exits of a segment over time.
 func (s *Server) getStats(w *answer, r *http.Request) error {
 	l, err := s.live()
 	if err != nil {
@@ -217,7 +217,7 @@ func (s *Server) getStats(w *answer, r *http.Request) error {
 		return err
 	}
 	values := r.URL.Query()
-	to, err := timeParam(values, "to", s.cfg.Now().Truncate(time.Hour).Add(time.Hour)) // the hour that goes on is a step
+	to, err := timeParam(values, "to", s.cfg.Now().Truncate(time.Hour).Add(time.Hour)) // the current hour is a step
 	if err != nil {
 		return err
 	}
@@ -234,7 +234,7 @@ func (s *Server) getStats(w *answer, r *http.Request) error {
 			return problem(codes.BadRequest, "step is not a duration such as 1h")
 		}
 		if step <= 0 {
-			return problem(codes.BadRequest, "step must be longer than nothing")
+			return problem(codes.BadRequest, "step must be positive")
 		}
 	}
 	step = max(step, time.Millisecond)
@@ -242,7 +242,7 @@ func (s *Server) getStats(w *answer, r *http.Request) error {
 		from = from.Truncate(15 * time.Minute)
 	}
 	if to.Sub(from)/step > 10_000 {
-		return problem(codes.Limit, "there would be more than 10,000 steps")
+		return problem(codes.Limit, "these would be more than 10,000 steps: use a longer step")
 	}
 	ctx, cancel := s.queryContext(r)
 	defer cancel()
@@ -250,8 +250,8 @@ func (s *Server) getStats(w *answer, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out := api.SegmentStats{Segment: name, Size: stats.Size, Since: render.Time(stats.Since), Steps: make([]api.SegmentStep, 0, len(stats.Stretches))}
-	for _, x := range stats.Stretches {
+	out := api.SegmentStats{Segment: name, Size: stats.Size, Since: render.Time(stats.Since), Steps: make([]api.SegmentStep, 0, len(stats.Steps))}
+	for _, x := range stats.Steps {
 		out.Steps = append(out.Steps, api.SegmentStep{From: render.Time(x.From), Enters: x.Enters, Exits: x.Exits, Size: x.Size})
 	}
 	return writeJSON(w, http.StatusOK, out)

@@ -81,7 +81,7 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// TestClientPatience: a busy server is asked again, but not for ever.
+// TestClientPatience: the client retries when the server is busy, but not forever.
 func TestClientPatience(t *testing.T) {
 	var calls atomic.Int64
 	fake := &fakeIngester{}

@@ -13,14 +13,15 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// maxEdited bounds the text an editor may ask about; a statement's own limit is lower or equal.
+// maxEdited is the longest text that an editor may send, in bytes; a statement's own limit is lower or
+// equal.
 const maxEdited = 64 << 10
 
-// namesFor is how long counts and examples of names are good enough for completion, which is asked
-// for at every keystroke.
-const namesFor = 5 * time.Second
+// namesTTL is how long counts and examples of names are reused for completion, which is requested at
+// every keystroke.
+const namesTTL = 5 * time.Second
 
-// knownNames keeps what the node last said of its names.
+// knownNames caches the names that the node returned last.
 type knownNames struct {
 	mu struct {
 		sync.Mutex
@@ -29,8 +30,8 @@ type knownNames struct {
 	}
 }
 
-// get returns the names of a kind, asking the node when they are old. Without an answer in time there
-// are names without counts and examples.
+// get returns the names by kind, from the node if the cached ones are old. If the node does not answer in
+// time, names have no counts and examples.
 func (k *knownNames) get(ctx context.Context, from Catalog) map[query.NameKind]map[string]query.NameInfo {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -48,11 +49,11 @@ func (k *knownNames) get(ctx context.Context, from Catalog) map[query.NameKind]m
 			byKind[kind][info.Name] = info
 		}
 	}
-	k.mu.byKind, k.mu.until = byKind, time.Now().Add(namesFor)
+	k.mu.byKind, k.mu.until = byKind, time.Now().Add(namesTTL)
 	return byKind
 }
 
-// completionNames shows the catalog to the language's completion.
+// completionNames implements syntax.Names with the catalog.
 type completionNames struct {
 	schema query.Schema
 	infos  map[query.NameKind]map[string]query.NameInfo
@@ -122,7 +123,7 @@ func (s *Server) complete(w *answer, r *http.Request) error {
 	catalog := s.node().Catalog
 	schema := catalog.Schema()
 	if schema == nil {
-		return opening{}.no()
+		return starting{}.notReady()
 	}
 	ctx, cancel := s.queryContext(r)
 	defer cancel()
@@ -133,7 +134,7 @@ func (s *Server) complete(w *answer, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, out)
 }
 
-// tokens are those of a text for highlighting; never nil.
+// tokens returns the tokens of a text for highlighting; never nil.
 func tokens(text string) []api.Token {
 	out := []api.Token{}
 	if len(text) > maxEdited {

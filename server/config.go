@@ -14,56 +14,57 @@ import (
 	"github.com/musterdb/muster/server/decode"
 )
 
-// Config is how a Server behaves. Zero values mean the defaults named here.
+// Config is the configuration of a Server. A zero value means the default, which is given last below.
 type Config struct {
-	Log      *slog.Logger         // nothing is logged without one
-	Registry *prometheus.Registry // of the metrics; a new one
+	Log      *slog.Logger         // nothing is logged if nil
+	Registry *prometheus.Registry // for the metrics; a new one
 	Now      func() time.Time     // time.Now
 	Version  string               // shown on the front page; "dev"
 
-	MaxBody      int64 // bytes of one body once inflated, except streams; 16 MiB
+	MaxBody      int64 // bytes of one decompressed body, except streams; 16 MiB
 	MaxLine      int   // bytes of one line or array item of POST /v1/events; 1 MiB
 	MaxItems     int   // messages of one batch; 20,000
-	MaxInFlight  int64 // bytes of all bodies held at once; 256 MiB
-	MaxIngests   int   // ingest requests at once; 512
-	MaxRequests  int   // other requests at once; 256
-	MaxProblems  int   // problems one answer lists; 10,000
-	MaxRejects   int   // messages of a stream that may be rejected while fewer are taken; 10,000
-	MaxInflation int   // bytes that one byte of an encoded body may become, behind the first MiB; 100
-	MaxStreams   int   // sockets and other endless answers at once; 10,000
+	MaxInFlight  int64 // bytes of all bodies in memory; 256 MiB
+	MaxIngests   int   // concurrent ingest requests; 512
+	MaxRequests  int   // other concurrent requests; 256
+	MaxProblems  int   // problems listed in one answer; 10,000
+	MaxRejects   int   // rejected messages after which a stream ends if fewer were accepted; 10,000
+	MaxInflation int   // bytes that one byte of an encoded body may inflate to, after the first MiB; 100
+	MaxStreams   int   // concurrent sockets and other endless answers; 10,000
 
-	NewNames     int // new names of events and attributes that a sender may bring at once; 1,000; negative: any number
-	NewNamesEach int // and every minute; 100
+	NewNames     int // new names of events and attributes that a sender may add at once; 1,000; negative: no limit
+	NewNamesEach int // and per minute; 100
 
-	HeaderTimeout time.Duration // to read the headers; 10 s
+	HeaderTimeout time.Duration // for reading the headers; 10 s
 	IdleTimeout   time.Duration // between requests of a connection; 2 min
 	BodyTimeout   time.Duration // for a whole body, and for each read of a stream; 30 s
-	BodyGrace     time.Duration // for which a body may come more slowly than MinBodyRate; 5 s
-	MinBodyRate   int64         // bytes a second of a body, and of streams while others wait; 1 KiB
+	BodyGrace     time.Duration // for which a body may be slower than MinBodyRate; 5 s
+	MinBodyRate   int64         // bytes per second of a body, and of a stream while all slots are taken; 1 KiB
 	WriteTimeout  time.Duration // for each write of an answer; 30 s
 	IngestTimeout time.Duration // until messages are durable; 60 s
 	QueryTimeout  time.Duration // of a statement; 30 s
 	Heartbeat     time.Duration // between signs of life on a stream; 15 s
 	StreamTimeout time.Duration // for each write to a stream; 30 s
 
-	RejectCount int   // rejects kept; 10,000
+	RejectCount int   // rejects that are kept; 10,000
 	RejectBytes int64 // and their bytes; 8 MiB
 
-	// Hosts are the names clients may use besides addresses and localhost; it is only looked at when
-	// LocalOnly is set, which a loopback listener without keys needs against rebinding of names.
+	// Hosts are the names that clients may use besides addresses and localhost. They are only checked if
+	// LocalOnly is set, as it must be for a loopback listener without keys: it protects against DNS
+	// rebinding.
 	LocalOnly bool
 	Hosts     []string
 
-	// Origins are the sites (such as https://shop.example) whose pages may do everything that the server's own
-	// may. Pages of other sites may send messages, and nothing else.
+	// Origins are the sites (such as https://shop.example) whose pages may do everything that the
+	// server's own pages may. Pages of other sites may only send messages.
 	Origins []string
-	// OpenIdentity says that they may also send alias and profile messages, and import.
+	// OpenIdentity allows pages of other sites to send alias and profile messages too, and to import.
 	OpenIdentity bool
 
 	PrivateWebhooks bool // webhooks may go to addresses of this machine and of private networks
 
-	// Turn waits until messages may be decoded for a fraction of a millisecond; end must be called then. nil:
-	// at once.
+	// Turn waits until the caller may decode messages. The caller must call end within a fraction of a
+	// millisecond. nil: no wait.
 	Turn func(ctx context.Context) (end func())
 
 	Message decode.Limits
@@ -119,7 +120,7 @@ func orDefault[T int | int64 | time.Duration](at *T, value T) {
 	}
 }
 
-// Validate reports everything that makes no sense at once. It judges the values with defaults.
+// Validate returns an error that lists everything that is out of range, after defaults have been applied.
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	var faults []error
@@ -146,8 +147,8 @@ func (c Config) Validate() error {
 	return errors.Join(append(faults, c.Message.Validate())...)
 }
 
-// CheckListen refuses an address that others can reach: until keys exist anybody who can connect may
-// read and write everything. insecure says that this is wanted.
+// CheckListen refuses an address that other machines can reach: until there are keys, everyone who can
+// connect may read and write everything. insecure allows it anyway.
 func CheckListen(addr string, insecure bool) error {
 	if insecure {
 		return nil
@@ -159,7 +160,7 @@ func CheckListen(addr string, insecure bool) error {
 	if loopback(host) {
 		return nil
 	}
-	return fmt.Errorf("listen on %q: everybody who can reach it could read and write everything, as there are no keys: listen on 127.0.0.1, or say --insecure", addr)
+	return fmt.Errorf("listen on %q: there are no keys yet, so everyone who can reach this address could read and write everything: listen on 127.0.0.1, or pass --insecure", addr)
 }
 
 func loopback(host string) bool {

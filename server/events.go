@@ -18,27 +18,27 @@ import (
 )
 
 const (
-	chunkBytes    = 2 << 20   // of lines that go to the node together
-	chunkLines    = 32 << 10  // a line of three bytes becomes a message of hundreds
-	streamBudget  = 18 << 20  // bytes in flight that one stream may hold: chunks being read, decoded, ingested
-	firstChunk    = 256 << 10 // of a stream; each is twice the one before, so that the node has work soon
-	maxFlying     = 2         // chunks the node has at once
-	maxSourceName = 512
+	chunkBytes       = 2 << 20   // of the lines of one chunk
+	chunkLines       = 32 << 10  // a line of three bytes becomes a message of hundreds of bytes
+	streamBudget     = 18 << 20  // bytes in flight of one stream: chunks that are being read, decoded and ingested
+	firstChunk       = 256 << 10 // bytes of the first chunk; each next one is twice as large, so that the node has work soon
+	maxPendingChunks = 2         // chunks that the node has at the same time
+	maxSourceName    = 512
 )
 
-// events serves POST /v1/events: a stream of messages of any length, taken in chunks. While the node
-// makes chunks durable the next is being read and decoded; order is kept.
+// events serves POST /v1/events: a stream of messages of any length, accepted in chunks. While the node
+// makes chunks durable, the next one is being read and decoded. The order of messages is kept.
 func (s *Server) events(w *answer, r *http.Request) error {
 	if isCloudEvent(r) {
 		return s.cloudEvents(w, r)
 	}
-	values, err := readQueryString(r) // of an import that lost its source, lines would count again
+	values, err := readQueryString(r) // without its source parameter, a repeated import would count twice
 	if err != nil {
 		return err
 	}
 	source := values.Get("source")
 	if source != "" {
-		if err := s.importsOf(r); err != nil {
+		if err := s.checkImport(r); err != nil {
 			return err
 		}
 	}
@@ -71,16 +71,16 @@ func (s *Server) events(w *answer, r *http.Request) error {
 	return &copied
 }
 
-// chunk is a stretch of lines on its way: decoded, or the end of the stream.
+// chunk is a range of lines, decoded, or the end of the stream.
 type chunk struct {
 	lineBlock
-	parcel
-	finish func() ([]engine.Outcome, error) // of a chunk the node has
+	batch
+	finish func() ([]engine.Outcome, error) // set once the node has the chunk
 }
 
-// mayOvertake tells whether it does not matter if the chunk takes effect before one that had to be sent
-// again after an error: it has nothing but events of profiles that are known by one id. An attribute
-// or a merge that came first to its profile would be undone by an older one.
+// mayOvertake reports whether the chunk may take effect before an earlier one that must be sent again
+// after an error: it has only events, of profiles that are known by one id. An attribute or a merge could
+// be undone by an older one that arrives later.
 func (c *chunk) mayOvertake() bool {
 	for i := range c.messages {
 		if m := &c.messages[i]; !m.Kind.HasEvent() || m.UserID != "" && m.AnonymousID != "" {
@@ -90,15 +90,15 @@ func (c *chunk) mayOvertake() bool {
 	return true
 }
 
-// pump reads and decodes a stream in a goroutine of its own, owned by the request that waits for
-// done. It hands over one chunk at a time, so that at most one exists beside those the node has.
+// pump reads and decodes a stream in its own goroutine. The request owns it and waits for done. It hands
+// over one chunk at a time, so that there is at most one besides those that the node has.
 type pump struct {
 	in     *intake
 	lines  *lines
 	chunks chan *chunk
 	done   chan struct{}
 	stop   atomic.Bool // the receiver has failed
-	broke  error       // why reading ended too early; for others once done is closed
+	broke  error       // why reading ended early; may be read once done is closed
 }
 
 func (p *pump) run(ctx context.Context) {
@@ -110,10 +110,10 @@ func (p *pump) run(ctx context.Context) {
 		c.messages, c.origins = make([]engine.Incoming, 0, len(c.items)), make([]origin, 0, len(c.items))
 		for some := range slices.Chunk(c.items, turnMessages) {
 			end := p.in.s.cfg.Turn(ctx)
-			p.in.decodeLines(&c.parcel, some)
+			p.in.decodeLines(&c.batch, some)
 			end()
-			if p.in.hopeless() {
-				c.last, c.err = some[len(some)-1].number, p.in.giveUp()
+			if p.in.mostlyRejected() {
+				c.last, c.err = some[len(some)-1].number, p.in.tooManyRejects()
 				break
 			}
 		}
@@ -131,7 +131,7 @@ func (p *pump) run(ctx context.Context) {
 	}
 }
 
-func (in *intake) decodeLines(to *parcel, lines []line) {
+func (in *intake) decodeLines(to *batch, lines []line) {
 	for _, l := range lines {
 		if l.tooLong {
 			in.tooLong(to, l)
@@ -141,36 +141,36 @@ func (in *intake) decodeLines(to *parcel, lines []line) {
 	}
 }
 
-// tooLong reports a line of which only the beginning was read.
-func (in *intake) tooLong(p *parcel, l line) {
+// tooLong rejects a line of which only the beginning was read.
+func (in *intake) tooLong(p *batch, l line) {
 	p.rejects = append(p.rejects, rejected{origin: origin{l.number, l.raw}, code: codes.TooLarge, reason: "the message is longer than " + strconv.Itoa(in.s.cfg.MaxLine) + " bytes"})
 	in.refused++
 }
 
-// hopeless tells whether so much of a stream is refused that what follows is hardly worth the work:
-// more than MaxRejects messages, and more than were taken.
-func (in *intake) hopeless() bool {
+// mostlyRejected reports whether so many messages of a stream are rejected that it is not worth reading
+// on: more than MaxRejects, and more than were accepted.
+func (in *intake) mostlyRejected() bool {
 	return in.refused > uint64(in.s.cfg.MaxRejects) && in.refused > in.taken
 }
 
-func (in *intake) giveUp() error {
-	return problem(codes.TooManyRejects, fmt.Sprintf("%d messages of the stream were rejected and %d taken: what follows was not looked at", in.refused, in.taken))
+func (in *intake) tooManyRejects() error {
+	return problem(codes.TooManyRejects, fmt.Sprintf("%d messages of the stream were rejected and %d accepted: the rest was not read", in.refused, in.taken))
 }
 
-// deliver sends the chunks to the node and returns the number of lines that are certain. After an
-// error no chunk is begun, and what becomes of those the node has is not counted.
+// deliver sends the chunks to the node and returns the number of lines that have certainly been handled.
+// After an error it starts no chunk, and does not count those that the node still has.
 func (p *pump) deliver(ctx context.Context) (lines uint64, err error) {
 	d := &delivery{in: p.in}
 	d.ctx, d.cancel = context.WithCancel(ctx)
 	defer d.cancel()
 	for c := range p.chunks {
 		if d.send(c); d.err != nil {
-			p.stop.Store(true) // it may have one more
+			p.stop.Store(true) // run may send one more chunk
 		}
 	}
-	d.land(0)
+	d.settle(0)
 	<-p.done
-	// A connection that breaks also ends the context: what broke says more.
+	// A connection that breaks also ends the context; the read error says more.
 	if err = d.err; p.broke != nil && (err == nil || ctx.Err() != nil) {
 		err = p.broke
 	} else if err == nil {
@@ -179,62 +179,62 @@ func (p *pump) deliver(ctx context.Context) (lines uint64, err error) {
 	return d.lines, err
 }
 
-// delivery is the chunks of a stream that the node has.
+// delivery tracks the chunks of a stream that the node has.
 type delivery struct {
-	in     *intake
-	ctx    context.Context
-	cancel context.CancelFunc
-	flying []*chunk // oldest first
-	lines  uint64   // that are certain
-	err    error
+	in      *intake
+	ctx     context.Context
+	cancel  context.CancelFunc
+	pending []*chunk // oldest first
+	lines   uint64   // that have certainly been handled
+	err     error
 }
 
-// send begins a chunk when it is its turn. Where the node has no room for it beside those before it,
-// it waits for them.
+// send gives a chunk to the node, after earlier ones that it must not overtake. If the node has no space
+// for it, send waits for earlier chunks and tries again.
 func (d *delivery) send(c *chunk) {
-	if d.land(maxFlying - 1); !c.mayOvertake() {
-		d.land(0)
+	if d.settle(maxPendingChunks - 1); !c.mayOvertake() {
+		d.settle(0)
 	}
 	for d.err == nil {
-		finish, err := d.in.begin(d.ctx, &c.parcel)
+		finish, err := d.in.begin(d.ctx, &c.batch)
 		if err == nil {
 			c.finish = finish
-			d.flying = append(d.flying, c)
+			d.pending = append(d.pending, c)
 			return
 		}
-		if len(d.flying) == 0 {
+		if len(d.pending) == 0 {
 			d.err = err
 			return
 		}
-		d.land(len(d.flying) - 1)
+		d.settle(len(d.pending) - 1)
 	}
-	d.land(0)
+	d.settle(0)
 }
 
-// land waits until no more than some chunks are flying.
-func (d *delivery) land(most int) {
-	for len(d.flying) > most {
-		c := d.flying[0]
-		d.flying = d.flying[1:]
+// settle waits until at most most chunks are pending.
+func (d *delivery) settle(most int) {
+	for len(d.pending) > most {
+		c := d.pending[0]
+		d.pending = d.pending[1:]
 		outcomes, err := c.finish()
 		switch {
 		case d.err != nil:
 		case err != nil:
 			d.err = err
-			d.cancel() // what is still queued had better not be taken
+			d.cancel() // chunks in the queue should not be accepted any more
 		default:
-			d.in.count(&c.parcel, outcomes)
+			d.in.count(&c.batch, outcomes)
 			d.lines = c.last
 		}
 	}
 }
 
-// isCloudEvent tells the three forms of CloudEvents over HTTP from lines.
+// isCloudEvent reports whether a request is one of the three forms of CloudEvents over HTTP.
 func isCloudEvent(r *http.Request) bool {
 	return strings.HasPrefix(strings.ToLower(r.Header.Get("Content-Type")), "application/cloudevents") || r.Header.Get("Ce-Specversion") != ""
 }
 
-// cloudEvents takes one CloudEvent, in the binary or the structured form, or a batch of them.
+// cloudEvents accepts one CloudEvent, in binary or structured form, or a batch of them.
 func (s *Server) cloudEvents(w *answer, r *http.Request) error {
 	body, release, err := s.readBody(w, r, s.cfg.MaxBody)
 	if err != nil {
@@ -245,7 +245,7 @@ func (s *Server) cloudEvents(w *answer, r *http.Request) error {
 	if r.Header.Get("Ce-Specversion") != "" {
 		body = decode.StructuredCloudEvent(r.Header, body)
 	}
-	p := &parcel{}
+	p := &batch{}
 	if err = in.decodeBody(r.Context(), p, body, in.decoder.CloudEvent); err == nil {
 		err = in.send(r.Context(), p)
 	}

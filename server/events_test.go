@@ -24,7 +24,7 @@ func track(n int) string {
 	return fmt.Sprintf(`{"type":"track","messageId":"m%d","userId":"u%d","event":"E","properties":{"n":%d}}`, n, n%10, n)
 }
 
-// TestEvents: lines, an array, odd line ends; every message once and in order.
+// TestEvents: of lines, an array and unusual line ends, every message arrives once and in order.
 func TestEvents(t *testing.T) {
 	var lines []string
 	for i := range 20_000 { // several chunks
@@ -63,7 +63,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// ragged gives its bytes in pieces of random length, as a network does.
+// ragged returns its bytes in pieces of random length, as a network does.
 type ragged struct {
 	text []byte
 	r    *rand.Rand
@@ -78,7 +78,7 @@ func (g *ragged) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// TestEventProblems: bad lines are named by their numbers and do not touch the others.
+// TestEventProblems: bad lines are reported with their numbers, and do not affect the others.
 func TestEventProblems(t *testing.T) {
 	fake := &fakeIngester{}
 	s := newTestServer(t, &Node{Ingest: fake}, func(c *Config) { c.MaxLine = 4096 })
@@ -114,7 +114,7 @@ func shortResult(r api.IngestResult) string {
 	return fmt.Sprintf("{%d %d %d [%s]}", r.Accepted, r.Duplicate, r.Rejected, strings.Join(problems, " "))
 }
 
-// TestImport: with a source a line is known by its number in the file, also in problems.
+// TestImport: with a source, a line is identified by its number in the file, also in problems.
 func TestImport(t *testing.T) {
 	fake := &fakeIngester{}
 	s := newTestServer(t, &Node{Ingest: fake}, nil)
@@ -133,9 +133,9 @@ func TestImport(t *testing.T) {
 	}
 }
 
-// TestEventsBreakOff: when the node fails in the middle, the answer says which lines are certain, and
-// the rest of the body is read so that the sender hears it. What was on its way behind the failure may
-// have been taken.
+// TestEventsBreakOff: if the node fails in the middle, the answer says how many lines have certainly been
+// handled, and the rest of the body is read so that the sender receives the answer. Messages after those
+// lines may have been accepted too.
 func TestEventsBreakOff(t *testing.T) {
 	var lines []string
 	for i := range 60_000 {
@@ -160,23 +160,23 @@ func TestEventsBreakOff(t *testing.T) {
 	if in.Len() != 0 {
 		t.Errorf("%d bytes were not read", in.Len())
 	}
-	behind := uint64(len(fake.got())) - p.Progress.Lines
+	extra := uint64(len(fake.got())) - p.Progress.Lines
 	rest := resultOf(t, ask(s, "POST", "/v1/events", text(strings.Join(lines[p.Progress.Lines:], "\n"))))
-	if rest.Accepted+rest.Duplicate+p.Progress.Accepted != 60_000 || rest.Duplicate != behind {
+	if rest.Accepted+rest.Duplicate+p.Progress.Accepted != 60_000 || rest.Duplicate != extra {
 		t.Errorf("%+v after %+v", rest, p.Progress)
 	}
 }
 
-// TestEventsFlying: the node gets chunks before it is done with those before, but an attribute never
-// beside anything, and where it has no room the stream waits.
-func TestEventsFlying(t *testing.T) {
+// TestEventsPending: the node gets a chunk before it has finished earlier ones, except for chunks with
+// attributes. If it has no space, the stream waits.
+func TestEventsPending(t *testing.T) {
 	identify := `{"type":"identify","userId":"u1","traits":{"plan":"free"}}`
-	for name, c := range map[string]struct{ room, most int }{"room": {9, maxFlying}, "no room": {1, 1}} {
+	for name, c := range map[string]struct{ space, most int }{"space": {9, maxPendingChunks}, "no space": {1, 1}} {
 		t.Run(name, func(t *testing.T) {
 			flying, most := 0, 0
 			fake := &fakeIngester{}
 			fake.begin = func(msgs []engine.Incoming) (func(), error) {
-				if flying == c.room {
+				if flying == c.space {
 					return nil, &node.Error{Code: codes.Overloaded, Text: "the queue is full"}
 				}
 				if flying > 0 && slices.ContainsFunc(msgs, func(m engine.Incoming) bool { return m.Kind == engine.Identify }) {
@@ -194,7 +194,7 @@ func TestEventsFlying(t *testing.T) {
 			}
 			got := resultOf(t, ask(newTestServer(t, &Node{Ingest: fake}, nil), "POST", "/v1/events", strings.NewReader(body.String())))
 			if got.Accepted != 60_001 || flying != 0 || most != c.most {
-				t.Errorf("%+v, %d in flight at most, %d at the end", got, most, flying)
+				t.Errorf("%+v, at most %d pending, %d at the end", got, most, flying)
 			}
 			for i, m := range fake.got() {
 				if n := i - min(max(i-40_000, 0), 1); m.Kind == engine.Track && !strings.Contains(track(n), `"`+m.MessageID+`"`) {
@@ -205,7 +205,7 @@ func TestEventsFlying(t *testing.T) {
 	}
 }
 
-// TestEventsCut: a body that breaks off counts up to its last whole line.
+// TestEventsCut: of a body that breaks off, everything up to the last whole line counts.
 func TestEventsCut(t *testing.T) {
 	fake := &fakeIngester{}
 	broken := io.MultiReader(text(track(1)+"\n"+track(2)+"\n"+track(3)[:20]), iotest.ErrReader(errors.New("connection reset")))
@@ -216,7 +216,7 @@ func TestEventsCut(t *testing.T) {
 	}
 }
 
-// TestInFlight: bodies beyond the bytes in flight are refused at once, and streams too.
+// TestInFlight: a body or stream beyond the limit of bytes in flight is refused immediately.
 func TestInFlight(t *testing.T) {
 	s := newTestServer(t, &Node{}, func(c *Config) { c.MaxInFlight, c.MaxBody = streamBudget, 1<<20 })
 	s.inFlight.take(streamBudget - 2000)
@@ -228,8 +228,8 @@ func TestInFlight(t *testing.T) {
 	}
 }
 
-// FuzzIngest: whatever is sent, nothing panics, every item of a body that is taken is accepted,
-// duplicate or rejected, and no bytes stay in flight.
+// FuzzIngest: for any body, nothing panics, every item of an accepted body is accepted, duplicate or
+// rejected, and no bytes stay in flight.
 func FuzzIngest(f *testing.F) {
 	f.Add([]byte(`{"batch":[`+oneTrack+`,{},7]}`), false)
 	f.Add([]byte(track(1)+"\n{\n\n"+track(1)), true)
@@ -257,7 +257,7 @@ func FuzzIngest(f *testing.F) {
 				if trimmed := bytes.TrimLeft(body, " \t\r\n\ufeff"); len(trimmed) > 0 && trimmed[0] == '[' {
 					var list []json.RawMessage
 					if err := json.Unmarshal(trimmed, &list); err != nil {
-						return // what stands in the place of an item was rejected
+						return // what is not an item was rejected
 					}
 					items = uint64(len(list))
 				}
@@ -276,7 +276,7 @@ func FuzzIngest(f *testing.F) {
 	})
 }
 
-// BenchmarkEvents is the cost of a line of an import through the whole server, without a node.
+// BenchmarkEvents measures the cost of a line of an import in the whole server, without a node.
 func BenchmarkEvents(b *testing.B) {
 	var body bytes.Buffer
 	const n = 20_000

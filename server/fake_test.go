@@ -22,12 +22,13 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// at is the time of all tests.
+// at is the current time in all tests.
 var at = time.Date(2026, 11, 5, 12, 0, 0, 0, time.UTC)
 
-// fakeIngester is an Ingester of functions. Without one of its own, ingest keeps what it is given, once.
+// fakeIngester is an Ingester made of functions. If ingest is nil, it accepts every message once and
+// records it.
 type fakeIngester struct {
-	begin   func(msgs []engine.Incoming) (finished func(), err error) // refuses, or is told when it is over
+	begin   func(msgs []engine.Incoming) (finished func(), err error) // may refuse; finished is called by Wait
 	resolve func(m *engine.Incoming, mayName func(catalog.Name) bool) []engine.Dropped
 	ingest  func(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error)
 
@@ -38,12 +39,12 @@ type fakeIngester struct {
 	}
 }
 
-// fakeDelivery is a delivery that is over.
+// fakeDelivery is a delivery that has already been decided.
 type fakeDelivery func() ([]engine.Outcome, error)
 
 func (f fakeDelivery) Wait() ([]engine.Outcome, error) { return f() }
 
-// take takes messages as ingest says, or keeps them.
+// take calls ingest, or records the messages.
 func (f *fakeIngester) take(ctx context.Context, msgs []engine.Incoming) ([]engine.Outcome, error) {
 	if f.ingest != nil {
 		return f.ingest(ctx, msgs)
@@ -51,7 +52,8 @@ func (f *fakeIngester) take(ctx context.Context, msgs []engine.Incoming) ([]engi
 	return f.keep(msgs), nil
 }
 
-// Begin takes the messages and lets Wait tell; begin may refuse it before, and resolve says what is dropped.
+// Begin accepts the messages, and Wait returns the outcomes. begin may refuse them, and resolve returns
+// what is dropped.
 func (f *fakeIngester) Begin(ctx context.Context, msgs []engine.Incoming, mayName func(catalog.Name) bool) (node.Delivery, error) {
 	finished := func() {}
 	if f.begin != nil {
@@ -92,7 +94,7 @@ func (f *fakeIngester) keep(msgs []engine.Incoming) []engine.Outcome {
 	return out
 }
 
-// copied returns a message that shares no memory with m: that is somebody else's after the request.
+// copied returns a message that shares no memory with m, whose memory is reused after the request.
 func copied(m engine.Incoming) engine.Incoming {
 	for _, s := range []*string{&m.MessageID, &m.Source, &m.UserID, &m.AnonymousID, &m.PreviousID, &m.GroupID, &m.Event} {
 		*s = strings.Clone(*s)
@@ -118,7 +120,7 @@ func (f *fakeIngester) got() []engine.Incoming {
 	return f.mu.got
 }
 
-// fakeAsker is an Asker of a function.
+// fakeAsker is an Asker made of a function.
 type fakeAsker struct {
 	query func(ctx context.Context, ask node.Ask) (*query.Answer, error)
 }
@@ -127,12 +129,12 @@ func (f fakeAsker) Query(ctx context.Context, ask node.Ask) (*query.Answer, erro
 	return f.query(ctx, ask)
 }
 
-// answering is an Asker with one answer to everything.
+// answering returns an Asker with one answer to everything.
 func answering(a *query.Answer) Asker {
 	return fakeAsker{func(context.Context, node.Ask) (*query.Answer, error) { return a, nil }}
 }
 
-// fakeCatalog is a Catalog of a schema, with the same names always.
+// fakeCatalog is a Catalog with a schema and fixed names.
 type fakeCatalog struct{ schema func() query.Schema }
 
 func (f fakeCatalog) Schema() query.Schema { return f.schema() }
@@ -146,7 +148,7 @@ func (f fakeCatalog) Names(_ context.Context, kind query.NameKind) ([]query.Name
 	return []query.NameInfo{{Name: "VIP", Count: 1}}, nil
 }
 
-// fakeProfiles knows one profile, u1, and people of any name but gone.
+// fakeProfiles has one profile, u1. Its People has a person of any name except gone.
 type fakeProfiles struct{}
 
 func (fakeProfiles) About(_ context.Context, id string) (*engine.About, error) {
@@ -176,13 +178,13 @@ func (fakeProfiles) People(_ context.Context, ids, names []string) ([]*node.Pers
 	return people, nil
 }
 
-// fakeSegments keeps segments.
+// fakeSegments keeps segments in memory.
 type fakeSegments struct {
 	mu       sync.Mutex
 	segments []node.SegmentText
 }
 
-// segmentsOf returns Segments that have some.
+// segmentsOf returns Segments with these segments.
 func segmentsOf(segments ...node.SegmentText) *fakeSegments { return &fakeSegments{segments: segments} }
 
 func (f *fakeSegments) PutSegment(_ context.Context, t node.SegmentText, replace, allowUnknown bool) ([]tree.Diagnostic, error) {
@@ -219,7 +221,7 @@ func (f *fakeSegments) Segment(_ context.Context, name string) (node.SegmentText
 	return f.segments[i], true, nil
 }
 
-// fakeMembers is Members of a function; everybody is in VIP and nobody in another segment.
+// fakeMembers is Members made of a function. Every profile is in VIP and in no other segment.
 type fakeMembers struct {
 	members func(predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error)
 }
@@ -232,13 +234,13 @@ func (f *fakeMembers) MemberOf(_ context.Context, segment, id string) (bool, err
 	return segment == "VIP", nil
 }
 
-// fakeLists takes every edit.
+// fakeLists accepts every edit.
 type fakeLists struct{}
 
 func (fakeLists) ListEdit(context.Context, string, []string, []string) error { return nil }
 func (fakeLists) DropList(context.Context, string) error                     { return nil }
 
-// fakeHealth is a Health that stays the same.
+// fakeHealth is a Health with a fixed status.
 type fakeHealth struct{ status node.Status }
 
 func (f fakeHealth) Status(context.Context) node.Status { return f.status }
@@ -276,7 +278,8 @@ func num(text string) tree.Value {
 	return tree.Num(n)
 }
 
-// newTestServer returns a server of a node, of which fakes are the parts that it lacks; nil is none.
+// newTestServer returns a server attached to n, with fakes for the parts that n lacks. If n is nil it has
+// no node.
 func newTestServer(t testing.TB, n *Node, change func(*Config)) *Server {
 	t.Helper()
 	cfg := Config{Now: func() time.Time { return at }}
@@ -293,7 +296,7 @@ func newTestServer(t testing.TB, n *Node, change func(*Config)) *Server {
 	return s
 }
 
-// withFakes fills the parts that a node lacks. Nobody expects a statement or members then.
+// withFakes adds fakes for the parts that a node lacks; Query stays nil.
 func withFakes(n Node) Node {
 	if n.Ingest == nil {
 		n.Ingest = &fakeIngester{}
@@ -319,7 +322,7 @@ func withFakes(n Node) Node {
 	return n
 }
 
-// ask sends a request to a handler. headers are name, value, name, value.
+// ask sends a request to a handler. headers are pairs of name and value.
 func ask(s http.Handler, method, path string, body io.Reader, headers ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, body)
 	for i := 0; i+1 < len(headers); i += 2 {
@@ -330,7 +333,7 @@ func ask(s http.Handler, method, path string, body io.Reader, headers ...string)
 	return w
 }
 
-// problemOf reads the problem an answer must be.
+// problemOf returns the problem that an answer must have.
 func problemOf(t testing.TB, w *httptest.ResponseRecorder, status int, code string) api.Problem {
 	t.Helper()
 	var p api.Problem
@@ -348,7 +351,7 @@ func problemOf(t testing.TB, w *httptest.ResponseRecorder, status int, code stri
 
 func text(s string) io.Reader { return strings.NewReader(s) }
 
-// resultOf reads the answer of POST /v1/events.
+// resultOf returns the result of POST /v1/events.
 func resultOf(t testing.TB, w *httptest.ResponseRecorder) api.IngestResult {
 	t.Helper()
 	var r api.IngestResult

@@ -31,7 +31,7 @@ func (s *subscription) left() int64 {
 	return s.credit
 }
 
-// follow reads the change log for a subscription until it ends.
+// follow sends a subscription's changes from the change log until it ends.
 func (c *stream) follow(ctx context.Context, sub *subscription) {
 	err := c.feed(ctx, sub)
 	_, resync := live.IsResync(err)
@@ -51,10 +51,10 @@ func (c *stream) follow(ctx context.Context, sub *subscription) {
 	}
 }
 
-// resyncGrace is how long a client that was told to begin again may take to do so.
+// resyncGrace is how long a client may take to subscribe again after a resync.
 const resyncGrace = 30 * time.Second
 
-// afterResync closes a stream on which nothing is followed any more, unless the client begins again.
+// afterResync closes a stream without subscriptions, unless the client subscribes again in time.
 func (c *stream) afterResync() {
 	timer := time.NewTimer(resyncGrace)
 	defer timer.Stop()
@@ -71,7 +71,7 @@ func (c *stream) afterResync() {
 	}
 }
 
-// feed sends what a subscription says, no more than there is credit for.
+// feed sends the updates of a subscription, as far as its credit goes.
 func (c *stream) feed(ctx context.Context, sub *subscription) error {
 	for {
 		credit := sub.left()
@@ -107,7 +107,7 @@ func (c *stream) feed(ctx context.Context, sub *subscription) error {
 	}
 }
 
-func appendMembers(b []byte, sub *subscription, page *fed) []byte {
+func appendMembers(b []byte, sub *subscription, page *feedUpdate) []byte {
 	b = append(b, `{"op":"members","id":`...)
 	b = render.AppendString(b, sub.id)
 	b = append(b, `,"segment":`...)
@@ -122,7 +122,7 @@ func appendMembers(b []byte, sub *subscription, page *fed) []byte {
 	return append(b, `","more":false}`...)
 }
 
-// appendProfiles appends ids, or objects where fields were asked for.
+// appendProfiles appends ids, or objects if fields were requested.
 func appendProfiles(b []byte, members []member, fields bool) []byte {
 	for i, m := range members {
 		if i > 0 {
@@ -143,12 +143,12 @@ func appendProfiles(b []byte, members []member, fields bool) []byte {
 	return b
 }
 
-// changeTexts renders the changes of a batch, one text each; cohort-batch is one for all.
-func changeTexts(sub *subscription, batch *fed) [][]byte {
-	// One piece of memory for all: a text is its cursor, an id, and about 160 bytes around them.
-	room := make([]byte, 0, len(batch.changes)*(240+len(batch.cursor)+len(sub.id)+len(sub.segment)))
+// changeTexts renders the changes of a batch, one text each; cohort-batch has one text for all.
+func changeTexts(sub *subscription, batch *feedUpdate) [][]byte {
+	// One buffer for all texts. A text is a cursor, an id, and about 160 bytes around them.
+	buf := make([]byte, 0, len(batch.changes)*(240+len(batch.cursor)+len(sub.id)+len(sub.segment)))
 	begin := func(op string) []byte {
-		b := append(room[len(room):], `{"op":"`...)
+		b := append(buf[len(buf):], `{"op":"`...)
 		b = append(append(b, op...), `","id":`...)
 		return append(render.AppendString(b, sub.id), ',')
 	}
@@ -176,8 +176,8 @@ func changeTexts(sub *subscription, batch *fed) [][]byte {
 			b = append(append(append(b, `,"cursor":"`...), change.Cursor...), '"')
 		}
 		texts[i] = append(b, '}')
-		if end := len(room) + len(texts[i]); end <= cap(room) { // else it has a piece of its own
-			room = room[:end]
+		if end := len(buf) + len(texts[i]); end <= cap(buf) { // else append has allocated a new buffer
+			buf = buf[:end]
 		}
 	}
 	return texts

@@ -12,7 +12,7 @@ import (
 	"github.com/musterdb/muster/internal/node"
 )
 
-// Health tells how the node is.
+// Health reports the state of the node.
 type Health interface {
 	Status(ctx context.Context) node.Status
 }
@@ -30,12 +30,12 @@ func (s *Server) health(r *http.Request) api.Health {
 	return h
 }
 
-// healthz answers as long as the process does: a supervisor must not restart a node that is opening.
+// healthz answers 200 while the process runs: a supervisor must not restart a node that is starting.
 func (s *Server) healthz(w *answer, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, s.health(r))
 }
 
-// readyz answers 200 only when the node serves.
+// readyz answers 200 only if the node is ready.
 func (s *Server) readyz(w *answer, r *http.Request) error {
 	h := s.health(r)
 	status := http.StatusOK
@@ -65,17 +65,17 @@ var frontPage = template.Must(template.New("front").Parse(`<!doctype html>
 {{if .Ready}}It has {{.Profiles}} profiles and {{.Events}} events.{{else}}It is not ready: {{.Reason}}.{{end}}</p>
 <pre>curl -s {{.URL}}/v1/query -d '{"query": "count"}'</pre>
 <ul>
-<li><a href="/openapi.json">/openapi.json</a>: everything that can be asked</li>
+<li><a href="/openapi.json">/openapi.json</a>: the whole API</li>
 <li><a href="/v1/catalog">/v1/catalog</a>: attributes, events and properties</li>
 <li><a href="/v1/segments">/v1/segments</a>: saved segments</li>
-<li><a href="/v1/rejects">/v1/rejects</a>: messages that could not be taken</li>
-<li><a href="/readyz">/readyz</a>, <a href="/metrics">/metrics</a>: how the node is</li>
+<li><a href="/v1/rejects">/v1/rejects</a>: messages that were rejected</li>
+<li><a href="/readyz">/readyz</a>, <a href="/metrics">/metrics</a>: the state of the node</li>
 </ul>
 <p>Point an analytics SDK that speaks Segment's protocol at <code>{{.URL}}</code>. The language and the API are in docs/QUERY.md and docs/API.md of the source.</p>
 </html>
 `))
 
-// front is a plain page for whoever opens the address in a browser.
+// front is a plain page for people who open the address in a browser.
 func (s *Server) front(w *answer, r *http.Request) error {
 	st := s.node().Health.Status(r.Context())
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

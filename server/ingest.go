@@ -12,10 +12,10 @@ import (
 	"github.com/musterdb/muster/server/decode"
 )
 
-// ingest serves the paths of Segment and those who speak like it: one message, or a batch. kind is
-// that of the path, 0 where each message says its own. The answer is a success as soon as the
-// messages that can be taken are durable: what cannot be taken would fail for ever, and the SDKs
-// would send the whole batch again, so it goes to the rejects.
+// ingest serves the paths of Segment and of compatible SDKs: one message, or a batch. kind is given by
+// the path; 0 if each message has its own type. The answer is a success as soon as the acceptable
+// messages are durable. The others go to the rejects: they would fail again each time, and an SDK would
+// send the whole batch again and again.
 func (s *Server) ingest(kind engine.Kind) handler {
 	return func(w *answer, r *http.Request) error {
 		body, release, err := s.readBody(w, r, s.cfg.MaxBody)
@@ -24,7 +24,7 @@ func (s *Server) ingest(kind engine.Kind) handler {
 		}
 		defer release()
 		in := s.newIntake(r, decode.Envelope{Kind: kind})
-		p := s.newParcel()
+		p := s.newBatch()
 		if err = in.decodeBody(r.Context(), p, body, in.decoder.Message); err == nil {
 			err = in.send(r.Context(), p)
 		}
@@ -37,21 +37,21 @@ func (s *Server) ingest(kind engine.Kind) handler {
 	}
 }
 
-// importBatch serves Segment's path for facts of the past.
+// importBatch serves Segment's path for historical data.
 func (s *Server) importBatch(w *answer, r *http.Request) error {
-	if err := s.importsOf(r); err != nil {
+	if err := s.checkImport(r); err != nil {
 		return err
 	}
 	return s.ingest(0)(w, r)
 }
 
-// turnMessages is how many messages are decoded in one turn: a fraction of a millisecond.
+// turnMessages is how many messages are decoded in one turn, which takes a fraction of a millisecond.
 const turnMessages = 128
 
-// decodeBody makes the messages of a body, in turns. read is one of the Decoder's methods. An error means
-// that nothing of the body can be taken: senders drop what is refused as a whole, so one good message
-// makes it a body with rejects.
-func (in *intake) decodeBody(ctx context.Context, p *parcel, body []byte, read reader) error {
+// decodeBody decodes the messages of a body, in turns. read is one of the Decoder's methods. An error
+// means that nothing of the body can be accepted: senders drop a refused body, so one good message is
+// enough to accept it with rejects.
+func (in *intake) decodeBody(ctx context.Context, p *batch, body []byte, read reader) error {
 	end := in.s.cfg.Turn(ctx)
 	defer func() { end() }()
 	split, err := in.decoder.Split(body)
@@ -62,7 +62,7 @@ func (in *intake) decodeBody(ctx context.Context, p *parcel, body []byte, read r
 	if most := in.s.cfg.MaxItems; len(split.Items) > most {
 		return problem(codes.TooLarge, fmt.Sprintf("the batch has %d messages: at most %d", len(split.Items), most))
 	}
-	if split.Batch { // else all of this is the message's own
+	if split.Batch { // a single message has these members itself
 		in.env.Kind, in.env.SentAt, in.env.Context = 0, split.SentAt, split.Context
 	}
 	p.messages, p.origins = slices.Grow(p.messages, len(split.Items)), slices.Grow(p.origins, len(split.Items))
@@ -87,23 +87,24 @@ func (in *intake) decodeBody(ctx context.Context, p *parcel, body []byte, read r
 		p.rejects = append(p.rejects, rejected{origin{0, split.Context}, note.Code, note.Reason, true})
 	}
 	if why := split.Broken; why != nil {
-		p.rejects = append(p.rejects, rejected{origin: origin{uint64(len(split.Items) + 1), body[split.Behind:]}, code: why.Code, reason: why.Reason + ": nothing behind this can be told apart"})
+		p.rejects = append(p.rejects, rejected{origin: origin{uint64(len(split.Items) + 1), body[split.BrokenAt:]}, code: why.Code, reason: why.Text + ": the rest of the batch cannot be read"})
 	}
 	return nil
 }
 
-// rejectBody shows a body that is no JSON among the rejects: its sender drops it and sees nothing.
+// rejectBody adds a body that is not JSON to the rejects: its sender drops it without telling anyone.
 func (in *intake) rejectBody(body []byte, err error) {
 	p, _ := asProblem(err)
 	in.report(&rejected{origin: origin{1, body}, code: p.Code, reason: p.Detail})
 }
 
-// metricsDropped takes what @segment/analytics-next tells about itself, and forgets it.
-func (s *Server) metricsDropped(w *answer, r *http.Request) error {
+// dropSDKMetrics accepts and discards the metrics of @segment/analytics-next.
+func (s *Server) dropSDKMetrics(w *answer, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, api.Success{Success: true})
 }
 
-// settings answers what Segment's browser and mobile SDKs ask before they send: come here, please.
+// settings answers the request that Segment's browser and mobile SDKs make before they send: it points
+// them to this server.
 func (s *Server) settings(w *answer, r *http.Request) error {
 	protocol := "http"
 	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
@@ -123,7 +124,7 @@ func (s *Server) settings(w *answer, r *http.Request) error {
 	})
 }
 
-// sourceConfig answers what RudderStack's browser SDK asks before it sends.
+// sourceConfig answers the request that RudderStack's browser SDK makes before it sends.
 func (s *Server) sourceConfig(w *answer, r *http.Request) error {
 	key := r.URL.Query().Get("writeKey")
 	off := map[string]any{"enabled": false}

@@ -25,10 +25,10 @@ import (
 	"github.com/musterdb/muster/server/render"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
+var rewrite = flag.Bool("rewrite", false, "rewrite the golden files")
 
-// TestSDKs sends what each SDK sends (testdata/sdks.txt: a heading, the request line, headers, an
-// empty line, the body) and compares what arrives at the node.
+// TestSDKs sends requests of SDKs (testdata/sdks.txt: a heading, the request line, headers, an empty
+// line, the body) and compares what the node receives.
 func TestSDKs(t *testing.T) {
 	const file = "testdata/sdks.txt"
 	data, err := os.ReadFile(file)
@@ -92,7 +92,7 @@ func gzipped(b []byte) []byte {
 
 const oneTrack = `{"type":"track","messageId":"m1","userId":"u1","event":"E"}`
 
-// TestPaths: every path of every SDK takes a message or a batch.
+// TestPaths: every path of every SDK accepts a message or a batch.
 func TestPaths(t *testing.T) {
 	single := map[string]string{}
 	for _, name := range []string{"identify", "track", "page", "screen", "group", "alias"} {
@@ -139,7 +139,7 @@ func TestEncodings(t *testing.T) {
 	}
 }
 
-// TestRefused: what can never succeed is refused with a code, and what may succeed later with 429.
+// TestRefused: a body that can never succeed is refused with the right status and code.
 func TestRefused(t *testing.T) {
 	small := func(c *Config) { c.MaxBody, c.MaxItems = 4096, 3 }
 	bomb := gzipped(bytes.Repeat([]byte(" "), 1<<20))
@@ -149,7 +149,7 @@ func TestRefused(t *testing.T) {
 		status               int
 		code                 string
 	}{
-		{"no JSON", "/v1/batch", "", []byte(`batch`), 400, "bad_json"},
+		{"not JSON", "/v1/batch", "", []byte(`batch`), 400, "bad_json"},
 		{"nothing", "/v1/batch", "", nil, 400, "bad_json"},
 		{"half", "/v1/batch", "", []byte(`{"batch":[`), 400, "bad_json"},
 		{"a string", "/v1/track", "", []byte(`"x"`), 400, "bad_json"},
@@ -203,7 +203,7 @@ func TestBackpressure(t *testing.T) {
 				t.Errorf("%v: Retry-After %q", c.err, w.Header().Get("Retry-After"))
 			}
 			if strings.Contains(p.Detail, "boom") {
-				t.Error("an internal error is told outside")
+				t.Error("an internal error is shown to the client")
 			}
 			if path == "/v1/events" && (p.Progress == nil || p.Progress.Lines != 0) {
 				t.Errorf("progress %+v", p.Progress)
@@ -211,11 +211,12 @@ func TestBackpressure(t *testing.T) {
 		}
 	}
 	if w := ask(newTestServer(t, nil, nil), "POST", "/v1/track", text(oneTrack)); w.Code != 503 {
-		t.Errorf("before the node is there: %d", w.Code)
+		t.Errorf("before a node is attached: %d", w.Code)
 	}
 }
 
-// TestBusyProfile: a message whose profile is being merged is to be sent again, not lost.
+// TestBusyProfile: a message whose profile is being merged is answered with 429, so that it is sent
+// again.
 func TestBusyProfile(t *testing.T) {
 	fake := &fakeIngester{ingest: func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
 		return []engine.Outcome{{Status: engine.Busy}}, nil
@@ -223,7 +224,7 @@ func TestBusyProfile(t *testing.T) {
 	problemOf(t, ask(newTestServer(t, &Node{Ingest: fake}, nil), "POST", "/v1/track", text(oneTrack)), 429, "overloaded")
 }
 
-// TestOneBadItem: bad items go to the rejects with their reasons, the others are taken.
+// TestOneBadItem: bad items go to the rejects with their reasons, and the others are accepted.
 func TestOneBadItem(t *testing.T) {
 	fake := &fakeIngester{}
 	fake.ingest = func(_ context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
@@ -297,7 +298,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestCloudEvents: the three forms of the same event are one message.
+// TestCloudEvents: the three forms of an event become the same message.
 func TestCloudEvents(t *testing.T) {
 	const structured = `{"specversion":"1.0","id":"e1","source":"/shop","type":"Order Completed","subject":"u1","time":"2026-11-05T10:00:00Z","data":{"amount":12.5}}`
 	for name, c := range map[string]struct {

@@ -16,60 +16,61 @@ import (
 	"github.com/musterdb/muster/server/render"
 )
 
-// intake takes messages of one request into the node: add them one by one, then send. It counts what
-// became of them. It is for one goroutine at a time.
+// intake passes the messages of one request to the node: add them one by one, then send. It counts the
+// outcomes. It is for one goroutine at a time.
 type intake struct {
 	s       *Server
 	env     decode.Envelope
 	path    string
 	decoder *decode.Decoder
-	mayName func(catalog.Name) bool // whether the sender may bring a new name; nil: any
-	limited bool                    // messages may not say who is who
-	taken   uint64                  // messages that were read
-	refused uint64                  // those that were not
+	mayName func(catalog.Name) bool // whether the sender may add a new name; nil: any
+	limited bool                    // alias and profile messages are refused
+	taken   uint64                  // messages that could be decoded
+	refused uint64                  // messages that could not
 	result  api.IngestResult
 }
 
-// parcel is what one call of the node gets: messages, and where each came from.
-type parcel struct {
+// batch is what one call of the node gets: messages, and the origin of each; and the rejects between
+// them.
+type batch struct {
 	messages []engine.Incoming
 	origins  []origin
 	rejects  []rejected
 }
 
-// reusedMessages and reusedBytes bound what is kept of one request for later ones.
+// reusedMessages and reusedBytes limit the memory of one request that is kept for later ones.
 const (
 	reusedMessages = 4 << 10
 	reusedBytes    = 1 << 20
 )
 
-// newParcel returns an empty parcel, with the memory of an earlier one if there is some.
-func (s *Server) newParcel() *parcel {
-	p, _ := s.parcels.Get().(*parcel)
+// newBatch returns an empty batch, with the memory of an earlier one if possible.
+func (s *Server) newBatch() *batch {
+	p, _ := s.batches.Get().(*batch)
 	if p == nil {
-		p = &parcel{}
+		p = &batch{}
 	}
 	return p
 }
 
-// reuse keeps the memory of a request for later ones: at full speed that is most of what would be garbage.
-// REQUIRES: nobody looks at the messages any more.
-func (s *Server) reuse(p *parcel, body []byte) {
+// reuse keeps the memory of a request for later ones, which avoids most of the garbage at full load.
+// REQUIRES: the messages are not in use any more.
+func (s *Server) reuse(p *batch, body []byte) {
 	if cap(p.messages) <= reusedMessages {
 		clear(p.messages)
 		clear(p.origins)
 		clear(p.rejects)
-		*p = parcel{messages: p.messages[:0], origins: p.origins[:0], rejects: p.rejects[:0]}
-		s.parcels.Put(p)
+		*p = batch{messages: p.messages[:0], origins: p.origins[:0], rejects: p.rejects[:0]}
+		s.batches.Put(p)
 	}
 	if cap(body) <= reusedBytes {
 		s.bodies.Put(&body)
 	}
 }
 
-// roomFor returns an empty slice with room for size bytes of a body or a little more, whose capacity has been
-// taken from the bytes in flight; ok is false where there are not so many.
-func (s *Server) roomFor(size int64) (room []byte, ok bool) {
+// bodyBuffer returns an empty slice for a body, with a capacity of size bytes or a little more, which it
+// takes from the bytes in flight; ok is false if there are not that many left.
+func (s *Server) bodyBuffer(size int64) (buffer []byte, ok bool) {
 	if kept, _ := s.bodies.Get().(*[]byte); kept != nil {
 		if n := int64(cap(*kept)); n >= size && n <= 2*size && s.inFlight.take(n) {
 			return (*kept)[:0], true
@@ -81,8 +82,8 @@ func (s *Server) roomFor(size int64) (room []byte, ok bool) {
 	return make([]byte, 0, size), true
 }
 
-// hasRefused tells whether a message was refused.
-func (p *parcel) hasRefused() bool {
+// hasRefused reports whether a message was refused.
+func (p *batch) hasRefused() bool {
 	for i := range p.rejects {
 		if !p.rejects[i].dropped {
 			return true
@@ -91,23 +92,23 @@ func (p *parcel) hasRefused() bool {
 	return false
 }
 
-// origin is where a message stood: its line in the body, and its bytes. For a file being imported the line
-// in the file counts, which stands in the bytes: it is read when somebody has to be told.
+// origin is the place of a message: its line in the body, and its bytes. For an imported file the line in
+// the file counts; it is in the bytes, and is only parsed for a report.
 type origin struct {
 	line uint64
 	raw  []byte
 }
 
-// Ingester takes messages in.
+// Ingester accepts messages.
 type Ingester interface {
-	// Begin gives messages their places in the queues, after those of every Begin that returned before, and
-	// returns what has to be waited for. On an error none of them was taken. mayName is asked, before Begin
-	// returns, whether the sender may bring a name that the catalog lacks and has room for; nil lets it bring
-	// any. What a message loses is in its outcome's Dropped.
+	// Begin queues messages after those of every earlier Begin, and returns a delivery to wait for. After
+	// an error none of them was accepted. Before Begin returns it calls mayName for each name that the
+	// catalog lacks and has space for, to learn whether the sender may add it; nil allows any. What a
+	// message loses is in its outcome's Dropped.
 	Begin(ctx context.Context, msgs []engine.Incoming, mayName func(catalog.Name) bool) (node.Delivery, error)
 }
 
-// rejected is a message that was refused (or, dropped, one that lost a value), to be reported.
+// rejected is a message that was refused or, if dropped is set, one that lost a value.
 type rejected struct {
 	origin
 	code, reason string
@@ -116,8 +117,8 @@ type rejected struct {
 
 func (s *Server) newIntake(r *http.Request, env decode.Envelope) *intake {
 	env.ReceivedAt, env.NewID = s.cfg.Now().UnixMilli(), s.newID
-	in := &intake{s: s, env: env, path: r.URL.Path, limited: s.limited(r)}
-	in.mayName = s.newNames.boundOf(r, env.Source != "" && !s.foreign(r))
+	in := &intake{s: s, env: env, path: r.URL.Path, limited: s.identityForbidden(r)}
+	in.mayName = s.nameLimits.checkFor(r, env.Source != "" && !s.foreign(r))
 	in.decoder, _ = s.decoders.Get().(*decode.Decoder)
 	if in.decoder == nil {
 		in.decoder = decode.NewDecoder(s.cfg.Message)
@@ -126,22 +127,22 @@ func (s *Server) newIntake(r *http.Request, env decode.Envelope) *intake {
 	return in
 }
 
-// close gives the decoder back, with the memory of all messages. It is not called where a handler panics:
-// somebody may still look at them. REQUIRES: nobody does.
+// close returns the decoder to the pool, with the memory of all messages. It is not called if a handler
+// panics, since the messages may still be in use. REQUIRES: they are not.
 func (in *intake) close() {
 	in.decoder.Reuse()
 	in.s.decoders.Put(in.decoder)
 }
 
-// reader is a method of the Decoder that reads one message.
+// reader is a method of Decoder that decodes one message.
 type reader = func([]byte, *decode.Envelope) (engine.Incoming, error)
 
-// add decodes one message into a parcel.
-func (in *intake) add(p *parcel, line uint64, raw []byte, read reader) {
+// add decodes one message and adds it to a batch.
+func (in *intake) add(p *batch, line uint64, raw []byte, read reader) {
 	m, err := read(raw, &in.env)
 	from := origin{line, raw}
 	if err == nil && in.limited {
-		if err := refusesIdentity(m.Kind); err != nil {
+		if err := checkIdentity(m.Kind); err != nil {
 			p.rejects = append(p.rejects, rejected{origin: from, code: codes.ForbiddenOrigin, reason: err.Error()})
 			return
 		}
@@ -163,9 +164,9 @@ func (in *intake) add(p *parcel, line uint64, raw []byte, read reader) {
 	p.messages, p.origins = append(p.messages, m), append(p.origins, from)
 }
 
-// send makes the messages of a parcel durable and reports its rejects. After an error nothing is
-// known of the parcel's messages, and nothing of it has been counted or reported.
-func (in *intake) send(ctx context.Context, p *parcel) error {
+// send makes the messages of a batch durable and reports its rejects. After an error it is unknown which
+// messages are durable, and nothing of the batch has been counted or reported.
+func (in *intake) send(ctx context.Context, p *batch) error {
 	finish, err := in.begin(ctx, p)
 	if err != nil {
 		return err
@@ -178,9 +179,9 @@ func (in *intake) send(ctx context.Context, p *parcel) error {
 	return nil
 }
 
-// begin is the first half of send: the node has the messages in its queues, behind those of an earlier
-// begin. finish is the other half, but for the counting, and must be called.
-func (in *intake) begin(ctx context.Context, p *parcel) (finish func() ([]engine.Outcome, error), err error) {
+// begin is the first half of send: it queues the messages at the node, after those of an earlier begin.
+// finish is the second half, without the counting, and must be called.
+func (in *intake) begin(ctx context.Context, p *batch) (finish func() ([]engine.Outcome, error), err error) {
 	if len(p.messages) == 0 {
 		return func() ([]engine.Outcome, error) { return nil, nil }, nil
 	}
@@ -201,17 +202,17 @@ func (in *intake) begin(ctx context.Context, p *parcel) (finish func() ([]engine
 	}, nil
 }
 
-// ingestError says what an error of the node means to the sender.
-func (in *intake) ingestError(ctx, limited context.Context, p *parcel, err error) error {
+// ingestError turns an error of the node into one for the sender.
+func (in *intake) ingestError(ctx, limited context.Context, p *batch, err error) error {
 	if ctx.Err() == nil && limited.Err() != nil {
 		return busy(codes.OutcomeUnknown, "the messages were not durable in time: send them again", time.Second)
 	}
 	return fmt.Errorf("ingest %d messages: %w", len(p.messages), err)
 }
 
-// checkOutcomes refuses answers that are no answers. Messages whose profile is just moving make the
-// whole call one to be repeated: those taken already will be duplicates then.
-func checkOutcomes(p *parcel, outcomes []engine.Outcome) error {
+// checkOutcomes returns an error if the outcomes do not match the messages. If the profile of a message
+// is being merged, the whole call must be repeated; messages that were accepted will be duplicates then.
+func checkOutcomes(p *batch, outcomes []engine.Outcome) error {
 	if len(outcomes) != len(p.messages) {
 		return fmt.Errorf("ingest %d messages: the node answered for %d", len(p.messages), len(outcomes))
 	}
@@ -223,8 +224,8 @@ func checkOutcomes(p *parcel, outcomes []engine.Outcome) error {
 	return nil
 }
 
-// count counts the outcomes of a parcel's messages and reports its rejects.
-func (in *intake) count(p *parcel, outcomes []engine.Outcome) {
+// count counts the outcomes of a batch's messages and reports its rejects.
+func (in *intake) count(p *batch, outcomes []engine.Outcome) {
 	var accepted, duplicate uint64
 	for i, o := range outcomes {
 		switch o.Status {
@@ -249,7 +250,7 @@ func (in *intake) count(p *parcel, outcomes []engine.Outcome) {
 	}
 }
 
-// report tells a reject to everybody who wants to know: the page of rejects, the metrics, the answer.
+// report adds a reject to the page of rejects, the metrics and the answer.
 func (in *intake) report(r *rejected) {
 	s := in.s
 	if in.env.Source != "" {

@@ -10,8 +10,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// parse answers with the tree and canonical text of a text, or with what is wrong with it: for an
-// editor both are answers.
+// parse answers with the tree and canonical text of a statement, or with its mistakes: an editor wants
+// either, so both are 200.
 func (s *Server) parse(w *answer, r *http.Request) error {
 	var request api.ParseRequest
 	if err := s.readJSON(w, r, &request); err != nil {

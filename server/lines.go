@@ -10,7 +10,7 @@ import (
 	"github.com/musterdb/muster/server/decode"
 )
 
-// errEnd is the end of a stream that came whole.
+// errEnd is the end of a complete stream.
 var errEnd = errors.New("end of stream")
 
 // line is one message of a stream: a line of NDJSON, or an item of an array.
@@ -20,31 +20,31 @@ type line struct {
 	tooLong bool // raw is only its beginning
 }
 
-// lineBlock is a stretch of lines. last is the number of the last line it covers, empty ones
-// counted; err, if set, is why no more follow: errEnd, or what went wrong behind last.
+// lineBlock is a range of lines. last is the number of the last line in it, counting empty ones. err, if
+// set, is why no more follow: errEnd, or an error after last.
 type lineBlock struct {
 	items []line
 	last  uint64
 	err   error
 }
 
-// lines cuts a stream into lines, in memory bounded by chunkBytes and the longest line.
+// lines cuts a stream into lines. Its memory is bounded by chunkBytes and the longest line.
 type lines struct {
 	in     io.Reader
 	limit  int
 	want   int    // bytes of the next chunk
-	carry  []byte // read, but behind the last whole line
-	number uint64 // lines given out
+	carry  []byte // read, but not part of a whole line
+	number uint64 // lines returned
 	begun  bool
 	ended  bool
-	skip   bool // in the middle of a line that is too long
+	skip   bool // inside a line that is too long
 	array  bool
 	items  decode.Items
 }
 
 func newLines(in io.Reader, limit int) *lines { return &lines{in: in, limit: limit, want: firstChunk} }
 
-// next fills b with the next stretch. Its memory is b's own.
+// next fills b with the next lines. b owns their memory.
 func (l *lines) next(b *lineBlock) {
 	if !l.begun {
 		l.begun = true
@@ -61,7 +61,7 @@ func (l *lines) next(b *lineBlock) {
 	l.want = min(2*l.want, chunkBytes)
 }
 
-// begin reads up to the first byte that says whether an array follows.
+// begin reads up to the first byte that shows whether the body is an array.
 func (l *lines) begin() error {
 	buf := make([]byte, 4096)
 	for {
@@ -86,12 +86,12 @@ func (l *lines) begin() error {
 	}
 }
 
-// nextLines reads until a chunk has been filled to its last whole line.
+// nextLines reads until b has enough whole lines.
 func (l *lines) nextLines(b *lineBlock) {
 	buf := append(make([]byte, 0, l.want+64<<10), l.carry...)
 	cut := bytes.LastIndexByte(buf, '\n') + 1
 	for !l.ended && (cut == 0 || len(buf) < l.want) {
-		if cut == 0 && len(buf) > l.limit { // no line ends here: keep its beginning, or not even that
+		if cut == 0 && len(buf) > l.limit { // a line that is too long: keep its beginning once
 			if !l.skip {
 				l.skip = true
 				b.items = append(b.items, line{l.number + 1, bytes.Clone(beginning(buf)), true})
@@ -108,7 +108,7 @@ func (l *lines) nextLines(b *lineBlock) {
 		buf = buf[:len(buf)+n]
 		if err == io.EOF {
 			l.ended = true
-		} else if err != nil { // the lines that came whole still count
+		} else if err != nil { // whole lines before it still count
 			b.err = err
 			break
 		}
@@ -116,15 +116,15 @@ func (l *lines) nextLines(b *lineBlock) {
 	if l.ended {
 		cut, b.err = len(buf), errEnd
 	}
-	if end := behindLines(buf[:cut], chunkLines); end < cut {
-		cut, b.err = end, nil // what broke, or the end, comes again behind the rest
+	if end := endOfLines(buf[:cut], chunkLines); end < cut {
+		cut, b.err = end, nil // an error or the end is reported again after the rest
 	}
 	l.carry = bytes.Clone(buf[cut:])
 	l.cut(b, buf[:cut])
 }
 
-// behindLines returns where the first n lines of text end, or its length.
-func behindLines(text []byte, n int) int {
+// endOfLines returns where the first n lines of text end, or its length.
+func endOfLines(text []byte, n int) int {
 	end := 0
 	for ; n > 0; n-- {
 		at := bytes.IndexByte(text[end:], '\n')
@@ -136,7 +136,7 @@ func behindLines(text []byte, n int) int {
 	return end
 }
 
-// cut makes items of whole lines; the last needs no line end.
+// cut turns whole lines into items; the last one needs no line end.
 func (l *lines) cut(b *lineBlock, text []byte) {
 	b.items = slices.Grow(b.items, bytes.Count(text, []byte{'\n'})+1)
 	for len(text) > 0 {
@@ -156,11 +156,11 @@ func (l *lines) cut(b *lineBlock, text []byte) {
 	}
 }
 
-// nextItems reads items of an array until a chunk is full. Their ends are all that is looked at; what
-// stands in the place of an item is one too.
+// nextItems reads items of an array until b has enough. It only finds their ends; whatever is in the
+// place of an item counts as one.
 func (l *lines) nextItems(b *lineBlock) {
 	buf := append(make([]byte, 0, l.want+64<<10), l.carry...)
-	at, from := 0, -1 // buf[:at] has been read; the item in the middle of which that is began at from
+	at, from := 0, -1 // buf[:at] has been read; an incomplete item begins at from, -1 if there is none
 	for b.err == nil && len(b.items) < chunkLines {
 		found, start, end := l.items.Next(buf[at:])
 		if start += at; from >= 0 {
@@ -178,8 +178,8 @@ func (l *lines) nextItems(b *lineBlock) {
 			from = start
 		}
 		switch {
-		case l.skip || from < 0 && len(b.items) == 0: // none of what is not cut is needed
-			if at, from = 0, -1; len(b.items) > 0 { // what is cut is
+		case l.skip || from < 0 && len(b.items) == 0: // the rest of buf is not needed
+			if at, from = 0, -1; len(b.items) > 0 { // but the items in it are
 				buf = make([]byte, 0, l.want+64<<10)
 			}
 			buf = buf[:0]
@@ -198,7 +198,7 @@ func (l *lines) nextItems(b *lineBlock) {
 	}
 }
 
-// rest keeps the beginning of an item for the next chunk.
+// rest keeps the beginning of an item for the next block.
 func (l *lines) rest(buf []byte, from int) {
 	l.carry = nil
 	if from >= 0 {
@@ -207,7 +207,7 @@ func (l *lines) rest(buf []byte, from int) {
 	}
 }
 
-// item adds a whole item, or leaves out the end of one that is too long.
+// item adds a whole item, or skips the end of one that is too long.
 func (l *lines) item(b *lineBlock, raw []byte) {
 	l.number++
 	switch {
@@ -220,13 +220,13 @@ func (l *lines) item(b *lineBlock, raw []byte) {
 	}
 }
 
-// beginning is what is shown of a line that is too long.
+// beginning returns the part of a line that is too long which is shown in its reject.
 func beginning(raw []byte) []byte { return raw[:min(len(raw), maxExcerpt)] }
 
-// more reads on behind what is in buf. At the end of the text it says that the array had none.
+// more reads more of the body into buf. At the end of the body it reports that the array is not closed.
 func (l *lines) more(b *lineBlock, buf []byte) []byte {
 	if l.ended {
-		b.err = problem(codes.BadJSON, "not valid JSON: the array has no end")
+		b.err = problem(codes.BadJSON, "not valid JSON: the array is not closed")
 		return buf
 	}
 	if len(buf) == cap(buf) {
@@ -241,11 +241,11 @@ func (l *lines) more(b *lineBlock, buf []byte) []byte {
 	return buf[:len(buf)+n]
 }
 
-// arrayEnd reads what is behind the closing bracket: nothing.
+// arrayEnd checks that only space follows the closing bracket.
 func (l *lines) arrayEnd(text []byte) error {
 	for buf := make([]byte, 4096); ; {
 		if len(bytes.TrimLeft(text, " \t\r\n")) > 0 {
-			return problem(codes.BadJSON, "there is something behind the end of the array")
+			return problem(codes.BadJSON, "there is something after the end of the array")
 		}
 		if l.ended {
 			return errEnd

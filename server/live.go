@@ -11,17 +11,17 @@ import (
 	"github.com/musterdb/muster/server/render"
 )
 
-// Live is what the server needs to tell who enters and leaves. *live.Log is one.
+// Live is the change log as the server uses it. *live.Log implements it.
 type Live interface {
 	Subscribe(ctx context.Context, q live.Request) (*live.Subscription, error)
 	Consumers() *live.Consumers
 	Stats(ctx context.Context, segment string, since, until, step int64) (*live.Stats, error)
 }
 
-// AttachLive gives the server its change log, once that is open.
+// AttachLive sets the server's change log, once that is open.
 func (s *Server) AttachLive(l Live) { s.changes.Store(&l) }
 
-// live returns the change log; an error while there is none.
+// live returns the change log, or an error while there is none.
 func (s *Server) live() (Live, error) {
 	if l := s.changes.Load(); l != nil {
 		return *l, nil
@@ -29,7 +29,7 @@ func (s *Server) live() (Live, error) {
 	return nil, busy(codes.NotReady, "the node has no change log yet", time.Second)
 }
 
-// feed reads a subscription as changes to be told.
+// feed reads the changes of a subscription in the form in which they are sent.
 type feed struct {
 	live     Live
 	profiles Profiles
@@ -40,16 +40,16 @@ type feed struct {
 	changes  []render.Change
 	ids      []string
 	paging   bool                            // a snapshot is being sent
-	known    func(ctx context.Context) error // asked when a segment that was dropped has no more to tell; nil for others
+	known    func(ctx context.Context) error // for a dropped segment: an error unless it exists again; nil for others
 }
 
-// fed is what a feed says next: a page of members, changes, or neither.
-type fed struct {
+// feedUpdate is the next update of a feed: a page of members, changes, or neither.
+type feedUpdate struct {
 	snapshot bool
 	members  []member
 	more     bool
 	changes  []render.Change
-	cursor   string // behind all of it
+	cursor   string // after all of it
 }
 
 type member struct {
@@ -57,8 +57,9 @@ type member struct {
 	person *node.Person
 }
 
-// openFeed begins to follow a segment. It must exist, as far as the node knows, or have existed: who goes
-// on from a cursor hears of the exits that came with the drop, and only then that there is no segment.
+// openFeed begins to follow a segment. The segment must exist, as far as this node knows, unless the
+// client continues from a cursor: then it gets the exits that came with a drop, and only after them the
+// error that there is no such segment.
 func (s *Server) openFeed(ctx context.Context, q live.Request, fields []string, format render.ChangeFormat) (*feed, error) {
 	l, err := s.live()
 	if err != nil {
@@ -78,7 +79,7 @@ func (s *Server) openFeed(ctx context.Context, q live.Request, fields []string, 
 	return f, nil
 }
 
-// batch is how many profiles are told at once where nobody says.
+// batch returns how many profiles are sent together if the client sets no limit.
 func (f *feed) batch() int64 {
 	if f.paging {
 		return pageBatch
@@ -86,7 +87,7 @@ func (f *feed) batch() int64 {
 	return streamBatch
 }
 
-// dropGrace is how long the shards may take to tell the exits of a segment that was dropped.
+// dropGrace is how long to wait for the exits of a segment that was dropped.
 const dropGrace = time.Second
 
 func (s *Server) knownSegment(ctx context.Context, name string) error {
@@ -97,23 +98,23 @@ func (s *Server) knownSegment(ctx context.Context, name string) error {
 	return err
 }
 
-// next returns up to limit profiles; see live.Subscription.Next.
-func (f *feed) next(ctx context.Context, limit int, idle time.Duration) (fed, error) {
+// next returns an update with up to limit profiles; see live.Subscription.Next.
+func (f *feed) next(ctx context.Context, limit int, idle time.Duration) (feedUpdate, error) {
 	if f.known != nil {
 		idle = min(idle, dropGrace)
 	}
 	b, err := f.sub.Next(ctx, limit, idle)
 	if err != nil {
-		return fed{}, err
+		return feedUpdate{}, err
 	}
 	if f.known != nil && !b.Snapshot && len(b.Items) == 0 {
 		if err := f.known(ctx); err != nil {
-			return fed{}, err
+			return feedUpdate{}, err
 		}
-		f.known = nil // it was made again
+		f.known = nil // it was created again
 	}
 	f.paging = b.Snapshot && b.More
-	out := fed{snapshot: b.Snapshot, more: b.More, cursor: b.Cursor.String()}
+	out := feedUpdate{snapshot: b.Snapshot, more: b.More, cursor: b.Cursor.String()}
 	f.ids = f.ids[:0]
 	f.ids = append(f.ids, b.Members...)
 	for i := range b.Items {
@@ -121,7 +122,7 @@ func (f *feed) next(ctx context.Context, limit int, idle time.Duration) (fed, er
 	}
 	people, err := f.people(ctx)
 	if err != nil {
-		return fed{}, err
+		return feedUpdate{}, err
 	}
 	for i, id := range b.Members {
 		out.members = append(out.members, member{id, people[i]})
@@ -140,7 +141,7 @@ func (f *feed) next(ctx context.Context, limit int, idle time.Duration) (fed, er
 	return out, nil
 }
 
-// people returns what is to be told of f.ids; nils when nothing is.
+// people returns the persons of f.ids; nils if no details are needed.
 func (f *feed) people(ctx context.Context) ([]*node.Person, error) {
 	if len(f.ids) == 0 || len(f.fields) == 0 && !f.format.NeedsPerson() {
 		return make([]*node.Person, len(f.ids)), nil

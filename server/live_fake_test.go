@@ -16,7 +16,7 @@ import (
 	"github.com/musterdb/muster/live"
 )
 
-// fakeLive is a change log over shards that are made up.
+// fakeLive is a change log over fake shards.
 type fakeLive struct {
 	*live.Log
 	mu      sync.Mutex
@@ -77,7 +77,7 @@ func (f *fakeLive) SegmentSizes(string) ([]node.SegmentSize, error) {
 	return sizes, nil
 }
 
-// flip makes profiles enter, or leave if they are in, in one entry of a shard.
+// flip makes profiles enter, or leave if they are members, in one log entry of a shard.
 func (f *fakeLive) flip(shard int, ordinals ...uint32) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -117,7 +117,7 @@ func (f *fakeLive) list() (ids []string) {
 	return ids
 }
 
-// newLiveServer serves a fake change log over real connections.
+// newLiveServer serves a fake change log on real connections.
 func newLiveServer(t testing.TB, f *fakeLive, change func(*Config)) (*Server, *httptest.Server) {
 	t.Helper()
 	fake := &Node{Segments: segmentsOf(node.SegmentText{Name: "VIP", Predicate: "age > 3", Version: 4}), Health: fakeHealth{fullStatus()}}

@@ -11,7 +11,7 @@ import (
 	"github.com/musterdb/muster/engine"
 )
 
-// metrics are the server's own counters. What the node counts is asked of it at each scrape.
+// metrics are the server's own counters. The node's counters are read at each scrape.
 type metrics struct {
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
@@ -19,7 +19,7 @@ type metrics struct {
 	messages  struct{ accepted, duplicate, rejected, dropped prometheus.Counter }
 }
 
-// scrapeTimeout bounds how long a scrape waits for the node.
+// scrapeTimeout is how long a scrape waits for the node.
 const scrapeTimeout = 5 * time.Second
 
 func newMetrics(registry *prometheus.Registry, s *Server) (*metrics, error) {
@@ -28,13 +28,13 @@ func newMetrics(registry *prometheus.Registry, s *Server) (*metrics, error) {
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "muster_http_request_seconds", Help: "Time to answer by route.", Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}}, []string{"route"}),
 		panics:    prometheus.NewCounter(prometheus.CounterOpts{Name: "muster_http_panics_total", Help: "Requests that ended in a panic."}),
 	}
-	messages := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "muster_messages_total", Help: "Messages received by what became of them; dropped ones are accepted messages that lost a value."}, []string{"outcome"})
+	messages := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "muster_messages_total", Help: "Messages received, by outcome; dropped ones are accepted messages that lost a value."}, []string{"outcome"})
 	m.messages.accepted = messages.WithLabelValues("accepted")
 	m.messages.duplicate = messages.WithLabelValues("duplicate")
 	m.messages.rejected = messages.WithLabelValues("rejected")
 	m.messages.dropped = messages.WithLabelValues("dropped")
-	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "muster_http_body_bytes", Help: "Bytes of request bodies held at this moment."}, func() float64 { return float64(s.inFlight.used.Load()) })
-	streams := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "muster_streams_open", Help: "Sockets, event streams and polls for changes at this moment."}, func() float64 { return float64(len(s.streams.slots)) })
+	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "muster_http_body_bytes", Help: "Bytes of request bodies in memory."}, func() float64 { return float64(s.inFlight.used.Load()) })
+	streams := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "muster_streams_open", Help: "Open sockets, event streams and polls for changes."}, func() float64 { return float64(len(s.streams.slots)) })
 	var faults []error
 	for _, c := range []prometheus.Collector{m.requests, m.durations, m.panics, messages, inFlight, streams, newNodeCollector(s)} {
 		faults = append(faults, registry.Register(c))
@@ -42,7 +42,7 @@ func newMetrics(registry *prometheus.Registry, s *Server) (*metrics, error) {
 	return m, errors.Join(faults...)
 }
 
-// nodeCollector turns the node's Status into metrics.
+// nodeCollector exports the node's Status as metrics.
 type nodeCollector struct {
 	s                                                    *Server
 	ready, degraded, profiles, events, diskFree          *prometheus.Desc
@@ -58,11 +58,11 @@ func newNodeCollector(s *Server) *nodeCollector {
 		s:             s,
 		ready:         desc("ready", "1 when the node serves."),
 		degraded:      desc("degraded", "1 when the node serves but refuses some writes."),
-		profiles:      desc("profiles", "Profiles held."),
-		events:        desc("events", "Events held."),
+		profiles:      desc("profiles", "Profiles in memory."),
+		events:        desc("events", "Events in memory."),
 		diskFree:      desc("disk_free_bytes", "Bytes free on the data disk."),
-		segments:      desc("segments_price", "What all live segments cost, as it is estimated: bytes of memory, seconds of processor time.", "of"),
-		segmentsLimit: desc("segments_budget", "What all live segments may cost; 0 is no limit.", "of"),
+		segments:      desc("segments_price", "Estimated cost of all live segments: bytes of memory, seconds of processor time.", "of"),
+		segmentsLimit: desc("segments_budget", "Limit on the cost of all live segments; 0 means no limit.", "of"),
 		reserved:      desc("segments_reserved_bytes", "Memory reserved for segments that are being built."),
 		memory:        desc("memory_bytes", "Memory by structure.", "structure"),
 		seq:           desc("shard_seq", "Last applied position of a shard's log.", "shard"),
@@ -73,10 +73,10 @@ func newNodeCollector(s *Server) *nodeCollector {
 	}
 }
 
-// Describe tells nothing: the node's own counters are not known beforehand.
+// Describe sends nothing: the node's counters are not known in advance.
 func (c *nodeCollector) Describe(chan<- *prometheus.Desc) {}
 
-// Collect asks the node.
+// Collect reads the node's Status.
 func (c *nodeCollector) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()

@@ -1,10 +1,11 @@
 package server
 
-// Node is what the server needs of a running node, part by part. Each interface stands in the file that uses it;
-// any number of them may be one implementation.
+// Node is what the server needs of a running node. Each interface is declared in the file that uses it;
+// one implementation may serve any number of them.
 //
-// What the asker is told of an error is that of a *node.Error; a *tree.Diagnostic is the asker's mistake; anything
-// else is "internal" and goes to the log only. Every call ends when its ctx does.
+// Of errors, clients see the text of a *node.Error and of a *tree.Diagnostic, which is the client's
+// mistake. Any other error is answered as "internal" and only goes to the log. Every call ends when its
+// ctx ends.
 type Node struct {
 	Ingest   Ingester
 	Query    Asker

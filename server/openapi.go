@@ -11,8 +11,8 @@ import (
 	"github.com/musterdb/muster/api"
 )
 
-// document writes the OpenAPI 3.1 document of the route table, with schemas of the types of package
-// api. It cannot say of a route what the table does not.
+// document returns the OpenAPI 3.1 document of the route table, with schemas of the types of package api.
+// Everything it says of a route comes from the table.
 func (s *Server) document() ([]byte, error) {
 	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
 	doc := &huma.OpenAPI{
@@ -52,7 +52,7 @@ func (s *Server) document() ([]byte, error) {
 	return json.Marshal(doc)
 }
 
-// notNull says of the lists in the schema of a body that null is none.
+// notNull marks the lists in a body's schema as not nullable.
 func notNull(registry huma.Registry, schema *huma.Schema) {
 	for schema.Ref != "" {
 		schema = registry.SchemaFromRef(schema.Ref)
@@ -62,7 +62,7 @@ func notNull(registry huma.Registry, schema *huma.Schema) {
 	}
 }
 
-// document makes the OpenAPI operation.
+// document returns the OpenAPI operation.
 func (o operation) document(registry huma.Registry, path string, body any) *huma.Operation {
 	op := &huma.Operation{OperationID: o.id, Summary: o.summary, Responses: make(map[string]*huma.Response)}
 	for _, part := range strings.Split(path, "/") {
@@ -80,9 +80,9 @@ func (o operation) document(registry huma.Registry, path string, body any) *huma
 		}
 		op.RequestBody = &huma.RequestBody{Required: !o.optional, Content: content(media, schemaOf(registry, body))}
 		if _, many := body.(messages); many {
-			op.Description = "The Content-Type is not looked at. What of many messages is none is rejected by itself; one message must be an object."
+			op.Description = "The Content-Type is ignored. Of many messages, an invalid one is rejected by itself; a single message must be an object."
 			if lines := op.RequestBody.Content["application/x-ndjson"]; lines != nil {
-				lines.Schema = nil // a line is a message, which is no JSON text of the whole
+				lines.Schema = nil // each line is a message: the whole body is not one JSON text
 			}
 		}
 	}

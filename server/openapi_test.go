@@ -16,7 +16,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// openAPI is as much of the document as the test reads.
+// openAPI is the part of the document that the test reads.
 type openAPI struct {
 	OpenAPI    string
 	Paths      map[string]map[string]openOperation
@@ -41,15 +41,15 @@ type openOperation struct {
 	}
 }
 
-// bodies are good requests for the operations that take one.
+// bodies are valid bodies for the operations that need one.
 var bodies = map[string]string{
 	"query": `{"query":"count"}`, "parse": `{"query":"count where age > 3"}`, "putSegment": `{"predicate":"age > 3","described":"d","refresh":"10m"}`,
 	"putWebhook": `{"segment":"VIP","url":"https://crm.example/in"}`, "replayWebhook": `{}`,
 	"editList": `{"ids":["u1"],"remove":["u2"]}`, "complete": `{"query":"count wh","offset":8}`,
 }
 
-// TestOpenAPI: every route is documented and every documented operation answers, with what its schema
-// says; nothing else answers.
+// TestOpenAPI: every route is documented, every documented operation answers as its schema says, and
+// nothing else answers.
 func TestOpenAPI(t *testing.T) {
 	fake := &Node{Segments: segmentsOf(node.SegmentText{Name: "VIP", Predicate: "age > 3", Described: "d", Zone: "UTC", Refresh: 60e9, Version: 4}), Health: fakeHealth{fullStatus()}}
 	fake.Query = answering(fullAnswer())
@@ -83,7 +83,7 @@ func TestOpenAPI(t *testing.T) {
 			}
 			ids[op.OperationID] = true
 			t.Run(op.OperationID, func(t *testing.T) {
-				if err := changes.Consumers().Ack("VIP", "VIP", changes.Now(), 1); err != nil { // one to show and to forget
+				if err := changes.Consumers().Ack("VIP", "VIP", changes.Now(), 1); err != nil { // a consumer to show and to forget
 					t.Fatal(err)
 				}
 				ask(s, "PUT", "/v1/webhooks/VIP", text(bodies["putWebhook"]))
@@ -112,7 +112,7 @@ func TestOpenAPI(t *testing.T) {
 	problemOf(t, ask(s, "DELETE", "/v1/query", nil), 405, "method_not_allowed")
 }
 
-// checkOperation calls one operation, in every media type it offers, and checks the answers.
+// checkOperation calls an operation with every media type it offers, and checks the answers.
 func checkOperation(t *testing.T, s *Server, doc *openAPI, op openOperation, method, path, body string) {
 	url := strings.NewReplacer("{id}", "u1", "{name}", "VIP", "{key}", "k").Replace(path)
 	if op.OperationID == "queryRead" {
@@ -132,11 +132,11 @@ func checkOperation(t *testing.T, s *Server, doc *openAPI, op openOperation, met
 		}
 	}
 	if op.OperationID == "stream" || strings.HasPrefix(op.OperationID, "pprof") {
-		return // no answer but a protocol, or only for callers on this machine: see TestStream, TestProfiling
+		return // another protocol, or only for callers on this machine: see TestStream, TestProfiling
 	}
 	for media, c := range op.Responses[want].Content {
 		if media == "text/event-stream" {
-			continue // has no end: see TestServerSentEvents
+			continue // is endless: see TestServerSentEvents
 		}
 		w := ask(s, strings.ToUpper(method), url, text(body), "Accept", media)
 		if fmt.Sprint(w.Code) != want {
@@ -159,7 +159,7 @@ func checkOperation(t *testing.T, s *Server, doc *openAPI, op openOperation, met
 	if op.RequestBody != nil {
 		w := ask(s, strings.ToUpper(method), url, text("{"), "Content-Encoding", "rot13")
 		if op.OperationID == "sdkMetrics" {
-			return // takes anything
+			return // accepts anything
 		}
 		schema := op.Responses["default"].Content[api.ProblemType].Schema
 		if faults := fits(doc, schema, decoded(t, w.Body.String()), "problem"); len(faults) > 0 || w.Code != 415 {
@@ -177,7 +177,7 @@ func decoded(t *testing.T, text string) any {
 	return v
 }
 
-// fits checks a value against a JSON schema, as far as the document uses them.
+// fits checks a value against a JSON schema. It supports what the document uses.
 func fits(doc *openAPI, schema map[string]any, v any, at string) (faults []string) {
 	if ref, ok := schema["$ref"].(string); ok {
 		schema, ok = doc.Components.Schemas[strings.TrimPrefix(ref, "#/components/schemas/")].(map[string]any)
@@ -193,7 +193,7 @@ func fits(doc *openAPI, schema map[string]any, v any, at string) (faults []strin
 			}
 		}
 		if matches != 1 {
-			faults = append(faults, fmt.Sprintf("%s: it is %d of %d alternatives", at, matches, len(one)))
+			faults = append(faults, fmt.Sprintf("%s: it matches %d of %d alternatives", at, matches, len(one)))
 		}
 	}
 	if want, ok := schema["type"]; ok && !slices.Contains(typesOf(want), typeOf(v)) && !(typeOf(v) == "integer" && slices.Contains(typesOf(want), "number")) {
@@ -258,7 +258,7 @@ func typeOf(v any) string {
 	return "object"
 }
 
-// fullAnswer has a value of every type and a warning.
+// fullAnswer returns an answer with a value of every type and a warning.
 func fullAnswer() *query.Answer {
 	return &query.Answer{
 		Columns: []query.Column{{Name: "user_id", Type: "string"}, {Name: "ltv", Type: "number"}, {Name: "vip", Type: "boolean"}, {Name: "seen", Type: "time"}, {Name: "tags", Type: "list"}, {Name: "day", Type: "date"}, {Name: "big", Type: "number"}, {Name: "ltv", Type: "number"}},

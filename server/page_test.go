@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestRoutesAreDescribed: docs/API.md has every route of the table. It writes the kinds of messages and of
-// profiles as parameters, and the paths of SDKs after their first part.
+// TestRoutesAreDescribed: docs/API.md mentions every route of the table. It may write the kinds of
+// messages and profiles as parameters, and omit /v1/ from a path.
 func TestRoutesAreDescribed(t *testing.T) {
 	page, err := os.ReadFile("../docs/API.md")
 	if err != nil {

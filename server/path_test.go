@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestPlainPath: slashes that nobody meant go, and those of an id stay.
+// TestPlainPath: superfluous slashes are removed, and escaped ones of an id stay.
 func TestPlainPath(t *testing.T) {
 	for target, want := range map[string]string{
 		"/v1/track":                        "/v1/track",

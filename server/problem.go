@@ -16,7 +16,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// problem makes an error with a code of the table.
+// problem returns a problem with a code of the table.
 func problem(code, detail string) *api.Problem {
 	row, ok := codes.Lookup(code)
 	if !ok {
@@ -25,15 +25,15 @@ func problem(code, detail string) *api.Problem {
 	return &api.Problem{Title: row.Title, Status: row.Status, Code: row.Name, Detail: detail}
 }
 
-// busy is a problem that goes away by itself.
+// busy returns a problem that is temporary: the client may retry after that time.
 func busy(code, detail string, after time.Duration) *api.Problem {
 	p := problem(code, detail)
 	p.RetryAfter = after
 	return p
 }
 
-// asProblem tells what an error is to the outside. known is false when it is nobody's business but
-// the log's.
+// asProblem returns the problem that a client sees for an error. known is false if the error itself must
+// only go to the log.
 func asProblem(err error) (p *api.Problem, known bool) {
 	var (
 		diagnostic *tree.Diagnostic
@@ -45,13 +45,13 @@ func asProblem(err error) (p *api.Problem, known bool) {
 	case errors.As(err, &p):
 		return p, true
 	case errors.As(err, &diagnostic):
-		return ofDiagnostic(diagnostic), true
+		return diagnosticProblem(diagnostic), true
 	case errors.As(err, &tooLarge):
 		return problem(codes.TooLarge, "the body is larger than "+strconv.FormatInt(tooLarge.Limit, 10)+" bytes"), true
 	case errors.As(err, &broken):
 		return problem(codes.BadRequest, broken.Error()), true
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return problem(codes.BodyTimeout, "the body did not come in time"), true
+		return problem(codes.BodyTimeout, "the body did not arrive in time"), true
 	}
 	switch {
 	case errors.As(err, &coded):
@@ -64,7 +64,7 @@ func asProblem(err error) (p *api.Problem, known bool) {
 		p = problem(codes.Internal, "")
 	}
 	if p.Status == http.StatusInternalServerError {
-		return problem(codes.Internal, "the log of the server says more"), false
+		return problem(codes.Internal, "see the server's log"), false
 	}
 	if p.RetryAfter == 0 && p.Temporary() {
 		p.RetryAfter = time.Second
@@ -72,7 +72,7 @@ func asProblem(err error) (p *api.Problem, known bool) {
 	return p, true
 }
 
-func ofDiagnostic(d *tree.Diagnostic) *api.Problem {
+func diagnosticProblem(d *tree.Diagnostic) *api.Problem {
 	p := problem(codes.BadRequest, d.Message)
 	p.Title, p.Code = "The statement has a mistake", d.Code
 	if p.Code == "" {
@@ -82,7 +82,7 @@ func ofDiagnostic(d *tree.Diagnostic) *api.Problem {
 	return p
 }
 
-// diagnostics makes the JSON form of warnings and mistakes; never nil.
+// diagnostics returns the API form of warnings and mistakes; never nil.
 func diagnostics(list []tree.Diagnostic) []api.Diagnostic {
 	out := make([]api.Diagnostic, 0, len(list))
 	for _, d := range list {
@@ -91,12 +91,12 @@ func diagnostics(list []tree.Diagnostic) []api.Diagnostic {
 	return out
 }
 
-// fail answers a request that went wrong. Where the answer has begun already, the connection is cut,
-// so that nobody takes half an answer for a whole one.
+// fail answers a request that failed. If the answer has already begun, it cuts the connection, so that
+// half an answer is not taken for a whole one.
 func (s *Server) fail(w *answer, r *http.Request, err error) {
 	p, known := asProblem(err)
 	switch {
-	case w.broken: // nobody reads any more
+	case w.broken: // the client is gone
 		s.cfg.Log.Debug("answer not written", "method", r.Method, "path", r.URL.Path, "err", err)
 	case !known:
 		s.cfg.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "err", err)
@@ -104,13 +104,13 @@ func (s *Server) fail(w *answer, r *http.Request, err error) {
 	if w.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
-	if p.Code == codes.Canceled && r.Context().Err() == nil { // the client is there: it is the server that goes
-		p = busy(codes.NotReady, "the node is stopping: ask again", time.Second)
+	if p.Code == codes.Canceled && r.Context().Err() == nil { // the client is still there: the server is stopping
+		p = busy(codes.NotReady, "the node is stopping: try again", time.Second)
 	}
 	if p.Code != codes.BodyTimeout {
 		w.drain(r)
 	}
-	// Reads come from clients that know 503; the SDKs that write know only 429.
+	// SDKs only write, and only know 429; clients that read know 503.
 	if p.Status == http.StatusTooManyRequests && w.route != nil && w.route.reads {
 		copied := *p
 		copied.Status, p = http.StatusServiceUnavailable, &copied

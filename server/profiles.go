@@ -14,19 +14,19 @@ import (
 	"github.com/musterdb/muster/server/render"
 )
 
-// Profiles tells what is known of profiles.
+// Profiles reads profiles.
 type Profiles interface {
-	// About finds a profile by a user id or an anonymous id; node.ErrNoProfile if there is none.
+	// About returns a profile by a user id or anonymous id, or node.ErrNoProfile.
 	About(ctx context.Context, id string) (*engine.About, error)
-	// Timeline returns the messages received for a profile, newest first, below the position before
-	// ("" from the newest); next is "" at the end.
+	// Timeline returns the messages received for a profile, newest first, older than the position before
+	// ("" means from the newest). next is the position to continue from, "" at the end.
 	Timeline(ctx context.Context, id, before string, limit int) (messages []engine.Received, next string, err error)
-	// People tells of each id what is known as of now: its ids, and those of the named attributes that it has;
-	// nil for one that is gone.
+	// People returns for each id its current ids and those of the named attributes that it has; nil for a
+	// profile that is gone.
 	People(ctx context.Context, ids, names []string) ([]*node.Person, error)
 }
 
-// value is a tree.Value that writes itself as JSON.
+// value is a tree.Value that marshals itself as JSON.
 type value tree.Value
 
 // MarshalJSON writes the value as answers do.
@@ -64,14 +64,14 @@ func (s *Server) getProfile(w *answer, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, out)
 }
 
-// segmentsOf returns the names of the saved segments a profile is in. Memberships are read; only segments
-// that are being built are evaluated.
+// segmentsOf returns the names of the saved segments that a profile is in. Memberships are looked up;
+// only segments that are still being built are evaluated.
 func (s *Server) segmentsOf(ctx context.Context, about *engine.About) ([]string, error) {
 	names := append([]string{}, about.Segments...)
 	for _, name := range about.Building {
 		in, err := s.node().Members.MemberOf(ctx, name, about.ID)
 		if err != nil {
-			if p, _ := asProblem(err); p.Code == codes.NoSegment { // dropped since it was listed
+			if p, _ := asProblem(err); p.Code == codes.NoSegment { // dropped after it was listed
 				continue
 			}
 			return nil, err
@@ -110,7 +110,7 @@ func (s *Server) getTimeline(w *answer, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, out)
 }
 
-// message writes a message of the history much as it was received.
+// message returns a message of the history, in about the form in which it was received.
 func message(m *engine.Incoming) api.Message {
 	out := api.Message{
 		Type: m.Kind.String(), MessageID: m.MessageID, Source: m.Source, Line: m.Line, UserID: m.UserID, AnonymousID: m.AnonymousID,

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestProfiling: profiles are there for callers on this machine, and for nobody else.
+// TestProfiling: only callers on this machine get profiles.
 func TestProfiling(t *testing.T) {
 	s := newTestServer(t, &Node{}, nil)
 	base := "http://" + serve(t, s) + "/debug/pprof"
@@ -30,5 +30,5 @@ func TestProfiling(t *testing.T) {
 	if answer.StatusCode != http.StatusNotFound {
 		t.Errorf("an unknown profile: %s", answer.Status)
 	}
-	problemOf(t, ask(s, "GET", "/debug/pprof/heap", nil), 403, "forbidden_origin") // of 192.0.2.1
+	problemOf(t, ask(s, "GET", "/debug/pprof/heap", nil), 403, "forbidden_origin") // from 192.0.2.1
 }

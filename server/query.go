@@ -30,7 +30,7 @@ func (s *Server) postQuery(w *answer, r *http.Request) error {
 	return s.answerQuery(w, r, node.Ask{Text: request.Query, Consistency: request.Consistency, MaxRows: request.MaxRows})
 }
 
-// getQuery answers reads only: a link must change nothing.
+// getQuery only answers statements that read: following a link must not change anything.
 func (s *Server) getQuery(w *answer, r *http.Request) error {
 	rows, err := intParam(r, "max_rows", 0, 0, 1<<30)
 	if err != nil {
@@ -49,12 +49,12 @@ func (s *Server) getQuery(w *answer, r *http.Request) error {
 	return s.answerQuery(w, r, ask)
 }
 
-// answerQuery asks the node and writes the answer in the format the client takes.
+// answerQuery runs a statement and writes the answer in the format that the client accepts.
 func (s *Server) answerQuery(w *answer, r *http.Request, ask node.Ask) error {
 	switch ask.Consistency {
 	case "", node.Leader, node.Linearizable, node.Stale:
 	default:
-		return problem(codes.BadRequest, fmt.Sprintf("consistency %.40q is none of leader, linearizable and stale", ask.Consistency))
+		return problem(codes.BadRequest, fmt.Sprintf("consistency %.40q is unknown: use leader, linearizable or stale", ask.Consistency))
 	}
 	if ask.MaxRows < 0 {
 		return problem(codes.BadRequest, "max_rows is negative")
@@ -85,7 +85,7 @@ func (s *Server) answerQuery(w *answer, r *http.Request, ask node.Ask) error {
 	return unsent(render.Table(w, format, got.Columns, render.AllRows(got)))
 }
 
-// unsent names an error of writing an answer; nil stays nil.
+// unsent wraps an error of writing an answer; nil stays nil.
 func unsent(err error) error {
 	if err == nil {
 		return nil
@@ -93,7 +93,7 @@ func unsent(err error) error {
 	return fmt.Errorf("write answer: %w", err)
 }
 
-// mediaTypes are the formats by their media types; JSON is first, since it is the default.
+// mediaTypes are the formats and their media types. JSON is first because it is the default.
 var mediaTypes = []struct {
 	media  string
 	format render.Format
@@ -120,7 +120,8 @@ func tableHeader(w http.ResponseWriter, format render.Format) {
 	}
 }
 
-// tableFormat is acceptable, with CSV made safe for spreadsheets where ?safe= says so.
+// tableFormat returns the format that the client accepts; with ?safe=true, CSV is made safe for
+// spreadsheets.
 func tableFormat(r *http.Request) (render.Format, error) {
 	safe, err := boolParam(r, "safe", false)
 	if err != nil {
@@ -133,15 +134,15 @@ func tableFormat(r *http.Request) (render.Format, error) {
 	return format, err
 }
 
-// acceptable finds the format the client likes best; without a wish it is JSON.
+// acceptable returns the format that the client prefers; JSON if it has no Accept header.
 func acceptable(r *http.Request) (render.Format, error) {
 	best, format := -1.0, render.JSON
-	wishes := strings.Join(r.Header.Values("Accept"), ",")
-	if strings.TrimSpace(wishes) == "" {
+	accepts := strings.Join(r.Header.Values("Accept"), ",")
+	if strings.TrimSpace(accepts) == "" {
 		return render.JSON, nil
 	}
-	for _, wish := range strings.Split(wishes, ",") {
-		media, params, err := mime.ParseMediaType(wish)
+	for _, accept := range strings.Split(accepts, ",") {
+		media, params, err := mime.ParseMediaType(accept)
 		if err != nil {
 			continue
 		}
@@ -150,7 +151,7 @@ func acceptable(r *http.Request) (render.Format, error) {
 			weight = q
 		}
 		if media == "*/*" || media == "application/*" {
-			weight -= 1e-6 // any named one of the same weight is liked better
+			weight -= 1e-6 // prefer a named type of the same weight
 		}
 		for _, m := range mediaTypes {
 			if weight > best && weight > 0 && (m.media == media || media == "*/*" || media == "application/*" || media == "text/*" && m.format == render.CSV) {
@@ -164,7 +165,7 @@ func acceptable(r *http.Request) (render.Format, error) {
 	return format, nil
 }
 
-// apiStats makes the JSON form of what an answer stands on.
+// apiStats returns the API form of the statistics of an answer.
 func apiStats(st *query.Stats) api.Stats {
 	out := api.Stats{ElapsedMillis: st.ElapsedMillis, Profiles: st.Profiles, EventsScanned: st.EventsScanned, Now: render.Time(st.Now), Shards: []api.ShardStat{}}
 	for _, shard := range st.Shards {

@@ -107,7 +107,7 @@ func TestQueryMistakes(t *testing.T) {
 	problemOf(t, ask(s, "POST", "/v1/query", text(`{"query":"count"}`), "Accept", "image/png"), 406, "not_acceptable")
 }
 
-// TestQueryTime: a statement ends with its time limit, and with its asker.
+// TestQueryTime: a statement ends at its time limit.
 func TestQueryTime(t *testing.T) {
 	fake := &Node{Query: fakeAsker{func(ctx context.Context, _ node.Ask) (*query.Answer, error) {
 		<-ctx.Done()
@@ -117,7 +117,7 @@ func TestQueryTime(t *testing.T) {
 	problemOf(t, ask(s, "POST", "/v1/query", text(`{"query":"count"}`)), 504, "timeout")
 }
 
-// TestReadsWhenBusy: reads are told 503, since 429 is for the SDKs.
+// TestReadsWhenBusy: a busy server answers reads with 503, since 429 is for the SDKs.
 func TestReadsWhenBusy(t *testing.T) {
 	s := newTestServer(t, &Node{Query: fakeAsker{func(context.Context, node.Ask) (*query.Answer, error) {
 		return nil, &node.Error{Code: codes.Overloaded, Text: "too many statements", Retry: time.Second}

@@ -10,8 +10,8 @@ import (
 	"github.com/musterdb/muster/api/codes"
 )
 
-// checkQueryString refuses a query string that cannot be read, and parameters that the route does not have:
-// what is misspelt or lost there would change the answer without a word.
+// checkQueryString refuses a query string that cannot be parsed, and parameters that the route does not
+// have: ignoring a misspelt one would silently change the answer.
 func checkQueryString(r *http.Request, route *route) error {
 	if r.URL.RawQuery == "" {
 		return nil
@@ -35,7 +35,7 @@ func checkQueryString(r *http.Request, route *route) error {
 	return nil
 }
 
-// readQueryString returns the parameters of a request, or why they cannot be told.
+// readQueryString returns the parameters of a request, or a problem that says why they cannot be parsed.
 func readQueryString(r *http.Request) (url.Values, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err == nil {
@@ -44,9 +44,9 @@ func readQueryString(r *http.Request) (url.Values, error) {
 	var escape url.EscapeError
 	switch {
 	case errors.As(err, &escape):
-		return nil, problem(codes.BadRequest, "the query string has "+string(escape)+", which is no escape: a percent sign is written %25")
+		return nil, problem(codes.BadRequest, "the query string has "+string(escape)+", which is not an escape: write a percent sign as %25")
 	case strings.Contains(r.URL.RawQuery, ";"):
-		return nil, problem(codes.BadRequest, "the query string has a semicolon: write it %3B, and & between parameters")
+		return nil, problem(codes.BadRequest, "the query string has a semicolon: write it as %3B, and separate parameters with &")
 	}
 	return nil, problem(codes.BadRequest, "the query string cannot be read")
 }

@@ -12,17 +12,17 @@ import (
 	"github.com/musterdb/muster/engine"
 )
 
-// maxExcerpt bounds the content kept of one reject.
+// maxExcerpt is how many bytes of a rejected message are kept.
 const maxExcerpt = 2 << 10
 
-// rejectLog keeps the latest rejects, bounded by their number and bytes.
+// rejectLog keeps the latest rejects, limited by their number and bytes.
 type rejectLog struct {
 	maxCount int
 	maxBytes int64
 
 	mu struct {
 		sync.Mutex
-		entries []api.Reject // a ring of which [first, first+count) is used
+		entries []api.Reject // a ring buffer, of which [first, first+count) is used
 		first   int
 		count   int
 		bytes   int64
@@ -34,7 +34,7 @@ func newRejectLog(count int, bytes int64) *rejectLog {
 	return &rejectLog{maxCount: count, maxBytes: bytes}
 }
 
-// add keeps a reject and gives it its number.
+// add keeps a reject and assigns its number.
 func (l *rejectLog) add(r api.Reject, content []byte) {
 	r.Content = excerpt(content)
 	size := rejectSize(&r)
@@ -83,10 +83,7 @@ func (l *rejectLog) page(before uint64, limit int) api.Rejects {
 	return out
 }
 
-// codeReservedName is the code that package decode gives such values too.
-const codeReservedName = "reserved_name"
-
-// dropReason says to the sender why something of a message was dropped.
+// dropReason returns the code and text that tell the sender why something of a message was dropped.
 func dropReason(d *engine.Dropped) (code, reason string) {
 	what := "the value"
 	if d.WholeMessage() {
@@ -95,15 +92,15 @@ func dropReason(d *engine.Dropped) (code, reason string) {
 	name := d.Name.Name
 	switch d.Reason {
 	case engine.TypeMismatch:
-		return codes.WrongType, name + " has another type than its column: the value is in the history only"
+		return codes.WrongType, name + " has another type than its column: the value is kept in history only"
 	case engine.NameReserved:
-		return codeReservedName, name + " is built in and cannot be set: the value is in the history only"
+		return codes.ReservedName, name + " is built in and cannot be set: the value is kept in history only"
 	case engine.NameWithheld:
-		return codes.TooManyNewNames, "the sender brings too many new names for " + strconv.Quote(name) + " to become one now: " + what + " is in the history only, and later ones are taken"
+		return codes.TooManyNewNames, "the sender adds new names too fast, so " + strconv.Quote(name) + " is not added now: " + what + " is kept in history only; later values are accepted"
 	case engine.NameInvalid:
-		return codes.Refused, strconv.Quote(name) + " cannot be a name: " + what + " is in the history only"
+		return codes.Refused, strconv.Quote(name) + " cannot be a name: " + what + " is kept in history only"
 	}
-	return codes.TooManyNames, "there are too many names for " + strconv.Quote(name) + " to become one: " + what + " is in the history only"
+	return codes.TooManyNames, "there are too many names to add " + strconv.Quote(name) + ": " + what + " is kept in history only"
 }
 
 func rejectSize(r *api.Reject) int64 {
@@ -138,7 +135,7 @@ func (s *Server) getRejects(w *answer, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, s.rejects.page(before, limit))
 }
 
-// intParam reads a whole number of the query string.
+// intParam parses a whole number in the query string; value is the default.
 func intParam(r *http.Request, name string, value, least, most int) (int, error) {
 	text := r.URL.Query().Get(name)
 	if text == "" {

@@ -13,13 +13,13 @@ import (
 	"github.com/musterdb/muster/engine"
 )
 
-// TestMemoryIsReusedInTime: what a node was given stays as it is until it has answered, though the memory of
-// requests before serves those behind.
+// TestMemoryIsReusedInTime: messages that the node was given do not change until it has answered,
+// although the memory of earlier requests is reused for later ones.
 func TestMemoryIsReusedInTime(t *testing.T) {
 	var wrong atomic.Int64
 	fake := &fakeIngester{ingest: func(_ context.Context, msgs []engine.Incoming) ([]engine.Outcome, error) {
 		for range 5 {
-			runtime.Gosched() // others begin and end meanwhile
+			runtime.Gosched() // other requests begin and end meanwhile
 		}
 		out := make([]engine.Outcome, len(msgs))
 		for i, m := range msgs {
@@ -50,14 +50,14 @@ func TestMemoryIsReusedInTime(t *testing.T) {
 	}
 	senders.Wait()
 	if n := wrong.Load(); n > 0 {
-		t.Errorf("%d messages changed under the node's eyes", n)
+		t.Errorf("%d messages changed while the node had them", n)
 	}
 	if used := s.inFlight.used.Load(); used != 0 {
-		t.Errorf("%d bytes are in flight for ever", used)
+		t.Errorf("%d bytes are still in flight", used)
 	}
 }
 
-// TestDecodingTakesTurns: others may go first every so many messages, of bodies and of streams.
+// TestDecodingTakesTurns: decoding a body or stream gives up its turn after turnMessages messages.
 func TestDecodingTakesTurns(t *testing.T) {
 	turns, open := 0, 0
 	s := newTestServer(t, &Node{}, func(c *Config) {
@@ -78,7 +78,7 @@ func TestDecodingTakesTurns(t *testing.T) {
 		turns = 0
 		ask(s, "POST", c.path, strings.NewReader(c.body))
 		if turns != c.want || open != 0 {
-			t.Errorf("%s: %d turns, want %d; %d have no end", c.path, turns, c.want, open)
+			t.Errorf("%s: %d turns, want %d; %d have not ended", c.path, turns, c.want, open)
 		}
 	}
 }

@@ -16,21 +16,22 @@ import (
 
 // Segments are the saved segments.
 type Segments interface {
-	// PutSegment saves a segment from the text of its predicate; DropSegment removes one.
+	// PutSegment saves a segment with the text of its predicate; DropSegment removes one.
 	PutSegment(ctx context.Context, segment node.SegmentText, replace, allowUnknown bool) ([]tree.Diagnostic, error)
 	DropSegment(ctx context.Context, name string) error
-	// Segments lists the saved segments in ascending order of name.
+	// Segments returns the saved segments, sorted by name.
 	Segments(ctx context.Context) ([]node.SegmentText, error)
-	// Segment returns one of them; ok is false where there is none of the name.
+	// Segment returns one segment; ok is false if there is none with this name.
 	Segment(ctx context.Context, name string) (segment node.SegmentText, ok bool, err error)
 }
 
-// Members tells who satisfies predicates.
+// Members reads the members of predicates and segments.
 type Members interface {
-	// Members streams the canonical id of every member in storage order (shard, ordinal), after a position
-	// ("" from the start), until limit is reached (0: no limit) or fn returns false, which cancels the rest. fn is
-	// called by one goroutine at a time, before Members returns. A position is good at every node and later: a
-	// stream that broke off goes on after the last position that fn was given.
+	// Members streams the canonical id of every member in storage order (shard, ordinal), after a
+	// position ("" means from the start), until limit is reached (0: no limit) or fn returns false, which
+	// cancels the rest. fn is called by one goroutine at a time, before Members returns. A position is
+	// valid on every node and at any later time: after an error the caller can continue from the last
+	// position that fn was given.
 	Members(ctx context.Context, predicate, after string, limit int, fn func(id, position string) bool) (query.Stats, error)
 	// MemberOf reports whether a profile is in a segment.
 	MemberOf(ctx context.Context, segment, id string) (bool, error)
@@ -59,7 +60,7 @@ func (s *Server) getSegments(w *answer, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, out)
 }
 
-// segment finds a saved segment by its name.
+// segment returns a saved segment by its name.
 func (s *Server) segment(r *http.Request, name string) (node.SegmentText, error) {
 	t, ok, err := s.node().Segments.Segment(r.Context(), name)
 	if err == nil && !ok {
@@ -128,7 +129,7 @@ func (s *Server) deleteSegment(w *answer, r *http.Request) error {
 	return nil
 }
 
-// inSegment is the predicate of a segment's members.
+// inSegment returns the predicate that selects a segment's members.
 func inSegment(name string) string { return "in segment " + mqlString(name) }
 
 // mqlString quotes a string as MQL reads it.
@@ -149,7 +150,7 @@ func mqlString(text string) string {
 	return string(append(quoted, '"'))
 }
 
-// getMembers answers a page as JSON, or all members as a table.
+// getMembers answers with a page as JSON, or with all members as a table.
 func (s *Server) getMembers(w *answer, r *http.Request) error {
 	segment, err := s.segment(r, r.PathValue("name"))
 	if err != nil {
@@ -188,7 +189,7 @@ func (s *Server) getMembers(w *answer, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, out)
 }
 
-// memberTable streams the members: what has been sent is not held.
+// memberTable streams the members without keeping them in memory.
 func (s *Server) memberTable(w *answer, r *http.Request, segment, after string, limit int, format render.Format) error {
 	var failure error
 	rows := func(yield func([]tree.Value) bool) {
@@ -208,7 +209,8 @@ func (s *Server) memberTable(w *answer, r *http.Request, segment, after string, 
 	return unsent(collected.flush())
 }
 
-// lateHeader holds back the first bytes of a table, so that an error before them can still be told.
+// lateHeader holds back the first bytes of a table, so that an early error can still be answered as a
+// problem.
 type lateHeader struct {
 	*answer
 	format render.Format

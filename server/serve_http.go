@@ -16,29 +16,29 @@ import (
 	"github.com/musterdb/muster/api/codes"
 )
 
-// handler answers one request; an error it returns is answered as a problem.
+// handler answers a request; an error that it returns is answered as a problem.
 type handler func(w *answer, r *http.Request) error
 
-// routed makes a route known to the mux, which only has to find it: it tells a capture.
+// routed registers a route at the mux, which is only used to find routes.
 type routed struct{ *route }
 
-// ServeHTTP tells the capture which route was found.
+// ServeHTTP records in the capture which route was found.
 func (f routed) ServeHTTP(w http.ResponseWriter, _ *http.Request) { w.(*capture).route = f.route }
 
-// capture is the ResponseWriter the mux gets: what it would answer by itself (not found, wrong method,
-// redirects) is answered by us as a problem.
+// capture is the ResponseWriter that the mux gets. It discards what the mux would answer itself (not
+// found, wrong method, redirects); the server answers that as a problem.
 type capture struct{ route *route }
 
-// Header returns a header nobody reads.
+// Header returns a header that is discarded.
 func (*capture) Header() http.Header { return http.Header{} }
 
-// Write drops b.
+// Write discards b.
 func (*capture) Write(b []byte) (int, error) { return len(b), nil }
 
 // WriteHeader does nothing.
 func (*capture) WriteHeader(int) {}
 
-// answer is a ResponseWriter that knows what has been sent, and lets no write wait for ever.
+// answer is a ResponseWriter that records what has been sent, and gives every write a deadline.
 type answer struct {
 	http.ResponseWriter
 	control *http.ResponseController
@@ -48,11 +48,11 @@ type answer struct {
 	bytes   int64
 
 	admitted bool // the request has its slot
-	reading  bool // its body has been begun
+	reading  bool // the handler has begun to read the body
 	broken   bool // a write failed
 }
 
-// WriteHeader remembers the status.
+// WriteHeader writes and records the status.
 func (w *answer) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
@@ -60,7 +60,7 @@ func (w *answer) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Write gives each write a deadline of its own.
+// Write writes b with a new deadline.
 func (w *answer) Write(b []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
@@ -77,7 +77,7 @@ func (w *answer) Write(b []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (w *answer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// ServeHTTP finds the route, guards it and answers.
+// ServeHTTP finds the route, checks that the request may use it, and answers.
 func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	started := time.Now()
 	w := &answer{ResponseWriter: rw, control: http.NewResponseController(rw), timeout: s.cfg.WriteTimeout}
@@ -87,18 +87,18 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			s.cfg.Log.Error("handler panicked", "method", r.Method, "path", r.URL.Path, "err", cause, "stack", string(debug.Stack()))
 			s.metrics.panics.Inc()
 			if w.status == 0 {
-				s.fail(w, r, problem(codes.Internal, "the log of the server says more"))
+				s.fail(w, r, problem(codes.Internal, "see the server's log"))
 				cause = nil
 			}
 		}
 		s.observe(w, r, time.Since(started))
 		if cause != nil {
-			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+			panic(http.ErrAbortHandler) // half an answer must not look complete
 		}
 	}()
 	if r.ContentLength != 0 {
-		// The answer to whoever is refused before the body is read waits for the body: not for ever.
-		_ = w.control.SetReadDeadline(time.Now().Add(s.cfg.BodyTimeout)) // a recorder has none
+		// If the request is refused before its body is read, the answer waits for the body: not forever.
+		_ = w.control.SetReadDeadline(time.Now().Add(s.cfg.BodyTimeout)) // an httptest recorder has no deadlines
 	}
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	gap := plainPath(r)
@@ -123,9 +123,9 @@ func (s *Server) observe(w *answer, r *http.Request, took time.Duration) {
 	s.cfg.Log.Debug("request", "method", r.Method, "path", r.URL.Path, "status", w.status, "bytes", w.bytes, "ms", float64(took.Microseconds())/1000)
 }
 
-// plainPath takes double and trailing slashes out of the path: SDKs are given hosts with and without
-// a slash at the end, and a redirect counts as delivered for some of them. Slashes of an id are escaped and
-// stay. gap reports whether there was an empty part between others.
+// plainPath removes double and trailing slashes from the path: SDKs are configured with hosts with and
+// without a trailing slash, and some of them take a redirect for a successful delivery. Slashes of an id
+// are escaped and stay. gap reports whether there was an empty part between others.
 func plainPath(r *http.Request) (gap bool) {
 	given := r.URL.EscapedPath()
 	plain := "/" + strings.Trim(given, "/")
@@ -142,9 +142,9 @@ func plainPath(r *http.Request) (gap bool) {
 	return gap
 }
 
-// admit finds the route of a request and decides whether it may go on. release ends its stay. With a gap in
-// its path it is no request but one of an SDK that was given a path as its host: else an empty name would make
-// what follows the name.
+// admit finds the route of a request and takes a slot for it, which release returns. A path with a gap is
+// only valid for an SDK that was configured with a path as its host: elsewhere an empty name would be
+// taken for the next part of the path.
 func (s *Server) admit(w *answer, r *http.Request, gap bool) (handle handler, release func(), err error) {
 	release = func() {}
 	w.route = s.find(r)
@@ -177,8 +177,8 @@ func (s *Server) admit(w *answer, r *http.Request, gap bool) (handle handler, re
 	case slots <- struct{}{}:
 		return w.route.handle, func() { <-slots }, nil
 	default:
-		s.senders.cutSlow(time.Now())
-		return nil, nil, busy(codes.Overloaded, "too many requests at once", time.Second)
+		s.openBodies.cutSlow(time.Now())
+		return nil, nil, busy(codes.Overloaded, "too many concurrent requests", time.Second)
 	}
 }
 
@@ -194,7 +194,8 @@ func (s *Server) find(r *http.Request) *route {
 		s.mux.ServeHTTP(found, r) // sets the path values
 		return found.route
 	}
-	// The mux takes an escaped slash alone for the end of a path. It is given another name on the way.
+	// The mux treats a part that is only an escaped slash as the end of the path. It is replaced by
+	// another name for the lookup.
 	other := r.Clone(r.Context())
 	renameSlashes(other.URL)
 	s.mux.ServeHTTP(found, other)
@@ -214,10 +215,10 @@ func (s *Server) find(r *http.Request) *route {
 	return found.route
 }
 
-// slashName stands for an id or name that is a slash, while a route is looked for.
+// slashName replaces an id or name that is a single slash while a route is looked up.
 const slashName = "\x00/"
 
-// hasSlashes reports whether a part of a path is an escaped slash alone.
+// hasSlashes reports whether a part of a path is only an escaped slash.
 func hasSlashes(u *url.URL) bool {
 	return u.RawPath != "" && (strings.Contains(u.RawPath+"/", "/%2F/") || strings.Contains(u.RawPath+"/", "/%2f/"))
 }
@@ -230,10 +231,10 @@ func renameSlashes(u *url.URL) {
 		}
 	}
 	u.RawPath = strings.Join(parts, "/")
-	u.Path, _ = url.PathUnescape(u.RawPath) // it was one
+	u.Path, _ = url.PathUnescape(u.RawPath) // it was a valid path
 }
 
-// unrouted answers preflights, and says whether the path or the method is unknown.
+// unrouted answers preflights, and refuses an unknown path or method.
 func (s *Server) unrouted(w *answer, r *http.Request) (handler, error) {
 	var methods []string
 	open := false
@@ -255,12 +256,13 @@ func (s *Server) unrouted(w *answer, r *http.Request) (handler, error) {
 	return s.preflight(open, allow), nil
 }
 
-// queryContext bounds the time of a statement.
+// queryContext returns a context with the time limit of a statement.
 func (s *Server) queryContext(r *http.Request) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(r.Context(), s.cfg.QueryTimeout)
 }
 
-// slogLines gives net/http's own lines to the log: broken connections, mostly.
+// slogLines returns a logger for net/http, whose lines (mostly about broken connections) go to the log at
+// debug level.
 func slogLines(to *slog.Logger) *log.Logger {
 	return slog.NewLogLogger(to.Handler(), slog.LevelDebug)
 }

@@ -16,8 +16,7 @@ import (
 	"github.com/musterdb/muster/server/webhook"
 )
 
-// Server answers HTTP requests for a node. It is an http.Handler; Serve runs it with the right
-// timeouts.
+// Server answers HTTP requests for a node. It is an http.Handler; Serve runs it with the right timeouts.
 type Server struct {
 	cfg      Config
 	attached atomic.Pointer[Node]
@@ -29,40 +28,40 @@ type Server struct {
 	openapi  []byte
 	schemas  schemas
 
-	inFlight     budget
-	newNames     *newNames
-	senders      *senders
-	ingests      chan struct{} // slots
-	requests     chan struct{}
-	decoders     sync.Pool // of *decode.Decoder
-	parcels      sync.Pool // of *parcel
-	bodies       sync.Pool // of *[]byte
-	gzips        sync.Pool // of *gzip.Reader
-	changes      atomic.Pointer[Live]
-	streams      *streams
-	hooks        atomic.Pointer[webhook.Hooks]
-	writeBuffers sync.Pool // of gorilla's
-	corkRooms    sync.Pool // of *[]byte: what streams write at once
-	idPrefix     string
-	idCounter    atomic.Uint64
+	inFlight      budget
+	nameLimits    *nameLimits
+	openBodies    *openBodies
+	ingests       chan struct{} // slots of ingest requests
+	requests      chan struct{} // slots of other requests
+	decoders      sync.Pool     // of *decode.Decoder
+	batches       sync.Pool     // of *batch
+	bodies        sync.Pool     // of *[]byte
+	gzips         sync.Pool     // of *gzip.Reader
+	changes       atomic.Pointer[Live]
+	streams       *streams
+	hooks         atomic.Pointer[webhook.Hooks]
+	writeBuffers  sync.Pool // of gorilla/websocket
+	streamBuffers sync.Pool // of *[]byte, for bufferedConn
+	idPrefix      string
+	idCounter     atomic.Uint64
 }
 
-// New returns a Server. Until Attach everything that needs a node answers 503 not_ready, so that the listener can
-// be up while one opens.
+// New returns a Server. Until Attach, everything that needs a node answers 503 not_ready, so that the
+// listener can be up while the node starts.
 func New(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
 	s := &Server{
-		cfg:      cfg,
-		rejects:  newRejectLog(cfg.RejectCount, cfg.RejectBytes),
-		inFlight: budget{limit: cfg.MaxInFlight},
-		senders:  newSenders(cfg),
-		newNames: newNewNames(cfg.NewNames, cfg.NewNamesEach, cfg.Now),
-		ingests:  make(chan struct{}, cfg.MaxIngests),
-		requests: make(chan struct{}, cfg.MaxRequests),
-		streams:  newStreams(cfg.MaxStreams),
+		cfg:        cfg,
+		rejects:    newRejectLog(cfg.RejectCount, cfg.RejectBytes),
+		inFlight:   budget{limit: cfg.MaxInFlight},
+		openBodies: newOpenBodies(cfg),
+		nameLimits: newNameLimits(cfg.NewNames, cfg.NewNamesEach, cfg.Now),
+		ingests:    make(chan struct{}, cfg.MaxIngests),
+		requests:   make(chan struct{}, cfg.MaxRequests),
+		streams:    newStreams(cfg.MaxStreams),
 	}
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {
@@ -84,23 +83,23 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Attach gives the server its node, once that is open.
+// Attach sets the server's node, once that is open.
 func (s *Server) Attach(n Node) { s.attached.Store(&n) }
 
-// node returns the node. While there is none it returns one that is not ready.
+// node returns the node, or one that is not ready while there is none.
 func (s *Server) node() *Node {
 	if n := s.attached.Load(); n != nil {
 		return n
 	}
-	return openingNode()
+	return startingNode()
 }
 
-// newID makes the id of a message that came without one: every such message is a fact of its own.
+// newID returns an id for a message without one, which is never a duplicate.
 func (s *Server) newID() string {
 	return s.idPrefix + strconv.FormatUint(s.idCounter.Add(1), 36)
 }
 
-// Serve answers on listener until ctx ends; then it lets requests finish for at most grace.
+// Serve answers on listener until ctx ends; then it gives running requests at most grace to finish.
 func (s *Server) Serve(ctx context.Context, listener net.Listener, grace time.Duration) error {
 	server := &http.Server{
 		Handler:           s,
@@ -116,12 +115,12 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, grace time.Du
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
 	case <-ctx.Done():
 	}
-	s.streams.end() // they would go on for ever
-	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	s.streams.end() // they would never end
+	graceCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	hooks := make(chan error, 1)
-	go func() { hooks <- s.StopWebhooks(patience) }() // requests need not wait for them
-	err := errors.Join(s.streams.wait(patience), server.Shutdown(patience), <-hooks)
+	go func() { hooks <- s.StopWebhooks(graceCtx) }() // at the same time as the requests
+	err := errors.Join(s.streams.wait(graceCtx), server.Shutdown(graceCtx), <-hooks)
 	if err != nil {
 		err = errors.Join(fmt.Errorf("shut down %s: %w", listener.Addr(), err), server.Close())
 	}

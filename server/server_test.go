@@ -40,7 +40,7 @@ func serve(t *testing.T, s *Server) string {
 	return listener.Addr().String()
 }
 
-// TestSlowBody: a body that does not come is given up, and its bytes are free again.
+// TestSlowBody: a body that does not arrive is given up, and its bytes in flight are released.
 func TestSlowBody(t *testing.T) {
 	s := newTestServer(t, &Node{}, func(c *Config) { c.BodyTimeout = 50 * time.Millisecond })
 	addr := serve(t, s)
@@ -65,8 +65,8 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
-// TestRefusedSlowBody: who is refused before the body is read hears so in time, also when the body
-// does not come, and the connection is given up.
+// TestRefusedSlowBody: a request that is refused before its body is read gets its answer in time, also if
+// the body does not arrive, and the connection is closed.
 func TestRefusedSlowBody(t *testing.T) {
 	s := newTestServer(t, &Node{}, func(c *Config) { c.BodyTimeout = 50 * time.Millisecond })
 	for range cap(s.ingests) {
@@ -93,11 +93,11 @@ func TestRefusedSlowBody(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := in.ReadByte(); err != io.EOF {
-		t.Errorf("behind the answer: %v, want the end of the connection", err)
+		t.Errorf("after the answer: %v, want the end of the connection", err)
 	}
 }
 
-// TestSlowNode: the deadline of the body does not end a request whose node takes longer than it.
+// TestSlowNode: the deadline of the body does not end a request whose node takes longer.
 func TestSlowNode(t *testing.T) {
 	fake := &fakeIngester{}
 	fake.ingest = func(ctx context.Context, m []engine.Incoming) ([]engine.Outcome, error) {
@@ -121,7 +121,7 @@ func TestSlowNode(t *testing.T) {
 	}
 }
 
-// TestGone: when the client goes, the node's work ends.
+// TestGone: when the client goes away, the node's work is cancelled.
 func TestGone(t *testing.T) {
 	begun, ended := make(chan struct{}), make(chan struct{})
 	fake := &Node{Query: fakeAsker{func(ctx context.Context, _ node.Ask) (*query.Answer, error) {
@@ -143,7 +143,7 @@ func TestGone(t *testing.T) {
 	<-ended
 }
 
-// TestBombStream: a small body that inflates without end meets the limit of a line.
+// TestBombStream: a small body that inflates without end is stopped by the limit of a line.
 func TestBombStream(t *testing.T) {
 	reader, writer := io.Pipe()
 	go func() {
@@ -163,21 +163,21 @@ func TestBombStream(t *testing.T) {
 	}
 }
 
-// TestPanic: a panic in a handler is an internal error, and the server goes on.
+// TestPanic: a panic in a handler is answered as an internal error, and the server continues.
 func TestPanic(t *testing.T) {
 	fake := &Node{Query: fakeAsker{func(context.Context, node.Ask) (*query.Answer, error) { panic("oops") }}}
 	var logged bytes.Buffer
 	s := newTestServer(t, fake, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&logged, nil)) })
 	p := problemOf(t, ask(s, "POST", "/v1/query", text(`{"query":"count"}`)), 500, "internal")
 	if strings.Contains(p.Detail, "oops") || !strings.Contains(logged.String(), "oops") {
-		t.Errorf("told %q, logged %q", p.Detail, logged.String())
+		t.Errorf("answered %q, logged %q", p.Detail, logged.String())
 	}
 	if w := ask(s, "GET", "/healthz", nil); w.Code != 200 {
 		t.Errorf("%d", w.Code)
 	}
 }
 
-// TestBrokenAnswer: an answer that fails after its beginning is cut, not ended.
+// TestBrokenAnswer: the connection is cut if an answer fails after it has begun.
 func TestBrokenAnswer(t *testing.T) {
 	fake := &Node{Segments: segmentsOf(node.SegmentText{Name: "VIP"}), Members: &fakeMembers{func(_, _ string, _ int, fn func(id, position string) bool) (query.Stats, error) {
 		for i := range 20_000 {
@@ -197,16 +197,16 @@ func TestBrokenAnswer(t *testing.T) {
 	}
 	defer answer.Body.Close()
 	if _, err := io.ReadAll(answer.Body); err == nil {
-		t.Error("half an answer looks like a whole one")
+		t.Error("half an answer looks complete")
 	}
 }
 
-// TestSlots: requests beyond the slots are refused at once, health always answers.
+// TestSlots: requests beyond the slots are refused immediately; health checks always answer.
 func TestSlots(t *testing.T) {
-	begun, goOn := make(chan struct{}), make(chan struct{})
+	begun, resume := make(chan struct{}), make(chan struct{})
 	fake := &Node{Query: fakeAsker{func(context.Context, node.Ask) (*query.Answer, error) {
 		begun <- struct{}{}
-		<-goOn
+		<-resume
 		return fullAnswer(), nil
 	}}}
 	s := newTestServer(t, fake, func(c *Config) { c.MaxRequests = 1 })
@@ -220,7 +220,7 @@ func TestSlots(t *testing.T) {
 	if w := ask(s, "POST", "/v1/track", text(oneTrack)); w.Code != 200 {
 		t.Errorf("ingest: %d", w.Code)
 	}
-	close(goOn)
+	close(resume)
 	if code := <-done; code != 200 {
 		t.Errorf("%d", code)
 	}
@@ -287,7 +287,7 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestRejectLog: it keeps the latest within its bounds, and pages through them.
+// TestRejectLog: the log keeps the latest rejects within its limits, and pages through them.
 func TestRejectLog(t *testing.T) {
 	l := newRejectLog(5, 1<<20)
 	for i := range 12 {

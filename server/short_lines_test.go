@@ -8,9 +8,9 @@ import (
 	"testing/iotest"
 )
 
-// TestShortLinesShareChunks shows that no chunk has more than chunkLines lines: three bytes of a body
-// become hundreds of a message, and a chunk of them a gigabyte.
-func TestShortLinesShareChunks(t *testing.T) {
+// TestShortLinesAreLimited: no chunk has more than chunkLines lines, since three bytes of a body become
+// hundreds in a message, and a chunk of such lines would take a gigabyte.
+func TestShortLinesAreLimited(t *testing.T) {
 	const n = 2*chunkLines + chunkLines/2
 	broken := errors.New("broken")
 	text := strings.Repeat("{}\n", n)

@@ -12,36 +12,37 @@ import (
 	"github.com/musterdb/muster/engine"
 )
 
-// audience says whose pages may use a route besides the server's own and those of the configured origins. It is
-// about browsers: what is no page of a site may use all of them.
+// audience determines which pages may use a route besides the server's own and those of the configured
+// origins. It only concerns browsers: a client that is not a page may use all routes.
 type audience uint8
 
 const (
 	ownPages  audience = iota
-	linked             // pages of other sites may lead their visitors here, as to any page
-	harmless           // pages of other sites may ask, though not read the answer
-	openPages          // pages of any site may send, and read the answer
+	linked             // pages of other sites may link here
+	harmless           // pages of other sites may send requests, but not read the answers
+	openPages          // pages of any site may send requests and read the answers
 )
 
-// foreign reports whether a request comes from a page of another site that was not configured. Browsers say
-// where a request comes from in Sec-Fetch-Site wherever the server is one they trust (https, or this machine),
-// and else in Origin for all that a script may read or that changes something. What says neither is no page.
+// foreign reports whether a request comes from a page of a site that was not configured. Browsers send
+// Sec-Fetch-Site if they trust the server's address (https, or this machine). Otherwise they send Origin
+// with every request that a script may read or that may change something. A request with neither does not
+// come from a page.
 func (s *Server) foreign(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
-	if origin != "" && s.named(origin) {
+	if origin != "" && s.allowedOrigin(origin) {
 		return false
 	}
 	told := r.Header.Values("Sec-Fetch-Site")
 	for _, site := range told {
-		if site != "same-origin" && site != "none" { // none: typed, or a bookmark
+		if site != "same-origin" && site != "none" { // none: a typed address or a bookmark
 			return true
 		}
 	}
 	return len(told) == 0 && origin != "" && !sameHost(origin, r.Host)
 }
 
-// named reports whether an origin is one of those the server was given.
-func (s *Server) named(origin string) bool {
+// allowedOrigin reports whether an origin is among the configured ones.
+func (s *Server) allowedOrigin(origin string) bool {
 	for _, allowed := range s.cfg.Origins {
 		if strings.EqualFold(origin, strings.TrimSuffix(allowed, "/")) {
 			return true
@@ -55,8 +56,8 @@ func sameHost(origin, host string) bool {
 	return err == nil && u.Host != "" && strings.EqualFold(u.Host, host)
 }
 
-// guard keeps pages of other sites from using the browser of somebody who may connect, be it by an image, a
-// frame, a form or a script, and a name that was made to point here from being taken for this server's.
+// guard prevents pages of other sites from using the browser of somebody who may connect (with an image,
+// a frame, a form or a script), and refuses foreign host names that were made to point to this server.
 func (s *Server) guard(w *answer, r *http.Request) error {
 	if w.route.pages == openPages {
 		allowOrigin(w)
@@ -66,22 +67,22 @@ func (s *Server) guard(w *answer, r *http.Request) error {
 	if err := s.guardHost(r); err != nil {
 		return err
 	}
-	if origin := r.Header.Get("Origin"); origin != "" && s.named(origin) {
+	if origin := r.Header.Get("Origin"); origin != "" && s.allowedOrigin(origin) {
 		allowNamed(w, origin)
 	}
 	if w.route.pages == harmless || w.route.pages == linked && navigates(r) || !s.foreign(r) {
 		return nil
 	}
-	return problem(codes.ForbiddenOrigin, "a page of another site asks, whose origin is none that this server was given (--origins)")
+	return problem(codes.ForbiddenOrigin, "the request comes from a page of another site, whose origin is not allowed: allow it with --origins")
 }
 
-// navigates reports whether somebody follows a link, in a window of its own and not in a frame.
+// navigates reports whether the request comes from following a link in a window, and not in a frame.
 func navigates(r *http.Request) bool {
 	return (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
 		r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
 }
 
-// guardHost refuses names that are none of this server's.
+// guardHost refuses host names that are not this server's.
 func (s *Server) guardHost(r *http.Request) error {
 	if !s.cfg.LocalOnly {
 		return nil
@@ -99,30 +100,30 @@ func (s *Server) guardHost(r *http.Request) error {
 			return nil
 		}
 	}
-	return problem(codes.ForbiddenOrigin, fmt.Sprintf("the host name %.100q is not one this server was given", host))
+	return problem(codes.ForbiddenOrigin, fmt.Sprintf("the host name %.100q is not one of this server's", host))
 }
 
-// allowOrigin lets pages of any site send, and read when to try again.
+// allowOrigin allows pages of any site to send, and to read when to retry.
 func allowOrigin(w http.ResponseWriter) {
 	w.Header().Set("Access-Control-Allow-Origin", "*")
 	w.Header().Set("Access-Control-Expose-Headers", "Retry-After")
 }
 
-// allowNamed lets the pages of one site read the answer.
+// allowNamed allows pages of one site to read the answer.
 func allowNamed(w http.ResponseWriter, origin string) {
 	w.Header().Set("Access-Control-Allow-Origin", origin)
 	w.Header().Add("Vary", "Origin")
 	w.Header().Set("Access-Control-Expose-Headers", "Retry-After, Muster-Now, Muster-Warnings")
 }
 
-// preflight tells a browser what a page may send.
+// preflight returns a handler that tells the browser what a page may send.
 func (s *Server) preflight(open bool, allow string) handler {
 	return func(w *answer, r *http.Request) error {
 		origin := r.Header.Get("Origin")
 		switch {
 		case open:
 			allowOrigin(w)
-		case origin != "" && s.named(origin):
+		case origin != "" && s.allowedOrigin(origin):
 			allowNamed(w, origin)
 		default:
 			w.WriteHeader(http.StatusNoContent)
@@ -139,33 +140,33 @@ func (s *Server) preflight(open bool, allow string) handler {
 	}
 }
 
-// limited reports whether a request's messages may not say who is who.
-func (s *Server) limited(r *http.Request) bool { return !s.cfg.OpenIdentity && s.foreign(r) }
+// identityForbidden reports whether a request may not send alias and profile messages.
+func (s *Server) identityForbidden(r *http.Request) bool { return !s.cfg.OpenIdentity && s.foreign(r) }
 
-// importsOf refuses imports by pages of other sites: they would be known by file and line like those of
-// somebody who may import.
-func (s *Server) importsOf(r *http.Request) error {
-	if !s.limited(r) {
+// checkImport refuses imports by pages of other sites: their messages would be identified by file and
+// line, and so could pass for those of a real import.
+func (s *Server) checkImport(r *http.Request) error {
+	if !s.identityForbidden(r) {
 		return nil
 	}
-	return problem(codes.ForbiddenOrigin, "imports from pages of other sites are not taken: --origins names sites that may, --open-identity lets all")
+	return problem(codes.ForbiddenOrigin, "imports from pages of other sites are refused: allow a site with --origins, or all sites with --open-identity")
 }
 
-// refusesIdentity says why a message is not taken from a page of another site, nil where it is: one that joins
-// two profiles for good, or sets attributes without standing for anything that happened.
-func refusesIdentity(kind engine.Kind) error {
+// checkIdentity returns an error if a kind of message is not accepted from pages of other sites: one that
+// joins two profiles for good, or that sets attributes without an event.
+func checkIdentity(kind engine.Kind) error {
 	if kind != engine.Alias && kind != engine.Profile {
 		return nil
 	}
-	return errors.New(kind.String() + " messages from pages of other sites are not taken: --origins names sites that may send them, --open-identity lets all")
+	return errors.New(kind.String() + " messages from pages of other sites are refused: allow a site with --origins, or all sites with --open-identity")
 }
 
-// checkOrigins refuses what is no origin.
+// checkOrigins returns an error for each invalid origin.
 func checkOrigins(origins []string) (faults []error) {
 	for _, origin := range origins {
 		u, err := url.Parse(strings.TrimSuffix(origin, "/"))
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-			faults = append(faults, fmt.Errorf("server config: origin %q is not one such as https://shop.example", origin))
+			faults = append(faults, fmt.Errorf("server config: origin %q is not valid: write it like https://shop.example", origin))
 		}
 	}
 	return faults

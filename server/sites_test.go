@@ -19,12 +19,12 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// sender is who asks, as browsers and others say it.
+// sender is a kind of client, with the headers that it sends.
 type sender struct {
 	name    string
 	headers []string
-	own     bool // a page of the server, of a site that was named, or no page
-	link    bool // somebody follows a link
+	own     bool // a page of the server or of a configured site, or not a page
+	link    bool // a user follows a link
 }
 
 var senderKinds = []sender{
@@ -47,12 +47,12 @@ var senderKinds = []sender{
 	{name: "fetch of an old browser", headers: []string{"Origin", "https://evil.example"}},
 	{name: "sandbox of an old browser", headers: []string{"Origin", "null"}},
 	{name: "other scheme", headers: []string{"Origin", "http://example.com:81"}},
-	{name: "site nobody knows", headers: []string{"Sec-Fetch-Site", "elsewhere"}},
+	{name: "unknown site", headers: []string{"Sec-Fetch-Site", "elsewhere"}},
 	{name: "named site, but not quite", headers: []string{"Sec-Fetch-Site", "cross-site", "Origin", "https://shop.example.evil"}},
 }
 
-// TestSites walks every route there is with everybody who may ask it: what a page of another site may use are
-// the ingest paths, health checks, and links to the pages meant for people.
+// TestSites sends every kind of client to every route: a page of another site may only use the ingest
+// paths, health checks, and links to the pages that are meant for people.
 func TestSites(t *testing.T) {
 	s := newTestServer(t, &Node{}, func(c *Config) { c.Origins = []string{"https://shop.example/"} })
 	var open []string
@@ -88,7 +88,7 @@ func TestSites(t *testing.T) {
 	}
 }
 
-// admitted asks for a route without calling its handler.
+// admitted calls admit for a route without calling its handler.
 func admitted(s *Server, method, path string, headers []string) (*answer, error) {
 	r := httptest.NewRequest(method, path, nil)
 	for i := 0; i+1 < len(headers); i += 2 {
@@ -102,7 +102,7 @@ func admitted(s *Server, method, path string, headers []string) (*answer, error)
 	return w, err
 }
 
-// pathOf fills a pattern.
+// pathOf replaces the parameters of a pattern.
 func pathOf(pattern, part string) string {
 	parts := strings.Split(strings.TrimSuffix(pattern, "{$}"), "/")
 	for i := range parts {
@@ -113,7 +113,7 @@ func pathOf(pattern, part string) string {
 	return strings.Join(parts, "/")
 }
 
-// TestQueriesOfOtherSitesDoNotRun: the answer is refused, and so is the work.
+// TestQueriesOfOtherSitesDoNotRun: a query of another site is refused before it runs.
 func TestQueriesOfOtherSitesDoNotRun(t *testing.T) {
 	ran := 0
 	s := newTestServer(t, &Node{Query: fakeAsker{func(context.Context, node.Ask) (*query.Answer, error) { ran++; return &query.Answer{}, nil }}}, nil)
@@ -133,8 +133,8 @@ func TestQueriesOfOtherSitesDoNotRun(t *testing.T) {
 	}
 }
 
-// TestNamedSitesAreTold: a page of a site that was named may ask first, and then read.
-func TestNamedSitesAreTold(t *testing.T) {
+// TestNamedSites: a page of a configured site may send preflights, and read answers.
+func TestNamedSites(t *testing.T) {
 	s := newTestServer(t, &Node{}, func(c *Config) { c.Origins = []string{"https://shop.example"} })
 	for origin, want := range map[string]string{"https://shop.example": "https://shop.example", "https://evil.example": "", "null": ""} {
 		w := ask(s, "OPTIONS", "/v1/query", nil, "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type")
@@ -143,12 +143,12 @@ func TestNamedSitesAreTold(t *testing.T) {
 		}
 	}
 	if _, err := New(Config{Origins: []string{"shop.example", "https://a.example/x", "*"}}); err == nil || strings.Count(err.Error(), "https://shop.example") != 3 {
-		t.Errorf("origins that are none: %v", err)
+		t.Errorf("invalid origins: %v", err)
 	}
 }
 
-// TestIdentityOfOtherSites: a page of another site may tell what happens, and not who is who. One message that
-// may not does not fail the others.
+// TestIdentityOfOtherSites: a page of another site may send events, but no alias and profile messages. A
+// message that is refused does not fail the others.
 func TestIdentityOfOtherSites(t *testing.T) {
 	foreign := []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors", "Origin", "https://shop.example"}
 	batch := `{"batch":[{"type":"track","event":"E","userId":"u"},{"type":"alias","userId":"u","previousId":"v"},{"type":"identify","userId":"u","traits":{"a":1}}]}`
@@ -164,8 +164,8 @@ func TestIdentityOfOtherSites(t *testing.T) {
 		{"another site of an old browser", nil, []string{"Origin", "https://shop.example"}, false},
 		{"no browser", nil, nil, true},
 		{"own page", nil, []string{"Sec-Fetch-Site", "same-origin", "Origin", "http://example.com"}, true},
-		{"a site that was named", func(c *Config) { c.Origins = []string{"https://shop.example"} }, foreign, true},
-		{"any site, if that was said", func(c *Config) { c.OpenIdentity = true }, foreign, true},
+		{"a configured site", func(c *Config) { c.Origins = []string{"https://shop.example"} }, foreign, true},
+		{"any site, with OpenIdentity", func(c *Config) { c.OpenIdentity = true }, foreign, true},
 	} {
 		s := newTestServer(t, &Node{}, c.change)
 		rejected := func(n uint64) uint64 {
@@ -202,18 +202,19 @@ func TestIdentityOfOtherSites(t *testing.T) {
 		}
 		w := ask(s, "GET", "/v1/rejects", nil)
 		if told := bytes.Count(w.Body.Bytes(), []byte(`"code":"forbidden_origin"`)); told > 0 == c.trusted {
-			t.Errorf("%s: rejects tell %s", c.name, w.Body)
+			t.Errorf("%s: the rejects are %s", c.name, w.Body)
 		}
 	}
 }
 
-// oddParts are ids that mean something in paths.
+// oddParts are ids that have a meaning in paths.
 var oddParts = []string{
 	".", "..", "...", "a/b", "/", "//", "a//b", "a/", "/a", "a/..", "../a", "%", "%2e", "%2e%2e", "%2F", "%252F", "?", "a?b=c", "#", "a#b", " ", "a b", "+", "a+b", `\`, `..\a`,
 	";", "a;b", ":", "a:b", "@", "a@b.example", "&", "=", "*", "~", "$", "!", "'", `"`, "<a>", "{id}", "{$}", "\x00", "\n", "\x1b", "é", "日本", "members", "\u202e", "\xff",
 }
 
-// TestOddParts: an id or a name comes to the handler as it was, through every route that has one in its path.
+// TestOddParts: an id or a name reaches the handler unchanged, through every route that has one in its
+// path.
 func TestOddParts(t *testing.T) {
 	s := newTestServer(t, &Node{}, nil)
 	walked := 0
@@ -228,7 +229,7 @@ func TestOddParts(t *testing.T) {
 			if strings.Trim(odd, ".") == "" {
 				escaped = strings.ReplaceAll(odd, ".", "%2E")
 			}
-			for _, around := range []string{"", "/"} { // an SDK's slash at the end
+			for _, around := range []string{"", "/"} { // SDKs may add a trailing slash
 				r := httptest.NewRequest(route.method, pathOf(route.pattern, escaped)+around, nil)
 				plainPath(r)
 				found := s.find(r)
@@ -242,7 +243,7 @@ func TestOddParts(t *testing.T) {
 				for _, part := range strings.Split(route.pattern, "/") {
 					if name, ok := strings.CutPrefix(part, "{"); ok {
 						if got := r.PathValue(strings.TrimSuffix(name, "}")); got != odd {
-							t.Errorf("%s: %q came as %q", route.pattern, odd, got)
+							t.Errorf("%s: %q arrived as %q", route.pattern, odd, got)
 						}
 					}
 				}
@@ -250,7 +251,7 @@ func TestOddParts(t *testing.T) {
 		}
 	}
 	if walked < 15 {
-		t.Errorf("%d routes have a part", walked)
+		t.Errorf("only %d routes have a parameter", walked)
 	}
 	for _, path := range []string{"/v1/segments//members", "/v1/profiles//events", "/v1//segments", "/v1/webhooks//replay"} {
 		problemOf(t, ask(s, "GET", path, nil), 404, codes.NotFound)

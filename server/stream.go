@@ -21,19 +21,19 @@ const (
 	maxSubscriptions = 100 // of one stream
 	maxCredit        = 1 << 40
 	maxFields        = 50
-	streamBatch      = 32  // changes a subscription renders at once: what a stalled one holds
+	streamBatch      = 32  // changes that a subscription renders together: a stalled one holds this many
 	pageBatch        = 256 // members of a page
 )
 
-// stream is one client of GET /v1/stream. The handler's goroutine reads commands, one writes, and each
-// subscription has one that reads the change log and hands what it has rendered to the writer: it
-// holds one batch at most.
+// stream is one client of GET /v1/stream. The handler's goroutine reads commands, and another one writes.
+// Each subscription has a goroutine that reads the change log and hands rendered changes to the writer;
+// it holds at most one batch.
 type stream struct {
 	server *Server
 	socket socket
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	out    chan [][]byte // unbuffered: one batch at a time, credit is the only queue
+	out    chan [][]byte // unbuffered: one batch at a time; credit is the only flow control
 	work   sync.WaitGroup
 
 	mu struct {
@@ -43,7 +43,7 @@ type stream struct {
 	}
 }
 
-// subscription is one of a stream's.
+// subscription is one subscription of a stream.
 type subscription struct {
 	id      string
 	segment string
@@ -63,9 +63,9 @@ func (s *Server) stream(w *answer, r *http.Request) error {
 	}
 	if r.Header.Get("Upgrade") == "" {
 		w.Header().Set("Upgrade", "websocket")
-		return problem(codes.BadRequest, "this is a WebSocket: ask with Upgrade: websocket and the subprotocol "+streamProtocol)
+		return problem(codes.BadRequest, "this is a WebSocket: send Upgrade: websocket and the subprotocol "+streamProtocol)
 	}
-	w.status = http.StatusSwitchingProtocols // also where the handshake fails: it has been answered
+	w.status = http.StatusSwitchingProtocols // also if the handshake fails: then it has been answered
 	conn, err := s.upgrade(w.ResponseWriter, r)
 	if err != nil {
 		s.cfg.Log.Debug("stream refused", "err", err)
@@ -101,7 +101,7 @@ func (c *stream) run() {
 	c.socket.Close(code, reason)
 }
 
-// write is the only one to write to the socket.
+// write is the only goroutine that writes to the socket.
 func (c *stream) write() {
 	ping := time.NewTicker(c.server.cfg.Heartbeat)
 	defer ping.Stop()
@@ -122,7 +122,7 @@ func (c *stream) write() {
 	}
 }
 
-// send hands texts to the writer; false when the stream or ctx has ended.
+// send hands texts to the writer; it returns false if the stream or ctx has ended.
 func (c *stream) send(ctx context.Context, texts ...[]byte) bool {
 	select {
 	case c.out <- texts:
@@ -133,7 +133,7 @@ func (c *stream) send(ctx context.Context, texts ...[]byte) bool {
 	return false
 }
 
-// read takes commands until the client goes away or makes a mistake.
+// read handles commands until the client goes away or makes a mistake.
 func (c *stream) read() error {
 	for {
 		text, err := c.socket.Read()
@@ -164,7 +164,7 @@ func (c *stream) take(command *api.StreamCommand) error {
 	switch command.Op {
 	case "subscribe":
 		if sub != nil {
-			return &streamFault{closeDuplicate, "there is a subscription of this id"}
+			return &streamFault{closeDuplicate, "there is already a subscription with this id"}
 		}
 		if count >= maxSubscriptions {
 			c.fault(command.ID, problem(codes.Limit, "a stream has at most 100 subscriptions"))
@@ -175,7 +175,7 @@ func (c *stream) take(command *api.StreamCommand) error {
 		if command.N <= 0 || command.N > maxCredit {
 			return &streamFault{closeBadMessage, "n must be 1 or more"}
 		}
-		if sub != nil { // else it has ended meanwhile
+		if sub != nil { // else it has already ended
 			sub.addCredit(command.N)
 		}
 	case "ack":
@@ -185,7 +185,7 @@ func (c *stream) take(command *api.StreamCommand) error {
 			c.drop(sub, false)
 		}
 	default:
-		return &streamFault{closeBadMessage, "op is none of subscribe, credit, ack and unsubscribe"}
+		return &streamFault{closeBadMessage, "op must be subscribe, credit, ack or unsubscribe"}
 	}
 	return nil
 }
@@ -193,7 +193,7 @@ func (c *stream) take(command *api.StreamCommand) error {
 func (c *stream) ack(sub *subscription, command *api.StreamCommand) error {
 	cursor, err := live.ParseCursor(command.Cursor)
 	if err != nil {
-		return &streamFault{closeBadMessage, "the cursor is not one"}
+		return &streamFault{closeBadMessage, "the cursor is invalid"}
 	}
 	if sub == nil {
 		return nil
@@ -208,7 +208,7 @@ func (c *stream) ack(sub *subscription, command *api.StreamCommand) error {
 	return nil
 }
 
-// subscribe begins a subscription. What cannot be is told, and the stream goes on.
+// subscribe begins a subscription. If it cannot, it tells the client, and the stream continues.
 func (c *stream) subscribe(command *api.StreamCommand) error {
 	if command.Credit < 0 || command.Credit > maxCredit || checkFields(command.Fields) != nil {
 		return &streamFault{closeBadMessage, "credit or fields is out of range"}
@@ -251,7 +251,8 @@ func (c *stream) subscribe(command *api.StreamCommand) error {
 	return nil
 }
 
-// badConsumer refuses to give a durable subscriber a name that misleads whoever reads it. "" is none.
+// badConsumer refuses a new name of a durable subscriber that could mislead readers. "" means that there
+// is none.
 func (c *stream) badConsumer(name string) error {
 	err := tree.CheckName(name)
 	if name == "" || err == nil {
@@ -296,7 +297,7 @@ func (c *stream) fault(id string, err error) {
 	c.send(c.ctx, text)
 }
 
-// resync tells a client that it must begin again, if that is what err means.
+// resync tells the client to start over, if that is what err means; it reports whether it is.
 func (c *stream) resync(id string, err error) bool {
 	reason, ok := live.IsResync(err)
 	if !ok {

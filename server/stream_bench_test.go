@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// BenchmarkFollow is what a change costs on its way from the log to a socket, where many wait.
+// BenchmarkFollow measures the cost of a change from the log to a socket when many changes are waiting.
 func BenchmarkFollow(b *testing.B) {
 	const many = 100_000
 	f := newFakeLive(b, 8, nil)

@@ -9,8 +9,8 @@ import (
 	"github.com/musterdb/muster/internal/node"
 )
 
-// TestDroppedSegment: who was away when a segment was dropped hears of the exits, and then that there is
-// none; who begins anew hears that at once.
+// TestDroppedSegment: a client that continues after a segment was dropped gets the exits, and then the
+// error that there is no such segment. A new client gets that error immediately.
 func TestDroppedSegment(t *testing.T) {
 	f := newFakeLive(t, 1, nil)
 	f.flip(0, 1, 2)
@@ -36,6 +36,6 @@ func TestDroppedSegment(t *testing.T) {
 	s = newTestServer(t, fake, nil)
 	s.AttachLive(f)
 	if w = ask(s, "GET", "/v1/segments/VIP/changes?after="+page.Cursor, nil); w.Code != 200 {
-		t.Errorf("made again: %d %s", w.Code, w.Body)
+		t.Errorf("created again: %d %s", w.Code, w.Body)
 	}
 }

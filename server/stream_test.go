@@ -24,7 +24,7 @@ import (
 	"github.com/musterdb/muster/live"
 )
 
-// dial opens a stream and reads hello.
+// dial opens a stream and reads its hello.
 func dial(t testing.TB, url string, header http.Header) *websocket.Conn {
 	t.Helper()
 	d := websocket.Dialer{Subprotocols: []string{"muster.v1"}}
@@ -56,7 +56,7 @@ func hear(t testing.TB, conn *websocket.Conn) api.StreamMessage {
 	return m
 }
 
-// TestStream: members, then changes, each with what docs/API.md promises, and nothing beyond the credit.
+// TestStream: members, then changes, each as docs/API.md promises, and none beyond the credit.
 func TestStream(t *testing.T) {
 	f := newFakeLive(t, 2, nil)
 	_, h := newLiveServer(t, f, func(c *Config) { c.Heartbeat = 50 * time.Millisecond })
@@ -84,7 +84,7 @@ func TestStream(t *testing.T) {
 	if exit.Op != "exit" || exit.Profile != "u0-1" || exit.Segment != "VIP" || exit.Cause != "event" || exit.At == "" || enter.Op != "enter" || enter.Profile != "u0-9" || enter.Fields["email"] != "email of u0-9" {
 		t.Fatalf("%+v %+v", exit, enter)
 	}
-	// There is no credit left; a cursor of another connection goes on where the exit was.
+	// There is no credit left; another connection continues from the cursor of the exit.
 	other := dial(t, h.URL, nil)
 	say(t, other, fmt.Sprintf(`{"op":"subscribe","id":"x","segment":"VIP","from":%q,"credit":5}`, exit.Cursor))
 	for _, want := range []string{"u0-9", "u0-10"} {
@@ -105,7 +105,7 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// TestStreamCloses: each mistake has its close code.
+// TestStreamCloses: each mistake of a client has its close code.
 func TestStreamCloses(t *testing.T) {
 	f := newFakeLive(t, 1, nil)
 	s, h := newLiveServer(t, f, nil)
@@ -153,7 +153,7 @@ func TestStreamCloses(t *testing.T) {
 	}
 }
 
-// TestStreamSilence: who answers no ping is let go.
+// TestStreamSilence: a client that answers no ping is disconnected.
 func TestStreamSilence(t *testing.T) {
 	f := newFakeLive(t, 1, nil)
 	_, h := newLiveServer(t, f, func(c *Config) { c.Heartbeat = 10 * time.Millisecond })
@@ -182,8 +182,8 @@ func TestStreamOrigin(t *testing.T) {
 	}
 }
 
-// TestWatchers: clients that are cut off at random hear everything once, in order, and end with the
-// list; one of them is durable and loses its cursor too.
+// TestWatchers: clients that are cut off at random get every change once, in order, and end with the
+// right members.
 func TestWatchers(t *testing.T) {
 	for seed := range uint64(3) {
 		f := newFakeLive(t, 3, nil)
@@ -220,12 +220,12 @@ func watchUntilEqual(t *testing.T, f *fakeLive, url string, i int, done *atomic.
 	defer cancel()
 	var checker streamcheck.Checker
 	caught := errors.New("caught up")
-	w := api.Watching{Segment: "VIP", From: "snapshot", Window: int64(1 + i*100)}
+	w := api.WatchOptions{Segment: "VIP", From: "snapshot", Window: int64(1 + i*100)}
 	client := &api.Client{BaseURL: url}
 	paging := false
 	err := client.Watch(ctx, w, func(m *api.StreamMessage) error {
 		if paging {
-			checker.Reconnected() // it may have been: the checker is told nothing less
+			checker.Reconnected() // the connection may have been cut; the checker then expects less
 		}
 		checker.Take(m)
 		paging = m.Op == "members" && m.More
@@ -299,7 +299,7 @@ func (c *cutter) close() {
 	c.work.Wait()
 }
 
-// TestDurable: a named subscriber goes on where it acknowledged, on another connection.
+// TestDurable: a durable subscriber continues from its acknowledged cursor, on another connection.
 func TestDurable(t *testing.T) {
 	f := newFakeLive(t, 1, nil)
 	s, h := newLiveServer(t, f, nil)
@@ -315,7 +315,7 @@ func TestDurable(t *testing.T) {
 	say(t, conn, fmt.Sprintf(`{"op":"ack","id":"s","cursor":%q}`, first.Cursor))
 	say(t, conn, `{"op":"ack","id":"none","cursor":"`+first.Cursor+`"}`)
 	say(t, conn, `{"op":"subscribe","id":"bad","segment":"none"}`)
-	if m := hear(t, conn); m.Op != "error" { // everything before it has been taken
+	if m := hear(t, conn); m.Op != "error" { // all earlier commands have been handled
 		t.Fatalf("%+v", m)
 	}
 	again := dial(t, h.URL, nil)
@@ -333,7 +333,7 @@ func TestDurable(t *testing.T) {
 	problemOf(t, ask(s, "DELETE", "/v1/consumers/crm", nil), 404, "no_consumer")
 }
 
-// TestPolling: changes as JSON, page by page and waiting, and in every format.
+// TestPolling: changes as JSON, in pages, with waiting, and in every format.
 func TestPolling(t *testing.T) {
 	f := newFakeLive(t, 1, func(c *live.Config) { c.BlockBytes, c.MemoryBytes = 1<<10, 4<<10 })
 	s, _ := newLiveServer(t, f, nil)
@@ -381,7 +381,7 @@ func TestPolling(t *testing.T) {
 	problemOf(t, ask(s, "GET", "/v1/segments/VIP/changes?after="+start, nil), 410, "resync")
 }
 
-// TestServerSentEvents: server-sent events, resumed by Last-Event-ID.
+// TestServerSentEvents: server-sent events, resumed with Last-Event-ID.
 func TestServerSentEvents(t *testing.T) {
 	f := newFakeLive(t, 2, nil)
 	_, h := newLiveServer(t, f, func(c *Config) { c.Heartbeat = 20 * time.Millisecond })
@@ -442,7 +442,7 @@ func TestServerSentEvents(t *testing.T) {
 	}
 }
 
-// TestSegmentStats: the course of a segment over time.
+// TestSegmentStats: the size, enters and exits of a segment over time.
 func TestSegmentStats(t *testing.T) {
 	f := newFakeLive(t, 1, nil)
 	s, _ := newLiveServer(t, f, nil)
@@ -458,8 +458,8 @@ func TestSegmentStats(t *testing.T) {
 	}
 }
 
-// TestStalledStreams: clients that do not read hold bounded memory, changes go on, and a
-// client that reads hears them.
+// TestStalledStreams: clients that do not read take bounded memory, and do not delay changes for a client
+// that reads.
 func TestStalledStreams(t *testing.T) {
 	const clients = 300
 	f := newFakeLive(t, 2, nil)
@@ -474,7 +474,7 @@ func TestStalledStreams(t *testing.T) {
 	reader := dial(t, h.URL, nil)
 	say(t, reader, `{"op":"subscribe","id":"s","segment":"VIP","credit":1000000000}`)
 	say(t, reader, `{"op":"subscribe","id":"bad","segment":"none"}`)
-	if m := hear(t, reader); m.Op != "error" { // the subscription before it has begun
+	if m := hear(t, reader); m.Op != "error" { // the first subscription has begun
 		t.Fatalf("%+v", m)
 	}
 	r := rand.New(rand.NewPCG(1, 1))

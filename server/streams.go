@@ -35,12 +35,12 @@ func (s *streams) admit(handle handler) (handler, func(), error) {
 		s.open.Add(1)
 		return handle, func() { s.open.Done(); <-s.slots }, nil
 	default:
-		return nil, nil, busy(codes.Overloaded, "too many streams at once", 5*time.Second)
+		return nil, nil, busy(codes.Overloaded, "too many concurrent streams", 5*time.Second)
 	}
 }
 
-// context ends with the request, or with the server: who has not been answered by then is told that it is
-// stopping, by fail.
+// context returns a context that ends with the request or the server. If the server stops before a
+// request is answered, fail says so.
 func (s *streams) context(r *http.Request) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(r.Context())
 	stop := context.AfterFunc(s.ctx, cancel)
@@ -69,7 +69,7 @@ type streamFault struct {
 
 func (f *streamFault) Error() string { return f.reason }
 
-// asFault tells with which code a stream ends.
+// asFault returns the fault that ends a stream because of err; nil if there is none.
 func asFault(err error) *streamFault {
 	var fault *streamFault
 	switch {

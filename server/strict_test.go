@@ -14,7 +14,7 @@ import (
 	"github.com/musterdb/muster/internal/node"
 )
 
-// strictServer answers every route.
+// strictServer returns a server on which every route can answer, and its document.
 func strictServer(t *testing.T) (*Server, openAPI) {
 	fake := &Node{Segments: segmentsOf(node.SegmentText{Name: "VIP", Predicate: "age > 3"}), Members: &fakeMembers{twoMembers}, Health: fakeHealth{fullStatus()}}
 	fake.Query = answering(fullAnswer())
@@ -46,10 +46,10 @@ func eachOperation(s *Server, doc *openAPI, do func(r *route, op openOperation, 
 	}
 }
 
-// internals are words of the program that no answer may have.
+// internals are words of the implementation that no answer may contain.
 var internals = regexp.MustCompile(`\bGo\b|api\.|json:|unmarshal|struct|catalog version|runtime|float64|map\[`)
 
-// refusedBody checks that an answer refuses a body in words for people.
+// refusedBody checks that an answer refuses a request, in words for people.
 func refusedBody(t *testing.T, w *httptest.ResponseRecorder, what string) {
 	t.Helper()
 	var p api.Problem
@@ -58,8 +58,8 @@ func refusedBody(t *testing.T, w *httptest.ResponseRecorder, what string) {
 	}
 }
 
-// TestBodiesAreStrict: every route that reads JSON takes what its schema says, and nothing that is only
-// nearly so.
+// TestBodiesAreStrict: every route that reads JSON accepts what its schema says and refuses everything
+// else.
 func TestBodiesAreStrict(t *testing.T) {
 	s, doc := strictServer(t)
 	routes := 0
@@ -119,8 +119,8 @@ func propertiesOf(doc *openAPI, schema map[string]any) map[string]any {
 	return properties
 }
 
-// TestQueryStringsAreStrict: what is misspelt or broken in an address is told; the routes of SDKs take
-// whatever is appended.
+// TestQueryStringsAreStrict: a misspelt or invalid parameter is refused; the routes of SDKs accept any
+// query string.
 func TestQueryStringsAreStrict(t *testing.T) {
 	s, doc := strictServer(t)
 	eachOperation(s, &doc, func(r *route, op openOperation, url string) {
@@ -160,8 +160,8 @@ func TestQueryStringsAreStrict(t *testing.T) {
 		}
 	})
 	for path, part := range map[string]string{
-		"/v1/query?qq=count": "there are q, consistency, max_rows, safe", "/v1/query?max_row=1&q=count": "did you mean max_rows?", "/v1/rejects?limt=3": "did you mean limit?", "/v1/segments?x=1": "there are none here",
-		"/v1/segments/VIP/stats?step=-1h": "step must be longer", "/v1/segments/VIP/stats?step=0s": "step must be longer", "/v1/profiles/u1?segments=perhaps": "true or false", "/v1/rejects?limit=1&limit=2": "twice",
+		"/v1/query?qq=count": "the parameters are q, consistency, max_rows, safe", "/v1/query?max_row=1&q=count": "did you mean max_rows?", "/v1/rejects?limt=3": "did you mean limit?", "/v1/segments?x=1": "there are no parameters here",
+		"/v1/segments/VIP/stats?step=-1h": "step must be positive", "/v1/segments/VIP/stats?step=0s": "step must be positive", "/v1/profiles/u1?segments=perhaps": "true or false", "/v1/rejects?limit=1&limit=2": "twice",
 	} {
 		if w := ask(s, "GET", path, nil); w.Code != 400 || !strings.Contains(w.Body.String(), part) {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
@@ -169,8 +169,8 @@ func TestQueryStringsAreStrict(t *testing.T) {
 	}
 }
 
-// TestIngestBodiesAsDocumented: what the schema of an ingest route does not take is refused, and what it
-// takes is answered item by item.
+// TestIngestBodiesAsDocumented: an ingest route refuses what its schema does not allow, and handles
+// everything else item by item.
 func TestIngestBodiesAsDocumented(t *testing.T) {
 	s, doc := strictServer(t)
 	eachOperation(s, &doc, func(r *route, op openOperation, url string) {
@@ -187,10 +187,10 @@ func TestIngestBodiesAsDocumented(t *testing.T) {
 			var v any
 			valid := json.Unmarshal([]byte(body), &v) == nil && len(fits(&doc, op.RequestBody.Content["application/json"].Schema, v, "body")) == 0 || body == "" && !op.RequestBody.Required
 			if r.id == "events" && body != "" && body[0] != '[' && body[0] != '{' {
-				valid = true // a line that is no message
+				valid = true // a line that is not a message
 			}
 			if (w.Code == 200) != valid {
-				t.Errorf("%s %s: %d %s, by the schema it is %v", r.id, body, w.Code, w.Body, valid)
+				t.Errorf("%s %s: %d %s, valid by the schema: %v", r.id, body, w.Code, w.Body, valid)
 			}
 		}
 	})

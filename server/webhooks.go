@@ -15,8 +15,9 @@ import (
 	"github.com/musterdb/muster/server/webhook"
 )
 
-// StartWebhooks opens the webhooks that shared holds, a table every node has, after AttachLive; table has
-// what this node is doing for them. Without tables they live as long as the process. Serve ends them; who does not call it calls StopWebhooks.
+// StartWebhooks opens the webhooks in shared, a table that every node has; table has this node's
+// progress. REQUIRES: AttachLive has been called. Without tables the webhooks end with the process. Serve
+// stops them; a caller that does not use Serve must call StopWebhooks.
 func (s *Server) StartWebhooks(table, shared disk.Table) error {
 	hooks, err := webhook.Open(webhook.Config{
 		Feed: s.webhookFeed, Table: table, Shared: shared, AllowPrivate: s.cfg.PrivateWebhooks, Log: s.cfg.Log,
@@ -28,8 +29,8 @@ func (s *Server) StartWebhooks(table, shared disk.Table) error {
 	return err
 }
 
-// StopWebhooks ends the webhooks, within the time of ctx; what has not been delivered goes on when they are
-// started again.
+// StopWebhooks stops the webhooks within the time of ctx. The next start continues with what has not been
+// delivered.
 func (s *Server) StopWebhooks(ctx context.Context) error {
 	if hooks := s.hooks.Swap(nil); hooks != nil {
 		return hooks.Close(ctx)
@@ -49,7 +50,7 @@ func (s *Server) webhookFeed(ctx context.Context, segment, cursor string, fields
 	return hookReader{f}, nil
 }
 
-// hookReader is a feed as webhooks read it.
+// hookReader implements webhook.Reader with a feed.
 type hookReader struct{ *feed }
 
 // Cursor implements webhook.Reader.
@@ -112,7 +113,7 @@ func (s *Server) putWebhook(w *answer, r *http.Request) error {
 	}
 	name := r.PathValue("name")
 	if err := tree.CheckName(name); err != nil {
-		if _, missing := hooks.Get(name); missing != nil { // else it has been given, and may be used on
+		if _, missing := hooks.Get(name); missing != nil { // an existing name may be used
 			return problem(codes.BadName, err.Error())
 		}
 	}
@@ -133,14 +134,14 @@ func (s *Server) putWebhook(w *answer, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, out)
 }
 
-// checkFields refuses more names of attributes than anybody asks for, and longer ones than there are.
+// checkFields refuses too many names of attributes, and names that are too long.
 func checkFields(fields []string) error {
 	if len(fields) > maxFields {
-		return problem(codes.Limit, "there are at most 50 fields")
+		return problem(codes.Limit, "at most 50 fields are allowed")
 	}
 	for _, name := range fields {
 		if len(name) > tree.MaxNameBytes {
-			return problem(codes.Limit, fmt.Sprintf("the name of a field has at most %d bytes", tree.MaxNameBytes))
+			return problem(codes.Limit, fmt.Sprintf("the name of a field may have at most %d bytes", tree.MaxNameBytes))
 		}
 	}
 	return nil

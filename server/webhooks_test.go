@@ -20,7 +20,7 @@ func stopWebhooks(t *testing.T, s *Server) {
 	}
 }
 
-// notShownAgain: the secret of a webhook that is there stands in no answer.
+// notShownAgain checks that the secret of an existing webhook is not in an answer.
 func notShownAgain(t *testing.T, s *Server, url string) {
 	t.Helper()
 	if w := ask(s, "PUT", "/v1/webhooks/crm", text(`{"segment":"VIP","url":"`+url+`"}`)); w.Code != 200 || strings.Contains(w.Body.String(), "whsec_") {
@@ -28,7 +28,7 @@ func notShownAgain(t *testing.T, s *Server, url string) {
 	}
 }
 
-// TestWebhooks: from PUT to the target, with a private address refused unless allowed, and a replay.
+// TestWebhooks: from PUT to the target, with a replay; a private address is refused unless allowed.
 func TestWebhooks(t *testing.T) {
 	got := make(chan string, 100)
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,6 +1,6 @@
 package codes
 
-// The codes of requests that cannot be answered, in ascending order of status.
+// The codes of failed requests, in ascending order of status.
 const (
 	BadRequest          = "bad_request"
 	BadJSON             = "bad_json"
@@ -41,7 +41,7 @@ const (
 	Timeout             = "timeout"
 )
 
-// The codes of messages that can never be taken as they are.
+// The codes of messages that are refused as malformed.
 const (
 	NoType         = "no_type"
 	BadType        = "bad_type"
@@ -57,7 +57,7 @@ const (
 	TooLong        = "too_long"
 )
 
-// The codes of what a message loses that is taken.
+// The codes of parts that an accepted message loses.
 const (
 	ReservedName  = "reserved_name"
 	NameTooLong   = "name_too_long"
@@ -70,8 +70,8 @@ const (
 // Code is one row of the table.
 type Code struct {
 	Name   string
-	Status int    // of the answer to a request that ends with it
-	Title  string // what kind of problem it is, in words
+	Status int    // HTTP status of the answer
+	Title  string // the kind of problem, in words
 }
 
 // All returns the table in ascending order of status.
@@ -87,13 +87,13 @@ func Lookup(name string) (Code, bool) {
 	return Code{}, false
 }
 
-// badMessage is what all refusals of one message are.
-const badMessage = "The request cannot be understood"
+// badMessage is the title of all codes of refused messages.
+const badMessage = "The request is malformed"
 
-// leftOut is what all losses of a message are: it is taken all the same.
-const leftOut = "A part of the message is kept in the history only"
+// leftOut is the title of all codes of accepted messages that lose a part.
+const leftOut = "A part of the message is only in the history"
 
-// table has one line for each code.
+// table has one line per code.
 var table = [...]Code{
 	{ReservedName, 200, leftOut},
 	{NameTooLong, 200, leftOut},
@@ -105,7 +105,7 @@ var table = [...]Code{
 	{BadJSON, 400, "The body is not valid JSON"},
 	{BadUTF8, 400, "The body is not valid Unicode"},
 	{TooManyRejects, 400, "Too many messages of the stream were rejected"},
-	{Limit, 400, "The statement is beyond a limit"},
+	{Limit, 400, "The statement exceeds a limit"},
 	{Unsupported, 400, "The statement is not supported"},
 	{NoType, 400, badMessage},
 	{BadType, 400, badMessage},
@@ -120,32 +120,32 @@ var table = [...]Code{
 	{TooDeep, 400, badMessage},
 	{TooLong, 400, badMessage},
 	{ForbiddenOrigin, 403, "The request comes from another site"},
-	{NotFound, 404, "There is no such page"},
+	{NotFound, 404, "There is no such resource"},
 	{NoProfile, 404, "There is no such profile"},
 	{NoSegment, 404, "There is no such segment"},
 	{NoList, 404, "There is no such list"},
 	{NoWebhook, 404, "There is no such webhook"},
 	{NoConsumer, 404, "There is no such consumer"},
-	{MethodNotAllowed, 405, "The page does not take this method"},
-	{NotAcceptable, 406, "The answer has no such format"},
-	{BodyTimeout, 408, "The body came too slowly"},
+	{MethodNotAllowed, 405, "The resource does not support this method"},
+	{NotAcceptable, 406, "The answer is not available in this format"},
+	{BodyTimeout, 408, "The body arrived too slowly"},
 	{SegmentExists, 409, "The segment exists already"},
-	{InUse, 409, "It is used by something else"},
+	{InUse, 409, "It is in use"},
 	{Resync, 410, "The cursor cannot be continued"},
 	{TooLarge, 413, "The body is too large"},
-	{UnsupportedEncoding, 415, "The Content-Encoding is not known"},
-	{Refused, 422, "The request is refused"},
+	{UnsupportedEncoding, 415, "The Content-Encoding is not supported"},
+	{Refused, 422, "The request was refused"},
 	{SegmentTooExpensive, 422, "The segment is too expensive"},
 	{TooManyNames, 422, "There are too many names"},
-	{BadName, 422, "The name cannot be given"},
+	{BadName, 422, "The name is not allowed"},
 	{WrongType, 422, "The name has another type"},
-	{TooManyNewNames, 429, "The sender brings too many new names at once"},
+	{TooManyNewNames, 429, "The sender uses too many new names too fast"},
 	{Overloaded, 429, "The server is busy"},
 	{MemoryFull, 429, "The memory limit is reached"},
 	{DiskFull, 429, "The disk is full"},
-	{Canceled, 499, "The client went away"},
-	{Internal, 500, "The server made a mistake"},
-	{OutcomeUnknown, 503, "It is not known whether this took effect: send it again"},
+	{Canceled, 499, "The client closed the request"},
+	{Internal, 500, "Internal server error"},
+	{OutcomeUnknown, 503, "It is unknown whether the request took effect; send it again"},
 	{NotReady, 503, "The server is not ready yet"},
 	{Unavailable, 503, "A shard does not answer"},
 	{HistoryIncomplete, 503, "The history is not complete yet"},

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestTable: no code has two lines, every status exists, and the lines are in order.
+// TestTable checks that no code has two lines, every status exists, and the lines are in order.
 func TestTable(t *testing.T) {
 	seen, last := map[string]bool{}, 0
 	for _, c := range All() {
@@ -19,15 +19,15 @@ func TestTable(t *testing.T) {
 		}
 		seen[c.Name], last = true, c.Status
 		if row, ok := Lookup(c.Name); !ok || row != c {
-			t.Errorf("%s is looked up as %+v", c.Name, row)
+			t.Errorf("Lookup of %s returned %+v", c.Name, row)
 		}
 	}
 	if _, ok := Lookup("none"); ok {
-		t.Error("there is a row for none")
+		t.Error("Lookup of an unknown code returned a row")
 	}
 }
 
-// TestDocumented holds the table against the one of docs/API.md, in both directions.
+// TestDocumented compares the table with the one in docs/API.md, in both directions.
 func TestDocumented(t *testing.T) {
 	text, err := os.ReadFile("../../docs/API.md")
 	if err != nil {

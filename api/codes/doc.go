@@ -1,8 +1,9 @@
-// Package codes is the table of error codes: what every error says that leaves a node, in a problem, in an answer
-// about messages or on a stream. Mistakes in statements have codes of the language's own, which query/tree has.
+// Package codes is the table of error codes that a node returns to clients: in a problem, in an answer about
+// messages or on a stream. Mistakes in statements have codes of the language, which are in query/tree.
 //
-// Its nouns: the code (a constant) and Code (its line in the table, with the HTTP status). Start reading at codes.go.
+// Its nouns: the codes (constants) and Code (a line of the table, with the HTTP status). Start reading at
+// codes.go.
 //
-// It stands apart from package api so that code deep in a node can return an error with a code. It must not know
-// JSON, HTTP beyond the status, or any other package.
+// It is separate from package api so that code deep in a node can return an error with a code. It must not
+// depend on JSON, HTTP beyond the status, or any other package.
 package codes

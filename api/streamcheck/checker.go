@@ -17,14 +17,14 @@ type Fault struct {
 
 func (f Fault) String() string { return f.Profile + ": " + f.What }
 
-// Checker is what one client has heard of one segment. The zero value has heard nothing: its stream
-// must begin with a snapshot, or with a segment that has no members.
+// Checker follows the stream of one segment for one client. A zero Checker has received nothing: its stream
+// must begin with a snapshot, or the segment must have no members.
 //
-// A gap shows as an enter of somebody who is in, an exit of somebody who is not, or at the end; a
-// duplicate as a cursor that came before.
+// A gap shows as an enter of a member, an exit of a non-member, or a difference at the end. A duplicate shows
+// as a cursor that was received before.
 type Checker struct {
 	in      map[string]bool
-	again   map[string]bool // members that a continued snapshot may bring again
+	again   map[string]bool // members that a continued snapshot may contain again
 	paging  bool
 	loose   bool // a snapshot was continued after a reconnect
 	seed    maphash.Seed
@@ -36,10 +36,10 @@ type Checker struct {
 	Resyncs int
 }
 
-// maxFaults bounds how many faults are kept: the first ones tell most.
+// maxFaults limits how many faults are kept; the first ones say most.
 const maxFaults = 100
 
-// Take takes the next message.
+// Take checks the next message.
 func (c *Checker) Take(m *api.StreamMessage) {
 	if c.in == nil {
 		c.seed = maphash.MakeSeed()
@@ -61,8 +61,8 @@ func (c *Checker) reset() {
 	c.loose = false
 }
 
-// Reconnected says that the connection broke. In the middle of a snapshot the rest is that of another
-// moment: what changed in between comes again.
+// Reconnected records that the connection broke. If that was during a snapshot, the rest of the snapshot is of
+// a later time, and the changes in between are sent again.
 func (c *Checker) Reconnected() {
 	if c.paging {
 		c.loose, c.again = true, maps.Clone(c.in)
@@ -73,11 +73,11 @@ func (c *Checker) page(m *api.StreamMessage) {
 	c.paging = m.More
 	for _, p := range m.Profiles {
 		if c.in[p.Profile] && !c.again[p.Profile] {
-			c.fault(p.Profile, "a member twice in a snapshot")
+			c.fault(p.Profile, "a member appears twice in a snapshot")
 		}
 		c.in[p.Profile] = true
 		if c.loose {
-			c.again[p.Profile] = true // a change since the first page may tell the same
+			c.again[p.Profile] = true // a change since the first page may have the same effect
 		}
 		c.Members++
 	}
@@ -89,7 +89,7 @@ func (c *Checker) change(m *api.StreamMessage) {
 	case m.Cursor == "":
 		c.fault(m.Profile, "a change without a cursor")
 	case c.cursors[hash]:
-		c.fault(m.Profile, "the cursor of this "+m.Op+" came before")
+		c.fault(m.Profile, "the cursor of this "+m.Op+" was received before")
 	}
 	c.cursors[hash] = true
 	if c.paging {
@@ -112,8 +112,8 @@ func (c *Checker) change(m *api.StreamMessage) {
 	delete(c.again, m.Profile)
 }
 
-// lenient tells whether a change that changes nothing is right: one that a snapshot already held, or
-// the exit of somebody who was gone before the snapshot could name them.
+// lenient reports whether a change without effect is allowed: one that a snapshot already included, or the
+// exit of a profile that was gone before the snapshot could contain it.
 func (c *Checker) lenient(m *api.StreamMessage, enter bool) bool {
 	if enter {
 		return c.again[m.Profile]
@@ -127,11 +127,11 @@ func (c *Checker) fault(profile, what string) {
 	}
 }
 
-// Size is the number of members heard of.
+// Size returns the number of members according to the stream.
 func (c *Checker) Size() int { return len(c.in) }
 
-// Agrees tells whether the members heard of are exactly those of a list, to know when a stream has
-// caught up.
+// Agrees reports whether the members according to the stream are exactly those of a list. Use it to find out
+// whether a stream has caught up.
 func (c *Checker) Agrees(list []string) bool {
 	for _, id := range list {
 		if !c.in[id] {
@@ -141,25 +141,25 @@ func (c *Checker) Agrees(list []string) bool {
 	return len(c.in) == len(list)
 }
 
-// End compares what was heard with a fresh list of the members, taken when nothing changes any more,
-// and returns all that was wrong.
+// End compares the members according to the stream with a fresh list of the members, which must no longer
+// change, and returns all faults.
 func (c *Checker) End(list []string) []Fault {
 	want := make(map[string]bool, len(list))
 	for _, id := range list {
 		want[id] = true
 		if !c.in[id] {
-			c.fault(id, "a member that the stream did not tell")
+			c.fault(id, "a member that is missing from the stream")
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.in)) {
 		if !want[id] {
-			c.fault(id, "told by the stream and no member")
+			c.fault(id, "in the stream but not a member")
 		}
 	}
 	return c.faults
 }
 
-// Error joins faults into one error; nil without any.
+// Error joins faults into one error, nil if there are none.
 func Error(faults []Fault) error {
 	if len(faults) == 0 {
 		return nil

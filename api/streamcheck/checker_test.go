@@ -25,7 +25,7 @@ func merged(id string) *api.StreamMessage {
 	return m
 }
 
-// TestChecker: a right stream has no fault; each kind of wrong one has.
+// TestChecker checks that a correct stream has no fault and that each kind of fault is found.
 func TestChecker(t *testing.T) {
 	cut := &api.StreamMessage{Op: "cut"} // a reconnect
 	cases := []struct {
@@ -64,7 +64,7 @@ func TestChecker(t *testing.T) {
 			before := len(checker.faults)
 			faults := checker.End(c.list)
 			if agrees != (len(faults) == before) {
-				t.Errorf("agrees: %t, but the end finds %v", agrees, faults[before:])
+				t.Errorf("Agrees is %t, but End returns %v", agrees, faults[before:])
 			}
 			if len(faults) != c.faults || (Error(faults) == nil) != (c.faults == 0) {
 				t.Errorf("%v, want %d", fmt.Sprint(faults), c.faults)

@@ -1,9 +1,9 @@
-// Package streamcheck proves that what a stream told of a segment is right: no gap, nothing twice, each
-// profile's changes in order, and at the end the same members as a fresh list.
+// Package streamcheck checks that the stream of a segment is correct: no gap, nothing twice, each profile's
+// changes in order, and at the end the same members as a fresh list.
 //
-// Its nouns: Checker (what one client has heard so far), Fault (what was wrong, and with which profile).
-// A Checker is fed with every message of a stream in the order in which they came, across reconnects,
-// and with the segment's list once the stream has caught up.
+// Its nouns: Checker (the state of one client) and Fault (what was wrong, and with which profile). Give a Checker
+// every message of a stream in order, across reconnects, and the segment's list once the stream has caught
+// up.
 //
-// It must not know how messages travel. Start reading at checker.go.
+// It must not depend on how messages are transported. Start reading at checker.go.
 package streamcheck

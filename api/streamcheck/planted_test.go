@@ -11,17 +11,17 @@ import (
 	"github.com/musterdb/muster/api"
 )
 
-// telling is a right stream of one segment, and the list at its end. A nil message is a connection that broke.
-type telling struct {
+// testStream is a correct stream of one segment, and its list at the end. A nil message is a broken connection.
+type testStream struct {
 	rng      *rand.Rand
 	in       map[string]bool
 	cursor   int
 	messages []*api.StreamMessage
-	since    int // the messages from here on no resync follows
+	since    int // no resync follows the messages from here on
 }
 
-func newTelling(seed uint64) *telling {
-	s := &telling{rng: rand.New(rand.NewPCG(seed, 61)), in: map[string]bool{}}
+func newTestStream(seed uint64) *testStream {
+	s := &testStream{rng: rand.New(rand.NewPCG(seed, 61)), in: map[string]bool{}}
 	if s.rng.IntN(2) == 0 {
 		for i := range s.rng.IntN(12) {
 			s.in[fmt.Sprint("p", i)] = true
@@ -45,8 +45,8 @@ func newTelling(seed uint64) *telling {
 	return s
 }
 
-// change lets somebody enter or leave.
-func (s *telling) change() *api.StreamMessage {
+// change makes a random profile enter or leave.
+func (s *testStream) change() *api.StreamMessage {
 	id := fmt.Sprint("p", s.rng.IntN(20))
 	s.cursor++
 	m := change("enter", id, fmt.Sprint(s.cursor))
@@ -59,9 +59,9 @@ func (s *telling) change() *api.StreamMessage {
 	return m
 }
 
-// snapshot tells the members in pages. A connection that breaks between two of them goes on with the rest as
-// it is then, and with the changes since the first page.
-func (s *telling) snapshot() {
+// snapshot appends the members in pages. If a connection breaks between two pages, the rest is the members of
+// that later time, followed by the changes since the first page.
+func (s *testStream) snapshot() {
 	ids := slices.Sorted(maps.Keys(s.in))
 	cut := s.rng.IntN(len(ids) + 1)
 	first := page(true, ids[:cut]...)
@@ -84,10 +84,10 @@ func (s *telling) snapshot() {
 	s.messages = append(s.messages, changes...)
 }
 
-func (s *telling) list() []string { return slices.Sorted(maps.Keys(s.in)) }
+func (s *testStream) list() []string { return slices.Sorted(maps.Keys(s.in)) }
 
-// hear lets a checker hear messages, and returns what it says at the end.
-func hear(messages []*api.StreamMessage, list []string) []Fault {
+// check gives messages to a checker and returns the faults at the end.
+func check(messages []*api.StreamMessage, list []string) []Fault {
 	var c Checker
 	for _, m := range messages {
 		if m == nil {
@@ -100,17 +100,17 @@ func hear(messages []*api.StreamMessage, list []string) []Fault {
 	before := len(c.faults)
 	faults := c.End(list)
 	if agrees != (len(faults) == before) && before < maxFaults {
-		return append(faults, Fault{"", "agreement and the end differ"})
+		return append(faults, Fault{"", "Agrees and End differ"})
 	}
 	return faults
 }
 
-// TestRightStreams: no right stream has a fault.
+// TestRightStreams checks that no correct stream has a fault.
 func TestRightStreams(t *testing.T) {
 	first := rand.Uint64()
 	for i := range uint64(3000) {
-		s := newTelling(first + i)
-		if faults := hear(s.messages, s.list()); len(faults) > 0 {
+		s := newTestStream(first + i)
+		if faults := check(s.messages, s.list()); len(faults) > 0 {
 			t.Fatalf("seed %d: %v\n%s", first+i, faults, text(s.messages))
 		}
 	}
@@ -132,10 +132,10 @@ func text(messages []*api.StreamMessage) string {
 	return out.String()
 }
 
-// faults plant something in a stream, or in the list at its end, and return whom it is about; "" where the
-// stream has no place for it.
-var faults = map[string]func(s *telling, list *[]string) string{
-	"a change that is missing": func(s *telling, _ *[]string) string {
+// faults plant a fault in a stream, or in the list at its end, and return the profile concerned, or "" if the
+// stream has no place for the fault.
+var faults = map[string]func(s *testStream, list *[]string) string{
+	"a change that is missing": func(s *testStream, _ *[]string) string {
 		i := s.pick(func(m *api.StreamMessage) bool { return m.Cause == "event" })
 		if i < 0 {
 			return ""
@@ -144,7 +144,7 @@ var faults = map[string]func(s *telling, list *[]string) string{
 		s.messages = slices.Delete(s.messages, i, i+1)
 		return who
 	},
-	"a change twice": func(s *telling, _ *[]string) string {
+	"a change twice": func(s *testStream, _ *[]string) string {
 		i := s.pick(func(m *api.StreamMessage) bool { return m.Cause == "event" })
 		if i < 0 {
 			return ""
@@ -152,7 +152,7 @@ var faults = map[string]func(s *telling, list *[]string) string{
 		s.messages = slices.Insert(s.messages, i+1+s.rng.IntN(len(s.messages)-i), s.messages[i])
 		return s.messages[i].Profile
 	},
-	"a change again after a break": func(s *telling, _ *[]string) string {
+	"a change again after a break": func(s *testStream, _ *[]string) string {
 		i := s.pick(func(m *api.StreamMessage) bool { return m.Cause == "event" })
 		if i < 0 {
 			return ""
@@ -160,7 +160,7 @@ var faults = map[string]func(s *telling, list *[]string) string{
 		s.messages = slices.Insert(s.messages, i+1, nil, s.messages[i])
 		return s.messages[i].Profile
 	},
-	"two changes of a profile in the wrong order": func(s *telling, _ *[]string) string {
+	"two changes of a profile in the wrong order": func(s *testStream, _ *[]string) string {
 		i := s.pick(func(m *api.StreamMessage) bool { return m.Cause == "event" })
 		for k := i + 1; i >= 0 && k < len(s.messages); k++ {
 			if m := s.messages[k]; m != nil && m.Profile == s.messages[i].Profile {
@@ -170,16 +170,16 @@ var faults = map[string]func(s *telling, list *[]string) string{
 		}
 		return ""
 	},
-	"an exit of nobody": func(s *telling, _ *[]string) string {
+	"an exit of an unknown profile": func(s *testStream, _ *[]string) string {
 		s.messages = append(s.messages, change("exit", "nobody", "new"))
 		return "nobody"
 	},
-	"an exit that comes early": func(s *telling, list *[]string) string {
+	"an exit that comes early": func(s *testStream, list *[]string) string {
 		s.messages = append(s.messages, change("exit", "early", "new"), change("enter", "early", "newer"))
 		*list = append(*list, "early")
 		return "early"
 	},
-	"an enter of a member": func(s *telling, list *[]string) string {
+	"an enter of a member": func(s *testStream, list *[]string) string {
 		if len(*list) == 0 || s.loose() {
 			return ""
 		}
@@ -187,7 +187,7 @@ var faults = map[string]func(s *telling, list *[]string) string{
 		s.messages = append(s.messages, change("enter", who, "new"))
 		return who
 	},
-	"a change without a cursor": func(s *telling, _ *[]string) string {
+	"a change without a cursor": func(s *testStream, _ *[]string) string {
 		i := s.pick(func(m *api.StreamMessage) bool { return m.Cause == "event" })
 		if i < 0 {
 			return ""
@@ -196,7 +196,7 @@ var faults = map[string]func(s *telling, list *[]string) string{
 		m.Cursor, s.messages[i] = "", &m
 		return m.Profile
 	},
-	"a cursor of another change": func(s *telling, _ *[]string) string {
+	"a cursor of another change": func(s *testStream, _ *[]string) string {
 		i := s.pick(func(m *api.StreamMessage) bool { return m.Cause == "event" })
 		k := s.pick(func(m *api.StreamMessage) bool { return m.Cause == "event" })
 		if i < 0 || i >= k {
@@ -206,7 +206,7 @@ var faults = map[string]func(s *telling, list *[]string) string{
 		m.Cursor, s.messages[k] = s.messages[i].Cursor, &m
 		return m.Profile
 	},
-	"a member that is missing in the snapshot": func(s *telling, _ *[]string) string {
+	"a member missing from the snapshot": func(s *testStream, _ *[]string) string {
 		i := s.pick(func(m *api.StreamMessage) bool { return len(m.Profiles) > 0 })
 		if i < 0 || s.loose() {
 			return ""
@@ -216,7 +216,7 @@ var faults = map[string]func(s *telling, list *[]string) string{
 		m.Profiles, s.messages[i] = m.Profiles[1:], &m
 		return who
 	},
-	"a member too many in the snapshot": func(s *telling, _ *[]string) string {
+	"an extra member in the snapshot": func(s *testStream, _ *[]string) string {
 		i := s.pick(func(m *api.StreamMessage) bool { return m.Op == "members" })
 		if i < 0 {
 			return ""
@@ -225,7 +225,7 @@ var faults = map[string]func(s *telling, list *[]string) string{
 		m.Profiles, s.messages[i] = append(slices.Clone(m.Profiles), api.StreamMember{Profile: "stranger"}), &m
 		return "stranger"
 	},
-	"a member twice in a page": func(s *telling, _ *[]string) string {
+	"a member twice in a page": func(s *testStream, _ *[]string) string {
 		i := s.pick(func(m *api.StreamMessage) bool { return len(m.Profiles) > 0 })
 		if i < 0 || s.loose() {
 			return ""
@@ -234,7 +234,7 @@ var faults = map[string]func(s *telling, list *[]string) string{
 		m.Profiles, s.messages[i] = append(slices.Clone(m.Profiles), m.Profiles[0]), &m
 		return m.Profiles[0].Profile
 	},
-	"a change within the snapshot": func(s *telling, list *[]string) string {
+	"a change within the snapshot": func(s *testStream, list *[]string) string {
 		i := s.pick(func(m *api.StreamMessage) bool { return m.More })
 		if i < 0 {
 			return ""
@@ -243,7 +243,7 @@ var faults = map[string]func(s *telling, list *[]string) string{
 		*list = append(*list, "early")
 		return "early"
 	},
-	"a member that the list lacks": func(s *telling, list *[]string) string {
+	"a member missing from the list": func(s *testStream, list *[]string) string {
 		if len(*list) == 0 {
 			return ""
 		}
@@ -251,14 +251,14 @@ var faults = map[string]func(s *telling, list *[]string) string{
 		*list = (*list)[1:]
 		return who
 	},
-	"a member of the list only": func(s *telling, list *[]string) string {
+	"a member only in the list": func(s *testStream, list *[]string) string {
 		*list = append(*list, "listed")
 		return "listed"
 	},
 }
 
-// pick draws a message behind which no resync comes, -1 if there is none of the kind.
-func (s *telling) pick(is func(*api.StreamMessage) bool) int {
+// pick returns the index of a random message that no resync follows, -1 if there is none of the kind.
+func (s *testStream) pick(is func(*api.StreamMessage) bool) int {
 	var all []int
 	for i := s.since; i < len(s.messages); i++ {
 		if s.messages[i] != nil && is(s.messages[i]) {
@@ -271,8 +271,8 @@ func (s *telling) pick(is func(*api.StreamMessage) bool) int {
 	return all[s.rng.IntN(len(all))]
 }
 
-// loose reports whether the last snapshot was continued after a break: then some things may come again.
-func (s *telling) loose() bool {
+// loose reports whether the last snapshot was continued after a break: then some messages may repeat.
+func (s *testStream) loose() bool {
 	for i := s.since; i+1 < len(s.messages); i++ {
 		if s.messages[i] != nil && s.messages[i].More && s.messages[i+1] == nil {
 			return true
@@ -281,17 +281,17 @@ func (s *telling) loose() bool {
 	return false
 }
 
-// lenient are the faults that a continued snapshot forgives: what it has already may be missing after it, and
-// who is gone before it names them may leave.
-var lenient = []string{"a change that is missing", "two changes of a profile in the wrong order", "an exit of nobody", "an exit that comes early"}
+// lenient are the faults that a continued snapshot excuses: changes that it already includes may be missing
+// after it, and profiles that were gone before they appeared in it may leave.
+var lenient = []string{"a change that is missing", "two changes of a profile in the wrong order", "an exit of an unknown profile", "an exit that comes early"}
 
-// TestPlantedFaults: every fault is found, whatever the stream around it, and so is who it is about.
+// TestPlantedFaults checks that every fault is found in any stream, with the right profile.
 func TestPlantedFaults(t *testing.T) {
 	first := rand.Uint64()
 	for name, plant := range faults {
 		planted := 0
 		for i := range uint64(400) {
-			s := newTelling(first + i)
+			s := newTestStream(first + i)
 			list := s.list()
 			if s.loose() && slices.Contains(lenient, name) {
 				continue
@@ -301,18 +301,18 @@ func TestPlantedFaults(t *testing.T) {
 				continue
 			}
 			planted++
-			found := hear(s.messages, list)
+			found := check(s.messages, list)
 			if !slices.ContainsFunc(found, func(f Fault) bool { return f.Profile == who }) || Error(found) == nil || !strings.Contains(Error(found).Error(), found[0].String()) {
 				t.Fatalf("seed %d: %s, of %s: found %v\n%s", first+i, name, who, found, text(s.messages))
 			}
 		}
 		if planted < 30 {
-			t.Errorf("seed %d: %s: planted %d times only", first, name, planted)
+			t.Errorf("seed %d: %s: planted only %d times", first, name, planted)
 		}
 	}
 }
 
-// TestCounts: what was heard is counted, and no more faults are kept than anybody reads.
+// TestCounts checks the counters and the limit on faults.
 func TestCounts(t *testing.T) {
 	var c Checker
 	c.Take(page(true, "a", "b"))

@@ -9,10 +9,10 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// UserID returns the id of the customer with a number. Ids are of several naming schemes.
+// UserID returns the id of a customer. Ids follow several naming schemes.
 func UserID(number int) string { return string(naming.AppendPerson(nil, number)) }
 
-// Email returns the e-mail address of the customer with a number.
+// Email returns the e-mail address of a customer.
 func Email(number int) string { return string(appendEmail(nil, number)) }
 
 func appendEmail(dst []byte, number int) []byte {
@@ -21,10 +21,10 @@ func appendEmail(dst []byte, number int) []byte {
 	return append(dst, "@example.com"...)
 }
 
-// mailboxes begin the addresses, in turn.
+// mailboxes are the beginnings of the addresses, used in turn.
 var mailboxes = [4]string{"user", "ana.", "mail", "k-m_"}
 
-// AppendMessage appends the profile as one line of NDJSON, as POST /v1/events takes it.
+// AppendMessage appends the profile as one line of NDJSON for POST /v1/events.
 func (p *Profile) AppendMessage(dst []byte) []byte {
 	dst = append(dst, `{"type":"profile","userId":"`...)
 	dst = naming.AppendPerson(dst, p.Number)
@@ -51,7 +51,7 @@ func (p *Profile) AppendMessage(dst []byte) []byte {
 	return append(dst, "\"}}\n"...)
 }
 
-// AppendMessage appends the event as one line of NDJSON, as POST /v1/events takes it.
+// AppendMessage appends the event as one line of NDJSON for POST /v1/events.
 func (e *Event) AppendMessage(dst []byte) []byte {
 	dst = append(dst, `{"type":"track","userId":"`...)
 	dst = naming.AppendPerson(dst, e.User)
@@ -69,13 +69,13 @@ func (e *Event) AppendMessage(dst []byte) []byte {
 	return append(dst, "}\n"...)
 }
 
-// appendCents writes hundredths as a decimal.
+// appendCents appends hundredths as a decimal number.
 func appendCents(dst []byte, cents int64) []byte {
 	dst = strconv.AppendInt(dst, cents/100, 10)
 	return append(dst, '.', byte('0'+cents/10%10), byte('0'+cents%10))
 }
 
-// Incoming returns the profile as the engine receives it. source and line make it known.
+// Incoming returns the profile as the engine receives it. source and line identify it.
 func (p *Profile) Incoming(source string, line uint64, receivedAt int64) engine.Incoming {
 	fields := []engine.NamedField{
 		{Name: "country", Value: tree.Str(p.Country)},
@@ -93,7 +93,7 @@ func (p *Profile) Incoming(source string, line uint64, receivedAt int64) engine.
 		Time: receivedAt, ReceivedAt: receivedAt, Fields: fields}
 }
 
-// Incoming returns the event as the engine receives it. source and line make it known.
+// Incoming returns the event as the engine receives it. source and line identify it.
 func (e *Event) Incoming(source string, line uint64, receivedAt int64) engine.Incoming {
 	m := engine.Incoming{Kind: engine.Track, Source: source, Line: line, UserID: UserID(e.User),
 		Event: e.Name, Time: e.Time, ReceivedAt: receivedAt}

@@ -31,7 +31,7 @@ type weighted struct {
 	weight float64
 }
 
-// eventKind is one of the eight names, with its share of all events. A priced one has an amount and a
+// eventKind is one of the eight events, with its share of all events. A priced one has an amount and a
 // category.
 type eventKind struct {
 	name   string

@@ -5,11 +5,11 @@ import (
 	"math/rand/v2"
 )
 
-// Segments draws the texts of n segments over a shop, as marketers write them: one to three conditions
-// on who somebody is and what they did, from a stock that repeats itself. The first ones of more are the
-// ones of fewer.
+// Segments returns the predicates of n segments over a shop, as marketers write them: one to three conditions
+// on attributes and events, from a limited vocabulary that repeats. For one seed, the first ones of a larger n
+// are those of a smaller n.
 func Segments(seed uint64, n int) []string {
-	s := stock{rand.New(rand.NewPCG(seed, 7))}
+	s := predicateWriter{rand.New(rand.NewPCG(seed, 7))}
 	texts := make([]string, n)
 	for i := range texts {
 		texts[i] = s.segment()
@@ -17,10 +17,10 @@ func Segments(seed uint64, n int) []string {
 	return texts
 }
 
-// stock is what marketers choose from.
-type stock struct{ *rand.Rand }
+// predicateWriter writes random predicates.
+type predicateWriter struct{ *rand.Rand }
 
-func (s stock) segment() string {
+func (s predicateWriter) segment() string {
 	text := s.did()
 	if s.IntN(3) > 0 {
 		text += " and " + s.is()
@@ -31,8 +31,8 @@ func (s stock) segment() string {
 	return text
 }
 
-// event is a name in quotes; a priced one has amount and category.
-func (s stock) event(priced bool) string {
+// event returns the name of an event in quotes; a priced one has an amount and a category.
+func (s predicateWriter) event(priced bool) string {
 	kind := eventKinds[s.IntN(len(eventKinds))]
 	for priced && !kind.priced {
 		kind = eventKinds[s.IntN(len(eventKinds))]
@@ -40,11 +40,11 @@ func (s stock) event(priced bool) string {
 	return `"` + kind.name + `"`
 }
 
-func (s stock) window() string {
+func (s predicateWriter) window() string {
 	return [...]string{"in last 1 day", "in last 7 days", "in last 30 days", "in last 90 days"}[s.IntN(4)]
 }
 
-func (s stock) did() string {
+func (s predicateWriter) did() string {
 	switch s.IntN(20) {
 	case 0:
 		return fmt.Sprintf("did %s then not %s within 1 hour in last 7 days", s.event(false), s.event(false))
@@ -62,7 +62,7 @@ func (s stock) did() string {
 	return fmt.Sprintf("did %s at least %d times %s", s.event(false), 1+s.IntN(5), s.window())
 }
 
-func (s stock) is() string {
+func (s predicateWriter) is() string {
 	switch s.IntN(4) {
 	case 0:
 		return fmt.Sprintf("country = %q", countries[s.IntN(len(countries))])

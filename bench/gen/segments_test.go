@@ -7,11 +7,12 @@ import (
 	"github.com/musterdb/muster/query/syntax"
 )
 
-// TestSegments: every text is a predicate, the same for the same seed, and more begin with fewer.
+// TestSegments checks that every text is a valid predicate, the same for the same seed, and that the first ones
+// of many are those of few.
 func TestSegments(t *testing.T) {
 	all := Segments(1, 2000)
 	if !slices.Equal(all[:100], Segments(1, 100)) {
-		t.Error("the first 100 of 2,000 are not the 100")
+		t.Error("the first 100 of 2,000 segments differ from 100 segments")
 	}
 	forms := map[string]bool{}
 	for _, text := range all {
@@ -21,6 +22,6 @@ func TestSegments(t *testing.T) {
 		forms[text] = true
 	}
 	if len(forms) < 1800 {
-		t.Errorf("only %d different ones", len(forms))
+		t.Errorf("only %d different segments", len(forms))
 	}
 }

@@ -15,7 +15,7 @@ type Config struct {
 	Events int
 	Seed   uint64
 	End    time.Time // of the last event
-	Days   int       // that the events span; 90 by default
+	Days   int       // number of days with events; 90 by default
 }
 
 // Validate reports all faults and sets the defaults.
@@ -34,17 +34,17 @@ func (c *Config) Validate() error {
 		faults = append(faults, fmt.Errorf("days %d: want 1 or more", c.Days))
 	}
 	if c.End.IsZero() {
-		faults = append(faults, errors.New("no end: it is not taken from the clock, so that equal configs make equal shops"))
+		faults = append(faults, errors.New("no end: set it, since equal configs must make equal shops"))
 	}
 	return errors.Join(faults...)
 }
 
-// Shop draws the profiles and events a Config describes.
+// Shop generates the profiles and events that a Config describes.
 type Shop struct {
 	config   Config
-	country  []float64 // cumulated weights
+	country  []float64 // cumulative weights
 	category []float64
-	stride   uint64 // coprime to Users: spreads the busy ones over the ids
+	stride   uint64 // coprime to Users: spreads the busiest profiles over the ids
 }
 
 // New returns a shop.
@@ -79,7 +79,7 @@ func gcd(a, b uint64) uint64 {
 	return a
 }
 
-// pick returns the first position whose cumulated weight is above u.
+// pick returns the first position whose cumulative weight is above u.
 func pick(weights []float64, u float64) int {
 	for i, w := range weights {
 		if u < w {
@@ -89,19 +89,19 @@ func pick(weights []float64, u float64) int {
 	return len(weights) - 1
 }
 
-// Profile is one customer. Its zero times and amounts stand for what is not known.
+// Profile is one customer. Zero times and amounts mean unknown.
 type Profile struct {
 	Number     int
 	Country    string
 	Plan       string
-	Age        int // 0: not known
+	Age        int // 0: unknown
 	LTVCents   int64
 	SignedUpAt int64 // Unix ms
 	OptIn      bool
 	Platform   string
 }
 
-// Profile returns the customer with a number from 0. It does not depend on any other.
+// Profile returns the customer with a number from 0. It does not depend on the other customers.
 func (s *Shop) Profile(number int) Profile {
 	r := rand.New(rand.NewPCG(s.config.Seed, uint64(number)*0x9e3779b97f4a7c15+1))
 	p := Profile{Number: number, Country: countries[pick(s.country, r.Float64())], Platform: platforms[r.IntN(len(platforms))], OptIn: r.Float64() < 0.6}
@@ -120,15 +120,15 @@ func (s *Shop) Profile(number int) Profile {
 	return p
 }
 
-// cents draws a log-normal amount.
+// cents draws a log-normal amount in cents.
 func cents(r *rand.Rand, mu, sigma float64) int64 {
 	return int64(100 * min(math.Exp(mu+sigma*r.NormFloat64()), 1e7))
 }
 
-// Users returns how many profiles there are.
+// Users returns the number of profiles.
 func (s *Shop) Users() int { return s.config.Users }
 
-// Rows returns how many profiles and events there are.
+// Rows returns the number of profiles and events.
 func (s *Shop) Rows() int { return s.config.Users + s.config.Events }
 
 // Profiles yields all customers in ascending order of number.
@@ -142,7 +142,7 @@ func (s *Shop) Profiles() iter.Seq[Profile] {
 	}
 }
 
-// Event is one fact about a customer. Category is "" and AmountCents 0 where the name has none.
+// Event is an event of one customer. Category is "" and AmountCents 0 if the event is not priced.
 type Event struct {
 	User        int
 	Name        string
@@ -167,8 +167,8 @@ func (s *Shop) Events() iter.Seq[Event] {
 	}
 }
 
-// Draw returns one event at an instant (Unix ms). Who does it follows a power law: the busiest in a
-// hundred do about a fifth of everything.
+// Draw returns one event at a time (Unix ms). The number of events per customer follows a power law: the
+// busiest hundredth has about a fifth of all events.
 func (s *Shop) Draw(r *rand.Rand, at int64) Event {
 	u := r.Float64()
 	rank := uint64(u * u * u * float64(s.config.Users))

@@ -26,7 +26,7 @@ func text(t testing.TB, c Config) []byte {
 	return out
 }
 
-// TestSame shows that a seed makes one shop, and another seed another.
+// TestSame checks that a seed always makes the same shop, and another seed another shop.
 func TestSame(t *testing.T) {
 	c := Config{Users: 100, Events: 1000, Seed: 7, End: end}
 	first := text(t, c)
@@ -51,7 +51,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// TestShape holds the shop to what benchmarks count on.
+// TestShape checks the properties of the shop that benchmarks rely on.
 func TestShape(t *testing.T) {
 	shop, err := New(Config{Users: 5000, Events: 100_000, Seed: 3, End: end})
 	if err != nil {
@@ -65,7 +65,7 @@ func TestShape(t *testing.T) {
 		}
 		last = e.Time
 		if e.Time > end.UnixMilli() || e.Time < end.AddDate(0, 0, -90).UnixMilli() {
-			t.Fatalf("%d lies outside the 90 days", e.Time)
+			t.Fatalf("%d is outside the 90 days", e.Time)
 		}
 		perUser[e.User]++
 		names[e.Name]++
@@ -95,7 +95,7 @@ func TestShape(t *testing.T) {
 func TestFaults(t *testing.T) {
 	for _, c := range []Config{{Users: 0, End: end}, {Users: 1}, {Users: 1, Events: -1, End: end}} {
 		if _, err := New(c); err == nil {
-			t.Errorf("%+v was taken", c)
+			t.Errorf("%+v was accepted", c)
 		}
 	}
 }

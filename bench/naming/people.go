@@ -1,7 +1,7 @@
 package naming
 
-// people are the schemes that ids of people are drawn from, in turn: short ones and one long one, so that
-// they are about as long on average as user-N, and figures of benchmarks stay comparable.
+// people are the schemes for ids of people, used in turn: short ones and one long one, so that they are on
+// average about as long as user-N and figures of benchmarks stay comparable.
 var people = [16]func(dst []byte, n uint64) []byte{
 	userN, plainN, cusN, paddedN, userN, hyphenN, mailN, cusN,
 	userN, plainN, cusN, paddedN, userN, hyphenN, paddedN, plainN,
@@ -16,5 +16,5 @@ func mailN(dst []byte, n uint64) []byte {
 	return append(number(append(dst, "name"...), n), "@example.com"...)
 }
 
-// AppendPerson appends the id of the person with a number, which has 32 bits.
+// AppendPerson appends the id of the person with a number of at most 32 bits.
 func AppendPerson(dst []byte, n int) []byte { return people[n%len(people)](dst, uint64(n)) }

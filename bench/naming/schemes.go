@@ -9,7 +9,7 @@ import (
 // Scheme is one way of naming. For one seed, different numbers have different texts.
 type Scheme struct {
 	Name  string
-	Limit int // numbers from 0 to below it have texts; 0: all of 32 bits have
+	Limit int // numbers below Limit have texts; 0: all 32-bit numbers have
 
 	write func(dst []byte, seed, n uint64) []byte
 }
@@ -65,7 +65,7 @@ func ByName(name string) Scheme {
 	panic("no naming scheme " + strconv.Quote(name))
 }
 
-// first is where a seed begins to count.
+// first returns the number at which a seed begins to count.
 func first(seed uint64) uint64 { return seed * 7919 % 1e6 }
 
 func number(dst []byte, n uint64) []byte { return strconv.AppendUint(dst, n, 10) }
@@ -89,7 +89,7 @@ func ofSeed(dst []byte, seed, n uint64) []byte {
 	return number(append(number(append(dst, 'u'), seed), '-'), n)
 }
 
-// mix scatters numbers over 64 bits, each to another place.
+// mix scatters numbers over 64 bits without collisions.
 func mix(seed, n uint64) uint64 {
 	x := n + (seed+1)*0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -97,7 +97,7 @@ func mix(seed, n uint64) uint64 {
 	return x ^ x>>31
 }
 
-// mix32 scatters 32 bits, each to another place.
+// mix32 scatters 32-bit numbers without collisions.
 func mix32(seed, n uint64) uint64 {
 	x := uint32(n) ^ uint32(seed*0x9e3779b1)
 	x = (x ^ x>>16) * 0x85ebca6b
@@ -105,7 +105,7 @@ func mix32(seed, n uint64) uint64 {
 	return uint64(x ^ x>>16)
 }
 
-// hex writes the last digits of x.
+// hex appends the last digits of x.
 func hex(dst []byte, x uint64, width int) []byte {
 	for i := width - 1; i >= 0; i-- {
 		dst = append(dst, "0123456789abcdef"[x>>(4*i)&15])
@@ -114,7 +114,7 @@ func hex(dst []byte, x uint64, width int) []byte {
 }
 
 func uuid(dst []byte, seed, n uint64) []byte {
-	a, b := mix(seed, n), mix(seed+1, n) // a is another for another n, but for the four bits of the version
+	a, b := mix(seed, n), mix(seed+1, n) // a differs for every n, apart from the four bits of the version
 	dst = append(hex(append(hex(dst, a>>32, 8), '-'), a>>16, 4), '-', '4')
 	dst = append(hex(dst, a, 3), '-', '8')
 	return hex(append(hex(dst, a>>12, 3), '-'), b, 12)
@@ -154,7 +154,7 @@ func email(dst []byte, seed, n uint64) []byte {
 
 var words = [16]string{"the", "red", "shoes", "arrived", "late", "but", "my", "order", "was", "fine", "thank", "you", "for", "a", "quick", "answer"}
 
-// sentence writes the digits of a number to the base of 16 as words.
+// sentence appends the base-16 digits of a number as words.
 func sentence(dst []byte, seed, n uint64) []byte {
 	dst = append(dst, "I wanted to say that"...)
 	for n += first(seed); ; n /= 16 {
@@ -175,18 +175,18 @@ func mixed(dst []byte, seed, n uint64) []byte {
 	return number(append(dst, scripts[n%8]...), first(seed)+n/8)
 }
 
-// runes is how many characters there are from the first printable one on.
+// runes is the number of characters from the first printable one.
 const runes = 0x110000 - 0x800 - '!'
 
 func character(dst []byte, n uint64) []byte {
 	r := rune('!' + n)
-	if r >= 0xd800 { // surrogates are no characters
+	if r >= 0xd800 { // surrogates are not characters
 		r += 0x800
 	}
 	return utf8.AppendRune(dst, r)
 }
 
-// Texts returns n different texts, of all schemes in turn.
+// Texts returns n different texts, taken from all schemes in turn.
 func Texts(seed uint64, n int) []string {
 	schemes := All()
 	next := make([]int, len(schemes))
@@ -199,7 +199,7 @@ func Texts(seed uint64, n int) []string {
 			continue
 		}
 		text := s.Text(seed, at)
-		if _, there := seen[text]; there { // of a scheme with texts like those of another
+		if _, there := seen[text]; there { // two schemes can have the same text
 			continue
 		}
 		seen[text] = struct{}{}

@@ -6,14 +6,14 @@ import (
 	"unicode/utf8"
 )
 
-// TestDifferent: for one seed no two numbers have one text, and every text is one that systems send.
+// TestDifferent checks that for one seed no two numbers have the same text, and that every text is printable.
 func TestDifferent(t *testing.T) {
 	for _, s := range All() {
 		for _, seed := range []uint64{0, 1, 1303} {
 			const n = 20_000
 			seen := make(map[string]int, n)
 			for i := range n {
-				// Far apart too: texts of large numbers must differ from those of small ones.
+				// Large numbers too: their texts must differ from those of small ones.
 				at := i
 				if i%2 == 1 && s.Limit == 0 {
 					at = i * 40_009
@@ -31,7 +31,8 @@ func TestDifferent(t *testing.T) {
 	}
 }
 
-// TestPeople: ids of people need no escapes in JSON, URLs and CSV, and are as long as those of one counter.
+// TestPeople checks that ids of people need no escapes in JSON, URLs and CSV, and are about as long as those
+// of a counter.
 func TestPeople(t *testing.T) {
 	bytes, counter := 0, ByName("user_N")
 	seen := map[string]int{}

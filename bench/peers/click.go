@@ -23,7 +23,7 @@ import (
 //go:embed click.py
 var script []byte
 
-// click is ClickHouse in a process of its own, with its tables in files in memory.
+// click is ClickHouse in a child process, with its tables in files in memory.
 type click struct {
 	threads int
 	dir     string
@@ -35,7 +35,7 @@ type click struct {
 
 var _ bench.Subject = (*click)(nil)
 
-// newClick starts ClickHouse with a Python that has chdb. Its files lie under dir.
+// newClick starts ClickHouse with a Python that has chdb. Its files are under dir.
 func newClick(ctx context.Context, python, dir string, threads int) (*click, error) {
 	dir, err := os.MkdirTemp(dir, "muster-bench-")
 	if err != nil {
@@ -87,14 +87,14 @@ func (c *click) Close() error {
 	return errors.Join(err, os.RemoveAll(c.dir))
 }
 
-// query runs one statement and returns its rows and its time.
+// query runs one statement and returns its rows and its cost.
 func (c *click) query(sql string) (bench.Answer, bench.Cost, error) {
 	text, err := json.Marshal(sql)
 	if err != nil {
 		return nil, bench.Cost{}, err
 	}
 	if _, err := c.in.Write(append(text, '\n')); err != nil {
-		return nil, bench.Cost{}, fmt.Errorf("ask ClickHouse: %w", err)
+		return nil, bench.Cost{}, fmt.Errorf("write to ClickHouse: %w", err)
 	}
 	line, err := c.out.ReadBytes('\n')
 	if err != nil {
@@ -121,7 +121,7 @@ const (
 	chunkRows    = 1_000_000
 )
 
-// Load implements bench.Subject: rows go through files of a million.
+// Load implements bench.Subject. Rows are loaded through files of a million.
 func (c *click) Load(ctx context.Context, shop *gen.Shop) error {
 	for _, statement := range []string{
 		"CREATE TABLE u (" + clickProfile + ") ENGINE = MergeTree ORDER BY id",
@@ -212,7 +212,7 @@ func (c *click) Ask(_ context.Context, q bench.Question) (bench.Answer, bench.Co
 	return c.query(q.In(bench.ClickHouse, bench.Now()) + " SETTINGS max_threads = " + strconv.Itoa(c.threads))
 }
 
-// Memory implements bench.Subject: the files, which lie in memory, and what the process has beside.
+// Memory implements bench.Subject: the files, which are in memory, and the memory of the process.
 func (c *click) Memory(context.Context) ([]bench.Bytes, error) {
 	rows, _, err := c.query("SELECT sum(bytes_on_disk) FROM system.parts WHERE active")
 	if err != nil {

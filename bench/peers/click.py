@@ -1,6 +1,6 @@
-"""ClickHouse (chDB) as a child process: a statement a line on stdin, an answer a line on stdout.
+"""ClickHouse (chDB) as a child process: one statement per line on stdin, one answer per line on stdout.
 
-A statement and its answer are JSON. Times are taken here, around the statement alone.
+A statement and its answer are JSON. Times are measured here, around the statement only.
 """
 import json
 import sys
@@ -19,7 +19,7 @@ def main() -> None:
             took, used = time.perf_counter_ns() - started, time.process_time_ns() - used
             text = str(result)
             answer = {"ns": took, "cpu": used, "rows": [row.split("\t") for row in text.splitlines()]}
-        except Exception as fault:  # whatever it is, the parent tells it
+        except Exception as fault:  # the parent process reports it
             answer = {"fault": str(fault)}
         print(json.dumps(answer), flush=True)
 

@@ -43,8 +43,8 @@ func (d *duck) Name() string { return "DuckDB " + strings.TrimPrefix(d.version, 
 // Close implements bench.Subject.
 func (d *duck) Close() error { return errors.Join(d.db.Close(), d.connector.Close()) }
 
-// Load implements bench.Subject: rows go into plain staging tables, which are then written again in
-// order, with enums for strings of few values.
+// Load implements bench.Subject. Rows are loaded into plain staging tables, which are then rewritten in order,
+// with enums for strings with few values.
 func (d *duck) Load(ctx context.Context, shop *gen.Shop) error {
 	for _, statement := range []string{
 		`CREATE TABLE raw_u (id UINTEGER, country VARCHAR, plan VARCHAR, age UTINYINT, ltv BIGINT, signed_up_at TIMESTAMP, opt_in BOOLEAN, platform VARCHAR, email VARCHAR)`,
@@ -80,7 +80,7 @@ func (d *duck) Load(ctx context.Context, shop *gen.Shop) error {
 	return d.arrange(ctx, names, categories)
 }
 
-// arrange makes u and e of the staging tables.
+// arrange makes u and e from the staging tables.
 func (d *duck) arrange(ctx context.Context, names, categories codes) error {
 	enum := func(column string) string {
 		return "CREATE TYPE " + column + "_enum AS ENUM (SELECT DISTINCT " + column + " FROM raw_u ORDER BY 1)"
@@ -106,7 +106,7 @@ func (d *duck) arrange(ctx context.Context, names, categories codes) error {
 	return nil
 }
 
-// append gives rows a way into a table.
+// append calls fill with a function that appends a row to a table.
 func (d *duck) append(ctx context.Context, table string, fill func(put func(...driver.Value) error) error) error {
 	conn, err := d.connector.Connect(ctx)
 	if err != nil {

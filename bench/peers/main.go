@@ -30,12 +30,12 @@ func main() {
 	var c config
 	flag.StringVar(&c.size, "size", "S", "XS, S, M or L")
 	flag.Uint64Var(&c.seed, "seed", 1, "seed of the data")
-	flag.IntVar(&c.repeat, "repeat", 7, "times each question is timed, at least")
-	flag.StringVar(&c.only, "only", "duckdb,clickhouse", "peers to measure beside Muster")
+	flag.IntVar(&c.repeat, "repeat", 7, "minimum number of timings of each question")
+	flag.StringVar(&c.only, "only", "duckdb,clickhouse", "peers to compare Muster with")
 	flag.StringVar(&c.python, "python", ".venv/bin/python", "Python that has chdb")
-	flag.StringVar(&c.scratch, "scratch", scratch(), "directory for ClickHouse's files, best in memory")
-	flag.StringVar(&c.results, "results", "../results", "directory of the reports; none with an empty one")
-	flag.StringVar(&c.profile, "profile", "", "directory for processor profiles of Muster, one a question")
+	flag.StringVar(&c.scratch, "scratch", scratch(), "directory for ClickHouse's files, preferably in memory")
+	flag.StringVar(&c.results, "results", "../results", "directory for reports; empty for none")
+	flag.StringVar(&c.profile, "profile", "", "directory for processor profiles of Muster, one per question")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, c)
@@ -46,7 +46,7 @@ func main() {
 	}
 }
 
-// scratch is a directory in memory where there is one.
+// scratch returns a directory in memory if there is one.
 func scratch() string {
 	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
 		return "/dev/shm"

@@ -13,7 +13,7 @@ import (
 	"github.com/musterdb/muster/api"
 )
 
-// app is one run of the command. Tests give it streams of their own.
+// app is one run of the command. Tests replace its streams.
 type app struct {
 	stdin  io.Reader
 	stdout io.Writer
@@ -23,33 +23,33 @@ type app struct {
 // The exit codes.
 const (
 	exitDone     = 0
-	exitFailed   = 1 // refused or failed; the reason is on stderr
+	exitFailed   = 1 // refused or failed, with the reason on stderr
 	exitUsage    = 2
 	exitRejected = 3 // finished, but some lines were rejected
 )
 
-// errRejected says that all went well but for some lines.
+// errRejected means that an import finished, but some lines were rejected.
 var errRejected = errors.New("some lines were rejected")
 
-// errSaid says that the reason of the failure stands on stderr already.
-var errSaid = errors.New("failed")
+// errReported means that the reason for the failure has been printed to stderr already.
+var errReported = errors.New("failed")
 
-// usageError is a mistake in the arguments that only the command itself could see.
+// usageError is a mistake in the arguments that the parser cannot find but the command can.
 type usageError struct{ error }
 
 // commands is the command line.
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Serve one node: HTTP API on 127.0.0.1:8484, data in ./muster-data."`
 	Demo    demoCommand    `cmd:"" help:"Serve a generated shop with sample segments and live traffic."`
-	Query   queryCommand   `cmd:"" help:"Ask one statement, or open a prompt."`
+	Query   queryCommand   `cmd:"" help:"Run one statement, or open a prompt."`
 	Import  importCommand  `cmd:"" help:"Import NDJSON, CSV or Parquet files."`
 	Export  exportCommand  `cmd:"" help:"Write the members of a segment or a predicate as CSV, NDJSON or Parquet."`
 	Watch   watchCommand   `cmd:"" help:"Print who enters and leaves a segment, as it happens."`
 	Segment segmentCommand `cmd:"" help:"List, show, create and drop segments."`
-	Profile profileCommand `cmd:"" help:"Show what is known of a profile."`
+	Profile profileCommand `cmd:"" help:"Show what is known about a profile."`
 	Check   checkCommand   `cmd:"" help:"Verify a data directory that no node is using."`
-	Repair  repairCommand  `cmd:"" help:"Mend a data directory that no node is using."`
-	Bench   benchCommand   `cmd:"" help:"Generate data and measure."`
+	Repair  repairCommand  `cmd:"" help:"Repair a data directory that no node is using."`
+	Bench   benchCommand   `cmd:"" help:"Generate data and run benchmarks."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
@@ -66,7 +66,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	var cli commands
 	exited := -1
 	parser, err := kong.New(&cli, kong.Name("muster"),
-		kong.Description("Muster: customer segmentation in memory. It answers at once who is in a segment, over profiles and their events."),
+		kong.Description("Muster: in-memory customer segmentation. It answers instantly who is in a segment, based on profiles and their events."),
 		kong.Writers(a.stdout, a.stderr), kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Configuration(loadYAML), kong.Bind(a))
 	if err != nil {
@@ -86,12 +86,13 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return a.fail(parsed.Run())
 }
 
+// usage prints a mistake in the arguments and returns the exit code.
 func (a *app) usage(err error) int {
 	fmt.Fprintf(a.stderr, "muster: %v\n(see muster --help)\n", oneLine(err))
 	return exitUsage
 }
 
-// fail prints the reason of an error in one line and returns the exit code.
+// fail prints an error on one line and returns the exit code.
 func (a *app) fail(err error) int {
 	var usage usageError
 	switch {
@@ -101,7 +102,7 @@ func (a *app) fail(err error) int {
 		return exitRejected
 	case errors.As(err, &usage):
 		return a.usage(usage.error)
-	case errors.Is(err, errSaid):
+	case errors.Is(err, errReported):
 		return exitFailed
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(a.stderr, "muster: interrupted")
@@ -116,21 +117,21 @@ func (a *app) fail(err error) int {
 	return exitFailed
 }
 
-// oneLine joins errors that come as several lines, and makes them harmless: they may be a server's.
+// oneLine joins the lines of an error and sanitizes the result, because its text may come from a server.
 func oneLine(err error) string {
-	return harmless(strings.Join(strings.Split(strings.TrimSpace(err.Error()), "\n"), "; "))
+	return sanitize(strings.Join(strings.Split(strings.TrimSpace(err.Error()), "\n"), "; "))
 }
 
-// remote is where the commands that are clients find the node.
+// remote says how client commands reach the node.
 type remote struct {
 	Server string `help:"URL of the node." default:"http://127.0.0.1:8484" env:"MUSTER_SERVER"`
-	Key    string `help:"Key, if the node wants one." env:"MUSTER_KEY"`
+	Key    string `help:"Key, if the node requires one." env:"MUSTER_KEY"`
 }
 
-// client returns what asks the node.
+// client returns a client of the node.
 func (r remote) client() *api.Client { return &api.Client{BaseURL: r.base(), Key: r.Key} }
 
-// base returns the URL without a slash at its end, with a scheme.
+// base returns the URL with a scheme and without a trailing slash.
 func (r remote) base() string {
 	url := strings.TrimRight(r.Server, "/")
 	if !strings.Contains(url, "://") {

@@ -28,7 +28,7 @@ func command(t *testing.T, stdin string, args ...string) (stdout, stderr string,
 	return out.String(), errs.String(), code
 }
 
-// fakeNode answers paths with JSON values; a *api.Problem is answered as one.
+// fakeNode serves a node that answers each method and path with a JSON value, a text or an *api.Problem.
 func fakeNode(t *testing.T, answers map[string]any) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -64,7 +64,7 @@ func TestExitCodes(t *testing.T) {
 		name   string
 		args   []string
 		code   int
-		stderr string // part of it
+		stderr string // a part of what is expected
 	}{
 		{"help", []string{"--help"}, exitDone, ""},
 		{"nothing", nil, exitDone, ""},
@@ -74,7 +74,7 @@ func TestExitCodes(t *testing.T) {
 		{"no statement", []string{"query"}, exitUsage, "no statement"},
 		{"no node", []string{"query", "count", "--server", "127.0.0.1:1"}, exitFailed, "is `muster serve` running"},
 		{"a public address", []string{"serve", "--listen", "0.0.0.0:0", "--data", t.TempDir()}, exitFailed, "--insecure"},
-		{"a misspelt key", []string{"serve", "--config", config}, exitUsage, "shard"},
+		{"a misspelled key", []string{"serve", "--config", config}, exitUsage, "shard"},
 		{"a bad size", []string{"serve", "--memory", "much"}, exitUsage, "8GiB"},
 		{"too many shards", []string{"serve", "--shards", "65"}, exitUsage, "1 to 64"},
 		{"no such file", append([]string{"import", "nowhere.csv"}, events...), exitFailed, "nowhere.csv"},
@@ -82,9 +82,9 @@ func TestExitCodes(t *testing.T) {
 		{"both modes", []string{"import", file, "--events", "--profiles"}, exitUsage, "--profiles"},
 		{"rejected lines", append([]string{"import", file, "--server", node}, events...), exitRejected, "line 3: no id"},
 		{"dry run", append([]string{"import", file, "--dry-run", "--columns", "id"}, events...), exitRejected, ""},
-		{"export of nobody", []string{"export"}, exitUsage, "--segment"},
+		{"export of nothing", []string{"export"}, exitUsage, "--segment"},
 		{"export of two", []string{"export", "--segment", "a", "--where", "b"}, exitUsage, "--where"},
-		{"check of nothing", []string{"check", "--data", t.TempDir()}, exitFailed, "no data directory"},
+		{"check of nothing", []string{"check", "--data", t.TempDir()}, exitFailed, "not a data directory"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -117,12 +117,12 @@ func TestQueryFormats(t *testing.T) {
 		t.Errorf("exit %d, stdout\n%s\nstderr\n%s", code, stdout, stderr)
 	}
 	stdout, _, _ = command(t, "", "query", "count", "by", "plan", "--server", node)
-	if !strings.HasPrefix(stdout, `{"columns"`) { // the fake has one format; off a terminal it is passed through
+	if !strings.HasPrefix(stdout, `{"columns"`) { // the fake always answers in JSON; off a terminal the answer is passed through
 		t.Errorf("stdout %q", stdout)
 	}
 }
 
-func TestQueryMistake(t *testing.T) {
+func TestMistakeInStatement(t *testing.T) {
 	statement := `count where did "Order Completed" where amount > 50`
 	node := fakeNode(t, map[string]any{"POST /v1/query": &api.Problem{Status: 400, Code: "syntax", Detail: "event conditions need parentheses",
 		Line: 1, Column: 41, Length: 6, Hint: "write  where (amount > 50)"}})
@@ -170,7 +170,7 @@ func TestRejectsFile(t *testing.T) {
 	}
 }
 
-// TestInterrupted shows that an import that is told to stop stops at once, with exit code 1.
+// TestInterrupted checks that an interrupted import stops immediately, with exit code 1.
 func TestInterrupted(t *testing.T) {
 	reached, released := make(chan struct{}), make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -248,9 +248,9 @@ func TestPlanMemory(t *testing.T) {
 		}
 	}
 	plan := memoryPlan{Total: 24 << 30, Garbage: 24 << 30 / garbageShare}
-	for live, want := range map[int64]int{0: gcMost, 50 << 20: gcMost, 192 << 20: 200, 768 << 20: gcPercent, 12 << 30: gcPercent} {
+	for live, want := range map[int64]int{0: gcPercentMax, 50 << 20: gcPercentMax, 192 << 20: 200, 768 << 20: gcPercentMin, 12 << 30: gcPercentMin} {
 		if got := plan.percent(live); got != want {
-			t.Errorf("with %d live bytes the collector waits for %d %%, want %d", live, got, want)
+			t.Errorf("with %d live bytes the GC percentage is %d, want %d", live, got, want)
 		}
 	}
 }
@@ -265,7 +265,7 @@ func TestParseSize(t *testing.T) {
 	for _, text := range []string{"x", "-1GiB", "0", "8GB", "1e30TiB"} {
 		var got size
 		if err := got.UnmarshalText([]byte(text)); err == nil {
-			t.Errorf("%q was taken as %d", text, got)
+			t.Errorf("%q was parsed as %d, want an error", text, got)
 		}
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/musterdb/muster/persist"
 )
 
-// archive is a data directory at rest: its logs are read as they are, its database is a shadow, or the one
-// itself.
+// archive is a data directory that no node is using. Its database is either a temporary shadow of the
+// directory's database, or that database itself. Its logs are always read in place.
 type archive struct {
 	*storage
 	dir   string
@@ -23,8 +23,8 @@ type archive struct {
 
 var _ cluster.Archive = (*archive)(nil)
 
-// openShadow opens a directory to be looked at. Nothing in it changes.
-func openShadow(dir string) (*archive, error) {
+// openReadOnlyArchive opens a directory for checking. It changes nothing in the directory.
+func openReadOnlyArchive(dir string) (*archive, error) {
 	a, err := persist.OpenArchive(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
@@ -32,8 +32,8 @@ func openShadow(dir string) (*archive, error) {
 	return &archive{storage: newStorage(nodeConfig{Dir: dir}, a.DB()), dir: dir, close: a.Close}, nil
 }
 
-// openArchive opens a directory to be repaired.
-func openArchive(dir string, log *slog.Logger) (*archive, error) {
+// openWritableArchive opens a directory for repair.
+func openWritableArchive(dir string, log *slog.Logger) (*archive, error) {
 	db, err := persist.OpenDB(persist.DBConfig{Dir: filepath.Join(dir, "db"), Logger: log})
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func (a *archive) CommitTogether(sinks []raft.SnapshotSink) error {
 	return persist.CommitTogether(sinks)
 }
 
-// Close closes the snapshots and the database.
+// Close closes the snapshot stores and the database.
 func (a *archive) Close() error {
 	var errs []error
 	a.mu.Lock()

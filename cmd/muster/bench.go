@@ -14,31 +14,31 @@ import (
 // benchCommand is `muster bench`.
 type benchCommand struct {
 	Gen       benchGen       `cmd:"" help:"Write a generated shop as NDJSON, for muster import."`
-	Queries   benchQueries   `cmd:"" help:"Ask the benchmark questions of a generated shop in this process."`
-	Ingest    benchIngest    `cmd:"" help:"Send live events to a node of its own as fast as it takes them."`
-	Snapshots benchSnapshots `cmd:"" help:"Send live events while a node of its own takes snapshots."`
-	Stored    benchStored    `cmd:"" help:"Import a generated shop into a node of its own: import, memory, HTTP, restarts."`
+	Queries   benchQueries   `cmd:"" help:"Run the benchmark statements over a generated shop in this process."`
+	Ingest    benchIngest    `cmd:"" help:"Send live events to a separate node as fast as it accepts them."`
+	Snapshots benchSnapshots `cmd:"" help:"Send live events while a separate node takes snapshots."`
+	Stored    benchStored    `cmd:"" help:"Import a generated shop into a separate node: import, memory, HTTP, restarts."`
 
-	Profile    benchProfile    `cmd:"" help:"Ask about single profiles in this process: their segments, and why."`
-	Concurrent benchConcurrent `cmd:"" help:"Ask a node of its own with a generated shop: alone, with many askers, beside ingest."`
-	Live       benchLive       `cmd:"" help:"Live segments: latency, cost, lapses, stalled readers."`
+	Profile    benchProfile    `cmd:"" help:"Look up single profiles in this process: their segments, and why."`
+	Concurrent benchConcurrent `cmd:"" help:"Query a separate node with a generated shop: one client, many clients, during ingest."`
+	Live       benchLive       `cmd:"" help:"Live segments: latency, cost, changes by time, stalled readers."`
 }
 
 // shopFlags describe a generated shop.
 type shopFlags struct {
-	Users int    `help:"Profiles." default:"1_000_000"`
+	Users int    `help:"Number of profiles." default:"1_000_000"`
 	Seed  uint64 `help:"Equal seeds make equal shops." default:"1"`
 }
 
 type benchGen struct {
 	shopFlags
-	Events int    `help:"Events." default:"20_000_000"`
+	Events int    `help:"Number of events." default:"20_000_000"`
 	Days   int    `help:"Days the events span." default:"90"`
 	End    string `help:"Time of the last event, RFC 3339; now by default." placeholder:"TIME"`
 	Output string `short:"o" help:"File to write; stdout without it." placeholder:"FILE"`
 }
 
-// Run writes profiles, then events in the order of time.
+// Run writes the profiles, then the events in time order.
 func (c *benchGen) Run(ctx context.Context, a *app) error {
 	config := gen.Config{Users: c.Users, Events: c.Events, Seed: c.Seed, Days: c.Days, End: time.Now().UTC().Truncate(time.Second)}
 	if c.End != "" {

@@ -8,9 +8,9 @@ import (
 	"github.com/musterdb/muster/bench"
 )
 
-// measureFlags are what all measuring commands have in common.
+// measureFlags are the flags that all measuring commands have in common.
 type measureFlags struct {
-	Results string `help:"Directory of the reports; the last one of a kind is compared with." default:"bench/results" placeholder:"DIR"`
+	Results string `help:"Directory of the reports; a new report is compared with the latest of its kind." default:"bench/results" placeholder:"DIR"`
 }
 
 // sizeFlags describe the generated data.
@@ -22,17 +22,17 @@ type sizeFlags struct {
 type benchQueries struct {
 	measureFlags
 	sizeFlags
-	Repeat  int    `help:"Times each question is timed, at least." default:"7"`
-	Profile string `help:"Directory for processor profiles, one a question." type:"existingdir" placeholder:"DIR"`
+	Repeat  int    `help:"How many times each statement is timed, at least." default:"7"`
+	Profile string `help:"Directory for CPU profiles, one per statement." type:"existingdir" placeholder:"DIR"`
 }
 
-// Run measures the engine alone; `make bench-peers` measures others beside it.
+// Run measures the engine alone. `make bench-peers` compares it with other databases.
 func (c *benchQueries) Run(ctx context.Context, a *app) error {
 	size, err := bench.SizeByName(c.Size)
 	if err != nil {
 		return usageError{err}
 	}
-	planMemory(0, os.ReadFile).apply() // as a node does, so that L fits
+	planMemory(0, os.ReadFile).apply() // as a node does, so that size L fits into memory
 	muster, err := bench.NewMuster(bench.MusterConfig{})
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ type benchProfile struct {
 	measureFlags
 	sizeFlags
 	Segments []int `help:"Numbers of saved segments, ascending." default:"100,1000"`
-	Asked    int   `help:"Answers of each kind." default:"20_000"`
+	Asked    int   `help:"Number of answers of each kind." default:"20_000"`
 }
 
 // Run measures answers about single profiles.
@@ -62,13 +62,13 @@ func (c *benchProfile) Run(ctx context.Context, a *app) error {
 		}})
 }
 
-// nodeBenchFlags are for commands that start a node of their own.
+// nodeBenchFlags are the flags of commands that start a separate node.
 type nodeBenchFlags struct {
 	measureFlags
-	Scratch string `help:"Directory for files and the node's data, on the disk to be measured; the system's by default." type:"existingdir" placeholder:"DIR"`
+	Scratch string `help:"Directory for files and the node's data, on the disk to be measured (default: the system's temporary directory)." type:"existingdir" placeholder:"DIR"`
 }
 
-// measure runs a measurement with this binary as the node and a directory that is removed afterwards.
+// measure runs a measurement with this binary as the node and a temporary directory.
 func (f nodeBenchFlags) measure(ctx context.Context, a *app, name string, flags []string, run func(context.Context, bench.NodeConfig) ([]bench.Figure, error)) error {
 	binary, err := os.Executable()
 	if err != nil {
@@ -87,7 +87,7 @@ func (f nodeBenchFlags) measure(ctx context.Context, a *app, name string, flags 
 
 // trafficFlags describe live events.
 type trafficFlags struct {
-	Batch   int `help:"Events a request." default:"500"`
+	Batch   int `help:"Events per request." default:"500"`
 	Senders int `help:"Connections, each with one request at a time." default:"8"`
 	Users   int `help:"Profiles the events are about." default:"200_000"`
 }
@@ -112,10 +112,10 @@ func (c *benchIngest) Run(ctx context.Context, a *app) error {
 type benchSnapshots struct {
 	nodeBenchFlags
 	trafficFlags
-	Duration time.Duration `help:"How long events are sent at half rate; every shard should take a snapshot or two." default:"90s"`
+	Duration time.Duration `help:"How long events are sent at half rate; long enough for every shard to take a snapshot or two." default:"90s"`
 }
 
-// Run measures ingest beside snapshots.
+// Run measures ingest during snapshots.
 func (c *benchSnapshots) Run(ctx context.Context, a *app) error {
 	return c.measure(ctx, a, "snapshots", nil, func(ctx context.Context, node bench.NodeConfig) ([]bench.Figure, error) {
 		return bench.MeasureSnapshots(ctx, bench.LoadConfig{NodeConfig: node, Traffic: c.config(c.Duration), Snapshot: c.Duration})
@@ -127,7 +127,7 @@ type benchStored struct {
 	sizeFlags
 }
 
-// Run measures a node with much data.
+// Run measures a node with a lot of data.
 func (c *benchStored) Run(ctx context.Context, a *app) error {
 	return c.measureShop(ctx, a, c.sizeFlags, "stored", func(ctx context.Context, shop bench.ShopConfig) ([]bench.Figure, error) {
 		return bench.MeasureStored(ctx, bench.StoredConfig{ShopConfig: shop})
@@ -137,19 +137,19 @@ func (c *benchStored) Run(ctx context.Context, a *app) error {
 type benchConcurrent struct {
 	nodeBenchFlags
 	sizeFlags
-	Askers   int           `help:"That ask at once." default:"20"`
-	Think    time.Duration `help:"Between an answer and the next question of an asker." default:"500ms"`
-	Duration time.Duration `help:"Of each phase." default:"20s"`
+	Askers   int           `help:"Number of concurrent clients." default:"20"`
+	Think    time.Duration `help:"Pause of a client between an answer and its next statement." default:"500ms"`
+	Duration time.Duration `help:"Duration of each phase." default:"20s"`
 }
 
-// Run measures many askers, with and without ingest.
+// Run measures many concurrent clients, with and without ingest.
 func (c *benchConcurrent) Run(ctx context.Context, a *app) error {
 	return c.measureShop(ctx, a, c.sizeFlags, "concurrent", func(ctx context.Context, shop bench.ShopConfig) ([]bench.Figure, error) {
 		return bench.MeasureConcurrent(ctx, bench.ConcurrentConfig{ShopConfig: shop, Askers: c.Askers, Think: c.Think, Duration: c.Duration})
 	})
 }
 
-// measureShop is measure with the data of a size.
+// measureShop is measure for a generated shop of the given size.
 func (f nodeBenchFlags) measureShop(ctx context.Context, a *app, flags sizeFlags, name string, run func(context.Context, bench.ShopConfig) ([]bench.Figure, error)) error {
 	size, err := bench.SizeByName(flags.Size)
 	if err != nil {

@@ -31,7 +31,7 @@ func loadYAML(r io.Reader) (kong.Resolver, error) {
 	return file, nil
 }
 
-// Validate refuses keys that are no flag of any command, so that a misspelt one is not ignored.
+// Validate rejects keys that are not a flag of any command, so that a misspelled key is not ignored.
 func (f yamlFile) Validate(app *kong.Application) error {
 	var known []string
 	var collect func(*kong.Node)

@@ -17,14 +17,14 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// The crash test starts this test binary again as a process that takes messages in and says which
-// were acknowledged, kills it, and looks at what it has left.
+// The crash test runs this test binary as a child process that ingests messages and prints which were
+// acknowledged. It kills the child and checks the directory that is left.
 const (
 	crashDir  = "MUSTER_TEST_CRASH_DIR"
 	crashFrom = "MUSTER_TEST_CRASH_FROM"
 )
 
-// crashBatch is how many messages are acknowledged together.
+// crashBatch is how many messages the child ingests at a time.
 const crashBatch = 20
 
 func crashMessages(batch int) []engine.Incoming {
@@ -43,7 +43,7 @@ func crashConfig(dir string) nodeConfig {
 	return c
 }
 
-// TestCrashChild is the process that is killed; in an ordinary run it does nothing.
+// TestCrashChild is the child process that is killed. It is skipped in an ordinary run.
 func TestCrashChild(t *testing.T) {
 	dir := os.Getenv(crashDir)
 	if dir == "" {
@@ -83,16 +83,16 @@ func TestNodeSurvivesKill(t *testing.T) {
 		if err != nil {
 			t.Fatalf("open after kill %d (seed %d): %v", round, seed, err)
 		}
-		// The batch that was on its way may have been taken or not: it is sent again, as a client would.
+		// The batch that was in flight may have been stored or not. Send it again, as a client would.
 		if _, err := n.Ingest(t.Context(), crashMessages(next)); err != nil {
 			t.Fatalf("ingest after kill %d: %v", round, err)
 		}
 		next++
 		total := next * crashBatch
-		if got := ask(t, n, `stats count of "E"`); got != fmt.Sprint(total) {
+		if got := queryValue(t, n, `stats count of "E"`); got != fmt.Sprint(total) {
 			t.Errorf("after kill %d: %s events, want %d (seed %d)", round, got, total, seed)
 		}
-		if got := ask(t, n, `stats sum(v) of "E"`); got != fmt.Sprint(total*(total-1)/2) {
+		if got := queryValue(t, n, `stats sum(v) of "E"`); got != fmt.Sprint(total*(total-1)/2) {
 			t.Errorf("after kill %d: sum %s, want %d (seed %d)", round, got, total*(total-1)/2, seed)
 		}
 		received := 0
@@ -115,8 +115,8 @@ func TestNodeSurvivesKill(t *testing.T) {
 	}
 }
 
-// killChild lets a child take batches from the first one on, kills it some time after it has
-// acknowledged something, and returns the first batch that was not acknowledged.
+// killChild starts a child that ingests batches from first on, and kills it some time after the first
+// acknowledgement. It returns the first batch that was not acknowledged.
 func killChild(t *testing.T, dir string, first int, after time.Duration) int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -131,25 +131,25 @@ func killChild(t *testing.T, dir string, first int, after time.Duration) int {
 		t.Fatal(err)
 	}
 	next := first
-	var said strings.Builder
+	var output strings.Builder
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		batch, ok := strings.CutPrefix(lines.Text(), "acknowledged ")
 		if !ok {
-			fmt.Fprintln(&said, lines.Text())
+			fmt.Fprintln(&output, lines.Text())
 			continue
 		}
 		k, err := strconv.Atoi(batch)
 		if err != nil || k != next {
-			t.Fatalf("the child said %q, want batch %d", lines.Text(), next)
+			t.Fatalf("the child printed %q, want batch %d", lines.Text(), next)
 		}
 		if next++; k == first {
-			time.AfterFunc(after, func() { _ = child.Process.Kill() }) // it may have ended by itself
+			time.AfterFunc(after, func() { _ = child.Process.Kill() }) // it may have exited already
 		}
 	}
 	_ = child.Wait() // killed
 	if next == first {
-		t.Fatalf("the child acknowledged nothing: %s", said.String())
+		t.Fatalf("the child acknowledged nothing: %s", output.String())
 	}
 	return next
 }

@@ -23,14 +23,14 @@ import (
 // demoCommand is `muster demo`.
 type demoCommand struct {
 	nodeFlags
-	Data   string `help:"Data directory to keep; without it a temporary one, removed at the end." placeholder:"DIR"`
+	Data   string `help:"Data directory to keep (default: a temporary one, removed at the end)." placeholder:"DIR"`
 	Users  int    `help:"Profiles of the shop." default:"200_000"`
-	Events int    `help:"Events over the 90 days before now (default: 12 a profile)." placeholder:"N"`
+	Events int    `help:"Events over the last 90 days (default: 12 per profile)." placeholder:"N"`
 	Seed   uint64 `help:"Equal seeds make equal shops." default:"1"`
-	Live   int    `help:"Events a second of live traffic, 0 for none." default:"20"`
+	Live   int    `help:"Events per second of live traffic, 0 for none." default:"20"`
 }
 
-// demoSegments are saved when the shop is loaded.
+// demoSegments are saved after the shop has been loaded.
 var demoSegments = []string{
 	`create or replace segment "VIP" described "Spent more than 500 in the last 90 days" as sum(amount) of "Order Completed" in last 90 days > 500`,
 	`create or replace segment "Abandoned cart" described "Added something this week, bought nothing" as did "Product Added" in last 7 days and did not "Order Completed" in last 7 days`,
@@ -38,7 +38,7 @@ var demoSegments = []string{
 	`create or replace segment "Mobile free riders" described "Free plan, on a phone, active" as plan = "free" and platform in ("ios", "android") and days of "App Opened" in last 30 days >= 5`,
 }
 
-// demoQuestions are offered to try.
+// demoQuestions are statements that are suggested to the user.
 var demoQuestions = []string{
 	`count where country = "BR" and did "Order Completed" at least 2 times in last 30 days`,
 	`count where in segment "Abandoned cart" by country limit 5`,
@@ -50,7 +50,7 @@ var demoQuestions = []string{
 // Run serves a shop until ctx ends.
 func (c *demoCommand) Run(ctx context.Context, a *app) (err error) {
 	if c.Users < 1 || c.Events < 0 || c.Live < 0 {
-		return usageError{errors.New("--users wants 1 or more, --events and --live 0 or more")}
+		return usageError{errors.New("--users must be 1 or more, --events and --live must be 0 or more")}
 	}
 	if c.Events == 0 {
 		c.Events = 12 * c.Users
@@ -63,12 +63,12 @@ func (c *demoCommand) Run(ctx context.Context, a *app) (err error) {
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
 	if c.LogLevel == "info" {
-		c.LogLevel = "warn" // what raft and the database tell is not what a demo is for
+		c.LogLevel = "warn" // the logs of raft and the database would distract
 	}
 	return a.serve(ctx, c.nodeFlags, dir, c.fill)
 }
 
-// fill loads the shop through the same door as everybody's data, then lets it live.
+// fill loads the shop through the HTTP API like any other data, saves segments, and then sends live traffic.
 func (c *demoCommand) fill(ctx context.Context, p *nodeProcess) error {
 	started := time.Now()
 	to := &api.Client{BaseURL: p.url}
@@ -76,12 +76,12 @@ func (c *demoCommand) fill(ctx context.Context, p *nodeProcess) error {
 	if err != nil {
 		return err
 	}
-	held, err := profilesHeld(ctx, to)
+	existing, err := countProfiles(ctx, to)
 	if err != nil {
 		return err
 	}
-	if held > 0 {
-		fmt.Fprintf(p.app.stdout, "The directory holds %s profiles already; nothing is generated.\n", humanize.Comma(held))
+	if existing > 0 {
+		fmt.Fprintf(p.app.stdout, "The data directory already has %s profiles; nothing is generated.\n", humanize.Comma(existing))
 	} else if err := c.load(ctx, p, shop); err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (c *demoCommand) fill(ctx context.Context, p *nodeProcess) error {
 			return fmt.Errorf("save a sample segment: %w", err)
 		}
 	}
-	fmt.Fprintf(p.app.stdout, "\nReady after %s. Ask in another terminal:\n\n", time.Since(started).Round(100*time.Millisecond))
+	fmt.Fprintf(p.app.stdout, "\nReady after %s. Try these in another terminal:\n\n", time.Since(started).Round(100*time.Millisecond))
 	server := ""
 	if p.url != "http://127.0.0.1:8484" {
 		server = " --server " + p.url
@@ -98,31 +98,31 @@ func (c *demoCommand) fill(ctx context.Context, p *nodeProcess) error {
 	for _, q := range demoQuestions {
 		fmt.Fprintf(p.app.stdout, "  muster query%s '%s'\n", server, q)
 	}
-	fmt.Fprintf(p.app.stdout, "\nor open a prompt with  muster query%s  — %d events a second go on arriving. Ctrl-C ends.\n", server, c.Live)
-	return c.live(ctx, p, to, shop)
+	fmt.Fprintf(p.app.stdout, "\nor open a prompt with  muster query%s  — %d events per second keep arriving. Press Ctrl-C to stop.\n", server, c.Live)
+	return c.sendTraffic(ctx, p, to, shop)
 }
 
-// profilesHeld asks how many profiles there are.
-func profilesHeld(ctx context.Context, to *api.Client) (int64, error) {
+// countProfiles returns the number of profiles of the node.
+func countProfiles(ctx context.Context, to *api.Client) (int64, error) {
 	got, err := to.Query(ctx, api.QueryRequest{Query: "count"})
 	if err != nil {
 		return 0, err
 	}
 	if len(got.Rows) != 1 || len(got.Rows[0]) != 1 {
-		return 0, errors.New("count of everyone answered no number")
+		return 0, errors.New("the answer to count is not a number")
 	}
 	n, _ := got.Rows[0][0].(json.Number)
 	return n.Int64()
 }
 
-// load imports the generated messages as muster import would.
+// load imports the generated messages, as muster import would.
 func (c *demoCommand) load(ctx context.Context, p *nodeProcess, shop *gen.Shop) error {
 	fmt.Fprintf(p.app.stdout, "Loading %s profiles and %s events …\n", humanize.Comma(int64(c.Users)), humanize.Comma(int64(c.Events)))
 	lines, write := io.Pipe()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() { write.CloseWithError(writeShop(ctx, write, shop)) }()
-	defer lines.Close() // lets the writer end, whatever happened here
+	defer lines.Close() // so that the writer ends, whatever happens here
 	bar := newProgressBar(p.app.stdout)
 	total := int64(c.Users + c.Events)
 	config := load.Config{Files: []string{"-"}, Stdin: lines, Format: "ndjson", Client: &api.Client{BaseURL: p.url, Patience: 2 * time.Minute},
@@ -142,7 +142,7 @@ func (c *demoCommand) load(ctx context.Context, p *nodeProcess, shop *gen.Shop) 
 	if report.Rejected > 0 {
 		return fmt.Errorf("load the shop: %d lines were rejected", report.Rejected)
 	}
-	audit := bench.ShopAudit(c.Users, c.Events, bench.Asks(&api.Client{BaseURL: p.url}, ""))
+	audit := bench.ShopAudit(c.Users, c.Events, bench.AskHTTP(&api.Client{BaseURL: p.url}, ""))
 	if err := audit.Run(ctx); err != nil {
 		return fmt.Errorf("load the shop: %w", err)
 	}
@@ -151,8 +151,8 @@ func (c *demoCommand) load(ctx context.Context, p *nodeProcess, shop *gen.Shop) 
 	return nil
 }
 
-// live sends events as they happen, ten times a second, until ctx ends.
-func (c *demoCommand) live(ctx context.Context, p *nodeProcess, to *api.Client, shop *gen.Shop) error {
+// sendTraffic sends current events, ten times per second, until ctx ends.
+func (c *demoCommand) sendTraffic(ctx context.Context, p *nodeProcess, to *api.Client, shop *gen.Shop) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	r := rand.New(rand.NewPCG(c.Seed, uint64(time.Now().UnixNano())))

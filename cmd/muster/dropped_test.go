@@ -12,8 +12,9 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// TestFirstValuesOfANewNameMayDisagree: the first message of a request gives a name its type, what disagrees with it
-// is told and kept, and who sends the message again hears the same.
+// TestFirstValuesOfANewNameMayDisagree checks that the first message of a request determines the type of a new
+// name. Values of another type are reported as rejects and kept in the history. Sending the request again gives
+// the same result.
 func TestFirstValuesOfANewNameMayDisagree(t *testing.T) {
 	n := newLiveNode(t)
 	const body = `{"batch":[
@@ -45,12 +46,12 @@ func TestFirstValuesOfANewNameMayDisagree(t *testing.T) {
 	}
 }
 
-// TestNamesMadeAtTheSameTime: of requests that bring one new name with values of different types, one gives it its
-// type; the others are told what they lost, so that as many values are counted as are not told.
+// TestNamesMadeAtTheSameTime sends requests concurrently that use the same new names with values of different
+// types. Each name gets the type of one of them. Every value is either counted or reported as dropped.
 func TestNamesMadeAtTheSameTime(t *testing.T) {
 	n := openTest(t, testConfig(t.TempDir()))
 	const senders, names = 8, 20
-	var taken [names]atomic.Int64
+	var counted [names]atomic.Int64
 	var work sync.WaitGroup
 	for s := range senders {
 		work.Go(func() {
@@ -64,7 +65,7 @@ func TestNamesMadeAtTheSameTime(t *testing.T) {
 				case err != nil || outcomes[0].Status != engine.Accepted:
 					t.Errorf("%+v, %v", outcomes, err)
 				case len(outcomes[0].Dropped) == 0:
-					taken[i].Add(1)
+					counted[i].Add(1)
 				case outcomes[0].Dropped[0].Reason != engine.TypeMismatch:
 					t.Errorf("%+v", outcomes[0].Dropped)
 				}
@@ -73,23 +74,23 @@ func TestNamesMadeAtTheSameTime(t *testing.T) {
 	}
 	work.Wait()
 	for i := range names {
-		wantAnswer(t, n, fmt.Sprintf("count where a%d is set", i), fmt.Sprint(taken[i].Load()))
-		if taken[i].Load() != senders/2 {
-			t.Errorf("a%d: %d values were taken", i, taken[i].Load())
+		wantAnswer(t, n, fmt.Sprintf("count where a%d is set", i), fmt.Sprint(counted[i].Load()))
+		if counted[i].Load() != senders/2 {
+			t.Errorf("a%d: %d values were counted, want %d", i, counted[i].Load(), senders/2)
 		}
 	}
 }
 
-// TestSendersBoundNames: names that a sender may not bring become none, their values are kept and told; names that
-// others have made cost nothing.
-func TestSendersBoundNames(t *testing.T) {
+// TestNameLimitOfSender checks that names which a sender may not introduce are not created, and that their values
+// are reported and kept in the history. The sender may use names that others have introduced.
+func TestNameLimitOfSender(t *testing.T) {
 	n := openTest(t, testConfig(t.TempDir()))
 	ingest(t, n, engine.Accepted, track("0", "u", "Known", field("p", tree.NumInt(1))))
-	asked := ""
+	requested := "" // the new names for which permission was requested
 	send := func(msgs ...engine.Incoming) string {
 		t.Helper()
 		delivery, err := n.Begin(t.Context(), msgs, func(name catalog.Name) bool {
-			asked += name.Event + "." + name.Name + " "
+			requested += name.Event + "." + name.Name + " "
 			return strings.HasPrefix(name.Name, "may")
 		})
 		if err != nil {
@@ -99,13 +100,13 @@ func TestSendersBoundNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		told := ""
+		reported := ""
 		for i, o := range outcomes {
 			for _, d := range o.Dropped {
-				told += fmt.Sprintf("%d:%d %s, ", i, d.Reason, d.Name.Name)
+				reported += fmt.Sprintf("%d:%d %s, ", i, d.Reason, d.Name.Name)
 			}
 		}
-		return told
+		return reported
 	}
 	msgs := []engine.Incoming{
 		track("1", "u", "Known", field("p", tree.NumInt(1)), field("may", tree.NumInt(1)), field("not", tree.NumInt(1))),
@@ -114,8 +115,8 @@ func TestSendersBoundNames(t *testing.T) {
 	if got, want := send(msgs...), "0:6 not, 1:6 Not, 2:6 q, 3:6 Not, "; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if want := "Known.may Known.not .Not .may may.q "; asked != want {
-		t.Errorf("asked %s, want %s", asked, want)
+	if want := "Known.may Known.not .Not .may may.q "; requested != want {
+		t.Errorf("requested %s, want %s", requested, want)
 	}
 	wantAnswer(t, n, `stats count of "Known"`, "2")
 	wantAnswer(t, n, `stats count of "may"`, "1")
@@ -124,8 +125,8 @@ func TestSendersBoundNames(t *testing.T) {
 		t.Errorf("%+v, %v", events, err)
 	}
 	ingest(t, n, engine.Accepted, track("5", "x", "Not", field("may", tree.NumInt(1))))
-	asked = ""
-	if got := send(track("6", "u", "Not", field("may", tree.NumInt(2)))); got != "" || asked != "" {
-		t.Errorf("%s, asked %s", got, asked)
+	requested = ""
+	if got := send(track("6", "u", "Not", field("may", tree.NumInt(2)))); got != "" || requested != "" {
+		t.Errorf("dropped %q, requested %q, want neither", got, requested)
 	}
 }

@@ -16,15 +16,15 @@ type exportCommand struct {
 	remote
 	Segment string   `help:"Members of this saved segment." xor:"who" required:"" placeholder:"NAME"`
 	Where   string   `help:"Profiles that satisfy this predicate." xor:"who" required:"" placeholder:"PREDICATE"`
-	Columns []string `help:"Attributes and measures to write beside user_id, as in list." sep:"none" placeholder:"A, B"`
-	Format  string   `help:"csv, ndjson or parquet; else the name of the file says, else csv." enum:",csv,ndjson,parquet" default:""`
-	Output  string   `short:"o" help:"File to write; stdout without it." placeholder:"FILE"`
-	Safe    bool     `help:"CSV for spreadsheets: texts that would be formulas get an apostrophe before them. The default for CSV to a file." xor:"formulas"`
-	Raw     bool     `help:"CSV as it is, also to a file." xor:"formulas"`
-	Excel   bool     `help:"CSV that Excel reads as UTF-8: safe, and with a byte order mark." xor:"formulas"`
+	Columns []string `help:"Attributes and measures to write after user_id, as in a list statement." sep:"none" placeholder:"A, B"`
+	Format  string   `help:"csv, ndjson or parquet (default: by the extension of the file, else csv)." enum:",csv,ndjson,parquet" default:""`
+	Output  string   `short:"o" help:"File to write (default: stdout)." placeholder:"FILE"`
+	Safe    bool     `help:"CSV for spreadsheets: text that would be a formula is preceded by an apostrophe. The default for CSV to a file." xor:"formulas"`
+	Raw     bool     `help:"CSV with unchanged values, even to a file." xor:"formulas"`
+	Excel   bool     `help:"CSV that Excel reads as UTF-8: like --safe, with a byte order mark." xor:"formulas"`
 }
 
-// maxExport is the most rows of one export.
+// maxExport is the maximum number of rows of one export.
 const maxExport = 1 << 30
 
 // Run writes the members.
@@ -51,7 +51,7 @@ func (c *exportCommand) Run(ctx context.Context, a *app) error {
 	}
 	answer, statement, err := c.request(ctx, accept)
 	if err != nil {
-		return a.explain(statement, err)
+		return a.printMistake(statement, err)
 	}
 	defer answer.Close()
 	marked := io.MultiReader(strings.NewReader(mark), answer)
@@ -64,8 +64,8 @@ func (c *exportCommand) Run(ctx context.Context, a *app) error {
 	return writeFile(c.Output, marked)
 }
 
-// request asks for the members: a segment's ids alone come as a stream of any length, everything else
-// is a list statement.
+// request requests the members. The ids of a segment come as a stream of any length; everything else is a
+// list statement, which request returns for messages about it.
 func (c *exportCommand) request(ctx context.Context, accept string) (io.ReadCloser, string, error) {
 	if c.Segment != "" && len(c.Columns) == 0 {
 		answer, err := c.client().MembersAs(ctx, c.Segment, accept)
@@ -80,13 +80,13 @@ func (c *exportCommand) request(ctx context.Context, accept string) (io.ReadClos
 	return answer, statement, err
 }
 
-// quoted writes a string as MQL reads it.
+// quoted returns a string as an MQL literal.
 func quoted(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\t", `\t`).Replace(s) + `"`
 }
 
-// writeFile writes beside the file and puts it in place when it is whole, so that a broken export
-// never looks like one.
+// writeFile writes a temporary file in the same directory and renames it once it is complete, so that a
+// failed export never leaves a file under that name.
 func writeFile(name string, from io.Reader) error {
 	file, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".part-*")
 	if err != nil {
@@ -103,7 +103,7 @@ func writeFile(name string, from io.Reader) error {
 		err = os.Rename(file.Name(), name)
 	}
 	if err != nil {
-		_ = os.Remove(file.Name()) // what is left of it is of no use
+		_ = os.Remove(file.Name()) // an incomplete file is useless
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil

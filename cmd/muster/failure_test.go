@@ -13,32 +13,33 @@ import (
 	"github.com/musterdb/muster/engine"
 )
 
-// TestNodeWithoutLeaderIsNotReady lets the log of one shard refuse: raft steps down and is elected again,
-// over and over, and the node does not say that it is ready in between.
+// TestNodeWithoutLeaderIsNotReady lets writes to the log of one shard fail. Raft steps down and is elected again
+// over and over, and the node must not report that it is ready in between.
 func TestNodeWithoutLeaderIsNotReady(t *testing.T) {
-	thin := &thinStorage{}
+	storage := &fullDisk{}
 	c := testConfig(t.TempDir())
 	c.Tune = func(cc *cluster.Config) {
-		thin.Storage = cc.Storage
-		cc.Storage, cc.TickEvery, cc.IdleTick = thin, 10*time.Millisecond, 10*time.Millisecond
+		storage.Storage = cc.Storage
+		cc.Storage, cc.TickEvery, cc.IdleTick = storage, 10*time.Millisecond, 10*time.Millisecond
 	}
 	n := openTest(t, c)
 	ingest(t, n, engine.Accepted, track("a", "u", "E"))
-	thin.full.Store(true)
+	storage.full.Store(true)
 	await(t, "the node is not ready", func() bool { return !n.Status(t.Context()).Ready })
 	for range 200 {
 		st := n.Status(t.Context())
 		if st.Ready || !strings.Contains(st.Reason, "no leader: shard-003") || st.Shards[3].Leader {
-			t.Fatalf("ready %t while a shard takes nothing: %q, shard %+v", st.Ready, st.Reason, st.Shards[3])
+			t.Fatalf("ready %t while a shard cannot write: %q, shard %+v", st.Ready, st.Reason, st.Shards[3])
 		}
 		wantAnswer(t, n, `count where did "E"`, "1")
 	}
-	thin.full.Store(false)
+	storage.full.Store(false)
 	await(t, "the node is ready again", func() bool { return n.Status(t.Context()).Ready })
 }
 
-// TestNodeSaysThatItsDirectoryIsGone moves the data directory away under a node, and back.
-func TestNodeSaysThatItsDirectoryIsGone(t *testing.T) {
+// TestNodeReportsThatItsDirectoryIsGone moves the data directory, or a part of it, away under a running node
+// and back.
+func TestNodeReportsThatItsDirectoryIsGone(t *testing.T) {
 	for _, part := range []string{"", "db", "raft", "raft/shard-002", "raft/catalog"} {
 		t.Run(strings.ReplaceAll("all/"+part, "/", "-"), func(t *testing.T) {
 			c := testConfig(filepath.Join(t.TempDir(), "data"))
@@ -57,7 +58,7 @@ func TestNodeSaysThatItsDirectoryIsGone(t *testing.T) {
 			_, err := n.Ingest(t.Context(), []engine.Incoming{track("b", "u", "E")})
 			wantCode(t, err, "not_ready")
 			wantAnswer(t, n, `count where did "E"`, "1")
-			if err := os.MkdirAll(here, 0o755); err != nil { // another one in its place is not it
+			if err := os.MkdirAll(here, 0o755); err != nil { // a new directory in its place does not count
 				t.Fatal(err)
 			}
 			_, err = n.Ingest(t.Context(), []engine.Incoming{track("b", "u", "E")})
@@ -74,8 +75,8 @@ func TestNodeSaysThatItsDirectoryIsGone(t *testing.T) {
 	}
 }
 
-// TestNoDirectoryWhereTheAddressIsTaken starts a node on a port that is in use: it leaves nothing behind.
-func TestNoDirectoryWhereTheAddressIsTaken(t *testing.T) {
+// TestNoDirectoryIfAddressIsInUse checks that a node that is started on a port in use creates no data directory.
+func TestNoDirectoryIfAddressIsInUse(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +89,7 @@ func TestNoDirectoryWhereTheAddressIsTaken(t *testing.T) {
 		t.Errorf("exit %d, want %d", code, exitFailed)
 	}
 	if !strings.Contains(errs.String(), "address already in use") {
-		t.Errorf("it says %q", errs.String())
+		t.Errorf("stderr is %q, want that the address is in use", errs.String())
 	}
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
 		t.Errorf("there is a data directory: %v", err)

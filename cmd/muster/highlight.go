@@ -14,8 +14,8 @@ const (
 	plainColour   = "\x1b[0m"
 )
 
-// keywords are the words with a meaning of their own. They are free as names too, so colour is a
-// help for the eye and not a judgement: the node parses.
+// keywords are the words that are highlighted. They can be names as well, so the colours are only a reading
+// aid: the node parses the statement.
 const keywords = " count list stats trend funnel retention overlap insights lookalike rfm explain analyze why create replace " +
 	"segment drop show describe segments events attributes where by order limit asc desc as of in timezone is has " +
 	"set not and or between contains starts ends with matches ignoring case any all anniversary did first last " +
@@ -24,9 +24,10 @@ const keywords = " count list stats trend funnel retention overlap insights look
 	"week month quarter year day hour hours minutes seconds weeks months years steps event attribute profile " +
 	"described refresh "
 
-// highlight colours a line for the prompt, which writes it to the terminal itself.
+// highlight adds colours to a line of the prompt. It sanitizes the line, because the prompt writes directly
+// to the terminal.
 func highlight(line []rune) string {
-	line = []rune(harmless(string(line)))
+	line = []rune(sanitize(string(line)))
 	var out strings.Builder
 	paint := func(colour string, text []rune) {
 		out.WriteString(colour)
@@ -53,7 +54,7 @@ func highlight(line []rune) string {
 	return out.String()
 }
 
-// wordEnd returns where the string, comment, number, name or single sign that begins at i ends.
+// wordEnd returns the end of the string, comment, number, name or single character that begins at i.
 func wordEnd(line []rune, i int) int {
 	word := func(c rune) bool { return unicode.IsLetter(c) || unicode.IsDigit(c) || c == '_' || c == '.' }
 	switch c := line[i]; {

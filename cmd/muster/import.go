@@ -22,21 +22,21 @@ type importCommand struct {
 	Profiles  bool          `help:"Lines are profiles: their columns become attributes." xor:"mode"`
 	Events    bool          `help:"Lines are events: their columns become properties." xor:"mode"`
 	ID        string        `name:"id" help:"Column of the user id." placeholder:"COLUMN"`
-	Event     string        `help:"Column of the event's name." placeholder:"COLUMN" xor:"event"`
-	EventName string        `help:"Name of every event." placeholder:"NAME" xor:"event"`
+	Event     string        `help:"Column of the event name." placeholder:"COLUMN" xor:"event"`
+	EventName string        `help:"Event name for all lines." placeholder:"NAME" xor:"event"`
 	Time      string        `help:"Column of the time: RFC 3339, YYYY-MM-DD[ hh:mm:ss], Unix s or ms; UTC without a zone." placeholder:"COLUMN"`
-	Map       []string      `help:"Give columns other names." placeholder:"COLUMN=NAME,..."`
-	Columns   []string      `help:"Take these columns only." placeholder:"COLUMN,..."`
-	Types     []string      `help:"string, number, bool or time; types of CSV columns are else those of the first 10,000 lines." placeholder:"COLUMN=TYPE,..."`
-	Format    string        `help:"csv, ndjson or parquet; else the name or the content says." enum:",csv,ndjson,parquet" default:""`
-	Source    string        `help:"Identity of the file instead of its name and checksum: a line is known by it and its number." placeholder:"NAME"`
-	Rejects   string        `help:"Write rejected lines there, a JSON object a line." placeholder:"FILE"`
-	DryRun    bool          `help:"Show the columns and the first problems, send nothing."`
-	Patience  time.Duration `help:"How long to try without progress." default:"2m"`
+	Map       []string      `help:"Rename columns." placeholder:"COLUMN=NAME,..."`
+	Columns   []string      `help:"Import only these columns." placeholder:"COLUMN,..."`
+	Types     []string      `help:"string, number, bool or time (default for CSV: inferred from the first 10,000 lines)." placeholder:"COLUMN=TYPE,..."`
+	Format    string        `help:"csv, ndjson or parquet (default: by file name or content)." enum:",csv,ndjson,parquet" default:""`
+	Source    string        `help:"Identity of the file instead of its name and checksum; lines are identified by it and their number." placeholder:"NAME"`
+	Rejects   string        `help:"Write rejected lines to this file, one JSON object per line." placeholder:"FILE"`
+	DryRun    bool          `help:"Show the columns and the first problems; send nothing."`
+	Patience  time.Duration `help:"How long to retry without progress." default:"2m"`
 }
 
-// shownRejects is how many rejected lines are shown when they are written nowhere.
-const shownRejects = 5
+// maxShownRejects is how many rejected lines are printed when they are not written to a file.
+const maxShownRejects = 5
 
 // Run imports the files one after the other.
 func (c *importCommand) Run(ctx context.Context, a *app) (err error) {
@@ -52,8 +52,8 @@ func (c *importCommand) Run(ctx context.Context, a *app) (err error) {
 		}
 		out.file = bufio.NewWriter(file)
 		defer func() {
-			if ended := out.end(file); err == nil || err == errRejected && ended != nil {
-				err = joinKept(err, ended)
+			if closed := out.close(file); closed != nil && (err == nil || err == errRejected) {
+				err = closed
 			}
 		}()
 	}
@@ -66,12 +66,12 @@ func (c *importCommand) Run(ctx context.Context, a *app) (err error) {
 		out.name = name
 		report, err := config.Import(ctx, name)
 		bar.clear()
-		c.report(a, name, report, err)
+		c.printReport(a, name, report, err)
 		if err != nil {
 			return err
 		}
 		rejected = rejected || report.Rejected > 0
-		out.hint()
+		out.printHint()
 	}
 	if rejected {
 		return errRejected
@@ -79,14 +79,7 @@ func (c *importCommand) Run(ctx context.Context, a *app) (err error) {
 	return nil
 }
 
-func joinKept(first, second error) error {
-	if second != nil {
-		return second
-	}
-	return first
-}
-
-// config turns the flags into what load takes.
+// config returns the configuration of package load for the flags.
 func (c *importCommand) config(a *app) (*load.Config, error) {
 	types, err := load.ParseTypes(c.Types)
 	if err != nil {
@@ -109,14 +102,14 @@ func (c *importCommand) config(a *app) (*load.Config, error) {
 	return config, config.Validate()
 }
 
-// report says what became of one file.
-func (c *importCommand) report(a *app, name string, r load.Report, err error) {
+// printReport prints the outcome of one file.
+func (c *importCommand) printReport(a *app, name string, r load.Report, err error) {
 	if c.DryRun && err == nil {
 		printColumns(a.stdout, r.Columns)
 	}
 	for _, col := range r.Columns {
-		if col.Odd > 0 {
-			fmt.Fprintf(a.stderr, "note: %s: %s values of %s are not of its type (%s) and count as missing\n", harmless(name), humanize.Comma(col.Odd), harmless(col.Column), col.Kind)
+		if col.Mismatched > 0 {
+			fmt.Fprintf(a.stderr, "note: %s: %s values of column %s are not of its type (%s) and count as missing\n", sanitize(name), humanize.Comma(col.Mismatched), sanitize(col.Column), col.Kind)
 		}
 	}
 	if err != nil && r.Lines == 0 {
@@ -130,15 +123,15 @@ func (c *importCommand) report(a *app, name string, r load.Report, err error) {
 		what = "read, nothing sent:"
 	}
 	rate := float64(r.Lines) / max(r.Elapsed.Seconds(), 1e-9)
-	fmt.Fprintf(a.stdout, "%s: %s %s lines in %s (%s lines/s): %s accepted, %s duplicate, %s rejected\n", harmless(name), what,
+	fmt.Fprintf(a.stdout, "%s: %s %s lines in %s (%s lines/s): %s accepted, %s duplicate, %s rejected\n", sanitize(name), what,
 		humanize.Comma(int64(r.Lines)), r.Elapsed.Round(10*time.Millisecond), humanize.Comma(int64(rate)),
 		humanize.Comma(int64(r.Accepted)), humanize.Comma(int64(r.Duplicate)), humanize.Comma(int64(r.Rejected)))
 	if name == "-" && c.Source == "" && !c.DryRun {
-		fmt.Fprintln(a.stderr, "note: stdin has no identity: give it one with --source NAME if it may have to be imported again")
+		fmt.Fprintln(a.stderr, "note: stdin has no identity, so importing it again would count every line again; --source NAME gives it one")
 	}
 }
 
-// printColumns shows what becomes of each column.
+// printColumns prints how each column is sent.
 func printColumns(w io.Writer, columns []load.ColumnReport) {
 	t := newTable(w)
 	t.AppendHeader(table.Row{"column", "becomes", "type", "values", "example"})
@@ -147,25 +140,25 @@ func printColumns(w io.Writer, columns []load.ColumnReport) {
 		if c.Role != "" {
 			becomes, kind = "("+c.Role+")", ""
 		}
-		t.AppendRow(table.Row{harmless(c.Column), harmless(becomes), kind, humanize.Comma(int64(c.Seen)), harmless(c.Example)})
+		t.AppendRow(table.Row{sanitize(c.Column), sanitize(becomes), kind, humanize.Comma(int64(c.Seen)), sanitize(c.Example)})
 	}
 	t.Render()
 }
 
-// rejectWriter writes rejected lines to a file, or shows the first ones.
+// rejectWriter writes rejected lines to a file or, without a file, prints the first ones to stderr.
 type rejectWriter struct {
 	app     *app
 	file    *bufio.Writer
 	name    string
-	several bool
+	several bool // more than one file is imported
 	count   int
 }
 
 func (w *rejectWriter) add(r load.Reject) error {
 	w.count++
 	if w.file == nil {
-		if w.count <= shownRejects {
-			fmt.Fprintf(w.app.stderr, "rejected: %s line %d: %s\n", harmless(w.name), r.Line, harmless(r.Reason))
+		if w.count <= maxShownRejects {
+			fmt.Fprintf(w.app.stderr, "rejected: %s line %d: %s\n", sanitize(w.name), r.Line, sanitize(r.Reason))
 		}
 		return nil
 	}
@@ -182,15 +175,15 @@ func (w *rejectWriter) add(r load.Reject) error {
 	return nil
 }
 
-// hint tells how to see all of them.
-func (w *rejectWriter) hint() {
-	if w.file == nil && w.count > shownRejects {
-		fmt.Fprintf(w.app.stderr, "… and %s more; --rejects FILE keeps them all\n", humanize.Comma(int64(w.count-shownRejects)))
-		w.count = shownRejects
+// printHint says how to get all rejected lines, if some were not printed.
+func (w *rejectWriter) printHint() {
+	if w.file == nil && w.count > maxShownRejects {
+		fmt.Fprintf(w.app.stderr, "… and %s more; --rejects FILE writes all of them to a file\n", humanize.Comma(int64(w.count-maxShownRejects)))
+		w.count = maxShownRejects
 	}
 }
 
-func (w *rejectWriter) end(file io.Closer) error {
+func (w *rejectWriter) close(file io.Closer) error {
 	err := w.file.Flush()
 	if closed := file.Close(); err == nil {
 		err = closed

@@ -11,8 +11,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// BenchmarkNodeIngest is the way of a message from the router to a reader, durable, without HTTP:
-// batches of 2,000 events of 4 properties from two senders. One op is one event.
+// BenchmarkNodeIngest measures durable ingest without HTTP, from the router until an event can be queried: two
+// senders with batches of 2,000 events with 4 properties each. One op is one event.
 func BenchmarkNodeIngest(b *testing.B) {
 	c := testConfig(b.TempDir())
 	c.Tune = func(cc *cluster.Config) { cc.QueueBytes = 64 << 20 }

@@ -8,11 +8,11 @@ import (
 	"github.com/musterdb/muster/api"
 )
 
-// TestListsAreDropped: over HTTP, not while a segment asks them, and for good: of the same name there is a
-// new one afterwards, also behind a restart.
+// TestListsAreDropped checks over HTTP that a list cannot be dropped while a segment uses it, and that a new list
+// with the name of a dropped one is empty at first, also after a restart.
 func TestListsAreDropped(t *testing.T) {
 	n := newLiveNode(t)
-	coded := func(err error) string {
+	codeOf := func(err error) string {
 		var p *api.Problem
 		if !errors.As(err, &p) {
 			return "none"
@@ -34,25 +34,25 @@ func TestListsAreDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := n.api.DropList(t.Context(), "letter")
-	if coded(err) != "in_use" || !strings.Contains(err.Error(), `segment "Reads"`) {
+	if codeOf(err) != "in_use" || !strings.Contains(err.Error(), `segment "Reads"`) {
 		t.Errorf("dropped while it is used: %v", err)
 	}
 	if err := n.api.DropList(t.Context(), "other"); err != nil {
 		t.Error(err)
 	}
-	if got := coded(n.api.DropList(t.Context(), "other")); got != "no_list" {
+	if got := codeOf(n.api.DropList(t.Context(), "other")); got != "no_list" {
 		t.Errorf("dropped twice: %s", got)
 	}
 	if err := n.api.DropSegment(t.Context(), "Reads"); err != nil {
 		t.Fatal(err)
 	}
 	if err := n.api.DropList(t.Context(), "letter"); err != nil {
-		t.Errorf("nobody uses it: %v", err)
+		t.Errorf("drop of a list that is no longer used: %v", err)
 	}
 	put("letter", "u2")
 	for range 2 {
 		if got := n.query(`list where in list "letter"`); len(got) != 1 || got[0] != "u2" {
-			t.Errorf("on the new list are %v", got)
+			t.Errorf("the new list has %v, want u2", got)
 		}
 		n.stop()
 		n.open()

@@ -11,11 +11,12 @@ import (
 	"github.com/musterdb/muster/server"
 )
 
-// changes is the change log of a node, for the cluster to fill and the server to read, with the tables of webhooks.
-type changes struct {
+// nodeChanges is the change log of a node, which the cluster writes and the server reads, with the tables of
+// the webhooks.
+type nodeChanges struct {
 	*live.Log
-	webhooks disk.Table // what this node is doing for them
-	shared   disk.Table // which there are: every node has it
+	webhooks disk.Table // this node's own state of the webhooks
+	shared   disk.Table // the webhooks themselves; replicated to every node
 }
 
 var (
@@ -24,8 +25,8 @@ var (
 	_ live.Source     = (*cluster.Node)(nil)
 )
 
-// openChanges opens the change log of a node that is being opened.
-func openChanges(c nodeConfig, db *persist.DB, n *cluster.Node) (*changes, error) {
+// openChanges opens the change log of n, which is being opened itself.
+func openChanges(c nodeConfig, db *persist.DB, n *cluster.Node) (*nodeChanges, error) {
 	lc := live.Config{Cluster: n.Cluster(), Shards: n.Shards(), Source: n, Log: c.Log,
 		Incarnations: n.Incarnations(), Consumers: n.Table("consumers")}
 	for shard := range n.Shards() {
@@ -47,10 +48,10 @@ func openChanges(c nodeConfig, db *persist.DB, n *cluster.Node) (*changes, error
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
-	return &changes{log, webhooks, n.Table("webhooks")}, nil
+	return &nodeChanges{log, webhooks, n.Table("webhooks")}, nil
 }
 
-// serverNode is a node as the server asks it.
+// serverNode returns the node as the server uses it.
 func serverNode(n *cluster.Node) server.Node {
 	return server.Node{Ingest: n, Query: n, Catalog: n, Profiles: n, Segments: n, Members: n, Lists: n, Health: n}
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/musterdb/muster/server"
 )
 
-// liveNode is a node behind a server that can be restarted at one address.
+// liveNode is a node and its server. The node can be restarted while the address stays the same.
 type liveNode struct {
 	t      *testing.T
 	config nodeConfig
@@ -49,7 +49,7 @@ func newLiveNode(t *testing.T) *liveNode {
 
 func (n *liveNode) open() {
 	n.t.Helper()
-	node, heard, err := openNode(context.WithoutCancel(n.t.Context()), n.config)
+	node, changes, err := openNode(context.WithoutCancel(n.t.Context()), n.config)
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func (n *liveNode) open() {
 		n.t.Fatal(err)
 	}
 	s.Attach(serverNode(node))
-	s.AttachLive(heard)
+	s.AttachLive(changes)
 	n.close = node.Close
 	n.server.Store(s)
 }
@@ -69,7 +69,7 @@ func (n *liveNode) stop() {
 	}
 }
 
-// query returns the rows of a statement, the first column of each.
+// query runs a statement and returns the first column of its rows, sorted.
 func (n *liveNode) query(text string) (rows []string) {
 	n.t.Helper()
 	got, err := n.api.Query(n.t.Context(), api.QueryRequest{Query: text})
@@ -94,9 +94,9 @@ func (n *liveNode) send(messages ...string) {
 	}
 }
 
-// TestLiveThroughRestarts: watchers of several segments, while messages arrive, identities merge,
-// segments are replaced, time passes and the node is restarted: no gap, nothing twice, and at the end
-// stream = members = fresh query.
+// TestLiveThroughRestarts watches several segments while messages arrive, identities merge, segments are
+// replaced, time passes and the node is restarted. No change may be missing or come twice, and at the end the
+// stream and the member list must agree.
 func TestLiveThroughRestarts(t *testing.T) {
 	n := newLiveNode(t)
 	segments := map[string]string{
@@ -138,7 +138,7 @@ func TestLiveThroughRestarts(t *testing.T) {
 		want := wanted[name]
 		w.want.Store(&want)
 		if err := <-w.done; !errors.Is(err, errCaughtUp) {
-			t.Errorf("seed %d: %s: %v; heard of %d members, there are %d", seed, name, err, w.checker.Size(), len(want))
+			t.Errorf("seed %d: %s: %v; the stream has %d members, want %d", seed, name, err, w.checker.Size(), len(want))
 		}
 		if err := streamcheck.Error(w.checker.End(want)); err != nil {
 			t.Errorf("seed %d: %s: %v", seed, name, err)
@@ -164,7 +164,7 @@ func randomMessages(r *rand.Rand, id string) (all []string) {
 	return all
 }
 
-// settled returns the members of segments once no time that passes changes them.
+// settled returns the members of segments once the passing of time no longer changes them.
 func (n *liveNode) settled(names []string) map[string][]string {
 	n.t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -177,7 +177,7 @@ func (n *liveNode) settled(names []string) map[string][]string {
 		if now := fmt.Sprint(found); now != last {
 			last, since = now, time.Now()
 		}
-		if time.Since(since) > 3*time.Second { // longer than any window
+		if time.Since(since) > 3*time.Second { // longer than any window of the segments
 			return found
 		}
 	}
@@ -198,7 +198,7 @@ func (n *liveNode) members(name string) (ids []string) {
 	}
 }
 
-// liveWatcher follows one segment until it has heard of the wanted members.
+// liveWatcher watches one segment. Once want is set it stops at the next checkpoint.
 type liveWatcher struct {
 	checker streamcheck.Checker
 	want    atomic.Pointer[[]string]
@@ -208,7 +208,7 @@ type liveWatcher struct {
 var errCaughtUp = errors.New("caught up")
 
 func (w *liveWatcher) watch(ctx context.Context, client *api.Client, segment string) error {
-	return client.Watch(ctx, api.Watching{Segment: segment, From: "snapshot"}, func(m *api.StreamMessage) error {
+	return client.Watch(ctx, api.WatchOptions{Segment: segment, From: "snapshot"}, func(m *api.StreamMessage) error {
 		w.checker.Take(m)
 		if want := w.want.Load(); want != nil && m.Op == "checkpoint" {
 			return errCaughtUp
@@ -217,7 +217,7 @@ func (w *liveWatcher) watch(ctx context.Context, client *api.Client, segment str
 	})
 }
 
-// request returns the problem that a request is answered with, nil for none.
+// request sends a request and returns the problem in the answer, or nil.
 func (n *liveNode) request(method, path, body string) error {
 	r, err := http.NewRequestWithContext(n.t.Context(), method, n.served.URL+path, strings.NewReader(body))
 	if err != nil {

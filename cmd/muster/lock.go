@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dirLock keeps a data directory for one process. The lock is the kernel's: it is gone with the
-// process, whatever ends it, so that there is never a stale one to remove by hand.
+// dirLock reserves a data directory for one process. It is a kernel lock, which is released when the
+// process ends for any reason, so there is never a stale lock to remove by hand.
 type dirLock struct{ file *os.File }
 
-// lockDir creates the directory if there is none and locks it.
+// lockDir creates the directory if it does not exist, and locks it.
 func lockDir(dir string) (*dirLock, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)
@@ -30,7 +30,7 @@ func lockDir(dir string) (*dirLock, error) {
 		n, _ := file.ReadAt(owner, 0)
 		_ = file.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%s is in use by process %s: stop it, or give this one another --data", dir, strings.TrimSpace(string(owner[:n])))
+			return nil, fmt.Errorf("%s is in use by process %s: stop it, or use another directory with --data", dir, strings.TrimSpace(string(owner[:n])))
 		}
 		return nil, fmt.Errorf("lock data directory: %w", err)
 	}

@@ -14,8 +14,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-ctx.Done()
-		stop() // a second signal ends the process at once
+		stop() // a second signal ends the process immediately
 	}()
-	a := app{stdin: os.Stdin, stdout: onTerminal(os.Stdout), stderr: onTerminal(os.Stderr)}
+	a := app{stdin: os.Stdin, stdout: terminalWriter(os.Stdout), stderr: terminalWriter(os.Stderr)}
 	os.Exit(a.run(ctx, os.Args[1:]))
 }

@@ -11,31 +11,34 @@ import (
 	"time"
 )
 
-// memoryPlan divides the memory a node may use. A node's state lies in few large slabs without
-// pointers, so that collecting often is cheap and letting garbage double the heap is not: the
-// collector runs at half of what Go would wait for, and in earnest below Limit. Ingest is refused
-// before that, as a node that only collects answers nobody. While the state is small, Garbage may lie
-// there all the same: what is on its way through a node is as much as with a large state, and
-// collecting it often is what costs.
+// memoryPlan divides the memory that a node may use.
+//
+// The state of a node is in a few large slabs without pointers. So frequent garbage collection is cheap,
+// and letting garbage double the heap is not: the collector runs after half the garbage that Go would
+// wait for by default, and continuously as memory use approaches Limit. Ingest is refused before that, because
+// a node that does nothing but collect garbage answers no one.
+//
+// While the state is small, the collector waits for Garbage bytes, within gcPercentMax: requests allocate as
+// much as with a large state, and collecting their garbage too often is expensive.
 type memoryPlan struct {
-	Total  int64 // of the machine or its control group
-	Limit  int64 // the collector's soft limit
-	Refuse int64 // ingest is refused beyond it
+	Total  int64 // memory of the machine or its control group
+	Limit  int64 // the garbage collector's soft limit
+	Refuse int64 // above this, ingest is refused
 
-	Garbage int64 // that may always lie between two collections
+	Garbage int64 // bytes of garbage to allow between two collections while the state is small
 }
 
 const (
-	limitShare  = 0.85
-	refuseShare = 0.75
-	gcPercent   = 50
-	gcMost      = 400
+	limitShare   = 0.85
+	refuseShare  = 0.75
+	gcPercentMin = 50
+	gcPercentMax = 400
 
-	garbageShare = 64 // of Total
-	gcLook       = 500 * time.Millisecond
+	garbageShare = 64 // Garbage is Total divided by this
+	gcInterval   = 500 * time.Millisecond
 )
 
-// planMemory divides total bytes, or what the machine has if total is 0.
+// planMemory plans for total bytes, or for all memory of the machine if total is 0.
 func planMemory(total int64, readFile func(string) ([]byte, error)) memoryPlan {
 	if total == 0 {
 		total = machineMemory(readFile)
@@ -46,32 +49,32 @@ func planMemory(total int64, readFile func(string) ([]byte, error)) memoryPlan {
 	}
 }
 
-// apply sets the collector up, unless the environment says how.
+// apply configures the garbage collector, unless GOMEMLIMIT or GOGC does.
 func (p memoryPlan) apply() {
 	if os.Getenv("GOMEMLIMIT") == "" && p.Limit > 0 {
 		debug.SetMemoryLimit(p.Limit)
 	}
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		debug.SetGCPercent(gcPercentMin)
 	}
 }
 
-// collect sets the collector by what lives, until ctx ends, unless the environment says how.
-func (p memoryPlan) collect(ctx context.Context) {
+// adapt adjusts the garbage collector to the size of the live heap until ctx ends, unless GOGC is set.
+func (p memoryPlan) adapt(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	look := time.NewTicker(gcLook)
-	defer look.Stop()
+	tick := time.NewTicker(gcInterval)
+	defer tick.Stop()
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	for set := gcPercent; ; {
+	for set := gcPercentMin; ; {
 		select {
-		case <-look.C:
+		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
 		metrics.Read(sample)
-		// Setting it stops the process for a moment: not for a trifle.
+		// Setting it stops the process for a moment, so small differences are ignored.
 		if want := p.percent(int64(sample[0].Value.Uint64())); want < set || want > set+set/8 {
 			debug.SetGCPercent(want)
 			set = want
@@ -79,13 +82,13 @@ func (p memoryPlan) collect(ctx context.Context) {
 	}
 }
 
-// percent is how much garbage the collector waits for when there are live bytes.
+// percent returns the GC percentage for a heap of live bytes.
 func (p memoryPlan) percent(live int64) int {
-	return int(min(max(100*p.Garbage/max(live, 1), gcPercent), gcMost))
+	return int(min(max(100*p.Garbage/max(live, 1), gcPercentMin), gcPercentMax))
 }
 
-// machineMemory returns the smaller of the machine's memory and the control group's limit, 0 if
-// neither can be known.
+// machineMemory returns the smaller of the machine's memory and the control group's limit, or 0 if
+// neither is known.
 func machineMemory(readFile func(string) ([]byte, error)) int64 {
 	least := int64(math.MaxInt64)
 	if text, err := readFile("/proc/meminfo"); err == nil {

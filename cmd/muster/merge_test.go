@@ -26,10 +26,10 @@ func TestNodeJoinsAnonymousProfiles(t *testing.T) {
 	ingest(t, n, engine.Accepted, before...)
 	wantAnswer(t, n, "count", fmt.Sprint(2*people))
 	ingest(t, n, engine.Accepted, links...)
-	await(t, "every anonymous profile joins its user", func() bool { return ask(t, n, "count") == fmt.Sprint(people) })
+	await(t, "every anonymous profile joins its user", func() bool { return queryValue(t, n, "count") == fmt.Sprint(people) })
 	wantAnswer(t, n, `stats count of "Seen"`, fmt.Sprint(2*people))
 
-	ingest(t, n, engine.Duplicate, before...) // a late retry passes the shard that knows the messageId
+	ingest(t, n, engine.Duplicate, before...) // a late retry still goes through the shard that has the messageId
 	ingest(t, n, engine.Accepted, anonymous("late", "anon-3", "Seen"))
 	wantAnswer(t, n, "count", fmt.Sprint(people))
 	wantAnswer(t, n, `count where did "Seen" exactly 3 times`, "1")
@@ -44,7 +44,7 @@ func TestNodeJoinsAnonymousProfiles(t *testing.T) {
 	}
 }
 
-func TestNodeGoesOnWithMergesAfterRestart(t *testing.T) {
+func TestNodeContinuesMergesAfterRestart(t *testing.T) {
 	dir := t.TempDir()
 	const people = 300
 	n, err := openCluster(t.Context(), testConfig(dir))
@@ -58,11 +58,11 @@ func TestNodeGoesOnWithMergesAfterRestart(t *testing.T) {
 		msgs = append(msgs, anonymous(fmt.Sprint("a", i), link.AnonymousID, "Seen"), link)
 	}
 	ingest(t, n, engine.Accepted, msgs...)
-	if err := n.Close(); err != nil { // most merges are on their way
+	if err := n.Close(); err != nil { // most merges are unfinished
 		t.Fatal(err)
 	}
 	again := openTest(t, testConfig(dir))
-	await(t, "the merges are finished", func() bool { return ask(t, again, "count") == fmt.Sprint(people) })
+	await(t, "the merges are finished", func() bool { return queryValue(t, again, "count") == fmt.Sprint(people) })
 	wantAnswer(t, again, `stats count of "Seen"`, fmt.Sprint(people))
 	ingest(t, again, engine.Duplicate, msgs...)
 }

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestMetaIsNotMadeAnew loses the file that says how many shards there are: a node that made a new
-// one would look for every profile in other shards, and answer.
-func TestMetaIsNotMadeAnew(t *testing.T) {
+// TestMetaIsNotRecreated damages and then removes the file with the number of shards. A node that created a new
+// one could look up profiles in the wrong shards, and would give wrong answers.
+func TestMetaIsNotRecreated(t *testing.T) {
 	c := nodeConfig{Dir: t.TempDir(), Shards: 2, DiskFloor: 1 << 20, MemTable: 8 << 20}
 	n, err := openCluster(t.Context(), c)
 	if err != nil {
@@ -25,8 +25,8 @@ func TestMetaIsNotMadeAnew(t *testing.T) {
 	}
 	text[len(text)/2] ^= 4
 	for _, damage := range []struct {
-		says string
-		do   func() error
+		wants string
+		do    func() error
 	}{
 		{"checksum", func() error { return os.WriteFile(path, text, 0o644) }},
 		{"is missing", func() error { return os.Remove(path) }},
@@ -36,9 +36,9 @@ func TestMetaIsNotMadeAnew(t *testing.T) {
 		}
 		c.Shards = 0
 		if n, err := openCluster(t.Context(), c); err == nil {
-			t.Errorf("opened, want an error with %q: %v", damage.says, n.Close())
-		} else if !strings.Contains(err.Error(), damage.says) {
-			t.Errorf("open: %v, want %q", err, damage.says)
+			t.Errorf("opened, want an error with %q: %v", damage.wants, n.Close())
+		} else if !strings.Contains(err.Error(), damage.wants) {
+			t.Errorf("open: %v, want %q", err, damage.wants)
 		}
 	}
 }

@@ -21,14 +21,14 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// world is a data directory in two states: an older copy, and as a kill left it, with files of all kinds.
-type world struct {
+// dataCopies is a data directory with files of all kinds, in two states: an older copy, and as a kill leaves it.
+type dataCopies struct {
 	older, killed string
-	want          string // what a whole node says of the killed one
+	want          string // describeNode of a node that has all files of killed
 }
 
-// missingConfig is a node of two shards that writes nothing by itself.
-func missingConfig(dir string, snapshots bool) nodeConfig {
+// manualConfig returns the configuration of a node that writes only what the test sends, and snapshots if wanted.
+func manualConfig(dir string, snapshots bool) nodeConfig {
 	c := testConfig(dir)
 	c.Tune = func(cc *cluster.Config) {
 		cc.TickEvery, cc.SnapshotBytes = -1, 1<<30
@@ -39,11 +39,11 @@ func missingConfig(dir string, snapshots bool) nodeConfig {
 	return c
 }
 
-func newWorld(t *testing.T) world {
+func newDataCopies(t *testing.T) dataCopies {
 	t.Helper()
 	dir := t.TempDir()
-	w := world{older: filepath.Join(dir, "older"), killed: filepath.Join(dir, "killed")}
-	c := missingConfig(filepath.Join(dir, "data"), true)
+	w := dataCopies{older: filepath.Join(dir, "older"), killed: filepath.Join(dir, "killed")}
+	c := manualConfig(filepath.Join(dir, "data"), true)
 	c.Shards = 2
 	n, err := openCluster(t.Context(), c)
 	if err != nil {
@@ -55,7 +55,7 @@ func newWorld(t *testing.T) world {
 		t.Fatal(err)
 	}
 	copyData(t, c.Dir, w.older)
-	if n, err = openCluster(t.Context(), missingConfig(c.Dir, true)); err != nil {
+	if n, err = openCluster(t.Context(), manualConfig(c.Dir, true)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := n.PutSegment(t.Context(), node.SegmentText{Name: "S", Predicate: `did "Refunded"`}, false, true); err != nil {
@@ -66,11 +66,11 @@ func newWorld(t *testing.T) world {
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if n, err = openCluster(t.Context(), missingConfig(c.Dir, false)); err != nil {
+	if n, err = openCluster(t.Context(), manualConfig(c.Dir, false)); err != nil {
 		t.Fatal(err)
 	}
 	send(t, n, 2, "Returned")
-	w.want = says(t, n)
+	w.want = describeNode(t, n)
 	copyData(t, c.Dir, w.killed)
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func newWorld(t *testing.T) world {
 	return w
 }
 
-// send ingests messages of 40 people, with a name that only they use.
+// send ingests 200 messages from 40 users with the given event.
 func send(t *testing.T, n *cluster.Node, round int, event string) {
 	t.Helper()
 	var msgs []engine.Incoming
@@ -89,8 +89,9 @@ func send(t *testing.T, n *cluster.Node, round int, event string) {
 	ingest(t, n, engine.Accepted, msgs...)
 }
 
-// says is all that would be different if anything were: counts, sums, a segment and every timeline.
-func says(t *testing.T, n *cluster.Node) string {
+// describeNode returns counts, sums, the size of a segment and the lengths of all timelines. Two nodes with
+// different data have different descriptions.
+func describeNode(t *testing.T, n *cluster.Node) string {
 	t.Helper()
 	var b strings.Builder
 	for _, text := range []string{
@@ -111,8 +112,8 @@ func says(t *testing.T, n *cluster.Node) string {
 	return b.String()
 }
 
-// copyData copies a directory as a kill would leave it. The database may still be compacting: then its manifest
-// changes, and the copy is made again.
+// copyData copies a directory as a kill would leave it. If the database was still compacting, its manifest has
+// changed, and copyData copies again.
 func copyData(t *testing.T, from, to string) {
 	t.Helper()
 	for {
@@ -134,36 +135,37 @@ func copyData(t *testing.T, from, to string) {
 	}
 }
 
-// judge says what becomes of a directory: refused by the start, twice, and found by check; or served as it was.
-func judge(t *testing.T, dir, want string) (refused error) {
+// checkAndOpen runs muster check on a directory and opens it. It fails the test unless either opening fails
+// twice and check finds a problem, or the node has the wanted description. It returns the error of opening.
+func checkAndOpen(t *testing.T, dir, want string) (refused error) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	a := app{stdin: strings.NewReader(""), stdout: &out, stderr: &errs}
 	found := a.run(t.Context(), []string{"check", "--quiet", "--data", dir}) != exitDone
-	first, err := openCluster(t.Context(), missingConfig(dir, false))
+	first, err := openCluster(t.Context(), manualConfig(dir, false))
 	if err == nil {
-		got := says(t, first)
+		got := describeNode(t, first)
 		if err := first.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
-		if got != want && !(found && strings.Contains(got, "damaged")) { // history that cannot be read says so
-			t.Errorf("it serves something else (found by check: %t):\n%s, want\n%s", found, got, want)
+		if got != want && !(found && strings.Contains(got, "damaged")) { // a damaged history may be reported when it is read
+			t.Errorf("the node has (found by check: %t):\n%s, want\n%s", found, got, want)
 		}
 		return nil
 	}
 	if !found {
-		t.Errorf("check finds nothing; the start says %v", err)
+		t.Errorf("check finds no problem, but opening fails with %v", err)
 	}
-	if second, again := openCluster(t.Context(), missingConfig(dir, false)); again == nil {
-		t.Errorf("refused with %v, and opened the second time: %v", err, second.Close())
+	if second, again := openCluster(t.Context(), manualConfig(dir, false)); again == nil {
+		t.Errorf("opening fails with %v, but succeeds the second time (close: %v)", err, second.Close())
 	}
-	t.Logf("start: %v", err)
+	t.Logf("open: %v", err)
 	t.Logf("check: %s%s", out.String(), errs.String())
 	return err
 }
 
-// without removes parts of a copy of the killed directory.
-func (w world) without(t *testing.T, parts ...string) string {
+// without returns a copy of the killed directory without some parts.
+func (w dataCopies) without(t *testing.T, parts ...string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "data")
 	copyData(t, w.killed, dir)
@@ -175,15 +177,15 @@ func (w world) without(t *testing.T, parts ...string) string {
 	return dir
 }
 
-// mayGo are the parts without which everything is there all the same.
-var mayGo = []string{"muster.lock", "db.high-water", "db/LOCK", "db/KEYREGISTRY", "db/DISCARD", "db/ballast"}
+// optionalParts are the parts that contain no data.
+var optionalParts = []string{"muster.lock", "db.high-water", "db/LOCK", "db/KEYREGISTRY", "db/DISCARD", "db/ballast"}
 
-// TestNothingIsMissedSilently removes every file and every directory of a data directory in turn.
-func TestNothingIsMissedSilently(t *testing.T) {
-	w := newWorld(t)
+// TestMissingPartIsNoticed removes each file and each directory of a data directory in turn.
+func TestMissingPartIsNoticed(t *testing.T) {
+	w := newDataCopies(t)
 	t.Run("nothing", func(t *testing.T) {
-		if err := judge(t, w.without(t), w.want); err != nil {
-			t.Errorf("a whole directory: %v", err)
+		if err := checkAndOpen(t, w.without(t), w.want); err != nil {
+			t.Errorf("a complete directory: %v", err)
 		}
 	})
 	err := filepath.WalkDir(w.killed, func(path string, _ fs.DirEntry, err error) error {
@@ -192,14 +194,14 @@ func TestNothingIsMissedSilently(t *testing.T) {
 			return err
 		}
 		t.Run(strings.ReplaceAll(part, "/", "-"), func(t *testing.T) {
-			err := judge(t, w.without(t, part), w.want)
-			for _, name := range mayGo {
+			err := checkAndOpen(t, w.without(t, part), w.want)
+			for _, name := range optionalParts {
 				if part == name && err != nil {
 					t.Errorf("%s is not needed: %v", part, err)
 				}
 			}
 			if strings.HasPrefix(part, "raft") && err == nil {
-				t.Errorf("%s is missing, and the node starts", part)
+				t.Errorf("the node starts without %s", part)
 			}
 		})
 		return nil
@@ -209,22 +211,22 @@ func TestNothingIsMissedSilently(t *testing.T) {
 	}
 }
 
-// TestPartsAreNotMissedSilently removes several parts at once, and puts those of an older copy, or of another
-// cluster, in their place.
-func TestPartsAreNotMissedSilently(t *testing.T) {
-	w, other := newWorld(t), newWorld(t)
+// TestMissingPartsAreNoticed removes several parts together, and replaces them with those of an older copy or of
+// another cluster.
+func TestMissingPartsAreNoticed(t *testing.T) {
+	w, other := newDataCopies(t), newDataCopies(t)
 	for _, parts := range [][]string{
 		{"raft/shard-000", "raft/shard-001"}, {"raft/catalog", "raft/shard-000", "raft/shard-001"}, {"raft", "db"}, {"raft", "cluster.meta"},
 		{"db", "db.high-water"}, {"raft/shard-000", "db"}, {"raft/catalog", "db", "db.high-water"}, {"raft", "db", "db.high-water"},
 		{"cluster.meta", "db", "db.high-water"}, {"cluster.meta", "raft", "db.high-water"},
 	} {
 		t.Run("without "+strings.ReplaceAll(strings.Join(parts, " "), "/", "-"), func(t *testing.T) {
-			if judge(t, w.without(t, parts...), w.want) == nil {
+			if checkAndOpen(t, w.without(t, parts...), w.want) == nil {
 				t.Error("the node starts")
 			}
 		})
 	}
-	for _, from := range []struct{ what, dir string }{{"older", w.older}, {"another's", other.killed}} {
+	for _, from := range []struct{ what, dir string }{{"older", w.older}, {"another cluster's", other.killed}} {
 		for _, parts := range [][]string{
 			{"raft/shard-000"}, {"raft/catalog"}, {"raft"}, {"db"}, {"db", "db.high-water"}, {"raft", "cluster.meta"},
 		} {
@@ -235,8 +237,8 @@ func TestPartsAreNotMissedSilently(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				rebuilt := from.dir == w.older && len(parts) == 2 && parts[0] == "db" // the logs reach back to what it has
-				if judge(t, dir, w.want) == nil && !rebuilt {
+				rebuilt := from.dir == w.older && len(parts) == 2 && parts[0] == "db" // the logs have everything since the older copy of the database
+				if checkAndOpen(t, dir, w.want) == nil && !rebuilt {
 					t.Error("the node starts")
 				}
 			})
@@ -248,24 +250,24 @@ func TestPartsAreNotMissedSilently(t *testing.T) {
 		if err := errors.Join(os.Rename(a, c), os.Rename(b, a), os.Rename(c, b)); err != nil {
 			t.Fatal(err)
 		}
-		if judge(t, dir, w.want) == nil {
+		if checkAndOpen(t, dir, w.want) == nil {
 			t.Error("the node starts")
 		}
 	})
 }
 
-// TestMissingPartSaysWhatToDo: whatever part a node misses, it names it, and says how to go on.
-func TestMissingPartSaysWhatToDo(t *testing.T) {
-	w := newWorld(t)
+// TestMissingPartIsNamed checks that the error names the missing part and says what to do.
+func TestMissingPartIsNamed(t *testing.T) {
+	w := newDataCopies(t)
 	for part, name := range map[string]string{"cluster.meta": "cluster.meta is missing", "db": "db is missing", "raft/shard-001": "missing: raft/shard-001"} {
-		err := judge(t, w.without(t, part), w.want)
+		err := checkAndOpen(t, w.without(t, part), w.want)
 		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "restore the whole data directory from one copy") {
 			t.Errorf("without %s: %v", part, err)
 		}
 	}
 }
 
-// replace puts a file or directory of one data directory into another that has none.
+// replace copies a file or directory from one data directory to another that does not have it.
 func replace(from, to, part string) error {
 	info, err := os.Stat(filepath.Join(from, part))
 	if err != nil {
@@ -281,8 +283,9 @@ func replace(from, to, part string) error {
 	return os.WriteFile(filepath.Join(to, part), data, 0o644)
 }
 
-// forgetParts makes a directory what the versions left that knew no parts and no mark of the database.
-func forgetParts(t *testing.T, dir string) {
+// removeParts removes the list of parts and the high-water mark of the database, which earlier versions did not
+// write.
+func removeParts(t *testing.T, dir string) {
 	t.Helper()
 	path := filepath.Join(dir, "cluster.meta")
 	text, err := os.ReadFile(path)
@@ -301,13 +304,13 @@ func forgetParts(t *testing.T, dir string) {
 	}
 }
 
-// TestOldDirectoryGetsItsParts opens a directory whose meta does not name its parts: it is named them, unless
-// one is missing.
+// TestOldDirectoryGetsItsParts opens a directory whose cluster.meta does not list its parts. The node adds the
+// list, unless a part is missing.
 func TestOldDirectoryGetsItsParts(t *testing.T) {
-	w := newWorld(t)
+	w := newDataCopies(t)
 	dir := w.without(t)
-	forgetParts(t, dir)
-	if err := judge(t, dir, w.want); err != nil {
+	removeParts(t, dir)
+	if err := checkAndOpen(t, dir, w.want); err != nil {
 		t.Fatalf("an old directory: %v", err)
 	}
 	parts, err := cluster.CheckMeta(dir)
@@ -317,27 +320,27 @@ func TestOldDirectoryGetsItsParts(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(dir, "raft/shard-001")); err != nil {
 		t.Fatal(err)
 	}
-	if judge(t, dir, w.want) == nil {
-		t.Error("without a shard that is named, the node starts")
+	if checkAndOpen(t, dir, w.want) == nil {
+		t.Error("the node starts without a shard that is listed")
 	}
 	for _, part := range []string{"raft/shard-000", "raft/catalog", "raft", "db"} {
 		t.Run("without "+strings.ReplaceAll(part, "/", "-"), func(t *testing.T) {
 			dir := w.without(t)
-			forgetParts(t, dir)
+			removeParts(t, dir)
 			if err := os.RemoveAll(filepath.Join(dir, part)); err != nil {
 				t.Fatal(err)
 			}
-			if judge(t, dir, w.want) == nil && part != "db" { // the logs of this one begin with their first entries
+			if checkAndOpen(t, dir, w.want) == nil && part != "db" { // here the logs still have all entries, so the database can be rebuilt
 				t.Errorf("without %s, the node starts", part)
 			}
 		})
 	}
 }
 
-// TestShardAheadOfItsCatalog puts back a catalog of a moment before: the shard knows a name that the catalog
-// would give again.
+// TestShardAheadOfItsCatalog replaces the catalog with an older copy. The shard then has a name whose number the
+// catalog would assign again.
 func TestShardAheadOfItsCatalog(t *testing.T) {
-	c := missingConfig(filepath.Join(t.TempDir(), "data"), false)
+	c := manualConfig(filepath.Join(t.TempDir(), "data"), false)
 	c.Shards = 1
 	n, err := openCluster(t.Context(), c)
 	if err != nil {
@@ -358,11 +361,11 @@ func TestShardAheadOfItsCatalog(t *testing.T) {
 		t.Fatalf("the node starts: %v", n.Close())
 	}
 	if !strings.Contains(err.Error(), "raft/shard-000 has catalog version") || !strings.Contains(err.Error(), "restore the whole data directory") {
-		t.Errorf("it says %v", err)
+		t.Errorf("open: %v, want that the shard is ahead of its catalog", err)
 	}
 }
 
-// stepStorage stops a start after some steps: logs that are made and entries that are written.
+// stepStorage stops a start after a number of steps. A step creates a log or writes entries.
 type stepStorage struct {
 	cluster.Storage
 	left atomic.Int32
@@ -399,11 +402,11 @@ func (l *stepLog) StoreLogs(logs []*raft.Log) error {
 
 func (l *stepLog) StoreLog(log *raft.Log) error { return l.StoreLogs([]*raft.Log{log}) }
 
-// TestFirstStartThatWasStopped stops a first start after each of its steps: the next one makes the rest.
-func TestFirstStartThatWasStopped(t *testing.T) {
+// TestInterruptedFirstStart stops a first start after each of its steps. The next start must complete it.
+func TestInterruptedFirstStart(t *testing.T) {
 	whole := false
 	for steps := 0; !whole; steps++ {
-		c := missingConfig(filepath.Join(t.TempDir(), "data"), false)
+		c := manualConfig(filepath.Join(t.TempDir(), "data"), false)
 		c.Shards = 2
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
@@ -415,8 +418,8 @@ func TestFirstStartThatWasStopped(t *testing.T) {
 			err = n.Close()
 			t.Logf("a first start has %d steps; closed: %v", steps, err)
 		}
-		if n, err = openCluster(t.Context(), missingConfig(c.Dir, false)); err != nil {
-			t.Fatalf("after a first start that was stopped after %d steps: %v", steps, err)
+		if n, err = openCluster(t.Context(), manualConfig(c.Dir, false)); err != nil {
+			t.Fatalf("open after a first start that was stopped after %d steps: %v", steps, err)
 		}
 		ingest(t, n, engine.Accepted, track("a", "u", "E"))
 		if err := n.Close(); err != nil {

@@ -14,32 +14,33 @@ import (
 	"github.com/musterdb/muster/server/webhook"
 )
 
-// misleading are names that show less than all of themselves.
-var misleading = []string{
+// misleadingNames are not shown as they are: they have control characters, invisible characters, or are too long.
+var misleadingNames = []string{
 	" ", "\u00a0", "a\nb", "a\rb", "a\tb", "\x1b]0;title\x07", "a\x7f", "a\u009bm", "a\u202eb", "a\u2066b", "V\u200bIP", "\ufeffVIP", "VIP\U000e0041", strings.Repeat("n", 257),
 }
 
-// TestMisleadingNamesAreNotGiven: over HTTP and by statements, to everything somebody may name.
-func TestMisleadingNamesAreNotGiven(t *testing.T) {
+// TestMisleadingNamesAreRefused tries to give misleading names to everything that can be named, over HTTP and in
+// statements.
+func TestMisleadingNamesAreRefused(t *testing.T) {
 	n := newLiveNode(t)
 	if err := n.server.Load().StartWebhooks(nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(n.stopWebhooks)
 	n.query(`create segment "Pro" as everyone`)
-	refused := func(what, name string, err error) {
+	wantRefused := func(what, name string, err error) {
 		t.Helper()
 		var p *api.Problem
 		if !errors.As(err, &p) || p.Code != codes.BadName {
-			t.Errorf("%s %q: %v", what, name, err)
+			t.Errorf("%s %q: %v, want code %s", what, name, err, codes.BadName)
 		}
 	}
-	for _, name := range misleading {
+	for _, name := range misleadingNames {
 		_, err := n.api.PutSegment(t.Context(), name, api.SegmentRequest{Predicate: "everyone"}, true)
-		refused("segment", name, err)
-		refused("list", name, n.put("/v1/lists/"+url.PathEscape(name), api.ListRequest{Add: []string{"u1"}}))
-		refused("webhook", name, n.put("/v1/webhooks/"+url.PathEscape(name), api.WebhookRequest{Segment: "Pro", URL: "https://example.com/"}))
-		if !strings.ContainsAny(name, "\x07\x1b") { // a statement cannot say these
+		wantRefused("segment", name, err)
+		wantRefused("list", name, n.put("/v1/lists/"+url.PathEscape(name), api.ListRequest{Add: []string{"u1"}}))
+		wantRefused("webhook", name, n.put("/v1/webhooks/"+url.PathEscape(name), api.WebhookRequest{Segment: "Pro", URL: "https://example.com/"}))
+		if !strings.ContainsAny(name, "\x07\x1b") { // a statement cannot contain these
 			_, err = n.api.Query(t.Context(), api.QueryRequest{Query: "create segment " + quoted(name) + " as everyone"})
 			var p *api.Problem
 			if !errors.As(err, &p) || p.Code != codes.BadName && p.Code != "syntax" {
@@ -48,7 +49,7 @@ func TestMisleadingNamesAreNotGiven(t *testing.T) {
 		}
 		if strings.TrimSpace(name) != "" && len(name) < 300 {
 			_, err = n.api.Events(t.Context(), strings.NewReader(`{"type":"track","event":"E","userId":"u1","_line":1}`), name+strings.Repeat("s", 300))
-			refused("source", name, err)
+			wantRefused("source", name, err)
 		}
 	}
 	for what, described := range map[string]string{"long": strings.Repeat("d", 4097), "with an escape": "a\x1b[m", "with an override": "a\u202eb"} {
@@ -72,7 +73,7 @@ func (n *liveNode) stopWebhooks() {
 	}
 }
 
-// put sends a JSON value and returns the problem it was answered with.
+// put sends a JSON value and returns the problem in the answer, or nil.
 func (n *liveNode) put(path string, body any) error {
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -81,12 +82,12 @@ func (n *liveNode) put(path string, body any) error {
 	return n.request("PUT", path, string(text))
 }
 
-// TestMisleadingNamesOfBefore: a webhook that has such a name can be seen, changed and removed.
-func TestMisleadingNamesOfBefore(t *testing.T) {
+// TestOldMisleadingNames checks that an existing webhook with a misleading name can be shown, changed and removed.
+func TestOldMisleadingNames(t *testing.T) {
 	n := newLiveNode(t)
 	n.query(`create segment "Pro" as everyone`)
 	table := memoryTable{}
-	for i, name := range misleading {
+	for i, name := range misleadingNames {
 		hook, err := json.Marshal(webhook.Hook{Name: name, Segment: "Pro", URL: "https://example.com/", Format: "native", Secret: "whsec_" + strings.Repeat("AAAA", 8), Epoch: fmt.Sprint(i), Disabled: "for the test"})
 		if err != nil {
 			t.Fatal(err)
@@ -97,7 +98,7 @@ func TestMisleadingNamesOfBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(n.stopWebhooks)
-	for _, name := range misleading {
+	for _, name := range misleadingNames {
 		path := "/v1/webhooks/" + url.PathEscape(name)
 		if err := n.request("GET", path, ""); err != nil {
 			t.Errorf("get %q: %v", name, err)

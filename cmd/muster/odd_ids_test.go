@@ -9,13 +9,13 @@ import (
 	"github.com/musterdb/muster/api"
 )
 
-// oddIDs mean something in paths, URLs, shells or statements.
+// oddIDs are ids with a special meaning in paths, URLs, shells or statements.
 var oddIDs = []string{
 	".", "..", "...", "a/b", "/", "//", "a//b", "a/", "/a", "../a", "%", "%2e%2e", "%2F", "?", "a?b=c", "#", "a#b", " a", "a b", "+", `\`, `..\a`, ";", "@", "&", "=", "*",
 	`"`, "'", "<a>", "{id}", "é", "日本", "members", "events", "--help", "-1", "\u202e", "a\nb", "\x1b[m",
 }
 
-// TestOddIDs: profiles, segments and lists of any name are found again by the Go client and the command.
+// TestOddIDs checks that the Go client and the command find profiles, segments and lists of any name.
 func TestOddIDs(t *testing.T) {
 	n := newLiveNode(t)
 	var batch []json.RawMessage
@@ -40,7 +40,7 @@ func TestOddIDs(t *testing.T) {
 		if code != exitDone || !strings.Contains(out, fmt.Sprintf(`"n": %d`, i)) {
 			t.Errorf("show %q: exit %d, %s%s", id, code, out, errs)
 		}
-		if strings.ContainsAny(id, "\x1b\n\u202e") { // no names
+		if strings.ContainsAny(id, "\x1b\n\u202e") { // not allowed as names
 			continue
 		}
 		if _, err := n.api.PutSegment(t.Context(), id, api.SegmentRequest{Predicate: fmt.Sprintf("n = %d", i)}, false); err != nil {
@@ -68,7 +68,7 @@ func TestOddIDs(t *testing.T) {
 		func() error { return n.api.DropSegment(t.Context(), "") },
 	} {
 		if err := call(); err == nil {
-			t.Error("an empty name is taken for another one")
+			t.Error("a request with an empty name succeeds, want an error")
 		}
 	}
 }

@@ -22,30 +22,30 @@ import (
 type nodeConfig struct {
 	Dir           string
 	Shards        int    // 0: what the directory has, else 8
-	Processors    int    // evaluations at once; 0: GOMAXPROCS
-	MemoryLimit   int64  // bytes beyond which ingest is refused; 0: none
+	Processors    int    // maximum number of concurrent evaluations; 0: GOMAXPROCS
+	MemoryLimit   int64  // bytes above which ingest is refused; 0: none
 	DiskFloor     uint64 // free bytes below which nothing is written; 0: the default of persist
-	SnapshotBytes int64  // of a shard's log, after which a snapshot is written; 0: the default of cluster
-	MemTable      int64  // bytes of the database's buffers; 0: the default of persist
+	SnapshotBytes int64  // size of a shard's log after which a snapshot is written; 0: the default of cluster
+	MemTable      int64  // size of the database's buffers in bytes; 0: the default of persist
 	Log           *slog.Logger
 	Segments      segmentFlags
-	Gate          *cluster.Gate         // lets statements go before ingest; may be nil
-	Failed        func(error)           // called when the process has to end; must not wait; may be nil
+	Gate          *cluster.Gate         // gives statements priority over ingest; may be nil
+	Failed        func(error)           // called when the process must end; must not block; may be nil
 	Tune          func(*cluster.Config) // for tests; may be nil
 }
 
-// openCluster opens a node that nobody is going to ask about changes.
+// openCluster opens a node whose change log the caller does not need.
 func openCluster(ctx context.Context, c nodeConfig) (*cluster.Node, error) {
 	n, _, err := openNode(ctx, c)
 	return n, err
 }
 
-// openNode opens the node in c.Dir, what it stands on, and its change log. Closing the node closes all.
-func openNode(ctx context.Context, c nodeConfig) (*cluster.Node, *changes, error) {
+// openNode opens the node in c.Dir with its storage and its change log. Closing the node closes all of them.
+func openNode(ctx context.Context, c nodeConfig) (*cluster.Node, *nodeChanges, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	if err := haveMeta(c.Dir); err != nil {
+	if err := requireMeta(c.Dir); err != nil {
 		return nil, nil, err
 	}
 	storage, err := openStorage(c)
@@ -54,11 +54,11 @@ func openNode(ctx context.Context, c nodeConfig) (*cluster.Node, *changes, error
 	}
 	cc := cluster.Config{Dir: c.Dir, Storage: storage, Shards: c.Shards, Evaluations: c.Processors, MemoryLimit: c.MemoryLimit, SnapshotBytes: c.SnapshotBytes, Gate: c.Gate, Failed: c.Failed, Log: c.Log}
 	c.Segments.apply(&cc)
-	var heard *changes
+	var changes *nodeChanges
 	cc.Changes = func(n *cluster.Node) (cluster.Changes, error) {
 		var err error
-		heard, err = openChanges(c, storage.db, n)
-		return heard, err
+		changes, err = openChanges(c, storage.db, n)
+		return changes, err
 	}
 	if c.Tune != nil {
 		c.Tune(&cc)
@@ -67,29 +67,29 @@ func openNode(ctx context.Context, c nodeConfig) (*cluster.Node, *changes, error
 		return nil, nil, errors.Join(err, storage.Close())
 	}
 	n, err := cluster.Open(ctx, cc)
-	return n, heard, err
+	return n, changes, err
 }
 
-// haveMeta refuses a directory that has logs and no meta: a new meta would give the shards' keys and
-// their number anew, and what is in the logs would be looked for in other shards.
-func haveMeta(dir string) error {
+// requireMeta returns an error for a directory that has logs but no readable cluster.meta. Creating a new one
+// could change the keys and the number of shards, and profiles in the logs would be looked up in the wrong shards.
+func requireMeta(dir string) error {
 	logs, err := os.ReadDir(filepath.Join(dir, "raft"))
 	if err != nil || len(logs) == 0 {
-		return nil // a new directory; what else is wrong with it is told by whoever opens it
+		return nil // a new directory; if anything else is wrong with it, opening it fails
 	}
 	_, err = cluster.CheckMeta(dir)
 	return err
 }
 
-// storage lets a node keep its bytes with package persist: raft logs under raft/, everything else
-// in one database under db/.
+// storage stores a node's data with package persist: raft logs under raft/, and everything else in one
+// database under db/.
 type storage struct {
 	config nodeConfig
 	db     *persist.DB
-	failed atomic.Pointer[error] // the first write that failed for good
+	failed atomic.Pointer[error] // the first write that failed permanently
 	mu     struct {
 		sync.Mutex
-		logs      map[string]*persist.Log // these by group
+		logs      map[string]*persist.Log // this and the following: by group
 		snapshots map[string]*persist.Snapshots
 		histories map[string]*persist.History
 	}
@@ -97,7 +97,7 @@ type storage struct {
 
 var _ cluster.Storage = (*storage)(nil)
 
-// newStorage makes a storage around a database that is open.
+// newStorage returns a storage that uses an open database.
 func newStorage(c nodeConfig, db *persist.DB) *storage {
 	s := &storage{config: c, db: db}
 	s.mu.logs, s.mu.snapshots, s.mu.histories = map[string]*persist.Log{}, map[string]*persist.Snapshots{}, map[string]*persist.History{}
@@ -108,19 +108,19 @@ func openStorage(c nodeConfig) (*storage, error) {
 	s := newStorage(c, nil)
 	dc := persist.DBConfig{Dir: persist.DBDir(c.Dir), Floor: c.DiskFloor, MemTableSize: c.MemTable, Failed: s.fail, Logger: c.Log}
 	if c.DiskFloor > 0 && c.DiskFloor < 64<<20 {
-		dc.Ballast = -1 // a disk this small has no room for one
+		dc.Ballast = -1 // such a small disk has no space for one
 	}
 	var err error
 	if s.db, err = persist.OpenDB(dc); err != nil {
 		if damage := (*persist.DamageError)(nil); errors.As(err, &damage) {
-			err = fmt.Errorf("%w; put back what was moved away, or restore the whole data directory from one copy; muster check lists all that is wrong", err)
+			err = fmt.Errorf("%w; put back what was moved away, or restore the whole data directory from one copy; muster check lists all problems", err)
 		}
 		return nil, err
 	}
 	return s, nil
 }
 
-// fail notes a write that failed for good, and has the process ended.
+// fail records the first write that failed permanently and reports it, so that the process ends.
 func (s *storage) fail(err error) {
 	if s.failed.CompareAndSwap(nil, &err) && s.config.Failed != nil {
 		s.config.Failed(err)
@@ -153,7 +153,7 @@ func (s *storage) CheckStart(group string, snapshot uint64) error {
 	return persist.CheckStart(log, snapshot, history)
 }
 
-// keptSnapshots is how many snapshots of a group stay: the newest, and one in case it is damaged.
+// keptSnapshots is how many snapshots of a group are kept: the newest, and one more in case it is damaged.
 const keptSnapshots = 2
 
 // Log implements cluster.Storage.
@@ -217,8 +217,8 @@ func (s *storage) Space() (free int64, low bool, err error) {
 	return int64(space.Free), space.Low, nil
 }
 
-// present tells what of the data directory has been removed or replaced since it was opened: what is
-// written to it now is gone with the process.
+// present returns an error if a part of the data directory has been removed or replaced since it was opened.
+// Anything written to such a part is lost when the process ends.
 func (s *storage) present() error {
 	if err := s.db.Present(); err != nil {
 		return err

@@ -21,12 +21,12 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// testConfig is a node for tests: small buffers, a floor far below what any disk has.
+// testConfig is the configuration of a node for tests: small buffers, and a disk floor far below what any disk has.
 func testConfig(dir string) nodeConfig {
 	return nodeConfig{Dir: dir, DiskFloor: 1 << 20, MemTable: 8 << 20}
 }
 
-// openTest opens a node that is closed at the end of the test, with no goroutine left.
+// openTest opens a node and closes it at the end of the test. No goroutine may be left then.
 func openTest(t *testing.T, c nodeConfig) *cluster.Node {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
@@ -75,8 +75,8 @@ func ingest(t *testing.T, n *cluster.Node, want engine.Status, msgs ...engine.In
 	}
 }
 
-// ask returns the last column of the first row.
-func ask(t *testing.T, n *cluster.Node, text string) string {
+// queryValue runs a statement and returns the last column of the first row.
+func queryValue(t *testing.T, n *cluster.Node, text string) string {
 	t.Helper()
 	answer, err := n.Query(t.Context(), node.Ask{Text: text})
 	if err != nil {
@@ -95,12 +95,12 @@ func ask(t *testing.T, n *cluster.Node, text string) string {
 
 func wantAnswer(t *testing.T, n *cluster.Node, text, want string) {
 	t.Helper()
-	if got := ask(t, n, text); got != want {
+	if got := queryValue(t, n, text); got != want {
 		t.Errorf("%s: %s, want %s", text, got, want)
 	}
 }
 
-func TestNodeReadsBackWhatItTook(t *testing.T) {
+func TestNodeAnswersWhatWasIngested(t *testing.T) {
 	n := openTest(t, testConfig(t.TempDir()))
 	var msgs []engine.Incoming
 	for i := range 100 {
@@ -138,7 +138,7 @@ func TestNodeAnswersTheSameAfterRestart(t *testing.T) {
 	dir := t.TempDir()
 	c := testConfig(dir)
 	c.Shards = 3
-	c.Tune = func(cc *cluster.Config) { cc.SnapshotBytes = 2 << 10 } // so that some snapshots are taken
+	c.Tune = func(cc *cluster.Config) { cc.SnapshotBytes = 2 << 10 } // small, so that some snapshots are taken
 	texts := []string{"count", `count where did "A" at least 2 times`, `stats sum(v) of "A"`, `count where in list "vips"`, `count where in segment "S"`}
 	var before []string
 	var last []engine.Incoming
@@ -169,7 +169,7 @@ func TestNodeAnswersTheSameAfterRestart(t *testing.T) {
 		ingest(t, n, engine.Accepted, last...)
 		before = before[:0]
 		for _, text := range texts {
-			before = append(before, ask(t, n, text))
+			before = append(before, queryValue(t, n, text))
 		}
 		if err := n.Close(); err != nil {
 			t.Fatalf("close round %d: %v", round, err)
@@ -210,7 +210,7 @@ func TestNodeRestoresItsSnapshots(t *testing.T) {
 		return n.Status(t.Context()).Counters["snapshots"] >= taken+8
 	})
 	for _, text := range texts {
-		want = append(want, ask(t, n, text))
+		want = append(want, queryValue(t, n, text))
 	}
 	hashes := shardHashes(t, n)
 	if err := n.Close(); err != nil {
@@ -240,7 +240,7 @@ func shardHashes(t *testing.T, n *cluster.Node) (hashes []string) {
 
 func TestNodeFreezesRankedSegments(t *testing.T) {
 	now := time.Now()
-	var clock atomic.Int64 // how far it has been moved, ns
+	var clock atomic.Int64 // offset of the node's clock, ns
 	c := testConfig(t.TempDir())
 	c.Tune = func(cc *cluster.Config) {
 		cc.Clock = func() time.Time { return now.Add(time.Duration(clock.Load())) }
@@ -254,7 +254,7 @@ func TestNodeFreezesRankedSegments(t *testing.T) {
 		set(fmt.Sprint("m", i), fmt.Sprint("user-", i), int64(i))
 	}
 	for _, text := range []string{`create segment "Top" as in top 3 by ltv`, `create segment "Rich" refresh every 1 minute as ltv >= 17`, `create segment "Both" as in segment "Top" and in segment "Rich"`} {
-		ask(t, n, text)
+		queryValue(t, n, text)
 	}
 	counts := func(want string) {
 		t.Helper()
@@ -273,9 +273,9 @@ func TestNodeFreezesRankedSegments(t *testing.T) {
 	clock.Store(int64(11 * time.Minute))
 	for _, name := range []string{"Top", "Rich"} { // shards are refreshed one after the other
 		await(t, "a refresh of "+name, func() bool {
-			came, err := n.MemberOf(t.Context(), name, "user-99")
-			stays, err2 := n.MemberOf(t.Context(), name, "user-19")
-			return err == nil && err2 == nil && came && !stays
+			in99, err := n.MemberOf(t.Context(), name, "user-99")
+			in19, err2 := n.MemberOf(t.Context(), name, "user-19")
+			return err == nil && err2 == nil && in99 && !in19
 		})
 	}
 	counts("3")
@@ -302,7 +302,7 @@ func TestNodeKeepsTheOrderOfAnID(t *testing.T) {
 	wantAnswer(t, n, "count where step between 490 and 499", "40")
 }
 
-func TestNodeBearsAStormOfNames(t *testing.T) {
+func TestNodeLimitsNames(t *testing.T) {
 	n := openTest(t, testConfig(t.TempDir()))
 	named, unnamed := 0, 0
 	for from := 0; from < 12_000; from += 2000 {
@@ -331,7 +331,7 @@ func TestNodeBearsAStormOfNames(t *testing.T) {
 	wantAnswer(t, n, `count where did "event 9999"`, "1")
 }
 
-func TestNodeDefinesSegmentsWhileItTakesIn(t *testing.T) {
+func TestNodeDefinesSegmentsDuringIngest(t *testing.T) {
 	n := openTest(t, testConfig(t.TempDir()))
 	ingest(t, n, engine.Accepted, track("first", "u", "E0"))
 	var work sync.WaitGroup
@@ -375,46 +375,47 @@ func wantCode(t *testing.T, err error, want string) {
 	}
 }
 
-// thinStorage is a storage whose disk the test fills: to the watch, or to the log of one shard.
-type thinStorage struct {
+// fullDisk is a storage whose disk the test can fill: low is what the node's disk watch sees, and full makes
+// writes to the log of one shard fail.
+type fullDisk struct {
 	cluster.Storage
 	low, full atomic.Bool
 }
 
-func (s *thinStorage) Space() (int64, bool, error) { return 1 << 30, s.low.Load(), nil }
+func (s *fullDisk) Space() (int64, bool, error) { return 1 << 30, s.low.Load(), nil }
 
-func (s *thinStorage) Log(group string) (cluster.Log, error) {
+func (s *fullDisk) Log(group string) (cluster.Log, error) {
 	log, err := s.Storage.Log(group)
 	if err != nil || group != "shard-003" {
 		return log, err
 	}
-	return &thinLog{log, s}, nil
+	return &fullDiskLog{log, s}, nil
 }
 
-type thinLog struct {
+type fullDiskLog struct {
 	cluster.Log
-	storage *thinStorage
+	storage *fullDisk
 }
 
-func (l *thinLog) StoreLogs(logs []*raft.Log) error {
+func (l *fullDiskLog) StoreLogs(logs []*raft.Log) error {
 	if l.storage.full.Load() {
 		return persist.ErrDiskFull
 	}
 	return l.Log.StoreLogs(logs)
 }
 
-func (l *thinLog) StoreLog(log *raft.Log) error { return l.StoreLogs([]*raft.Log{log}) }
+func (l *fullDiskLog) StoreLog(log *raft.Log) error { return l.StoreLogs([]*raft.Log{log}) }
 
-func TestNodeGoesOnWhenSpaceIsFreed(t *testing.T) {
-	thin := &thinStorage{}
+func TestIngestContinuesWhenSpaceIsFreed(t *testing.T) {
+	storage := &fullDisk{}
 	c := testConfig(t.TempDir())
 	c.Tune = func(cc *cluster.Config) {
-		thin.Storage = cc.Storage
-		cc.Storage, cc.WatchEvery = thin, time.Millisecond
+		storage.Storage = cc.Storage
+		cc.Storage, cc.WatchEvery = storage, time.Millisecond
 	}
 	n := openTest(t, c)
 	ingest(t, n, engine.Accepted, track("a", "u", "E"))
-	thin.low.Store(true)
+	storage.low.Store(true)
 	await(t, "ingest is refused", func() bool {
 		_, err := n.Ingest(t.Context(), []engine.Incoming{track("b", "u", "E")})
 		if err == nil {
@@ -427,26 +428,26 @@ func TestNodeGoesOnWhenSpaceIsFreed(t *testing.T) {
 		t.Errorf("status while full: %+v", st)
 	}
 	wantAnswer(t, n, `count where did "E"`, "1")
-	thin.low.Store(false)
-	await(t, "ingest goes on", func() bool {
+	storage.low.Store(false)
+	await(t, "ingest continues", func() bool {
 		_, err := n.Ingest(t.Context(), []engine.Incoming{track("c", "v", "E")})
 		return err == nil
 	})
 	wantAnswer(t, n, `count where did "E"`, "2")
 }
 
-// await looks until something is so.
-func await(t *testing.T, what string, so func() bool) {
+// await waits until a condition is true.
+func await(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	look := time.NewTicker(2 * time.Millisecond)
-	defer look.Stop()
-	for !so() {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
 		select {
-		case <-look.C:
+		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("timed out waiting: %s", what)
 		}
 	}
 }
@@ -505,7 +506,7 @@ func TestNodeRefusesOverload(t *testing.T) {
 	n := openTest(t, c)
 	ingest(t, n, engine.Accepted, track("first", "u", "E"))
 	var senders sync.WaitGroup
-	var overloaded, taken atomic.Int64
+	var overloaded, accepted atomic.Int64
 	for s := range 50 {
 		senders.Go(func() {
 			var msgs []engine.Incoming
@@ -514,20 +515,20 @@ func TestNodeRefusesOverload(t *testing.T) {
 			}
 			_, err := n.Ingest(t.Context(), msgs)
 			if err == nil {
-				taken.Add(1)
+				accepted.Add(1)
 				return
 			}
 			wantCode(t, err, "overloaded")
 			var later *node.Error
 			if !errors.As(err, &later) || later.Retry <= 0 {
-				t.Errorf("refused without when to come again: %v", err)
+				t.Errorf("refused without a time to retry: %v", err)
 			}
 			overloaded.Add(1)
 		})
 	}
 	senders.Wait()
-	if overloaded.Load() == 0 || taken.Load() == 0 {
-		t.Errorf("%d requests taken and %d refused, want some of both", taken.Load(), overloaded.Load())
+	if overloaded.Load() == 0 || accepted.Load() == 0 {
+		t.Errorf("%d requests accepted and %d refused, want some of both", accepted.Load(), overloaded.Load())
 	}
-	wantAnswer(t, n, `stats count of "E"`, fmt.Sprint(taken.Load()*20+1))
+	wantAnswer(t, n, `stats count of "E"`, fmt.Sprint(accepted.Load()*20+1))
 }

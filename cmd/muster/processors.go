@@ -5,18 +5,18 @@ import (
 	"runtime"
 )
 
-// spareProcessors is how many more goroutines may run at once than there are processors. Go looks at the
-// network when a processor of its own runs out of goroutines, or every 10 ms; under full ingest none
-// runs out, and each step of an answer waits as long. With some to spare one of them waits in the
-// network's poll, and the system wakes it at once and gives it its share.
+// spareProcessors is how much larger GOMAXPROCS is than the number of processors. Go polls the network when
+// one of its processors (Ps) has no goroutine to run, and otherwise only every 10 ms. Under full ingest all
+// of them are busy, so each step of an answer would wait that long. With a few more Ps, one of them is usually
+// blocked in the network poll, and the operating system wakes it immediately and gives it a fair share.
 const spareProcessors = 2
 
-// addProcessors lets Go use the spare ones, unless the environment says how many it may use. It returns
-// how many there really are.
+// addProcessors adds the spare processors to GOMAXPROCS, unless the environment sets it. It returns
+// GOMAXPROCS without them.
 func addProcessors() int {
-	real := runtime.GOMAXPROCS(0)
+	processors := runtime.GOMAXPROCS(0)
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(real + spareProcessors)
+		runtime.GOMAXPROCS(processors + spareProcessors)
 	}
-	return real
+	return processors
 }

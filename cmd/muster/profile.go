@@ -14,14 +14,14 @@ import (
 
 // profileCommand is `muster profile`.
 type profileCommand struct {
-	Show profileShow `cmd:"" help:"Show what is known of a profile, found by any of its ids."`
+	Show profileShow `cmd:"" help:"Show what is known about a profile, given any of its ids."`
 }
 
 type profileShow struct {
 	remote
 	ID     string `arg:"" help:"A user id or an anonymous id."`
-	Events int    `help:"Also show the latest N messages received for it." placeholder:"N"`
-	JSON   bool   `help:"Print the node's answer as it is."`
+	Events int    `help:"Also show the last N messages received for it." placeholder:"N"`
+	JSON   bool   `help:"Print the node's answer as JSON."`
 }
 
 // Run shows a profile.
@@ -56,7 +56,7 @@ func showProfile(a *app, p *api.Profile) {
 	t := newTable(a.stdout)
 	row := func(name, value string) {
 		if value != "" {
-			t.AppendRow(table.Row{harmless(name), harmless(value)})
+			t.AppendRow(table.Row{sanitize(name), sanitize(value)})
 		}
 	}
 	row("id", p.ID)
@@ -93,7 +93,7 @@ func showTimeline(a *app, messages []api.Message) {
 		if err != nil || len(fields) == 0 {
 			text = nil
 		}
-		t.AppendRow(table.Row{harmless(m.Timestamp), harmless(m.Type), harmless(m.Event), harmless(string(text))})
+		t.AppendRow(table.Row{sanitize(m.Timestamp), sanitize(m.Type), sanitize(m.Event), sanitize(string(text))})
 	}
 	t.Render()
 }

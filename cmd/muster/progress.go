@@ -11,10 +11,10 @@ import (
 	"github.com/musterdb/muster/cmd/muster/internal/load"
 )
 
-// eraseLine goes to the beginning of an empty line.
+// eraseLine clears the current line of a terminal and moves to its beginning.
 const eraseLine = "\r\x1b[K"
 
-// progressBar draws how far an import is on a terminal; elsewhere it is silent but for waiting.
+// progressBar draws the progress of an import on a terminal. Elsewhere it prints only why the import waits.
 type progressBar struct {
 	w       io.Writer
 	width   int // 0: no terminal
@@ -28,7 +28,7 @@ func newProgressBar(w io.Writer) *progressBar {
 	return &progressBar{w: w, width: width}
 }
 
-// show draws the bar, at most ten times a second.
+// show draws the bar, at most ten times per second.
 func (b *progressBar) show(p load.Progress) {
 	b.waiting = ""
 	if b.width == 0 || time.Since(b.last) < 100*time.Millisecond {
@@ -52,12 +52,12 @@ func (b *progressBar) show(p load.Progress) {
 	b.draw(p.File + "  " + text)
 }
 
-// wait says once why the import waits.
+// wait shows why the import waits. Off a terminal it prints each reason once.
 func (b *progressBar) wait(why string, pause time.Duration) {
 	if b.width > 0 {
 		b.draw(fmt.Sprintf("waiting %s: %s", pause.Round(100*time.Millisecond), why))
 	} else if b.waiting != why {
-		fmt.Fprintf(b.w, "waiting: %s\n", harmless(why))
+		fmt.Fprintf(b.w, "waiting: %s\n", sanitize(why))
 	}
 	b.waiting = why
 }
@@ -66,15 +66,15 @@ func (b *progressBar) draw(text string) {
 	if runes := []rune(text); len(runes) >= b.width {
 		text = string(runes[:b.width-1])
 	}
-	tell(b.w, eraseLine)
-	fmt.Fprint(b.w, harmless(text))
+	sendControl(b.w, eraseLine)
+	fmt.Fprint(b.w, sanitize(text))
 	b.drawn = true
 }
 
-// clear takes the bar off the terminal.
+// clear removes the bar from the terminal.
 func (b *progressBar) clear() {
 	if b.drawn {
-		tell(b.w, eraseLine)
+		sendControl(b.w, eraseLine)
 		b.drawn = false
 	}
 }

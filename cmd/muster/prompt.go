@@ -13,10 +13,10 @@ import (
 	"github.com/reeflective/readline"
 )
 
-// completeTime bounds how long a key press waits for the node.
-const completeTime = time.Second
+// completeTimeout is how long a key press waits for the node.
+const completeTimeout = time.Second
 
-// prompt asks statements one after the other until the end of input.
+// prompt reads and runs statements until the end of input.
 func (c *queryCommand) prompt(ctx context.Context, a *app) error {
 	shell := readline.NewShell()
 	shell.Prompt.Primary(func() string { return "muster> " })
@@ -26,7 +26,7 @@ func (c *queryCommand) prompt(ctx context.Context, a *app) error {
 	if file := historyFile(); file != "" {
 		shell.History.AddFromFile("statements", file)
 	}
-	fmt.Fprintf(a.stdout, "Connected to %s. Tab completes, Ctrl-R searches the history, Ctrl-D leaves. Try:  show attributes\n", c.base())
+	fmt.Fprintf(a.stdout, "Connected to %s. Tab completes, Ctrl-R searches the history, Ctrl-D exits. Try:  show attributes\n", c.base())
 	for ctx.Err() == nil {
 		line, err := shell.Readline()
 		switch {
@@ -51,7 +51,7 @@ func (c *queryCommand) prompt(ctx context.Context, a *app) error {
 		if format == "" {
 			format = "table"
 		}
-		if err := c.ask(ctx, a, text, format); err != nil && !errors.Is(err, errSaid) {
+		if err := c.runStatement(ctx, a, text, format); err != nil && !errors.Is(err, errReported) {
 			fmt.Fprintln(a.stderr, "error:", oneLine(err))
 		}
 	}
@@ -65,7 +65,7 @@ const promptHelp = `  count where country = "BR"                             how
   exit
 `
 
-// historyFile returns where statements are kept, "" if nowhere.
+// historyFile returns the file that statements are saved in, or "" if there can be none.
 func historyFile() string {
 	dir, err := os.UserConfigDir()
 	if err != nil {
@@ -78,9 +78,9 @@ func historyFile() string {
 	return filepath.Join(dir, "history")
 }
 
-// completions asks the node what may stand at the cursor.
+// completions returns the node's completions for the cursor position.
 func (c *queryCommand) completions(ctx context.Context, line []rune, cursor int) readline.Completions {
-	ctx, cancel := context.WithTimeout(ctx, completeTime)
+	ctx, cancel := context.WithTimeout(ctx, completeTimeout)
 	defer cancel()
 	before := string(line[:min(cursor, len(line))])
 	got, err := c.client().Complete(ctx, string(line), len(before))
@@ -94,12 +94,12 @@ func (c *queryCommand) completions(ctx context.Context, line []rune, cursor int)
 	var values []readline.Completion
 	for _, candidate := range got.Candidates {
 		if candidate.Start != start {
-			continue // one menu has one place
+			continue // a menu completes at one position only
 		}
-		if candidate.Text != harmless(candidate.Text) {
-			continue // the prompt writes to the terminal itself
+		if candidate.Text != sanitize(candidate.Text) {
+			continue // the prompt writes directly to the terminal
 		}
-		values = append(values, readline.Completion{Value: candidate.Text, Display: candidate.Text, Description: harmless(candidate.Doc), Tag: harmless(candidate.Kind)})
+		values = append(values, readline.Completion{Value: candidate.Text, Display: candidate.Text, Description: sanitize(candidate.Doc), Tag: sanitize(candidate.Kind)})
 	}
 	out := readline.CompleteRaw(values).NoSort()
 	out.PREFIX = before[start:]

@@ -14,17 +14,17 @@ import (
 // queryCommand is `muster query`.
 type queryCommand struct {
 	remote
-	Statement   []string `arg:"" optional:"" help:"One MQL statement; else it is read from stdin, and on a terminal a prompt opens."`
+	Statement   []string `arg:"" optional:"" help:"One MQL statement (default: read it from stdin, or open a prompt if stdin is a terminal)."`
 	Format      string   `help:"table, json, csv, ndjson or parquet (default: table on a terminal, else csv)." enum:",table,json,csv,ndjson,parquet" default:""`
 	Consistency string   `help:"leader, linearizable or stale." enum:"leader,linearizable,stale" default:"leader"`
 }
 
-// media are the formats a node writes itself.
+// media has the media types of the formats that the node writes.
 var media = map[string]string{
 	"json": "application/json", "csv": "text/csv", "ndjson": "application/x-ndjson", "parquet": "application/vnd.apache.parquet",
 }
 
-// Run answers one statement, or opens the prompt.
+// Run runs one statement, or opens the prompt.
 func (c *queryCommand) Run(ctx context.Context, a *app) error {
 	text := strings.TrimSpace(strings.Join(c.Statement, " "))
 	if text == "" {
@@ -40,11 +40,11 @@ func (c *queryCommand) Run(ctx context.Context, a *app) error {
 	if text == "" {
 		return usageError{fmt.Errorf("no statement: write one, like  muster query 'count where country = \"BR\"'")}
 	}
-	return c.ask(ctx, a, text, c.Format)
+	return c.runStatement(ctx, a, text, c.Format)
 }
 
-// ask sends one statement and writes its answer in a format; "" chooses one for stdout.
-func (c *queryCommand) ask(ctx context.Context, a *app, text, format string) error {
+// runStatement sends one statement and prints its answer in a format. "" means the default for stdout.
+func (c *queryCommand) runStatement(ctx context.Context, a *app, text, format string) error {
 	width, isTerminal := terminal(a.stdout)
 	if format == "" {
 		format = "csv"
@@ -59,7 +59,7 @@ func (c *queryCommand) ask(ctx context.Context, a *app, text, format string) err
 	if format == "table" {
 		got, err := c.client().Query(ctx, request)
 		if err != nil {
-			return a.explain(text, err)
+			return a.printMistake(text, err)
 		}
 		for i := range got.Warnings {
 			a.warn(text, &got.Warnings[i])
@@ -67,15 +67,15 @@ func (c *queryCommand) ask(ctx context.Context, a *app, text, format string) err
 		printAnswer(a.stdout, got, width)
 		return nil
 	}
-	client, warnings := c.client(), &headerSpy{name: "Muster-Warnings"}
+	client, warnings := c.client(), &headerRecorder{name: "Muster-Warnings"}
 	client.HTTP = &http.Client{Transport: warnings}
 	body, err := client.QueryAs(ctx, request, media[format])
 	if err != nil {
-		return a.explain(text, err)
+		return a.printMistake(text, err)
 	}
 	defer body.Close()
 	if n := warnings.value; n != "" && n != "0" {
-		fmt.Fprintf(a.stderr, "note: the answer has warnings (%s); --format json or table shows them\n", harmless(n))
+		fmt.Fprintf(a.stderr, "note: the answer has warnings (%s); --format json or table shows them\n", sanitize(n))
 	}
 	if _, err := io.Copy(a.stdout, body); err != nil {
 		return fmt.Errorf("read answer: %w", err)
@@ -86,11 +86,11 @@ func (c *queryCommand) ask(ctx context.Context, a *app, text, format string) err
 	return nil
 }
 
-// headerSpy remembers one header of the last answer.
-type headerSpy struct{ name, value string }
+// headerRecorder is a transport that records one header of the last answer.
+type headerRecorder struct{ name, value string }
 
-// RoundTrip makes the request as usual.
-func (s *headerSpy) RoundTrip(r *http.Request) (*http.Response, error) {
+// RoundTrip implements http.RoundTripper.
+func (s *headerRecorder) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := http.DefaultTransport.RoundTrip(r)
 	if err == nil {
 		s.value = answer.Header.Get(s.name)

@@ -16,7 +16,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// newTable returns the frame every table has.
+// newTable returns a table in the style of all commands.
 func newTable(w io.Writer) table.Writer {
 	t := table.NewWriter()
 	t.SetOutputMirror(w)
@@ -25,8 +25,8 @@ func newTable(w io.Writer) table.Writer {
 	return t
 }
 
-// printAnswer draws an answer as a table with a line on how it was reached. width is that of the
-// terminal, 0 without one.
+// printAnswer prints an answer as a table, and a line with its statistics. width is the width of the
+// terminal, or 0 if there is none.
 func printAnswer(w io.Writer, got *api.Answer, width int) {
 	t := newTable(w)
 	if width > 0 {
@@ -34,7 +34,7 @@ func printAnswer(w io.Writer, got *api.Answer, width int) {
 	}
 	header, configs := table.Row{}, []table.ColumnConfig{}
 	for i, c := range got.Columns {
-		header = append(header, harmless(c.Name))
+		header = append(header, sanitize(c.Name))
 		align := text.AlignLeft
 		if c.Type == "number" {
 			align = text.AlignRight
@@ -61,8 +61,8 @@ func plural(n int, noun string) string {
 	return humanize.Comma(int64(n)) + " " + noun
 }
 
-// cellText writes one value of an answer for people: whole numbers with commas, control characters
-// harmless, as a terminal obeys them.
+// cellText returns one value of an answer as text for people: integers have commas, and strings are
+// sanitized.
 func cellText(cell any) string {
 	switch v := cell.(type) {
 	case nil:
@@ -79,14 +79,14 @@ func cellText(cell any) string {
 		}
 		return strings.Join(items, ", ")
 	case string:
-		return harmless(v)
+		return sanitize(v)
 	}
 	return fmt.Sprint(cell)
 }
 
-// explain prints a mistake in a statement as it teaches best: the line, a mark under the place, the
-// hint. Other errors stay as they are.
-func (a *app) explain(statement string, err error) error {
+// printMistake prints a mistake in a statement with the line of the statement, a mark under the position, and
+// the hint; then it returns errReported. Other errors are returned unchanged.
+func (a *app) printMistake(statement string, err error) error {
 	var p *api.Problem
 	if !errors.As(err, &p) || p.Line == 0 {
 		return err
@@ -95,18 +95,18 @@ func (a *app) explain(statement string, err error) error {
 	if message == "" {
 		message = p.Title
 	}
-	a.point("error", statement, api.Diagnostic{Message: message, Line: p.Line, Column: p.Column, Length: p.Length, Hint: p.Hint, Suggestions: p.Suggestions})
-	return errSaid
+	a.printDiagnostic("error", statement, api.Diagnostic{Message: message, Line: p.Line, Column: p.Column, Length: p.Length, Hint: p.Hint, Suggestions: p.Suggestions})
+	return errReported
 }
 
-func (a *app) warn(statement string, d *api.Diagnostic) { a.point("warning", statement, *d) }
+func (a *app) warn(statement string, d *api.Diagnostic) { a.printDiagnostic("warning", statement, *d) }
 
-// point prints a diagnostic under the line of the statement it speaks of.
-func (a *app) point(kind, statement string, d api.Diagnostic) {
+// printDiagnostic prints a diagnostic with the line of the statement that it is about.
+func (a *app) printDiagnostic(kind, statement string, d api.Diagnostic) {
 	for i, s := range d.Suggestions {
-		d.Suggestions[i] = harmless(s)
+		d.Suggestions[i] = sanitize(s)
 	}
-	drawn := syntax.Render(&tree.Diagnostic{Message: harmless(d.Message), Line: d.Line, Column: d.Column, Length: d.Length,
-		Hint: harmless(d.Hint), Suggestions: d.Suggestions}, shown(statement, "\n\t"))
+	drawn := syntax.Render(&tree.Diagnostic{Message: sanitize(d.Message), Line: d.Line, Column: d.Column, Length: d.Length,
+		Hint: sanitize(d.Hint), Suggestions: d.Suggestions}, replaceUnseen(statement, "\n\t"))
 	fmt.Fprint(a.stderr, kind+strings.TrimPrefix(drawn, "error"))
 }

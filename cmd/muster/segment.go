@@ -28,7 +28,7 @@ func (c *segmentList) Run(ctx context.Context, a *app) error {
 	t := newTable(a.stdout)
 	t.AppendHeader(table.Row{"segment", "predicate", "described"})
 	for _, s := range got.Segments {
-		t.AppendRow(table.Row{harmless(s.Name), harmless(s.Predicate), harmless(s.Described)})
+		t.AppendRow(table.Row{sanitize(s.Name), sanitize(s.Predicate), sanitize(s.Described)})
 	}
 	t.Render()
 	return nil
@@ -50,11 +50,11 @@ func (c *segmentShow) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	t := newTable(a.stdout)
-	t.AppendRow(table.Row{"segment", harmless(s.Name)})
-	t.AppendRow(table.Row{"predicate", harmless(s.Predicate)})
+	t.AppendRow(table.Row{"segment", sanitize(s.Name)})
+	t.AppendRow(table.Row{"predicate", sanitize(s.Predicate)})
 	for _, row := range [][2]string{{"described", s.Described}, {"time zone", s.Zone}, {"refresh", s.Refresh}} {
 		if row[1] != "" {
-			t.AppendRow(table.Row{row[0], harmless(row[1])})
+			t.AppendRow(table.Row{row[0], sanitize(row[1])})
 		}
 	}
 	if len(count.Rows) == 1 && len(count.Rows[0]) > 0 {
@@ -67,11 +67,11 @@ func (c *segmentShow) Run(ctx context.Context, a *app) error {
 type segmentCreate struct {
 	remote
 	Name         string `arg:"" help:"Name of the segment."`
-	Predicate    string `arg:"" help:"Who is in: MQL, what would stand behind where."`
+	Predicate    string `arg:"" help:"Who is in the segment: an MQL predicate, as after where."`
 	Described    string `help:"What it is for."`
 	Zone         string `help:"IANA time zone of its calendar windows." placeholder:"ZONE"`
-	Refresh      string `help:"How often a segment with a rank is computed, like 10m." placeholder:"DURATION"`
-	AllowUnknown bool   `help:"Take names that no profile or event has had so far."`
+	Refresh      string `help:"How often a ranked segment is recomputed, like 10m." placeholder:"DURATION"`
+	AllowUnknown bool   `help:"Accept names that no profile or event has had so far."`
 	Replace      bool   `help:"Replace the segment if it exists."`
 }
 
@@ -80,11 +80,11 @@ func (c *segmentCreate) Run(ctx context.Context, a *app) error {
 	request := api.SegmentRequest{Predicate: c.Predicate, Described: c.Described, Zone: c.Zone, Refresh: c.Refresh, AllowUnknown: c.AllowUnknown}
 	saved, err := c.client().PutSegment(ctx, c.Name, request, c.Replace)
 	if err != nil {
-		return a.explain(c.Predicate, err)
+		return a.printMistake(c.Predicate, err)
 	}
 	for i := range saved.Warnings {
 		a.warn(c.Predicate, &saved.Warnings[i])
 	}
-	_, err = fmt.Fprintf(a.stdout, "saved segment %s: %s\n", harmless(saved.Name), harmless(saved.Predicate))
+	_, err = fmt.Fprintf(a.stdout, "saved segment %s: %s\n", sanitize(saved.Name), sanitize(saved.Predicate))
 	return err
 }

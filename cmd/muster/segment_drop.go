@@ -12,8 +12,8 @@ import (
 // segmentDrop is `muster segment drop`.
 type segmentDrop struct {
 	remote
-	Name    []string `arg:"" help:"Name of the segment; several are dropped one after the other."`
-	Offline bool     `help:"Drop it from a data directory that no node is using, without evaluating it: for one that does not let the node start."`
+	Name    []string `arg:"" help:"Name of the segment; may be repeated."`
+	Offline bool     `help:"Drop it from a data directory that no node is using, without evaluating it: for a segment that keeps the node from starting."`
 	Data    string   `help:"Data directory, with --offline." default:"./muster-data" env:"MUSTER_DATA" placeholder:"DIR"`
 }
 
@@ -23,36 +23,37 @@ func (c *segmentDrop) Run(ctx context.Context, a *app) error {
 		return c.offline(ctx, a)
 	}
 	client := c.client()
-	return c.each(ctx, a, client.DropSegment)
+	return c.dropAll(ctx, a, client.DropSegment)
 }
 
-// each drops one segment after the other. One that another one asks waits until that is gone.
-func (c *segmentDrop) each(ctx context.Context, a *app, drop func(context.Context, string) error) error {
+// dropAll drops the segments of c.Name. A segment that another segment refers to can only be dropped after
+// that one, so the segments that failed are tried again until no more can be dropped.
+func (c *segmentDrop) dropAll(ctx context.Context, a *app, drop func(context.Context, string) error) error {
 	for left := c.Name; len(left) > 0; {
-		var waits []string
+		var failed []string
 		var failure error
 		for _, name := range left {
 			if err := drop(ctx, name); err != nil {
-				waits, failure = append(waits, name), errors.Join(failure, err)
+				failed, failure = append(failed, name), errors.Join(failure, err)
 				continue
 			}
-			if _, err := fmt.Fprintf(a.stdout, "dropped segment %s\n", harmless(name)); err != nil {
+			if _, err := fmt.Fprintf(a.stdout, "dropped segment %s\n", sanitize(name)); err != nil {
 				return err
 			}
 		}
-		if len(waits) == len(left) {
+		if len(failed) == len(left) {
 			return failure
 		}
-		left = waits
+		left = failed
 	}
 	return nil
 }
 
-// offline opens the node of a directory without its listener, skips the segments, drops them as the node would,
-// and closes it. Broken off, it can be run again.
+// offline opens the node in a directory without a listener and without evaluating the segments, drops the
+// segments as usual, and closes the node. If it is interrupted it can be run again.
 func (c *segmentDrop) offline(ctx context.Context, a *app) (err error) {
 	if _, err := os.Stat(filepath.Join(c.Data, "raft")); err != nil {
-		return fmt.Errorf("%s is no data directory of a node: %w", c.Data, err)
+		return fmt.Errorf("%s is not a data directory of a node: %w", c.Data, err)
 	}
 	lock, err := lockDir(c.Data)
 	if err != nil {
@@ -66,17 +67,17 @@ func (c *segmentDrop) offline(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, node.Close()) }()
-	there := segmentDrop{}
+	existing := segmentDrop{}
 	for _, name := range c.Name {
 		if _, ok, err := node.Segment(ctx, name); err != nil {
 			return err
 		} else if ok {
-			there.Name = append(there.Name, name)
+			existing.Name = append(existing.Name, name)
 			continue
 		}
-		if _, err := fmt.Fprintf(a.stdout, "there is no segment %s, and the next start reads nothing of one\n", harmless(name)); err != nil {
+		if _, err := fmt.Fprintf(a.stdout, "there is no segment %s, and the next start reads no trace of one\n", sanitize(name)); err != nil {
 			return err
 		}
 	}
-	return there.each(ctx, a, node.DropSegment)
+	return existing.dropAll(ctx, a, node.DropSegment)
 }

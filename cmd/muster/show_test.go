@@ -19,8 +19,8 @@ func TestNodeShowsItsCatalog(t *testing.T) {
 			track(fmt.Sprint("t", i), user, "Search", field("term", tree.Str("shoes")), field("hits", tree.NumInt(3))))
 	}
 	ingest(t, n, engine.Accepted, msgs...)
-	ask(t, n, `create segment "Pros" described "who pay" as plan = "pro" in timezone "Europe/Berlin"`)
-	ask(t, n, `create segment "Searching" as in segment "Pros" and did "Search"`)
+	queryValue(t, n, `create segment "Pros" described "who pay" as plan = "pro" in timezone "Europe/Berlin"`)
+	queryValue(t, n, `create segment "Searching" as in segment "Pros" and did "Search"`)
 
 	for _, c := range []struct {
 		text, first string
@@ -38,7 +38,7 @@ func TestNodeShowsItsCatalog(t *testing.T) {
 			t.Errorf("%s: %d rows of %v, want %d beginning with %s", c.text, len(answer.Rows), answer.Rows, c.rows, c.first)
 		}
 		if len(answer.Stats.Shards) != 8 || answer.Stats.Now == 0 {
-			t.Errorf("%s: stands on %+v", c.text, answer.Stats)
+			t.Errorf("%s: stats %+v, want 8 shards and a time", c.text, answer.Stats)
 		}
 	}
 	infos, err := n.Names(t.Context(), query.EventName)

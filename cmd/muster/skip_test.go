@@ -12,8 +12,8 @@ import (
 	"github.com/musterdb/muster/internal/node"
 )
 
-// withSegments makes a directory with people and three segments, one of which asks another.
-func withSegments(t *testing.T, dir string) {
+// createSegments creates a data directory with profiles and three segments. One of them refers to another.
+func createSegments(t *testing.T, dir string) {
 	t.Helper()
 	n, err := openCluster(t.Context(), testConfig(dir))
 	if err != nil {
@@ -30,13 +30,14 @@ func withSegments(t *testing.T, dir string) {
 	}
 }
 
-// TestDropOffline: segments are dropped from a directory that no node is using, and what was in the logs of them
-// lies behind a snapshot; those that others ask are refused; doing it again does no harm.
+// TestDropOffline drops segments from a directory that no node is using. Afterwards there are snapshots, so that a
+// start no longer reads log entries about them. A segment that another one refers to is refused. Repeating the
+// command does no harm.
 func TestDropOffline(t *testing.T) {
 	dir := t.TempDir()
-	withSegments(t, dir)
-	if _, errs, code := command(t, "", "segment", "drop", "heavy", "--offline", "--data", dir); code != exitFailed || !strings.Contains(errs, `segment "asks" asks segment "heavy"`) {
-		t.Errorf("drop of a segment that another asks: exit code %d, %s", code, errs)
+	createSegments(t, dir)
+	if _, errs, code := command(t, "", "segment", "drop", "heavy", "--offline", "--data", dir); code != exitFailed || !strings.Contains(errs, `segment "asks" uses segment "heavy"`) {
+		t.Errorf("drop of a segment that another one refers to: exit code %d, %s", code, errs)
 	}
 	out, errs, code := command(t, "", "segment", "drop", "heavy", "asks", "--offline", "--data", dir)
 	if code != exitDone || !strings.Contains(out, "dropped segment heavy") || !strings.Contains(out, "dropped segment asks") {
@@ -45,7 +46,7 @@ func TestDropOffline(t *testing.T) {
 	if out, errs, code := command(t, "", "segment", "drop", "heavy", "--offline", "--data", dir); code != exitDone || !strings.Contains(out, "there is no segment heavy") {
 		t.Errorf("again: exit code %d, %s %s", code, out, errs)
 	}
-	if _, errs, code := command(t, "", "segment", "drop", "heavy", "--offline", "--data", dir+"/nothing"); code != exitFailed || !strings.Contains(errs, "no data directory") {
+	if _, errs, code := command(t, "", "segment", "drop", "heavy", "--offline", "--data", dir+"/nothing"); code != exitFailed || !strings.Contains(errs, "not a data directory") {
 		t.Errorf("in no directory: exit code %d, %s", code, errs)
 	}
 	storage, err := openStorage(testConfig(dir))
@@ -68,16 +69,16 @@ func TestDropOffline(t *testing.T) {
 	if all, _ := n.Segments(t.Context()); len(all) != 1 || all[0].Name != "other" || all[0].State != "live" {
 		t.Errorf("segments are %+v", all)
 	}
-	if got := ask(t, n, `count where in segment "other"`); got != "1" {
+	if got := queryValue(t, n, `count where in segment "other"`); got != "1" {
 		t.Errorf("%s are in the other segment, want 1", got)
 	}
 }
 
-// TestSkipSegment: a node that skips a segment says so, follows the others, and drops it; a node that is opened
-// without skipping it has it as before.
+// TestSkipSegment checks that a node which skips a segment reports it, follows the other segments, and can drop
+// it, and that a node which is opened without skipping it has it as before.
 func TestSkipSegment(t *testing.T) {
 	dir := t.TempDir()
-	withSegments(t, dir)
+	createSegments(t, dir)
 	skip := testConfig(dir)
 	skip.Segments.SkipSegment = []string{"heavy"}
 	state := func(n *cluster.Node, name string) string {
@@ -107,7 +108,7 @@ func TestSkipSegment(t *testing.T) {
 			t.Errorf("status is %+v", st)
 		}
 		ingest(t, n, engine.Accepted, track("m4", "u3", "B"))
-		if got := ask(t, n, `count where in segment "other"`); got != "2" {
+		if got := queryValue(t, n, `count where in segment "other"`); got != "2" {
 			t.Errorf("%s are in the other segment, want 2", got)
 		}
 	})
@@ -134,8 +135,8 @@ func TestSkipSegment(t *testing.T) {
 	})
 }
 
-// TestSegmentPrice: a definition that is too expensive is refused with a code and the figures, and leaves nothing
-// behind; prices are told with the segments.
+// TestSegmentPrice checks that a definition which is too expensive is refused with a code and figures and without
+// side effects, and that segments are listed with their prices.
 func TestSegmentPrice(t *testing.T) {
 	c := testConfig(t.TempDir())
 	c.Segments.SegmentEvent = 40 * time.Microsecond

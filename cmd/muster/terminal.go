@@ -12,19 +12,19 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// screen is a terminal as all commands write to it: what it shows is text and cannot command it, whoever it
-// comes from. Characters that a terminal obeys, that turn the direction of others or that nobody sees are
-// replaced; line ends and tabs stay. What a command itself tells the terminal goes through tell.
+// screen is a writer to a terminal. It replaces control characters, characters that change the direction of
+// text, and invisible characters, except for line ends and tabs. So text cannot control the terminal,
+// whatever its source. Commands send their own control sequences with sendControl.
 type screen struct {
 	to    io.Writer
 	width func() int
 
-	mu   sync.Mutex
-	part []byte // of a character whose end has not been written yet
+	mu      sync.Mutex
+	partial []byte // the beginning of a character whose end has not been written yet
 }
 
-// onTerminal returns what writes to a file: a screen if it is a terminal.
-func onTerminal(file *os.File) io.Writer {
+// terminalWriter returns a writer to a file: a screen if the file is a terminal, else the file itself.
+func terminalWriter(file *os.File) io.Writer {
 	fd := int(file.Fd())
 	if !term.IsTerminal(fd) {
 		return file
@@ -38,13 +38,13 @@ func onTerminal(file *os.File) io.Writer {
 	}}
 }
 
-// Write shows text.
+// Write implements io.Writer.
 func (s *screen) Write(text []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	rest := text
-	if len(s.part) > 0 {
-		rest = append(s.part, text...)
+	if len(s.partial) > 0 {
+		rest = append(s.partial, text...)
 	}
 	whole := len(rest)
 	for back := 1; back < utf8.UTFMax && back <= len(rest); back++ {
@@ -55,40 +55,41 @@ func (s *screen) Write(text []byte) (int, error) {
 			break
 		}
 	}
-	s.part = append([]byte(nil), rest[whole:]...)
-	if _, err := io.WriteString(s.to, shown(string(rest[:whole]), "\n\t")); err != nil {
+	s.partial = append([]byte(nil), rest[whole:]...)
+	if _, err := io.WriteString(s.to, replaceUnseen(string(rest[:whole]), "\n\t")); err != nil {
 		return 0, err
 	}
 	return len(text), nil
 }
 
-// command tells the terminal to do something.
-func (s *screen) command(sequence string) {
+// control writes a control sequence to the terminal.
+func (s *screen) control(sequence string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, _ = io.WriteString(s.to, sequence) // a terminal that is gone shows nothing
+	_, _ = io.WriteString(s.to, sequence) // if the terminal is gone there is nothing to do
 }
 
-// tell tells a stream to do something if it is a terminal.
-func tell(stream io.Writer, sequence string) {
+// sendControl writes a control sequence to a stream if it is a terminal.
+func sendControl(stream io.Writer, sequence string) {
 	if s, ok := stream.(*screen); ok {
-		s.command(sequence)
+		s.control(sequence)
 	}
 }
 
-// terminal tells whether a stream is one, and its width.
+// terminal reports whether a stream is a terminal, and its width. The width of stdin is 0.
 func terminal(stream any) (width int, ok bool) {
 	switch stream := stream.(type) {
 	case *screen:
 		return stream.width(), true
 	case *os.File:
-		return 0, term.IsTerminal(int(stream.Fd())) // stdin: nobody asks for its width
+		return 0, term.IsTerminal(int(stream.Fd())) // stdin, whose width is not needed
 	}
 	return 0, false
 }
 
-// shown replaces what no text should have to show, but for the allowed characters. Every character stays one.
-func shown(text, allowed string) string {
+// replaceUnseen replaces every character that a text should not contain, except for the allowed ones, by
+// the replacement character.
+func replaceUnseen(text, allowed string) string {
 	return strings.Map(func(r rune) rune {
 		if tree.Unseen(r) && !strings.ContainsRune(allowed, r) {
 			return utf8.RuneError
@@ -97,5 +98,5 @@ func shown(text, allowed string) string {
 	}, text)
 }
 
-// harmless makes a text one line that can be shown.
-func harmless(text string) string { return shown(text, "") }
+// sanitize makes a text a single line that is safe to print on a terminal.
+func sanitize(text string) string { return replaceUnseen(text, "") }

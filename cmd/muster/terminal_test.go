@@ -22,37 +22,39 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// hostile is a text that commands a terminal in every way there is, turns directions and hides.
+// hostile is a text with all kinds of characters that control a terminal, change the direction of text or are
+// invisible.
 const hostile = "A\x1b]0;owned\x07B\x1b[2JC\u009b31mD\x7fE\u202eF\u2066G\u200bH\u200fI\ufeffJ\U000e0041K\u2028L\u0085M\u00adN\x9b\x08\x0cO"
 
-// oneRow is hostile with what would make another row.
-const oneRow = hostile + "\rP\nQ"
+// hostileLines is hostile with line ends added.
+const hostileLines = hostile + "\rP\nQ"
 
-// runOnTerminal runs one command line as on a terminal and returns all that was written to it.
+// runOnTerminal runs one command line as on a terminal and returns everything that was written to the terminal.
 func runOnTerminal(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
-	var shown bytes.Buffer
-	on := &screen{to: &shown, width: func() int { return 4000 }}
+	var written bytes.Buffer
+	on := &screen{to: &written, width: func() int { return 4000 }}
 	a := app{stdin: strings.NewReader(stdin), stdout: on, stderr: on}
 	a.run(t.Context(), args)
-	return shown.String()
+	return written.String()
 }
 
-// own is what commands say to a terminal themselves.
-var own = regexp.MustCompile("\r\x1b\\[K|\x1b\\[3[12]m|\x1b\\[0m")
+// ownSequences matches the control sequences that commands send themselves.
+var ownSequences = regexp.MustCompile("\r\x1b\\[K|\x1b\\[3[12]m|\x1b\\[0m")
 
-// obeyed returns the first character of a text that a terminal should not have been sent.
-func obeyed(text string) error {
-	text = own.ReplaceAllString(text, "")
+// findControl returns an error that names the first character of a text that should not have been sent to a
+// terminal, or nil.
+func findControl(text string) error {
+	text = ownSequences.ReplaceAllString(text, "")
 	for i, r := range text {
 		if _, size := utf8.DecodeRuneInString(text[i:]); tree.Unseen(r) && r != '\n' && r != '\t' || r == utf8.RuneError && size == 1 {
-			return fmt.Errorf("%U at byte %d, behind %q", r, i, text[max(0, i-60):i])
+			return fmt.Errorf("%U at byte %d, after %q", r, i, text[max(0, i-60):i])
 		}
 	}
 	return nil
 }
 
-func sends(t *testing.T, to *api.Client, messages ...map[string]any) {
+func sendBatch(t *testing.T, to *api.Client, messages ...map[string]any) {
 	t.Helper()
 	var batch []json.RawMessage
 	for _, m := range messages {
@@ -67,11 +69,11 @@ func sends(t *testing.T, to *api.Client, messages ...map[string]any) {
 	}
 }
 
-// TestTerminalIsSafe runs the commands on a terminal against a node that holds hostile data.
+// TestTerminalIsSafe runs the commands on a terminal against a node with hostile data.
 func TestTerminalIsSafe(t *testing.T) {
 	n := newLiveNode(t)
-	valid := strings.ToValidUTF8(oneRow, "")
-	sends(t, n.api,
+	valid := strings.ToValidUTF8(hostileLines, "")
+	sendBatch(t, n.api,
 		map[string]any{"type": "identify", "userId": valid, "messageId": "1", "traits": map[string]any{valid: valid, "plain": valid, "n": 1}},
 		map[string]any{"type": "track", "userId": valid, "messageId": "2", "event": "Seen", "properties": map[string]any{"x": valid, valid: valid}},
 		map[string]any{"type": "track", "userId": valid, "messageId": "3", "event": valid, "properties": map[string]any{"x": valid}})
@@ -96,7 +98,7 @@ func TestTerminalIsSafe(t *testing.T) {
 		{hostile}, {"query", "--" + hostile}, {"serve", "--memory", hostile}, {"serve", "--listen", hostile}, {"serve", "--config", lines},
 	} {
 		out := runOnTerminal(t, "", args...)
-		if err := obeyed(out); err != nil {
+		if err := findControl(out); err != nil {
 			t.Errorf("%.60q: %v", args, err)
 		}
 		if out == "" || args[len(args)-1] == csvFile && strings.Contains(out, "no such file") {
@@ -112,11 +114,11 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
-// TestWatchIsSafe: also what happens while somebody looks.
+// TestWatchIsSafe checks changes that happen during a watch.
 func TestWatchIsSafe(t *testing.T) {
 	n := newLiveNode(t)
-	valid := strings.ToValidUTF8(oneRow, "")
-	sends(t, n.api, map[string]any{"type": "identify", "userId": "u", "messageId": "0", "traits": map[string]any{"n": 1, "plain": valid}})
+	valid := strings.ToValidUTF8(hostileLines, "")
+	sendBatch(t, n.api, map[string]any{"type": "identify", "userId": "u", "messageId": "0", "traits": map[string]any{"n": 1, "plain": valid}})
 	n.query(`create segment "All" as n = 1`)
 	for _, json := range []string{"--json=false", "--json"} {
 		ended := make(chan string)
@@ -125,27 +127,27 @@ func TestWatchIsSafe(t *testing.T) {
 		}()
 		out, done := "", false
 		for i := 0; !done; i++ {
-			sends(t, n.api, map[string]any{"type": "identify", "userId": valid, "messageId": fmt.Sprint(json, i), "traits": map[string]any{"n": i % 2, "plain": valid}})
+			sendBatch(t, n.api, map[string]any{"type": "identify", "userId": valid, "messageId": fmt.Sprint(json, i), "traits": map[string]any{"n": i % 2, "plain": valid}})
 			select {
 			case out = <-ended:
 				done = true
 			default:
 			}
 		}
-		if err := obeyed(out); err != nil || !strings.Contains(out, "enter") {
+		if err := findControl(out); err != nil || !strings.Contains(out, "enter") {
 			t.Errorf("%s: %v:\n%q", json, err, out)
 		}
 	}
 }
 
-// TestServersAreNotTrusted: every command shows the errors and answers of a server that means it badly.
+// TestServersAreNotTrusted runs the commands against a server that sends hostile errors and answers.
 func TestServersAreNotTrusted(t *testing.T) {
 	for name, answer := range map[string]func(http.ResponseWriter){
 		"problem": func(w http.ResponseWriter) {
 			w.WriteHeader(400)
-			_ = json.NewEncoder(w).Encode(api.Problem{Status: 400, Code: hostile, Title: hostile, Detail: oneRow, Line: 1, Column: 2, Length: 3, Hint: oneRow, Suggestions: []string{oneRow}})
+			_ = json.NewEncoder(w).Encode(api.Problem{Status: 400, Code: hostile, Title: hostile, Detail: hostileLines, Line: 1, Column: 2, Length: 3, Hint: hostileLines, Suggestions: []string{hostileLines}})
 		},
-		"page": func(w http.ResponseWriter) { w.WriteHeader(502); _, _ = io.WriteString(w, oneRow) },
+		"page": func(w http.ResponseWriter) { w.WriteHeader(502); _, _ = io.WriteString(w, hostileLines) },
 		"rows": func(w http.ResponseWriter) {
 			w.Header().Set("Muster-Warnings", "\x1b[2J")
 			_, _ = fmt.Fprintf(w, `{"columns":[{"name":%[1]q,"type":"string"}],"rows":[[%[1]q],[{%[1]q:1}]],"id":%[1]q,"first_seen":%[1]q,"anonymous_ids":[%[1]q],"name":%[1]q,"predicate":%[1]q,`+
@@ -161,9 +163,9 @@ func TestServersAreNotTrusted(t *testing.T) {
 			{"segment", "drop", "x"}, {"export", "--segment", "x"}, {"export", "--where", "n = 1"}, {"import", "--patience", "1ms", file}, {"watch", "x"},
 		} {
 			if name == "rows" && args[0] == "watch" || name == "page" && args[0] == "watch" {
-				continue // goes on trying
+				continue // a watch retries forever
 			}
-			if err := obeyed(runOnTerminal(t, "", args...)); err != nil {
+			if err := findControl(runOnTerminal(t, "", args...)); err != nil {
 				t.Errorf("%s: %.60q: %v", name, args, err)
 			}
 		}
@@ -171,11 +173,11 @@ func TestServersAreNotTrusted(t *testing.T) {
 	}
 }
 
-// TestPipedAnswersAreExact: what is no terminal gets the server's bytes.
+// TestPipedAnswersAreExact checks that output that is not a terminal gets the server's bytes unchanged.
 func TestPipedAnswersAreExact(t *testing.T) {
 	n := newLiveNode(t)
-	valid := strings.ToValidUTF8(oneRow, "")
-	sends(t, n.api, map[string]any{"type": "identify", "userId": "=1+1", "messageId": "1", "traits": map[string]any{"plain": valid, "n": -5}})
+	valid := strings.ToValidUTF8(hostileLines, "")
+	sendBatch(t, n.api, map[string]any{"type": "identify", "userId": "=1+1", "messageId": "1", "traits": map[string]any{"plain": valid, "n": -5}})
 	for format, end := range map[string]string{"csv": "", "ndjson": "", "json": "\n"} {
 		body, err := n.api.QueryAs(t.Context(), api.QueryRequest{Query: "list plain, n"}, media[format])
 		if err != nil {
@@ -186,17 +188,18 @@ func TestPipedAnswersAreExact(t *testing.T) {
 			t.Fatal(err)
 		}
 		out, errs, code := command(t, "", "query", "--server", n.served.URL, "--format", format, "list plain, n")
-		cut := regexp.MustCompile(`"stats":.*`) // tells how long it took
+		cut := regexp.MustCompile(`"stats":.*`) // contains the elapsed time
 		if code != 0 || cut.ReplaceAllString(out, "") != cut.ReplaceAllString(string(want)+end, "") || !strings.Contains(out, "\u202e") {
 			t.Errorf("%s: exit %d %s\n%q\n%q", format, code, errs, out, want)
 		}
 	}
 }
 
-// TestExportIsSafe: CSV in a file is for a spreadsheet unless it is to be raw, and elsewhere if that is said.
+// TestExportIsSafe checks that CSV to a file is safe for spreadsheets unless --raw is given, and that other CSV is
+// safe only on request.
 func TestExportIsSafe(t *testing.T) {
 	n := newLiveNode(t)
-	sends(t, n.api, map[string]any{"type": "identify", "userId": "=1+1", "messageId": "1", "traits": map[string]any{"plain": "@x", "n": -5, "s": "-5"}})
+	sendBatch(t, n.api, map[string]any{"type": "identify", "userId": "=1+1", "messageId": "1", "traits": map[string]any{"plain": "@x", "n": -5, "s": "-5"}})
 	n.query(`create segment "All" as n is set`)
 	safe, raw := "user_id,plain,n,s\n'=1+1,'@x,-5,-5\n", "user_id,plain,n,s\n=1+1,@x,-5,-5\n"
 	for _, c := range []struct {
@@ -246,17 +249,17 @@ func TestExportIsSafe(t *testing.T) {
 	}
 }
 
-// TestLogIsSafe: what the node logs is one line a fact, also in a file.
+// TestLogIsSafe checks that a log entry is one line without control characters, whatever its attributes.
 func TestLogIsSafe(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, nil))
-	log.Error("request failed", "path", oneRow, hostile, 1, "err", errors.New(oneRow))
-	if err := obeyed(out.String()); err != nil || strings.Count(out.String(), "\n") != 1 {
+	log.Error("request failed", "path", hostileLines, hostile, 1, "err", errors.New(hostileLines))
+	if err := findControl(out.String()); err != nil || strings.Count(out.String(), "\n") != 1 {
 		t.Errorf("%v: %q", err, out.String())
 	}
 }
 
-// TestScreen: characters that come in pieces, and many at once.
+// TestScreen checks characters that are written in pieces and all in one write.
 func TestScreen(t *testing.T) {
 	text := "é日本👍" + hostile + "\n\té\xc3"
 	var whole, pieces bytes.Buffer
@@ -270,7 +273,7 @@ func TestScreen(t *testing.T) {
 		}
 	}
 	_, _ = s.Write([]byte("x"))
-	if whole.String() != pieces.String() || obeyed(whole.String()) != nil || !strings.HasPrefix(whole.String(), "é日本👍A") || !strings.Contains(whole.String(), "\n\té") {
+	if whole.String() != pieces.String() || findControl(whole.String()) != nil || !strings.HasPrefix(whole.String(), "é日本👍A") || !strings.Contains(whole.String(), "\n\té") {
 		t.Errorf("%q in one, %q in pieces", whole.String(), pieces.String())
 	}
 }

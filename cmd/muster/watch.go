@@ -17,14 +17,14 @@ type watchCommand struct {
 	remote
 	Segment string   `arg:"" help:"Name of the segment."`
 	From    string   `help:"now, snapshot, acked or a cursor." default:"now"`
-	As      string   `help:"Name of a durable subscriber: what was printed is acknowledged, and --from acked goes on there." placeholder:"NAME"`
-	Fields  []string `help:"Attributes to show, with commas." placeholder:"NAMES"`
-	JSON    bool     `name:"json" help:"One JSON object a line, as the server says it."`
-	Count   int      `help:"End after so many changes (default: never)." placeholder:"N"`
+	As      string   `help:"Name of a durable subscriber: printed changes are acknowledged, and --from acked continues after them." placeholder:"NAME"`
+	Fields  []string `help:"Attributes to show, separated by commas." placeholder:"NAMES"`
+	JSON    bool     `name:"json" help:"One JSON object per line, as the server sends it."`
+	Count   int      `help:"Exit after this many changes (default: never)." placeholder:"N"`
 }
 
-// errEnough ends a watch that has seen what was asked for.
-var errEnough = errors.New("enough")
+// errCountReached ends a watch that has printed --count changes.
+var errCountReached = errors.New("count reached")
 
 // Run prints who enters and leaves until ctx ends.
 func (c *watchCommand) Run(ctx context.Context, a *app) error {
@@ -33,12 +33,12 @@ func (c *watchCommand) Run(ctx context.Context, a *app) error {
 	}
 	_, isTerminal := terminal(a.stdout)
 	if isTerminal && !c.JSON {
-		fmt.Fprintf(a.stderr, "watching %s from %s; Ctrl-C ends\n", harmless(c.Segment), harmless(c.From))
+		fmt.Fprintf(a.stderr, "watching %s from %s; press Ctrl-C to stop\n", sanitize(c.Segment), sanitize(c.From))
 	}
 	seen, lost := 0, false
-	watching := api.Watching{Segment: c.Segment, From: c.From, As: c.As, Fields: c.Fields, Retrying: func(err error) {
+	watching := api.WatchOptions{Segment: c.Segment, From: c.From, As: c.As, Fields: c.Fields, Retrying: func(err error) {
 		if !lost {
-			fmt.Fprintf(a.stderr, "no connection (%s): trying again\n", oneLine(err))
+			fmt.Fprintf(a.stderr, "no connection (%s): retrying\n", oneLine(err))
 		}
 		lost = true
 	}}
@@ -51,17 +51,17 @@ func (c *watchCommand) Run(ctx context.Context, a *app) error {
 			return err
 		}
 		if c.Count > 0 && seen >= c.Count {
-			return errEnough
+			return errCountReached
 		}
 		return nil
 	})
-	if errors.Is(err, errEnough) || errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return nil // Ctrl-C is how a watch ends
+	if errors.Is(err, errCountReached) || errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return nil // Ctrl-C is the normal end of a watch
 	}
 	return err
 }
 
-// print writes one message; checkpoints are for machines.
+// print prints one message. Checkpoints are printed only as JSON.
 func (c *watchCommand) print(a *app, m *api.StreamMessage) error {
 	if c.JSON {
 		line, err := json.Marshal(m)
@@ -75,23 +75,23 @@ func (c *watchCommand) print(a *app, m *api.StreamMessage) error {
 	switch m.Op {
 	case "members":
 		for _, p := range m.Profiles {
-			if _, err = fmt.Fprintf(a.stdout, "%-24s  is in   %s%s\n", "", harmless(p.Profile), fieldText(p.Fields)); err != nil {
+			if _, err = fmt.Fprintf(a.stdout, "%-24s  is in   %s%s\n", "", sanitize(p.Profile), fieldText(p.Fields)); err != nil {
 				return err
 			}
 		}
 	case "enter", "exit":
-		before, op := fmt.Sprintf("%-24s  ", harmless(m.At)), opText(m.Op)
-		after := fmt.Sprintf("  %s%s  (%s)\n", harmless(m.Profile), fieldText(m.Fields), harmless(m.Cause))
+		before, op := fmt.Sprintf("%-24s  ", sanitize(m.At)), opText(m.Op)
+		after := fmt.Sprintf("  %s%s  (%s)\n", sanitize(m.Profile), fieldText(m.Fields), sanitize(m.Cause))
 		if _, isTerminal := terminal(a.stdout); isTerminal {
 			fmt.Fprint(a.stdout, before)
-			tell(a.stdout, opColour(m.Op))
+			sendControl(a.stdout, opColour(m.Op))
 			fmt.Fprint(a.stdout, op)
-			tell(a.stdout, plainColour)
+			sendControl(a.stdout, plainColour)
 			before, op = "", ""
 		}
 		_, err = fmt.Fprint(a.stdout, before+op+after)
 	case "resync":
-		_, err = fmt.Fprintf(a.stdout, "%-24s  the log no longer reaches back to the cursor (%s): the members follow\n", time.Now().UTC().Format(time.RFC3339), harmless(m.Reason))
+		_, err = fmt.Fprintf(a.stdout, "%-24s  the log no longer reaches back to the cursor (%s): starting over with all members\n", time.Now().UTC().Format(time.RFC3339), sanitize(m.Reason))
 	}
 	return err
 }
@@ -110,7 +110,7 @@ func opColour(op string) string {
 	return "\x1b[31m"
 }
 
-// fieldText writes fields in order of name.
+// fieldText returns the fields as text, in order of their names.
 func fieldText(fields map[string]any) string {
 	names := make([]string, 0, len(fields))
 	for name := range fields {
@@ -119,7 +119,7 @@ func fieldText(fields map[string]any) string {
 	sort.Strings(names)
 	var b strings.Builder
 	for _, name := range names {
-		fmt.Fprintf(&b, "  %s=%s", harmless(name), harmless(fmt.Sprint(fields[name])))
+		fmt.Fprintf(&b, "  %s=%s", sanitize(name), sanitize(fmt.Sprint(fields[name])))
 	}
 	return b.String()
 }

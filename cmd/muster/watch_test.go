@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// TestWatchCommand: members, then who enters and leaves, as text and as JSON.
+// TestWatchCommand watches a segment from a snapshot until profiles have entered and left, and checks mistakes in
+// the arguments.
 func TestWatchCommand(t *testing.T) {
 	n := newLiveNode(t)
 	n.send(`{"type":"identify","userId":"u1","messageId":"1","traits":{"plan":"pro"}}`)
@@ -30,7 +31,7 @@ func TestWatchCommand(t *testing.T) {
 		ended <- out
 	}()
 	out, done := "", false
-	for i := 2; !done; i++ { // who begins late hears of the later ones
+	for i := 2; !done; i++ { // the watch may start late and miss the first changes
 		plan := []string{"pro", "free"}[i%2]
 		n.send(fmt.Sprintf(`{"type":"identify","userId":"u1","messageId":"%d","traits":{"plan":%q}}`, i, plan))
 		select {
@@ -50,7 +51,7 @@ func TestWatchCommand(t *testing.T) {
 	}
 }
 
-// TestWatchWithoutServer: somebody who watches a server that is not there is told so, once.
+// TestWatchWithoutServer checks that a watch which cannot connect says so once.
 func TestWatchWithoutServer(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -65,7 +66,7 @@ func TestWatchWithoutServer(t *testing.T) {
 	defer cancel()
 	a := app{stdin: strings.NewReader(""), stdout: &out, stderr: &errs}
 	a.run(ctx, []string{"watch", "--server", "http://" + addr, "VIP"})
-	if text := errs.String(); strings.Count(text, "trying again") != 1 || !strings.Contains(text, "refused") {
-		t.Errorf("told: %s", text)
+	if text := errs.String(); strings.Count(text, "retrying") != 1 || !strings.Contains(text, "refused") {
+		t.Errorf("stderr: %s", text)
 	}
 }

@@ -22,7 +22,7 @@ func parseAnything(text string) (tree.Pred, error) {
 	return &tree.Everyone{}, nil
 }
 
-// next applies a change as the following version.
+// next applies a change as the next version.
 func next(t testing.TB, s *State, c Change) *State {
 	t.Helper()
 	c.Version = s.Version() + 1
@@ -50,7 +50,7 @@ func TestNames(t *testing.T) {
 	old := s
 	s = next(t, s, Change{Kind: DefineNames, Names: []Name{attribute("age", tree.StringType), property("Order", "sku", tree.StringType)}})
 	if id, typ, ok := s.Attribute("age"); id != query.FirstAttribute+1 || typ != tree.NumberType || !ok {
-		t.Errorf("age is %d, %v, %v: the first type stands", id, typ, ok)
+		t.Errorf("age is %d, %v, %v: the first type must win", id, typ, ok)
 	}
 	if id, typ, ok := s.Attribute("first_seen"); id != query.AttrFirstSeen || typ != tree.TimeType || !ok {
 		t.Errorf("first_seen is %d, %v, %v", id, typ, ok)
@@ -60,7 +60,7 @@ func TestNames(t *testing.T) {
 		t.Errorf("sku is %d, %v, %v", id, typ, ok)
 	}
 	if _, _, ok := old.Property(order, "sku"); ok {
-		t.Error("an older version has what was defined later")
+		t.Error("an older version has a property that was defined later")
 	}
 	var names []string
 	s.Names(query.PropertyName, "", func(name string, typ tree.Type) bool {
@@ -79,7 +79,7 @@ func TestSegmentsAndLists(t *testing.T) {
 	s = next(t, s, Change{Kind: DropList, Name: "a"})
 	s = next(t, s, Change{Kind: PutList, Name: "a"})
 	if id, ok := s.List("a"); id != 2 || !ok {
-		t.Errorf("list a has id %d: ids are never given again", id)
+		t.Errorf("list a has id %d: ids must not be reused", id)
 	}
 	if segment, ok := s.Segment("VIP"); !ok || segment.Zone != "Europe/Berlin" || segment.Pred == nil {
 		t.Errorf("segment is %v, %v", segment, ok)
@@ -103,7 +103,7 @@ func TestSegmentsAndLists(t *testing.T) {
 	} {
 		bad.c.Version = s.Version() + 1
 		if _, err := s.Apply(bad.c); !errors.Is(err, bad.want) {
-			t.Errorf("%+v: %v, not %v", bad.c, err, bad.want)
+			t.Errorf("%+v: %v, want %v", bad.c, err, bad.want)
 		}
 	}
 	if _, err := s.Apply(Change{Version: s.Version(), Kind: SetZone}); !errors.Is(err, ErrVersion) {
@@ -111,26 +111,26 @@ func TestSegmentsAndLists(t *testing.T) {
 	}
 }
 
-// TestNamesOfBefore: a log may hold names that are not given any more. They are applied as they were, and
+// TestNamesOfBefore: a log may hold names that are no longer accepted. They are applied as they are, and
 // can be found and dropped.
 func TestNamesOfBefore(t *testing.T) {
 	s := New(func(string) (tree.Pred, error) { return &tree.Everyone{}, nil })
 	for _, name := range []string{"a\nb", " ", "a\u202eb", "\x1b[m"} {
 		if tree.CheckName(name) == nil {
-			t.Errorf("%q is given today", name)
+			t.Errorf("%q is accepted today", name)
 		}
 		s = next(t, s, Change{Kind: PutSegment, Segment: Segment{Name: name, Text: "everyone"}})
 		s = next(t, s, Change{Kind: PutList, Name: name})
 		if _, ok := s.Segment(name); !ok {
-			t.Errorf("segment %q is not there", name)
+			t.Errorf("segment %q is missing", name)
 		}
 		s = next(t, s, Change{Kind: DropSegment, Name: name})
 		s = next(t, s, Change{Kind: DropList, Name: name})
 	}
 }
 
-// TestLimits fills the catalog; one name too many is refused alone by Admit and with its change by
-// Apply, and the ten thousandth costs no more than the first.
+// TestLimits fills the catalog. Admit refuses only the name that exceeds a limit; Apply refuses the whole
+// change.
 func TestLimits(t *testing.T) {
 	s := New(nil)
 	for from := 0; from < MaxAttributes; from += 100 {
@@ -153,7 +153,7 @@ func TestLimits(t *testing.T) {
 		s = next(t, s, Change{Kind: DefineNames, Names: []Name{property("e", fmt.Sprint("p", i), tree.BoolType)}})
 	}
 	if _, refused := s.Admit(Change{Kind: DefineNames, Names: []Name{property("e", "q", tree.BoolType)}}); len(refused) != 1 {
-		t.Error("a property too many is admitted")
+		t.Error("a property beyond the limit is admitted")
 	}
 	for i := range MaxAttributes {
 		if id, _, ok := s.Attribute(fmt.Sprint("a", i)); !ok || id != query.FirstAttribute+uint32(i) {
@@ -174,7 +174,7 @@ func TestReadersKeepTheirVersion(t *testing.T) {
 					_, _, old := version.Attribute(fmt.Sprint("a", i))
 					_, _, later := version.Attribute(fmt.Sprint("a", i+1))
 					if !old || later || version.Attributes() != i+1 {
-						t.Errorf("version %d is another one", i)
+						t.Errorf("version %d has changed", i)
 						return
 					}
 				}
@@ -198,17 +198,18 @@ func TestStateComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(again.Encode(), s.Encode()) || again.Version() != s.Version() || again.Zone() != "Asia/Kathmandu" {
-		t.Error("another state comes back")
+		t.Error("the state does not survive encoding")
 	}
 	a, _ := s.SegmentText("s")
 	b, _ := again.SegmentText("s")
 	if a.Version != b.Version || a.Refresh != b.Refresh || b.Tree() == nil {
-		t.Errorf("segment %+v comes back as %+v", a, b)
+		t.Errorf("segment %+v is decoded as %+v", a, b)
 	}
 }
 
-// A kept set is no list: it has an id, is not among the names, and comes back as what it was. In a log or a snapshot
-// of a version that made lists of them they are known by their names.
+// TestKeptSetsAreNoLists: a kept set is not a list. It has an id, is not among the names, and survives
+// encoding. In a log or a snapshot of a version that stored kept sets as lists, they are recognized by
+// their names.
 func TestKeptSetsAreNoLists(t *testing.T) {
 	const name = `was in segment "s" at 2026-01-01T00:00:00Z`
 	for _, kind := range []ChangeKind{KeepSet, PutList} {
@@ -216,7 +217,7 @@ func TestKeptSetsAreNoLists(t *testing.T) {
 		names := []string{}
 		s.Names(query.ListName, "", func(name string, _ tree.Type) bool { names = append(names, name); return true })
 		if _, ok := s.List(name); !ok || !s.IsKept(name) || s.IsKept("l") || !slices.Equal(names, []string{"l"}) {
-			t.Errorf("kind %d: there %t, kept %t, names %q", kind, ok, s.IsKept(name), names)
+			t.Errorf("kind %d: found %t, kept %t, names %q", kind, ok, s.IsKept(name), names)
 		}
 		encoded := s.Encode()
 		old := append([]byte{oldStateFormat}, encoded[1:]...) // without the byte that ends each list
@@ -228,7 +229,7 @@ func TestKeptSetsAreNoLists(t *testing.T) {
 				t.Fatalf("kind %d, format %d: %v", kind, data[0], err)
 			}
 			if !bytes.Equal(again.Encode(), encoded) || len(again.Lists()) != 1 || len(again.Kept()) != 1 || len(again.AllLists()) != 2 {
-				t.Errorf("kind %d, format %d: comes back as lists %v, kept %v", kind, data[0], again.Lists(), again.Kept())
+				t.Errorf("kind %d, format %d: is decoded as lists %v, kept %v", kind, data[0], again.Lists(), again.Kept())
 			}
 		}
 	}
@@ -243,7 +244,7 @@ func FuzzState(f *testing.F) {
 		}
 		again, err := Decode(s.Encode(), parseAnything)
 		if err != nil || !bytes.Equal(again.Encode(), s.Encode()) {
-			t.Fatalf("state does not come back: %v", err)
+			t.Fatalf("state does not survive encoding: %v", err)
 		}
 	})
 }
@@ -259,11 +260,11 @@ func FuzzChange(f *testing.F) {
 			return
 		}
 		if again, err := DecodeChange(c.Encode()); err != nil || !bytes.Equal(again.Encode(), c.Encode()) {
-			t.Fatalf("change does not come back: %v", err)
+			t.Fatalf("change does not survive encoding: %v", err)
 		}
 		if s, err := New(parseAnything).Apply(c); err == nil {
 			if _, err := Decode(s.Encode(), parseAnything); err != nil {
-				t.Fatalf("a state that was made cannot be read: %v", err)
+				t.Fatalf("an encoded state cannot be decoded: %v", err)
 			}
 		}
 	})
@@ -282,8 +283,8 @@ func BenchmarkDefine(b *testing.B) {
 	}
 }
 
-// TestDirectory: segments that come and go by the hundreds are those of a plain map, and an older state
-// keeps its own.
+// TestDirectory: segments that are put and dropped by the hundreds equal those of a plain map, and an older
+// state does not change.
 func TestDirectory(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	s, want := New(parseAnything), map[string]uint64{}
@@ -297,7 +298,7 @@ func TestDirectory(t *testing.T) {
 		}
 		for _, segment := range all {
 			if got, ok := s.SegmentText(segment.Name); !ok || got.Version != want[segment.Name] {
-				t.Fatalf("segment %s is of %d, want %d", segment.Name, got.Version, want[segment.Name])
+				t.Fatalf("segment %s has version %d, want %d", segment.Name, got.Version, want[segment.Name])
 			}
 		}
 	}
@@ -307,7 +308,7 @@ func TestDirectory(t *testing.T) {
 			s = next(t, s, Change{Kind: DropSegment, Name: name})
 			delete(want, name)
 			if _, ok := s.Segment(name); ok {
-				t.Fatalf("segment %s was dropped", name)
+				t.Fatalf("segment %s is still there after being dropped", name)
 			}
 		} else {
 			s = next(t, s, Change{Kind: PutSegment, Segment: Segment{Name: name, Text: "everyone"}})

@@ -24,9 +24,9 @@ const (
 	KeepSet
 )
 
-// Change makes version Version out of the one before it. Kind says which of the other fields count:
+// Change makes version Version from the previous one. Kind determines which of the other fields are used:
 // Names for DefineNames, Segment for PutSegment, Name for DropSegment, PutList, DropList and KeepSet, Zone
-// for SetZone. DropList drops kept sets as well.
+// for SetZone. DropList also drops kept sets.
 type Change struct {
 	Version uint64
 	Kind    ChangeKind
@@ -36,8 +36,8 @@ type Change struct {
 	Zone    string
 }
 
-// Name is a name to be defined. Kind is query.AttributeName, EventName or PropertyName; a property of
-// an unknown event defines the event too.
+// Name is a name to be defined. Kind is query.AttributeName, EventName or PropertyName; a property of an
+// unknown event also defines the event.
 type Name struct {
 	Kind  query.NameKind
 	Event string // of a property
@@ -45,7 +45,7 @@ type Name struct {
 	Type  tree.Type // of attributes and properties
 }
 
-// The errors of Apply and the refusals of Admit.
+// The errors of Apply, and the reasons for refusals of Admit.
 var (
 	ErrVersion   = errors.New("change is not for the next version")
 	ErrTooMany   = errors.New("too many names")
@@ -58,15 +58,15 @@ var (
 	ErrKind      = errors.New("change has an unknown kind")
 )
 
-// Refusal says why one name of a change was not admitted.
+// Refusal is a name of a change that was not admitted, and the reason.
 type Refusal struct {
 	Name Name
 	Err  error
 }
 
-// Admit takes out of a DefineNames change what is defined already and what would break a limit, so
-// that one bad name of a batch does not fail the others. The result is empty (len(Names) == 0) when
-// there is nothing left to do.
+// Admit removes from a DefineNames change the names that are defined already and those that would exceed a
+// limit, so that one bad name of a batch does not fail the others. If nothing remains, the result has no
+// Names.
 func (s *State) Admit(c Change) (Change, []Refusal) {
 	var refused []Refusal
 	admitted := c
@@ -84,8 +84,8 @@ func (s *State) Admit(c Change) (Change, []Refusal) {
 	return admitted, refused
 }
 
-// Apply returns the state that c makes out of s; s stays as it is. Names that are defined already
-// keep their ids and types. An error means that nothing of c was applied.
+// Apply returns the state after c; s does not change. Names that are defined already keep their ids and
+// types. On an error, nothing of c was applied.
 func (s *State) Apply(c Change) (*State, error) {
 	if c.Version != s.version+1 {
 		return nil, fmt.Errorf("apply catalog version %d on %d: %w", c.Version, s.version, ErrVersion)
@@ -153,7 +153,7 @@ func (s *State) putSegment(segment Segment) error {
 	return nil
 }
 
-// resolve fills the parsed form.
+// resolve parses the text of the segment.
 func (s *Segment) resolve(parse Parse) error {
 	pred, err := parse(s.Text)
 	if err != nil {
@@ -203,9 +203,9 @@ func checkName(name string) error {
 	return nil
 }
 
-// checkZone accepts IANA names of the time zone database of this binary. Every node must run the
-// same one for an outcome to be equal, so a name that is unknown here is refused before it is
-// proposed and never decides anything later.
+// checkZone accepts IANA names in the time zone database of this binary. For equal outcomes, every node
+// must have the same database; a name that is unknown here is therefore refused before the change is
+// proposed.
 func checkZone(zone string) error {
 	if zone == "Local" {
 		return ErrZone

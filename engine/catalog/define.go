@@ -9,7 +9,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// definer gathers the names of one change over a state that it does not touch.
+// definer collects the names of one change on top of a state, which it does not modify.
 type definer struct {
 	old           *State
 	attributes    vector[Attribute]
@@ -26,7 +26,7 @@ func newDefiner(s *State) *definer {
 	}
 }
 
-// define adds one name; added is false when it was there.
+// define adds one name; added is false if it was defined already.
 func (d *definer) define(name Name) (added bool, err error) {
 	if err := checkName(name.Name); err != nil {
 		return false, err
@@ -112,7 +112,7 @@ func (d *definer) property(name Name) (bool, error) {
 
 func validType(t tree.Type) bool { return t >= tree.BoolType && t <= tree.ListType }
 
-// ValidName tells whether the catalog could take a name if it has room.
+// ValidName reports whether a catalog below its limits would accept a name.
 func ValidName(name string) bool {
 	return name != "" && len(name) <= MaxNameBytes && utf8.ValidString(name) && strings.IndexByte(name, 0) < 0
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// The format versions that stand first in an encoded Change and State. In states of format 1 kept sets are told
-// from lists by their names.
+// The format versions at the beginning of an encoded Change and State. In states of format 1, kept sets are
+// distinguished from lists by their names.
 const (
 	changeFormat   = 1
 	stateFormat    = 2
@@ -42,7 +42,7 @@ func (c Change) Append(b []byte) []byte {
 	return b
 }
 
-// DecodeChange reads what Encode wrote. The result does not alias data.
+// DecodeChange decodes the result of Encode. The result does not alias data.
 func DecodeChange(data []byte) (Change, error) {
 	r := wire.NewReader(append([]byte(nil), data...))
 	if r.Byte() != changeFormat {
@@ -127,7 +127,7 @@ func (s *State) Encode() []byte {
 	return b
 }
 
-// Decode reads what Encode wrote, with every limit checked. The result does not alias data.
+// Decode decodes the result of Encode and checks every limit. The result does not alias data.
 func Decode(data []byte, parse Parse) (*State, error) {
 	r := wire.NewReader(append([]byte(nil), data...))
 	s := New(parse)

@@ -2,12 +2,12 @@ package catalog
 
 import "maps"
 
-// The three structures that let a State of thousands of names have a successor in microseconds. All
-// are persistent: an old value never sees what was added to a newer one.
+// With the three structures in this file, the successor of a State with thousands of names is made in
+// microseconds. All are persistent: an old value never changes when something is added to a newer one.
 
 const vectorPage = 128
 
-// vector is a list that only grows; adding copies its last page.
+// vector is a list that only grows; adding an element copies its last page.
 type vector[T any] struct {
 	pages [][]T
 	n     int
@@ -33,11 +33,11 @@ func (v vector[T]) put(i uint32, x T) vector[T] {
 	return vector[T]{pages, max(v.n, int(i)+1)}
 }
 
-// recentLimit is how many names gather in the small map before the large one is copied.
+// recentLimit is the number of names in the small map at which the large one is copied.
 const recentLimit = 256
 
-// layered maps names to ids: a large map that is rarely copied under a small one that is copied at
-// every change.
+// layered maps names to ids. It consists of a large map, which is rarely copied, and a small map, which is
+// copied on every change.
 type layered struct {
 	base, recent map[string]uint32
 }
@@ -67,8 +67,8 @@ func (l layered) with(added map[string]uint32) layered {
 	return layered{base, nil}
 }
 
-// directory maps names to segments in the same two layers; nil in the small one says that a name of the
-// large one was dropped.
+// directory maps names to segments in the same two layers. A nil in the small map marks a segment of the
+// large map as dropped.
 type directory struct {
 	base, recent map[string]*Segment
 	n            int
@@ -82,7 +82,7 @@ func (d directory) get(name string) (*Segment, bool) {
 	return s, s != nil
 }
 
-// put returns d with a segment of a name, or without one where it is nil.
+// put returns d with s under a name, or without the name if s is nil.
 func (d directory) put(name string, s *Segment) directory {
 	next := directory{base: d.base, n: d.n}
 	if _, had := d.get(name); had {

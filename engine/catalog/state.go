@@ -9,7 +9,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Limits of a catalog.
+// The limits of a catalog.
 const (
 	MaxAttributes = 10_000
 	MaxEvents     = 10_000
@@ -42,10 +42,10 @@ type Event struct {
 	index map[string]uint32
 }
 
-// Properties returns the properties in order of id. It must not be changed.
+// Properties returns the properties in order of id. The result must not be changed.
 func (e *Event) Properties() []Property { return e.props }
 
-// Segment is a saved predicate as it was written, and Canonical, its one spelling. Version is the
+// Segment is a saved predicate: Text as it was written, and Canonical, its canonical form. Version is the
 // catalog version that defined it.
 type Segment struct {
 	Name      string
@@ -59,26 +59,27 @@ type Segment struct {
 	parsed *tree.Segment
 }
 
-// Tree returns the segment with its predicate parsed, not checked. It must not be changed.
+// Tree returns the segment with its predicate parsed, not checked. The result must not be changed.
 func (s *Segment) Tree() *tree.Segment { return s.parsed }
 
-// List is a static list of profile ids; the shards hold its members. One that is Kept is nobody's list: it has the
-// members that a segment had at an instant, for the saved segments that ask for them. Only the text of a saved
-// segment names it.
+// List is a static list of profile ids; the shards hold its members. A Kept list is an internal set, not a
+// user's list: it has the members that a segment had at an instant, for the saved segments whose text names
+// it.
 type List struct {
 	ID   uint32
 	Name string
 	Kept bool
 }
 
-// isKept reports whether a list of a log or a snapshot that did not tell kept sets from lists was one.
+// isKept reports whether a list from a log or a snapshot that did not distinguish kept sets from lists is a
+// kept set.
 func isKept(name string) bool { return strings.HasPrefix(name, `was in segment "`) }
 
 // Parse parses the text of a predicate. It must be deterministic.
 type Parse func(text string) (tree.Pred, error)
 
-// State is one version of the catalog. It is immutable: Apply returns the next one, which shares
-// with it whatever did not change, so a State may be read by anybody for as long as they like.
+// State is one version of the catalog. It is immutable: Apply returns the next version, which shares
+// everything that did not change. Any goroutine may read a State for any length of time.
 type State struct {
 	parse   Parse
 	version uint64
@@ -95,19 +96,19 @@ type State struct {
 
 var _ query.Schema = (*State)(nil)
 
-// New returns version 0: nothing but the built-in attributes. parse may be nil where there are never
-// any segments.
+// New returns version 0, which has only the built-in attributes. parse may be nil if there are never any
+// segments.
 func New(parse Parse) *State {
 	return &State{parse: parse, lists: map[string]List{}}
 }
 
-// Version counts the changes applied.
+// Version returns the number of changes applied.
 func (s *State) Version() uint64 { return s.version }
 
-// Schema returns the state as the language sees it.
+// Schema returns the state as the query language sees it.
 func (s *State) Schema() query.Schema { return s }
 
-// Zone is the workspace's time zone, an IANA name; "" is UTC.
+// Zone returns the workspace's time zone, an IANA name; "" is UTC.
 func (s *State) Zone() string { return s.zone }
 
 type builtin struct {
@@ -129,7 +130,8 @@ func builtinAttribute(name string) (builtin, bool) {
 	return builtin{}, false
 }
 
-// BuiltinNames are the attributes that every workspace has, ascending. They cannot be defined.
+// BuiltinNames returns the names of the attributes that every workspace has, ascending. They cannot be
+// defined.
 func BuiltinNames() []string { return []string{"anonymous_id", "first_seen", "last_seen", "user_id"} }
 
 // Attribute implements query.Schema.
@@ -145,7 +147,7 @@ func (s *State) Attribute(name string) (uint32, tree.Type, bool) {
 	return a.ID, a.Type, true
 }
 
-// AttributeByID returns a defined attribute, not a built-in one.
+// AttributeByID returns an attribute by id, excluding built-in ones.
 func (s *State) AttributeByID(id uint32) (Attribute, bool) {
 	if id < query.FirstAttribute || int(id-query.FirstAttribute) >= s.attributes.n {
 		return Attribute{}, false
@@ -159,7 +161,7 @@ func (s *State) Attributes() int { return s.attributes.n }
 // Event implements query.Schema.
 func (s *State) Event(name string) (uint32, bool) { return s.eventIndex.get(name) }
 
-// EventByID returns an event name, nil when there is none.
+// EventByID returns an event, nil if there is none.
 func (s *State) EventByID(id uint32) *Event {
 	if int(id) >= s.events.n {
 		return nil
@@ -167,7 +169,7 @@ func (s *State) EventByID(id uint32) *Event {
 	return s.events.at(id)
 }
 
-// Events returns the number of event names; ids are dense from 0.
+// Events returns the number of events; their ids are dense from 0.
 func (s *State) Events() int { return s.events.n }
 
 // Property implements query.Schema.
@@ -192,7 +194,7 @@ func (s *State) Segment(name string) (*tree.Segment, bool) {
 	return segment.parsed, true
 }
 
-// SegmentText returns a segment as it was written.
+// SegmentText returns a segment with its text.
 func (s *State) SegmentText(name string) (*Segment, bool) {
 	segment, ok := s.segments.get(name)
 	return segment, ok
@@ -208,7 +210,7 @@ func (s *State) Segments() []*Segment {
 	return all
 }
 
-// List implements query.Schema. It also has kept sets, which the predicates of saved segments ask.
+// List implements query.Schema. It also finds kept sets, which the predicates of saved segments refer to.
 func (s *State) List(name string) (uint32, bool) {
 	l, ok := s.lists[name]
 	return l.ID, ok
@@ -224,7 +226,7 @@ func (s *State) Kept() []List {
 	return slices.DeleteFunc(s.AllLists(), func(l List) bool { return !l.Kept })
 }
 
-// AllLists returns lists and kept sets in ascending order of name: all that shards hold.
+// AllLists returns lists and kept sets in ascending order of name: everything that the shards hold.
 func (s *State) AllLists() []List {
 	all := make([]List, 0, len(s.lists))
 	for _, name := range slices.Sorted(maps.Keys(s.lists)) {
@@ -233,11 +235,11 @@ func (s *State) AllLists() []List {
 	return all
 }
 
-// IsKept reports whether a name is that of a kept set.
+// IsKept reports whether a kept set has this name.
 func (s *State) IsKept(name string) bool { return s.lists[name].Kept }
 
-// Names implements query.Schema. Properties of the event "" are those of all events, each name once,
-// with the type of the event defined first.
+// Names implements query.Schema. With event "", properties are those of all events, each name once, with
+// the type it has in the event defined first.
 func (s *State) Names(kind query.NameKind, event string, yield func(string, tree.Type) bool) {
 	types := map[string]tree.Type{}
 	switch kind {

@@ -5,27 +5,27 @@ import (
 	"fmt"
 )
 
-// Transport carries the protocol's requests to the shards of the ids they name. An error means the
-// outcome is unknown.
+// Transport sends the protocol's requests to the shards of the ids they name. After an error the outcome is
+// unknown.
 type Transport interface {
-	// Step carries a command to the home shard of the id it is for (Command.At) and returns what applying
-	// it says and which entry it is there.
+	// Step sends a command to the home shard of the id it is for (Command.At). It returns the reply, and the
+	// entry in which the command was applied.
 	Step(ctx context.Context, c Command) (Reply, Moment, error)
-	// Part and Home ask the home shard of the target and of the id.
+	// Part reads from the home shard of the target, Home from that of the id.
 	Part(ctx context.Context, owner, target Ref, part int) (data []byte, ok bool, err error)
 	Home(ctx context.Context, id Ref) (Home, error)
 }
 
-// maxHops bounds a chain of redirects; rank makes chains strictly descend, so it is never reached by
-// honest data of fewer than this many aliases in a row.
+// maxHops limits a chain of redirects. Ranks strictly descend along a chain, so the limit is reached only
+// by this many aliases in a row.
 const maxHops = 64
 
-// Drive carries one Merge, read from the owner's shard at a moment, as far as it gets. It returns true
-// when the Merge has left the outbox, and false when the target is busy. It may be called again at any
-// time, from any node, also beside another Drive of the same Merge.
+// Drive takes one Merge, as read from the owner's shard at a moment, through as many steps as possible. It
+// returns true when the Merge has left the outbox, and false when the target is busy. It may be called
+// again at any time, on any node, also concurrently with another Drive of the same Merge.
 //
-// Each step that moves facts names the moment of the step before it, so that a reader who sees the one
-// knows that it must see the other.
+// Each step that moves facts names the moment of the previous step, so that a reader that sees the later
+// step knows that it must see the earlier one.
 func Drive(ctx context.Context, merge Merge, at Moment, t Transport) (settled bool, err error) {
 	owner, target := merge.Owner, merge.Target
 	step := func(c Command) (Reply, Moment, error) {
@@ -44,7 +44,7 @@ func Drive(ctx context.Context, merge Merge, at Moment, t Transport) (settled bo
 		switch answer := reply.Answer; answer.Verdict {
 		case Busy:
 			return false, nil
-		case Turned, Gone:
+		case Reversed, Gone:
 			return true, drop(Dropped)
 		case Elsewhere:
 			return true, settleElsewhere(ctx, merge, answer.To, t)
@@ -54,7 +54,7 @@ func Drive(ctx context.Context, merge Merge, at Moment, t Transport) (settled bo
 				return false, err
 			}
 		default:
-			return false, fmt.Errorf("claim %s for %s: verdict %d is not known", target, owner, answer.Verdict)
+			return false, fmt.Errorf("claim %s for %s: unknown verdict %d", target, owner, answer.Verdict)
 		}
 	}
 	_, released, err := step(Command{Op: ReleaseOp, After: at})
@@ -65,8 +65,8 @@ func Drive(ctx context.Context, merge Merge, at Moment, t Transport) (settled bo
 	return true, err
 }
 
-// carry takes the target's facts to the owner, from the first part it does not have yet. It returns
-// whether the owner has them all, and the moment it had.
+// carry sends the target's facts to the owner, starting with the first part that the owner does not have.
+// It reports whether the owner has them all, and since which moment.
 func carry(ctx context.Context, merge Merge, parts int, claimed Moment, t Transport) (at Moment, absorbed bool, err error) {
 	absorb := Command{Op: AbsorbOp, Owner: merge.Owner, Target: merge.Target, Parts: parts, After: claimed}
 	if parts == 0 {
@@ -78,7 +78,7 @@ func carry(ctx context.Context, merge Merge, parts int, claimed Moment, t Transp
 		if err != nil {
 			return at, false, fmt.Errorf("read part %d of %s: %w", absorb.Part, merge.Target, err)
 		}
-		if !ok { // released meanwhile by another Drive, which settles it
+		if !ok { // released meanwhile by another Drive, which settles the Merge
 			return at, false, nil
 		}
 		absorb.Data = data
@@ -91,8 +91,8 @@ func carry(ctx context.Context, merge Merge, parts int, claimed Moment, t Transp
 	return at, absorbed, nil
 }
 
-// settleElsewhere ends a Merge whose target belongs to somebody: to the owner itself by another way,
-// to a user an alias goes on with, or to another person, which is a conflict.
+// settleElsewhere ends a Merge whose target belongs to another id: the owner itself by another path, a user
+// that an alias continues with, or a different person, which is a conflict.
 func settleElsewhere(ctx context.Context, merge Merge, to Ref, t Transport) error {
 	settle := Command{Op: SettleOp, Owner: merge.Owner, Target: merge.Target}
 	final := to
@@ -104,7 +104,7 @@ func settleElsewhere(ctx context.Context, merge Merge, to Ref, t Transport) erro
 		}
 		home, err := t.Home(ctx, final)
 		if err != nil {
-			return fmt.Errorf("find where %s went: %w", merge.Target, err)
+			return fmt.Errorf("cannot find the owner of %s: %w", merge.Target, err)
 		}
 		if home.State != Moving && home.State != Moved {
 			break

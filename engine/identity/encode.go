@@ -8,7 +8,7 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// Op is a command of the protocol in a shard's log. Want is no command: it rides in the entry of the
+// Op is a command of the protocol in a shard's log. Want is not a command: it is part of the entry of the
 // message that names both ids.
 type Op uint8
 
@@ -20,8 +20,9 @@ const (
 	SettleOp
 )
 
-// Command is one command. Alias is ClaimOp's; Part, Parts and Data AbsorbOp's; Outcome and Next SettleOp's.
-// After is the moment of the other shard that the command follows; none where its Seq is 0.
+// Command is one command. Alias belongs to ClaimOp; Part, Parts and Data to AbsorbOp; Outcome and Next to
+// SettleOp. After is the moment, in the other shard, that the command follows; there is none if its Seq is
+// 0.
 type Command struct {
 	Op            Op
 	Owner, Target Ref
@@ -31,18 +32,18 @@ type Command struct {
 	Outcome       Outcome
 	Next          Ref
 	After         Moment
-	// Apart is true of commands that were written before Muster knew moments: an absorbed target of the
-	// same shard then stayed until its own release.
+	// Apart marks commands written before moments existed. At that time a target in the owner's shard was not
+	// released by its absorb but by a separate release.
 	Apart bool
 }
 
-// Moment is an entry of the log of a shard, and all before it.
+// Moment is an entry of a shard's log, and everything before it.
 type Moment struct {
 	Shard int
 	Seq   uint64
 }
 
-// At returns the id whose home shard the command is for.
+// At returns the id to whose home shard the command is sent.
 func (c Command) At() Ref {
 	if c.Op == ClaimOp || c.Op == ReleaseOp {
 		return c.Target
@@ -50,14 +51,14 @@ func (c Command) At() Ref {
 	return c.Owner
 }
 
-// Reply is what applying a Command says: Answer for ClaimOp, Done whether AbsorbOp's facts are all
-// absorbed or ReleaseOp released.
+// Reply is the result of a Command: Answer for ClaimOp; Done reports whether all facts are absorbed
+// (AbsorbOp) or the target was released (ReleaseOp).
 type Reply struct {
 	Answer Answer
 	Done   bool
 }
 
-// Apply carries out a command that DecodeCommand has accepted.
+// Apply applies a command that DecodeCommand has accepted.
 func (m *Machine) Apply(c Command) (reply Reply) {
 	m.follow(c.After)
 	switch c.Op {
@@ -73,20 +74,20 @@ func (m *Machine) Apply(c Command) (reply Reply) {
 	return reply
 }
 
-// The versions of the encoding. In the first, commands had no After and states no needs.
+// The versions of the encoding. In the first, commands have no After and states have no needs.
 const (
-	encodingApart = 1
-	encodingNow   = 2
+	encodingV1 = 1
+	encodingV2 = 2
 )
 
-// maxShard bounds the number of a shard in a moment.
+// maxShard limits the number of a shard in a moment.
 const maxShard = 1 << 16
 
 // Append appends the encoding of c to b.
 func (c Command) Append(b []byte) []byte {
-	version := byte(encodingNow)
+	version := byte(encodingV2)
 	if c.Apart {
-		version = encodingApart
+		version = encodingV1
 	}
 	b = append(b, version, byte(c.Op))
 	b = appendRef(appendRef(b, c.Owner), c.Target)
@@ -101,18 +102,18 @@ func (c Command) Append(b []byte) []byte {
 	return binary.AppendUvarint(binary.AppendUvarint(b, uint64(c.After.Shard)), c.After.Seq)
 }
 
-// DecodeCommand reads one command that fills b; Data aliases b.
+// DecodeCommand decodes one command from all of b; Data aliases b.
 func DecodeCommand(b []byte) (Command, error) {
 	r := newReader(b)
 	version := r.version()
-	c := Command{Op: Op(r.Byte()), Apart: version == encodingApart}
+	c := Command{Op: Op(r.Byte()), Apart: version == encodingV1}
 	c.Owner, c.Target = r.ref(), r.ref()
 	c.Alias = r.Bool()
 	c.Part, c.Parts = r.int(), r.int()
 	c.Data = r.Bytes()
 	c.Outcome = Outcome(r.Byte())
 	c.Next = r.ref()
-	if version == encodingNow {
+	if version == encodingV2 {
 		c.After = Moment{Shard: r.int(), Seq: r.Uvarint()}
 	}
 	if c.Op < ClaimOp || c.Op > SettleOp || c.Outcome > Retarget || c.Op == SettleOp && c.Outcome == 0 || c.After.Shard >= maxShard {
@@ -121,9 +122,10 @@ func DecodeCommand(b []byte) (Command, error) {
 	return c, r.Done()
 }
 
-// AppendState appends the Machine's own state (outbox with parts, conflicts, needs) to b, in a fixed order.
+// AppendState appends the Machine's state (outbox with parts, conflicts, needs) to b, in a deterministic
+// order.
 func (m *Machine) AppendState(b []byte) []byte {
-	b = append(b, encodingNow)
+	b = append(b, encodingV2)
 	b = binary.AppendUvarint(b, uint64(len(m.outbox)))
 	for _, owner := range sortedRefs(m.outbox) {
 		b = binary.AppendUvarint(appendRef(b, owner), uint64(len(m.outbox[owner])))
@@ -150,7 +152,7 @@ func (m *Machine) AppendState(b []byte) []byte {
 	return b
 }
 
-// RestoreState replaces the Machine's own state by what AppendState wrote.
+// RestoreState replaces the Machine's state by one that AppendState wrote.
 func (m *Machine) RestoreState(b []byte) error {
 	r := newReader(b)
 	version := r.version()
@@ -176,13 +178,13 @@ func (m *Machine) RestoreState(b []byte) error {
 			conflicts[owner] = append(conflicts[owner], r.ref())
 		}
 	}
-	if version == encodingNow {
+	if version == encodingV2 {
 		for range r.Count(1) {
 			needs = append(needs, r.Uvarint())
 		}
 	}
 	if err := r.Done(); err != nil {
-		return fmt.Errorf("read the identity state: %w", err)
+		return fmt.Errorf("cannot read the identity state: %w", err)
 	}
 	m.outbox, m.conflicts, m.absorbed, m.needs = outbox, conflicts, absorbed, needs
 	return nil
@@ -192,14 +194,14 @@ func appendRef(b []byte, ref Ref) []byte {
 	return wire.AppendString(wire.AppendBool(b, ref.Anonymous), ref.ID)
 }
 
-// reader reads what the append functions wrote; after the first fault it yields zeros.
+// reader reads what the append functions wrote; after the first error it returns zeros.
 type reader struct{ *wire.Reader }
 
 func newReader(b []byte) reader { return reader{wire.NewReader(b)} }
 
 func (r reader) version() byte {
 	version := r.Byte()
-	if version != encodingApart && version != encodingNow {
+	if version != encodingV1 && version != encodingV2 {
 		r.Fail("version of an identity record")
 	}
 	return version

@@ -2,28 +2,28 @@ package identity
 
 import "slices"
 
-// Store is the state of one shard as the protocol sees it. Its methods are called inside Apply, in
-// log order, and must be deterministic.
+// Store is the state of one shard as the protocol sees it. Its methods are called inside Apply, in log
+// order, and must be deterministic.
 type Store interface {
-	// Home tells what this shard knows of an id that lives here; SetHome records it.
+	// Home returns what this shard knows about an id whose home it is; SetHome changes it.
 	Home(id Ref) Home
 	SetHome(id Ref, h Home)
-	// Linked tells whether id is attached to the owner's profile already.
+	// Linked reports whether id is attached to the owner's profile.
 	Linked(owner, id Ref) bool
-	// Facts returns the facts of a frozen profile in parts of at most PartBytes, the same ones each
-	// time it is asked; none for an id without a profile.
+	// Facts returns the facts of a frozen profile in parts of at most PartBytes, the same parts on each call;
+	// none for an id without a profile.
 	Facts(target Ref) [][]byte
-	// Absorb adds the facts of a target to the owner's profile, creating it if needed, and attaches
-	// the target's id and its own further ids. The owner's attributes win, the target's fill gaps.
+	// Absorb adds the facts of a target to the owner's profile, creating the profile if needed, and attaches
+	// the target's id and its further ids. The owner's attributes win; the target's fill gaps.
 	Absorb(owner, target Ref, parts [][]byte)
-	// Remove drops the facts of a target that has moved; it is called once.
+	// Remove removes the facts of a target that has moved. It is called once.
 	Remove(target Ref)
 }
 
-// PartBytes is the largest part of a profile's facts in one absorb command.
+// PartBytes is the greatest size of a part of a profile's facts in one absorb command.
 const PartBytes = 1 << 20
 
-// Stage is how far a Merge has come.
+// Stage is the progress of a Merge.
 type Stage uint8
 
 // The stages.
@@ -32,8 +32,8 @@ const (
 	Absorbed              // to be released
 )
 
-// Merge is an entry of an outbox: Owner wants Target. Alias tells that it came from an alias call,
-// which follows a target that has moved elsewhere; a mere link does not (it is a conflict then).
+// Merge is an entry of an outbox: Owner wants Target. Alias marks a Merge from an alias call, which follows
+// a target that has moved elsewhere; for a mere link that is a conflict.
 type Merge struct {
 	Owner, Target Ref
 	Alias         bool
@@ -44,10 +44,10 @@ type Merge struct {
 // Machine is the deterministic part of the protocol in one shard.
 type Machine struct {
 	store     Store
-	outbox    map[Ref][]*Merge // by owner; in order of arrival
-	conflicts map[Ref][]Ref    // owner → ids that belong to somebody else, each once
-	absorbed  []Pair           // merges in the outbox whose target has not moved yet; copied when it changes
-	needs     []uint64         // by shard, see Needs; copied when it changes
+	outbox    map[Ref][]*Merge // by owner, in order of arrival
+	conflicts map[Ref][]Ref    // owner → ids that belong to another user, each once
+	absorbed  []Pair           // merges in the outbox whose target may not have moved yet; copied on change
+	needs     []uint64         // by shard, see Needs; copied on change
 }
 
 // Pair is an owner and a target.
@@ -58,8 +58,8 @@ func NewMachine(store Store) *Machine {
 	return &Machine{store: store, outbox: map[Ref][]*Merge{}, conflicts: map[Ref][]Ref{}}
 }
 
-// Want records that the owner, a live profile of this shard, is the same person as target. It
-// returns true if a Merge was put in the outbox.
+// Want records that the owner, a live profile of this shard, is the same person as target. It reports
+// whether a Merge was put in the outbox.
 func (m *Machine) Want(owner, target Ref, alias bool) bool {
 	if owner == target || m.store.Linked(owner, target) {
 		return false
@@ -75,27 +75,27 @@ func (m *Machine) Want(owner, target Ref, alias bool) bool {
 	return true
 }
 
-// Verdict is the answer of a target to a claim.
+// Verdict is the response of a target to a claim.
 type Verdict uint8
 
 // The verdicts.
 const (
 	Granted   Verdict = iota + 1 // frozen for this owner; its facts may be read
 	Elsewhere                    // it belongs to To
-	Turned                       // the target outranks the owner and wants it instead
-	Busy                         // the target has merges of its own to finish: ask again
+	Reversed                     // the target outranks the owner, and wants the owner instead
+	Busy                         // the target has unfinished merges itself: try again
 	Gone                         // erased
 )
 
-// Answer is what a claim says. Parts is the number of parts of the target's facts.
+// Answer is the result of a claim. Parts is the number of parts of the target's facts.
 type Answer struct {
 	Verdict Verdict
 	To      Ref
 	Parts   int
 }
 
-// claim asks the target, whose home is this shard, to join the owner. Asked again it answers the
-// same. An id nobody has used is granted at once whatever its rank: it never becomes an owner.
+// claim joins the target, whose home is this shard, to the owner. Repeated claims get the same answer. An
+// id that has not been used is granted immediately, whatever its rank: it never becomes an owner.
 func (m *Machine) claim(owner, target Ref, alias bool) Answer {
 	home := m.store.Home(target)
 	switch home.State {
@@ -112,7 +112,7 @@ func (m *Machine) claim(owner, target Ref, alias bool) Answer {
 	case Live:
 		if target.before(owner) {
 			m.Want(target, owner, alias)
-			return Answer{Verdict: Turned}
+			return Answer{Verdict: Reversed}
 		}
 	}
 	if len(m.outbox[target]) > 0 {
@@ -122,8 +122,8 @@ func (m *Machine) claim(owner, target Ref, alias bool) Answer {
 	return Answer{Verdict: Granted, Parts: len(m.store.Facts(target))}
 }
 
-// Part returns one part of a frozen target's facts. It changes nothing; ok is false when the target
-// is not frozen for this owner.
+// Part returns one part of a frozen target's facts. It changes nothing; ok is false if the target is not
+// frozen for this owner.
 func (m *Machine) Part(owner, target Ref, part int) (data []byte, ok bool) {
 	if home := m.store.Home(target); home.State != Moving || home.To != owner {
 		return nil, false
@@ -135,10 +135,10 @@ func (m *Machine) Part(owner, target Ref, part int) (data []byte, ok bool) {
 	return parts[part], true
 }
 
-// absorb takes part number `part` of `parts`; the last one adds the facts. Parts that have come
-// already, or come too early, are ignored. parts 0 attaches the id alone. It returns whether the
-// owner has all of the target's facts: only then may the target be released. A target that lives in
-// this shard too is released at once, unless apart.
+// absorb takes part number part of parts; the last one adds the facts. Parts that are repeated or out of
+// order are ignored. With parts 0, only the id is attached. It reports whether the owner has all of the
+// target's facts: only then may the target be released. A target in this shard is released in the same
+// entry, unless apart.
 func (m *Machine) absorb(owner, target Ref, part, parts int, data []byte, apart bool) bool {
 	merge := m.find(owner, target)
 	if merge == nil {
@@ -156,13 +156,13 @@ func (m *Machine) absorb(owner, target Ref, part, parts int, data []byte, apart 
 	m.store.Absorb(owner, target, merge.Parts)
 	merge.Parts, merge.Stage = nil, Absorbed
 	if !apart && m.release(owner, target) {
-		return true // both live here: one entry joins them
+		return true // both are in this shard: one entry joins them
 	}
 	m.absorbed = append(slices.Clip(m.absorbed), Pair{owner, target})
 	return true
 }
 
-// release lets a claimed target go: it has moved. It returns true the first time.
+// release marks a claimed target as moved and removes its facts. It returns true the first time.
 func (m *Machine) release(owner, target Ref) bool {
 	home := m.store.Home(target)
 	if home.State != Moving || home.To != owner {
@@ -180,18 +180,18 @@ type Outcome uint8
 const (
 	Done     Outcome = iota + 1 // absorbed and released
 	Conflict                    // the target belongs to another user: counted, not joined
-	Dropped                     // turned round, gone, or already the same person
-	Retarget                    // alias: goes on with another target
+	Dropped                     // reversed, erased, or the same person already
+	Retarget                    // alias: continues with another target
 )
 
-// settle takes a Merge out of the outbox. With Retarget, next is wanted instead.
+// settle removes a Merge from the outbox. With Retarget, next is wanted instead.
 func (m *Machine) settle(owner, target Ref, outcome Outcome, next Ref) {
 	merge := m.find(owner, target)
 	if merge == nil || outcome == Done && merge.Stage != Absorbed || outcome != Done && merge.Stage == Absorbed {
 		return
 	}
 	if outcome == Conflict && merge.Alias {
-		return // an alias call came meanwhile: it follows the target
+		return // an alias call arrived meanwhile: it follows the target
 	}
 	if merge.Stage == Absorbed {
 		m.absorbed = slices.DeleteFunc(slices.Clone(m.absorbed), func(p Pair) bool { return p == Pair{owner, target} })
@@ -222,7 +222,7 @@ func (m *Machine) find(owner, target Ref) *Merge {
 	return nil
 }
 
-// Outbox returns copies of all pending Merges, without their parts, ordered by owner, then arrival.
+// Outbox returns copies of all pending Merges, with empty parts, ordered by owner, then by arrival.
 func (m *Machine) Outbox() []Merge {
 	var all []Merge
 	for _, owner := range sortedRefs(m.outbox) {
@@ -233,16 +233,16 @@ func (m *Machine) Outbox() []Merge {
 	return all
 }
 
-// Absorbed returns the merges whose facts the owner has while the target, where it lives, still may have
-// them too. The result is immutable.
+// Absorbed returns the merges whose facts the owner has while the target's shard may still have them too.
+// The result is immutable.
 func (m *Machine) Absorbed() []Pair { return m.absorbed }
 
-// Needs returns for each shard, by its number, the entry up to which its state is presupposed by what this
-// shard has applied: a view of this shard is whole only beside views of the others that have reached
-// theirs. The result is immutable, and may be shorter than there are shards.
+// Needs returns, by number of shard, the entry of that shard that this shard's state builds on. A view of
+// this shard is complete only together with views of the others that have reached those entries. The result
+// is immutable, and may be shorter than the number of shards.
 func (m *Machine) Needs() []uint64 { return m.needs }
 
-// follow notes that a step presupposes a moment of another shard.
+// follow records that a step builds on a moment of another shard.
 func (m *Machine) follow(after Moment) {
 	if after.Seq == 0 || after.Shard < len(m.needs) && m.needs[after.Shard] >= after.Seq {
 		return

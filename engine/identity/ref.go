@@ -6,13 +6,13 @@ type Ref struct {
 	ID        string
 }
 
-// User and Anon make Refs.
+// User returns the Ref of a user id.
 func User(id string) Ref { return Ref{ID: id} }
 
 // Anon returns the Ref of an anonymous id.
 func Anon(id string) Ref { return Ref{Anonymous: true, ID: id} }
 
-// before tells whether r ranks before s: users before anonymous ids, then by bytes.
+// before reports whether r ranks before s: users before anonymous ids, then by bytes.
 func (r Ref) before(s Ref) bool {
 	if r.Anonymous != s.Anonymous {
 		return !r.Anonymous
@@ -31,16 +31,16 @@ func (r Ref) String() string {
 // State is what the home shard of an id knows about it.
 type State uint8
 
-// The states. Moving and Moved name the owner: messages for the id are redirected to it.
+// The states. In states Moving and Moved, Home names the owner: messages for the id are redirected to it.
 const (
 	Unknown State = iota // never seen
 	Live                 // has a profile here
 	Moving               // claimed: frozen, still visible here
-	Moved                // its facts are the owner's now
+	Moved                // its facts belong to the owner now
 	Erased               // erased: nothing may be taken over
 )
 
-// Home is the state of an id in its home shard; To is the owner while Moving and once Moved.
+// Home is the state of an id in its home shard. To is the owner in states Moving and Moved.
 type Home struct {
 	State State
 	To    Ref

@@ -14,13 +14,13 @@ import (
 
 var seeds = flag.Int("seeds", 400, "how many simulated worlds to run")
 
-// person is a profile of the simulation: the ids of the messages that reached it, each of them once.
+// person is a profile of the simulation: the ids of the messages that reached it, each once.
 type person struct {
 	facts []string
 	ids   []Ref
 }
 
-// shard is a shard of the simulation, and the plain twin of the engine's Store.
+// shard is a shard of the simulation, with a simple implementation of Store.
 type shard struct {
 	number   int
 	machine  *Machine
@@ -93,13 +93,13 @@ func (s *shard) Absorb(owner, target Ref, parts [][]byte) {
 
 var errLost = errors.New("lost")
 
-// world is a cluster of the simulation with a network that loses, doubles and delays.
+// world is a cluster of the simulation with a network that loses, duplicates and delays.
 type world struct {
 	t      *testing.T
 	rng    *rand.Rand
 	shards []*shard
-	late   []func() // doubled commands that arrive later
-	// entries has, for each message, the entry that took it.
+	late   []func() // delayed and duplicated commands
+	// entries has, for each message, the entry that accepted it.
 	entries map[string]Moment
 	faults  bool
 }
@@ -110,7 +110,7 @@ func (w *world) of(id Ref) *shard {
 	return w.shards[h.Sum32()%uint32(len(w.shards))]
 }
 
-// send carries a command through the faulty network.
+// send sends a command through the faulty network.
 func (w *world) send(id Ref, c Command) (Reply, Moment, error) {
 	decoded, err := DecodeCommand(c.Append(nil))
 	if err != nil {
@@ -129,7 +129,7 @@ func (w *world) send(id Ref, c Command) (Reply, Moment, error) {
 		return Reply{}, Moment{}, errLost // never arrived
 	case 1:
 		apply()
-		return Reply{}, Moment{}, errLost // arrived, the answer was lost
+		return Reply{}, Moment{}, errLost // arrived, but the answer was lost
 	case 2:
 		w.late = append(w.late, func() { apply() }) // arrives only later
 		return Reply{}, Moment{}, errLost
@@ -160,7 +160,7 @@ type moment struct {
 	absorbed []Pair
 }
 
-// record keeps what the shard looks like after an entry, and returns the entry's moment.
+// record stores what the shard looks like after an entry, and returns the entry's moment.
 func (s *shard) record() Moment {
 	m := moment{facts: map[Ref][]string{}, homes: maps.Clone(s.homes), needs: s.machine.Needs(), absorbed: s.machine.Absorbed()}
 	for id, p := range s.people {
@@ -170,9 +170,9 @@ func (s *shard) record() Moment {
 	return Moment{Shard: s.number, Seq: uint64(len(s.past) - 1)}
 }
 
-// checkCut reads every shard at a moment of its own, as statements do: those that others presuppose to be
-// further on are read anew, and who is on the way to an owner that has their facts is left out. Then each
-// message that one of these moments has is seen once.
+// checkCut reads every shard at a random moment, as statements do: shards that others need at a later
+// moment are read again, and a target whose facts its owner already has is left out. Then each message that
+// is in the log of a shard up to its moment must be seen exactly once.
 func (w *world) checkCut() {
 	at := make([]uint64, len(w.shards))
 	for i, s := range w.shards {
@@ -214,7 +214,7 @@ func (w *world) checkCut() {
 			want = 1
 		}
 		if seen[id] != want {
-			w.t.Errorf("shards read at %d: message %s of entry %v is seen %d times, not %d", at, id, entry, seen[id], want)
+			w.t.Errorf("shards read at %d: message %s of entry %v is seen %d times, want %d", at, id, entry, seen[id], want)
 		}
 	}
 }
@@ -226,7 +226,7 @@ type message struct {
 	alias      string // previousId
 }
 
-// deliver routes a message as the router does: to the id it literally names, then along redirects.
+// deliver routes a message as the router does: to the id it names, then along redirects.
 func (w *world) deliver(m message) {
 	ref := User(m.user)
 	if m.user == "" {
@@ -254,10 +254,10 @@ func (w *world) deliver(m message) {
 		w.entries[m.id] = s.record()
 		return
 	}
-	w.t.Fatalf("message %s goes round in a circle", m.id)
+	w.t.Fatalf("message %s is redirected in a circle", m.id)
 }
 
-// drive works on the outbox of a random shard; every error is a crash after which it starts anew.
+// drive works on the outbox of a shard. An error stands for a crash, after which a later call starts over.
 func (w *world) drive(s *shard) {
 	for _, merge := range s.machine.Outbox() {
 		at := Moment{Shard: s.number, Seq: uint64(len(s.past) - 1)}
@@ -284,7 +284,7 @@ func (w *world) final(ref Ref) Ref {
 		}
 		ref = home.To
 	}
-	w.t.Fatalf("%s goes round in a circle", ref)
+	w.t.Fatalf("%s is redirected in a circle", ref)
 	return ref
 }
 
@@ -336,7 +336,7 @@ func simulate(t *testing.T, seed uint64) {
 		}
 	}
 	for _, m := range sent {
-		w.deliver(m) // everything once more: all of it is known
+		w.deliver(m) // send everything again: all messages are known
 	}
 	w.check(sent)
 	for range 200 {
@@ -380,7 +380,7 @@ func (w *world) check(sent []message) {
 		if m.alias != "" {
 			for _, previous := range []Ref{User(m.alias), Anon(m.alias)} {
 				if w.final(previous) != user && previous != user {
-					w.t.Errorf("alias %s of %s ended as %s, not %s", previous, m.user, w.final(previous), user)
+					w.t.Errorf("alias %s of %s ended as %s, want %s", previous, m.user, w.final(previous), user)
 				}
 			}
 		}
@@ -401,9 +401,9 @@ func (w *world) conflicted(id Ref) bool {
 	return false
 }
 
-// TestSimulation runs the protocol in many small worlds whose network loses, doubles and reorders,
-// with crashes between all steps: nothing is lost, nothing is counted twice, nothing goes in circles; and
-// whoever reads the shards meanwhile, each at a moment of its own, sees everything once.
+// TestSimulation runs the protocol in many small worlds whose network loses, duplicates and reorders, with
+// crashes between all steps. Nothing is lost, nothing is counted twice, nothing is redirected in a circle,
+// and a reader of the shards, each at a different moment, sees everything once.
 func TestSimulation(t *testing.T) {
 	for seed := range uint64(*seeds) {
 		simulate(t, seed)
@@ -427,7 +427,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestFirstVersion: commands and states written before steps told moments mean what they meant.
+// TestFirstVersion: commands and states written before moments existed still have their meaning.
 func TestFirstVersion(t *testing.T) {
 	s := newShard()
 	owner, target := User("u"), Anon("a")
@@ -438,7 +438,7 @@ func TestFirstVersion(t *testing.T) {
 		t.Helper()
 		c.Owner, c.Target, c.Apart = owner, target, true
 		b := c.Append(nil)
-		if b[0] != encodingApart {
+		if b[0] != encodingV1 {
 			t.Fatalf("version %d", b[0])
 		}
 		decoded, err := DecodeCommand(b)
@@ -457,7 +457,7 @@ func TestFirstVersion(t *testing.T) {
 		t.Error("the absorb has released the target")
 	}
 	state := s.machine.AppendState(nil)
-	state[0] = encodingApart
+	state[0] = encodingV1
 	restored := NewMachine(s)
 	if err := restored.RestoreState(state[:len(state)-1]); err != nil { // without the number of needs
 		t.Fatal(err)

@@ -5,16 +5,16 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// attribute is the conditions that ask one attribute. Those that ask nothing else, by comparing it
-// with literals, are told the value that came and the one that went, and only where they differ.
+// attribute holds the conditions that read one attribute. A plain condition compares nothing but this
+// attribute with literals: it is given the old and the new value, and only where they differ.
 type attribute struct {
-	conditions []*condition            // to be evaluated
-	byText     map[string][]*condition // plain ones that ask to be equal to one of some strings
+	conditions []*condition            // those that must be evaluated
+	byText     map[string][]*condition // plain ones that require one of these strings
 	plain      []*condition            // the other plain ones
 }
 
-// plain tells the attribute of a predicate that a single value decides: comparisons of one attribute
-// with literals. They are false where it is missing.
+// plain returns the attribute of a predicate that a single value decides: a comparison of one attribute with
+// literals. Such a predicate is false where the attribute is missing.
 func plain(schema query.Schema, p tree.Pred) (id uint32, ok bool) {
 	name := func(x tree.Expr, literals ...tree.Expr) (uint32, bool) {
 		n, ok := x.(*tree.Name)
@@ -49,7 +49,7 @@ func plain(schema query.Schema, p tree.Pred) (id uint32, ok bool) {
 	return 0, false
 }
 
-// plainHolds tells whether a value satisfies a plain predicate.
+// plainHolds reports whether a value satisfies a plain predicate.
 func plainHolds(p tree.Pred, v tree.Value) bool {
 	switch p := p.(type) {
 	case *tree.Compare:
@@ -78,7 +78,7 @@ func plainCompare(o tree.Op, v tree.Value, x tree.Expr) bool {
 	return o.Holds(v.Compare(w))
 }
 
-// texts returns the strings one of which a plain predicate asks for, nil where it asks otherwise.
+// texts returns the strings of which a plain predicate requires one, nil if it has another form.
 func texts(p tree.Pred) (all []string) {
 	literals := []*tree.Literal{}
 	switch p := p.(type) {
@@ -99,28 +99,28 @@ func texts(p tree.Pred) (all []string) {
 	return all
 }
 
-// set tells the plain conditions of a value that came and the one that went.
+// set passes an old and a new value to the plain conditions.
 func (a *attribute) set(t *Tracker, ordinal uint32, was, is tree.Value) {
 	for _, v := range [...]*tree.Value{&was, &is} {
 		if v.Type == tree.StringType {
 			for _, c := range a.byText[v.Str] {
-				c.plainly(ordinal, was, is)
+				c.setPlain(ordinal, was, is)
 			}
 		}
 	}
 	for _, c := range a.plain {
-		c.plainly(ordinal, was, is)
+		c.setPlain(ordinal, was, is)
 	}
 }
 
-// plainly makes a plain condition follow a value.
-func (c *condition) plainly(ordinal uint32, was, is tree.Value) {
+// setPlain updates a plain condition after a value has changed.
+func (c *condition) setPlain(ordinal uint32, was, is tree.Value) {
 	if before, now := plainHolds(c.pred, was), plainHolds(c.pred, is); before != now && c.ready(ordinal) {
 		c.put(ordinal, now)
 	}
 }
 
-// attributeOf returns what an attribute concerns, made if need be.
+// attributeOf returns the conditions of an attribute, creating the entry if needed.
 func (t *Tracker) attributeOf(id uint32) *attribute {
 	i := int(id - query.FirstAttribute)
 	for len(t.byAttribute) <= i {

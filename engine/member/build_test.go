@@ -4,14 +4,14 @@ import (
 	"testing"
 )
 
-// TestSegmentLeavesBuild: a segment that is dropped while it is built together with another takes its parts
-// along: what is computed after that goes nowhere near the places that others have now, and the build
-// can be resumed by whoever knows those that are left.
+// TestSegmentLeavesBuild: a segment dropped while it is built together with another takes its parts along.
+// What is computed afterwards does not touch the places that other parts now use, and a tracker that knows
+// only the remaining segments can resume the build.
 func TestSegmentLeavesBuild(t *testing.T) {
-	x := newTeller(t, "everyone")
+	x := newStoryPlayer(t, "everyone")
 	for range 3 {
-		x.tell("0 A(x,1)")
-		x.tell("0 B(x,1)")
+		x.play("0 A(x,1)")
+		x.play("0 B(x,1)")
 	}
 	texts := []string{"did A at least 2 times in last 10 seconds", "did B at least 3 times", "did A where (amount > 5)"}
 	both := []Definition{
@@ -23,7 +23,7 @@ func TestSegmentLeavesBuild(t *testing.T) {
 	x.tracker.Drop(2)
 	x.tracker.Settle()
 	x.tracker.Forget(2)
-	x.define(4, "c", texts[2]) // takes the place of what has gone
+	x.define(4, "c", texts[2]) // takes the place of a removed part
 	if got := x.Members(4).(*fakeMembers).list(); len(got) > 0 {
 		t.Errorf("%s has %v", texts[2], got)
 	}
@@ -35,11 +35,11 @@ func TestSegmentLeavesBuild(t *testing.T) {
 	}
 
 	x.tracker.Define([]Definition{both[0], {Slot: 5, Name: "d", Zone: "UTC", Pred: x.parse("did B in last 1 minute")}})
-	x.tracker.Work(3) // the first part, and of the second
+	x.tracker.Work(3) // the first part and some of the second
 	x.tracker.Drop(2)
 	x.tracker.Settle()
 	b := x.tracker.Building()[0]
-	again := New(copied{x.world, map[int]*fakeMembers{}}, x.schema, x.tracker.Now())
+	again := New(separateMembers{x.world, map[int]*fakeMembers{}}, x.schema, x.tracker.Now())
 	again.Define([]Definition{{Slot: 5, Name: "d", Zone: "UTC", Pred: x.parse("did B in last 1 minute")}})
 	if err := again.Resume(b.Part, b.Chunk); err != nil || b.Parts() != 1 {
 		t.Errorf("a build of %d parts at %d, chunk %d: %v", b.Parts(), b.Part, b.Chunk, err)

@@ -6,7 +6,7 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// Check computes all that the tracker keeps anew from the facts and compares. It takes as long as
+// Check recomputes everything that the tracker keeps from the facts and compares. It takes as long as
 // building every segment. REQUIRES: nothing is left to Settle.
 func (t *Tracker) Check() error {
 	src := t.host.Source()
@@ -36,7 +36,7 @@ func (c *condition) check(src query.Source, chunk int) error {
 	c.t.rows.fillBit(chunk, c.leaf.at, &all, &got)
 	for pos := range all.All {
 		if got.Has(pos) != want.Has(pos) {
-			return fmt.Errorf("condition %q holds for profile %d: %t, not %t", c.key, chunk<<query.ChunkBits|int(pos), got.Has(pos), want.Has(pos))
+			return fmt.Errorf("condition %q holds for profile %d: %t, want %t", c.key, chunk<<query.ChunkBits|int(pos), got.Has(pos), want.Has(pos))
 		}
 	}
 	return nil
@@ -49,10 +49,10 @@ func (k *counter) check(src query.Source, chunk int) error {
 		ordinal := uint32(chunk)<<query.ChunkBits | uint32(pos)
 		n, sum := k.counted(ordinal)
 		if k.amount != nil && sum != k.sumOf(ordinal) {
-			return fmt.Errorf("counter %q of profile %d is %v, not %v", k.key, ordinal, k.sumOf(ordinal), sum)
+			return fmt.Errorf("counter %q of profile %d is %v, want %v", k.key, ordinal, k.sumOf(ordinal), sum)
 		}
 		if k.amount == nil && n != k.value(ordinal) {
-			return fmt.Errorf("counter %q of profile %d is %d, not %d", k.key, ordinal, k.value(ordinal), n)
+			return fmt.Errorf("counter %q of profile %d is %d, want %d", k.key, ordinal, k.value(ordinal), n)
 		}
 	}
 	return nil

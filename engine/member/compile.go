@@ -11,24 +11,23 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Definition is a segment to be live: its checked predicate, with the segments it asks expanded.
+// Definition describes a live segment: its checked predicate, with the segments it refers to expanded.
 type Definition struct {
 	Slot int
 	Name string
 	Zone string
 	Pred tree.Pred
-	// Catalog is the version that Pred was checked with.
+	// Catalog is the catalog version that Pred was checked with.
 	Catalog uint64
-	// Held returns the slot of a segment that has the membership of its last refresh, which the
-	// predicate asks.
+	// Held returns the slot of a held segment that the predicate refers to.
 	Held func(name string) (slot int, ok bool)
 }
 
-// IsHeld tells whether a segment has the membership of its last refresh: it says so, or it has a
+// IsHeld reports whether a segment keeps the membership of its last refresh: it has a refresh interval or a
 // rank.
 func IsHeld(s *tree.Segment) bool { return s.Refresh.N > 0 || HasRank(s.Pred) }
 
-// HasRank reports whether a predicate has a rank of its own; the segments it asks are held on their own.
+// HasRank reports whether a predicate itself contains a rank. Segments it refers to are held separately.
 func HasRank(p tree.Pred) bool {
 	return tree.Any(p, func(n tree.Node) bool {
 		_, rank := n.(*tree.Rank)
@@ -36,7 +35,7 @@ func HasRank(p tree.Pred) bool {
 	})
 }
 
-// compiler makes the program of one segment.
+// compiler compiles the program of one segment.
 type compiler struct {
 	t    *Tracker
 	s    *segment
@@ -102,7 +101,7 @@ func (c *compiler) all(o op, args []tree.Pred) (node, error) {
 	return join(o, nodes), nil
 }
 
-// segment takes the program of a segment that is asked, or stands on its membership if that is held.
+// segment compiles the program of a referenced segment, or a leaf that reads its membership if it is held.
 func (c *compiler) segment(p *tree.InSegment) (node, error) {
 	if p.Def == nil {
 		return node{}, fmt.Errorf("segment %q is not expanded", p.Name)
@@ -123,7 +122,7 @@ func (c *compiler) segment(p *tree.InSegment) (node, error) {
 	return inner.pred(p.Def.Pred)
 }
 
-// compare is a comparison of a count or a sum with a number, or the condition p itself.
+// compare compiles a comparison of a count or a sum with a number; any other comparison is evaluated.
 func (c *compiler) compare(p *tree.Compare) (node, error) {
 	o, l, r := p.Op, p.L, p.R
 	if _, literal := l.(*tree.Literal); literal {
@@ -148,7 +147,7 @@ func (c *compiler) compare(p *tree.Compare) (node, error) {
 	return c.condition(p)
 }
 
-// between reads a comparison with a whole number as lo <= n <= hi.
+// between returns a comparison with a whole number as lo <= n <= hi; hi < 0 means no upper bound.
 func between(o tree.Op, n tree.Number) (lo, hi int64, ok bool) {
 	if n.Scale != 0 || n.Coef < 0 || n.Coef > 1<<32 {
 		return 0, 0, false
@@ -171,7 +170,7 @@ func between(o tree.Op, n tree.Number) (lo, hi int64, ok bool) {
 	return 0, 0, false
 }
 
-// counted is a comparison with a counter, or the condition p itself where edges do not tell.
+// counted compiles a comparison with a counter; where edges do not decide, the condition p is evaluated.
 func (c *compiler) counted(p tree.Pred, s tree.Step, w tree.Window, lo, hi int64) (node, error) {
 	if !countable(w) || !c.isSteady(s) {
 		return c.condition(p)
@@ -184,7 +183,7 @@ func (c *compiler) counted(p tree.Pred, s tree.Step, w tree.Window, lo, hi int64
 	return node{op: opLeaf, leaf: k.limit(lo, hi)}, nil
 }
 
-// summed is a comparison with a sum, or the condition p itself where edges do not tell.
+// summed compiles a comparison with a sum; where edges do not decide, the condition p is evaluated.
 func (c *compiler) summed(p tree.Pred, m *tree.Measure, o tree.Op, n tree.Number) (node, error) {
 	s := tree.Step{Event: m.Event, Where: m.Where}
 	if !countable(m.Window) || !c.isSteady(s) || !c.isSteady(tree.Step{Event: m.Event, Where: &tree.IsSet{X: m.Arg}}) {
@@ -202,8 +201,8 @@ func (c *compiler) summed(p tree.Pred, m *tree.Measure, o tree.Op, n tree.Number
 	return node{op: opLeaf, leaf: k.limitSum(o, n)}, nil
 }
 
-// sequence counts the first steps of a sequence of two that are a stretch of fixed length apart. The
-// rest is evaluated.
+// sequence compiles a sequence of two steps with a gap of fixed length as a counter of first steps. Any other
+// sequence is evaluated.
 func (c *compiler) sequence(p *tree.Sequence) (node, error) {
 	if len(p.Steps) != 1 || p.Steps[0].Within == nil || !countable(p.Window) {
 		return c.condition(p)
@@ -225,15 +224,15 @@ func (c *compiler) sequence(p *tree.Sequence) (node, error) {
 	return node{op: opLeaf, leaf: k.limit(1, -1)}, nil
 }
 
-// isSteady tells whether time alone never changes which events satisfy a step, nor a name to come,
-// nor the event of another step.
+// isSteady reports whether the events that satisfy a step never change: not by time alone, nor by a name
+// defined later, nor by the event of another step.
 func (c *compiler) isSteady(s tree.Step) bool {
 	w := walker{schema: c.t.schema}
 	w.step(s, "")
 	return w.err == nil && w.timing == steady && !w.unknown && !w.previous
 }
 
-// step prepares an event with its `where (…)`; it is registered with the first that stands on it.
+// step prepares an event with its `where (…)`. It is registered when the first counter or condition uses it.
 func (c *compiler) step(s tree.Step) (*step, error) {
 	event, _ := c.t.schema.Event(s.Event)
 	at := &step{event: event, name: s.Event, where: s.Where, key: strconv.Itoa(int(event)) + c.keyOf(s.Where)}
@@ -246,7 +245,8 @@ func (c *compiler) step(s tree.Step) (*step, error) {
 	return at, err
 }
 
-// keyOf tells conditions on events apart; a zone gives dates their meaning.
+// keyOf returns a key that distinguishes conditions on events; the zone is part of it because dates depend
+// on it.
 func (c *compiler) keyOf(where tree.Pred) string {
 	if where == nil {
 		return ""
@@ -254,8 +254,8 @@ func (c *compiler) keyOf(where tree.Pred) string {
 	return "\x00" + c.zone.String() + "\x00" + syntax.FormatPred(where)
 }
 
-// edge writes `first did` and `last did` with rolling windows as counts: the latest lies in the last
-// D exactly when one does; the first does when one does and none is older. The rest is evaluated.
+// edge compiles `first did` and `last did` with rolling windows as counts. The latest event is in the last D
+// exactly when any is; the first is when one is and none is older. Other forms are evaluated.
 func (c *compiler) edge(p *tree.Edge) (node, error) {
 	did := func(w tree.Window) tree.Pred { return &tree.Did{Step: p.Step, Window: w, At: p.At} }
 	rolling := func(kind tree.WindowKind, d tree.Duration) tree.Window { return tree.Window{Kind: kind, Last: d} }
@@ -287,14 +287,14 @@ func (c *compiler) edge(p *tree.Edge) (node, error) {
 	return c.pred(&tree.And{Args: []tree.Pred{did(w), &tree.Not{Arg: did(none)}}})
 }
 
-// condition is a leaf that is evaluated.
+// condition compiles a leaf that is evaluated.
 func (c *compiler) condition(p tree.Pred) (node, error) {
 	d, err := dependsOn(c.t.schema, p)
 	if err != nil {
 		return node{}, err
 	}
 	key := c.zone.String() + "\x00" + syntax.FormatPred(p)
-	for _, list := range d.lists { // a list made again under its old name is another
+	for _, list := range d.lists { // a list recreated under its old name is a different list
 		key += "\x00list" + strconv.Itoa(int(list))
 	}
 	if d.unknown {
@@ -307,22 +307,22 @@ func (c *compiler) condition(p tree.Pred) (node, error) {
 			c.t.free = append(c.t.free, id)
 			return node{}, err
 		}
-		if err = c.hear(x); err != nil {
+		if err = c.followSteps(x); err != nil {
 			return node{}, err
 		}
 		c.t.listen(x)
-		x.awaitTurn()
+		x.awaitBoundary()
 		if x.watches() {
-			x.agenda.enqueue(c.t, x.id)
+			x.schedule.enqueue(c.t, x.id)
 		}
 	}
-	c.t.take(c.s, x)
+	c.t.usePart(c.s, x)
 	return node{op: opLeaf, leaf: &x.leaf}, nil
 }
 
-// hear finds the steps a condition has to hear of: where what a step asks may change, all events of
-// the name.
-func (c *compiler) hear(x *condition) error {
+// followSteps finds the steps whose events the condition must follow. Where the events that satisfy a step
+// may change, it follows all events of the name.
+func (c *compiler) followSteps(x *condition) error {
 	for _, s := range x.deps.asked {
 		if _, known := c.t.schema.Event(s.Event); !known {
 			continue
@@ -339,8 +339,8 @@ func (c *compiler) hear(x *condition) error {
 	return nil
 }
 
-// take notes that a segment stands on a part.
-func (t *Tracker) take(s *segment, p part) {
+// usePart records that a segment uses a part.
+func (t *Tracker) usePart(s *segment, p part) {
 	for _, other := range s.parts {
 		if other == p {
 			return
@@ -350,7 +350,7 @@ func (t *Tracker) take(s *segment, p part) {
 	s.parts = append(s.parts, p)
 }
 
-// counter returns the counter that k describes, made if need be.
+// counter returns the counter that k describes, registering k if there is none.
 func (c *compiler) counter(k *counter) *counter {
 	t := c.t
 	k.window.At = tree.Span{}
@@ -362,7 +362,7 @@ func (c *compiler) counter(k *counter) *counter {
 		k.key += fmt.Sprintf("\x00then %t %d %s", k.then.absent, k.then.gap, k.then.second.key)
 	}
 	if old := t.counters[k.key]; old != nil {
-		t.take(c.s, old)
+		t.usePart(c.s, old)
 		return old
 	}
 	k.t, k.id, k.at = t, t.freeID(), t.rows.place(k.size())
@@ -372,16 +372,16 @@ func (c *compiler) counter(k *counter) *counter {
 		k.then.second = t.stepOf(k.then.second)
 		k.then.second.follows = append(k.then.second.follows, k)
 	}
-	k.aim()
+	k.setBounds()
 	t.counters[k.key] = k
 	t.byID[k.id] = k
-	t.take(c.s, k)
-	k.awaitTurn()
-	k.agenda.enqueue(t, k.id)
+	t.usePart(c.s, k)
+	k.awaitBoundary()
+	k.schedule.enqueue(t, k.id)
 	return k
 }
 
-// windowKey is equal for windows that mean the same.
+// windowKey returns equal keys for windows that mean the same.
 func windowKey(w tree.Window, zone *time.Location) string {
 	last, _ := w.Last.Millis()
 	other, _ := w.Other.Millis()

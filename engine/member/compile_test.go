@@ -12,7 +12,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// TestCompiled says of each predicate how many counters and conditions it stands on, and which thresholds.
+// TestCompiled checks how many counters and conditions each predicate uses, and which thresholds.
 func TestCompiled(t *testing.T) {
 	const no = "" // no thresholds
 	for _, c := range []struct {
@@ -27,7 +27,7 @@ func TestCompiled(t *testing.T) {
 		{"did A at most 3 times in last 7 days", 1, 0, "0..3"},
 		{"did A exactly 3 times in last 7 days", 1, 0, "3..3"},
 		{"did A more than 3 times and did A fewer than 9 times", 1, 0, "4.. 0..8"},
-		{"count of A < 0", 1, 0, "1..0"}, // no count is
+		{"count of A < 0", 1, 0, "1..0"}, // never true
 		{"count of A > -1", 0, 1, no},
 		{"count of A < 1", 1, 0, "0..0"},
 		{"count of A != 2", 1, 0, "2..2"},
@@ -71,15 +71,15 @@ func TestCompiled(t *testing.T) {
 		}
 		conditions, counters := tr.Conditions()
 		if conditions != c.conditions || counters != c.counters {
-			t.Errorf("%s: %d counters and %d conditions, not %d and %d", c.text, counters, conditions, c.counters, c.conditions)
+			t.Errorf("%s: %d counters and %d conditions, want %d and %d", c.text, counters, conditions, c.counters, c.conditions)
 		}
 		if got := limitsOf(tr); got != c.limits {
-			t.Errorf("%s: %s, not %s", c.text, got, c.limits)
+			t.Errorf("%s: %s, want %s", c.text, got, c.limits)
 		}
 	}
 }
 
-// limitsOf writes the thresholds of all counters in the order in which they were made.
+// limitsOf formats the thresholds of all counters in order of creation.
 func limitsOf(tr *Tracker) string {
 	var all []string
 	for _, part := range tr.byID {
@@ -101,7 +101,7 @@ func limitsOf(tr *Tracker) string {
 	return strings.Join(all, " ")
 }
 
-// TestBetween: a comparison of a count with a whole number is a stretch, or none.
+// TestBetween: a comparison of a count with a whole number is a range, or not one.
 func TestBetween(t *testing.T) {
 	for _, o := range []tree.Op{tree.Eq, tree.Lt, tree.Le, tree.Gt, tree.Ge} {
 		for n := range int64(5) {
@@ -124,8 +124,8 @@ func TestBetween(t *testing.T) {
 	}
 }
 
-// TestShared: equal conditions of different segments are one, also where they are written otherwise or stand
-// in other places; those that mean something else are not.
+// TestShared: equal conditions of different segments are shared, also where they are written differently or
+// appear in other places; conditions that differ in meaning are not.
 func TestShared(t *testing.T) {
 	for _, c := range []struct {
 		texts  []string
@@ -134,7 +134,7 @@ func TestShared(t *testing.T) {
 	}{
 		{[]string{"did A in last 60 seconds", "did B and did A at least 2 times in last 1 minute"}, nil, true},
 		{[]string{"did A in last 7 days", "last did A in last 1 week"}, nil, true},
-		{[]string{"did A in last 7 days", "did A in last 7 days"}, []string{"UTC", "Europe/Berlin"}, true}, // no day begins there
+		{[]string{"did A in last 7 days", "did A in last 7 days"}, []string{"UTC", "Europe/Berlin"}, true}, // it does not depend on days
 		{[]string{"did A today", "did A today"}, []string{"UTC", "Europe/Berlin"}, false},
 		{[]string{"did A since 2026-11-22", "did A since 2026-11-22"}, []string{"UTC", "Europe/Berlin"}, false},
 		{[]string{`did A where (category = "x")`, `did A where (category = "y")`}, nil, false},
@@ -166,12 +166,12 @@ func TestShared(t *testing.T) {
 		tr.Work(1 << 62)
 		tr.Forget(0)
 		if len(tr.segments[1].parts) == 0 || tr.byID[0] != nil && !c.shared {
-			t.Errorf("%q: the first went, and %v is left", c.texts, tr.byID)
+			t.Errorf("%q: after the first was forgotten, %v is left", c.texts, tr.byID)
 		}
 	}
 }
 
-// TestNothingIsLeft: when all segments of a random lot have gone, so has everything they stood on.
+// TestNothingIsLeft: after all segments of a random set are forgotten, nothing they used is left.
 func TestNothingIsLeft(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 45))
@@ -208,22 +208,22 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 	for id, l := range tr.byEvent {
 		if l != nil && !l.idle() {
-			t.Errorf("seed %d: %+v listens to event %d", seed, l, id)
+			t.Errorf("seed %d: %+v still listens to event %d", seed, l, id)
 		}
 	}
 	for _, a := range tr.byAttribute {
 		if a != nil && len(a.conditions)+len(a.plain)+len(a.byText) > 0 {
-			t.Errorf("seed %d: %+v listens to an attribute", seed, a)
+			t.Errorf("seed %d: %+v still listens to an attribute", seed, a)
 		}
 	}
 	for list, conditions := range tr.byList {
 		if len(conditions) > 0 {
-			t.Errorf("seed %d: %d conditions listen to list %d", seed, len(conditions), list)
+			t.Errorf("seed %d: %d conditions still listen to list %d", seed, len(conditions), list)
 		}
 	}
-	for slot, segments := range tr.standing {
+	for slot, segments := range tr.membershipReaders {
 		if len(segments) > 0 {
-			t.Errorf("seed %d: %d segments stand on slot %d", seed, len(segments), slot)
+			t.Errorf("seed %d: %d segments still depend on slot %d", seed, len(segments), slot)
 		}
 	}
 	bytes := 0

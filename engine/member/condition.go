@@ -11,20 +11,20 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// part is what has to be computed chunk by chunk before segments can stand on it.
+// part is a condition or a counter. It is computed chunk by chunk before segments can use it.
 type part interface {
 	// build computes a chunk at the tracker's now.
 	build(chunk int)
-	// units is what that costs a build.
+	// units returns the cost of building a chunk.
 	units(chunk int) int
 	state() *progress
 }
 
-// progress says for which chunks a part is kept current.
+// progress records for which chunks a part is kept current.
 type progress struct {
-	built    int // chunks below it
+	built    int // chunks below this number are current
 	complete bool
-	refs     int // segments, active or pending, that stand on the part
+	refs     int // segments, active or pending, that use the part
 }
 
 func (p *progress) ready(ordinal uint32) bool {
@@ -33,25 +33,25 @@ func (p *progress) ready(ordinal uint32) bool {
 
 func (p *progress) state() *progress { return p }
 
-// condition is a leaf predicate in a zone, with the profiles for which it is true. It is evaluated
-// again for a profile when a fact it depends on arrives or when its time comes, and for everybody
-// where a calendar turns. Segments share it.
+// condition is a leaf predicate in a zone, with the profiles for which it is true. It is evaluated again
+// for a profile when a fact it depends on arrives or when an instant queued for the profile comes, and for
+// all profiles at a calendar boundary. Segments share it.
 type condition struct {
 	progress
-	t       *Tracker
-	id      uint32
-	key     string
-	pred    tree.Pred
-	zone    *time.Location
-	deps    dependencies
-	matcher *match.Matcher
-	leaf    leaf
-	steps   []*step      // the events it hears of
-	plain   bool         // an attribute's value decides
-	agenda  agenda       // of rolling ones: when edges pass times in facts
-	due     paged[int64] // of loose ones: the instant queued for a profile; 0: none
-	stamp   uint64
-	turn    int64 // of calendar ones: the boundary queued
+	t          *Tracker
+	id         uint32
+	key        string
+	pred       tree.Pred
+	zone       *time.Location
+	deps       dependencies
+	matcher    *match.Matcher
+	leaf       leaf
+	steps      []*step      // the events that affect it
+	plain      bool         // the value of one attribute decides
+	schedule   schedule     // of rolling conditions: when edges reach times in facts
+	due        paged[int64] // of loose conditions: the instant queued for a profile; 0: none
+	stamp      uint64
+	boundaryAt int64 // of calendar conditions: the boundary queued
 }
 
 func newCondition(t *Tracker, id uint32, key string, p tree.Pred, zone *time.Location) (*condition, error) {
@@ -66,14 +66,14 @@ func newCondition(t *Tracker, id uint32, key string, p tree.Pred, zone *time.Loc
 	if _, err = c.compiled(); err != nil {
 		return nil, err
 	}
-	bare := c.matcher.Match(match.NewProfile(nobody{}, t.schema, 0), t.now).True
+	bare := c.matcher.Match(match.NewProfile(noFacts{}, t.schema, 0), t.now).True
 	c.leaf = leaf{t: t, kind: truthLeaf, at: t.rows.placeBit(), bare: bare}
 	_, c.plain = plain(t.schema, p)
-	c.agenda.reset(t.now)
+	c.schedule.reset(t.now)
 	return c, nil
 }
 
-// compiled returns the condition for sets, at now.
+// compiled returns the condition compiled for evaluation over sets, at now.
 func (c *condition) compiled() (*eval.Pred, error) {
 	return eval.Compile(&eval.Env{Schema: c.t.schema, Now: c.t.now, Zone: c.zone}, c.pred)
 }
@@ -82,7 +82,7 @@ func (c *condition) holds(ordinal uint32) bool {
 	return c.t.rows.bit(c.t.rows.row(ordinal), c.leaf.at)
 }
 
-// put makes the condition true or false for a profile, and tells who stands on it.
+// put sets the condition for a profile, and marks the segments that use it if that is a change.
 func (c *condition) put(ordinal uint32, is bool) {
 	if c.holds(ordinal) != is {
 		c.t.rows.setBit(ordinal, c.leaf.at, is)
@@ -90,7 +90,7 @@ func (c *condition) put(ordinal uint32, is bool) {
 	}
 }
 
-// match evaluates the condition for one profile and queues when to look again.
+// match evaluates the condition for one profile and queues the next evaluation.
 func (c *condition) match(p *match.Profile, ordinal uint32) {
 	v := c.matcher.Match(p, c.t.now)
 	c.put(ordinal, v.True)
@@ -99,8 +99,8 @@ func (c *condition) match(p *match.Profile, ordinal uint32) {
 	}
 }
 
-// await queues the instant at which a profile has to be looked at again. An earlier one that is
-// queued already stays: looking early does no harm, and each profile has one item only.
+// await queues the instant at which a profile must be evaluated again. An earlier instant that is queued
+// already stays: evaluating early does no harm, and each profile has only one item.
 func (c *condition) await(ordinal uint32, until int64) {
 	if until == calendar.Forever {
 		return
@@ -112,8 +112,8 @@ func (c *condition) await(ordinal uint32, until int64) {
 	c.t.queue.push(item{at: until, what: dueProfile, id: c.id, ordinal: ordinal})
 }
 
-// come evaluates the condition for a profile whose time has come; stale items are dropped.
-func (c *condition) come(x item) {
+// takeDue evaluates the condition for a profile whose queued instant has come. Stale items are ignored.
+func (c *condition) takeDue(x item) {
 	if c.due.get(x.ordinal) != x.at {
 		return
 	}
@@ -158,7 +158,7 @@ func (c *condition) evaluate(src query.Source, chunk int, all, in *query.Bits) {
 		return
 	}
 	p, err := c.compiled()
-	if err != nil { // it was compiled before with the same names
+	if err != nil { // it has been compiled with the same names before
 		panic(fmt.Errorf("compile condition %q again: %w", c.key, err))
 	}
 	c.deps.chained.Evaluate(c.t.schema, p.On(src), src, chunk, all, in)
@@ -168,7 +168,7 @@ func (c *condition) units(chunk int) int {
 	return c.deps.chained.units(c.t.schema, c.t.host.Source(), chunk)
 }
 
-// candidates are the profiles with a fact that time can act on: without one nothing ever changes.
+// candidates returns the profiles with a fact that time can act on. For all others, time changes nothing.
 func (c *condition) candidates(src query.Source, chunk int) *query.Bits {
 	var some query.Bits
 	events := c.deps.events
@@ -190,8 +190,8 @@ func (c *condition) candidates(src query.Source, chunk int) *query.Bits {
 	return &some
 }
 
-// turns evaluates the condition anew for everybody: a calendar turned.
-func (c *condition) turns() {
+// atBoundary evaluates the condition again for all profiles after a calendar boundary.
+func (c *condition) atBoundary() {
 	src := c.t.host.Source()
 	var all, in, was query.Bits
 	for chunk := range c.chunks(src) {
@@ -203,10 +203,10 @@ func (c *condition) turns() {
 			c.t.markUsers(&c.leaf, chunk)
 		}
 	}
-	c.awaitTurn()
+	c.awaitBoundary()
 }
 
-// chunks is the number of chunks that are kept current.
+// chunks returns the number of chunks that are kept current.
 func (p *progress) chunks(src query.Source) int {
 	if p.complete {
 		return src.Chunks()
@@ -214,11 +214,11 @@ func (p *progress) chunks(src query.Source) int {
 	return min(p.built, src.Chunks())
 }
 
-// awaitTurn queues the next boundary of a calendar condition.
-func (c *condition) awaitTurn() {
+// awaitBoundary queues the next boundary of a calendar condition.
+func (c *condition) awaitBoundary() {
 	if len(c.deps.windows) > 0 {
-		c.turn = boundary(c.deps.windows, c.t.now, c.zone)
-		c.t.queue.push(item{at: c.turn, what: dueBoundary, id: c.id})
+		c.boundaryAt = boundary(c.deps.windows, c.t.now, c.zone)
+		c.t.queue.push(item{at: c.boundaryAt, what: dueBoundary, id: c.id})
 	}
 }
 
@@ -239,25 +239,25 @@ func boundary(windows []tree.Window, now int64, zone *time.Location) int64 {
 	return next
 }
 
-// nobody is a source without facts.
-type nobody struct{}
+// noFacts is a source without facts.
+type noFacts struct{}
 
-var _ query.Source = nobody{}
+var _ query.Source = noFacts{}
 
-func (nobody) Chunks() int                             { return 0 }
-func (nobody) Attribute(uint32, int) []query.Vec       { return nil }
-func (nobody) Hides(int) bool                          { return false }
-func (nobody) ValueSets(uint32, int) query.ValueSets   { return nil }
-func (nobody) Series(uint32, int) query.Series         { return query.Series{} }
-func (nobody) Events(int) []uint32                     { return nil }
-func (nobody) ID(uint32) string                        { return "" }
-func (nobody) UserID(uint32) (string, bool)            { return "", false }
-func (nobody) AnonymousID(uint32) (string, bool)       { return "", false }
-func (nobody) Find(string) (uint32, bool)              { return 0, false }
-func (nobody) InList(_ uint32, _ int, out *query.Bits) { *out = query.Bits{} }
-func (nobody) Inputs() []query.Set                     { return nil }
+func (noFacts) Chunks() int                             { return 0 }
+func (noFacts) Attribute(uint32, int) []query.Vec       { return nil }
+func (noFacts) Hides(int) bool                          { return false }
+func (noFacts) ValueSets(uint32, int) query.ValueSets   { return nil }
+func (noFacts) Series(uint32, int) query.Series         { return query.Series{} }
+func (noFacts) Events(int) []uint32                     { return nil }
+func (noFacts) ID(uint32) string                        { return "" }
+func (noFacts) UserID(uint32) (string, bool)            { return "", false }
+func (noFacts) AnonymousID(uint32) (string, bool)       { return "", false }
+func (noFacts) Find(string) (uint32, bool)              { return 0, false }
+func (noFacts) InList(_ uint32, _ int, out *query.Bits) { *out = query.Bits{} }
+func (noFacts) Inputs() []query.Set                     { return nil }
 
-func (nobody) Profiles(_ int, out *query.Bits) int {
+func (noFacts) Profiles(_ int, out *query.Bits) int {
 	*out = query.Bits{}
 	return 0
 }

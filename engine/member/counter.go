@@ -9,10 +9,10 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// counter adds up each profile's events of a step in a window, at both edges: an event is added when
-// the leading edge reaches it (on arrival, mostly) and taken away when the trailing edge does.
-// Thresholds share it. What an event adds is 1; for a sum its amount; for a sequence 1 if the second
-// step followed (or did not).
+// counter adds up each profile's events of a step in a window. It is updated at both edges: an event is
+// added when the leading edge reaches it (usually on arrival) and subtracted when the trailing edge does.
+// Thresholds share a counter. An event adds 1; for a sum, its amount; for a sequence, 1 if the second step
+// followed (or did not follow).
 type counter struct {
 	progress
 	t      *Tracker
@@ -21,23 +21,23 @@ type counter struct {
 	step   *step
 	window tree.Window
 	zone   *time.Location
-	amount *amount // of sums
-	then   *then   // of sequences
+	amount *amount // for sums, else nil
+	then   *then   // for sequences, else nil
 
-	from, to int64 // only events of these times count; to is excluded
-	lead     int64 // an event counts from its time + lead on
-	trail    int64 // and until its time + trail; noTrail: for ever
+	from, to int64 // only events in this range of time count; to is excluded
+	lead     int64 // an event counts from its time + lead
+	trail    int64 // until its time + trail; noTrail: for ever
 
-	at      uint32              // its place in rows
-	spill   map[uint32]uint32   // counts from 255 on
-	sums    map[uint32]tree.Sum // sums that four bytes do not hold
-	limits  []*leaf             // the thresholds
-	edges   []edge              // where a count crosses them
-	crosses uint64              // bit n: counts from n on cross one, or bit 63: more than that do
-	soonest int64               // events from it on have no trailing edge up to the horizon
-	again   map[uint32]struct{} // profiles to be counted anew in this settling
-	agenda  agenda
-	turn    int64 // of calendar windows: the boundary queued
+	at         uint32              // its place in rows
+	spill      map[uint32]uint32   // counts of 255 and more
+	sums       map[uint32]tree.Sum // sums that do not fit in four bytes
+	limits     []*leaf             // the thresholds
+	edges      []edge              // the counts at which thresholds flip
+	crosses    uint64              // bit n: a threshold flips at n; bit 63: at 63 or more
+	soonest    int64               // events at or after it have no trailing edge up to the horizon
+	again      map[uint32]struct{} // profiles to be recounted in this settling
+	schedule   schedule
+	boundaryAt int64 // for calendar windows: the boundary queued
 }
 
 // edge is a threshold that flips between the counts n-1 and n.
@@ -51,7 +51,7 @@ const (
 	countSpilled = 255
 )
 
-// countable tells whether a window on events can be counted at its edges.
+// countable reports whether events in a window can be counted at its edges.
 func countable(w tree.Window) bool {
 	for _, d := range []tree.Duration{w.Last, w.Other} {
 		if _, fixed := d.Millis(); !fixed {
@@ -61,7 +61,7 @@ func countable(w tree.Window) bool {
 	return w.Kind != tree.InNext
 }
 
-// size is how many bytes of a profile's row the counter needs.
+// size returns how many bytes of a profile's row the counter needs.
 func (k *counter) size() int {
 	if k.amount != nil {
 		return 4
@@ -69,8 +69,8 @@ func (k *counter) size() int {
 	return 1
 }
 
-// aim sets what the window means at now.
-func (k *counter) aim() {
+// setBounds sets the bounds that the window has at now.
+func (k *counter) setBounds() {
 	k.from, k.to, k.lead, k.trail = calendar.Never, calendar.Forever, 0, noTrail
 	last, _ := k.window.Last.Millis()
 	other, _ := k.window.Other.Millis()
@@ -84,10 +84,10 @@ func (k *counter) aim() {
 	default:
 		k.from, k.to = calendar.Resolve(k.window, k.t.now, k.zone)
 	}
-	if k.then != nil && k.then.absent { // it is known only then
+	if k.then != nil && k.then.absent { // whether a step counts is known only after the gap
 		k.lead = max(k.lead, k.then.gap)
 	}
-	if k.trail != noTrail && k.trail <= k.lead { // over before it is known
+	if k.trail != noTrail && k.trail <= k.lead { // out of the window before it is known
 		k.from, k.to = 0, 0
 	}
 	if k.then != nil {
@@ -95,13 +95,13 @@ func (k *counter) aim() {
 	}
 	horizon := k.t.now
 	if k.lead == 0 && k.trail == noTrail {
-		horizon = calendar.Forever // only what is stamped ahead: the agenda holds all of it
+		horizon = calendar.Forever // only events in the future have moments: the schedule holds them all
 	}
-	k.agenda.reset(horizon)
+	k.schedule.reset(horizon)
 	k.reached()
 }
 
-// value is a profile's count.
+// value returns a profile's count.
 func (k *counter) value(ordinal uint32) int64 {
 	row := k.t.rows.row(ordinal)
 	if int(k.at) >= len(row) {
@@ -127,7 +127,7 @@ func (k *counter) store(ordinal uint32, n int64) {
 	}
 }
 
-// change adds delta to a profile's count and tells the thresholds it crosses.
+// change adds delta to a profile's count and marks the thresholds it crosses.
 func (k *counter) change(ordinal uint32, delta int64) {
 	row := k.t.rows.own(ordinal)
 	was := int64(row[k.at])
@@ -135,8 +135,8 @@ func (k *counter) change(ordinal uint32, delta int64) {
 		was = int64(k.spill[ordinal])
 	}
 	is := was + delta
-	if is < 0 { // of a sequence: it is counted anew before anybody looks
-		k.countAgain(ordinal)
+	if is < 0 { // possible for a sequence: it is recounted before thresholds are read
+		k.scheduleRecount(ordinal)
 		return
 	}
 	if was < countSpilled && is < countSpilled {
@@ -156,7 +156,7 @@ func (k *counter) crossed(ordinal uint32, was, is int64) {
 	}
 }
 
-// limit returns the threshold lo <= n <= hi, made if need be; hi < 0 is no bound.
+// limit returns the threshold lo <= n <= hi, adding it if needed; hi < 0 means no upper bound.
 func (k *counter) limit(lo, hi int64) *leaf {
 	x := newCountLeaf(k, lo, hi)
 	for _, l := range k.limits {
@@ -177,13 +177,13 @@ func (k *counter) cross(n int64, l *leaf) {
 	k.crosses |= 1 << min(n, 63)
 }
 
-// arrive takes an event that satisfies the step.
+// arrive handles a new event that satisfies the step.
 func (k *counter) arrive(ordinal uint32, time int64, b *query.Block, row int) {
 	if !k.ready(ordinal) || time < k.from || time >= k.to {
 		return
 	}
 	if time >= k.soonest && time <= k.t.now && k.lead == 0 && k.amount == nil && k.then == nil {
-		if known := k.t.rows.own(ordinal); known[k.at] < countSpilled-1 { // what most events do
+		if known := k.t.rows.own(ordinal); known[k.at] < countSpilled-1 { // the common case
 			n := known[k.at] + 1
 			known[k.at] = n
 			if k.crosses>>min(n, 63)&1 != 0 {
@@ -203,19 +203,20 @@ func (k *counter) arrive(ordinal uint32, time int64, b *query.Block, row int) {
 		}
 		if ok {
 			k.add(ordinal, w)
-		} else { // at once, so that the changes have the causes that they would have with another scale
+		} else { // immediately, so that the cause of a change does not depend on the scale
 			k.setSum(ordinal, k.sumOf(ordinal).Add(k.amount.sum(b, row)))
 		}
 	}
-	k.foresee(ordinal, time, w, ok, k.t.now, k.agenda.horizon, true)
+	k.addEdges(ordinal, time, w, ok, k.t.now, k.schedule.horizon, true)
 }
 
-// inWindow tells whether an event of a time is in the window now.
+// inWindow reports whether an event at a time is in the window now.
 func (k *counter) inWindow(time int64) bool {
 	return calendar.Add(time, k.lead) <= k.t.now && (k.trail == noTrail || calendar.Add(time, k.trail) > k.t.now)
 }
 
-// weight is what an event of a profile adds now; ok is false where only counting anew can tell.
+// weight returns what an event of a profile adds now; ok is false where the profile must be recounted
+// instead.
 func (k *counter) weight(ordinal uint32, time int64, b *query.Block, row int) (w int64, ok bool) {
 	switch {
 	case k.amount != nil:
@@ -229,7 +230,7 @@ func (k *counter) weight(ordinal uint32, time int64, b *query.Block, row int) (w
 	return 1, true
 }
 
-// add changes what a profile has by a weight.
+// add adds a weight to a profile's count or sum.
 func (k *counter) add(ordinal uint32, w int64) {
 	switch {
 	case w == 0:
@@ -240,8 +241,8 @@ func (k *counter) add(ordinal uint32, w int64) {
 	}
 }
 
-// countAgain has a profile counted anew before memberships follow.
-func (k *counter) countAgain(ordinal uint32) {
+// scheduleRecount schedules a recount of a profile before memberships are settled.
+func (k *counter) scheduleRecount(ordinal uint32) {
 	if k.again == nil {
 		k.again = map[uint32]struct{}{}
 	}
@@ -251,7 +252,7 @@ func (k *counter) countAgain(ordinal uint32) {
 	k.again[ordinal] = struct{}{}
 }
 
-// recount counts a profile anew.
+// recount recounts a profile.
 func (k *counter) recount(ordinal uint32) {
 	n, sum := k.counted(ordinal)
 	if k.amount != nil {
@@ -264,9 +265,9 @@ func (k *counter) recount(ordinal uint32) {
 	}
 }
 
-// counted is a profile's count, or sum, from its events.
+// counted returns a profile's count, or sum, computed from its events.
 func (k *counter) counted(ordinal uint32) (n int64, sum tree.Sum) {
-	from, to := k.reads()
+	from, to := k.countedRange()
 	found := k.t.host.Rows(ordinal, k.step.event, from, to, k.t.found[:0])
 	k.t.found = found
 	for _, r := range found {
@@ -283,8 +284,8 @@ func (k *counter) counted(ordinal uint32) (n int64, sum tree.Sum) {
 	return n, sum
 }
 
-// reads is the stretch of time whose events count now, both ends included.
-func (k *counter) reads() (from, to int64) {
+// countedRange returns the range of time whose events count now, both ends included.
+func (k *counter) countedRange() (from, to int64) {
 	from, to = k.from, min(k.to-1, calendar.Add(k.t.now, -k.lead))
 	if k.trail != noTrail {
 		from = max(from, calendar.Add(k.t.now, 1-k.trail))
@@ -306,7 +307,7 @@ func (k *counter) units(chunk int) int {
 	return k.then.chain().units(k.t.schema, k.t.host.Source(), chunk)
 }
 
-// countChunk counts a chunk anew, as a set.
+// countChunk recounts a whole chunk by set evaluation.
 func (k *counter) countChunk(src query.Source, chunk int) {
 	k.t.rows.zero(chunk, k.at, k.size())
 	forget(k.spill, chunk)
@@ -322,7 +323,7 @@ func (k *counter) countChunk(src query.Source, chunk int) {
 	}
 	env := &eval.Env{Schema: k.t.schema, Now: k.t.now, Zone: k.zone}
 	x, err := eval.CompileExpr(env, m)
-	if err != nil { // it was compiled before with the same names
+	if err != nil { // it has been compiled with the same names before
 		panic("compile counter " + k.key + " again: " + err.Error())
 	}
 	var all query.Bits
@@ -351,29 +352,29 @@ func forget[V any](from map[uint32]V, chunk int) {
 	}
 }
 
-// turns counts everybody anew: the window of a calendar moved.
-func (k *counter) turns() {
-	k.aim()
+// atBoundary recounts all profiles after the window of a calendar has moved.
+func (k *counter) atBoundary() {
+	k.setBounds()
 	src := k.t.host.Source()
 	for chunk := range k.chunks(src) {
 		k.countChunk(src, chunk)
-		k.scan(src, chunk, k.t.now, k.agenda.horizon)
+		k.scan(src, chunk, k.t.now, k.schedule.horizon)
 		for _, l := range k.limits {
 			k.t.markUsers(l, chunk)
 		}
 	}
-	k.agenda.sort()
-	k.agenda.enqueue(k.t, k.id)
-	k.awaitTurn()
+	k.schedule.sort()
+	k.schedule.enqueue(k.t, k.id)
+	k.awaitBoundary()
 }
 
-func (k *counter) awaitTurn() {
-	if k.turn = boundary(calendarOf(k.window), k.t.now, k.zone); k.turn != calendar.Forever {
-		k.t.queue.push(item{at: k.turn, what: dueBoundary, id: k.id})
+func (k *counter) awaitBoundary() {
+	if k.boundaryAt = boundary(calendarOf(k.window), k.t.now, k.zone); k.boundaryAt != calendar.Forever {
+		k.t.queue.push(item{at: k.boundaryAt, what: dueBoundary, id: k.id})
 	}
 }
 
-// calendarOf returns the window if it moves with a calendar.
+// calendarOf returns the window if it moves with a calendar, else nothing.
 func calendarOf(w tree.Window) []tree.Window {
 	if w.Kind >= tree.Today && w.Kind <= tree.LastUnit {
 		return []tree.Window{w}
@@ -381,7 +382,7 @@ func calendarOf(w tree.Window) []tree.Window {
 	return nil
 }
 
-// gone forgets a profile; its row is cleared already.
+// gone removes what is kept outside rows for a profile; its row is cleared already.
 func (k *counter) gone(ordinal uint32) {
 	delete(k.spill, ordinal)
 	delete(k.sums, ordinal)

@@ -12,8 +12,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// dense is few profiles to whom much happens within short windows: every edge passes, events come late,
-// doubled and stamped ahead, and profiles go.
+// dense is a history of few profiles with many events within short windows: every edge is reached, events
+// arrive late, twice or with times in the future, and profiles are removed.
 type dense struct {
 	*world
 	seed    uint64
@@ -22,7 +22,7 @@ type dense struct {
 	now     int64
 }
 
-// denseWheres are the conditions on steps, and what they say of an event.
+// denseWheres are conditions on steps, with an equivalent check of an event.
 var denseWheres = map[string]func(e *querytest.Event) bool{
 	"":               func(*querytest.Event) bool { return true },
 	`category = "x"`: func(e *querytest.Event) bool { return e.Props["category"].Str == "x" },
@@ -35,7 +35,7 @@ var denseWheres = map[string]func(e *querytest.Event) bool{
 	},
 }
 
-// denseArgs are what sums add, and what that is of an amount.
+// denseArgs are arguments of sums, with the equivalent computation.
 var denseArgs = map[string]func(amount *big.Rat) *big.Rat{
 	"amount":     func(amount *big.Rat) *big.Rat { return amount },
 	"amount * 2": func(amount *big.Rat) *big.Rat { return new(big.Rat).Mul(amount, big.NewRat(2, 1)) },
@@ -50,8 +50,8 @@ func amountOf(e *querytest.Event) *big.Rat {
 	return r
 }
 
-// TestCountersAreRecounts: through dense histories every counter has for everybody, at every step and one
-// millisecond before and after its edges, what counting the events by hand gives.
+// TestCountersAreRecounts: throughout dense histories, every counter equals a plain count of the events for
+// every profile, at every step and one millisecond before and after its edges.
 func TestCountersAreRecounts(t *testing.T) {
 	first := rand.Uint64()
 	for i := range uint64(2) {
@@ -108,11 +108,11 @@ func (d *dense) define() {
 	}
 }
 
-// step lets time pass to where something may happen, and then something happen.
+// step advances time to where something may happen, and then changes some facts.
 func (d *dense) step() {
 	d.pass()
 	d.tracker.Advance(d.now)
-	d.tracker.Because(ByEvent)
+	d.tracker.SetCause(ByEvent)
 	for range 1 + d.rng.IntN(5) {
 		i := 1 + d.rng.IntN(len(d.at)-1)
 		switch {
@@ -120,7 +120,7 @@ func (d *dense) step() {
 			d.add(i, fmt.Sprint("u", i))
 		case d.rng.IntN(60) == 0:
 			d.erase(i)
-			d.at[i] += 7 // an ordinal is not given again, nor is another profile there
+			d.at[i] += 7 // ordinals are not reused, and no other profile has this one
 		default:
 			d.do(i, d.event())
 		}
@@ -134,7 +134,7 @@ func (d *dense) step() {
 	d.tracker.Flips()
 }
 
-// pass moves now to a millisecond around the edge of some counter over some event, or just a little.
+// pass moves now to within a millisecond of the edge of some counter at some event, or just a little.
 func (d *dense) pass() {
 	edges := []int64{}
 	for _, k := range sorting(d.tracker.counters) {
@@ -165,7 +165,7 @@ func (d *dense) event() querytest.Event {
 	case 0:
 		e.Time = d.now - d.rng.Int64N(400_000) // late
 	case 1:
-		e.Time = d.now + d.rng.Int64N(60_000) // stamped ahead
+		e.Time = d.now + d.rng.Int64N(60_000) // in the future
 	case 2:
 		e.Time = d.now / 1000 * 1000 // many at one instant
 	case 3:
@@ -181,7 +181,7 @@ func (d *dense) event() querytest.Event {
 	return e
 }
 
-// check counts by hand.
+// check counts the events of every profile and compares.
 func (d *dense) check() {
 	d.t.Helper()
 	for _, k := range d.tracker.counters {
@@ -193,17 +193,17 @@ func (d *dense) check() {
 			n, sum := d.count(k, &d.history.Profiles[i])
 			if k.amount == nil {
 				if got := k.value(ordinal); got != n {
-					d.t.Fatalf("seed %d, now %s: %q of profile %d is %d, not %d", d.seed, second(d.now), k.key, i, got, n)
+					d.t.Fatalf("seed %d, now %s: %q of profile %d is %d, want %d", d.seed, second(d.now), k.key, i, got, n)
 				}
 			} else if got := billionths(k.sumOf(ordinal)); got.Cmp(sum) != 0 {
-				d.t.Fatalf("seed %d, now %s: %q of profile %d is %s, not %s", d.seed, second(d.now), k.key, i, got.FloatString(9), sum.FloatString(9))
+				d.t.Fatalf("seed %d, now %s: %q of profile %d is %s, want %s", d.seed, second(d.now), k.key, i, got.FloatString(9), sum.FloatString(9))
 			}
 			d.checkLimits(k, ordinal, n, sum)
 		}
 	}
 }
 
-// checkLimits holds the thresholds of a counter against what it counts.
+// checkLimits compares the thresholds of a counter with its count or sum.
 func (d *dense) checkLimits(k *counter, ordinal uint32, n int64, sum *big.Rat) {
 	d.t.Helper()
 	row := d.tracker.rows.row(ordinal)
@@ -224,7 +224,7 @@ func billionths(s tree.Sum) *big.Rat {
 	return new(big.Rat).SetFrac(n.Add(n, new(big.Int).SetUint64(s.Lo)), big.NewInt(1e9))
 }
 
-// count goes through a profile's events.
+// count counts a profile's events one by one.
 func (d *dense) count(k *counter, p *querytest.Profile) (n int64, sum *big.Rat) {
 	sum = new(big.Rat)
 	for i := range p.Events {
@@ -251,7 +251,7 @@ func satisfies(s *step, e *querytest.Event) bool {
 	return e.Name == s.name && denseWheres[where](e)
 }
 
-// within says of each form of window what docs/QUERY.md says.
+// within implements each form of window as docs/QUERY.md defines it.
 func (d *dense) within(w tree.Window, t int64) bool {
 	last, _ := w.Last.Millis()
 	other, _ := w.Other.Millis()
@@ -278,7 +278,8 @@ func (d *dense) within(w tree.Window, t int64) bool {
 	return t <= d.now
 }
 
-// counts says whether a first step at t counts: the second followed, or time is over and it did not.
+// counts reports whether a first step at t counts: the second step followed, or the gap is over and it did
+// not.
 func (d *dense) counts(s *then, p *querytest.Profile, t int64) bool {
 	followed := slices.ContainsFunc(p.Events, func(e querytest.Event) bool {
 		return satisfies(s.second, &e) && t < e.Time && e.Time <= t+s.gap && e.Time <= d.now
@@ -289,9 +290,9 @@ func (d *dense) counts(s *then, p *querytest.Profile, t int64) bool {
 	return followed
 }
 
-// TestCountsBeyondAByte: counts go past what a byte holds, and back, with thresholds on both sides.
+// TestCountsBeyondAByte: counts exceed what a byte holds, and return, with thresholds on both sides.
 func TestCountsBeyondAByte(t *testing.T) {
-	x := newTeller(t, "everyone")
+	x := newStoryPlayer(t, "everyone")
 	for i, n := range []int{253, 254, 255, 256, 257} {
 		x.define(i+2, fmt.Sprint("n", n), fmt.Sprintf("did A at least %d times in last 1 minute", n))
 		x.define(i+12, fmt.Sprint("m", n), fmt.Sprintf("count of A in last 1 minute <= %d", n))
@@ -303,7 +304,7 @@ func TestCountsBeyondAByte(t *testing.T) {
 		t.Helper()
 		x.tracker.Settle()
 		if got := k.value(0); got != n || len(x.tracker.counters) != 1 || len(k.spill) > 0 != (n >= 255) {
-			t.Fatalf("%d, not %d; %d counters, %d beyond a byte", got, n, len(x.tracker.counters), len(k.spill))
+			t.Fatalf("%d, want %d; %d counters, %d beyond a byte", got, n, len(x.tracker.counters), len(k.spill))
 		}
 		for i, limit := range []int64{253, 254, 255, 256, 257} {
 			if x.Members(i+2).Has(0) != (n >= limit) || x.Members(i+12).Has(0) != (n <= limit) {
@@ -311,7 +312,7 @@ func TestCountsBeyondAByte(t *testing.T) {
 			}
 		}
 	}
-	x.tracker.Because(ByEvent)
+	x.tracker.SetCause(ByEvent)
 	for i := range int64(260) {
 		x.do(1, querytest.Event{Name: "A", Time: noon - 50_000 + i})
 		if i > 250 {
@@ -322,12 +323,12 @@ func TestCountsBeyondAByte(t *testing.T) {
 		x.tracker.Advance(noon + 10_000 + i)
 		check(259 - i)
 	}
-	x.tracker.Because(ByEvent)
+	x.tracker.SetCause(ByEvent)
 	for range 10 {
 		x.happens(1, "A")
 	}
 	check(260)
-	x.tracker.Because(ByErase)
+	x.tracker.SetCause(ByErase)
 	x.erase(1)
 	x.tracker.Settle()
 	if len(k.spill) > 0 || k.value(0) != 0 {

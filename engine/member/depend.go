@@ -9,19 +9,19 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// timing says how a condition changes by time alone.
+// timing is how a condition changes by time alone.
 type timing uint8
 
 const (
-	steady     timing = iota // only when an event stamped ahead comes to be
-	byCalendar               // for everybody at once, where a day, week, … ends
-	rolling                  // for each profile at an instant of its own
+	steady     timing = iota // only when the time of an event in the future comes
+	byCalendar               // for all profiles together, at the end of a day, week, …
+	rolling                  // for each profile at its own instant
 )
 
-// Property is a property of one event, by ids.
+// Property is a property of an event, by ids.
 type Property struct{ Event, Property uint32 }
 
-// dependencies is what a predicate can be changed by.
+// dependencies are the facts and names that can change a predicate.
 type dependencies struct {
 	events     []uint32
 	attributes []uint32
@@ -29,18 +29,18 @@ type dependencies struct {
 	properties []Property
 	anyEvent   bool // first_seen, last_seen
 	ids        bool // user_id, anonymous_id, samples
-	unknown    bool // a name that the catalog may get later
+	unknown    bool // it has a name that may be defined later
 	timing     timing
-	windows    []tree.Window // those that give byCalendar its boundaries
+	windows    []tree.Window // the calendar windows, whose boundaries matter
 	asked      []tree.Step   // the events, each with its `where (…)`
 	chained    Chain         // the names of the events of sequences, step by step
-	previous   bool          // asks the event of the step before
-	edges      []int64       // how long after a time in a fact a rolling one can change (before: negative)
-	loose      bool          // it can change at other instants, too: months are not of one length, and times in properties have none
+	previous   bool          // it reads the event of the previous step
+	edges      []int64       // how long after a time in a fact a rolling condition can change (negative: before)
+	loose      bool          // it can change at other instants too: months vary in length, and times in properties have no edges
 }
 
-// dependsOn finds what a checked leaf predicate depends on. An unknown form is an error: nothing may
-// be forgotten silently.
+// dependsOn finds what a checked leaf predicate depends on. An unknown form is an error, so that no
+// dependency is missed silently.
 func dependsOn(schema query.Schema, p tree.Pred) (dependencies, error) {
 	w := walker{schema: schema}
 	w.walk(p, "", "")
@@ -53,15 +53,15 @@ func dependsOn(schema query.Schema, p tree.Pred) (dependencies, error) {
 	return w.dependencies, w.err
 }
 
-// Needs is what a segment stands on, through the segments it asks too.
+// Needs is what a segment depends on, including the segments it refers to.
 type Needs struct {
 	Properties []Property
 	Segments   []string
 	Lists      []uint32
-	Unknown    bool // a name that the catalog may get later
+	Unknown    bool // it has a name that may be defined later
 }
 
-// NeedsOf finds what a checked predicate stands on.
+// NeedsOf finds what a checked predicate depends on.
 func NeedsOf(schema query.Schema, p tree.Pred) Needs {
 	w := walker{schema: schema, deep: true}
 	w.walk(p, "", "")
@@ -70,7 +70,7 @@ func NeedsOf(schema query.Schema, p tree.Pred) Needs {
 
 type walker struct {
 	dependencies
-	deep     bool // go into segments and ranks
+	deep     bool // descend into segments and ranks
 	segments []string
 	schema   query.Schema
 	err      error
@@ -78,8 +78,8 @@ type walker struct {
 
 func (w *walker) slower(t timing) { w.timing = max(w.timing, t) }
 
-// walk looks at a predicate or an expression. event is the one whose properties names stand for, "" for
-// attributes; previous that of the step before.
+// walk visits a predicate or an expression. event is the event that names are properties of, "" for
+// attributes; previous is the event of the previous step.
 func (w *walker) walk(n tree.Node, event, previous string) {
 	tree.Inspect(n, func(n tree.Node) bool {
 		switch n := n.(type) {
@@ -97,7 +97,7 @@ func (w *walker) walk(n tree.Node, event, previous string) {
 			w.walk(n.X, event, previous)
 			w.window(n.Window)
 			_, measured := n.X.(*tree.Measure)
-			w.loose = w.loose || event != "" || measured // edges pass times that are no event's and no attribute's
+			w.loose = w.loose || event != "" || measured // its times are neither of an event nor of an attribute
 		case *tree.Anniversary:
 			w.walk(n.X, event, previous)
 			if n.Window.Kind != tree.On {
@@ -110,7 +110,7 @@ func (w *walker) walk(n tree.Node, event, previous string) {
 	})
 }
 
-// ofProfile looks at what can only be asked of a profile.
+// ofProfile visits a node that can only be evaluated for a profile.
 func (w *walker) ofProfile(n tree.Node) {
 	switch n := n.(type) {
 	case *tree.Did:

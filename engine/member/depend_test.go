@@ -8,7 +8,7 @@ import (
 	"github.com/musterdb/muster/query/querytest"
 )
 
-// TestEveryPredicateCanBeLive: of each form of the language it is known what can change it.
+// TestEveryPredicateCanBeLive: the dependencies of every form of the language are known.
 func TestEveryPredicateCanBeLive(t *testing.T) {
 	for seed := range uint64(20) {
 		gen := querytest.NewGen(rand.New(rand.NewPCG(seed, 7)), 14)

@@ -2,20 +2,18 @@ package member
 
 import "github.com/musterdb/muster/query"
 
-// Host is the shard as its live segments see it. It is read and written by one goroutine, the one
-// that applies entries.
+// Host is the shard as its live segments see it. Only the goroutine that applies entries uses it.
 type Host interface {
-	// Source is the state as it is now, for whole chunks.
+	// Source returns the current state, for reading whole chunks.
 	Source() query.Source
-	// Profile is the state as it is now, to be asked about one profile only, cheaply. It is good
-	// until the next call.
+	// Profile returns the current state for reading one profile cheaply. It is valid until the next call.
 	Profile(ordinal uint32) query.Source
-	// Rows appends to into the events of a name and a profile with times from from to to, both
-	// included, in no order. They are good until the next call or the next event.
+	// Rows appends to into the events of a name and a profile with times between from and to, both
+	// included, in no order. They are valid until the next call or the next event.
 	Rows(ordinal, event uint32, from, to int64, into []Row) []Row
-	// Exists tells whether a profile is there.
+	// Exists reports whether a profile exists.
 	Exists(ordinal uint32) bool
-	// Members is the membership of the segment in a slot.
+	// Members returns the membership of the segment in a slot.
 	Members(slot int) Members
 }
 
@@ -30,14 +28,14 @@ type Row struct {
 type Members interface {
 	Has(ordinal uint32) bool
 	Fill(chunk int, out *query.Bits)
-	// Put makes profiles, ascending, members or no members. REQUIRES: none is that already.
+	// Put adds profiles, ascending, to the members or removes them. REQUIRES: each of them changes.
 	Put(ordinals []uint32, member bool)
 }
 
 // Cause is why a profile entered or left.
 type Cause uint8
 
-// The causes. Changes are kept and sent with their numbers.
+// The causes. Their numbers are stored and sent with changes.
 const (
 	ByEvent Cause = iota + 1
 	ByAttribute
@@ -53,8 +51,8 @@ var causeNames = [...]string{"", "event", "attribute", "time", "definition", "me
 // String returns the name of the cause in the stream of changes.
 func (c Cause) String() string { return causeNames[c] }
 
-// Flip is the profiles that entered or left one segment at one instant for one cause; ordinals
-// ascend.
+// Flip holds the profiles that entered or left one segment at one instant for one cause, in ascending order
+// of ordinal.
 type Flip struct {
 	Slot   int
 	At     int64 // Unix ms

@@ -10,45 +10,45 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// leafKind is how a leaf is read.
+// leafKind is the kind of a leaf.
 type leafKind uint8
 
 const (
 	truthLeaf  leafKind = iota // a condition's bit
 	countLeaf                  // lo <= n <= hi of a counter
-	sumLeaf                    // the same of a sum
+	sumLeaf                    // the same for a sum
 	memberLeaf                 // the membership of a held segment
 )
 
-// leaf is what programs ask: something that is true or false for every profile and known without
-// looking at facts. It tells its users when it flips.
+// leaf is an input of programs: a value that is true or false for every profile and is known without reading
+// facts. Its users are marked when it flips.
 type leaf struct {
 	t       *Tracker
 	kind    leafKind
-	lo8     uint8 // of counts below 255
+	lo8     uint8 // the bounds for counts below 255
 	hi8     uint8
 	at      uint32 // the place in rows, or the bit
-	lo, hi  int64  // both included; of sums, in coefficients
+	lo, hi  int64  // both included; for sums, in coefficients
 	of      *counter
-	op      tree.Op // of sums that are kept apart: the comparison itself
+	op      tree.Op // for sums that are kept apart: the comparison itself
 	literal tree.Number
-	slot    int // of memberLeaf
-	bare    bool
-	users   []user // active ones
-	flipped uint64 // the settling in which the leaf is the opposite of what it was
+	slot    int    // for memberLeaf
+	bare    bool   // true for a profile without facts
+	users   []user // active segments only
+	flipped uint64 // the settling in which the leaf is the opposite of its earlier value
 }
 
-// user is an active segment that asks a leaf. Where its program cannot be true without some
-// attribute, guard is that condition's bit: most profiles are passed without looking at the program.
+// user is an active segment that uses a leaf. If its program cannot be true without a certain condition,
+// guard is the bit of that condition: for most profiles the program need not be evaluated.
 type user struct {
 	segment *segment
 	guard   uint32
 }
 
-// unguarded is the guard of programs without one.
+// unguarded is the guard of programs that have none.
 const unguarded = 1<<32 - 1
 
-// guardOf finds the guard of a program.
+// guardOf returns the guard of a program.
 func guardOf(n *node) uint32 {
 	if n.op == opAnd && len(n.args) > 0 && n.args[0].op == opLeaf && n.args[0].leaf.kind == truthLeaf {
 		return n.args[0].leaf.at
@@ -56,12 +56,12 @@ func guardOf(n *node) uint32 {
 	return unguarded
 }
 
-// leave takes a segment from the users.
+// leave removes a segment from the users.
 func (l *leaf) leave(s *segment) {
 	l.users = slices.DeleteFunc(slices.Clone(l.users), func(u user) bool { return u.segment == s })
 }
 
-// newCountLeaf is a comparison with a counter: lo <= n <= hi, hi < 0 for no bound.
+// newCountLeaf returns the comparison lo <= n <= hi of a counter; hi < 0 means no upper bound.
 func newCountLeaf(k *counter, lo, hi int64) *leaf {
 	if hi < 0 {
 		hi = math.MaxInt64
@@ -74,7 +74,7 @@ func newCountLeaf(k *counter, lo, hi int64) *leaf {
 
 func (l *leaf) admits(n int64) bool { return l.lo <= n && n <= l.hi }
 
-// holds tells whether the leaf is true for a profile; row is the profile's.
+// holds reports whether the leaf is true for a profile with a row.
 func (l *leaf) holds(row []byte, ordinal uint32) bool {
 	switch l.kind {
 	case truthLeaf:
@@ -105,7 +105,7 @@ func sumAt(row []byte, at uint32) int32 {
 	return int32(binary.LittleEndian.Uint32(row[at:]))
 }
 
-// fill sets out to the positions of all for which the leaf is true.
+// fill sets out to the positions in all for which the leaf is true.
 func (l *leaf) fill(chunk int, all, out *query.Bits) {
 	switch l.kind {
 	case truthLeaf:
@@ -134,7 +134,8 @@ func (l *leaf) fill(chunk int, all, out *query.Bits) {
 	}
 }
 
-// word is the leaf for some of the 64 profiles of a word of a chunk's bits: a row is a cache miss.
+// word evaluates the leaf for the profiles in a mask of 64. Others are not read, since each row is a cache
+// miss.
 func (l *leaf) word(p *rowPage, chunk, w int, of uint64) (word uint64) {
 	begin := w * 64 % pageRows * p.width
 	first := uint32(chunk)<<query.ChunkBits | uint32(w*64)

@@ -2,14 +2,14 @@ package member
 
 import "github.com/musterdb/muster/query"
 
-// listen registers a condition with what can change it.
+// listen registers a condition with everything that can change it.
 func (t *Tracker) listen(c *condition) {
 	t.conditions[c.key] = c
 	t.byID[c.id] = c
 	for _, event := range c.deps.events {
 		l := t.listenersOf(event)
 		l.conditions = append(l.conditions, c)
-		t.awaitAhead(event, l)
+		t.queueFuture(event, l)
 	}
 	for _, s := range c.steps {
 		s.conditions = with(s.conditions, c)
@@ -22,7 +22,7 @@ func (t *Tracker) listen(c *condition) {
 	}
 	if c.deps.anyEvent {
 		if len(t.anyEvent) == 0 {
-			t.awaitAllAhead()
+			t.queueAllFuture()
 		}
 		t.anyEvent = append(t.anyEvent, c)
 	}
@@ -44,31 +44,31 @@ func (t *Tracker) listenersOf(event uint32) *listeners {
 	return t.byEvent[event]
 }
 
-// awaitAhead queues the events of a name that are stamped ahead, once for all its conditions. As long
-// as there is one, those that come are queued as they arrive.
-func (t *Tracker) awaitAhead(event uint32, l *listeners) {
-	if l.ahead || len(t.anyEvent) > 0 {
+// queueFuture queues the events of a name whose times are in the future, once for all its conditions. While a
+// condition is registered, new ones are queued as they arrive.
+func (t *Tracker) queueFuture(event uint32, l *listeners) {
+	if l.queuesFuture || len(t.anyEvent) > 0 {
 		return
 	}
-	l.ahead = true
+	l.queuesFuture = true
 	src := t.host.Source()
 	for chunk := range src.Chunks() {
-		t.awaitSeries(src, event, chunk)
+		t.queueFutureOf(src, event, chunk)
 	}
 }
 
-func (t *Tracker) awaitAllAhead() {
+func (t *Tracker) queueAllFuture() {
 	src := t.host.Source()
 	for chunk := range src.Chunks() {
 		for _, event := range src.Events(chunk) {
-			if int(event) >= len(t.byEvent) || t.byEvent[event] == nil || !t.byEvent[event].ahead {
-				t.awaitSeries(src, event, chunk)
+			if int(event) >= len(t.byEvent) || t.byEvent[event] == nil || !t.byEvent[event].queuesFuture {
+				t.queueFutureOf(src, event, chunk)
 			}
 		}
 	}
 }
 
-func (t *Tracker) awaitSeries(src query.Source, event uint32, chunk int) {
+func (t *Tracker) queueFutureOf(src query.Source, event uint32, chunk int) {
 	s := src.Series(event, chunk)
 	if s.Rows == 0 || s.Max <= t.now {
 		return
@@ -82,8 +82,8 @@ func (t *Tracker) awaitSeries(src query.Source, event uint32, chunk int) {
 	}
 }
 
-// unuse takes a segment from its parts; those that nobody stands on go.
-func (t *Tracker) unuse(s *segment) {
+// releaseParts removes a segment from its parts; parts without a user are removed.
+func (t *Tracker) releaseParts(s *segment) {
 	for _, p := range s.parts {
 		switch p := p.(type) {
 		case *condition:
@@ -106,7 +106,7 @@ func (t *Tracker) unuse(s *segment) {
 	s.parts = nil
 }
 
-// forgetCondition removes a condition. Items of it in the queue find nobody.
+// forgetCondition removes a condition. Its items in the queue are ignored when they come.
 func (t *Tracker) forgetCondition(c *condition) {
 	delete(t.conditions, c.key)
 	t.byID[c.id] = nil
@@ -114,7 +114,7 @@ func (t *Tracker) forgetCondition(c *condition) {
 	for _, event := range c.deps.events {
 		l := t.byEvent[event]
 		if l.conditions = without(l.conditions, c); len(l.conditions) == 0 {
-			l.ahead = false // those that come are queued no more
+			l.queuesFuture = false // new ones are no longer queued
 		}
 	}
 	for _, s := range c.steps {
@@ -135,7 +135,7 @@ func (t *Tracker) forgetCondition(c *condition) {
 func (t *Tracker) forgetCounter(k *counter) {
 	delete(t.counters, k.key)
 	t.byID[k.id] = nil
-	t.rows.giveBack(k.at, k.size())
+	t.rows.release(k.at, k.size())
 	k.step.counters = without(k.step.counters, k)
 	t.forgetStep(k.step)
 	if k.then != nil {
@@ -144,7 +144,7 @@ func (t *Tracker) forgetCounter(k *counter) {
 	}
 }
 
-// stepOf returns the step of an event and a `where (…)`, made if need be.
+// stepOf returns the registered step that equals at, registering at if there is none.
 func (t *Tracker) stepOf(at *step) *step {
 	if s := t.steps[at.key]; s != nil {
 		return s
@@ -154,7 +154,7 @@ func (t *Tracker) stepOf(at *step) *step {
 	return at
 }
 
-// forgetStep removes a step on which nothing stands any more.
+// forgetStep removes a step that nothing uses any more.
 func (t *Tracker) forgetStep(s *step) {
 	if !s.idle() || t.steps[s.key] != s {
 		return

@@ -15,7 +15,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// TestDependencies says of each predicate what can change it.
+// TestDependencies checks what can change each predicate.
 func TestDependencies(t *testing.T) {
 	w := newWorld(t, storyNames(1))
 	name := func(id uint32) string {
@@ -58,12 +58,12 @@ func TestDependencies(t *testing.T) {
 	}
 	for _, p := range []tree.Pred{&tree.Rank{By: &tree.Name{Name: "ltv"}}, &tree.InSegment{Name: "x"}, &tree.WasIn{}} {
 		if _, err := dependsOn(w.schema, p); err == nil {
-			t.Errorf("a %T can be live", p)
+			t.Errorf("a %T is accepted as live", p)
 		}
 	}
 }
 
-// TestBoundary: the first instant at which one of some windows moves, in a zone whose clocks change.
+// TestBoundary: the first instant at which one of some windows moves, in zones whose clocks change.
 func TestBoundary(t *testing.T) {
 	for _, zone := range []string{"UTC", "Europe/Berlin", "America/Sao_Paulo", "Pacific/Apia"} {
 		loc, err := time.LoadLocation(zone)
@@ -83,14 +83,14 @@ func TestBoundary(t *testing.T) {
 				})
 			}
 			if at <= now || moved(at-1) || !moved(at) {
-				t.Fatalf("%s, %d: %v is said to move at %d", zone, now, windows, at)
+				t.Fatalf("%s, %d: boundary of %v is %d", zone, now, windows, at)
 			}
 		}
 	}
 }
 
-// TestWhatCanChange: whatever an entry may change is looked at. A tracker of random conditions is told of one
-// thing at a time; those it was not told to look at are what they were.
+// TestWhatCanChange: every condition that an entry may change is evaluated. A tracker of random conditions
+// gets one change at a time; afterwards all conditions equal the oracle.
 func TestWhatCanChange(t *testing.T) {
 	first := rand.Uint64()
 	for i := range uint64(4) {
@@ -113,23 +113,23 @@ func TestWhatCanChange(t *testing.T) {
 		r.tracker.Settle()
 		for i := 1; i < len(r.at); i++ {
 			r.appear(i)
-			r.alone()
+			r.settleOne()
 			for _, message := range r.messages(i) {
 				message()
-				r.alone()
+				r.settleOne()
 			}
 			r.list("vips", r.gen.History.Profiles[i].ID())
-			r.alone()
+			r.settleOne()
 		}
 		r.erase(1)
-		r.alone()
+		r.settleOne()
 	}
 }
 
-// alone settles one thing and holds everything against the facts.
-func (r *run) alone() {
+// settleOne settles one change and compares every condition with the oracle.
+func (r *run) settleOne() {
 	r.t.Helper()
-	r.tracker.Because(ByEvent)
+	r.tracker.SetCause(ByEvent)
 	r.tracker.Settle()
 	oracle, err := querytest.NewOracle(r.history, r.now, "UTC")
 	if err != nil {
@@ -147,16 +147,16 @@ func (r *run) alone() {
 	}
 }
 
-// valuedTexts ask a property to be equal to something, or do not.
+// valuedTexts have steps that require a property to equal something, and steps that do not.
 var valuedTexts = []string{`did A where (category = "x")`, `did A where (category in ("x", "y"))`, `did A where (category = "y" and amount > 1)`,
 	`did A where (amount > 1 and category = "z")`, "did A where (amount > 1)", "did A", `did A where (not category = "x")`, `did A where (category in ("a", "b", "c", "d", "e", "x"))`}
 
-// TestValuedSteps: the value of a property finds just the steps that an event can satisfy.
+// TestValuedSteps: the value of a property finds exactly the steps that an event can satisfy.
 func TestValuedSteps(t *testing.T) {
 	for _, c := range []struct{ event, want string }{
 		{"A(x,1)", "0 1 5 7"}, {"A(y,2)", "1 2 4 5 6"}, {"A(y,1)", "1 5 6"}, {"A(z,1)", "5 6"}, {"A(z,2)", "3 4 5 6"}, {"A", "5 6"}, {"A(c,5)", "4 5 6 7"}, {"B(x,9)", ""},
 	} {
-		x := newTeller(t, "everyone")
+		x := newStoryPlayer(t, "everyone")
 		for i, text := range valuedTexts {
 			x.define(2+i, fmt.Sprint(i), text)
 		}
@@ -165,7 +165,7 @@ func TestValuedSteps(t *testing.T) {
 		if len(l.steps) != 3 || len(l.valued) != 1 || len(l.valued[0].byValue["x"]) != 3 || len(l.valued[0].byValue["z"]) != 1 {
 			t.Fatalf("%d steps of every event; by value %v", len(l.steps), l.valued)
 		}
-		x.tell("0 " + c.event)
+		x.play("0 " + c.event)
 		var in []string
 		for i := range valuedTexts {
 			if x.Members(2 + i).Has(0) {

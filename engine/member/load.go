@@ -6,35 +6,35 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// Load is how much a node holds, as far as the prices of segments depend on it. It is added up over
-// shards.
+// Load is how much data a node holds, as far as the prices of segments depend on it. Loads of shards are
+// added up.
 type Load struct {
 	Now      int64 // Unix ms
 	Shards   int
 	Chunks   int
 	Profiles int64
 	Rows     int64                 // events of all names
-	Events   map[uint32]*EventLoad // of the names that were asked for
+	Events   map[uint32]*EventLoad // of the names that were requested
 }
 
 // NewLoad returns an empty load as of now.
 func NewLoad(now int64) *Load { return &Load{Now: now, Events: map[uint32]*EventLoad{}} }
 
-// allSpan is the time that the events of all names are taken to be spread over.
+// allSpan is the span over which the events of all names are assumed to be spread.
 const allSpan = 90 * 86_400_000
 
-// all is the events of all names as one.
+// all returns the events of all names as one load.
 func (l *Load) all() *EventLoad {
 	e := &EventLoad{Rows: l.Rows, Profiles: l.Profiles, Tails: min(l.Rows, int64(l.Chunks)*tailScan)}
 	e.spread(0, allSpan, float64(l.Rows))
 	return e
 }
 
-// tailScan is the rows of a chunk's tails, about.
+// tailScan is roughly the number of rows in a chunk's tails.
 const tailScan = 32_768
 
-// ageBins is the number of bins that ages are counted in: one for times to come, one for the last minute,
-// and each of the others twice as wide as the one before.
+// ageBins is the number of bins in which ages are counted: one for times in the future, one for the last
+// minute, and each further bin twice as wide as the previous one.
 const ageBins = 28
 
 const firstAge = 60_000
@@ -42,12 +42,12 @@ const firstAge = 60_000
 // EventLoad is the events of one name.
 type EventLoad struct {
 	Rows     int64
-	Profiles int64 // that have one
-	Tails    int64 // rows that are in no leaf yet, about
+	Profiles int64 // with at least one event
+	Tails    int64 // rows that are not in a leaf yet, roughly
 	ages     [ageBins]float64
 }
 
-// Event returns the load of an event's name, which is known from now on.
+// Event returns the load of an event name, adding it if it is missing.
 func (l *Load) Event(id uint32) *EventLoad {
 	e := l.Events[id]
 	if e == nil {
@@ -57,7 +57,8 @@ func (l *Load) Event(id uint32) *EventLoad {
 	return e
 }
 
-// Add takes a shard's events of one name and chunk. Rows of a block are taken to lie evenly in its time.
+// Add adds a shard's events of one name and chunk. The rows of a block are assumed to be spread evenly over
+// its time.
 func (l *Load) Add(event uint32, s query.Series) {
 	e := l.Event(event)
 	if s.Rows == 0 {
@@ -73,7 +74,7 @@ func (l *Load) Add(event uint32, s query.Series) {
 	}
 }
 
-// bin is where an age is counted.
+// bin returns the bin of an age.
 func bin(age int64) int {
 	if age < 0 {
 		return 0
@@ -81,7 +82,7 @@ func bin(age int64) int {
 	return min(1+bits.Len64(uint64(age/firstAge)), ageBins-1)
 }
 
-// bounds are the ages of a bin.
+// bounds returns the range of ages of a bin.
 func bounds(bin int) (from, to int64) {
 	switch bin {
 	case 0:
@@ -107,7 +108,7 @@ func (e *EventLoad) spread(from, to int64, rows float64) {
 	}
 }
 
-// within is about how many events have times in [from, to) of a load taken at now.
+// within estimates how many events have times in [from, to) in a load taken at now.
 func (e *EventLoad) within(now, from, to int64) float64 {
 	if e == nil || from >= to {
 		return 0
@@ -126,14 +127,14 @@ func (e *EventLoad) within(now, from, to int64) float64 {
 	return min(rows, float64(e.Rows))
 }
 
-// age is how long before now a time is, held within what bins can tell.
+// age returns how long before now a time is, limited to what the bins distinguish.
 func age(now, time int64) int64 {
 	const far = 1 << 60
 	return now - max(min(time, far), -far)
 }
 
-// each is how many events of the name a profile with one has that meets an event: active profiles meet
-// more of them.
+// each estimates how many events of the name the profile of an arriving event has. Active profiles receive
+// more events, so that is above the average.
 func (e *EventLoad) each() float64 {
 	const crowd = 3
 	if e == nil || e.Profiles == 0 {

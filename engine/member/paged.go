@@ -2,8 +2,8 @@ package member
 
 import "github.com/musterdb/muster/query"
 
-// paged is one value per ordinal, in pages that exist only where a value was set. Reading elsewhere
-// gives the zero value.
+// paged holds one value per ordinal, in pages that exist only where a value was set. Everywhere else it
+// reads as the zero value.
 type paged[T comparable] struct {
 	chunks []*[pagesPerChunk]*[pageRows]T
 }
@@ -23,7 +23,7 @@ func (p *paged[T]) page(ordinal uint32) *[pageRows]T {
 	return p.chunks[chunk][ordinal%query.ChunkSize/pageRows]
 }
 
-// put sets a value; the zero value makes no page.
+// put sets a value; setting the zero value creates no page.
 func (p *paged[T]) put(ordinal uint32, v T) {
 	page := p.page(ordinal)
 	if page == nil {
@@ -44,7 +44,7 @@ func (p *paged[T]) put(ordinal uint32, v T) {
 	page[ordinal%pageRows] = v
 }
 
-// drop forgets a chunk.
+// drop removes the values of a chunk.
 func (p *paged[T]) drop(chunk int) {
 	if chunk < len(p.chunks) {
 		p.chunks[chunk] = nil

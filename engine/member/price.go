@@ -8,68 +8,70 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Price is what live segments cost a node on the data that is there. It is an estimate, and made to be
-// above what is used.
+// Price is the estimated cost of live segments on a node with its current data. The estimate is meant to be
+// on the high side.
 type Price struct {
-	Memory int64         // bytes that stay
-	Event  time.Duration // of a processor, for one event of the name (or value of the attribute) that costs most
-	Second time.Duration // of a processor in every second, though nothing comes in
-	Build  time.Duration // of a processor to compute all of it, which a restart does too
-	Stop   time.Duration // for which a shard stands still at most, for the costliest part of it
+	Memory int64         // bytes, permanently
+	Event  time.Duration // processor time for one event of the most expensive name (or value of an attribute)
+	Second time.Duration // processor time per second while nothing arrives
+	Build  time.Duration // processor time to compute everything; a restart does so too
+	Stop   time.Duration // longest time for which the most expensive part blocks a shard
 }
 
-// What things take, in nanoseconds of one core; docs/OPERATIONS.md tells how they were measured. Row is one
-// event that is looked at among many, read one that is looked up for a profile.
+// The costs of operations, in nanoseconds of one core; docs/OPERATIONS.md explains how they were measured.
+// A row is an event visited in a scan; a read is one looked up for a profile.
 const (
-	nsHear    = 15   // to find who hears of an event
+	nsFind    = 15   // to find what depends on an event
 	nsCount   = 12   // to add to a counter
 	nsSum     = 30   // to add to a sum
-	nsEdge    = 350  // an edge that passes an event: found by a scan, sorted, queued, taken away
-	nsLookup  = 500  // the events of a name and a profile
-	nsRead    = 45   // each of them
-	nsMonths  = 600  // each of them where months decide when it counts
+	nsEdge    = 350  // an edge that reaches an event: found by a scan, sorted, queued, handled
+	nsLookup  = 500  // to look up the events of a name and a profile
+	nsRead    = 45   // each of these events
+	nsMonths  = 600  // each of these events where windows are in months
 	nsStep    = 60   // a step of a sequence
-	nsPass    = 15   // and an event that it passes
-	nsMatch   = 1500 // to begin with one profile
-	nsFollow  = 350  // a second step that follows nobody
+	nsPass    = 15   // each event that the step passes
+	nsMatch   = 1500 // to start evaluating one profile
+	nsFollow  = 350  // a second step without a first one
 	nsScan    = 4    // a row scanned for its edges
 	nsRow     = 10   // a row counted
-	nsMoment  = 9    // a row of a step of a sequence, sorted and compared
-	nsProfile = 30   // a profile's place written
-	nsSettle  = 50   // a segment looked at, its share of changes with it
-	nsNode    = 10   // each further node of its program
+	nsMoment  = 9    // a row of a sequence's step, sorted and compared
+	nsProfile = 30   // to write a profile's value
+	nsSettle  = 50   // to check a segment, with its share of changes
+	nsNode    = 10   // each further node of the program
 	nsDue     = 250  // an instant queued for a profile
 )
 
-// The bytes of what is kept; a shard keeps its own definitions.
+// Sizes in bytes; each shard keeps its own definitions.
 const (
 	bytesPart    = 1600 // a condition or a counter
-	bytesKey     = 30   // each byte of its text: keys, the tree, what it was compiled to
+	bytesKey     = 30   // each byte of its text: keys, tree and compiled form
 	bytesNode    = 120  // a node of a program
 	bytesSegment = 700
-	bytesMoment  = 2 * 24 // with the room it grew into
+	bytesMoment  = 2 * 24 // with spare capacity
 	bytesDue     = 2*24 + 8
 	bytesPassed  = 16 * mostPassages
 	bytesSpilled = 40
 )
 
-// cost is what one part or segment adds to each kind of price.
+// cost is what one part or segment adds to each component of a price.
 type cost struct {
 	memory, second, build, stop float64
-	heard                       []heard
+	arrivals                    []arrival
 }
 
-// heard is what one arrival costs. kind is touchEvent, touchAttribute, touchAnyEvent, touchList or
+// arrival is the cost of one arrival. kind is touchEvent, touchAttribute, touchAnyEvent, touchList or
 // touchIDs.
-type heard struct {
+type arrival struct {
 	kind kind
 	id   uint32
 	ns   float64
 }
 
-func (x *cost) hear(k kind, id uint32, ns float64) { x.heard = append(x.heard, heard{k, id, ns}) }
+func (x *cost) addArrival(k kind, id uint32, ns float64) {
+	x.arrivals = append(x.arrivals, arrival{k, id, ns})
+}
 
-// partCost prices a condition or counter.
+// partCost returns the cost of a condition or counter.
 func (l *Load) partCost(p any) cost {
 	switch p := p.(type) {
 	case *counter:
@@ -101,18 +103,17 @@ func (l *Load) counterCost(k *counter) cost {
 		if !k.then.absent {
 			ns += nsLookup * (1 + e.each()*l.near(k.then.gap))
 		}
-		x.hear(touchEvent, k.then.second.event, nsHear+stepTest(k.then.second)+k.then.second.share()*ns)
+		x.addArrival(touchEvent, k.then.second.event, nsFind+stepTest(k.then.second)+k.then.second.share()*ns)
 		x.build += nsMoment*(inside+second.rows()) + nsLookup/2*min(e.profiles(), inside)
 		x.memory += float64(l.Shards * bytesPassed)
 	}
-	x.hear(touchEvent, k.step.event, nsHear+test+share*(add+pass*float64(len(edges))))
-	l.agendaCost(&x, []*EventLoad{e}, edges)
+	x.addArrival(touchEvent, k.step.event, nsFind+test+share*(add+pass*float64(len(edges))))
+	l.scheduleCost(&x, []*EventLoad{e}, edges)
 	l.stops(&x, calendarOf(k.window) != nil)
 	return x
 }
 
-// stops adds how long a shard stands still for a part: while it computes a chunk, or all of them where a
-// calendar turns.
+// stops adds how long a part blocks a shard: while a chunk is computed, or all chunks at a calendar boundary.
 func (l *Load) stops(x *cost, turns bool) {
 	x.stop = x.build / float64(max(l.Chunks, 1))
 	if turns {
@@ -121,7 +122,7 @@ func (l *Load) stops(x *cost, turns bool) {
 	}
 }
 
-// edgesOf is how long after its time edges pass an event.
+// edgesOf returns how long after its time edges reach an event.
 func (k *counter) edgesOf() (edges []int64) {
 	if k.lead > 0 {
 		edges = append(edges, k.lead)
@@ -132,18 +133,18 @@ func (k *counter) edgesOf() (edges []int64) {
 	return edges
 }
 
-// near is the share of a profile's events that a gap holds, about.
+// near estimates the share of a profile's events within a gap.
 func (l *Load) near(gap int64) float64 {
 	const most = 30 * 86_400_000
 	return min(float64(gap)/most, 1)
 }
 
-// agendaCost is that of looks ahead: the moments kept, and the scans by which they are found.
-func (l *Load) agendaCost(x *cost, events []*EventLoad, edges []int64) {
+// scheduleCost adds the cost of looking ahead: the moments kept, and the scans that find them.
+func (l *Load) scheduleCost(x *cost, events []*EventLoad, edges []int64) {
 	if len(edges) == 0 || l.Shards == 0 {
 		return
 	}
-	reach := int64(mostStretch)
+	reach := int64(maxSpan)
 	for _, edge := range edges {
 		reach = min(reach, max(edge, -edge)/4)
 	}
@@ -160,14 +161,14 @@ func (l *Load) agendaCost(x *cost, events []*EventLoad, edges []int64) {
 		scanned += float64(e.Tails) + min(e.rows(), chunks*leafScan)
 	}
 	perShard := perSecond / float64(l.Shards)
-	stretch := min(float64(reach)/1000, max(agendaMuch/2/perShard, float64(leastStretch)/1000))
-	stretch = max(stretch, shortestLook)
-	x.memory += bytesMoment * min(perSecond*stretch, float64(l.Shards*2*agendaMuch))
-	x.second += nsScan * scanned / stretch
+	span := min(float64(reach)/1000, max(manyMoments/2/perShard, float64(minSpan)/1000))
+	span = max(span, shortestLook)
+	x.memory += bytesMoment * min(perSecond*span, float64(l.Shards*2*manyMoments))
+	x.second += nsScan * scanned / span
 }
 
-// leafScan is how many rows of leaves a look ahead meets in a chunk though few of them matter, and
-// shortestLook the seconds between two looks at least, as entries come.
+// leafScan is the number of rows of leaves that a look ahead visits in a chunk even if few of them matter.
+// shortestLook is the least number of seconds between two looks while entries arrive.
 const (
 	leafScan     = 16_384
 	shortestLook = 0.05
@@ -187,29 +188,29 @@ func (l *Load) conditionCost(c *condition) cost {
 		events = append(events, l.Events[id])
 		for _, s := range c.steps {
 			if s.event == id {
-				x.hear(touchEvent, id, nsHear+stepTest(s)+s.share()*match/float64(len(c.steps)))
+				x.addArrival(touchEvent, id, nsFind+stepTest(s)+s.share()*match/float64(len(c.steps)))
 			}
 		}
 	}
 	if c.deps.anyEvent {
-		x.hear(touchAnyEvent, 0, match)
+		x.addArrival(touchAnyEvent, 0, match)
 		events = append(events, l.all())
 	}
 	for _, id := range c.deps.attributes {
 		switch {
 		case !c.plain:
-			x.hear(touchAttribute, id, match)
+			x.addArrival(touchAttribute, id, match)
 		case texts(c.pred) != nil:
-			x.hear(touchAttribute, id, nsHear)
+			x.addArrival(touchAttribute, id, nsFind)
 		default:
-			x.hear(touchAttribute, id, nsHear+test)
+			x.addArrival(touchAttribute, id, nsFind+test)
 		}
 	}
 	for _, id := range c.deps.lists {
-		x.hear(touchList, id, match)
+		x.addArrival(touchList, id, match)
 	}
 	if c.deps.ids {
-		x.hear(touchIDs, 0, match)
+		x.addArrival(touchIDs, 0, match)
 	}
 	l.timeCost(c, &x, events, match)
 	l.stops(&x, c.deps.timing == byCalendar)
@@ -238,22 +239,23 @@ func (l *Load) timeCost(c *condition, x *cost, events []*EventLoad, match float6
 				edges = append(edges, e)
 			}
 		}
-		l.agendaCost(x, events, edges)
+		l.scheduleCost(x, events, edges)
 		x.later(float64(len(edges)) * (nsEdge + match))
 	}
 }
 
-// looks is how often a profile is looked at for one event where instants are queued: some come too early.
+// looks is how often a profile is evaluated for one event where instants are queued: some come too early.
 const looks = 4
 
-// later adds what an arrival costs when its time has come.
+// later adds what an arrival costs when its queued instant comes.
 func (x *cost) later(ns float64) {
-	for i := range x.heard {
-		x.heard[i].ns += ns / float64(len(x.heard))
+	for i := range x.arrivals {
+		x.arrivals[i].ns += ns / float64(len(x.arrivals))
 	}
 }
 
-// matchCost is that of looking at one profile: its events are read once, whatever asks them.
+// matchCost returns the cost of evaluating one profile. Its events are read once for all parts of the
+// condition.
 func (l *Load) matchCost(c *condition) float64 {
 	ns := nsMatch + tested(c.pred)
 	read := float64(nsRead)
@@ -278,8 +280,8 @@ func (l *Load) event(schema query.Schema, name string) (e *EventLoad, id uint32)
 	return l.Events[id], id
 }
 
-// share is how many of the events of the name satisfy a step, about: a property that has to be equal to
-// something finds the step.
+// share estimates the share of a name's events that satisfy a step: one eighth for each value that a property
+// must equal.
 func (s *step) share() float64 {
 	if s.equal == nil {
 		return 1
@@ -287,7 +289,7 @@ func (s *step) share() float64 {
 	return min(float64(len(s.equal.values))/8, 1)
 }
 
-// stepTest is what it takes to know whether an event satisfies a step.
+// stepTest returns the cost of testing whether an event satisfies a step.
 func stepTest(s *step) float64 {
 	if s.equal != nil {
 		return s.share() * tested(s.where)
@@ -295,8 +297,8 @@ func stepTest(s *step) float64 {
 	return tested(s.where)
 }
 
-// tested is what asking a predicate or an expression of one event or profile takes, without the events
-// that it looks for.
+// tested returns the cost of evaluating a predicate or an expression for one event or profile, without
+// looking up events.
 func tested(of any) (ns float64) {
 	switch p := of.(type) {
 	case *tree.And:
@@ -332,8 +334,8 @@ func tested(of any) (ns float64) {
 	return 60
 }
 
-// scanned is what asking a predicate of one profile takes where all are asked together. Texts are asked
-// value by value, and may be all different.
+// scanned returns the cost of evaluating a predicate per profile where all are evaluated together. Texts are
+// evaluated value by value, and all values may differ.
 func scanned(of tree.Pred) float64 {
 	ns := tested(of)
 	if _, ok := of.(*tree.Text); ok {

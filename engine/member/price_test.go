@@ -12,13 +12,12 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// TestAges: bins follow each other without a gap, and rows spread over ages are all in them, and near where
-// they were put.
+// TestAges: bins are contiguous, and rows spread over ages are all in bins, near where they were put.
 func TestAges(t *testing.T) {
 	for i := range ageBins {
 		from, to := bounds(i)
 		if bin(from) != i && i > 0 || bin(to-1) != i || i+1 < ageBins && bin(to) != i+1 {
-			t.Errorf("bin %d is %d to %d, which are in bins %d and %d", i, from, to, bin(from), bin(to-1))
+			t.Errorf("bin %d is %d to %d, but these are in bins %d and %d", i, from, to, bin(from), bin(to-1))
 		}
 	}
 	seed := rand.Uint64()
@@ -44,7 +43,7 @@ func TestAges(t *testing.T) {
 	}
 }
 
-// checkWithin: a stretch has no more than one that holds it, and what is all of it has all rows.
+// checkWithin: a range has no more rows than a range that contains it, and the whole range has all rows.
 func checkWithin(t *testing.T, seed uint64, rng *rand.Rand, e *EventLoad, now, from, to int64) {
 	t.Helper()
 	const far = int64(1) << 60
@@ -64,9 +63,9 @@ func checkWithin(t *testing.T, seed uint64, rng *rand.Rand, e *EventLoad, now, f
 	}
 }
 
-// TestLoadIsAdded: the load of shards and chunks is the sum of theirs.
+// TestLoadIsAdded: the load of shards and chunks is the sum of their loads.
 func TestLoadIsAdded(t *testing.T) {
-	x := newTeller(t, "everyone")
+	x := newStoryPlayer(t, "everyone")
 	for range 12 {
 		x.happens(1, "A")
 		x.happens(2, "A")
@@ -89,7 +88,7 @@ func TestLoadIsAdded(t *testing.T) {
 	}
 }
 
-// priceLoad is a node with some data.
+// priceLoad returns the load of a node with some data.
 func priceLoad(w *world) *Load {
 	l := NewLoad(noon)
 	l.Shards, l.Chunks, l.Profiles, l.Rows = 4, 8, 400_000, 5_000_000
@@ -108,8 +107,8 @@ func near(a, b Price) bool {
 	return close(a.Memory, b.Memory) && close(int64(a.Second), int64(b.Second)) && close(int64(a.Build), int64(b.Build)) && close(int64(a.Event), int64(b.Event))
 }
 
-// TestShares: what segments share is paid once. What a segment costs beside others is what the list costs
-// more with it than without; shares add up to all; equal segments share alike; the order does not matter.
+// TestShares: what segments share is paid for once. The cost of a new segment is how much more the list costs
+// with it; shares add up to the total; equal segments have equal shares; the order does not matter.
 func TestShares(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 53))
@@ -132,19 +131,19 @@ func TestShares(t *testing.T) {
 		}
 		whole := list.Tally(l)
 		if a, b := whole.Price(), other.Tally(l).Price(); !near(a, b) {
-			t.Fatalf("seed %d: %+v, and put in the other order %+v", seed, a, b)
+			t.Fatalf("seed %d: %+v, in the other order %+v", seed, a, b)
 		}
 		var sum Tally
 		for slot := range all {
 			share, price := list.Share(l, slot), list.New(l, slot).Price()
 			if share.Memory < price.Memory-4 || share.Build < price.Build-4 {
-				t.Fatalf("seed %d: %d costs %+v beside others, and its share is %+v", seed, slot, price, share)
+				t.Fatalf("seed %d: New(%d) is %+v, above its share %+v", seed, slot, price, share)
 			}
 			sum.memory, sum.second, sum.build = sum.memory+float64(share.Memory), sum.second+float64(share.Second), sum.build+float64(share.Build)
 		}
 		width := float64(l.Profiles) * float64(8+list.t.rows.width/16)
 		if math.Abs(sum.memory+width-whole.memory) > 100 || math.Abs(sum.build-whole.build) > 100 || math.Abs(sum.second-whole.second) > 100 {
-			t.Fatalf("seed %d: shares add up to %+v, not %+v", seed, sum, *whole)
+			t.Fatalf("seed %d: shares add up to %+v, want %+v", seed, sum, *whole)
 		}
 		last := len(all) - 1
 		beside := list.New(l, last).Price()
@@ -152,15 +151,15 @@ func TestShares(t *testing.T) {
 		without := list.Tally(l)
 		more := whole.Beyond(without)
 		if math.Abs(float64(more.Build-beside.Build)) > 100 || math.Abs(float64(more.Second-beside.Second)) > 100 {
-			t.Fatalf("seed %d: with it all costs %+v more, and beside others it costs %+v", seed, more, beside)
+			t.Fatalf("seed %d: with it the list costs %+v more, but New is %+v", seed, more, beside)
 		}
 		if none := without.Beyond(without); none.Memory+int64(none.Build+none.Event+none.Second) != 0 {
-			t.Fatalf("seed %d: a tally is beyond itself by %+v", seed, none)
+			t.Fatalf("seed %d: a tally exceeds itself by %+v", seed, none)
 		}
 	}
 }
 
-// TestPricesGrow: more data costs more, and each segment has a price for what it takes.
+// TestPricesGrow: more data costs more, and each segment has a price.
 func TestPricesGrow(t *testing.T) {
 	w := newWorld(t, storyNames(1))
 	for _, text := range []string{"did A in last 7 days", "did A at least 2 times today", "sum(amount) of A in last 7 days > 3", "did A then B within 1 day", "did A then not B within 1 day",
@@ -182,14 +181,14 @@ func TestPricesGrow(t *testing.T) {
 		if b.Memory < 2*a.Memory || b.Build < 5*a.Build || b.Event < a.Event || b.Second < a.Second {
 			t.Errorf("%s costs %+v, and with ten times the data %+v", text, a, b)
 		}
-		events := list.t.Hears(1)
+		events := list.t.EventsOf(1)
 		if missing := list.Missing(NewLoad(noon)); len(missing) != len(events) || list.Missing(small) != nil {
-			t.Errorf("%s hears of %v, and is said to miss %v and %v", text, events, missing, list.Missing(small))
+			t.Errorf("%s depends on events %v; Missing returned %v and %v", text, events, missing, list.Missing(small))
 		}
 	}
 }
 
-// TestHeldPrices: who is refreshed pays for it every period.
+// TestHeldPrices: a refreshed segment pays for its evaluation every period.
 func TestHeldPrices(t *testing.T) {
 	w := newWorld(t, storyNames(1))
 	l := priceLoad(w)
@@ -207,13 +206,13 @@ func TestHeldPrices(t *testing.T) {
 	list.Drop(1)
 	list.Put(Definition{Slot: 2, Name: "often", Zone: "UTC", Pred: w.parse(`plan = "x"`)}, Definition{Slot: 3, Name: "gone", Zone: "UTC", Pred: &tree.Rank{}})
 	if len(list.held) != 0 || list.Share(l, 1) != (Price{}) || list.New(l, 9).Price() != (Price{}) {
-		t.Errorf("%d are held, and what is not there costs %+v", len(list.held), list.Share(l, 1))
+		t.Errorf("%d are held, and an empty slot costs %+v", len(list.held), list.Share(l, 1))
 	}
 }
 
-// TestMemory: what is kept is counted, and given back with what goes.
+// TestMemory: memory is counted, and less is used after segments are forgotten.
 func TestMemory(t *testing.T) {
-	x := newTeller(t, "did A in last 1 day")
+	x := newStoryPlayer(t, "did A in last 1 day")
 	x.happens(1, "A")
 	x.settled("s +0 event")
 	before := x.tracker.Memory()
@@ -223,8 +222,8 @@ func TestMemory(t *testing.T) {
 	for i := range 20 {
 		x.define(2+i, fmt.Sprint(i), fmt.Sprintf("sum(amount) of A in last %d days > 1 or at in last %d months", i+2, i+1))
 	}
-	x.tell("0 at=5")
-	x.tell("0 A(x,2)")
+	x.play("0 at=5")
+	x.play("0 A(x,2)")
 	after := x.tracker.Memory()
 	if after.Rows < before.Rows+20*4*pageRows || after.Queue <= before.Queue || after.Others <= before.Others {
 		t.Errorf("%+v, and with 20 segments more %+v", before, after)

@@ -8,46 +8,46 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// PriceList has the segments of a node compiled over no data, so that it knows what stands on what: a part
-// that several segments share is paid once.
+// PriceList holds the segments of a node compiled over no data, so that it knows which parts they share: a
+// part that several segments share is paid for once.
 type PriceList struct {
 	t    *Tracker
 	held map[int]heldPrice
 }
 
-// heldPrice is what a segment costs whose membership comes by refreshes.
+// heldPrice describes a segment whose membership is refreshed periodically.
 type heldPrice struct {
 	pred   tree.Pred
 	events []uint32
 	period int64 // ms
 }
 
-// empty is a host without data.
-type empty struct{ nobody }
+// noData is a host without data.
+type noData struct{ noFacts }
 
 var (
-	_ Host    = empty{}
-	_ Members = empty{}
+	_ Host    = noData{}
+	_ Members = noData{}
 )
 
-func (empty) Source() query.Source                        { return nobody{} }
-func (empty) Profile(uint32) query.Source                 { return nobody{} }
-func (empty) Rows(_, _ uint32, _, _ int64, x []Row) []Row { return x }
-func (empty) Exists(uint32) bool                          { return false }
-func (empty) Members(int) Members                         { return empty{} }
-func (empty) Has(uint32) bool                             { return false }
-func (empty) Fill(_ int, out *query.Bits)                 { *out = query.Bits{} }
-func (empty) Put([]uint32, bool)                          {}
+func (noData) Source() query.Source                        { return noFacts{} }
+func (noData) Profile(uint32) query.Source                 { return noFacts{} }
+func (noData) Rows(_, _ uint32, _, _ int64, x []Row) []Row { return x }
+func (noData) Exists(uint32) bool                          { return false }
+func (noData) Members(int) Members                         { return noData{} }
+func (noData) Has(uint32) bool                             { return false }
+func (noData) Fill(_ int, out *query.Bits)                 { *out = query.Bits{} }
+func (noData) Put([]uint32, bool)                          {}
 
 // NewPriceList returns a list without segments.
 func NewPriceList(schema query.Schema, now int64) *PriceList {
-	return &PriceList{t: New(empty{}, schema, now), held: map[int]heldPrice{}}
+	return &PriceList{t: New(noData{}, schema, now), held: map[int]heldPrice{}}
 }
 
-// SetSchema tells of a newer catalog.
+// SetSchema sets a newer catalog.
 func (p *PriceList) SetSchema(schema query.Schema) { p.t.SetSchema(schema) }
 
-// Put puts segments into their slots, in the place of what was there. One that cannot be compiled costs
+// Put puts segments into their slots, replacing what was there. A segment that cannot be compiled costs
 // nothing: it will not be evaluated.
 func (p *PriceList) Put(definitions ...Definition) {
 	for _, d := range definitions {
@@ -55,10 +55,10 @@ func (p *PriceList) Put(definitions ...Definition) {
 	}
 	p.t.Define(definitions)
 	p.t.Work(1 << 62)
-	p.t.queue.items, p.t.chunks = p.t.queue.items[:0], nil // nothing ever comes
+	p.t.queue.items, p.t.chunks = p.t.queue.items[:0], nil // time never advances here
 }
 
-// Hold puts a segment into a slot that is evaluated every period (ms).
+// Hold puts a segment that is evaluated every period (ms) into a slot.
 func (p *PriceList) Hold(slot int, name string, pred tree.Pred, period int64) {
 	p.t.Hold(slot, name)
 	w := walker{schema: p.t.schema, deep: true}
@@ -72,14 +72,14 @@ func (p *PriceList) Drop(slot int) {
 	delete(p.held, slot)
 }
 
-// Tally is what segments cost, added up.
+// Tally is the sum of the costs of some segments.
 type Tally struct {
 	memory, second, build float64
 	stop                  float64 // the longest
-	heard                 map[heardKey]float64
+	arrivals              map[arrivalKey]float64
 }
 
-type heardKey struct {
+type arrivalKey struct {
 	kind kind
 	id   uint32
 }
@@ -89,34 +89,34 @@ func (t *Tally) add(x cost, share float64) {
 	t.second += x.second * share
 	t.build += x.build * share
 	t.stop = max(t.stop, x.stop)
-	for _, h := range x.heard {
-		if t.heard == nil {
-			t.heard = map[heardKey]float64{}
+	for _, h := range x.arrivals {
+		if t.arrivals == nil {
+			t.arrivals = map[arrivalKey]float64{}
 		}
-		t.heard[heardKey{h.kind, h.id}] += h.ns * share
+		t.arrivals[arrivalKey{h.kind, h.id}] += h.ns * share
 	}
 }
 
-// Add adds what other segments cost.
+// Add adds another tally.
 func (t *Tally) Add(o *Tally) {
 	x := cost{memory: o.memory, second: o.second, build: o.build, stop: o.stop}
-	for key, ns := range o.heard {
-		x.hear(key.kind, key.id, ns)
+	for key, ns := range o.arrivals {
+		x.addArrival(key.kind, key.id, ns)
 	}
 	t.add(x, 1)
 }
 
-// Price is what the segments cost.
+// Price returns the price of the segments.
 func (t *Tally) Price() Price { return t.Beyond(&Tally{}) }
 
-// Beyond is by how much t is above an earlier tally. Stop is the longest of t.
+// Beyond returns how much more t costs than an earlier tally. Stop is the longest one of t.
 func (t *Tally) Beyond(o *Tally) Price {
-	every := heardKey{kind: touchAnyEvent}
-	most := t.heard[every] - o.heard[every]
-	for key, ns := range t.heard {
-		ns -= o.heard[key]
+	every := arrivalKey{kind: touchAnyEvent}
+	most := t.arrivals[every] - o.arrivals[every]
+	for key, ns := range t.arrivals {
+		ns -= o.arrivals[key]
 		if key.kind == touchEvent {
-			ns += t.heard[every] - o.heard[every]
+			ns += t.arrivals[every] - o.arrivals[every]
 		}
 		most = max(most, ns)
 	}
@@ -132,7 +132,7 @@ func duration(ns float64) time.Duration {
 	return time.Duration(max(min(ns, most), 0))
 }
 
-// Tally adds up what all segments cost.
+// Tally adds up the costs of all segments.
 func (p *PriceList) Tally(l *Load) *Tally {
 	t := &Tally{}
 	for _, part := range p.t.byID {
@@ -141,13 +141,13 @@ func (p *PriceList) Tally(l *Load) *Tally {
 	for slot, s := range p.t.segments {
 		t.add(p.segmentCost(l, slot, s), 1)
 	}
-	if p.t.rows.width > 0 { // what pages are wider than they need to be
+	if p.t.rows.width > 0 { // unused width of pages
 		t.memory += float64(l.Profiles) * float64(8+p.t.rows.width/16)
 	}
 	return t
 }
 
-// New is what the segment in a slot costs beside what others stand on too.
+// New returns what the segment in a slot costs beyond what other segments use too.
 func (p *PriceList) New(l *Load, slot int) *Tally {
 	t := &Tally{}
 	s := p.t.segments[slot]
@@ -163,8 +163,8 @@ func (p *PriceList) New(l *Load, slot int) *Tally {
 	return t
 }
 
-// Share is what the segment in a slot costs: a part that n segments share counts for each of them with its
-// nth part.
+// Share returns the price of the segment in a slot, where a part that n segments share counts as one nth for
+// each.
 func (p *PriceList) Share(l *Load, slot int) Price {
 	if held, ok := p.held[slot]; ok {
 		var t Tally
@@ -174,7 +174,7 @@ func (p *PriceList) Share(l *Load, slot int) Price {
 	return p.t.Share(l, slot)
 }
 
-// Share is what the segment in a slot costs, as PriceList tells it.
+// Share returns the price of the segment in a slot as PriceList.Share does.
 func (t *Tracker) Share(l *Load, slot int) Price {
 	var sum Tally
 	if s := t.segments[slot]; s != nil {
@@ -186,7 +186,7 @@ func (t *Tracker) Share(l *Load, slot int) Price {
 	return sum.Price()
 }
 
-// segmentCost is what a segment costs beside its parts.
+// segmentCost returns the cost of a segment without its parts.
 func (p *PriceList) segmentCost(l *Load, slot int, s *segment) cost {
 	if held, ok := p.held[slot]; ok {
 		return l.heldCost(p.t.schema, held)
@@ -194,7 +194,7 @@ func (p *PriceList) segmentCost(l *Load, slot int, s *segment) cost {
 	return l.segmentCost(s)
 }
 
-// members is the memory of a membership, at most.
+// members returns the greatest memory of a membership.
 func (l *Load) members() float64 {
 	return float64(l.Profiles)/8 + float64(64*l.Chunks+l.Shards*bytesSegment)
 }
@@ -215,32 +215,32 @@ func (l *Load) segmentCost(s *segment) cost {
 	x.memory += float64(l.Shards * bytesNode * nodes)
 	settle := nsSettle + nsNode*float64(nodes)
 	for _, part := range s.parts {
-		for _, key := range heardBy(part) {
-			if !slices.ContainsFunc(x.heard, func(h heard) bool { return h.kind == key.kind && h.id == key.id }) {
-				x.hear(key.kind, key.id, settle)
+		for _, key := range arrivalsOf(part) {
+			if !slices.ContainsFunc(x.arrivals, func(h arrival) bool { return h.kind == key.kind && h.id == key.id }) {
+				x.addArrival(key.kind, key.id, settle)
 			}
 		}
 	}
 	return x
 }
 
-// heardBy is what changes a part.
-func heardBy(p part) (keys []heardKey) {
+// arrivalsOf returns the kinds of arrivals that affect a part.
+func arrivalsOf(p part) (keys []arrivalKey) {
 	switch p := p.(type) {
 	case *counter:
-		keys = append(keys, heardKey{touchEvent, p.step.event})
+		keys = append(keys, arrivalKey{touchEvent, p.step.event})
 		if p.then != nil {
-			keys = append(keys, heardKey{touchEvent, p.then.second.event})
+			keys = append(keys, arrivalKey{touchEvent, p.then.second.event})
 		}
 	case *condition:
 		for _, id := range p.deps.events {
-			keys = append(keys, heardKey{touchEvent, id})
+			keys = append(keys, arrivalKey{touchEvent, id})
 		}
 		for _, id := range p.deps.attributes {
-			keys = append(keys, heardKey{touchAttribute, id})
+			keys = append(keys, arrivalKey{touchAttribute, id})
 		}
 		if p.deps.anyEvent {
-			keys = append(keys, heardKey{kind: touchAnyEvent})
+			keys = append(keys, arrivalKey{kind: touchAnyEvent})
 		}
 	}
 	return keys
@@ -254,7 +254,7 @@ func (n *node) nodes() int {
 	return count
 }
 
-// evaluation is what it takes to evaluate a predicate for everybody.
+// evaluation returns the cost of evaluating a predicate for all profiles.
 func (l *Load) evaluation(schema query.Schema, p tree.Pred) (ns float64) {
 	w := walker{schema: schema, deep: true}
 	w.walk(p, "", "")
@@ -266,7 +266,7 @@ func (l *Load) evaluation(schema query.Schema, p tree.Pred) (ns float64) {
 	return ns
 }
 
-// Missing returns the ids of the events that segments hear of and a load does not know.
+// Missing returns the ids of the events that segments depend on and a load does not have.
 func (p *PriceList) Missing(l *Load) []uint32 {
 	var ids []uint32
 	for id, listening := range p.t.byEvent {
@@ -284,14 +284,14 @@ func (p *PriceList) Missing(l *Load) []uint32 {
 	return ids
 }
 
-// Hears returns the ids of the events that the segment in a slot hears of.
-func (t *Tracker) Hears(slot int) (events []uint32) {
+// EventsOf returns the ids of the events that the segment in a slot depends on.
+func (t *Tracker) EventsOf(slot int) (events []uint32) {
 	s := t.segments[slot]
 	if s == nil {
 		return nil
 	}
 	for _, part := range s.parts {
-		for _, key := range heardBy(part) {
+		for _, key := range arrivalsOf(part) {
 			if key.kind == touchEvent && !slices.Contains(events, key.id) {
 				events = append(events, key.id)
 			}

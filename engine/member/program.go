@@ -6,7 +6,7 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// op is what a node of a program does.
+// op is the operation of a node.
 type op uint8
 
 const (
@@ -24,8 +24,8 @@ type node struct {
 	args []node
 }
 
-// join makes an `and` or `or`; arguments of the same kind are taken in. Attributes come first: they
-// decide most often, and alike for whatever a profile does.
+// join returns the `and` or `or` of nodes. Arguments with the same operation are merged into it. Attributes
+// come first: they decide most often, and independently of a profile's events.
 func join(o op, args []node) node {
 	n := node{op: o}
 	for _, arg := range args {
@@ -41,7 +41,7 @@ func join(o op, args []node) node {
 	return n
 }
 
-// rank orders the arguments of a node by what it costs to ask them, and how much they decide.
+// rank orders the arguments of a node by the cost of evaluating them and by how often they decide.
 func (n *node) rank() int {
 	switch {
 	case n.op == opNot:
@@ -73,8 +73,7 @@ func (n *node) holds(row []byte, ordinal uint32) bool {
 	return true
 }
 
-// both tells what the program was before the leaves flipped that a settling deals with, and what it
-// is now.
+// both returns the value of the program before the leaves flipped that a settling handles, and its value now.
 func (n *node) both(row []byte, ordinal uint32, settling uint64) (was, is bool) {
 	switch n.op {
 	case opLeaf:
@@ -106,16 +105,16 @@ func (n *node) both(row []byte, ordinal uint32, settling uint64) (was, is bool) 
 	return true, true
 }
 
-// empty tells whether the program is true for a profile without facts.
-func (n *node) empty() bool {
+// trueWithoutFacts reports whether the program is true for a profile without facts.
+func (n *node) trueWithoutFacts() bool {
 	switch n.op {
 	case opLeaf:
 		return n.leaf.bare
 	case opNot:
-		return !n.args[0].empty()
+		return !n.args[0].trueWithoutFacts()
 	case opAnd, opOr:
 		for i := range n.args {
-			if n.args[i].empty() != (n.op == opAnd) {
+			if n.args[i].trueWithoutFacts() != (n.op == opAnd) {
 				return n.op != opAnd
 			}
 		}
@@ -124,7 +123,7 @@ func (n *node) empty() bool {
 	return true
 }
 
-// fill sets out to the positions of all for which the program is true.
+// fill sets out to the positions in all for which the program is true.
 func (n *node) fill(chunk int, all, out *query.Bits) {
 	switch n.op {
 	case opEveryone:
@@ -140,7 +139,7 @@ func (n *node) fill(chunk int, all, out *query.Bits) {
 		*out = *all
 		var in query.Bits
 		for i := range n.args {
-			n.args[i].fill(chunk, out, &in) // only those that are left
+			n.args[i].fill(chunk, out, &in) // only the remaining ones
 			*out = in
 		}
 	case opOr:
@@ -155,8 +154,8 @@ func (n *node) fill(chunk int, all, out *query.Bits) {
 	}
 }
 
-// literal is a leaf, or the opposite of one, as programs that are a conjunction of such ask it: what is
-// needed of the leaf lies here.
+// literal is a leaf or its negation, in a program that is a conjunction of such. The fields of the leaf
+// that are needed are copied here.
 type literal struct {
 	leaf    *leaf
 	at      uint32
@@ -166,7 +165,7 @@ type literal struct {
 	negated bool
 }
 
-// literals returns the program as a conjunction; nil where it is none, or asks something else.
+// literals returns the program as a conjunction of literals, nil if it is not one.
 func (n *node) literals() []literal {
 	args := []node{*n}
 	if n.op == opAnd {
@@ -187,7 +186,7 @@ func (n *node) literals() []literal {
 	return all
 }
 
-// allBoth is both for a conjunction.
+// allBoth is node.both for a conjunction.
 func allBoth(all []literal, row []byte, ordinal uint32, settling uint64) (was, is bool) {
 	was, is = true, true
 	for i := range all {

@@ -8,7 +8,7 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// formula is the twin of a program: a tree with no order, no words and no shortcuts.
+// formula is the twin of a program: a tree without ordering, words or shortcuts.
 type formula struct {
 	op   op
 	leaf *leaf
@@ -54,7 +54,7 @@ func drawFormula(rng *rand.Rand, leaves []*leaf, depth int) (formula, node) {
 	return f, join(f.op, args)
 }
 
-// programLeaves makes a leaf of every kind over rows that are filled at random, some counts and sums spilled.
+// programLeaves makes leaves of every kind over random rows, with some counts spilled.
 func programLeaves(t *testing.T, rng *rand.Rand, everybody []uint32) []*leaf {
 	w := newWorld(t, storyNames(1))
 	tr := New(w, w.schema, noon)
@@ -82,7 +82,7 @@ func programLeaves(t *testing.T, rng *rand.Rand, everybody []uint32) []*leaf {
 	return leaves
 }
 
-// naively asks a leaf as its definition says.
+// naively evaluates a leaf by its definition.
 func naively(l *leaf, ordinal uint32) bool {
 	switch l.kind {
 	case truthLeaf:
@@ -94,8 +94,8 @@ func naively(l *leaf, ordinal uint32) bool {
 	return l.t.host.Members(l.slot).Has(ordinal)
 }
 
-// TestProgramsAreFormulas: programs hold one by one, for whole chunks and for those without facts, what
-// their formulas hold; and of leaves that flipped they know what they were before.
+// TestProgramsAreFormulas: programs have the values of their formulas, for single profiles, for whole
+// chunks and for profiles without facts; and they know their value before some leaves flipped.
 func TestProgramsAreFormulas(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 44))
@@ -108,11 +108,11 @@ func TestProgramsAreFormulas(t *testing.T) {
 			for _, ordinal := range everybody {
 				want := f.holds(func(l *leaf) bool { return naively(l, ordinal) })
 				if got := n.holds(leaves[0].t.rows.row(ordinal), ordinal); got != want {
-					t.Fatalf("seed %d: of %d it is %t, not %t: %+v", seed, ordinal, got, want, f)
+					t.Fatalf("seed %d: of %d it is %t, want %t: %+v", seed, ordinal, got, want, f)
 				}
 				conjunctions += checkBoth(t, seed, rng, &f, &n, leaves, ordinal)
 			}
-			if want := f.holds(func(l *leaf) bool { return l.bare }); n.empty() != want {
+			if want := f.holds(func(l *leaf) bool { return l.bare }); n.trueWithoutFacts() != want {
 				t.Fatalf("seed %d: without facts it is %t: %+v", seed, !want, f)
 			}
 			for chunk := range 3 {
@@ -125,7 +125,7 @@ func TestProgramsAreFormulas(t *testing.T) {
 	}
 }
 
-// checkBoth lets some leaves be the opposite of what they were, and compares both answers.
+// checkBoth flips some leaves, and compares both values.
 func checkBoth(t *testing.T, seed uint64, rng *rand.Rand, f *formula, n *node, leaves []*leaf, ordinal uint32) (conjunctions int) {
 	t.Helper()
 	settling := 1 + rng.Uint64N(100)
@@ -138,14 +138,14 @@ func checkBoth(t *testing.T, seed uint64, rng *rand.Rand, f *formula, n *node, l
 	was := f.holds(func(l *leaf) bool { return naively(l, ordinal) != (l.flipped == settling) })
 	row := leaves[0].t.rows.row(ordinal)
 	if a, b := n.both(row, ordinal, settling); a != was || b != is {
-		t.Fatalf("seed %d: of %d it was %t and is %t, not %t and %t: %+v", seed, ordinal, a, b, was, is, f)
+		t.Fatalf("seed %d: of %d it was %t and is %t, want %t and %t: %+v", seed, ordinal, a, b, was, is, f)
 	}
 	literals := n.literals()
 	if literals == nil {
 		return 0
 	}
 	if a, b := allBoth(literals, row, ordinal, settling); a != was || b != is {
-		t.Fatalf("seed %d: as literals, of %d it was %t and is %t, not %t and %t: %+v", seed, ordinal, a, b, was, is, f)
+		t.Fatalf("seed %d: as literals, of %d it was %t and is %t, want %t and %t: %+v", seed, ordinal, a, b, was, is, f)
 	}
 	return 1
 }
@@ -162,14 +162,14 @@ func checkFill(t *testing.T, seed uint64, rng *rand.Rand, f *formula, n *node, e
 			want.Set(uint16(ordinal))
 		}
 	}
-	got.Set(7) // what was in it
+	got.Set(7) // must be overwritten
 	if n.fill(chunk, &all, &got); got != want {
-		t.Fatalf("seed %d: chunk %d holds %v, not %v: %+v", seed, chunk, slices.Collect(got.All), slices.Collect(want.All), f)
+		t.Fatalf("seed %d: chunk %d holds %v, want %v: %+v", seed, chunk, slices.Collect(got.All), slices.Collect(want.All), f)
 	}
 }
 
-// TestJoin: arguments of the same kind are taken in, those that decide most come first, and a program has
-// the guard of the attribute that it cannot be true without.
+// TestJoin: arguments with the same operation are merged, those that decide most often come first, and a
+// program has as its guard an attribute condition that it cannot be true without.
 func TestJoin(t *testing.T) {
 	truth, count, member := &leaf{kind: truthLeaf, at: 9}, &leaf{kind: countLeaf}, &leaf{kind: memberLeaf}
 	of := func(l *leaf) node { return node{op: opLeaf, leaf: l} }
@@ -182,8 +182,8 @@ func TestJoin(t *testing.T) {
 		t.Errorf("guards %d and %d, %d nodes", guardOf(&n), guardOf(&inner), n.nodes())
 	}
 	either := join(opOr, []node{of(truth), of(count)})
-	if guardOf(&either) != unguarded { // it can be true without
-		t.Error("an or has a guard")
+	if guardOf(&either) != unguarded { // it can be true without the condition
+		t.Error("an `or` has a guard")
 	}
 	negated := join(opAnd, []node{join(opNot, []node{of(truth)}), of(count)})
 	if guardOf(&negated) != unguarded || len(negated.literals()) != 2 || !negated.literals()[0].negated {
@@ -191,6 +191,6 @@ func TestJoin(t *testing.T) {
 	}
 	twice := join(opNot, []node{join(opNot, []node{of(truth)})})
 	if twice.op != opNot || twice.args[0].op != opNot {
-		t.Errorf("a not was taken in: %+v", twice)
+		t.Errorf("a `not` was merged: %+v", twice)
 	}
 }

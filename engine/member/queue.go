@@ -1,20 +1,20 @@
 package member
 
-// What an item of the queue is about.
+// What a queue item is about.
 const (
 	dueProfile  = iota // a condition may change for one profile
-	dueBoundary        // a condition or counter changes for everybody at once
-	dueAgenda          // a counter's next edge, or the end of what its agenda knows
-	dueEvent           // an event stamped ahead comes to be
-	dueRecount         // a counter has to count a profile anew
+	dueBoundary        // a condition or counter changes for all profiles together
+	dueSchedule        // the next edge of a part, or the horizon of its schedule
+	dueEvent           // the time of an event that was in the future
+	dueRecount         // a counter must recount a profile
 )
 
-// item is something that happens by time alone at an instant.
+// item is something that happens at an instant by time alone.
 type item struct {
 	at      int64
 	what    uint8
 	id      uint32 // of the condition, counter or event
-	ordinal uint32 // of those about one profile
+	ordinal uint32 // if the item is about one profile
 }
 
 func (i item) before(o item) bool {

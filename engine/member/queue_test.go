@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestQueueSorts: items come out in order, whatever was put in between.
+// TestQueueSorts: items are popped in order, whatever is pushed in between.
 func TestQueueSorts(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	var q queue

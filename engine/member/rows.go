@@ -11,15 +11,15 @@ const (
 	pagesPerChunk = query.ChunkSize / pageRows
 )
 
-// rows is what the parts know of each profile, profile by profile: a byte for a count, four for a
-// sum, a bit for a condition. All of one profile lies together because it is asked together: an event
-// moves the counters of one profile, and the programs that ask them ask the other parts of the same
-// profile. Pages exist only where something was set; each has the width it was made with and is made
-// anew, wider, when a column beyond it is written.
+// rows holds the values of the parts, profile by profile: a byte for a count, four bytes for a sum, a bit
+// for a condition. The values of one profile are together because they are read together: an event updates
+// the counters of one profile, and the programs that use them read the other parts of the same profile.
+// Pages exist only where something was set. Each page keeps the width it was created with; it is replaced
+// by a wider one when a column beyond it is written.
 type rows struct {
 	width int // bytes in use, freed ones included
 	pages []*rowPage
-	free  map[int][]uint32 // places given back, by size in bytes
+	free  map[int][]uint32 // released places, by size in bytes
 	bits  []uint32         // free bits
 }
 
@@ -29,7 +29,7 @@ type rowPage struct {
 	data  []byte
 }
 
-// place returns the first of size free bytes of every row. What is in them is not known.
+// place allocates size bytes of every row and returns the first. Their contents are undefined.
 func (r *rows) place(size int) uint32 {
 	if list := r.free[size]; len(list) > 0 {
 		at := list[len(list)-1]
@@ -41,14 +41,14 @@ func (r *rows) place(size int) uint32 {
 	return at
 }
 
-func (r *rows) giveBack(at uint32, size int) {
+func (r *rows) release(at uint32, size int) {
 	if r.free == nil {
 		r.free = map[int][]uint32{}
 	}
 	r.free[size] = append(r.free[size], at)
 }
 
-// placeBit returns a free bit of every row.
+// placeBit allocates a bit of every row.
 func (r *rows) placeBit() uint32 {
 	if len(r.bits) == 0 {
 		at := 8 * r.place(1)
@@ -61,7 +61,7 @@ func (r *rows) placeBit() uint32 {
 	return bit
 }
 
-// row returns what is known of a profile, for reading: what lies beyond its end is zero.
+// row returns the row of a profile for reading; values beyond its end are zero.
 func (r *rows) row(ordinal uint32) []byte {
 	i := int(ordinal / pageRows)
 	if i >= len(r.pages) || r.pages[i] == nil {
@@ -72,7 +72,7 @@ func (r *rows) row(ordinal uint32) []byte {
 	return p.data[at : at+p.width : at+p.width]
 }
 
-// own returns a profile's row for writing at all places.
+// own returns the row of a profile for writing at any place.
 func (r *rows) own(ordinal uint32) []byte {
 	p := r.ownPage(int(ordinal / pageRows))
 	at := int(ordinal%pageRows) * p.width
@@ -95,7 +95,7 @@ func (r *rows) ownPage(i int) *rowPage {
 		return p
 	}
 	width := r.width
-	if width > 8 { // some room for the next columns
+	if width > 8 { // spare width for the next columns
 		width = (width + width/16 + 7) &^ 7
 	}
 	wider := &rowPage{width: width, data: make([]byte, pageRows*width)}
@@ -108,7 +108,7 @@ func (r *rows) ownPage(i int) *rowPage {
 	return wider
 }
 
-// zero clears size bytes from at on for all of a chunk.
+// zero clears size bytes starting at at for all profiles of a chunk.
 func (r *rows) zero(chunk int, at uint32, size int) {
 	for i := chunk * pagesPerChunk; i < (chunk+1)*pagesPerChunk; i++ {
 		p := r.page(i)
@@ -133,7 +133,7 @@ func (r *rows) setBit(ordinal, bit uint32, is bool) {
 	}
 }
 
-// fillBit sets out to those of some positions of a chunk where a bit is set.
+// fillBit sets out to those positions of a chunk in of where a bit is set.
 func (r *rows) fillBit(chunk int, bit uint32, of, out *query.Bits) {
 	for i := range pagesPerChunk {
 		from, to := i*pageRows/64, (i+1)*pageRows/64
@@ -155,7 +155,7 @@ func (r *rows) fillBit(chunk int, bit uint32, of, out *query.Bits) {
 	}
 }
 
-// loadBit makes a bit of a chunk's rows equal to in.
+// loadBit sets a bit of all rows of a chunk to the values in in.
 func (r *rows) loadBit(chunk int, bit uint32, in *query.Bits) {
 	for i := range pagesPerChunk {
 		words := in[i*pageRows/64 : (i+1)*pageRows/64]

@@ -7,7 +7,8 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// TestRowsAreTheirTwin: rows hold what maps hold, one by one and by chunk, while columns come and go.
+// TestRowsAreTheirTwin: rows hold the same values as maps, by profile and by chunk, while columns come and
+// go.
 func TestRowsAreTheirTwin(t *testing.T) {
 	const mostBits, mostCounts = 11, 30
 	rng := rand.New(rand.NewPCG(2, 2))
@@ -36,9 +37,9 @@ func TestRowsAreTheirTwin(t *testing.T) {
 		numbers[[2]uint32{ordinal, place}] = n
 		instants[ordinal] = int64(i % 5)
 		due.put(ordinal, int64(i%5))
-		if i%9000 == 8999 { // a column goes and its place is taken anew
+		if i%9000 == 8999 { // a column is removed and its place reused
 			gone := rng.IntN(len(at))
-			r.giveBack(at[gone], 1)
+			r.release(at[gone], 1)
 			at[gone] = r.place(1)
 			for chunk := range 3 {
 				r.zero(chunk, at[gone], 1)
@@ -53,17 +54,17 @@ func TestRowsAreTheirTwin(t *testing.T) {
 	checkBits(t, &r, bit, twin)
 	for key, n := range numbers {
 		if row := r.row(key[0]); row[key[1]] != n {
-			t.Fatalf("place %d of ordinal %d is %d, not %d", key[1], key[0], row[key[1]], n)
+			t.Fatalf("place %d of ordinal %d is %d, want %d", key[1], key[0], row[key[1]], n)
 		}
 	}
 	for ordinal, at := range instants {
 		if due.get(ordinal) != at {
-			t.Fatalf("instant of ordinal %d", ordinal)
+			t.Fatalf("wrong instant of ordinal %d", ordinal)
 		}
 	}
 }
 
-// checkBits holds bits against their twin, by chunk and one by one.
+// checkBits compares bits with their twin, by chunk and one by one.
 func checkBits(t *testing.T, r *rows, bits []uint32, twin map[[2]uint32]bool) {
 	var everybody query.Bits
 	for i := range everybody {

@@ -17,38 +17,39 @@ import (
 
 var histories = flag.Int("histories", 4, "random histories to keep segments live through")
 
-// run is a random history on its way through a world, with random segments that come and go, a tracker,
-// and a second one that is made anew from the facts now and then.
+// run plays a random history in a world with random segments that come and go, a tracker, and a twin tracker
+// that is rebuilt from the facts now and then.
 type run struct {
 	*world
-	seed    uint64
-	rng     *rand.Rand
-	gen     *querytest.Gen
-	tracker *Tracker
-	twin    *Tracker
-	now     int64
-	defined map[int]Definition
-	heard   map[int]map[uint32]bool // the changes, replayed
-	asked   int
+	seed     uint64
+	rng      *rand.Rand
+	gen      *querytest.Gen
+	tracker  *Tracker
+	twin     *Tracker
+	now      int64
+	defined  map[int]Definition
+	replayed map[int]map[uint32]bool // memberships as replayed from the changes
+	asked    int
 }
 
-// copied is a world with memberships of its own, for the second tracker.
-type copied struct {
+// separateMembers is a world with separate memberships, for the second tracker.
+type separateMembers struct {
 	*world
 	members map[int]*fakeMembers
 }
 
-func (c copied) Members(slot int) Members {
+func (c separateMembers) Members(slot int) Members {
 	if c.members[slot] == nil {
 		c.members[slot] = &fakeMembers{w: c.world, in: map[uint32]bool{}}
 	}
 	return c.members[slot]
 }
 
-// TestMembersAreTheOracles: through random histories, in which events come late and ahead, profiles get
-// names and go, and segments come, are replaced and dropped while others are built, each membership is
-// after each entry what the oracle says; the changes replayed give it; before the promised instant nothing
-// happens; and a tracker made anew from the facts changes nothing and tells the same from then on.
+// TestMembersAreTheOracles plays random histories in which events arrive late and with times in the future,
+// profiles get names and are removed, and segments are defined, replaced and dropped while others are
+// built. After each entry every membership is what the oracle says; replaying the changes gives the same
+// membership; nothing happens before the instant that Due returned; and a tracker rebuilt from the facts
+// changes nothing and reports the same changes from then on.
 func TestMembersAreTheOracles(t *testing.T) {
 	first := rand.Uint64()
 	asked := 0
@@ -58,7 +59,7 @@ func TestMembersAreTheOracles(t *testing.T) {
 		asked += r.asked
 	}
 	if asked < 500**histories {
-		t.Errorf("seed %d: the oracle was asked %d times only", first, asked)
+		t.Errorf("seed %d: only %d comparisons with the oracle", first, asked)
 	}
 }
 
@@ -68,20 +69,20 @@ func newRun(t *testing.T, seed uint64) *run {
 	for len(gen.History.Profiles) < 5 {
 		gen = querytest.NewGen(rng, 14)
 	}
-	r := &run{world: newWorld(t, gen.History), seed: seed, rng: rng, gen: gen, defined: map[int]Definition{}, heard: map[int]map[uint32]bool{}}
+	r := &run{world: newWorld(t, gen.History), seed: seed, rng: rng, gen: gen, defined: map[int]Definition{}, replayed: map[int]map[uint32]bool{}}
 	r.now = gen.Now - rng.Int64N(40*86_400_000)
 	r.tracker = New(r.world, r.schema, r.now)
-	r.twin = New(copied{r.world, map[int]*fakeMembers{}}, r.schema, r.now)
+	r.twin = New(separateMembers{r.world, map[int]*fakeMembers{}}, r.schema, r.now)
 	r.trackers = []*Tracker{r.tracker, r.twin}
 	return r
 }
 
-// entry does something at now, as a shard does with an entry of its log.
+// entry applies a change at now, as a shard does with an entry of its log.
 func (r *run) entry(cause Cause, what func()) []Flip {
 	r.t.Helper()
 	for _, t := range r.trackers {
 		t.Advance(r.now)
-		t.Because(cause)
+		t.SetCause(cause)
 	}
 	what()
 	budget := r.rng.IntN(8)
@@ -93,13 +94,13 @@ func (r *run) entry(cause Cause, what func()) []Flip {
 		flips[i] = append([]Flip(nil), t.Flips()...)
 	}
 	if !reflect.DeepEqual(flips[0], flips[1]) {
-		r.t.Fatalf("seed %d: made anew it tells\n%+v, not\n%+v", r.seed, flips[1], flips[0])
+		r.t.Fatalf("seed %d: the rebuilt tracker reports\n%+v, not\n%+v", r.seed, flips[1], flips[0])
 	}
 	r.replay(flips[0])
 	return flips[0]
 }
 
-// replay holds changes against those heard before: in the order of instants, then of names.
+// replay applies changes to the replayed memberships; they must be in order of instant.
 func (r *run) replay(flips []Flip) {
 	r.t.Helper()
 	for i, flip := range flips {
@@ -109,28 +110,28 @@ func (r *run) replay(flips []Flip) {
 		if i > 0 && flip.At < flips[i-1].At {
 			r.t.Fatalf("seed %d: %+v after %+v", r.seed, flip, flips[i-1])
 		}
-		if r.heard[flip.Slot] == nil {
-			r.heard[flip.Slot] = map[uint32]bool{}
+		if r.replayed[flip.Slot] == nil {
+			r.replayed[flip.Slot] = map[uint32]bool{}
 		}
 		for member, ordinals := range map[bool][]uint32{false: flip.Exits, true: flip.Enters} {
 			for k, ordinal := range ordinals {
-				if r.heard[flip.Slot][ordinal] == member || k > 0 && ordinals[k-1] >= ordinal {
-					r.t.Fatalf("seed %d: %+v says of %d what is so already, or out of order", r.seed, flip, ordinal)
+				if r.replayed[flip.Slot][ordinal] == member || k > 0 && ordinals[k-1] >= ordinal {
+					r.t.Fatalf("seed %d: %+v: %d changes nothing or is out of order", r.seed, flip, ordinal)
 				}
-				if r.heard[flip.Slot][ordinal] = member; !member {
-					delete(r.heard[flip.Slot], ordinal)
+				if r.replayed[flip.Slot][ordinal] = member; !member {
+					delete(r.replayed[flip.Slot], ordinal)
 				}
 			}
 		}
 	}
 	for slot, m := range r.members {
-		if !maps.Equal(m.in, r.heard[slot]) && len(m.in)+len(r.heard[slot]) > 0 {
-			r.t.Fatalf("seed %d: slot %d has %v, heard %v", r.seed, slot, m.list(), r.heard[slot])
+		if !maps.Equal(m.in, r.replayed[slot]) && len(m.in)+len(r.replayed[slot]) > 0 {
+			r.t.Fatalf("seed %d: slot %d has %v, replayed %v", r.seed, slot, m.list(), r.replayed[slot])
 		}
 	}
 }
 
-// check asks the oracle about everybody in every segment that is live.
+// check compares every profile in every live segment with the oracle.
 func (r *run) check() {
 	r.t.Helper()
 	building := map[int]bool{}
@@ -167,7 +168,7 @@ func (r *run) check() {
 	}
 }
 
-// define defines some segments at once, drops one, or replaces one.
+// define defines some segments together, drops one, or replaces one.
 func (r *run) define() {
 	slot := r.rng.IntN(12)
 	if _, is := r.defined[slot]; is && r.rng.IntN(3) == 0 {
@@ -180,8 +181,8 @@ func (r *run) define() {
 		for _, t := range r.trackers {
 			t.Forget(slot)
 		}
-		if len(r.heard[slot]) > 0 {
-			r.t.Fatalf("seed %d: dropped, and has %v", r.seed, r.heard[slot])
+		if len(r.replayed[slot]) > 0 {
+			r.t.Fatalf("seed %d: a dropped segment has %v", r.seed, r.replayed[slot])
 		}
 		return
 	}
@@ -202,7 +203,7 @@ func (r *run) define() {
 	})
 }
 
-// predicate draws one: any, or one that is counted at edges.
+// predicate draws a predicate: any, or one that is counted at edges.
 func (r *run) predicate() tree.Pred {
 	for {
 		var p tree.Pred
@@ -230,10 +231,10 @@ func counted(rng *rand.Rand) string {
 		"first did "+step+" "+window, "last did "+step+" "+window, "count of "+step+" "+window+" <= 1")
 }
 
-// remake replaces the second tracker by one that has the facts and the definitions only.
+// remake replaces the second tracker by one built from only the facts and the definitions.
 func (r *run) remake() {
 	r.t.Helper()
-	host := copied{r.world, map[int]*fakeMembers{}}
+	host := separateMembers{r.world, map[int]*fakeMembers{}}
 	for slot, m := range r.members {
 		host.members[slot] = &fakeMembers{w: r.world, in: maps.Clone(m.in)}
 	}
@@ -249,7 +250,7 @@ func (r *run) remake() {
 	twin.Work(1 << 62)
 	twin.Settle()
 	if flips := twin.Flips(); len(flips) > 0 {
-		r.t.Fatalf("seed %d: made anew from the facts it is not the same: %+v", r.seed, flips)
+		r.t.Fatalf("seed %d: the tracker rebuilt from the facts differs: %+v", r.seed, flips)
 	}
 	for _, b := range building {
 		var waiting []Definition
@@ -264,7 +265,7 @@ func (r *run) remake() {
 	r.twin, r.trackers = twin, []*Tracker{r.tracker, twin}
 }
 
-// messages is what there is to tell of a profile, in a random order.
+// messages returns the changes that a profile receives, in random order.
 func (r *run) messages(i int) (all []func()) {
 	p := r.gen.History.Profiles[i]
 	for name, v := range sorting(p.Attrs) {
@@ -282,7 +283,7 @@ func (r *run) messages(i int) (all []func()) {
 	return all
 }
 
-// sorting yields a map in the order of its keys.
+// sorting iterates over a map in key order.
 func sorting[V any](m map[string]V) func(yield func(string, V) bool) {
 	return func(yield func(string, V) bool) {
 		for _, key := range slices.Sorted(maps.Keys(m)) {
@@ -293,7 +294,7 @@ func sorting[V any](m map[string]V) func(yield func(string, V) bool) {
 	}
 }
 
-// appear brings a profile, with what it is first known by.
+// appear creates a profile with the ids it is first known by.
 func (r *run) appear(i int) {
 	p := r.gen.History.Profiles[i]
 	if userID := p.UserID; len(p.Anonymous) == 0 {
@@ -342,13 +343,13 @@ func (r *run) play() {
 		r.pass()
 		due := r.tracker.Due()
 		if flips := r.entry(ByTime, func() {}); len(flips) > 0 && r.now < due {
-			r.t.Fatalf("seed %d: at %d, before %d, which was promised: %+v", r.seed, r.now, due, flips)
+			r.t.Fatalf("seed %d: changes at %d, before Due, which was %d: %+v", r.seed, r.now, due, flips)
 		}
 		r.between()
 	}
 }
 
-// pass lets time pass: a little, much, or until something is due.
+// pass advances time: a little, a lot, or until something is due.
 func (r *run) pass() {
 	if due := r.tracker.Due(); r.rng.IntN(3) == 0 && due > r.now && due < r.now+30*86_400_000 {
 		r.now = due - int64(r.rng.IntN(2))

@@ -7,24 +7,24 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// segment is one live segment. A held one changes by Refresh only (and by profiles that go); so does
-// one that waits for its build, by the build's end.
+// segment is one live segment. The membership of a held segment changes only by Refresh and when profiles are
+// removed. A segment waiting for its build is held too, until the build ends.
 type segment struct {
-	slot    int
-	name    string
-	program *node     // nil: nobody
-	all     []literal // the same where it is a conjunction
-	parts   []part
-	held    bool
-	on      []int  // slots of the memberships the program stands on
-	settled uint64 // the settling that has looked at it
-	turns   int    // how many turned in this settling, and where the next one goes
-	next    int
-	rank    int // place by name, where the tracker has numbered them
+	slot        int
+	name        string
+	program     *node     // nil: no members
+	all         []literal // the program as a conjunction, if it is one
+	parts       []part
+	held        bool
+	reads       []int  // slots of the memberships that the program reads
+	settled     uint64 // the latest settling that has checked it
+	transitions int    // number of transitions in this settling
+	next        int    // index of its next transition
+	rank        int    // position by name, if the tracker has numbered the segments
 }
 
-// both tells what the segment's program was before the leaves flipped that a settling deals with, and
-// what it is now.
+// both returns the value of the segment's program before the leaves flipped that a settling handles, and its
+// value now.
 func (s *segment) both(row []byte, ordinal uint32, settling uint64) (was, is bool) {
 	if s.all != nil {
 		return allBoth(s.all, row, ordinal, settling)
@@ -32,18 +32,19 @@ func (s *segment) both(row []byte, ordinal uint32, settling uint64) (was, is boo
 	return s.program.both(row, ordinal, settling)
 }
 
-// Build is some segments on their way to being live. They become it together.
+// Build is a group of segments that are being built. They become live together.
 type Build struct {
 	Slots []int
-	// Part and Chunk are what is computed next.
+	// Part and Chunk are computed next.
 	Part, Chunk int
 
 	segments []*segment
 	parts    []part
 }
 
-// Define puts a segment into a slot; definition says what it is. What was in the slot changes no
-// more, and the segments become live together when they are built.
+// Define puts segments into their slots. The memberships in those slots stay as they are until the segments
+// are built; then the segments become live together. It returns an error for each definition, nil where it
+// compiled.
 //
 // REQUIRES: nothing is left to Settle.
 func (t *Tracker) Define(definitions []Definition) []error {
@@ -53,7 +54,7 @@ func (t *Tracker) Define(definitions []Definition) []error {
 		t.release(d.Slot)
 		s := &segment{slot: d.Slot, name: d.Name}
 		if errs[i] = t.compile(s, d); errs[i] != nil {
-			t.unuse(s)
+			t.releaseParts(s)
 			s = &segment{slot: d.Slot, name: d.Name}
 		}
 		s.held = true
@@ -70,7 +71,7 @@ func (t *Tracker) Define(definitions []Definition) []error {
 
 func (t *Tracker) put(slot int, s *segment) {
 	t.segments[slot] = s
-	t.rename()
+	t.resetNumbers()
 }
 
 func (b *Build) add(p part) {
@@ -82,9 +83,9 @@ func (b *Build) add(p part) {
 	b.parts = append(b.parts, p)
 }
 
-// leave takes a segment out of the build, with the parts that only it needs, and reports whether it was there.
-// The rest begins anew: that is what a shard does that is restored from a snapshot and knows the rest only,
-// and both must become live with the same entry. Chunks that are there already are not computed again.
+// leave removes a segment from the build, with the parts that only it needs, and reports whether it was
+// there. The rest starts over: a shard restored from a snapshot knows only the rest and does the same, and
+// both must become live at the same entry. Chunks that are current already are not computed again.
 func (b *Build) leave(s *segment) bool {
 	i := slices.Index(b.segments, s)
 	if i < 0 {
@@ -107,7 +108,7 @@ func (t *Tracker) Hold(slot int, name string) {
 	t.put(slot, &segment{slot: slot, name: name, held: true})
 }
 
-// Drop empties a slot: its members leave at Settle, then Forget it.
+// Drop empties a slot: its members leave at the next Settle. Call Forget after that.
 func (t *Tracker) Drop(slot int) {
 	s := t.segments[slot]
 	if s == nil {
@@ -122,10 +123,10 @@ func (t *Tracker) Drop(slot int) {
 	}
 }
 
-// Forget frees a slot that was dropped.
+// Forget frees a dropped slot.
 func (t *Tracker) Forget(slot int) { t.release(slot) }
 
-// Refresh makes the membership in a slot equal to what fill says for each chunk.
+// Refresh replaces the membership in a slot by what fill returns for each chunk.
 func (t *Tracker) Refresh(slot int, fill func(chunk int, out *query.Bits)) {
 	s := t.segments[slot]
 	flip := Flip{Slot: slot, At: t.now, Cause: t.cause}
@@ -137,7 +138,7 @@ func (t *Tracker) Refresh(slot int, fill func(chunk int, out *query.Bits)) {
 	t.flipped(s, flip)
 }
 
-// release takes a slot's segment out of everything. Its membership stays with the host.
+// release removes the segment of a slot from the tracker. Its membership stays with the host.
 func (t *Tracker) release(slot int) {
 	s := t.segments[slot]
 	if s == nil {
@@ -152,15 +153,15 @@ func (t *Tracker) release(slot int) {
 		}
 	}
 	delete(t.segments, slot)
-	t.rename()
+	t.resetNumbers()
 	t.bareSegs = without(t.bareSegs, s)
-	for _, slot := range s.on {
-		t.standing[slot] = without(t.standing[slot], s)
+	for _, slot := range s.reads {
+		t.membershipReaders[slot] = without(t.membershipReaders[slot], s)
 	}
-	t.unuse(s)
+	t.releaseParts(s)
 }
 
-// without returns list less x; list itself, which others may be reading, stays.
+// without returns list without x. It does not modify list, which others may be reading.
 func without[T comparable](list []T, x T) []T {
 	for i := range list {
 		if list[i] == x {
@@ -170,18 +171,18 @@ func without[T comparable](list []T, x T) []T {
 	return list
 }
 
-// Building returns the builds that are not done, in order.
+// Building returns the unfinished builds, in order.
 func (t *Tracker) Building() []*Build { return t.builds }
 
-// Work computes chunks of conditions for up to budget units, and the last of them whole. Builds that are
-// done become live: it returns their slots, and their true differences are there after Settle.
+// Work computes chunks of conditions and counters for up to budget units; the last chunk is always finished.
+// Finished builds become live: Work returns their slots, and the next Settle reports the differences.
 func (t *Tracker) Work(budget int) (live []int) {
 	for len(t.builds) > 0 {
 		b := t.builds[0]
 		chunks := t.host.Source().Chunks()
 		for budget > 0 && b.Part < len(b.parts) {
 			if b.Chunk < chunks {
-				budget -= b.parts[b.Part].units(b.Chunk) // whether or not it is there already
+				budget -= b.parts[b.Part].units(b.Chunk) // even if it is current already, so that all replicas agree
 				t.step(b)
 				continue
 			}
@@ -200,12 +201,12 @@ func (t *Tracker) Work(budget int) (live []int) {
 	return live
 }
 
-// Resume brings the last build to where it was when its Part and Chunk were these.
+// Resume advances the last build to Part and Chunk.
 func (t *Tracker) Resume(part, chunk int) error {
 	b := t.builds[len(t.builds)-1]
 	chunks := t.host.Source().Chunks()
 	if part > len(b.parts) || chunk > chunks {
-		return fmt.Errorf("resume a build of %d conditions at %d, chunk %d: it has not as many", len(b.parts), part, chunk)
+		return fmt.Errorf("cannot resume a build of %d conditions at condition %d, chunk %d: it does not have that many", len(b.parts), part, chunk)
 	}
 	for b.Part < part {
 		for b.Chunk < chunks {
@@ -220,7 +221,7 @@ func (t *Tracker) Resume(part, chunk int) error {
 	return nil
 }
 
-// step computes the next chunk of a build, unless another segment needed it before.
+// step computes the next chunk of a build, unless another segment has needed it already.
 func (t *Tracker) step(b *Build) {
 	p := b.parts[b.Part].state()
 	if !p.complete && p.built <= b.Chunk {
@@ -236,7 +237,7 @@ func (t *Tracker) activate(s *segment, chunks int) {
 	if s.program != nil {
 		t.use(s, s.program)
 		s.all = s.program.literals()
-		if s.program.empty() {
+		if s.program.trueWithoutFacts() {
 			t.bareSegs = append(t.bareSegs, s)
 		}
 	}
@@ -246,12 +247,12 @@ func (t *Tracker) activate(s *segment, chunks int) {
 	}
 }
 
-// use registers a segment with the leaves of its program, so that it hears of their changes.
+// use registers a segment with the leaves of its program, so that it is marked when they flip.
 func (t *Tracker) use(s *segment, n *node) {
 	switch {
 	case n.op == opLeaf && n.leaf.kind == memberLeaf:
-		s.on = append(s.on, n.leaf.slot)
-		t.standing[n.leaf.slot] = with(t.standing[n.leaf.slot], s)
+		s.reads = append(s.reads, n.leaf.slot)
+		t.membershipReaders[n.leaf.slot] = with(t.membershipReaders[n.leaf.slot], s)
 	case n.op == opLeaf:
 		n.leaf.users = with(n.leaf.users, user{s, guardOf(s.program)})
 	}
@@ -269,5 +270,5 @@ func with[T comparable](list []T, x T) []T {
 	return append(list, x)
 }
 
-// Parts is how many conditions and counters the build needs.
+// Parts returns how many conditions and counters the build needs.
 func (b *Build) Parts() int { return len(b.parts) }

@@ -9,7 +9,7 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// mark is a leaf that flipped for a profile, or a segment that has to be looked at for it.
+// mark is a leaf that flipped for a profile, or a segment that must be checked for it.
 type mark struct {
 	leaf    *leaf
 	segment *segment // where leaf is nil
@@ -17,65 +17,65 @@ type mark struct {
 	cause   Cause
 }
 
-// stretch is marks of one profile that were made one after the other.
-type stretch struct{ ordinal, from, to uint32 }
+// markRun is a run of consecutive marks of one profile.
+type markRun struct{ ordinal, from, to uint32 }
 
-// chunkPair is a chunk in which a segment's membership has to be looked at.
+// chunkPair is a chunk in which a segment's membership must be checked.
 type chunkPair struct {
 	segment *segment
 	chunk   int
 	cause   Cause
 }
 
-// turned is a profile that entered or left a segment in this settling.
-type turned struct {
+// transition is a profile that entered or left a segment in this settling.
+type transition struct {
 	segment *segment
 	ordinal uint32
 	cause   Cause
 	in      bool
 }
 
-// flip notes that a leaf flipped for a profile.
+// flip records that a leaf flipped for a profile.
 func (t *Tracker) flip(l *leaf, ordinal uint32) {
 	if len(l.users) > 0 {
 		t.marks = append(t.marks, mark{leaf: l, ordinal: ordinal, cause: t.cause})
 	}
 }
 
-// mark has some segments looked at for a profile.
+// mark marks segments to be checked for a profile.
 func (t *Tracker) mark(segments []*segment, ordinal uint32) {
 	for _, s := range segments {
 		t.marks = append(t.marks, mark{segment: s, ordinal: ordinal, cause: t.cause})
 	}
 }
 
-// markChunk notes that a leaf of some segments may have flipped for many.
+// markChunk marks segments to be checked for a whole chunk.
 func (t *Tracker) markChunk(segments []*segment, chunk int) {
 	for _, s := range segments {
 		t.chunks = append(t.chunks, chunkPair{s, chunk, t.cause})
 	}
 }
 
-// markUsers notes that a leaf may have flipped for many.
+// markUsers marks the segments that use a leaf to be checked for a whole chunk.
 func (t *Tracker) markUsers(l *leaf, chunk int) {
 	for _, u := range l.users {
 		t.chunks = append(t.chunks, chunkPair{u.segment, chunk, t.cause})
 	}
 }
 
-// Settle makes memberships follow what has happened at now.
+// Settle updates memberships after the changes made at now.
 func (t *Tracker) Settle() {
-	t.look()
-	t.countAnew()
+	t.evaluateTouched()
+	t.recountScheduled()
 	for len(t.chunks) > 0 || len(t.marks) > 0 {
-		t.ahead = len(t.chunks) > 0
+		t.chunksSettled = len(t.chunks) > 0
 		t.settleChunks()
 		t.settleMarks()
 	}
 }
 
-// countAnew counts the profiles for which that was asked.
-func (t *Tracker) countAnew() {
+// recountScheduled recounts the profiles that scheduleRecount has scheduled.
+func (t *Tracker) recountScheduled() {
 	for len(t.recounts) > 0 {
 		k := t.recounts[0]
 		t.recounts = t.recounts[1:]
@@ -97,12 +97,12 @@ func sorted(set map[uint32]struct{}) []uint32 {
 	return all
 }
 
-// Flips returns what changed since it was asked last, in the order of instants, then of segments'
-// names. The list, not the ordinals, is good until it is asked again.
+// Flips returns the changes since its last call, in order of instant, then of segment name. The list, but
+// not the ordinals in it, is valid until the next call.
 func (t *Tracker) Flips() []Flip {
 	flips := t.flips
-	clear(t.told)
-	t.flips, t.told = t.told[:0], flips
+	clear(t.spareFlips)
+	t.flips, t.spareFlips = t.spareFlips[:0], flips
 	return flips
 }
 
@@ -127,7 +127,7 @@ func (t *Tracker) settleChunks() {
 	}
 }
 
-// settleChunk compares a chunk of a membership with the segment's program.
+// settleChunk updates a chunk of a membership by the segment's program.
 func (t *Tracker) settleChunk(s *segment, chunk int, flip *Flip) {
 	var all, is query.Bits
 	t.host.Source().Profiles(chunk, &all)
@@ -137,7 +137,7 @@ func (t *Tracker) settleChunk(s *segment, chunk int, flip *Flip) {
 	t.replaceChunk(s, chunk, &is, flip)
 }
 
-// replaceChunk makes a chunk of a membership equal to is.
+// replaceChunk sets a chunk of a membership to is.
 func (t *Tracker) replaceChunk(s *segment, chunk int, is *query.Bits, flip *Flip) {
 	members := t.host.Members(s.slot)
 	var was query.Bits
@@ -162,61 +162,61 @@ func appendAll(to []uint32, base uint32, in *query.Bits) []uint32 {
 	return to
 }
 
-// settleMarks goes from profile to profile: of each it finds the leaves that are not what they were,
-// and asks the programs of their users what they were and what they are.
+// settleMarks goes from profile to profile. For each it finds the leaves that have flipped, and compares the
+// values before and after of the programs that use them.
 func (t *Tracker) settleMarks() {
 	marks := t.marks
-	t.marks = t.spare[:0]
-	t.stretches = t.stretches[:0]
+	t.marks = t.spareMarks[:0]
+	t.markRuns = t.markRuns[:0]
 	for from := 0; from < len(marks); {
 		to := from + 1
 		for to < len(marks) && marks[to].ordinal == marks[from].ordinal {
 			to++
 		}
-		t.stretches = append(t.stretches, stretch{marks[from].ordinal, uint32(from), uint32(to)})
+		t.markRuns = append(t.markRuns, markRun{marks[from].ordinal, uint32(from), uint32(to)})
 		from = to
 	}
-	slices.SortFunc(t.stretches, func(a, b stretch) int {
+	slices.SortFunc(t.markRuns, func(a, b markRun) int {
 		if a.ordinal != b.ordinal {
 			return cmp.Compare(a.ordinal, b.ordinal)
 		}
 		return cmp.Compare(a.from, b.from)
 	})
-	for from := 0; from < len(t.stretches); {
+	for from := 0; from < len(t.markRuns); {
 		to := from + 1
-		for to < len(t.stretches) && t.stretches[to].ordinal == t.stretches[from].ordinal {
+		for to < len(t.markRuns) && t.markRuns[to].ordinal == t.markRuns[from].ordinal {
 			to++
 		}
-		t.settleProfile(marks, t.stretches[from:to])
+		t.settleProfile(marks, t.markRuns[from:to])
 		from = to
 	}
 	clear(marks)
-	t.spare = marks[:0]
-	t.tell()
+	t.spareMarks = marks[:0]
+	t.emitFlips()
 }
 
-// settleProfile makes one profile's memberships follow its leaves.
-func (t *Tracker) settleProfile(marks []mark, of []stretch) {
+// settleProfile updates the memberships of one profile.
+func (t *Tracker) settleProfile(marks []mark, of []markRun) {
 	t.settling++
 	ordinal := of[0].ordinal
 	row, exists := t.rows.row(ordinal), t.host.Exists(ordinal)
-	// Otherwise what programs were is what memberships are, which need not be looked at then.
-	compare := t.ahead || !exists
-	guarded := exists // the guards' bits are what they were
+	// Otherwise the old value of a program equals the membership, which need not be read.
+	compare := t.chunksSettled || !exists
+	guarded := exists // no condition has flipped, so guards have not changed
 	for _, x := range of {
 		for i := x.from; i < x.to; i++ {
 			switch l := marks[i].leaf; {
-			case l == nil: // it may be new, and no member of what is true without facts
+			case l == nil: // the profile may be new and in no membership yet
 				compare = true
 			case l.flipped == t.settling:
-				l.flipped = 0 // and back
+				l.flipped = 0 // flipped back
 			default:
 				l.flipped = t.settling
 				guarded = guarded && l.kind != truthLeaf
 			}
 		}
 	}
-	for i := len(of) - 1; i >= 0; i-- { // of several causes the latest stands
+	for i := len(of) - 1; i >= 0; i-- { // of several causes the latest counts
 		for m := int(of[i].to) - 1; m >= int(of[i].from); m-- {
 			x := &marks[m]
 			if x.leaf == nil {
@@ -240,14 +240,14 @@ func (t *Tracker) settleProfile(marks []mark, of []stretch) {
 				}
 				s.settled = t.settling
 				if was, is := s.both(row, ordinal, t.settling); was != is {
-					t.turn(s, ordinal, x.cause, is)
+					t.addTransition(s, ordinal, x.cause, is)
 				}
 			}
 		}
 	}
 }
 
-// compare looks whether a profile's membership of a segment is what the program says.
+// compare updates a profile's membership of a segment if it differs from the program.
 func (t *Tracker) compare(s *segment, row []byte, ordinal uint32, exists bool, cause Cause) {
 	if s.settled == t.settling {
 		return
@@ -259,29 +259,29 @@ func (t *Tracker) compare(s *segment, row []byte, ordinal uint32, exists bool, c
 		is = exists && was
 	}
 	if was != is {
-		t.turn(s, ordinal, cause, is)
+		t.addTransition(s, ordinal, cause, is)
 	}
 }
 
-// turn notes that a profile enters or leaves a segment.
-func (t *Tracker) turn(s *segment, ordinal uint32, cause Cause, in bool) {
-	if s.turns == 0 {
-		t.turning = append(t.turning, s)
+// addTransition records that a profile enters or leaves a segment.
+func (t *Tracker) addTransition(s *segment, ordinal uint32, cause Cause, in bool) {
+	if s.transitions == 0 {
+		t.transitioning = append(t.transitioning, s)
 	}
-	s.turns++
-	t.turned = append(t.turned, turned{s, ordinal, cause, in})
+	s.transitions++
+	t.transitions = append(t.transitions, transition{s, ordinal, cause, in})
 }
 
-// tell makes flips of what turned, by segment and cause.
-func (t *Tracker) tell() {
-	if len(t.turned) == 0 {
+// emitFlips makes flips of the transitions, by segment and cause.
+func (t *Tracker) emitFlips() {
+	if len(t.transitions) == 0 {
 		return
 	}
-	all := t.turned
-	t.sortTurning()
+	all := t.transitions
+	t.sortTransitioning()
 	end := 0
-	for _, s := range t.turning {
-		s.next, end = end, end+s.turns
+	for _, s := range t.transitioning {
+		s.next, end = end, end+s.transitions
 	}
 	order := slices.Grow(t.order[:0], len(all))[:len(all)]
 	causes := uint(0)
@@ -291,19 +291,19 @@ func (t *Tracker) tell() {
 		order[s.next] = uint32(i)
 		s.next++
 	}
-	room := make([]uint32, 0, len(all)) // flips keep it
+	buf := make([]uint32, 0, len(all)) // not reused: flips alias it
 	from := 0
-	for _, s := range t.turning {
-		mine := order[from : from+s.turns]
-		from += s.turns
-		s.turns = 0
+	for _, s := range t.transitioning {
+		mine := order[from : from+s.transitions]
+		from += s.transitions
+		s.transitions = 0
 		for cause := range ByImport + 1 {
 			if causes>>cause&1 == 0 {
 				continue
 			}
 			flip := Flip{Slot: s.slot, At: t.now, Cause: cause}
-			room, flip.Exits = pick(all, mine, cause, false, room)
-			room, flip.Enters = pick(all, mine, cause, true, room)
+			buf, flip.Exits = pick(all, mine, cause, false, buf)
+			buf, flip.Enters = pick(all, mine, cause, true, buf)
 			if len(flip.Exits)+len(flip.Enters) == 0 {
 				continue
 			}
@@ -314,22 +314,23 @@ func (t *Tracker) tell() {
 		}
 	}
 	t.order = order
-	t.turning = t.turning[:0]
+	t.transitioning = t.transitioning[:0]
 	clear(all)
-	t.turned = all[:0]
+	t.transitions = all[:0]
 }
 
 func byName(a, b *segment) int { return cmp.Or(strings.Compare(a.name, b.name), a.slot-b.slot) }
 
-// settledDefinitions is after how many tellings without a definition in between segments are numbered by
-// name: while thousands are being defined that would cost more than it saves.
-const settledDefinitions = 16
+// numberAfter is the number of settlings without a definition after which segments are numbered by name.
+// While thousands are being defined, numbering would cost more than it saves.
+const numberAfter = 16
 
-// sortTurning orders those that turn by name. Where they are numbered that is a look at each number.
-func (t *Tracker) sortTurning() {
+// sortTransitioning sorts the segments with transitions by name. If segments are numbered, a bit set of
+// numbers suffices.
+func (t *Tracker) sortTransitioning() {
 	if t.byName == nil {
-		if t.unnamed++; t.unnamed < settledDefinitions {
-			slices.SortFunc(t.turning, byName)
+		if t.settledSince++; t.settledSince < numberAfter {
+			slices.SortFunc(t.transitioning, byName)
 			return
 		}
 		t.byName = make([]*segment, 0, len(t.segments))
@@ -340,52 +341,52 @@ func (t *Tracker) sortTurning() {
 		for i, s := range t.byName {
 			s.rank = i
 		}
-		t.turns = make([]uint64, len(t.byName)/64+1)
+		t.transitionRanks = make([]uint64, len(t.byName)/64+1)
 	}
-	for _, s := range t.turning {
-		t.turns[s.rank/64] |= 1 << (s.rank % 64)
+	for _, s := range t.transitioning {
+		t.transitionRanks[s.rank/64] |= 1 << (s.rank % 64)
 	}
-	t.turning = t.turning[:0]
-	for i, word := range t.turns {
+	t.transitioning = t.transitioning[:0]
+	for i, word := range t.transitionRanks {
 		for ; word != 0; word &= word - 1 {
-			t.turning = append(t.turning, t.byName[i*64+bits.TrailingZeros64(word)])
+			t.transitioning = append(t.transitioning, t.byName[i*64+bits.TrailingZeros64(word)])
 		}
-		t.turns[i] = 0
+		t.transitionRanks[i] = 0
 	}
 }
 
-// rename notes that there are other segments than before.
-func (t *Tracker) rename() { t.byName, t.turns, t.unnamed = nil, nil, 0 }
+// resetNumbers discards the numbering after segments have changed.
+func (t *Tracker) resetNumbers() { t.byName, t.transitionRanks, t.settledSince = nil, nil, 0 }
 
-// pick takes the ordinals of one cause and direction out of what turned, into room.
-func pick(all []turned, order []uint32, cause Cause, in bool, room []uint32) (rest, picked []uint32) {
-	first := len(room)
+// pick appends the ordinals of one cause and direction to buf, and returns buf and the appended part.
+func pick(all []transition, order []uint32, cause Cause, in bool, buf []uint32) (rest, picked []uint32) {
+	first := len(buf)
 	for _, i := range order {
 		if x := &all[i]; x.cause == cause && x.in == in {
-			room = append(room, x.ordinal)
+			buf = append(buf, x.ordinal)
 		}
 	}
-	if len(room) == first {
-		return room, nil
+	if len(buf) == first {
+		return buf, nil
 	}
-	return room, room[first:len(room):len(room)]
+	return buf, buf[first:len(buf):len(buf)]
 }
 
-// flipped keeps a flip and marks the segments that stand on the membership.
+// flipped records a flip and marks the segments that read the membership.
 func (t *Tracker) flipped(s *segment, flip Flip) {
 	if len(flip.Exits)+len(flip.Enters) == 0 {
 		return
 	}
 	t.flips = append(t.flips, flip)
-	standing := t.standing[s.slot]
-	if len(standing) == 0 {
+	readers := t.membershipReaders[s.slot]
+	if len(readers) == 0 {
 		return
 	}
 	cause := t.cause
 	t.cause = flip.Cause
 	for _, ordinals := range [][]uint32{flip.Exits, flip.Enters} {
 		for _, ordinal := range ordinals {
-			t.mark(standing, ordinal)
+			t.mark(readers, ordinal)
 		}
 	}
 	t.cause = cause

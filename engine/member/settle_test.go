@@ -12,8 +12,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// flipsAsText writes changes: segment, who leaves and enters, and why.
-func (x *teller) flipsAsText() string {
+// flipsAsText formats changes: the segment, who leaves and enters, and why.
+func (x *storyPlayer) flipsAsText() string {
 	var all []string
 	for _, flip := range x.tracker.Flips() {
 		line := x.tracker.segments[flip.Slot].name
@@ -28,17 +28,17 @@ func (x *teller) flipsAsText() string {
 	return strings.Join(all, "; ")
 }
 
-func (x *teller) attribute(i int, plan string) {
-	x.tracker.Because(ByAttribute)
+func (x *storyPlayer) attribute(i int, plan string) {
+	x.tracker.SetCause(ByAttribute)
 	x.set(i, "plan", tree.Str(plan))
 }
 
-func (x *teller) happens(i int, name string) {
-	x.tracker.Because(ByEvent)
+func (x *storyPlayer) happens(i int, name string) {
+	x.tracker.SetCause(ByEvent)
 	x.do(i, querytest.Event{Name: name, Time: x.tracker.Now()})
 }
 
-func (x *teller) settled(want string) {
+func (x *storyPlayer) settled(want string) {
 	x.t.Helper()
 	x.tracker.Settle()
 	if got := x.flipsAsText(); got != want {
@@ -49,9 +49,9 @@ func (x *teller) settled(want string) {
 	}
 }
 
-// TestCauses: of what one entry does the latest cause stands, and what goes back and forth is no change.
+// TestCauses: of the causes within one entry the latest counts, and a change that is undone is not reported.
 func TestCauses(t *testing.T) {
-	x := newTeller(t, `plan = "x" and did A`)
+	x := newStoryPlayer(t, `plan = "x" and did A`)
 	x.tracker.Flips()
 	x.attribute(1, "x")
 	x.happens(1, "A")
@@ -62,7 +62,7 @@ func TestCauses(t *testing.T) {
 
 // TestBackAndForth: an entry that ends where it began changes nothing.
 func TestBackAndForth(t *testing.T) {
-	x := newTeller(t, `plan = "x"`)
+	x := newStoryPlayer(t, `plan = "x"`)
 	x.attribute(1, "x")
 	x.settled("s +0 attribute")
 	x.attribute(1, "y")
@@ -76,18 +76,18 @@ func TestBackAndForth(t *testing.T) {
 	x.settled("s -0 attribute")
 }
 
-// TestOrderOfChanges: the changes of one instant come in the order of segments' names, whether segments are
-// sorted each time or numbered, and whatever was defined first.
+// TestOrderOfChanges: the changes of one instant are in order of segment name, whether segments are sorted
+// each time or numbered, and in whatever order they were defined.
 func TestOrderOfChanges(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 50))
-	x := newTeller(t, `plan = "never"`)
+	x := newStoryPlayer(t, `plan = "never"`)
 	names := []string{"a", "aa", "b", "c", "d", "e1", "e10", "e2", "é"}
 	for i, n := range rng.Perm(len(names)) {
 		x.define(i+2, names[n], []string{`plan = "x"`, "did A in last 10 seconds", `plan = "x" or did A in last 10 seconds`}[n%3])
 	}
 	x.tracker.Flips()
-	for round := range 3 * settledDefinitions {
+	for round := range 3 * numberAfter {
 		x.tracker.Advance(x.tracker.Now() + int64(rng.IntN(20_000)))
 		for range 1 + rng.IntN(3) {
 			i := 1 + rng.IntN(2)
@@ -110,7 +110,7 @@ func TestOrderOfChanges(t *testing.T) {
 		}) {
 			t.Fatalf("seed %d, round %d, numbered %t: %+v", seed, round, x.tracker.byName != nil, flips)
 		}
-		if round == 2*settledDefinitions { // others from now on
+		if round == 2*numberAfter { // the set of segments changes
 			x.define(20, "bb", `plan = "x"`)
 			x.tracker.Flips()
 		}
@@ -120,10 +120,10 @@ func TestOrderOfChanges(t *testing.T) {
 	}
 }
 
-// TestStandingOnAMembership: a segment that asks another's membership follows it in the same settling, with
-// its cause, one that asks both ends where they do.
+// TestStandingOnAMembership: a segment that reads another's membership is updated in the same settling,
+// with the same cause.
 func TestStandingOnAMembership(t *testing.T) {
-	x := newTeller(t, `plan = "never"`)
+	x := newStoryPlayer(t, `plan = "never"`)
 	def := &tree.Segment{Name: "held", Pred: &tree.Everyone{}, Refresh: tree.Duration{N: 10, Unit: tree.Minute}}
 	asks := &tree.InSegment{Name: "held", Def: def}
 	slot := func(name string) (int, bool) { return 7, name == "held" }
@@ -139,7 +139,7 @@ func TestStandingOnAMembership(t *testing.T) {
 	x.tracker.Work(1 << 62)
 	x.settled("not asking +0 +1 definition")
 	refresh := func(ordinals ...uint16) {
-		x.tracker.Because(ByTime)
+		x.tracker.SetCause(ByTime)
 		x.tracker.Refresh(7, func(chunk int, out *query.Bits) {
 			*out = query.Bits{}
 			for _, pos := range ordinals {
@@ -156,42 +156,43 @@ func TestStandingOnAMembership(t *testing.T) {
 	x.settled("asking +0 event")
 	refresh(1)
 	x.settled("held -0 +1 time; asking -0 +1 time; not asking -1 +0 time")
-	x.tracker.Because(ByErase)
+	x.tracker.SetCause(ByErase)
 	x.erase(2)
 	x.settled("asking -1 erase; held -1 erase")
 	x.tracker.Drop(8)
 	x.tracker.Drop(9)
-	x.tracker.Because(ByDefinition)
-	x.settled("not asking -0 erase") // the cause of what goes on when it is dropped
+	x.tracker.SetCause(ByDefinition)
+	x.settled("not asking -0 erase") // the cause at the time of Drop
 	x.tracker.Forget(8)
 	x.tracker.Forget(9)
 	refresh(0)
 	x.settled("held +0 time")
 }
 
-// TestNewcomers: who appears is at once in what is true without facts, and in nothing else.
+// TestNewcomers: a new profile is immediately in the segments that are true without facts, and in no others.
 func TestNewcomers(t *testing.T) {
-	x := newTeller(t, "did not A in last 10 seconds")
+	x := newStoryPlayer(t, "did not A in last 10 seconds")
 	x.define(2, "t", "did A")
 	x.define(3, "u", `plan != "x" and not opt`)
 	x.define(4, "everybody", "everyone")
 	x.define(5, "v", "sum(amount) of A >= 0")
 	x.tracker.Flips()
-	x.tracker.Because(ByImport)
+	x.tracker.SetCause(ByImport)
 	x.add(3, "u3")
 	x.settled("everybody +63 import; s +63 import; u +63 import; v +63 import")
-	x.tracker.Because(ByEvent)
+	x.tracker.SetCause(ByEvent)
 	x.happens(3, "A")
 	x.settled("s -63 event; t +63 event")
-	x.tracker.Because(ByErase)
+	x.tracker.SetCause(ByErase)
 	x.erase(3)
 	x.settled("everybody -63 erase; t -63 erase; u -63 erase; v -63 erase")
 }
 
-// TestBuiltWhileMuchHappens: until a segment is built its membership changes by those who go only; then come
-// the differences, by definition, and what happened meanwhile is in them.
+// TestBuiltWhileMuchHappens: until a segment is built, its membership changes only when profiles are
+// removed. Then the differences are reported with cause definition, including everything that happened
+// meanwhile.
 func TestBuiltWhileMuchHappens(t *testing.T) {
-	x := newTeller(t, "did A")
+	x := newStoryPlayer(t, "did A")
 	x.happens(1, "A")
 	x.settled("s +0 event")
 	x.define(2, "other", "did B")
@@ -202,8 +203,8 @@ func TestBuiltWhileMuchHappens(t *testing.T) {
 	x.attribute(1, "x")
 	x.happens(2, "B")
 	x.settled("other +1 event")
-	if live := x.tracker.Work(1); len(live) > 0 { // B is counted already, and costs
-		t.Errorf("%v is live after a chunk", live)
+	if live := x.tracker.Work(1); len(live) > 0 { // B is counted already, but costs a unit
+		t.Errorf("%v is live after one chunk", live)
 	}
 	x.attribute(2, "x")
 	x.settled("")

@@ -6,26 +6,26 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Chain is the steps of the sequences in a predicate, by the names of their events. To evaluate a sequence over
-// a set is to hold the moments of all its steps, which for a long one and a whole chunk are gigabytes: it
-// is evaluated for as many profiles at a time as need no more than sliceBytes.
+// Chain is the steps of the sequences in a predicate, by the names of their events. Evaluating a sequence
+// over a set holds the moments of all its steps, which can be gigabytes for a long sequence and a whole
+// chunk. So it is evaluated for no more profiles at a time than fit in sliceBytes.
 type Chain []string
 
 const (
 	sliceBytes  = 16 << 20
-	mostSlices  = 32        // with more it takes less time to look at one profile after the other
-	momentBytes = 32        // of one event in one step, with the room to sort it
-	unitRows    = 512 << 10 // events in steps that take a build about as long as a chunk of a costly counter
+	mostSlices  = 32        // above this, evaluating profiles one by one is faster
+	momentBytes = 32        // of one event in one step, including space for sorting
+	unitRows    = 512 << 10 // events in steps that take about as long to build as a chunk of an expensive counter
 )
 
-// ChainOf returns the steps of a checked predicate, those of the segments it asks included.
+// ChainOf returns the steps of a checked predicate, including those of the segments it refers to.
 func ChainOf(schema query.Schema, p tree.Pred) Chain {
 	w := walker{schema: schema, deep: true}
 	w.walk(p, "", "")
 	return w.chained
 }
 
-// moments is how many events the steps meet in a chunk.
+// moments returns how many events the steps have in a chunk.
 func (c Chain) moments(schema query.Schema, src query.Source, chunk int) (rows int) {
 	known := map[string]int{}
 	for _, name := range c {
@@ -41,7 +41,8 @@ func (c Chain) moments(schema query.Schema, src query.Source, chunk int) (rows i
 	return rows
 }
 
-// units is what a chunk costs a build. It decides when a segment becomes live, and follows from facts alone.
+// units returns what a chunk costs a build. It decides when a segment becomes live, so it must follow from
+// facts alone.
 func (c Chain) units(schema query.Schema, src query.Source, chunk int) int {
 	if len(c) == 0 {
 		return 1
@@ -49,7 +50,7 @@ func (c Chain) units(schema query.Schema, src query.Source, chunk int) int {
 	return 1 + c.moments(schema, src, chunk)/unitRows
 }
 
-// slices is for how many parts of a chunk the steps are evaluated one after the other.
+// slices returns the number of slices of a chunk that are evaluated one after another.
 func (c Chain) slices(schema query.Schema, src query.Source, chunk int) int {
 	if len(c) == 0 {
 		return 1
@@ -57,7 +58,8 @@ func (c Chain) slices(schema query.Schema, src query.Source, chunk int) int {
 	return 1 + c.moments(schema, src, chunk)*momentBytes/sliceBytes
 }
 
-// Evaluate sets in to those of all in a chunk for whom the predicate is true that on was compiled from.
+// Evaluate sets in to the profiles of a chunk in all for which the predicate is true. on is the compiled
+// predicate.
 func (c Chain) Evaluate(schema query.Schema, on *eval.Evaluator, src query.Source, chunk int, all, in *query.Bits) {
 	slices := min(c.slices(schema, src, chunk), len(all))
 	if slices == 1 {

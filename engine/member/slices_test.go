@@ -9,7 +9,7 @@ import (
 	"github.com/musterdb/muster/query/querytest"
 )
 
-// crowded is facts that claim to be more rows than they are, so that chunks are evaluated in parts.
+// crowded is facts that report more rows than they have, so that chunks are evaluated in slices.
 type crowded struct {
 	facts
 	rows int
@@ -23,7 +23,7 @@ func (c crowded) Series(event uint32, chunk int) query.Series {
 	return s
 }
 
-// crowdedHost is a world that claims so.
+// crowdedHost is a world with crowded facts.
 type crowdedHost struct {
 	*world
 	rows int
@@ -31,8 +31,8 @@ type crowdedHost struct {
 
 func (c crowdedHost) Source() query.Source { return crowded{facts{w: c.world}, c.rows} }
 
-// TestSlices: a sequence is true for the same profiles in one part, in several and one profile after the
-// other, and a build pays for it as facts say.
+// TestSlices: a sequence is true for the same profiles when evaluated at once, in slices and profile by
+// profile, and the units of a build follow from the facts.
 func TestSlices(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 56))
@@ -60,7 +60,7 @@ func TestSlices(t *testing.T) {
 					t.Errorf("%s with %d rows costs %d", text, rows, got)
 				}
 				if got := chain.slices(w.schema, src, 0); got != 1+steps*rows*momentBytes/sliceBytes {
-					t.Errorf("%s with %d rows is cut into %d", text, rows, got)
+					t.Errorf("%s with %d rows has %d slices", text, rows, got)
 				}
 			}
 			tr.Work(1 << 62)
@@ -70,14 +70,14 @@ func TestSlices(t *testing.T) {
 				want = got
 			}
 			if !slices.Equal(got, want) {
-				t.Errorf("seed %d: %s with %d rows: %v, not %v", seed, text, rows, got, want)
+				t.Errorf("seed %d: %s with %d rows: %v, want %v", seed, text, rows, got, want)
 			}
 		}
 		if len(want) == 0 {
-			t.Errorf("seed %d: %s is true of nobody", seed, text)
+			t.Errorf("seed %d: %s is true for no profile", seed, text)
 		}
 	}
 	if none := Chain(nil); none.units(w.schema, w.Source(), 0) != 1 || none.slices(w.schema, w.Source(), 0) != 1 {
-		t.Error("what is no sequence is cut")
+		t.Error("a predicate without a sequence is sliced")
 	}
 }

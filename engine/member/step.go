@@ -6,31 +6,31 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// step is an event with a `where (…)`, and what hears of the events that satisfy it. It is asked of
-// an arriving event once, whoever stands on it; most are not asked at all, because the value of a
-// property finds those it can satisfy.
+// step is an event with a `where (…)`, and what depends on the events that satisfy it. It is evaluated once
+// for an arriving event, however many parts use it. Most steps are not evaluated at all, because the value
+// of a property finds those that the event can satisfy.
 type step struct {
 	key        string
 	event      uint32
 	name       string
 	where      tree.Pred
 	test       *match.Step
-	equal      *equality // nil where no equality is asked
+	equal      *equality // nil if it requires no equality
 	counters   []*counter
-	follows    []*counter // sequences of which it is the second step
+	follows    []*counter // counters of sequences whose second step it is
 	conditions []*condition
 }
 
 func (s *step) idle() bool { return len(s.counters)+len(s.follows)+len(s.conditions) == 0 }
 
-// equality is what a `where` asks of one property at least: to be one of some strings.
+// equality is a requirement of a `where` that one property equals one of some strings.
 type equality struct {
 	property uint32
 	values   []string
-	whole    bool // it asks nothing else
+	whole    bool // the `where` requires nothing else
 }
 
-// equalityOf finds an equality that a `where` cannot hold without.
+// equalityOf finds an equality that a `where` requires.
 func equalityOf(schema query.Schema, event uint32, where tree.Pred) *equality {
 	of := func(x tree.Expr, literals ...*tree.Literal) *equality {
 		name, ok := x.(*tree.Name)
@@ -69,12 +69,12 @@ func equalityOf(schema query.Schema, event uint32, where tree.Pred) *equality {
 	return nil
 }
 
-// blockTest is a step asked of rows of one block.
+// blockTest evaluates a step for rows of one block.
 type blockTest struct {
 	step   *step
 	block  *query.Block
 	col    *query.Vec
-	codes  [4]int64 // of the values of the step's equality
+	codes  [4]int64 // dictionary codes of the equality's values
 	n      int
 	always bool
 	whole  bool
@@ -125,7 +125,7 @@ func (x *blockTest) holds(row int) bool {
 	return x.step.test.Holds(x.block, row)
 }
 
-// has tells whether a code is among those looked for; places that are not used are 0 too.
+// has reports whether a code is among those looked for. Unused entries of codes are 0 too.
 func (x *blockTest) has(code int64) bool {
 	for _, c := range x.codes[:x.n] {
 		if c == code {
@@ -135,22 +135,22 @@ func (x *blockTest) has(code int64) bool {
 	return false
 }
 
-// listeners is the steps of one event.
+// listeners holds the steps and conditions of one event.
 type listeners struct {
-	steps      []*step // those found by no value
-	valued     []*valued
-	conditions []*condition
-	ahead      bool // events stamped ahead are queued: there are conditions
+	steps        []*step // steps without an equality
+	valued       []*valued
+	conditions   []*condition
+	queuesFuture bool // events with times in the future are queued, for the conditions
 }
 
 func (l *listeners) idle() bool { return len(l.steps)+len(l.valued)+len(l.conditions) == 0 }
 
-// valued is the steps that ask a property to be equal to something, by its value.
+// valued holds the steps that require one property to equal something, by its value.
 type valued struct {
 	property uint32
 	byValue  map[string][]*step
 	dict     query.Dict
-	byCode   [][]*step // as far as codes were met; byValue has the rest
+	byCode   [][]*step // for the codes seen so far; byValue has the rest
 }
 
 // of returns the steps that a row can satisfy.
@@ -177,7 +177,7 @@ func (v *valued) of(b *query.Block, row int) []*step {
 	return v.byCode[code]
 }
 
-// mostCodes bounds the codes for which steps are found without looking at the value.
+// mostCodes limits the number of codes in byCode.
 const mostCodes = 4096
 
 // add registers a step with its event.

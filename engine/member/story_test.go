@@ -11,10 +11,10 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// noon is the second 0 of stories: half a day before the next one begins.
+// noon is second 0 of stories: half a day before midnight.
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC).UnixMilli()
 
-// storyNames has the names of stories: events A and B, and an attribute of each type.
+// storyNames returns the names that stories use: events A and B, and an attribute of each type.
 func storyNames(profiles int) *querytest.History {
 	props := map[string]tree.Value{"category": tree.Str("x"), "amount": tree.NumInt(1)}
 	h := &querytest.History{Profiles: make([]querytest.Profile, profiles), Lists: map[string][]string{"vips": nil}}
@@ -26,26 +26,26 @@ func storyNames(profiles int) *querytest.History {
 	return h
 }
 
-// teller plays stories about one profile and one segment, and says what became of them.
-type teller struct {
+// storyPlayer plays stories about one profile and one segment, and records the changes.
+type storyPlayer struct {
 	*world
 	tracker *Tracker
-	heard   []string
+	changes []string
 }
 
-func newTeller(t *testing.T, text string) *teller {
-	x := &teller{world: newWorld(t, storyNames(4))}
+func newStoryPlayer(t *testing.T, text string) *storyPlayer {
+	x := &storyPlayer{world: newWorld(t, storyNames(4))}
 	x.tracker = New(x.world, x.schema, noon)
 	x.trackers = []*Tracker{x.tracker}
-	x.tracker.Because(ByAttribute)
+	x.tracker.SetCause(ByAttribute)
 	x.add(1, "u1")
-	x.add(2, "u2") // who does nothing
+	x.add(2, "u2") // does nothing
 	x.define(1, "s", text)
-	x.hear()
+	x.record()
 	return x
 }
 
-func (x *teller) define(slot int, name, text string) {
+func (x *storyPlayer) define(slot int, name, text string) {
 	x.t.Helper()
 	for _, err := range x.tracker.Define([]Definition{{Slot: slot, Name: name, Zone: "UTC", Pred: x.parse(text), Held: func(string) (int, bool) { return 0, false }}}) {
 		if err != nil {
@@ -57,13 +57,13 @@ func (x *teller) define(slot int, name, text string) {
 	x.tracker.Settle()
 }
 
-// hear writes down the changes: + who entered, - who left, at which second and why. The second profile
-// is told of where it is not like all others.
-func (x *teller) hear() {
+// record records the changes: + for an enter, - for an exit, with the second and the cause. Only the first
+// profile's changes are recorded.
+func (x *storyPlayer) record() {
 	for _, flip := range x.tracker.Flips() {
 		for sign, ordinals := range map[string][]uint32{"-": flip.Exits, "+": flip.Enters} {
 			if slices.Contains(ordinals, x.at[1]) {
-				x.heard = append(x.heard, sign+second(flip.At)+flip.Cause.String())
+				x.changes = append(x.changes, sign+second(flip.At)+flip.Cause.String())
 			}
 		}
 	}
@@ -81,10 +81,10 @@ func millis(t *testing.T, text string) int64 {
 	return noon + int64(s*1000)
 }
 
-// tell plays one sentence: the second, then what the profile does (A, B, A@3 for an event of another
-// second, A(x,2.5) for one with a category and an amount), gets (plan=x) or suffers (erase); nothing
-// lets time pass.
-func (x *teller) tell(sentence string) {
+// play plays one sentence: the second, then what the profile does (A, B, A@3 for an event at another
+// second, A(x,2.5) for one with a category and an amount), gets (plan=x) or suffers (erase). An empty
+// action lets time pass.
+func (x *storyPlayer) play(sentence string) {
 	x.t.Helper()
 	at, what, _ := strings.Cut(strings.TrimSpace(sentence), " ")
 	now := millis(x.t, at)
@@ -93,23 +93,23 @@ func (x *teller) tell(sentence string) {
 	switch {
 	case what == "":
 	case what == "erase":
-		x.tracker.Because(ByErase)
+		x.tracker.SetCause(ByErase)
 		x.erase(1)
 	case sets:
-		x.tracker.Because(ByAttribute)
+		x.tracker.SetCause(ByAttribute)
 		x.set(1, name, x.value(name, value))
 	default:
-		x.tracker.Because(ByEvent)
+		x.tracker.SetCause(ByEvent)
 		x.do(1, x.event(what, now))
 	}
 	x.tracker.Settle()
-	x.hear()
+	x.record()
 	if err := x.tracker.Check(); err != nil {
 		x.t.Errorf("after %q: %v", sentence, err)
 	}
 }
 
-func (x *teller) value(name, text string) tree.Value {
+func (x *storyPlayer) value(name, text string) tree.Value {
 	switch _, typ, _ := x.schema.Attribute(name); {
 	case text == "none":
 		return tree.Value{}
@@ -124,7 +124,7 @@ func (x *teller) value(name, text string) tree.Value {
 	return tree.Str(text)
 }
 
-func (x *teller) event(text string, now int64) querytest.Event {
+func (x *storyPlayer) event(text string, now int64) querytest.Event {
 	e := querytest.Event{Name: text[:1], Time: now, Props: map[string]tree.Value{}}
 	rest, props, has := strings.Cut(strings.TrimSuffix(text[1:], ")"), "(")
 	if at, ok := strings.CutPrefix(rest, "@"); ok {
@@ -142,7 +142,7 @@ func (x *teller) event(text string, now int64) querytest.Event {
 	return e
 }
 
-// stories say at which instant, to the millisecond, a profile enters and leaves, and why.
+// stories state at which instant, to the millisecond, a profile enters and leaves, and why.
 var stories = []struct{ text, story, want string }{
 	// A window that ends: in at the event, out when it is D old, (now - D, now].
 	{"did A in last 10 seconds", "0 A; 9.999; 10; 11", "+0event -10time"},
@@ -165,12 +165,12 @@ var stories = []struct{ text, story, want string }{
 	{"did A more than 10 seconds ago", "0 A@-10; 1", "+0event"},
 	{"did A more than 10 seconds ago", "0 A@-9.999; 1", "+0.001time"},
 	{"did A more than 10 seconds ago", "0 A@5; 14.999; 15", "+15time"},
-	// Both.
+	// A window with both ends.
 	{"did A between 3 and 10 seconds ago", "0 A; 2.999; 3; 9.999; 10", "+3time -10time"},
 	{"did A between 10 and 3 seconds ago", "0 A; 50", "+3time -10time"},
 	{"did A between 3 and 10 seconds ago", "20 A@15; 50", "+20event -25time"},
 	{"did A between 5 and 5 seconds ago", "0 A; 50", ""},
-	// First and last are counts.
+	// First and last are compiled to counts.
 	{"first did A in last 10 seconds", "0 A; 5 A; 10; 20", "+0event -10time"},
 	{"first did A in last 10 seconds", "0 A; 5 A@-30; 9", "+0event -5event"},
 	{"last did A in last 10 seconds", "0 A; 5 A; 10; 15", "+0event -15time"},
@@ -178,7 +178,7 @@ var stories = []struct{ text, story, want string }{
 	{"first did A more than 10 seconds ago", "0 A; 10; 12 A; 40", "+10time"},
 	{"last did A between 3 and 10 seconds ago", "0 A; 3; 5 A; 8; 15", "+3time -5event +8time -15time"},
 	{"first did A between 3 and 10 seconds ago", "0 A; 1 A; 4; 9.999; 10; 30", "+3time -10time"},
-	// Calendars turn for everybody, at midnight.
+	// Calendar windows move for all profiles, at midnight.
 	{"did A today", "0 A; 43199.999; 43200; 86400", "+0event -43200time"},
 	{"did A yesterday", "0 A; 43199.999; 43200; 129599.999; 129600", "+43200time -129600time"},
 	{"did A at least 2 times this week", "0 A; 1 A; 43200", "+1event -43200time"}, // a Sunday
@@ -194,9 +194,9 @@ var stories = []struct{ text, story, want string }{
 	{"did A then B within 10 seconds in last 1 minute", "0 A; 5 B; 7 A; 8 B; 60; 67", "+5event -67time"},
 	{"did A then B within 10 seconds more than 1 minute ago", "0 A; 5 B; 59.999; 60", "+60time"},
 	{`did A where (category = "x") then B where (amount > 2) within 10 seconds`, "0 A(y,1); 1 B(x,3); 2 A(x,1); 3 B(x,2); 4 B(,2.5)", "+4event"},
-	// And none within it, known only when the gap is over.
+	// No second step within the gap, known only when the gap is over.
 	{"did A then not B within 10 seconds", "0 A; 9.999; 10; 99 B", "+10time"},
-	{"did A then not B within 10 seconds", "0 A; 10 B; 99", "+10time -10event"}, // the moment comes first
+	{"did A then not B within 10 seconds", "0 A; 10 B; 99", "+10time -10event"}, // at the same instant, time comes first
 	{"did A then not B within 10 seconds", "0 A; 9.999 B; 99", ""},
 	{"did A then not B within 10 seconds", "0 A; 10; 11 B; 99", "+10time"},
 	{"did A then not B within 10 seconds", "0 A; 10; 11 B@10; 99", "+10time -11event"},
@@ -204,7 +204,7 @@ var stories = []struct{ text, story, want string }{
 	{"did A then not B within 10 seconds", "0 A; 1 A; 10; 11; 12 B@10.5; 99", "+10time"},
 	{"did A then not B within 10 seconds", "0 A; 1 A; 10; 11; 12 B@10; 99", "+10time -12event"},
 	{"did A then not B within 10 seconds in last 1 minute", "0 A; 10; 60", "+10time -60time"},
-	{"did A then not B within 10 seconds in last 10 seconds", "0 A; 60", ""}, // over before it is known
+	{"did A then not B within 10 seconds in last 10 seconds", "0 A; 60", ""}, // out of the window before it is known
 	{"did A then not B within 10 seconds", "20 A@10; 30", "+20event"},
 	// Sums.
 	{"sum(amount) of A in last 10 seconds >= 5", "0 A(x,2.5); 1 A(x,2.5); 9.999; 10", "+1event -10time"},
@@ -225,47 +225,47 @@ var stories = []struct{ text, story, want string }{
 	// Any event.
 	{"last_seen in last 10 seconds", "0 B; 10", "+0event -10time"},
 	{"first_seen more than 10 seconds ago", "0 B@4; 14; 15 A@6", "+14time"},
-	// What is evaluated: months, the latest value.
+	// Evaluated conditions: months, the latest value.
 	{"last(amount) of A > 2", "0 A(x,3); 1 A(x,1); 2 A@0.5(x,9); 3 A@5(x,7); 5", "+0event -1event +5time"},
 	{"did A then B where (amount > previous.amount) within 10 seconds", "0 A(x,3); 1 B(x,3); 2 B(x,4)", "+2event"},
 	{"did A in last 1 month", "0 A; 2591999.999; 2592000", "+0event -2592000time"}, // 22 December
 }
 
-// TestStories: each of them.
+// TestStories plays all stories.
 func TestStories(t *testing.T) {
 	for _, c := range stories {
 		t.Run(c.text, func(t *testing.T) {
-			x := newTeller(t, c.text)
-			x.heard = nil // who is in without facts
+			x := newStoryPlayer(t, c.text)
+			x.changes = nil // drop the changes at definition
 			for sentence := range strings.SplitSeq(c.story, ";") {
-				x.tell(sentence)
+				x.play(sentence)
 			}
-			if got := strings.Join(x.heard, " "); got != c.want {
-				t.Errorf("%s\nheard %s\nwant  %s", c.story, got, c.want)
+			if got := strings.Join(x.changes, " "); got != c.want {
+				t.Errorf("%s\ngot  %s\nwant  %s", c.story, got, c.want)
 			}
 		})
 	}
 }
 
-// TestStoriesBuiltLater: whoever is in at the end of a story is in too where the segment is defined only
-// then, and what time does after that is the same.
+// TestStoriesBuiltLater: the membership at the end of a story is the same if the segment is defined in the
+// middle of it, and changes in the same way as time passes.
 func TestStoriesBuiltLater(t *testing.T) {
 	for _, c := range stories {
 		t.Run(c.text, func(t *testing.T) {
-			soon, late := newTeller(t, c.text), newTeller(t, "everyone")
+			soon, late := newStoryPlayer(t, c.text), newStoryPlayer(t, "everyone")
 			sentences := strings.Split(c.story, ";")
 			for i, sentence := range sentences {
-				soon.tell(sentence)
-				late.tell(sentence)
+				soon.play(sentence)
+				late.play(sentence)
 				if i == len(sentences)/2 {
 					late.define(1, "s", c.text)
 				}
 			}
 			for _, d := range []int64{1, 999, 9_000, 50_000, 86_400_000} {
-				for _, x := range []*teller{soon, late} {
+				for _, x := range []*storyPlayer{soon, late} {
 					x.tracker.Advance(x.tracker.Now() + d)
 					x.tracker.Settle()
-					x.hear()
+					x.record()
 				}
 				if a, b := soon.Members(1).(*fakeMembers).list(), late.Members(1).(*fakeMembers).list(); !slices.Equal(a, b) {
 					t.Fatalf("%s: %v from the beginning, %v built later", c.story, a, b)

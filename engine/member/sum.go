@@ -9,22 +9,22 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// amount is what a sum adds of each event. Sums are kept as coefficients of a scale of their own in
-// four bytes a profile; a sum that this does not hold is kept apart, exactly.
+// amount is what a sum adds for each event. Sums are kept as coefficients of a fixed scale in four bytes per
+// profile; a sum that does not fit is kept apart, exactly.
 type amount struct {
 	arg      tree.Expr
 	value    *match.StepValue
-	property int // of a plain name; -1: an expression
+	property int // if arg is a property; -1: an expression
 	scale    int8
 }
 
-// sumSpilled stands for a sum that is kept apart.
+// sumSpilled marks a sum that is kept apart.
 const sumSpilled = math.MinInt32
 
-// usualScale is the scale of a sum where no event tells one yet.
+// usualScale is the scale of a sum while no event determines one.
 const usualScale = 2
 
-// newAmount prepares an argument. The scale is that of the amounts there are.
+// newAmount prepares an argument. The scale is that of the existing amounts.
 func newAmount(t *Tracker, s *step, arg tree.Expr, value *match.StepValue) *amount {
 	a := &amount{arg: arg, value: value, property: -1, scale: usualScale}
 	name, plain := arg.(*tree.Name)
@@ -53,7 +53,7 @@ func (a *amount) column(b *query.Block) *query.Vec {
 	return b.Col(uint32(a.property))
 }
 
-// of is what an event adds, in coefficients; ok is false where they do not hold it.
+// of returns what an event adds, as a coefficient; ok is false if there is no exact one.
 func (a *amount) of(b *query.Block, row int) (coef int64, ok bool) {
 	if a.property >= 0 {
 		v := b.Col(uint32(a.property))
@@ -73,7 +73,7 @@ func (a *amount) of(b *query.Block, row int) (coef int64, ok bool) {
 	return a.coefficient(a.sum(b, row))
 }
 
-// sum is what an event adds, exactly: 0 where it takes no part.
+// sum returns exactly what an event adds: 0 if it has no amount.
 func (a *amount) sum(b *query.Block, row int) tree.Sum {
 	v := a.value.Of(b, row)
 	if v.Type != tree.NumberType {
@@ -83,7 +83,7 @@ func (a *amount) sum(b *query.Block, row int) tree.Sum {
 	return s
 }
 
-// coefficient writes a sum as a coefficient; ok is false where none is exact.
+// coefficient returns a sum as a coefficient; ok is false if there is no exact one.
 func (a *amount) coefficient(s tree.Sum) (coef int64, ok bool) {
 	i := int64(s.Lo)
 	unit := tree.Pow10(9 - a.scale)
@@ -93,7 +93,7 @@ func (a *amount) coefficient(s tree.Sum) (coef int64, ok bool) {
 	return i / unit, true
 }
 
-// exact is the sum of a coefficient.
+// exact returns the sum that a coefficient stands for.
 func (a *amount) exact(coef int64) tree.Sum {
 	s, _ := tree.Billionths(tree.Decimal(coef, a.scale))
 	return s
@@ -116,7 +116,7 @@ func (k *counter) addSum(ordinal uint32, coef int64) {
 	}
 }
 
-// sumOf is a profile's sum, exactly.
+// sumOf returns a profile's sum, exactly.
 func (k *counter) sumOf(ordinal uint32) tree.Sum {
 	c := sumAt(k.t.rows.row(ordinal), k.at)
 	if c == sumSpilled {
@@ -125,7 +125,7 @@ func (k *counter) sumOf(ordinal uint32) tree.Sum {
 	return k.amount.exact(int64(c))
 }
 
-// setSum replaces a profile's sum and tells the thresholds it crosses.
+// setSum replaces a profile's sum and marks the thresholds it crosses.
 func (k *counter) setSum(ordinal uint32, s tree.Sum) {
 	was := make([]bool, len(k.limits))
 	row := k.t.rows.row(ordinal)
@@ -153,8 +153,8 @@ func (k *counter) storeSum(ordinal uint32, s tree.Sum) {
 	binary.LittleEndian.PutUint32(k.t.rows.own(ordinal)[k.at:], uint32(int32(coef)))
 }
 
-// loadSum takes a sum as it was evaluated. That is the nearest float64, which has all digits up to
-// the fifteenth; larger ones are computed anew.
+// loadSum stores an evaluated sum. That is the nearest float64, which is exact up to fifteen digits; larger
+// sums are recounted.
 func (k *counter) loadSum(ordinal uint32, n tree.Number) {
 	const digits = 1_000_000_000_000_000
 	s, ok := tree.Billionths(n)
@@ -163,11 +163,11 @@ func (k *counter) loadSum(ordinal uint32, n tree.Number) {
 	case ok && s.Hi == i>>63 && i > -digits && i < digits:
 		k.storeSum(ordinal, s)
 	default:
-		k.countAgain(ordinal)
+		k.scheduleRecount(ordinal)
 	}
 }
 
-// limitSum returns the comparison of the sum with a number, made if need be.
+// limitSum returns the comparison of the sum with a number, adding it if needed.
 func (k *counter) limitSum(o tree.Op, literal tree.Number) *leaf {
 	for _, l := range k.limits {
 		if l.op == o && l.literal == literal {
@@ -203,10 +203,10 @@ func (k *counter) limitSum(o tree.Op, literal tree.Number) *leaf {
 	return l
 }
 
-// floorAt is the largest coefficient at a scale that is not above n, within what sums are compared
-// with; exact tells that it equals n.
+// floorAt returns the largest coefficient at a scale that is not above n, within the range of sums; exact
+// reports whether it equals n.
 //
-// REQUIRES: n is no float.
+// REQUIRES: n is not a float.
 func floorAt(n tree.Number, scale int8) (coef int64, exact bool) {
 	const beyond = 1 << 40
 	if n.Scale > scale {

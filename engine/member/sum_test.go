@@ -16,7 +16,7 @@ func ratOf(n tree.Number) *big.Rat {
 	return r
 }
 
-// drawLiteral draws a number that sums are compared with: around a coefficient, between two, or far away.
+// drawLiteral draws a number to compare sums with: near a coefficient, between two, or far away.
 func drawLiteral(rng *rand.Rand) tree.Number {
 	coef := rng.Int64N(4000) - 2000
 	switch rng.IntN(5) {
@@ -30,7 +30,7 @@ func drawLiteral(rng *rand.Rand) tree.Number {
 	return tree.Decimal(max(coef, -math.MaxInt64), int8(rng.IntN(13)))
 }
 
-// TestFloorAt: the largest coefficient that is not above a number, and whether it equals it, as far as sums go.
+// TestFloorAt: floorAt returns the largest coefficient not above a number, and whether it equals it.
 func TestFloorAt(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 46))
@@ -38,22 +38,22 @@ func TestFloorAt(t *testing.T) {
 		n, scale := drawLiteral(rng), int8(rng.IntN(10))
 		coef, exact := floorAt(n, scale)
 		scaled := new(big.Rat).Mul(ratOf(n), new(big.Rat).SetInt64(tree.Pow10(scale)))
-		want := new(big.Int).Div(scaled.Num(), scaled.Denom()) // Euclid's: down
+		want := new(big.Int).Div(scaled.Num(), scaled.Denom()) // Euclidean division rounds down
 		if !want.IsInt64() || want.Int64() > 1<<32 || want.Int64() < -1<<32 {
 			if coef <= 1<<31 && coef >= -1<<31 || coef > 0 != (want.Sign() > 0) {
-				t.Fatalf("seed %d: %v at %d is %d, and beyond all sums", seed, n, scale, coef)
+				t.Fatalf("seed %d: %v at %d is %d, want beyond all sums", seed, n, scale, coef)
 			}
 			continue
 		}
 		if coef != want.Int64() || exact != scaled.IsInt() {
-			t.Fatalf("seed %d: %v at %d is %d, exact %t, not %v", seed, n, scale, coef, exact, want)
+			t.Fatalf("seed %d: %v at %d is %d, exact %t, want %v", seed, n, scale, coef, exact, want)
 		}
 	}
 }
 
 var comparisons = []tree.Op{tree.Eq, tree.Lt, tree.Le, tree.Gt, tree.Ge}
 
-// TestSumThresholds: a threshold admits the coefficients that compare so with its literal.
+// TestSumThresholds: a threshold admits exactly the coefficients that satisfy its comparison.
 func TestSumThresholds(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 47))
@@ -63,7 +63,7 @@ func TestSumThresholds(t *testing.T) {
 		for _, o := range comparisons {
 			l := k.limitSum(o, n)
 			if k.limitSum(o, n) != l || l.bare != o.Holds(-ratOf(n).Sign()) {
-				t.Fatalf("seed %d: %v %v is made twice, or bare %t", seed, o, n, l.bare)
+				t.Fatalf("seed %d: %v %v was added twice, or bare is %t", seed, o, n, l.bare)
 			}
 			below, _ := floorAt(n, k.amount.scale)
 			for _, coef := range []int64{below - 1, below, below + 1, 0, -1, 1, math.MinInt32 + 1, math.MaxInt32} {
@@ -83,7 +83,7 @@ func TestSumThresholds(t *testing.T) {
 }
 
 // TestSumsAreExact: sums of any size and number of decimals, added coefficient by coefficient or replaced,
-// are exact within and beyond four bytes, and the thresholds say of each step what it crossed.
+// are exact within and beyond four bytes, and each step flips exactly the thresholds it crosses.
 func TestSumsAreExact(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 48))
@@ -105,7 +105,7 @@ func TestSumsAreExact(t *testing.T) {
 			tr.marks = tr.marks[:0]
 			change(rng, k, ordinal, want[ordinal])
 			if got := billionths(k.sumOf(ordinal)); got.Cmp(want[ordinal]) != 0 {
-				t.Fatalf("seed %d: %s, not %s", seed, got.FloatString(9), want[ordinal].FloatString(9))
+				t.Fatalf("seed %d: %s, want %s", seed, got.FloatString(9), want[ordinal].FloatString(9))
 			}
 			spilled += len(k.sums)
 			for i, l := range k.limits {
@@ -122,10 +122,10 @@ func TestSumsAreExact(t *testing.T) {
 			}
 		}
 		if k.gone(1); len(k.sums) > 1 {
-			t.Fatalf("seed %d: a profile that went has a sum", seed)
+			t.Fatalf("seed %d: a removed profile has a sum", seed)
 		}
 		if spilled == 0 {
-			t.Errorf("seed %d: no sum went beyond four bytes", seed)
+			t.Errorf("seed %d: no sum exceeded four bytes", seed)
 		}
 	}
 }
@@ -140,7 +140,7 @@ func change(rng *rand.Rand, k *counter, ordinal uint32, twin *big.Rat) {
 		coef = math.MinInt32 + rng.Int64N(3)
 	case 2:
 		coef = rng.Int64N(1<<40) - 1<<39
-	case 3: // with decimals that coefficients do not have
+	case 3: // with decimals that a coefficient cannot represent
 		some := tree.Sum{}.AddInt(rng.Int64N(1<<40) - 1<<39)
 		k.setSum(ordinal, some)
 		twin.Set(billionths(some))
@@ -150,8 +150,8 @@ func change(rng *rand.Rand, k *counter, ordinal uint32, twin *big.Rat) {
 	twin.Add(twin, new(big.Rat).SetFrac64(coef, tree.Pow10(k.amount.scale)))
 }
 
-// TestAmounts: what an event adds is exact, whatever its column looks like, and what has a coefficient is
-// that coefficient.
+// TestAmounts: what an event adds is exact, whatever its column looks like, and is a coefficient where
+// there is an exact one.
 func TestAmounts(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 49))
@@ -180,10 +180,10 @@ func TestAmounts(t *testing.T) {
 			for row, v := range values {
 				want := addend(v, arg)
 				if got := billionths(a.sum(b, row)); got.Cmp(want) != 0 {
-					t.Fatalf("seed %d: %v adds %s, not %s", seed, v, got.FloatString(9), want.FloatString(9))
+					t.Fatalf("seed %d: %v adds %s, want %s", seed, v, got.FloatString(9), want.FloatString(9))
 				}
 				if coef, ok := a.of(b, row); ok && new(big.Rat).SetFrac64(coef, tree.Pow10(a.scale)).Cmp(want) != 0 {
-					t.Fatalf("seed %d: %v adds %d at %d, not %s", seed, v, coef, a.scale, want.FloatString(9))
+					t.Fatalf("seed %d: %v adds %d at %d, want %s", seed, v, coef, a.scale, want.FloatString(9))
 				} else if back, has := a.coefficient(a.sum(b, row)); has && (!ok || back != coef || a.exact(coef) != a.sum(b, row)) {
 					t.Fatalf("seed %d: %v adds %d or %d at %d (%t)", seed, v, coef, back, a.scale, ok)
 				}
@@ -192,7 +192,7 @@ func TestAmounts(t *testing.T) {
 	}
 }
 
-// addend is what a value adds to sum(amount) or sum(amount * 2): rounded to billionths, nothing beyond 10^18.
+// addend returns what a value adds to sum(amount) or sum(amount * 2): rounded to billionths, 0 beyond 10^18.
 func addend(v tree.Value, arg tree.Expr) *big.Rat {
 	r := new(big.Rat)
 	if v.Missing() {

@@ -9,10 +9,10 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// then makes a counter one of sequences: an event of its step at t counts only if an event of the
-// second step lies in (t, t + gap], or, with absent, if none does once that time is over. Nothing is
-// kept of the gaps that are open: whether the second step followed is looked up in the series where
-// an edge passes a first one, and where a second one arrives.
+// then makes a counter count sequences: an event of its step at t counts only if an event of the second
+// step is in (t, t + gap], or, with absent, if there is none once the gap is over. Open gaps are not kept:
+// whether the second step followed is looked up in the series when an edge reaches a first step and when a
+// second step arrives.
 type then struct {
 	sequence *tree.Sequence
 	second   *step
@@ -21,11 +21,11 @@ type then struct {
 	passed   passages
 }
 
-// passages are the leading edges that have passed first steps lately, in the order of instants: which first
-// steps a second one on time can follow is told by them, without a look into the series.
+// passages are the leading edges that have recently reached first steps, in order of instant. They show
+// which first steps a new second step can follow, without reading the series.
 type passages struct {
 	all   []passage
-	since int64 // those at later instants are all there
+	since int64 // all passages at later instants are in all
 }
 
 type passage struct {
@@ -35,7 +35,7 @@ type passage struct {
 
 const mostPassages = 1024
 
-// reset forgets all up to now.
+// reset forgets the passages up to now.
 func (p *passages) reset(now int64) { p.all, p.since = p.all[:0], now }
 
 func (p *passages) add(at int64, ordinal uint32) {
@@ -47,12 +47,12 @@ func (p *passages) add(at int64, ordinal uint32) {
 		return
 	}
 	p.all = append(p.all, passage{at, ordinal})
-	for i := len(p.all) - 1; i > 0 && p.all[i-1].at > at; i-- { // of an event that came late
+	for i := len(p.all) - 1; i > 0 && p.all[i-1].at > at; i-- { // the event arrived late
 		p.all[i-1], p.all[i] = p.all[i], p.all[i-1]
 	}
 }
 
-// none tells that it is known that no edge has passed a first step of a profile in a stretch of time.
+// none reports whether it is certain that no edge has reached a first step of a profile between from and to.
 func (p *passages) none(ordinal uint32, from, to int64) bool {
 	if from <= p.since {
 		return false
@@ -65,7 +65,7 @@ func (p *passages) none(ordinal uint32, from, to int64) bool {
 	return true
 }
 
-// follows tells whether a second step has followed an event of a time.
+// follows reports whether a second step has followed an event at a time.
 func (s *then) follows(t *Tracker, ordinal uint32, time int64) bool {
 	return s.seconds(t, ordinal, time, 1) > 0
 }
@@ -83,7 +83,7 @@ func (s *then) seconds(t *Tracker, ordinal uint32, time int64, most int) (n int)
 	return n
 }
 
-// follow takes an arriving event of the second step: it may be the first one after some that count.
+// follow handles a new event of the second step: it may be the first one to follow some first steps.
 func (k *counter) follow(ordinal uint32, time int64) {
 	if !k.ready(ordinal) {
 		return
@@ -92,7 +92,7 @@ func (k *counter) follow(ordinal uint32, time int64) {
 		k.awaitSecond(ordinal, time)
 		return
 	}
-	from, to := k.reads()
+	from, to := k.countedRange()
 	from, to = max(from, calendar.Add(time, -k.then.gap)), min(to, time-1)
 	if from > to || k.then.absent && k.then.passed.none(ordinal, calendar.Add(from, k.lead), calendar.Add(to, k.lead)) {
 		return
@@ -114,15 +114,15 @@ func (k *counter) follow(ordinal uint32, time int64) {
 	k.t.found = found
 }
 
-// awaitSecond has a profile counted anew when a second step that is stamped ahead comes to be. (With
-// absent nothing counts before that is over.)
+// awaitSecond schedules a recount of the profile for the time of a second step in the future. (With absent,
+// nothing counts before the gap is over.)
 func (k *counter) awaitSecond(ordinal uint32, time int64) {
 	if !k.then.absent {
 		k.t.queue.push(item{at: time, what: dueRecount, id: k.id, ordinal: ordinal})
 	}
 }
 
-// await finds the second steps of a chunk that are stamped ahead.
+// await queues the second steps of a chunk whose times are in the future.
 func (s *then) await(k *counter, src query.Source, chunk int) {
 	series := src.Series(s.second.event, chunk)
 	if series.Rows == 0 || series.Max <= k.t.now {
@@ -139,10 +139,10 @@ func (s *then) await(k *counter, src query.Source, chunk int) {
 
 func (s *then) chain() Chain { return Chain{s.sequence.First.Event, s.second.name} }
 
-// count counts the profiles of a chunk for which the sequence is true; for the others it is 0.
+// count recounts the profiles of a chunk for which the sequence is true; the others stay 0.
 func (s *then) count(k *counter, src query.Source, chunk int) {
 	p, err := eval.Compile(&eval.Env{Schema: k.t.schema, Now: k.t.now, Zone: k.zone}, s.sequence)
-	if err != nil { // it was compiled before with the same names
+	if err != nil { // it has been compiled with the same names before
 		panic("compile counter " + k.key + " again: " + err.Error())
 	}
 	var all, in query.Bits

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestPassages: an edge that has passed is never denied, however late it was told and however many there
-// were since; and most questions about others are answered.
+// TestPassages: none never denies an edge that has been recorded, however late and however many edges were
+// recorded since; and it gives a definite answer to most questions about other edges.
 func TestPassages(t *testing.T) {
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -31,7 +31,7 @@ func TestPassages(t *testing.T) {
 			denied++
 			for _, x := range all {
 				if x.ordinal == ordinal && from <= x.at && x.at <= to {
-					t.Fatalf("seed %d: an edge passed %d at %d, which is said to be none in %d to %d", seed, ordinal, x.at, from, to)
+					t.Fatalf("seed %d: an edge reached %d at %d, but none denies one in %d to %d", seed, ordinal, x.at, from, to)
 				}
 			}
 		}
@@ -40,7 +40,7 @@ func TestPassages(t *testing.T) {
 		}
 		p.reset(now)
 		if p.none(1, now, now) {
-			t.Errorf("seed %d: the instant of the reset is said to be known", seed)
+			t.Errorf("seed %d: the instant of the reset counts as known", seed)
 		}
 	}
 }

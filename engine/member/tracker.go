@@ -9,55 +9,55 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Tracker keeps the live segments of one shard. Within one log entry its methods are called in this
-// order: Advance, then what the entry does (Event, Attribute, …), then Settle, then Flips.
+// Tracker keeps the live segments of one shard. For each log entry its methods are called in this order:
+// Advance, then the methods for what the entry does (Event, Attribute, …), then Settle, then Flips.
 type Tracker struct {
 	host   Host
 	schema query.Schema
 	now    int64
-	upTo   int64 // where Advance is going
-	cause  Cause // of what is going on
+	upTo   int64 // the instant that Advance is moving to
+	cause  Cause // of the changes being made
 
 	rows       rows
 	conditions map[string]*condition
 	counters   map[string]*counter
 	steps      map[string]*step
-	byID       []any // conditions and counters by id; nil: free
+	byID       []any // conditions and counters by id; nil: unused
 	free       []uint32
 
 	byEvent     []*listeners
-	byAttribute []*attribute // less query.FirstAttribute
+	byAttribute []*attribute // by id less query.FirstAttribute
 	byList      map[uint32][]*condition
 	anyEvent    []*condition
 	byProfileID []*condition
 	bare        []*condition // true for a profile without facts
 
-	segments map[int]*segment // by slot: the active ones, and those being built
-	bareSegs []*segment       // active ones true for a profile without facts
-	standing map[int][]*segment
-	builds   []*Build
+	segments          map[int]*segment   // by slot: the active ones, and those being built
+	bareSegs          []*segment         // active segments that are true for a profile without facts
+	membershipReaders map[int][]*segment // by slot: the segments that read its membership
+	builds            []*Build
 
-	queue    queue
-	touched  []touch
-	recounts []*counter // with profiles to be counted anew
-	stamp    uint64
-	chunks   []chunkPair
-	flips    []Flip
-	told     []Flip // memory for the next flips
+	queue      queue
+	touched    []touch
+	recounts   []*counter // counters with profiles to be recounted
+	stamp      uint64
+	chunks     []chunkPair
+	flips      []Flip
+	spareFlips []Flip // memory for the next flips
 
-	marks     []mark
-	settling  uint64
-	ahead     bool   // memberships are those of now already in some chunks
-	spare     []mark // memory for the next marks
-	stretches []stretch
-	turned    []turned
-	turning   []*segment
-	byName    []*segment // nil while definitions change
-	unnamed   int        // tellings since they did
-	turns     []uint64   // bits by rank
-	order     []uint32
-	found     []Row // what Host.Rows fills
-	near      []Row
+	marks           []mark
+	settling        uint64
+	chunksSettled   bool   // some memberships were updated by chunk before marks were handled
+	spareMarks      []mark // memory for the next marks
+	markRuns        []markRun
+	transitions     []transition
+	transitioning   []*segment
+	byName          []*segment // nil while definitions change
+	settledSince    int        // settlings since definitions changed
+	transitionRanks []uint64   // bits by segment.rank
+	order           []uint32
+	found           []Row // buffers for Host.Rows
+	near            []Row
 }
 
 // New returns a tracker without segments.
@@ -66,20 +66,20 @@ func New(host Host, schema query.Schema, now int64) *Tracker {
 		host: host, schema: schema, now: now,
 		conditions: map[string]*condition{}, counters: map[string]*counter{}, steps: map[string]*step{},
 		byList:   map[uint32][]*condition{},
-		segments: map[int]*segment{}, standing: map[int][]*segment{},
+		segments: map[int]*segment{}, membershipReaders: map[int][]*segment{},
 	}
 }
 
-// SetSchema tells of a newer catalog. Names known before keep their ids.
+// SetSchema sets a newer catalog. Existing names keep their ids.
 func (t *Tracker) SetSchema(schema query.Schema) { t.schema = schema }
 
-// Because says why what follows happens.
-func (t *Tracker) Because(cause Cause) { t.cause = cause }
+// SetCause sets the cause of the changes that follow.
+func (t *Tracker) SetCause(cause Cause) { t.cause = cause }
 
-// Conditions returns how many conditions and counters there are.
+// Conditions returns the number of conditions and of counters.
 func (t *Tracker) Conditions() (conditions, counters int) { return len(t.conditions), len(t.counters) }
 
-// kind is what a touch is about.
+// kind is the kind of a touch.
 type kind uint8
 
 const (
@@ -92,7 +92,7 @@ const (
 	touchIDs
 )
 
-// touch is a profile that has to be looked at when the entry is done.
+// touch is a profile that must be evaluated at the end of the entry.
 type touch struct {
 	ordinal uint32
 	kind    kind
@@ -108,10 +108,10 @@ func (t *Tracker) touch(ordinal uint32, k kind, id uint32) {
 	t.touched = append(t.touched, x)
 }
 
-// Profile tells of a new profile.
+// Profile handles a new profile.
 func (t *Tracker) Profile(ordinal uint32) { t.touch(ordinal, touchNew, 0) }
 
-// Event tells of a new event: a row of a block, which is good until the call returns.
+// Event handles a new event: a row of a block, which is valid until the call returns.
 func (t *Tracker) Event(ordinal, event uint32, time int64, b *query.Block, row int) {
 	if int(event) < len(t.byEvent) && t.byEvent[event] != nil {
 		l := t.byEvent[event]
@@ -138,12 +138,12 @@ func (t *Tracker) Event(ordinal, event uint32, time int64, b *query.Block, row i
 		t.queue.push(item{at: time, what: dueEvent, id: event, ordinal: ordinal})
 	}
 	for _, c := range t.anyEvent {
-		c.foresee(ordinal, time)
+		c.addEdges(ordinal, time)
 	}
 	t.touch(ordinal, touchAnyEvent, 0)
 }
 
-// happened tells all that stand on a step of an event that satisfies it.
+// happened passes an event that satisfies a step to everything that depends on the step.
 func (t *Tracker) happened(s *step, ordinal uint32, time int64, b *query.Block, row int) {
 	for _, k := range s.counters {
 		k.arrive(ordinal, time, b, row)
@@ -151,13 +151,13 @@ func (t *Tracker) happened(s *step, ordinal uint32, time int64, b *query.Block, 
 	for _, k := range s.follows {
 		k.follow(ordinal, time)
 	}
-	for _, c := range s.conditions { // also of one stamped ahead: it may queue a nearer instant
-		c.foresee(ordinal, time)
+	for _, c := range s.conditions { // also for an event in the future: it may queue an earlier instant
+		c.addEdges(ordinal, time)
 		t.touch(ordinal, touchCondition, c.id)
 	}
 }
 
-// Attribute tells that an attribute of a profile was set.
+// Attribute handles a new value of an attribute of a profile.
 func (t *Tracker) Attribute(ordinal, id uint32, was, is tree.Value) {
 	a := t.attribute(id)
 	if a == nil {
@@ -170,12 +170,12 @@ func (t *Tracker) Attribute(ordinal, id uint32, was, is tree.Value) {
 	t.touch(ordinal, touchAttribute, id)
 	for _, c := range a.conditions {
 		if is.Type == tree.TimeType {
-			c.foresee(ordinal, is.Int)
+			c.addEdges(ordinal, is.Int)
 		}
 	}
 }
 
-// attribute returns what an attribute concerns, nil if nothing.
+// attribute returns the conditions of an attribute, nil if there are none.
 func (t *Tracker) attribute(id uint32) *attribute {
 	if i := int(id) - int(query.FirstAttribute); i >= 0 && i < len(t.byAttribute) {
 		return t.byAttribute[i]
@@ -183,23 +183,23 @@ func (t *Tracker) attribute(id uint32) *attribute {
 	return nil
 }
 
-// IDs tells that a profile got another id.
+// IDs handles a new id of a profile.
 func (t *Tracker) IDs(ordinal uint32) {
 	if len(t.byProfileID) > 0 {
 		t.touch(ordinal, touchIDs, 0)
 	}
 }
 
-// Listed tells that a profile's place on a list may have changed.
+// Listed handles a possible change of a profile's place on a list.
 func (t *Tracker) Listed(ordinal, list uint32) {
 	if len(t.byList[list]) > 0 {
 		t.touch(ordinal, touchList, list)
 	}
 }
 
-// Gone tells that a profile was removed with all its facts: it leaves every segment.
+// Gone handles the removal of a profile with all its facts: it leaves every segment.
 //
-// REQUIRES: the ordinal is not given again; what is queued for it would be taken for the next one's.
+// REQUIRES: the ordinal is not reused: items queued for it would apply to the next profile.
 func (t *Tracker) Gone(ordinal uint32) {
 	clear(t.rows.row(ordinal))
 	for _, k := range t.counters {
@@ -215,8 +215,7 @@ func (t *Tracker) Gone(ordinal uint32) {
 	}
 }
 
-// Advance moves time to now: what happens by time alone on the way happens at its instants, in their
-// order.
+// Advance moves time to now. What happens by time alone on the way happens at its instant, in order.
 func (t *Tracker) Advance(now int64) {
 	if now <= t.now {
 		return
@@ -238,7 +237,7 @@ func (t *Tracker) Advance(now int64) {
 	t.now = now
 }
 
-// happen takes one item of the queue. Items of what is gone, or was queued anew, do nothing.
+// happen handles one item of the queue. Items of removed parts, and items that were queued again, do nothing.
 func (t *Tracker) happen(x item) {
 	if x.what == dueEvent {
 		t.touch(x.ordinal, touchEvent, x.id)
@@ -249,26 +248,26 @@ func (t *Tracker) happen(x item) {
 	case *condition:
 		switch {
 		case x.what == dueProfile:
-			p.come(x)
-		case x.what == dueAgenda:
-			p.comeAgenda(x.at)
-		case x.what == dueBoundary && p.turn == x.at:
-			p.turns()
+			p.takeDue(x)
+		case x.what == dueSchedule:
+			p.takeScheduled(x.at)
+		case x.what == dueBoundary && p.boundaryAt == x.at:
+			p.atBoundary()
 		}
 	case *counter:
 		switch {
-		case x.what == dueAgenda:
-			p.come(x.at)
+		case x.what == dueSchedule:
+			p.takeDue(x.at)
 		case x.what == dueRecount:
-			p.countAgain(x.ordinal)
-		case x.what == dueBoundary && p.turn == x.at:
-			p.turns()
+			p.scheduleRecount(x.ordinal)
+		case x.what == dueBoundary && p.boundaryAt == x.at:
+			p.atBoundary()
 		}
 	}
 }
 
-// look evaluates what the touches concern, each condition once per profile.
-func (t *Tracker) look() {
+// evaluateTouched evaluates the touched conditions, each once per profile.
+func (t *Tracker) evaluateTouched() {
 	touched := t.touched
 	if len(touched) == 0 {
 		return
@@ -281,7 +280,7 @@ func (t *Tracker) look() {
 			to++
 		}
 		if ordinal := touched[from].ordinal; t.host.Exists(ordinal) {
-			t.lookAt(ordinal, touched[from:to])
+			t.evaluateProfile(ordinal, touched[from:to])
 		}
 		from = to
 	}
@@ -289,8 +288,8 @@ func (t *Tracker) look() {
 	t.touched = touched[:0]
 }
 
-// lookAt evaluates the conditions that the touches of one profile concern.
-func (t *Tracker) lookAt(ordinal uint32, touches []touch) {
+// evaluateProfile evaluates the touched conditions of one profile.
+func (t *Tracker) evaluateProfile(ordinal uint32, touches []touch) {
 	t.stamp++
 	var p *match.Profile
 	evaluate := func(conditions ...*condition) {
@@ -320,7 +319,7 @@ func (t *Tracker) lookAt(ordinal uint32, touches []touch) {
 				evaluate(c)
 			}
 		case touchEvent:
-			// What was queued for anyEvent may be of a name that nothing else asks.
+			// An event queued for anyEvent may have a name that nothing else reads.
 			if int(x.id) < len(t.byEvent) && t.byEvent[x.id] != nil {
 				evaluate(t.byEvent[x.id].conditions...)
 			}
@@ -340,8 +339,8 @@ func (t *Tracker) profile(ordinal uint32) *match.Profile {
 	return match.NewProfile(t.host.Profile(ordinal), t.schema, ordinal)
 }
 
-// Due returns the first instant at which something happens by time alone, calendar.Forever where nothing does.
-// Segments that are being built go on with every entry: that is due at 0.
+// Due returns the first instant at which something happens by time alone, calendar.Forever if nothing does.
+// Builds continue with every entry: while there are any, Due is 0.
 func (t *Tracker) Due() int64 {
 	if len(t.builds) > 0 {
 		return 0
@@ -352,5 +351,5 @@ func (t *Tracker) Due() int64 {
 	return calendar.Forever
 }
 
-// Now is the instant up to which everything has happened.
+// Now returns the instant up to which everything has happened.
 func (t *Tracker) Now() int64 { return t.now }

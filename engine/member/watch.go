@@ -8,37 +8,37 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// A rolling condition can change by time alone only where one of its edges passes a time in a fact it
-// depends on: that of an event, or the value of an attribute. Those instants are on its agenda, and
-// the profile is evaluated when one comes. (Calendars turn for everybody; what is loose queues an
-// instant for each profile.)
+// A rolling condition can change by time alone only when one of its edges reaches a time in a fact it
+// depends on: the time of an event or the value of an attribute. Those instants are on its schedule, and
+// the profile is evaluated when one comes. (Calendar conditions change for all profiles together; loose
+// conditions queue an instant for each profile.)
 
-// watches tells whether the condition has an agenda.
+// watches reports whether the condition has an schedule.
 func (c *condition) watches() bool { return c.deps.timing == rolling && !c.deps.loose }
 
-// foresee puts what edges do to a time that comes now on the agenda.
-func (c *condition) foresee(ordinal uint32, time int64) {
+// addEdges adds the edges of a new time in a fact to the schedule.
+func (c *condition) addEdges(ordinal uint32, time int64) {
 	if !c.watches() || !c.ready(ordinal) {
 		return
 	}
 	for _, e := range c.deps.edges {
-		if at := calendar.Add(time, e); at > c.t.now && at <= c.agenda.horizon {
-			c.agenda.insert(moment{at: at, ordinal: ordinal})
-			c.agenda.enqueue(c.t, c.id)
+		if at := calendar.Add(time, e); at > c.t.now && at <= c.schedule.horizon {
+			c.schedule.insert(moment{at: at, ordinal: ordinal})
+			c.schedule.enqueue(c.t, c.id)
 		}
 	}
 }
 
-// comeAgenda has the profiles looked at whose instant has come.
-func (c *condition) comeAgenda(at int64) {
-	reached := c.agenda.pass(c.t, at, func(m moment) { c.t.touch(m.ordinal, touchCondition, c.id) })
+// takeScheduled marks the profiles to be evaluated whose instant has come.
+func (c *condition) takeScheduled(at int64) {
+	reached := c.schedule.popDue(c.t, at, func(m moment) { c.t.touch(m.ordinal, touchCondition, c.id) })
 	if reached {
 		c.lookAhead()
 	}
-	c.agenda.enqueue(c.t, c.id)
+	c.schedule.enqueue(c.t, c.id)
 }
 
-// lookAhead fills the agenda up to a new horizon, at most a quarter of the shortest edge away.
+// lookAhead fills the schedule up to a new horizon, at most a quarter of the shortest edge away.
 func (c *condition) lookAhead() {
 	reach := int64(math.MaxInt64)
 	for _, e := range c.deps.edges {
@@ -47,22 +47,22 @@ func (c *condition) lookAhead() {
 		}
 	}
 	src := c.t.host.Source()
-	after, upTo := c.agenda.begin(c.t, c.id, max(reach, 1))
+	after, upTo := c.schedule.begin(c.t, c.id, max(reach, 1))
 	for chunk := range c.chunks(src) {
 		c.scan(src, chunk, after, upTo)
 	}
-	c.agenda.looked(upTo)
+	c.schedule.endLookAhead(upTo)
 }
 
-// resume adds a chunk that was built to the agenda.
+// resume adds a chunk that has just been built to the schedule.
 func (c *condition) resume(src query.Source, chunk int) {
-	upTo := c.agenda.reopen(c.t.now)
+	upTo := c.schedule.reopen(c.t.now)
 	c.scan(src, chunk, c.t.now, upTo)
-	c.agenda.sort()
-	c.agenda.enqueue(c.t, c.id)
+	c.schedule.sort()
+	c.schedule.enqueue(c.t, c.id)
 }
 
-// scan puts what edges do in (after, upTo] to the times of a chunk on the agenda, unsorted.
+// scan adds the edges in (after, upTo] of the times in a chunk to the schedule, unsorted.
 func (c *condition) scan(src query.Source, chunk int, after, upTo int64) {
 	if after >= upTo {
 		return
@@ -81,7 +81,7 @@ func (c *condition) scan(src query.Source, chunk int, after, upTo int64) {
 		for page, vec := range src.Attribute(attribute, chunk) {
 			for row := 0; vec.Type == tree.TimeType && row < vec.Rows; row++ {
 				if at, ok := vec.Raw(row); ok {
-					c.foreseeAt(base|uint32(page*query.PageRows+row), at, after, upTo)
+					c.addEdgesAt(base|uint32(page*query.PageRows+row), at, after, upTo)
 				}
 			}
 		}
@@ -100,22 +100,21 @@ func (c *condition) scanBlock(b *query.Block, tests []blockTest, base uint32, af
 		at := b.Time(row)
 		for _, e := range c.deps.edges {
 			if edge := calendar.Add(at, e); edge > after && edge <= upTo && anyHolds(tests, row) {
-				c.agenda.moments = append(c.agenda.moments, moment{at: edge, ordinal: base | uint32(b.Pos[row])})
+				c.schedule.moments = append(c.schedule.moments, moment{at: edge, ordinal: base | uint32(b.Pos[row])})
 			}
 		}
 	}
 }
 
-func (c *condition) foreseeAt(ordinal uint32, time, after, upTo int64) {
+func (c *condition) addEdgesAt(ordinal uint32, time, after, upTo int64) {
 	for _, e := range c.deps.edges {
 		if edge := calendar.Add(time, e); edge > after && edge <= upTo {
-			c.agenda.moments = append(c.agenda.moments, moment{at: edge, ordinal: ordinal})
+			c.schedule.moments = append(c.schedule.moments, moment{at: edge, ordinal: ordinal})
 		}
 	}
 }
 
-// testsOf prepares the steps of an event for a block; nil where all of its events concern the
-// condition.
+// testsOf prepares the steps of an event for a block; nil means that all of its events concern the condition.
 func (c *condition) testsOf(event uint32, b *query.Block) (tests []blockTest) {
 	if c.deps.anyEvent {
 		return nil

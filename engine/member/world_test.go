@@ -14,18 +14,18 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// world is a shard as stupid as can be: everybody and everything they did in plain lists, from which
-// columns and blocks are made whenever somebody asks. The same facts are a history, for the oracle.
+// world is the simplest possible shard: all profiles and facts in plain lists, from which columns and
+// blocks are made whenever they are read. The same facts are a history for the oracle.
 type world struct {
 	t       *testing.T
 	schema  *querytest.Schema
-	history *querytest.History // the first profile settles the types and is never asked about
+	history *querytest.History // the first profile defines the types and is never queried
 	at      []uint32           // the ordinal of each profile of the history
 	exists  []bool
 	chunks  int
 	members map[int]*fakeMembers
 
-	trackers []*Tracker // who hears of changes of the facts
+	trackers []*Tracker // notified when the facts change
 
 	version int // of the facts
 	made    map[[3]int]any
@@ -41,8 +41,7 @@ var places = []uint32{
 	2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39,
 }
 
-// newWorld returns a world in which nobody is there yet, for the names of a history whose first profile
-// has all of them.
+// newWorld returns a world without profiles, with the names of a history whose first profile has all of them.
 func newWorld(t *testing.T, names *querytest.History) *world {
 	w := &world{
 		t: t, schema: querytest.NewSchema(names), chunks: 2, members: map[int]*fakeMembers{},
@@ -56,7 +55,7 @@ func newWorld(t *testing.T, names *querytest.History) *world {
 	return w
 }
 
-// parse returns a predicate, checked.
+// parse parses and checks a predicate.
 func (w *world) parse(text string) tree.Pred {
 	w.t.Helper()
 	p, err := syntax.ParsePred(text, syntax.Limits{})
@@ -69,8 +68,8 @@ func (w *world) parse(text string) tree.Pred {
 	return p
 }
 
-// who is the profile of a history at an ordinal, 0 for nobody.
-func (w *world) who(ordinal uint32) int {
+// indexAt returns the index of the profile with an ordinal, 0 if there is none.
+func (w *world) indexAt(ordinal uint32) int {
 	for i := 1; i < len(w.at); i++ {
 		if w.at[i] == ordinal && w.exists[i] {
 			return i
@@ -79,7 +78,7 @@ func (w *world) who(ordinal uint32) int {
 	return 0
 }
 
-func (w *world) everybody() []uint32 {
+func (w *world) ordinals() []uint32 {
 	var all []uint32
 	for i := 1; i < len(w.at); i++ {
 		if w.exists[i] {
@@ -90,7 +89,7 @@ func (w *world) everybody() []uint32 {
 	return all
 }
 
-// add, set, do, list, name and erase change the facts, and tell the trackers as a shard does.
+// add, set, do, list, name and erase change the facts, and notify the trackers as a shard does.
 func (w *world) add(i int, userID string, anonymous ...string) {
 	w.relist(func() {
 		w.history.Profiles[i] = querytest.Profile{UserID: userID, Anonymous: anonymous, Attrs: map[string]tree.Value{}}
@@ -103,8 +102,8 @@ func (w *world) add(i int, userID string, anonymous ...string) {
 	})
 }
 
-// relist calls change, which gives or takes ids, and reports who is on a list then and was not, or was and
-// is not: an id on a list means another profile once it is somebody's user id.
+// relist calls change, which adds or removes ids, and reports every profile whose place on a list has
+// changed: an id on a list may refer to another profile once it is a user id.
 func (w *world) relist(change func()) {
 	type place struct{ list, ordinal uint32 }
 	listed := func() map[place]bool {
@@ -160,7 +159,7 @@ func (w *world) do(i int, e querytest.Event) {
 	row := 0
 	for _, b := range w.Source().Series(id, int(w.at[i]>>query.ChunkBits)).Blocks {
 		for k := range b.Rows {
-			if b.Pos[k] == pos { // the last one there is the one that came last
+			if b.Pos[k] == pos { // the last one is the newest
 				block, row = b, k
 			}
 		}
@@ -213,7 +212,7 @@ func (w *world) Source() query.Source { return facts{w: w} }
 func (w *world) Profile(uint32) query.Source { return facts{w: w} }
 
 // Exists implements Host.
-func (w *world) Exists(ordinal uint32) bool { return w.who(ordinal) > 0 }
+func (w *world) Exists(ordinal uint32) bool { return w.indexAt(ordinal) > 0 }
 
 // Rows implements Host.
 func (w *world) Rows(ordinal, event uint32, from, to int64, into []Row) []Row {
@@ -235,7 +234,7 @@ func (w *world) Members(slot int) Members {
 	return w.members[slot]
 }
 
-// fakeMembers is a membership as a map, which insists on what Put requires.
+// fakeMembers is a membership as a map that checks what Put requires.
 type fakeMembers struct {
 	w  *world
 	in map[uint32]bool
@@ -255,7 +254,7 @@ func (m *fakeMembers) Fill(chunk int, out *query.Bits) {
 func (m *fakeMembers) Put(ordinals []uint32, member bool) {
 	for i, ordinal := range ordinals {
 		if m.in[ordinal] == member || i > 0 && ordinals[i-1] >= ordinal {
-			m.w.t.Fatalf("put %v: %d is so already, or out of order", ordinals, ordinal)
+			m.w.t.Fatalf("put %v: %d changes nothing or is out of order", ordinals, ordinal)
 		}
 		if m.in[ordinal] = member; !member {
 			delete(m.in, ordinal)
@@ -263,16 +262,16 @@ func (m *fakeMembers) Put(ordinals []uint32, member bool) {
 	}
 }
 
-// list is the members, ascending.
+// list returns the members, ascending.
 func (m *fakeMembers) list() []uint32 { return slices.Sorted(maps.Keys(m.in)) }
 
-// facts is a world as a source. What it does not know it takes from nobody.
+// facts is a world as a query.Source. The embedded noFacts implements the methods it does not need.
 type facts struct {
-	nobody
+	noFacts
 	w *world
 }
 
-// made returns what a key was made into since the facts changed last.
+// made returns a cached value, computing it if the facts have changed since.
 func made[T any](w *world, what, id, chunk int, make func() T) T {
 	if w.madeAt != w.version {
 		clear(w.made)
@@ -291,7 +290,7 @@ func (f facts) Chunks() int { return f.w.chunks }
 
 func (f facts) Profiles(chunk int, out *query.Bits) int {
 	*out = query.Bits{}
-	for _, ordinal := range f.w.everybody() {
+	for _, ordinal := range f.w.ordinals() {
 		if int(ordinal>>query.ChunkBits) == chunk {
 			out.Set(uint16(ordinal))
 		}
@@ -349,7 +348,7 @@ func (f facts) Events(chunk int) (ids []uint32) {
 	return ids
 }
 
-// blockRows is how many events lie in a block: few, so that most profiles have theirs in several.
+// blockRows is the number of events in a block: few, so that most profiles have events in several.
 const blockRows = 5
 
 func (f facts) Series(event uint32, chunk int) query.Series {
@@ -411,7 +410,7 @@ func (w *world) block(event uint32, name string, events []querytest.Event, pos [
 }
 
 func (f facts) profile(ordinal uint32) *querytest.Profile {
-	return &f.w.history.Profiles[f.w.who(ordinal)]
+	return &f.w.history.Profiles[f.w.indexAt(ordinal)]
 }
 
 func (f facts) ID(ordinal uint32) string { return f.profile(ordinal).ID() }
@@ -469,7 +468,7 @@ func (d *fakeDict) Find(v tree.Value) (uint32, bool) {
 	return code, ok
 }
 
-// column encodes values: numbers of two decimals at most as such, others with a scale each.
+// column encodes values: numbers with at most two decimals at a common scale, others with a scale per row.
 func (d *fakeDict) column(values []tree.Value, typ tree.Type) query.Vec {
 	v := query.Vec{Rows: len(values), Type: typ, I64: make([]int64, len(values))}
 	if typ == tree.StringType || typ == tree.ListType {

@@ -11,8 +11,8 @@ func Poison(messageID string) {
 	}
 }
 
-// Forgets tells whether the index of a dictionary forgets a code, now and then from the 64th on: its value
-// gets another one when it comes again.
+// Forgets reports whether the index of a dictionary forgets a code. It does for one code in 23 from 64 on; their values
+// get a second code when they occur again.
 func Forgets(code uint32) bool { return code >= 64 && code%23 == 7 }
 
 // Encodes tells statements to encode and decode every partial, as if each came from another node.

@@ -11,25 +11,25 @@ import (
 // ArchitecturePage is the page whose two tables are the import rules of the module.
 const ArchitecturePage = "docs/ARCHITECTURE.md"
 
-// Architecture is what docs/ARCHITECTURE.md says: every package with the packages it may import and
+// Architecture is the content of docs/ARCHITECTURE.md: every package with the packages it may import and
 // those it must not know, and the libraries that only some packages may use.
 type Architecture struct {
-	packages  map[string]room
-	libraries map[string][]string // by the beginning of an import path: the packages that may use it
+	packages  map[string]packageRow
+	libraries map[string][]string // by prefix of import paths: the packages that may use it
 }
 
-// room is one row of the table of packages.
-type room struct {
-	imports []string // of ours
+// packageRow is one row of the table of packages.
+type packageRow struct {
+	imports []string // packages of this module
 	all     bool     // it may import everything
-	unknown []string // packages that it must not reach, however far away
+	unknown []string // packages that it must not reach, directly or indirectly
 }
 
 var code = regexp.MustCompile("`([^`]+)`")
 
 // ParseArchitecture reads the tables of the page.
 func ParseArchitecture(page string) (*Architecture, error) {
-	a := &Architecture{packages: map[string]room{}, libraries: map[string][]string{}}
+	a := &Architecture{packages: map[string]packageRow{}, libraries: map[string][]string{}}
 	for _, row := range rows(page, "package") {
 		names := quoted(row["package"])
 		if len(names) != 1 {
@@ -38,7 +38,7 @@ func ParseArchitecture(page string) (*Architecture, error) {
 		if _, twice := a.packages[names[0]]; twice {
 			return nil, fmt.Errorf("%s: %s has two rows", ArchitecturePage, names[0])
 		}
-		r := room{imports: quoted(row["may import"]), all: row["may import"] == "everything"}
+		r := packageRow{imports: quoted(row["may import"]), all: row["may import"] == "everything"}
 		if len(r.imports) == 0 && !r.all && row["may import"] != "nothing" {
 			return nil, fmt.Errorf("%s: %s may import %q; write packages in backticks, nothing or everything", ArchitecturePage, names[0], row["may import"])
 		}
@@ -59,8 +59,7 @@ func ParseArchitecture(page string) (*Architecture, error) {
 	return a, nil
 }
 
-// rows returns the rows of the first table whose first column is called first, each cell by the name of
-// its column.
+// rows returns the rows of the first table whose first column is called first, as maps from column name to cell.
 func rows(page, first string) []map[string]string {
 	var columns []string
 	var found []map[string]string
@@ -100,9 +99,9 @@ func quoted(cell string) []string {
 	return names
 }
 
-// Imports holds the imports of every file against the tables: each package has a row, imports nothing
-// that its row does not allow, and uses all that its row allows. Tests may look further than their
-// package, except where a package is nothing but tests.
+// Imports compares the imports of every file with the tables: each package has a row, imports only what its row
+// allows, and uses everything that its row allows. Tests may import more, except in a package that has only
+// tests.
 func (a *Architecture) Imports(files []*File) []Finding {
 	onlyTests := map[string]bool{}
 	for _, f := range files {
@@ -147,7 +146,7 @@ func (a *Architecture) inside(f *File, where, target string) []Finding {
 		"its row in " + ArchitecturePage + " allows " + orNothing(r.imports) + "; define an interface here and let cmd fill it, or change the row if the architecture is to change"}}
 }
 
-// library returns the row that path falls under, the longest one.
+// library returns the longest row of the table of libraries that path falls under.
 func (a *Architecture) library(path string) string {
 	var best string
 	for name := range a.libraries {
@@ -184,13 +183,13 @@ func (a *Architecture) missing(edges map[string][]string) []Finding {
 	return found
 }
 
-// unused finds what a row allows and nobody needs.
+// unused finds what a row allows but nothing needs.
 func (a *Architecture) unused(edges, users map[string][]string) []Finding {
 	var found []Finding
 	for _, name := range slices.Sorted(maps.Keys(a.packages)) {
 		for _, allowed := range a.packages[name].imports {
 			if _, exists := edges[name]; exists && !slices.Contains(edges[name], allowed) {
-				found = append(found, Finding{ArchitecturePage, name + " may import " + allowed + " and does not",
+				found = append(found, Finding{ArchitecturePage, name + " may import " + allowed + " but does not",
 					"remove " + allowed + " from its row"})
 			}
 		}
@@ -198,7 +197,7 @@ func (a *Architecture) unused(edges, users map[string][]string) []Finding {
 	for _, library := range slices.Sorted(maps.Keys(a.libraries)) {
 		for _, user := range a.libraries[library] {
 			if !slices.Contains(users[library], user) {
-				found = append(found, Finding{ArchitecturePage, user + " may use " + library + " and does not",
+				found = append(found, Finding{ArchitecturePage, user + " may use " + library + " but does not",
 					"remove " + user + " from the row of the library"})
 			}
 		}
@@ -206,7 +205,7 @@ func (a *Architecture) unused(edges, users map[string][]string) []Finding {
 	return found
 }
 
-// reached finds packages that come to know, over however many imports, what they must not.
+// reached finds packages that reach, directly or indirectly, a package they must not know.
 func (a *Architecture) reached(edges map[string][]string) []Finding {
 	var found []Finding
 	for _, name := range slices.Sorted(maps.Keys(a.packages)) {

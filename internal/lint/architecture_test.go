@@ -23,7 +23,7 @@ Text before | with a bar.
 | ~example.com/raft~ | agreement | ~exec~ |
 `
 
-// ours is the text of imports of our packages.
+// ours returns imports of packages of this module.
 func ours(names ...string) string {
 	var b strings.Builder
 	for _, n := range names {
@@ -34,7 +34,7 @@ func ours(names ...string) string {
 
 const useRaft = "import _ \"example.com/raft/v2\"\n"
 
-// sound is a module that the page allows.
+// sound is a module that conforms to the page.
 var sound = map[string]string{
 	"tree/a.go":      "",
 	"match/a.go":     ours("tree"),
@@ -47,28 +47,28 @@ var sound = map[string]string{
 
 var importCases = []struct {
 	name         string
-	path, source string // a file that is added or replaced
-	from, to     string // what is replaced in the page
-	want         string // part of the only finding; "" for none
+	path, source string // a file to add or replace
+	from, to     string // text to replace in the page
+	want         string // substring of the only finding; "" for none
 }{
 	{name: "a sound module"},
 	{name: "an import that the row does not allow", path: "tree/b.go", source: ours("exec"), want: "tree imports exec"},
-	{name: "of a test alone", path: "tree/b_test.go", source: ours("exec")},
+	{name: "an import of a test only", path: "tree/b_test.go", source: ours("exec")},
 	{name: "of a package that is only tests", path: "sys/b_test.go", source: ours("match"), want: "sys imports match"},
 	{name: "a parent's row does not cover its child", path: "match/deep/a.go", source: ours("tree"), want: "match/deep: has no row"},
 	{name: "a child is not its parent", path: "match/b.go", source: ours("tree/deep"), want: "match imports tree/deep"},
 	{name: "a package without a row", path: "eval/a.go", source: "", want: "eval: has no row"},
 	{name: "a row without a package", from: "| ~tree~", to: "| ~gone~ | | | nothing |\n| ~tree~", want: "there is no package gone"},
-	{name: "an allowance that nobody uses", path: "exec/a.go", source: ours("match") + useRaft, want: "exec may import tree and does not"},
+	{name: "an unused allowance", path: "exec/a.go", source: ours("match") + useRaft, want: "exec may import tree but does not"},
 	{name: "a library of others", path: "match/b.go", source: useRaft, want: "match imports example.com/raft/v2"},
 	{name: "a library with another's beginning", path: "match/b.go", source: "import _ \"example.com/raft-wal\"\n"},
-	{name: "a library that nobody uses", path: "exec/a.go", source: ours("tree", "match"), want: "exec may use example.com/raft and does not"},
-	{name: "what must not be known, over others", from: "where sources are", to: "~tree~, for a test", want: "exec: must not know tree"},
-	{name: "what must not be known, from afar", from: "| ~exec~ | statements | where sources are | ~match~ ~tree~ |\n| ~cmd~ | the binary | nothing is hidden |",
+	{name: "an unused library", path: "exec/a.go", source: ours("tree", "match"), want: "exec may use example.com/raft but does not"},
+	{name: "a package that must not be known, indirectly", from: "where sources are", to: "~tree~, for a test", want: "exec: must not know tree"},
+	{name: "a package that must not be known, over several imports", from: "| ~exec~ | statements | where sources are | ~match~ ~tree~ |\n| ~cmd~ | the binary | nothing is hidden |",
 		to: "| ~exec~ | statements | where sources are | ~match~ ~tree~ |\n| ~cmd~ | the binary | ~tree~ |", want: "cmd → exec → tree"},
 }
 
-// TestImportsFind plants every fault of imports in a small module and its page.
+// TestImportsFind makes each violation in a small module and its page, and checks that it is found.
 func TestImportsFind(t *testing.T) {
 	for _, c := range importCases {
 		t.Run(c.name, func(t *testing.T) {

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// Configs holds configurations to one form: a type Config, or one whose name ends in it, has zero values that stand
-// for defaults and a method Validate() error of the value that reports all faults at once. The workloads of bench are
-// no part of a node.
+// Configs requires the same form of all configurations: a type Config, or one whose name ends in Config, has zero
+// values that mean the defaults and a method Validate() error on the value that reports all faults. The
+// workloads of bench are exempt, since they are not part of a node.
 func Configs(files []*File) []Finding {
 	type place struct{ at, name string }
 	types := map[string]place{} // by package and name
@@ -46,8 +46,8 @@ func Configs(files []*File) []Finding {
 	var found []Finding
 	for _, key := range slices.Sorted(maps.Keys(types)) {
 		if t := types[key]; !valid[key] {
-			found = append(found, Finding{t.at, t.name + " has no method Validate() error of the value",
-				"let zero values stand for the defaults (withDefaults), and report all faults at once"})
+			found = append(found, Finding{t.at, t.name + " has no method Validate() error on the value",
+				"let zero values stand for the defaults (withDefaults), and report all faults together"})
 		}
 	}
 	return found

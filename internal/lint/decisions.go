@@ -13,7 +13,7 @@ import (
 const (
 	decisionsDir      = "docs/adr"
 	maxDecisionLines  = 80 // one page
-	decisionsFormHint = "ADR 1 says what the page of a decision looks like"
+	decisionsFormHint = "ADR 1 defines the form of a decision page"
 )
 
 var (
@@ -26,13 +26,13 @@ var (
 // page is one decision.
 type page struct {
 	title        string
-	supersededBy int   // 0: it holds
-	supersedes   []int // the pages this one takes the place of
+	supersededBy int   // 0: still valid
+	supersedes   []int // the decisions that this one replaces
 }
 
-// Decisions holds the pages in docs/adr against the form that ADR 1 sets: number, title,
-// status, context, decision and consequences in this order, on one page; a page that is superseded and
-// the one that supersedes it name each other, and the index names all.
+// Decisions checks that the pages in docs/adr have the form that ADR 1 defines: number, title, status, context,
+// decision and consequences in this order, on one page. A page that is superseded and the one that supersedes
+// it must name each other, and the index must name all.
 func (t *Tree) Decisions() []Finding {
 	var found []Finding
 	pages := map[int]page{}
@@ -92,7 +92,7 @@ func parseDecision(file, text string) (number int, p page, wrong []string) {
 	return number, p, wrong
 }
 
-// supersession checks that both ends of a link know of it.
+// supersession checks that superseded and superseding decisions name each other.
 func supersession(n int, pages map[int]page) []Finding {
 	where := func(n int) string { return fmt.Sprintf("%s/%04d", decisionsDir, n) }
 	var found []Finding

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestDecisionsFind plants the faults that pages of decisions can have.
+// TestDecisionsFind makes each fault in a decision page, and checks that it is found.
 func TestDecisionsFind(t *testing.T) {
 	const body = "\n## Context\nc\n\n## Decision\nd\n\n## Consequences\ne\n"
 	sound := map[string]string{
@@ -18,18 +18,18 @@ func TestDecisionsFind(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name, file, from, to string
-		want                 []string // a part of each finding
+		want                 []string // a substring of each finding
 	}{
 		{name: "sound pages"},
-		{name: "a number that is not the file's", file: "docs/adr/0002-keep.md", from: "# 2.", to: "# 4.", want: []string{"the same number"}},
+		{name: "a number that differs from the file's", file: "docs/adr/0002-keep.md", from: "# 2.", to: "# 4.", want: []string{"the same number"}},
 		{name: "no status", file: "docs/adr/0002-keep.md", from: "**Status:** accepted\n", want: []string{"third line"}},
-		{name: "a status of its own", file: "docs/adr/0002-keep.md", from: "accepted", to: "maybe", want: []string{"third line"}},
+		{name: "an unknown status", file: "docs/adr/0002-keep.md", from: "accepted", to: "maybe", want: []string{"third line"}},
 		{name: "no context", file: "docs/adr/0002-keep.md", from: "## Context\n", want: []string{"its headings are"}},
 		{name: "another heading", file: "docs/adr/0002-keep.md", from: "## Decision", to: "## Rejected\n\n## Decision", want: []string{"its headings are"}},
 		{name: "more than a page", file: "docs/adr/0002-keep.md", from: "d\n", to: strings.Repeat("d\n", 100), want: []string{"more than one page"}},
 		{name: "a number given twice", file: "docs/adr/0002-again.md", to: sound["docs/adr/0002-keep.md"], want: []string{"two pages with the number 2"}},
-		{name: "superseded, and the other does not know", file: "docs/adr/0003-forget.md", from: "**Supersedes:**", to: "Instead of", want: []string{"0003: does not say that it supersedes ADR 1"}},
-		{name: "supersedes, and the other does not know", file: "docs/adr/0001-record.md", from: "superseded by [ADR 3](0003-forget.md)", to: "accepted",
+		{name: "superseded, but the other page does not say so", file: "docs/adr/0003-forget.md", from: "**Supersedes:**", to: "Instead of", want: []string{"0003: does not say that it supersedes ADR 1"}},
+		{name: "supersedes, but the other page does not say so", file: "docs/adr/0001-record.md", from: "superseded by [ADR 3](0003-forget.md)", to: "accepted",
 			want: []string{"0001: does not say that ADR 3", "no row for ADR 1"}},
 		{name: "not in the index", file: "docs/adr/README.md", from: "| 2 | [Keep]", to: "| 2 | [Keeping]", want: []string{"no row for ADR 2"}},
 	} {

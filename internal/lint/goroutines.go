@@ -10,12 +10,12 @@ import (
 // ConcurrencyPage is the page that lists the goroutines of Muster.
 const ConcurrencyPage = "docs/CONCURRENCY.md"
 
-// Goroutines holds the page against the code: each function that starts a goroutine (a go statement, or a
-// call of a method Go) is named in the column "started by", and each one named there starts one. Tests and
-// benchmarks may start what they want.
+// Goroutines compares the page with the code: each function that starts a goroutine (a go statement, or a
+// call of a method Go) must be named in the column "started by", and each function named there must start
+// one. Tests and benchmarks are exempt.
 func (t *Tree) Goroutines(files []*File) []Finding {
 	const hint = "say in its row what it does, who owns it and what ends it"
-	listed := map[string]bool{} // whether it starts one
+	listed := map[string]bool{} // name in the page → whether the function starts one
 	page := t.pages[ConcurrencyPage]
 	for found := true; found; {
 		var table []map[string]string
@@ -38,7 +38,7 @@ func (t *Tree) Goroutines(files []*File) []Finding {
 			}
 			name := f.Dir + "." + receiver(fn) + fn.Name.Name
 			if _, known := listed[name]; !known {
-				found = append(found, Finding{f.at(fn.Pos()), fmt.Sprintf("starts a goroutine, and %s has no row started by `%s`", ConcurrencyPage, name), hint})
+				found = append(found, Finding{f.at(fn.Pos()), fmt.Sprintf("starts a goroutine, but %s has no row started by `%s`", ConcurrencyPage, name), hint})
 			}
 			listed[name] = true
 		}
@@ -81,7 +81,7 @@ func starts(fn *ast.FuncDecl) (yes bool) {
 	return yes
 }
 
-// receiver returns the type of a method with a dot, "" for a function.
+// receiver returns the type of a method followed by a dot, "" for a function.
 func receiver(fn *ast.FuncDecl) string {
 	if fn.Recv == nil {
 		return ""

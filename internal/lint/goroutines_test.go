@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestGoroutinesFind plants goroutines without rows and rows without goroutines.
+// TestGoroutinesFind has goroutines without rows and rows without goroutines.
 func TestGoroutinesFind(t *testing.T) {
 	const page = "| goroutine | started by |\n|---|---|\n| run | `a.T.Start` |\n\nText.\n\n| goroutine | started by |\n|---|---|\n| wait | `a.wait` |\n"
 	const sound = "func (t *T) Start() { go t.run() }\nfunc wait() { var w group; w.Go(func() {}) }\n"

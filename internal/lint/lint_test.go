@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestHouse holds this module against the house rules.
+// TestHouse applies the house rules to this module.
 func TestHouse(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -49,12 +49,12 @@ func architecture(t *testing.T, root string) *Architecture {
 	return a
 }
 
-// TestRulesFind shows each rule a file that breaks it and one that does not.
+// TestRulesFind gives each rule a file that breaks it and one that does not.
 func TestRulesFind(t *testing.T) {
 	long := strings.Repeat("\t_ = 1\n", maxFunctionLines)
 	cases := []struct {
 		name, path, source string
-		want               string // part of the finding; "" for none
+		want               string // substring of the finding; "" for none
 	}{
 		{"no clock in engine", "engine/a.go", "import \"time\"\nvar _ = time.Now", "uses time.Now"},
 		{"durations in engine", "engine/a.go", "import \"time\"\nvar _ = time.Second", ""},
@@ -64,10 +64,10 @@ func TestRulesFind(t *testing.T) {
 		{"no printing in a library", "server/a.go", "import \"fmt\"\nfunc f() { fmt.Println() }", "uses fmt.Println"},
 		{"a renamed import is seen", "server/a.go", "import f \"fmt\"\nfunc g() { f.Println() }", "uses f.Println"},
 		{"no init", "server/a.go", "func init() {}", "init function"},
-		{"a method called init is none", "server/a.go", "type t int\nfunc (t) init() {}", ""},
+		{"a method called init is allowed", "server/a.go", "type t int\nfunc (t) init() {}", ""},
 		{"long function", "server/a.go", "func f() {\n" + long + "}", "function f has 72 lines"},
 		{"long file", "server/a.go", strings.Repeat("\n", maxFileLines+1), "lines, more than 600"},
-		{"name that says nothing", "server/helpers_test.go", "", "says nothing"},
+		{"meaningless file name", "server/helpers_test.go", "", "meaningless"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -94,9 +94,9 @@ func TestDocsFind(t *testing.T) {
 	for _, c := range []struct{ path, source, want string }{
 		{"b/doc.go", whole, ""},
 		{"b/b.go", "package b\n", "b: no doc.go with a package comment"},
-		{"b/doc.go", strings.Replace(whole, "Its nouns: B.", "It has B.", 1), `b/doc.go: says nowhere "Its nouns"`},
-		{"b/doc.go", strings.Replace(whole, "It must not know a.", "", 1), `b/doc.go: says nowhere "must not"`},
-		{"b/doc.go", strings.Replace(whole, "Start reading at", "See", 1), `b/doc.go: says nowhere "Start reading at"`},
+		{"b/doc.go", strings.Replace(whole, "Its nouns: B.", "It has B.", 1), `b/doc.go: does not say "Its nouns"`},
+		{"b/doc.go", strings.Replace(whole, "It must not know a.", "", 1), `b/doc.go: does not say "must not"`},
+		{"b/doc.go", strings.Replace(whole, "Start reading at", "See", 1), `b/doc.go: does not say "Start reading at"`},
 	} {
 		f, err := Parse(c.path, []byte(c.source))
 		if err != nil {

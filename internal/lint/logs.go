@@ -10,22 +10,22 @@ import (
 	"strings"
 )
 
-// logCalls are the methods of slog.Logger that take keys and values, and how many arguments come before those.
+// logCalls are the methods of slog.Logger that take keys and values, with the number of arguments before those.
 var logCalls = map[string]int{
 	"Debug": 1, "Info": 1, "Warn": 1, "Error": 1, "With": 0,
 	"DebugContext": 2, "InfoContext": 2, "WarnContext": 2, "ErrorContext": 2,
 	"Note": 3, // of retrylog.Tries
 }
 
-// loggers are the names that loggers have here.
+// loggers are the names of variables and fields that are loggers.
 var loggers = []string{"log", "logger", "slog"}
 
 var logKey = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 
-// errorKeys are keys that errors had before there was one.
+// errorKeys are keys that must not be used for errors.
 var errorKeys = []string{"error", "cause", "e", "failure"}
 
-// Logs holds log calls to constant keys in lower case, and errors to the key "err".
+// Logs requires that log calls have constant keys in lower case, and that errors have the key "err".
 func Logs(f *File) []Finding {
 	if f.IsTest() {
 		return nil
@@ -54,7 +54,7 @@ func Logs(f *File) []Finding {
 	return found
 }
 
-// logFault says what is wrong with a key, whose value is the first of what follows it.
+// logFault returns what is wrong with a key; rest is the arguments after it, beginning with its value.
 func logFault(key ast.Expr, rest []ast.Expr) string {
 	text, ok := key.(*ast.BasicLit)
 	if !ok || text.Kind != token.STRING {
@@ -65,7 +65,7 @@ func logFault(key ast.Expr, rest []ast.Expr) string {
 	case err != nil || !logKey.MatchString(name):
 		return fmt.Sprintf("the key %s of a log line is not in lower case with underscores", text.Value)
 	case slices.Contains(errorKeys, name):
-		return fmt.Sprintf("the key %s of a log line, where errors have \"err\"", text.Value)
+		return fmt.Sprintf("the key %s of a log line, which must be \"err\" for errors", text.Value)
 	case len(rest) == 0:
 		return fmt.Sprintf("the key %s of a log line has no value", text.Value)
 	case name != "err" && isError(rest[0]):
@@ -83,7 +83,7 @@ func isError(e ast.Expr) bool {
 	return name == "err" || name == "Err" || name == "cause" || strings.HasSuffix(name, "Err")
 }
 
-// lastName is the identifier an expression ends with: c of a.b.c.
+// lastName returns the last identifier of an expression: c for a.b.c.
 func lastName(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.Ident:

@@ -14,11 +14,11 @@ import (
 	"unicode"
 )
 
-// Tree is what references may lead to: the paths of the repository, its pages of Markdown, the targets of
-// its Makefile and what its packages declare.
+// Tree is everything that references may name: the paths of the repository, its Markdown pages, the targets
+// of its Makefile and the names that its packages declare.
 type Tree struct {
 	paths    map[string]bool   // files and directories, with slashes
-	pages    map[string]string // the text of each .md
+	pages    map[string]string // the text of each Markdown page
 	targets  map[string]bool
 	declared map[string]map[string]bool // by directory: the names at the top level of its files, tests included
 }
@@ -91,9 +91,9 @@ func (t *Tree) declare(files []*File) {
 	}
 }
 
-// References finds what pages and comments name that is not there: links, files, packages, names and tests
-// of ours, make targets, and decisions by number. Names count where a page writes them as `package.name`,
-// but for `muster.`, which begins names of the binary.
+// References finds references in pages and comments to things that do not exist: links, files, packages,
+// names and tests of this module, make targets, and decisions by number. Names count if a page writes them
+// as `package.name`, except for `muster.`, which begins names of the binary.
 func (t *Tree) References(files []*File) []Finding {
 	var found []Finding
 	for name, text := range t.pages {
@@ -115,15 +115,14 @@ func (t *Tree) References(files []*File) []Finding {
 	return found
 }
 
-const referenceHint = "name what is in this repository, as it is called now; a file stands with its path from the root, or beside a path into its directory"
+const referenceHint = "name something in this repository by its current name; give a file with its path from the root, or next to a path into its directory"
 
 type paragraph struct {
 	line int
 	text string
 }
 
-// paragraphs cuts a page at empty lines, at the items of lists and at the rows of tables, and leaves out
-// blocks of code.
+// paragraphs splits a page at empty lines, at list items and at table rows, and leaves out code blocks.
 func paragraphs(text string) []paragraph {
 	var found []paragraph
 	fenced, open := false, false
@@ -162,7 +161,7 @@ var (
 	schemeStart = regexp.MustCompile(`^[a-z]+:`)
 )
 
-// links follows the links of a page, into other pages by their headings.
+// links checks the links of a page, including those to headings of other pages.
 func (t *Tree) links(name, text string) []Finding {
 	var found []Finding
 	for i, line := range strings.Split(text, "\n") {
@@ -177,14 +176,14 @@ func (t *Tree) links(name, text string) []Finding {
 			}
 			page, isPage := t.pages[where]
 			if !t.paths[where] || anchor != "" && isPage && !slices.Contains(anchors(page), anchor) {
-				found = append(found, Finding{fmt.Sprintf("%s:%d", name, i+1), "links to " + m[1] + ", which is not there", referenceHint})
+				found = append(found, Finding{fmt.Sprintf("%s:%d", name, i+1), "links to " + m[1] + ", which does not exist", referenceHint})
 			}
 		}
 	}
 	return found
 }
 
-// anchors are the headings of a page as links write them.
+// anchors returns the headings of a page in the form that links use.
 func anchors(page string) []string {
 	var found []string
 	for line := range strings.Lines(page) {
@@ -206,8 +205,8 @@ func anchors(page string) []string {
 	return found
 }
 
-// named returns the files and decisions that a text names and that are not there. A file without its path
-// may lie in dir, at the root, or in a directory that the text names.
+// named returns findings for files and decisions that a text names but that do not exist. A file without its path
+// may be in dir, at the root, or in a directory that the text names.
 func (t *Tree) named(dir, text string) []string {
 	dirs := []string{dir, "."}
 	for _, word := range regexp.MustCompile(`[\w./-]+`).FindAllString(text, -1) {
@@ -221,10 +220,10 @@ func (t *Tree) named(dir, text string) []string {
 	var missing []string
 	for _, m := range fileName.FindAllStringSubmatch(text, -1) {
 		if m[2] == "doc.go" || m[2] == "DESIGN.md" {
-			continue // of whatever package is meant
+			continue // every package may have one
 		}
 		if !slices.ContainsFunc(dirs, func(d string) bool { return t.paths[path.Join(d, m[2])] }) {
-			missing = append(missing, "names "+m[2]+", which is not there")
+			missing = append(missing, "names "+m[2]+", which does not exist")
 		}
 	}
 	for _, m := range decision.FindAllStringSubmatch(text, -1) {
@@ -240,7 +239,7 @@ func (t *Tree) named(dir, text string) []string {
 	return missing
 }
 
-// spans returns what the code spans of a text name and what is not there.
+// spans returns findings for the code spans of a text that name something that does not exist.
 func (t *Tree) spans(text string) []string {
 	var missing []string
 	for _, span := range quoted(text) {
@@ -252,7 +251,7 @@ func (t *Tree) spans(text string) []string {
 		case pathSpan.MatchString(span):
 			p := pathSpan.FindStringSubmatch(span)[1]
 			if top, _, _ := strings.Cut(p, "/"); t.paths[top] && !t.paths[p] && !fileName.MatchString(p) {
-				missing = append(missing, "names "+span+", which is not there")
+				missing = append(missing, "names "+span+", which does not exist")
 			}
 		case lockSpan.MatchString(span):
 			if m := lockSpan.FindStringSubmatch(span); !t.declares(slices.Collect(maps.Keys(t.declared)), m[1]) {
@@ -276,7 +275,7 @@ func (t *Tree) spans(text string) []string {
 	return missing
 }
 
-// packageOf returns what stands before the name in a span such as engine.View; "" if it is no such span.
+// packageOf returns the part before the name in a span such as engine.View, "" for other spans.
 func packageOf(span string) string {
 	if m := nameSpan.FindStringSubmatch(span); m != nil {
 		return m[1]
@@ -284,7 +283,7 @@ func packageOf(span string) string {
 	return ""
 }
 
-// packages returns the directories of a package by its path or the last part of it.
+// packages returns the directories of a package, given its path or the last part of it.
 func (t *Tree) packages(name string) []string {
 	var dirs []string
 	for dir := range t.declared {

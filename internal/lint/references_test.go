@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestReferencesFind plants references that lead nowhere beside those that lead somewhere.
+// TestReferencesFind has broken references next to correct ones.
 func TestReferencesFind(t *testing.T) {
 	doc, err := Parse("store/doc.go", []byte(`// Package store keeps things. Start reading at disk.go, then store/deep/a.go.
 package store
@@ -22,23 +22,23 @@ type Disk struct{}
 	}
 	for _, c := range []struct {
 		name, page, comment string
-		want                string // part of the only finding; "" for none
+		want                string // substring of the only finding; "" for none
 	}{
 		{name: "a sound page", page: "# Page\n[disk](disk.md#on-disk-format), [web](https://a.b/c.md), `store/disk.go` beside `deep/a.go` and `disk.go`; ADR 0001.\n"},
 		{name: "a link", page: "[disk](disks.md)", want: "page.md:1: links to disks.md"},
 		{name: "a heading", page: "[disk](disk.md#off-disk)", want: "links to disk.md#off-disk"},
-		{name: "a heading of its own", page: "# Top\n[up](#top) [down](#bottom)", want: "links to #bottom"},
+		{name: "a heading of the same page", page: "# Top\n[up](#top) [down](#bottom)", want: "links to #bottom"},
 		{name: "a file", page: "text\n\nsee `store/dusk.go`", want: "page.md:3: names store/dusk.go"},
 		{name: "a file of a directory that another paragraph names", page: "`store/disk.go`\n\n`deep.md`", want: "names deep.md"},
 		{name: "a file of another row", page: "| `store/disk.go` |\n| `a.go` |", want: "names a.go"},
-		{name: "a design document that is elsewhere", page: "as reliability.md says", want: "names reliability.md"},
-		{name: "what is no reference", page: "`/openapi.json`, `<dir>/a.go`, `*.go`, http://x/y.go, `DESIGN.md`\n```\nnone.go\n```\n"},
+		{name: "a design document in another repository", page: "as reliability.md says", want: "names reliability.md"},
+		{name: "text that is not a reference", page: "`/openapi.json`, `<dir>/a.go`, `*.go`, http://x/y.go, `DESIGN.md`\n```\nnone.go\n```\n"},
 		{name: "a decision", page: "decided in ADR 7", want: "names ADR 7"},
 		{name: "a directory", page: "`store/shallow`", want: "names store/shallow"},
-		{name: "a path that is not ours", page: "`other/shallow`"},
+		{name: "a path outside this module", page: "`other/shallow`"},
 		{name: "a name", page: "`store.Disk`, `store.Tape` and `muster.tape`", want: "names store.Tape"},
 		{name: "a name that is not exported", page: "`store.tape`", want: "names store.tape"},
-		{name: "a name of another's package", page: "`bytes.Buffer`"},
+		{name: "a name of a package outside this module", page: "`bytes.Buffer`"},
 		{name: "a lock", page: "`Disk.mu`, `Tape.mu`", want: "names the lock Tape.mu"},
 		{name: "a test", page: "`TestDisk`, `TestTape`", want: "names TestTape"},
 		{name: "a target", page: "`make test` `make coffee`", want: "names make coffee"},

@@ -18,7 +18,7 @@ func Rules() []func(*File) []Finding {
 	return []func(*File) []Finding{Sizes, Names, Calls, Purity, Logs}
 }
 
-// Check runs all rules over the files of a module.
+// Check runs all rules on the files of a module.
 func Check(files []*File, a *Architecture) []Finding {
 	found := a.Imports(files)
 	for _, f := range files {
@@ -30,12 +30,12 @@ func Check(files []*File, a *Architecture) []Finding {
 	return append(found, Codes(files)...)
 }
 
-// Sizes bounds the length of files and functions.
+// Sizes limits the length of files and functions.
 func Sizes(f *File) []Finding {
 	var found []Finding
 	if f.Lines > maxFileLines {
 		found = append(found, Finding{f.Path(), fmt.Sprintf("%d lines, more than %d", f.Lines, maxFileLines),
-			"cut it by noun or by flow into files that can be named"})
+			"split it by noun or by flow into files with clear names"})
 	}
 	ast.Inspect(f.AST, func(n ast.Node) bool {
 		var name string
@@ -52,24 +52,24 @@ func Sizes(f *File) []Finding {
 		lines := f.Fset.Position(body.End()).Line - f.Fset.Position(n.Pos()).Line + 1
 		if lines > maxFunctionLines {
 			found = append(found, Finding{f.at(n.Pos()), fmt.Sprintf("function %s has %d lines, more than %d", name, lines, maxFunctionLines),
-				"give its steps names of their own; move a long table out of the function"})
+				"make its steps functions of their own; move a long table out of the function"})
 		}
 		return true
 	})
 	return found
 }
 
-// Names forbids file names that say nothing.
+// Names forbids meaningless file names.
 func Names(f *File) []Finding {
 	stem := strings.TrimSuffix(strings.TrimSuffix(f.Name, ".go"), "_test")
 	bad := slices.Contains([]string{"util", "utils", "helper", "helpers", "common", "misc"}, stem)
 	if bad || strings.HasSuffix(stem, "_v2") {
-		return []Finding{{f.Path(), "a file name that says nothing", "name the file after the noun or the flow in it"}}
+		return []Finding{{f.Path(), "a meaningless file name", "name the file after the noun or the flow in it"}}
 	}
 	return nil
 }
 
-// Docs demands a doc.go in every package, with a package comment that says what a reader needs first.
+// Docs requires a doc.go in every package, with a package comment that says what a reader needs first.
 func Docs(files []*File) []Finding {
 	documented := map[string]bool{}
 	var dirs []string
@@ -86,7 +86,7 @@ func Docs(files []*File) []Finding {
 			text := strings.Join(strings.Fields(f.AST.Doc.Text()), " ")
 			for _, part := range []string{"Its nouns", "must not", "Start reading at "} {
 				if !strings.Contains(text, part) {
-					found = append(found, Finding{f.Path(), "says nowhere \"" + strings.TrimSpace(part) + "\"", docsHint})
+					found = append(found, Finding{f.Path(), "does not say \"" + strings.TrimSpace(part) + "\"", docsHint})
 				}
 			}
 		}
@@ -101,9 +101,9 @@ func Docs(files []*File) []Finding {
 
 const docsHint = "say what the package is, its 3 to 6 nouns, what it must not know, and where to start reading"
 
-// call is a forbidden function; allowed reports whether a file may use it all the same.
+// call is a forbidden function; allowed reports whether a file may use it nevertheless.
 type call struct {
-	pkg, prefix string // import path, and the beginning of the function's name
+	pkg, prefix string // import path, and a prefix of the function's name
 	allowed     func(*File) bool
 	hint        string
 }
@@ -111,7 +111,7 @@ type call struct {
 func nowhere(*File) bool { return false }
 
 func forbiddenCalls() []call {
-	inMain := func(f *File) bool { // a test may play the process it starts
+	inMain := func(f *File) bool { // a test may act as the process it starts
 		return f.AST.Name.Name == "main" && f.Name == "main.go" || f.IsTest()
 	}
 	inCommand := func(f *File) bool { return f.Top() == "cmd" || f.IsTest() }
@@ -152,13 +152,13 @@ func Calls(f *File) []Finding {
 	return found
 }
 
-// Purity keeps clock, randomness, goroutines, disk, network and loggers out of the engine, so that
-// equal commands give equal states on every replica.
+// Purity forbids clock, randomness, goroutines, disk, network and loggers in the engine, so that equal
+// commands give equal states on every replica.
 func Purity(f *File) []Finding {
 	if f.Top() != "engine" || f.IsTest() {
 		return nil
 	}
-	const hint = "the engine is deterministic and pure: let the caller stamp, draw, log or run it"
+	const hint = "the engine is deterministic and pure: let the caller do this and pass in the result"
 	names := importNames(f)
 	var found []Finding
 	for _, path := range names {
@@ -183,7 +183,7 @@ func Purity(f *File) []Finding {
 	return found
 }
 
-// importNames maps the names a file calls its imports by to their paths.
+// importNames maps the names of a file's imports to their paths.
 func importNames(f *File) map[string]string {
 	names := map[string]string{}
 	for _, spec := range f.AST.Imports {

@@ -13,10 +13,10 @@ import (
 	"strings"
 )
 
-// Module is the import path all of our packages begin with.
+// Module is the prefix of the import paths of this module.
 const Module = "github.com/musterdb/muster"
 
-// File is one Go file of the module. Dir is its package's directory and Name its base name, both with
+// File is one Go file of the module. Dir is the directory of its package and Name its base name, both with
 // slashes and relative to the module ("" is the module's own directory).
 type File struct {
 	Dir   string
@@ -26,7 +26,7 @@ type File struct {
 	AST   *ast.File
 }
 
-// Finding is one broken rule.
+// Finding is one violation of a rule.
 type Finding struct {
 	Where string // file, or file:line
 	What  string
@@ -39,7 +39,7 @@ func (f Finding) String() string { return f.Where + ": " + f.What + "\n    hint:
 // Path returns the file's path relative to the module.
 func (f *File) Path() string { return path.Join(f.Dir, f.Name) }
 
-// IsTest reports whether the file is compiled for tests only.
+// IsTest reports whether the file is compiled only for tests.
 func (f *File) IsTest() bool { return strings.HasSuffix(f.Name, "_test.go") }
 
 // Top returns the first part of the directory.
@@ -52,7 +52,7 @@ func (f *File) at(p token.Pos) string {
 	return fmt.Sprintf("%s:%d", f.Path(), f.Fset.Position(p).Line)
 }
 
-// Parse reads one Go source text as the file at name, relative to the module.
+// Parse parses a Go source text as the file at name, relative to the module.
 func Parse(name string, source []byte) (*File, error) {
 	fset := token.NewFileSet()
 	syntax, err := parser.ParseFile(fset, name, source, parser.ParseComments)
@@ -67,8 +67,8 @@ func Parse(name string, source []byte) (*File, error) {
 	return &File{Dir: dir, Name: path.Base(name), Lines: lines, Fset: fset, AST: syntax}, nil
 }
 
-// Load parses every Go file below root, leaving out what Go itself leaves out (testdata, vendor,
-// hidden directories) and nested modules.
+// Load parses every Go file below root, except those that Go itself leaves out (testdata, vendor, hidden
+// directories) and nested modules.
 func Load(root string) ([]*File, error) {
 	var files []*File
 	walk := func(name string, entry fs.DirEntry, err error) error {

@@ -9,7 +9,7 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// Ask is one statement with its wishes.
+// Ask is one statement with its options.
 type Ask struct {
 	Text        string
 	Consistency string // one of the levels; "" is Leader
@@ -19,11 +19,11 @@ type Ask struct {
 // The levels of consistency.
 const (
 	Leader       = "leader"       // what the leaders of the shards have applied
-	Linearizable = "linearizable" // everything that was acknowledged before the question
+	Linearizable = "linearizable" // everything that was acknowledged before the request
 	Stale        = "stale"        // what any replica has applied
 )
 
-// SegmentText is a saved segment as text, with how far it is and what it costs.
+// SegmentText is a saved segment as text, with its state and its price.
 type SegmentText struct {
 	Name      string
 	Predicate string // canonical MQL
@@ -31,19 +31,19 @@ type SegmentText struct {
 	Zone      string
 	Refresh   time.Duration
 	Version   uint64 // of the catalog that last changed it
-	State     string // building, live, waiting or failed: that of the shard that is worst off
+	State     string // building, live, waiting or failed: the worst state of any shard
 	Reason    string // why it failed
 	Price     engine.Price
 }
 
-// Person is what is known of a profile beside its canonical id.
+// Person is what is known of a profile besides its canonical id.
 type Person struct {
 	UserID       string
 	AnonymousIDs []string
-	Fields       []engine.NamedField // in the order asked for, without those it has no value of
+	Fields       []engine.NamedField // in the order requested, without those that have no value
 }
 
-// Membership is the members of a segment in a shard as of one seq. It belongs to whoever asked for it.
+// Membership is the members of a segment in a shard as of one seq. The caller that receives it owns it.
 type Membership struct {
 	Seq      uint64
 	At       int64 // the shard's time, Unix ms
@@ -67,7 +67,7 @@ type Status struct {
 	Memory   []engine.MemoryLine
 	DiskFree int64
 	Counters map[string]int64 // monotonic, for metrics; keys like "duplicates"
-	Skipped  []SkippedEntry   // entries of the logs that are never applied
+	Skipped  []SkippedEntry   // log entries that are never applied
 	Prices   Prices           // of live segments
 }
 
@@ -81,15 +81,15 @@ type ShardStatus struct {
 	Hash     string // hex of the state hash
 }
 
-// SkippedEntry is an entry of a log that muster repair was told to skip.
+// SkippedEntry is an entry of a log that `muster repair` was told to skip.
 type SkippedEntry struct {
 	Group string
 	Index uint64
-	At    int64 // when it was told, Unix ms
+	At    int64 // when the skip was recorded, Unix ms
 	What  string
 }
 
-// Prices are what live segments cost together.
+// Prices are the costs of all live segments together.
 type Prices struct {
 	engine.Price
 	Reserved int64 // bytes of segments that are being built

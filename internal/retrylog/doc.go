@@ -1,7 +1,7 @@
-// Package retrylog writes one line when something that is tried again and again begins to fail, and one when it
-// works again, however often it is tried in between.
+// Package retrylog logs one line when an operation that is retried over and over begins to fail, and one line
+// when it succeeds again, however many tries there are in between.
 //
-// Its nouns: Tries (of one thing). Start reading at tries.go.
+// Its nouns: Tries (the tries of one operation). Start reading at tries.go.
 //
-// It must not know what is tried.
+// It must not know what the operation is.
 package retrylog

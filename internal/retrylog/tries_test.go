@@ -17,13 +17,13 @@ func TestOneLinePerChange(t *testing.T) {
 	}}))
 	var tries Tries
 	for _, err := range []error{nil, errors.New("full"), errors.New("still"), nil, nil, errors.New("gone")} {
-		tries.Note(log, "a snapshot", err, "group", "g")
+		tries.Note(log, "taking a snapshot", err, "group", "g")
 	}
-	const want = `level=WARN msg="a snapshot fails, and is tried again" group=g err=full
-level=INFO msg="a snapshot works again" group=g
-level=WARN msg="a snapshot fails, and is tried again" group=g err=gone
+	const want = `level=WARN msg="taking a snapshot failed, will retry" group=g err=full
+level=INFO msg="taking a snapshot works again" group=g
+level=WARN msg="taking a snapshot failed, will retry" group=g err=gone
 `
 	if got := out.String(); got != want {
-		t.Errorf("%s, want\n%s", got, want)
+		t.Errorf("the log is\n%s\nwant\n%s", got, want)
 	}
 }

@@ -12,16 +12,16 @@ import (
 	"github.com/musterdb/muster/api"
 )
 
-// The abandoned cart of docs/QUERY.md, with 2 seconds for its hour: as it stands, and with a second
-// clause by which a later order ends it.
+// The abandoned cart of docs/QUERY.md, with 2 seconds instead of an hour: as it is there, and with a second
+// clause by which a later order ends the membership.
 const (
 	cartAbandoned = `did "Product Added" then not "Order Completed" within 2 seconds in last 1 day`
 	cartToRemind  = cartAbandoned + ` and did not "Product Added" then "Order Completed" in last 1 day`
 )
 
-// TestAbandonedCart shows it in real time through a real node and a WebSocket: who does not order enters
-// within a tick of the instant; an order in time prevents it; a later order changes nothing about the
-// plain segment and ends the other at once.
+// TestAbandonedCart runs it in real time through a real node and a WebSocket. A person who does not order enters
+// within a tick of the due time. An order in time prevents it. A later order changes nothing in the plain segment
+// and immediately ends membership in the other.
 func TestAbandonedCart(t *testing.T) {
 	p := serve(t)
 	client := &api.Client{BaseURL: p.url()}
@@ -34,7 +34,7 @@ func TestAbandonedCart(t *testing.T) {
 		}
 		return at
 	}
-	send("zoe", "Order Completed") // the names are known
+	send("zoe", "Order Completed") // defines the names
 	send("zoe", "Product Added")
 	send("zoe", "Order Completed")
 	for name, text := range map[string]string{"abandoned": cartAbandoned, "to remind": cartToRemind} {
@@ -45,7 +45,7 @@ func TestAbandonedCart(t *testing.T) {
 	heard := follow(t, p, "abandoned", "to remind")
 	send("bob", "Product Added")
 	added := send("ann", "Product Added")
-	send("bob", "Order Completed") // in time: bob is never told of
+	send("bob", "Order Completed") // in time: bob never enters
 	for segment, m := range heard.next(2) {
 		if want := time.UnixMilli(added + 2000).UTC().Format("2006-01-02T15:04:05.000Z"); m.Op != "enter" || m.Profile != "ann" || m.Cause != "time" || m.At != want {
 			t.Errorf("%s: %+v, want ann to enter at %s", segment, m, want)
@@ -86,7 +86,7 @@ func follow(t *testing.T, p *process, segments ...string) *heard {
 	return &heard{t, conn}
 }
 
-// next returns the next changes, of so many segments the last one each. It says how late they came.
+// next returns the last change of each of count segments, and logs how late they were received.
 func (h *heard) next(count int) map[string]*api.StreamMessage {
 	h.t.Helper()
 	changes := map[string]*api.StreamMessage{}
@@ -99,7 +99,7 @@ func (h *heard) next(count int) map[string]*api.StreamMessage {
 			h.t.Fatal(err)
 		}
 		if len(m.Profiles) > 0 {
-			h.t.Errorf("before anything was abandoned there is %v", m.Profiles)
+			h.t.Errorf("members %v before anything was abandoned", m.Profiles)
 		}
 		if m.Op != "enter" && m.Op != "exit" {
 			continue
@@ -110,9 +110,9 @@ func (h *heard) next(count int) map[string]*api.StreamMessage {
 			h.t.Fatal(err)
 		}
 		late := time.Since(at)
-		h.t.Logf("%s: %s of %s by %s, heard %s after its instant", m.Segment, m.Op, m.Profile, m.Cause, late.Round(time.Millisecond))
+		h.t.Logf("%s: %s of %s by %s, received %s after its time", m.Segment, m.Op, m.Profile, m.Cause, late.Round(time.Millisecond))
 		if late < 0 || late > 2*time.Second { // a tick is 250 ms, and the machine is shared
-			h.t.Errorf("%s: %s of %s is heard %s after its instant", m.Segment, m.Op, m.Profile, late)
+			h.t.Errorf("%s: %s of %s was received %s after its time", m.Segment, m.Op, m.Profile, late)
 		}
 	}
 	return changes

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// TestCrashDuringImport kills the node and the import at random moments, starts both again each time,
-// and counts in the end: nothing is lost and nothing counts twice.
+// TestCrashDuringImport kills the node and the import at random moments and starts both again each time. At the
+// end it counts: nothing may be lost and nothing may count twice.
 func TestCrashDuringImport(t *testing.T) {
 	rounds := 2
 	if text := os.Getenv("MUSTER_CRASH_ROUNDS"); text != "" {
@@ -39,7 +39,7 @@ func TestCrashDuringImport(t *testing.T) {
 			t.Fatalf("only %d kills came in the middle of an import: the file is too small for this machine", inTheMiddle)
 		}
 		after := time.Duration(r.Int64N(int64(longest)))
-		if took, ended := killDuring(t, p, after, args); ended { // too late: earlier from now on
+		if took, ended := killDuring(t, p, after, args); ended { // killed too late: kill earlier from now on
 			longest = took
 		} else {
 			inTheMiddle++
@@ -57,7 +57,7 @@ func TestCrashDuringImport(t *testing.T) {
 	want.compare(t, p)
 }
 
-// killDuring starts an import and kills both after a while; ended tells that the import was faster.
+// killDuring starts an import and kills both after a while; ended reports that the import finished first.
 func killDuring(t *testing.T, p *process, after time.Duration, args []string) (took time.Duration, ended bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), after)
@@ -78,14 +78,14 @@ func killDuring(t *testing.T, p *process, after time.Duration, args []string) (t
 	return took, ended
 }
 
-// counts is what a file of events holds, told by a naive reader.
+// counts is what a file of events contains, computed by a simple reader.
 type counts struct {
 	users  map[string]bool
-	events map[string]int64           // by name
-	doers  map[string]map[string]bool // users by name
+	events map[string]int64           // number by event name
+	doers  map[string]map[string]bool // users by event name
 }
 
-// compare asks the node for everything that was counted.
+// compare queries the node for everything that was counted.
 func (c *counts) compare(t *testing.T, p *process) {
 	t.Helper()
 	last := func(statement string) string {
@@ -108,8 +108,8 @@ func (c *counts) compare(t *testing.T, p *process) {
 	}
 }
 
-// crashFile returns the events of git-contributions when the long run is asked for and the data lies
-// beside the repository, else a small file of the same shape, and how long an import may be let run.
+// crashFile returns the events of git-contributions if the long run is requested and the data is next to the
+// repository, else a small file of the same shape, and how long an import may run.
 func crashFile(t *testing.T) (path string, longest time.Duration) {
 	t.Helper()
 	data := os.Getenv("MUSTER_DATA")

@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// TestFlippedBytes flips single bits in what a node left on disk. Each must be found by check or at
-// the start, with a reason, or change nothing: no other answer may be served.
+// TestFlippedBytes flips single bits in the files a node left on disk. Each must be found by check or at the
+// start, with a reason, or change nothing: the node must never serve a different answer.
 func TestFlippedBytes(t *testing.T) {
 	r := faults(t)
 	p := serveIn(t, filepath.Join(t.TempDir(), "data"), snapshotsOften...)
 	s := newSender(p, true)
 	stop := s.start(t.Context(), 4)
-	until(t, 60*time.Second, "some batches are there", func() bool { return s.acks.Load() > 600 })
+	until(t, 60*time.Second, "some batches are acknowledged", func() bool { return s.acks.Load() > 600 })
 	stop()
 	want := answers(p)
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -61,7 +61,7 @@ func TestFlippedBytes(t *testing.T) {
 	}
 }
 
-// judge starts a node on a damaged directory and compares what it says, if it starts.
+// judge starts a node on a damaged directory and compares its answers, if it starts.
 func judge(t *testing.T, q *process, flipped, want string) string {
 	t.Helper()
 	q.log.Reset()
@@ -95,12 +95,12 @@ func judge(t *testing.T, q *process, flipped, want string) string {
 	_ = q.cmd.Process.Kill()
 	<-exited
 	if got != want {
-		t.Errorf("%s: the node serves something else:\n%s, want\n%s", flipped, got, want)
+		t.Errorf("%s: the node serves different answers:\n%s, want\n%s", flipped, got, want)
 	}
 	return "served as it was"
 }
 
-// answers asks what would change if anything did.
+// answers returns the answers to statements that would show any change.
 func answers(p *process) string {
 	p.t.Helper()
 	return fmt.Sprint(p.query("count"), p.query(`stats count of "Sent", sum(n) of "Sent", min(n) of "Sent", max(n) of "Sent"`),

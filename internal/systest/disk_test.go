@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// tmpfs mounts a small file system, or skips the test where it may not.
+// tmpfs mounts a small file system, or skips the test if that is not permitted.
 func tmpfs(t *testing.T, size int64) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -29,7 +29,7 @@ func tmpfs(t *testing.T, size int64) string {
 	return dir
 }
 
-// fill writes a file of up to size bytes; it ends early where the disk does.
+// fill writes a file of up to size bytes; it ends early if the disk is full.
 func fill(t *testing.T, path string, size int64) {
 	t.Helper()
 	file, err := os.Create(path)
@@ -47,8 +47,8 @@ func fill(t *testing.T, path string, size int64) {
 	}
 }
 
-// lives shows that the node reads, and says in its health what is the matter.
-func lives(t *testing.T, p *process) {
+// checkReadOnly checks that the node still answers queries and that its health says why it refuses writes.
+func checkReadOnly(t *testing.T, p *process) {
 	t.Helper()
 	if rows := p.query(`count where did "Sent"`); len(rows) != 1 {
 		t.Errorf("a count on a full disk: %v", rows)
@@ -72,8 +72,8 @@ func lives(t *testing.T, p *process) {
 	t.Logf("full: %d KiB free; %s", *health.Free>>10, health.Reason)
 }
 
-// TestDiskFills lets ingest fill the disk: the node refuses with the reason and lives on, also through
-// a restart, and takes up again by itself when somebody frees space.
+// TestDiskFills lets ingest fill the disk: the node refuses with the reason and stays up, also through a restart,
+// and resumes by itself when space is freed.
 func TestDiskFills(t *testing.T) {
 	faults(t)
 	dir := tmpfs(t, 512<<20)
@@ -84,26 +84,26 @@ func TestDiskFills(t *testing.T) {
 	stop := s.start(t.Context(), 8)
 	until(t, 90*time.Second, "the disk is full", func() bool { return s.seen("429 disk_full") > 20 })
 	full := s.acks.Load()
-	lives(t, p)
+	checkReadOnly(t, p)
 	p.kill()
 	t.Logf("full after %d batches; restarted on the full disk in %s", full, p.start().Round(time.Millisecond))
-	lives(t, p)
+	checkReadOnly(t, p)
 	if err := os.Remove(other); err != nil {
 		t.Fatal(err)
 	}
 	freed, before := time.Now(), s.acks.Load()
-	until(t, 30*time.Second, "it goes on by itself", func() bool { return s.acks.Load() > before+100 })
+	until(t, 30*time.Second, "ingest resumes by itself", func() bool { return s.acks.Load() > before+100 })
 	t.Logf("100 batches within %s after space was freed", time.Since(freed).Round(time.Millisecond))
 	stop()
 	s.verify(t, p)
 	p.kill()
 	p.start()
 	s.verify(t, p)
-	whole(t, p)
+	checkDirectory(t, p)
 }
 
-// TestDiskBrimful lets somebody else fill the disk to the last block at once, so that the node has no
-// time to stop before it.
+// TestDiskBrimful fills the disk to the last block in one step, so that the node has no time to stop before it is
+// full.
 func TestDiskBrimful(t *testing.T) {
 	faults(t)
 	dir := tmpfs(t, 512<<20)
@@ -112,26 +112,26 @@ func TestDiskBrimful(t *testing.T) {
 	stop := s.start(t.Context(), 8)
 	for range 2 {
 		before := s.acks.Load()
-		until(t, 30*time.Second, "the senders get on", func() bool { return s.acks.Load() > before+200 })
+		until(t, 30*time.Second, "the senders make progress", func() bool { return s.acks.Load() > before+200 })
 		other := filepath.Join(dir, "other")
 		fill(t, other, 1<<30)
 		was := s.seen("429") + s.seen("503")
 		until(t, 30*time.Second, "the node refuses", func() bool { return s.seen("429")+s.seen("503") > was+20 })
-		lives(t, p)
-		pause(3 * time.Second) // what runs behind the scenes meets the full disk too
-		lives(t, p)
+		checkReadOnly(t, p)
+		pause(3 * time.Second) // let background work meet the full disk too
+		checkReadOnly(t, p)
 		if err := os.Remove(other); err != nil {
 			t.Fatal(err)
 		}
 	}
 	before := s.acks.Load()
-	until(t, 30*time.Second, "it goes on by itself", func() bool { return s.acks.Load() > before+100 })
+	until(t, 30*time.Second, "ingest resumes by itself", func() bool { return s.acks.Load() > before+100 })
 	stop()
 	s.verify(t, p)
-	whole(t, p)
+	checkDirectory(t, p)
 }
 
-// TestDiskFillsDuringImport lets an import wait on a full disk and end when there is space.
+// TestDiskFillsDuringImport lets an import wait on a full disk and finish when there is space.
 func TestDiskFillsDuringImport(t *testing.T) {
 	faults(t)
 	dir := tmpfs(t, 512<<20)
@@ -151,7 +151,7 @@ func TestDiskFillsDuringImport(t *testing.T) {
 	if err := errors.Join(out.Flush(), file.Close()); err != nil {
 		t.Fatal(err)
 	}
-	p := serveIn(t, filepath.Join(dir, "data"), "--disk-floor", "48MiB") // with few snapshots the log stays
+	p := serveIn(t, filepath.Join(dir, "data"), "--disk-floor", "48MiB") // with few snapshots the log is not truncated
 	type ended struct {
 		out  string
 		code int
@@ -173,7 +173,7 @@ func TestDiskFillsDuringImport(t *testing.T) {
 		defer answer.Body.Close()
 		return answer.StatusCode == http.StatusTooManyRequests
 	})
-	lives(t, p)
+	checkReadOnly(t, p)
 	select {
 	case e := <-done:
 		t.Fatalf("the import ended on the full disk with %d: %s", e.code, e.out)
@@ -189,5 +189,5 @@ func TestDiskFillsDuringImport(t *testing.T) {
 	if got := fmt.Sprint(rows); !strings.HasPrefix(got, fmt.Sprintf("[[%d ", lines)) {
 		t.Errorf("after the import: %s, want %d", got, lines)
 	}
-	whole(t, p)
+	checkDirectory(t, p)
 }

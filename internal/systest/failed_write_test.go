@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// injectFault lets the system calls of a running process fail: once for each of its threads.
+// injectFault makes system calls of a running process fail, once for each of its threads.
 func injectFault(t *testing.T, p *process, call, cause string) {
 	t.Helper()
 	strace, err := exec.LookPath("strace")
@@ -20,7 +20,7 @@ func injectFault(t *testing.T, p *process, call, cause string) {
 	}
 	cmd := exec.Command(strace, "-f", "-qq", "-o", filepath.Join(t.TempDir(), "trace"), "-p", fmt.Sprint(p.cmd.Process.Pid),
 		"-e", "trace="+call, "-e", fmt.Sprintf("inject=%s:error=%s:when=3", call, cause))
-	told, err := cmd.StderrPipe()
+	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,11 +29,11 @@ func injectFault(t *testing.T, p *process, call, cause string) {
 	}
 	said := make(chan string, 1)
 	go func() {
-		text, _ := io.ReadAll(told)
+		text, _ := io.ReadAll(stderr)
 		said <- string(text)
 	}()
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // it lets go of what it traces
+		_ = cmd.Process.Signal(syscall.SIGTERM) // strace detaches from the process
 		if text := <-said; strings.Contains(text, "Operation not permitted") {
 			t.Logf("strace: %s", text)
 		}
@@ -41,22 +41,22 @@ func injectFault(t *testing.T, p *process, call, cause string) {
 	})
 }
 
-// ended waits until the node has ended by itself and returns its exit code.
-func (p *process) ended(t *testing.T, patience time.Duration) (code int) {
+// ended waits until the node ends by itself and returns its exit code.
+func (p *process) ended(t *testing.T, timeout time.Duration) (code int) {
 	t.Helper()
 	exited := make(chan error, 1)
 	go func() { exited <- p.cmd.Wait() }()
 	select {
 	case <-exited:
 		return p.cmd.ProcessState.ExitCode()
-	case <-time.After(patience):
-		t.Fatalf("the node lives %s after the fault", patience)
+	case <-time.After(timeout):
+		t.Fatalf("the node is still running %s after the fault", timeout)
 		return 0
 	}
 }
 
-// TestFailedWrite lets writes of the log and of the database fail under load: the process ends with one
-// reason and no stack, and the next one has everything that was acknowledged.
+// TestFailedWrite makes writes of the log and of the database fail under load: the process must end with one
+// reason and no stack trace, and the next one must have everything that was acknowledged.
 func TestFailedWrite(t *testing.T) {
 	faults(t)
 	for _, call := range []string{"fsync", "pwrite64", "msync"} {
@@ -65,27 +65,27 @@ func TestFailedWrite(t *testing.T) {
 				p := serveIn(t, filepath.Join(t.TempDir(), "data"), snapshotsOften...)
 				s := newSender(p, true)
 				stop := s.start(t.Context(), 4)
-				until(t, 30*time.Second, "the senders get on", func() bool { return s.acks.Load() > 50 })
+				until(t, 30*time.Second, "the senders make progress", func() bool { return s.acks.Load() > 50 })
 				injectFault(t, p, call, cause)
 				if code := p.ended(t, 60*time.Second); code != 1 {
 					t.Errorf("the node ended with %d, want 1", code)
 				}
 				log := p.log.String()
 				if n := strings.Count("\n"+log, "\nmuster: a write to the disk has failed: "); n != 1 || strings.Contains(log, "goroutine ") {
-					t.Errorf("%d reasons, want one and no stack:\n%s", n, log)
+					t.Errorf("%d reasons, want one and no stack trace:\n%s", n, log)
 				}
 				p.start()
 				before := s.acks.Load()
-				until(t, 30*time.Second, "the senders get on after a new start", func() bool { return s.acks.Load() > before+50 })
+				until(t, 30*time.Second, "the senders make progress after a restart", func() bool { return s.acks.Load() > before+50 })
 				stop()
 				s.verify(t, p)
-				whole(t, p)
+				checkDirectory(t, p)
 			})
 		}
 	}
 }
 
-// TestFailedWriteAtRest lets a write fail of a node that nobody sends anything: it ends all the same.
+// TestFailedWriteAtRest makes a write of an idle node fail: it must end too.
 func TestFailedWriteAtRest(t *testing.T) {
 	faults(t)
 	p := serve(t)

@@ -19,10 +19,10 @@ import (
 	"github.com/musterdb/muster/api"
 )
 
-var joiningPeople = flag.Int("people", 200, "how many people are known by two profiles that join while questions are asked")
+var joiningPeople = flag.Int("people", 200, "number of people whose two profiles join while questions are asked")
 
-// joining is people who are a visitor and a user each: what is asked of them has the same answer before the
-// two join, and after.
+// joining has people who are a visitor and a user each. The questions about them have the same answers before the
+// two profiles join and after.
 type joining struct {
 	t      *testing.T
 	p      *process
@@ -34,8 +34,8 @@ type joining struct {
 
 const joiningAt = "2026-01-0%dT12:00:00Z"
 
-// say has the node hear of the people, before any are joined.
-func (j *joining) say() {
+// sendPeople sends the messages of the people, before any profiles are joined.
+func (j *joining) sendPeople() {
 	j.t.Helper()
 	var batch []json.RawMessage
 	flush := func() {
@@ -61,7 +61,7 @@ func (j *joining) say() {
 	flush()
 }
 
-// join tells the node that they are the same, and waits until it has put all of them together.
+// join sends the messages that join the two profiles of each person, and waits until all are joined.
 func (j *joining) join() {
 	var batch []json.RawMessage
 	for i := range j.people {
@@ -79,7 +79,7 @@ func (j *joining) join() {
 	})
 }
 
-// rows asks a statement and checks its only row, or a column of one of them, as text.
+// rows returns a function that runs a statement and returns its only row, or a column of it, as text.
 func (j *joining) rows(statement, want string) func() (string, string) {
 	return func() (string, string) {
 		answer, err := j.client.Query(j.t.Context(), api.QueryRequest{Query: statement, MaxRows: 100_000})
@@ -94,7 +94,7 @@ func (j *joining) rows(statement, want string) func() (string, string) {
 	}
 }
 
-// number asks something else for a number.
+// number is like rows for another source of a number.
 func (j *joining) number(want int, ask func() (int, error)) func() (string, string) {
 	return func() (string, string) {
 		got, err := ask()
@@ -105,7 +105,7 @@ func (j *joining) number(want int, ask func() (int, error)) func() (string, stri
 	}
 }
 
-// questions are of every kind, each with its one answer.
+// questions returns one question of every kind, with its answer.
 func (j *joining) questions() map[string]func() (got, want string) {
 	all := j.statements()
 	maps.Copy(all, j.numbers())
@@ -113,7 +113,7 @@ func (j *joining) questions() map[string]func() (got, want string) {
 	return all
 }
 
-// statements are those whose rows are the same all the time.
+// statements returns the statements whose rows never change.
 func (j *joining) statements() map[string]func() (got, want string) {
 	n := j.people
 	all := map[string]func() (string, string){}
@@ -141,7 +141,7 @@ func (j *joining) statements() map[string]func() (got, want string) {
 	return all
 }
 
-// numbers are questions whose answers are taken for a number each: of a statement, or of another route.
+// numbers returns questions whose answers contain a number to compare, from a statement or another route.
 func (j *joining) numbers() map[string]func() (got, want string) {
 	n, ctx := j.people, j.t.Context()
 	all := map[string]func() (string, string){}
@@ -196,7 +196,7 @@ func (j *joining) numbers() map[string]func() (got, want string) {
 	return all
 }
 
-// routes are what is asked without a statement.
+// routes returns the questions that are not statements.
 func (j *joining) routes() map[string]func() (got, want string) {
 	n, ctx := j.people, j.t.Context()
 	all := map[string]func() (string, string){}
@@ -252,7 +252,7 @@ func (j *joining) routes() map[string]func() (got, want string) {
 	return all
 }
 
-// sizes are what is told of the whole.
+// sizes returns the questions about totals.
 func (j *joining) sizes() map[string]func() (got, want string) {
 	n, ctx := j.people, j.t.Context()
 	all := map[string]func() (string, string){}
@@ -283,26 +283,26 @@ func (j *joining) persons(ids []string) (int, error) {
 	met := map[string]bool{}
 	for _, id := range ids {
 		if met[id[1:]] {
-			return 0, fmt.Errorf("%s is there twice", id[1:])
+			return 0, fmt.Errorf("%s appears twice", id[1:])
 		}
 		met[id[1:]] = true
 	}
 	return len(met), nil
 }
 
-// since is an instant after the segment came to be and before anybody joined.
+// since returns a time after the segment was created and before any profiles joined.
 func (j *joining) since() string {
 	return time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
-// TestAskedWhileJoining asks all kinds of questions while the two profiles of thousands of people join: each
-// has one answer, the same before and after, and so it has in between.
+// TestAskedWhileJoining asks all kinds of questions while the two profiles of each person join: each
+// question has the same answer before, after and in between.
 func TestAskedWhileJoining(t *testing.T) {
 	for _, shards := range []string{"1", "8"} {
 		t.Run(shards+" shards", func(t *testing.T) {
 			p := serveIn(t, t.TempDir()+"/data", "--shards", shards)
 			j := &joining{t: t, p: p, client: &api.Client{BaseURL: p.url()}, people: *joiningPeople}
-			j.say()
+			j.sendPeople()
 			if _, err := j.client.PutSegment(t.Context(), "leavers", api.SegmentRequest{Predicate: `did "Left"`}, true); err != nil {
 				t.Fatal(err)
 			}
@@ -322,21 +322,21 @@ func TestAskedWhileJoining(t *testing.T) {
 				j.check(name, ask)
 			}
 			t.Logf("%d answers, %d of them wrong", j.asked.Load(), j.wrong.Load())
-			whole(t, p)
+			checkDirectory(t, p)
 		})
 	}
 }
 
-// followed follows the segment while something happens. Of each id at most one change is told, and in the end
-// all members are known ones.
+// followed follows the segment during what. At most one change may be received for each id, and at the end all
+// members must be known ones.
 func (j *joining) followed(what func()) {
 	ctx, cancel := context.WithCancel(j.t.Context())
 	defer cancel()
 	begun, ended := make(chan struct{}), make(chan error, 1)
-	members, told := map[string]bool{}, map[string]int{}
+	members, changes := map[string]bool{}, map[string]int{}
 	users := 0
 	go func() {
-		ended <- j.client.Watch(ctx, api.Watching{Segment: "leavers", From: "snapshot"}, func(m *api.StreamMessage) error {
+		ended <- j.client.Watch(ctx, api.WatchOptions{Segment: "leavers", From: "snapshot"}, func(m *api.StreamMessage) error {
 			for _, member := range m.Profiles {
 				members[member.Profile] = true
 			}
@@ -347,7 +347,7 @@ func (j *joining) followed(what func()) {
 				}
 				return nil
 			case "enter", "exit":
-				told[m.Profile]++
+				changes[m.Profile]++
 				members[m.Profile] = m.Op == "enter"
 				if !members[m.Profile] {
 					delete(members, m.Profile)
@@ -367,9 +367,9 @@ func (j *joining) followed(what func()) {
 	if err := <-ended; !errors.Is(err, errFollowed) {
 		j.t.Errorf("the stream ended with %v", err)
 	}
-	for id, times := range told {
+	for id, times := range changes {
 		if times > 1 {
-			j.t.Errorf("%d changes of %s are told", times, id)
+			j.t.Errorf("%d changes of %s were received", times, id)
 		}
 	}
 	for id := range members {
@@ -379,9 +379,9 @@ func (j *joining) followed(what func()) {
 	}
 }
 
-var errFollowed = errors.New("all has been told")
+var errFollowed = errors.New("the stream is complete")
 
-// during asks the questions, in one order after the other, until what happens meanwhile has happened.
+// during asks the questions repeatedly, in one order after another, until what has ended.
 func (j *joining) during(questions map[string]func() (string, string), what func()) {
 	var askers sync.WaitGroup
 	done := make(chan struct{})

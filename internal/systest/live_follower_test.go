@@ -23,8 +23,8 @@ import (
 	"github.com/musterdb/muster/api/streamcheck"
 )
 
-// follower hears of one segment for the whole of a test: over one transport after another, each for a
-// moment only, always going on from the last cursor it has taken.
+// follower follows one segment for the whole test: over one transport after another, each for a short time,
+// always continuing from the last cursor it has handled.
 type follower struct {
 	client  *api.Client
 	segment string
@@ -35,7 +35,7 @@ type follower struct {
 	mu struct {
 		sync.Mutex
 		checker streamcheck.Checker
-		links   map[string]int // connections that told something, by transport
+		links   map[string]int // number of connections that carried a message, by transport
 		wrong   []string
 	}
 }
@@ -55,7 +55,7 @@ func (f *follower) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		t := transports[f.rng.IntN(len(transports))]
 		if t.name == "poll" && (f.paging || f.from == "snapshot") {
-			continue // it has no snapshots
+			continue // polling has no snapshots
 		}
 		moment, cancel := context.WithTimeout(ctx, time.Duration(1+f.rng.Int64N(1500))*time.Millisecond)
 		err := t.connect(moment)
@@ -80,8 +80,8 @@ func (f *follower) run(ctx context.Context) {
 // errLeft ends a connection that has been held long enough.
 var errLeft = errors.New("left")
 
-// unexpected tells what is wrong with the end of a connection: all but a node that is down, stopping or
-// starting, and a segment that is not there just now.
+// unexpected describes an unexpected end of a connection, "" for an expected one: the node is down, stopping or
+// starting, or the segment does not exist at the moment.
 func unexpected(err error) string {
 	var p *api.Problem
 	var closed *websocket.CloseError
@@ -99,7 +99,7 @@ func unexpected(err error) string {
 	return ""
 }
 
-// take hands on a message and remembers where to go on.
+// take passes a message to the checker and keeps its cursor.
 func (f *follower) take(m *api.StreamMessage) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -156,7 +156,7 @@ func (f *follower) socket(ctx context.Context) error {
 			return nil
 		}
 		if left -= int64(len(m.Profiles)); left < 0 {
-			return &api.Problem{Code: "credit", Title: fmt.Sprintf("%d profiles more than the credit", -left)}
+			return &api.Problem{Code: "credit", Title: fmt.Sprintf("%d more profiles than the credit", -left)}
 		}
 		if left == 0 {
 			left = 1 + f.rng.Int64N(30)
@@ -168,11 +168,11 @@ func (f *follower) socket(ctx context.Context) error {
 	return errLeft
 }
 
-// watch follows with the Go client, which connects again by itself while the node is down.
+// watch follows with the Go client, which reconnects by itself while the node is down.
 func (f *follower) watch(ctx context.Context) error {
 	left := 1 + f.rng.IntN(200)
-	return f.client.Watch(ctx, api.Watching{Segment: f.segment, From: f.from, Window: 1 + f.rng.Int64N(50)}, func(m *api.StreamMessage) error {
-		if f.paging { // the client may have connected again in between
+	return f.client.Watch(ctx, api.WatchOptions{Segment: f.segment, From: f.from, Window: 1 + f.rng.Int64N(50)}, func(m *api.StreamMessage) error {
+		if f.paging { // the client may have reconnected in between
 			f.mu.Lock()
 			f.mu.checker.Reconnected()
 			f.mu.Unlock()
@@ -200,7 +200,7 @@ func (f *follower) get(ctx context.Context, query url.Values, header http.Header
 	return answer, err
 }
 
-// problemOf reads an answer that is none of 200.
+// problemOf returns the error in an answer whose status is not 200.
 func problemOf(answer *http.Response) error {
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
@@ -241,7 +241,7 @@ func (f *follower) events(ctx context.Context) error {
 			data = value
 		case "":
 			if data == "" && id != "" && f.from != "snapshot" && !f.paging {
-				f.from = id // a checkpoint, and the beginning
+				f.from = id // a checkpoint, or the start of the stream
 			}
 			if data != "" {
 				var m api.StreamMessage
@@ -263,7 +263,7 @@ func (f *follower) events(ctx context.Context) error {
 	return lines.Err()
 }
 
-// poll asks for changes, and now and then takes only some of those it gets.
+// poll requests changes, and sometimes handles only some of those it gets.
 func (f *follower) poll(ctx context.Context) error {
 	for range 1 + f.rng.IntN(10) {
 		answer, err := f.get(ctx, url.Values{"after": {f.from}, "wait": {fmt.Sprint(f.rng.IntN(400), "ms")}, "limit": {fmt.Sprint(1 + f.rng.IntN(100))}}, http.Header{})
@@ -296,14 +296,14 @@ func (f *follower) poll(ctx context.Context) error {
 	return errLeft
 }
 
-// agrees tells whether what was heard is a list.
+// agrees reports whether the members according to the stream are those of a list.
 func (f *follower) agrees(list []string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.mu.checker.Agrees(list)
 }
 
-// end returns all that was wrong, given the members at the end.
+// end returns everything that was wrong, given the members at the end.
 func (f *follower) end(list []string) (wrong []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -314,7 +314,7 @@ func (f *follower) end(list []string) (wrong []string) {
 	return wrong
 }
 
-// pauseFor waits, or until ctx ends.
+// pauseFor waits for d or until ctx ends.
 func pauseFor(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -23,10 +23,10 @@ type liveRun struct {
 	seed               uint64
 }
 
-// TestLive sends random histories to a node while random segments are live, saved, replaced and dropped,
-// readers come and go over every transport, and the node is killed and started again. At the end, for
-// each segment: what was heard is right by the stream checker, equals a fresh list, and that is what the
-// naive oracle says.
+// TestLive sends random histories to a node while random segments are live, saved, replaced and dropped.
+// Readers come and go over every transport, and the node is killed and restarted. At the end, for each
+// segment, the stream checker must find no fault, and the stream, a fresh list and the simple oracle must
+// have the same members.
 func TestLive(t *testing.T) {
 	run := liveRun{profiles: 40, segments: 12, duration: 4 * time.Second, kills: 1, seed: uint64(time.Now().UnixNano())}
 	rounds := 1
@@ -117,7 +117,7 @@ func (w *world) meanwhile(ctx context.Context, p *process, run liveRun) {
 		if len(lists) > 0 && time.Since(start) > run.duration/3 {
 			name := lists[0]
 			lists = lists[1:]
-			if err := insist(ctx, func() error { _, err := w.client.EditList(ctx, name, w.gen.History.Lists[name], nil); return err }); err != nil {
+			if err := retry(ctx, func() error { _, err := w.client.EditList(ctx, name, w.gen.History.Lists[name], nil); return err }); err != nil {
 				w.t.Errorf("fill list %s: %v", name, err)
 			}
 		}
@@ -131,10 +131,10 @@ func (w *world) meanwhile(ctx context.Context, p *process, run liveRun) {
 	}
 }
 
-// patience is how long a stream may take until it has told everything.
-const patience = 15 * time.Second
+// settleTimeout is how long a stream may take to deliver everything.
+const settleTimeout = 15 * time.Second
 
-// settle holds each segment's fresh list against the oracle, and against what was heard.
+// settle compares each segment's fresh list with the oracle and with the stream.
 func (w *world) settle(ctx context.Context, followers map[string]*follower) {
 	w.t.Helper()
 	names := map[string]int{}
@@ -142,7 +142,7 @@ func (w *world) settle(ctx context.Context, followers map[string]*follower) {
 	for _, name := range w.names {
 		f, d := followers[name], w.segments[name]
 		var list []string
-		for end := time.Now().Add(patience); ; pauseFor(ctx, 50*time.Millisecond) {
+		for end := time.Now().Add(settleTimeout); ; pauseFor(ctx, 50*time.Millisecond) {
 			if d.pred != nil {
 				var now int64
 				list, now = w.list(ctx, name)
@@ -165,14 +165,14 @@ func (w *world) settle(ctx context.Context, followers map[string]*follower) {
 			names[link] += n
 		}
 	}
-	w.t.Logf("%d profiles, %d segments at the end, %d of them judged by the oracle; %d enters, %d exits over %v connections",
+	w.t.Logf("%d profiles, %d segments at the end, %d of them compared with the oracle; %d enters, %d exits over %v connections",
 		len(w.gen.History.Profiles), len(w.segments), judged, enters, exits, names)
 	if enters == 0 || exits == 0 || judged == 0 {
 		w.t.Errorf("nothing was tested")
 	}
 }
 
-// list returns the members of a segment and the instant they are of.
+// list returns the members of a segment and the time they were computed for.
 func (w *world) list(ctx context.Context, name string) ([]string, int64) {
 	w.t.Helper()
 	page, err := w.client.Members(ctx, name, "", 100_000)
@@ -186,7 +186,7 @@ func (w *world) list(ctx context.Context, name string) ([]string, int64) {
 	return page.Members, now.UnixMilli()
 }
 
-// judge holds a list against the oracle.
+// judge compares a list with the oracle.
 func (w *world) judge(name string, d definition, list []string, now int64) {
 	w.t.Helper()
 	oracle, err := querytest.NewOracle(w.gen.History, now, d.zone)
@@ -199,11 +199,11 @@ func (w *world) judge(name string, d definition, list []string, now int64) {
 	}
 	for _, id := range list {
 		if !want[id] {
-			w.t.Errorf("%s (%s, zone %q) as of %d: %q is listed, the oracle says it is no member", name, d.text, d.zone, now, id)
+			w.t.Errorf("%s (%s, zone %q) as of %d: %q is listed, but the oracle says it is not a member", name, d.text, d.zone, now, id)
 		}
 		delete(want, id)
 	}
 	for _, id := range slices.Sorted(maps.Keys(want)) {
-		w.t.Errorf("%s (%s, zone %q) as of %d: %q is a member by the oracle, and not listed", name, d.text, d.zone, now, id)
+		w.t.Errorf("%s (%s, zone %q) as of %d: %q is a member according to the oracle, but not listed", name, d.text, d.zone, now, id)
 	}
 }

@@ -21,33 +21,33 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// world is a random history on its way to a node, and the segments that are live meanwhile.
+// world is a random history that is sent to a node, and the segments that are live meanwhile.
 type world struct {
 	t        *testing.T
 	rng      *rand.Rand
 	gen      *querytest.Gen
 	client   *api.Client
-	kept     []string // segments that are never dropped: others ask them
-	names    []string // of all segments there may be
+	kept     []string // segments that are never dropped, since others refer to them
+	names    []string // of all segments that can exist
 	segments map[string]definition
 	queues   [][]message // by profile, in the order of sending
 }
 
-// definition is a segment as it was saved last.
+// definition is the last saved definition of a segment.
 type definition struct {
 	pred tree.Pred
 	text string
 	zone string
-	held bool // its members are those of the last refresh
+	held bool // its members only change on a refresh
 }
 
-// message is made when it is sent. Only an import may tell of the future.
+// message is a message whose fields are made when it is sent. Only an import may contain future times.
 type message struct {
-	at   float64 // orders the messages of a profile
+	at   float64 // order of the messages of a profile
 	make func(imported bool) map[string]any
 }
 
-// newWorld draws a history whose edges lie in the time that comes.
+// newWorld draws a history with windows that end during the test.
 func newWorld(t *testing.T, seed uint64, client *api.Client, profiles, segments int, duration time.Duration) *world {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	zone := []string{"UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns"}[rng.IntN(4)]
@@ -59,7 +59,7 @@ func newWorld(t *testing.T, seed uint64, client *api.Client, profiles, segments 
 	for i := range h.Profiles {
 		p := &h.Profiles[i]
 		if p.UserID == "" {
-			p.Anonymous = p.Anonymous[:1] // nothing joins two anonymous ids without a user
+			p.Anonymous = p.Anonymous[:1] // two anonymous ids are never joined without a user
 		}
 		for k := range p.Events {
 			p.Events[k].Time += rng.Int64N(duration.Milliseconds())
@@ -76,8 +76,8 @@ func newWorld(t *testing.T, seed uint64, client *api.Client, profiles, segments 
 	return w
 }
 
-// messages returns the messages of a profile: late ones, attributes that change, events of before the
-// person was known.
+// messages returns the messages of a profile: late ones, attributes that change, events from before the
+// person was identified.
 func (w *world) messages(profile int) (all []message) {
 	p := &w.gen.History.Profiles[profile]
 	own, row := map[string]any{"userId": p.UserID}, "profile"
@@ -124,7 +124,7 @@ func (w *world) messages(profile int) (all []message) {
 			add(at+float64(i), map[string]any{"type": "identify", "anonymousId": anonymous}, own)
 		}
 	}
-	if profile > 0 { // the first one settles the types
+	if profile > 0 { // the first profile defines the types
 		slices.SortStableFunc(all, func(a, b message) int {
 			if a.at < b.at {
 				return -1
@@ -135,7 +135,7 @@ func (w *world) messages(profile int) (all []message) {
 	return all
 }
 
-// plain is a value as the ingest path takes it.
+// plain returns a value as JSON for ingest.
 func plain(v tree.Value) any {
 	switch v.Type {
 	case tree.NumberType:
@@ -154,7 +154,7 @@ func plain(v tree.Value) any {
 	return map[string]any{"$string": v.Str}
 }
 
-// send sends everything, each profile in its order, many at a time, spread over the duration.
+// send sends everything, each profile in its order, many at the same time, spread over the duration.
 func (w *world) send(ctx context.Context, seed uint64, duration time.Duration) {
 	const senders = 6
 	var work sync.WaitGroup
@@ -210,7 +210,7 @@ func (w *world) deliver(ctx context.Context, batch []map[string]any, source stri
 		}
 		body.Write(append(text, '\n'))
 	}
-	return insist(ctx, func() error {
+	return retry(ctx, func() error {
 		result, err := w.client.Events(ctx, bytes.NewReader(body.Bytes()), source)
 		if err == nil && result.Rejected > 0 {
 			for _, p := range result.Problems {
@@ -221,8 +221,8 @@ func (w *world) deliver(ctx context.Context, batch []map[string]any, source stri
 	})
 }
 
-// insist does something until the node has done it: while it is down that fails.
-func insist(ctx context.Context, do func() error) error {
+// retry calls do until it succeeds: it fails while the node is down.
+func retry(ctx context.Context, do func() error) error {
 	for {
 		err := do()
 		var p *api.Problem
@@ -237,9 +237,9 @@ func insist(ctx context.Context, do func() error) error {
 func (w *world) define(ctx context.Context, name string) {
 	kept := slices.Contains(w.kept, name)
 	if _, exists := w.segments[name]; exists && !kept && w.rng.IntN(5) == 0 {
-		err := insist(ctx, func() error { return w.client.DropSegment(ctx, name) })
+		err := retry(ctx, func() error { return w.client.DropSegment(ctx, name) })
 		var p *api.Problem
-		if err != nil && !(errors.As(err, &p) && p.Code == codes.NoSegment) { // it was dropped before the answer was lost
+		if err != nil && !(errors.As(err, &p) && p.Code == codes.NoSegment) { // an earlier try dropped it, but its answer was lost
 			w.t.Errorf("drop %s: %v", name, err)
 		}
 		delete(w.segments, name)
@@ -260,7 +260,7 @@ func (w *world) define(ctx context.Context, name string) {
 	if d.held || !kept && w.rng.IntN(10) == 0 {
 		d.held, request.Refresh = true, "2s"
 	}
-	if err := insist(ctx, func() error { _, err := w.client.PutSegment(ctx, name, request, true); return err }); err != nil {
+	if err := retry(ctx, func() error { _, err := w.client.PutSegment(ctx, name, request, true); return err }); err != nil {
 		w.t.Errorf("save %s as %s: %v", name, d.text, err)
 		return
 	}
@@ -272,7 +272,7 @@ func (w *world) define(ctx context.Context, name string) {
 	}
 }
 
-// rolling draws a predicate with windows that end while the test runs.
+// rolling returns a random predicate with windows that end while the test runs.
 func (w *world) rolling() tree.Pred {
 	pick := func(items ...string) string { return items[w.rng.IntN(len(items))] }
 	step := pick(`"Viewed"`, `"Order Completed"`, `"Søk"`, `"Viewed" where (category = "shoes")`, `"Order Completed" where (amount >= 1)`)

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestKilledWhileMerging kills the node while people are put together from their anonymous ids and
-// aliases: in the end there are as many profiles as people, and each has every event once.
+// TestKilledWhileMerging kills the node while people are merged from their anonymous ids and aliases: at the end
+// there must be as many profiles as people, and each must have every event once.
 func TestKilledWhileMerging(t *testing.T) {
 	r := faults(t)
 	const people, workers = 3000, 8
@@ -43,7 +43,7 @@ func TestKilledWhileMerging(t *testing.T) {
 				}
 				for step, lines := range person(k) {
 					if !send(lines) {
-						t.Errorf("person %d, step %d was never taken", k, step)
+						t.Errorf("person %d, step %d was never accepted", k, step)
 						return
 					}
 				}
@@ -55,7 +55,7 @@ func TestKilledWhileMerging(t *testing.T) {
 		pause(time.Duration(300+r.Int64N(2000)) * time.Millisecond)
 		p.kill()
 		t.Logf("%d people done, ready again in %s", done.Load(), p.start().Round(time.Millisecond))
-		if round == 12 { // the rest in peace
+		if round == 12 { // no more kills
 			break
 		}
 	}
@@ -72,10 +72,10 @@ func TestKilledWhileMerging(t *testing.T) {
 			t.Errorf("%s: %s, want %d", statement, got, want)
 		}
 	}
-	whole(t, p)
+	checkDirectory(t, p)
 }
 
-// person is a life in requests: seen under two anonymous ids and an old user id, then put together.
+// person returns the requests of one person: seen under two anonymous ids and an old user id, then merged.
 func person(k int64) [][]string {
 	message := func(n int, format string, args ...any) string {
 		return fmt.Sprintf(`{"messageId":"p%d-%d",`, k, n) + fmt.Sprintf(format, args...) + `}`

@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// binary builds muster once for all tests; poisoned builds the one whose state machine panics over messages
-// that ask for it, and whose dictionaries forget values.
+// binary builds muster once for all tests. poisoned builds a muster whose state machine panics over messages that
+// request it, and whose dictionaries forget values.
 var (
 	binary   = sync.OnceValues(func() (string, error) { return build() })
 	poisoned = sync.OnceValues(func() (string, error) { return build("-tags", "poison") })
@@ -53,13 +53,13 @@ type process struct {
 	t    *testing.T
 	dir  string
 	addr string
-	args []string // further ones of serve
+	args []string // further arguments of serve
 	bin  func() (string, error)
 	cmd  *exec.Cmd
 	log  output
 }
 
-// output is what a process says, which may be read while it goes on.
+// output collects what a process writes; it may be read while the process runs.
 type output struct {
 	mu   sync.Mutex
 	said bytes.Buffer
@@ -89,7 +89,7 @@ func serve(t *testing.T) *process {
 	return serveIn(t, filepath.Join(t.TempDir(), "data"))
 }
 
-// serveIn starts a node on a directory of the caller's, with further arguments.
+// serveIn starts a node on the given directory, with further arguments.
 func serveIn(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
 	p := prepare(t, dir, args...)
@@ -97,7 +97,7 @@ func serveIn(t *testing.T, dir string, args ...string) *process {
 	return p
 }
 
-// prepare is serveIn of a node that is not started yet.
+// prepare is like serveIn, but does not start the node.
 func prepare(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -113,7 +113,7 @@ func prepare(t *testing.T, dir string, args ...string) *process {
 			p.kill()
 		}
 		if t.Failed() {
-			t.Logf("the node said:\n%s", p.log.String())
+			t.Logf("output of the node:\n%s", p.log.String())
 		}
 	})
 	return p
@@ -121,7 +121,7 @@ func prepare(t *testing.T, dir string, args ...string) *process {
 
 func (p *process) url() string { return "http://" + p.addr }
 
-// start runs the node and returns how long it took until it was ready.
+// start starts the node and returns how long it took until it was ready.
 func (p *process) start() time.Duration {
 	p.t.Helper()
 	started := time.Now()
@@ -138,7 +138,7 @@ func (p *process) start() time.Duration {
 	return time.Since(started)
 }
 
-// launch runs the node and does not wait until it is ready.
+// launch starts the node and does not wait until it is ready.
 func (p *process) launch() {
 	p.t.Helper()
 	if p.bin == nil {
@@ -155,7 +155,7 @@ func (p *process) launch() {
 	}
 }
 
-// check runs `muster check` on the directory of a node that has ended.
+// check runs `muster check` on the directory of a stopped node.
 func (p *process) check() (output string, whole bool) {
 	p.t.Helper()
 	path, err := binary()
@@ -166,23 +166,23 @@ func (p *process) check() (output string, whole bool) {
 	return string(out), err == nil
 }
 
-// kill ends the node as a power cut would, as far as a process goes.
+// kill ends the node with SIGKILL.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	_ = p.cmd.Wait()
 }
 
 // until waits for a condition.
-func until(t *testing.T, patience time.Duration, what string, done func() bool) {
+func until(t *testing.T, timeout time.Duration, what string, done func() bool) {
 	t.Helper()
-	end := time.NewTimer(patience)
+	end := time.NewTimer(timeout)
 	defer end.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !done() {
 		select {
 		case <-end.C:
-			t.Fatalf("not within %s: %s", patience, what)
+			t.Fatalf("not within %s: %s", timeout, what)
 		case <-tick.C:
 		}
 	}
@@ -203,7 +203,7 @@ func (p *process) muster(ctx context.Context, args ...string) (output string, co
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// query asks a statement and returns its rows; numbers keep their text.
+// query runs a statement and returns its rows; numbers keep their text.
 func (p *process) query(statement string) [][]any {
 	p.t.Helper()
 	body, err := json.Marshal(map[string]string{"query": statement})
@@ -231,5 +231,5 @@ func (p *process) query(statement string) [][]any {
 	return got.Rows
 }
 
-// stringOf returns a cell of an answer as it is written.
+// stringOf returns a cell of an answer as text.
 func stringOf(cell any) string { return fmt.Sprint(cell) }

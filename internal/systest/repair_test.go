@@ -21,7 +21,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// post sends one body, and returns the status and what came back.
+// post sends one request, and returns the status and the body of the answer.
 func (p *process) post(method, path, body string) (status int, answer string) {
 	p.t.Helper()
 	req, err := http.NewRequest(method, p.url()+path, strings.NewReader(body))
@@ -38,7 +38,7 @@ func (p *process) post(method, path, body string) (status int, answer string) {
 	return got.StatusCode, string(text)
 }
 
-// must is post of something that is taken.
+// must is post for a request that must succeed.
 func (p *process) must(method, path, body string) string {
 	p.t.Helper()
 	status, answer := p.post(method, path, body)
@@ -48,7 +48,7 @@ func (p *process) must(method, path, body string) string {
 	return answer
 }
 
-// tool runs a command on the directory of a node that has ended.
+// tool runs a command on the directory of a stopped node.
 func (p *process) tool(bin func() (string, error), args ...string) (said string, code int) {
 	p.t.Helper()
 	path, err := bin()
@@ -63,7 +63,7 @@ func (p *process) tool(bin func() (string, error), args ...string) (said string,
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// end tells the node to stop and waits until it has.
+// end stops the node and waits until it has ended.
 func (p *process) end() {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -74,7 +74,7 @@ func (p *process) end() {
 	}
 }
 
-// expect holds what a command said against a part of it, and its exit code.
+// expect checks the exit code of a command, and that its output contains the parts.
 func expect(t *testing.T, what, said string, code, wantCode int, parts ...string) {
 	t.Helper()
 	if code != wantCode {
@@ -87,9 +87,9 @@ func expect(t *testing.T, what, said string, code, wantCode int, parts ...string
 	}
 }
 
-// TestPoisonedEntry: an entry over which the state machine panics ends the process with the name of the
-// entry and the command that goes on, at every start; check names it; with the entry skipped everything else
-// is there, and the skip is told.
+// TestPoisonedEntry: an entry over which the state machine panics must end the process at every start, with
+// the name of the entry and the command to skip it. check must name it too. Once it is skipped, everything
+// else must be there, and the skip must be reported.
 func TestPoisonedEntry(t *testing.T) {
 	p := prepare(t, filepath.Join(t.TempDir(), "data"), "--shards", "2")
 	p.bin = poisoned
@@ -118,7 +118,7 @@ func TestPoisonedEntry(t *testing.T) {
 	for range 2 {
 		p.launch()
 		if again := ends("a start with the poison"); again != entry {
-			t.Errorf("now it is %s, before %s", again, entry)
+			t.Errorf("entry %s, want %s as before", again, entry)
 		}
 	}
 	skipPoison(t, p, entry)
@@ -137,17 +137,17 @@ func skipPoison(t *testing.T, p *process, entry string) {
 	expect(t, "repair", said, code, 0, "is skipped", "is repaired")
 	p.start()
 	if !strings.Contains(p.log.String(), "level=WARN msg=\"an entry of the log is skipped") {
-		t.Errorf("the start does not tell of the skipped entry:\n%s", p.log.String())
+		t.Errorf("the log does not mention the skipped entry:\n%s", p.log.String())
 	}
 	if health := p.must("GET", "/healthz", ""); !strings.Contains(health, `"skipped_entries":[{"group":"shard-00`) {
-		t.Errorf("healthz does not tell of the skipped entry: %s", health)
+		t.Errorf("healthz does not mention the skipped entry: %s", health)
 	}
 	said, code = p.tool(poisoned, "repair")
 	expect(t, "repair beside a node", said, code, 1, "is in use by process")
 	if got := fmt.Sprint(p.query("count"), p.query(`stats count of "Buy"`)); got != "[[20]] [[20]]" {
 		t.Errorf("after the repair: %s", got)
 	}
-	for i := range 20 { // known by messageId still
+	for i := range 20 { // still known by messageId
 		p.must("POST", "/v1/track", fmt.Sprintf(`{"userId":"u%d","event":"Buy","messageId":"m%d"}`, i, i))
 	}
 	if got := fmt.Sprint(p.query(`stats count of "Buy"`)); got != "[[20]]" {
@@ -160,7 +160,7 @@ func skipPoison(t *testing.T, p *process, entry string) {
 	expect(t, "check of the repaired directory", said, code, 0, "is skipped")
 }
 
-// unpack writes a directory of testdata.
+// unpack unpacks an archive of testdata.
 func unpack(t *testing.T, name, dir string) {
 	t.Helper()
 	file, err := os.Open(filepath.Join("testdata", name))
@@ -196,18 +196,19 @@ func unpack(t *testing.T, name, dir string) {
 	}
 }
 
-// TestDirectoryWithDoubles repairs a directory of a build whose dictionaries forgot 23 of 8,240 ids when they
-// passed 8,192: 23 people were made twice, with half of their events each, and 23 values of a property. The
-// repair is killed again and again before it is left alone: what is there then is as it was, or repaired.
-func TestDirectoryWithDoubles(t *testing.T) {
+// TestDirectoryWithDuplicates repairs a directory of a build whose dictionaries forgot 23 of 8,240 ids when
+// they passed 8,192: 23 people were created twice, with half of their events each, and 23 values of a
+// property. The repair is killed several times before it may finish. After each kill the directory must be
+// as it was or repaired.
+func TestDirectoryWithDuplicates(t *testing.T) {
 	p := prepare(t, filepath.Join(t.TempDir(), "data"))
-	unpack(t, "doubles.tar.zst", p.dir)
+	unpack(t, "duplicates.tar.zst", p.dir)
 	said, code := p.tool(binary, "check")
 	expect(t, "check", said, code, 1, `shard-000: 23 × dictionary of user ids has a value twice: "u0-4411", "u0-4438", "u0-4633", …`,
-		`23 × dictionary of property sku of "Buy" has a value twice: "u0-4411"`, "muster repair --data "+p.dir+" mends it")
+		`23 × dictionary of property sku of "Buy" has a value twice: "u0-4411"`, "muster repair --data "+p.dir+" repairs it")
 	p.launch()
 	if err := p.cmd.Wait(); err == nil || !strings.Contains(p.log.String(), "muster check") {
-		t.Errorf("the node does not refuse it, or says not what to do: %v\n%s", err, p.log.String())
+		t.Errorf("the node does not refuse to start, or does not say what to do: %v\n%s", err, p.log.String())
 	}
 	said, code = p.tool(binary, "repair")
 	expect(t, "repair that is only asked", said, code, 0, "to do: rebuild", "nothing was changed")
@@ -266,7 +267,7 @@ func TestDirectoryWithDoubles(t *testing.T) {
 	}
 }
 
-// about returns what is known of a profile, without the place where it lies; nil for one that is not there.
+// about returns the profile of an id without internal positions; nil if it does not exist.
 func (p *process) about(id string) map[string]any {
 	p.t.Helper()
 	status, text := p.post("GET", "/v1/profiles/"+url.PathEscape(id), "")
@@ -282,9 +283,10 @@ func (p *process) about(id string) map[string]any {
 	return about
 }
 
-// TestForgetfulNode feeds a node whose dictionaries forget values, and one whose do not, the same messages: ids
-// of users and devices that join, attributes, properties, lists, imported lines, live segments. It is killed,
-// with a snapshot of some shards and the rest in the logs. Repaired, it answers what the other one does.
+// TestForgetfulNode sends the same messages to a node whose dictionaries forget values and to a sound one:
+// ids of users and devices that join, attributes, properties, lists, imported lines, live segments. The
+// first is killed, with a snapshot of some shards and the rest in the logs. Once repaired, it must answer
+// like the sound one.
 func TestForgetfulNode(t *testing.T) {
 	often := []string{"--shards", "3", "--snapshot-bytes", "16KiB"}
 	sick := prepare(t, filepath.Join(t.TempDir(), "sick"), often...)
@@ -316,7 +318,7 @@ func TestForgetfulNode(t *testing.T) {
 	}
 	sick.end()
 	said, code := sick.tool(binary, "check")
-	expect(t, "check", said, code, 1, "dictionary of", "has a value twice", "mends it")
+	expect(t, "check", said, code, 1, "dictionary of", "has a value twice", "repairs it")
 	said, code = sick.tool(binary, "repair", "--yes")
 	expect(t, "repair", said, code, 0, "is repaired")
 	t.Logf("repaired:\n%s", said)
@@ -327,10 +329,10 @@ func TestForgetfulNode(t *testing.T) {
 	compareNodes(t, sick, sound)
 }
 
-// forgetfulPeople is how many people TestForgetfulNode knows, each with two devices.
+// forgetfulPeople is the number of people in TestForgetfulNode, each with two devices.
 const forgetfulPeople = 400
 
-// randomMessage makes a message of somebody.
+// randomMessage returns a message of a random person.
 func randomMessage(rng *rand.Rand, n int) string {
 	person := rng.IntN(forgetfulPeople)
 	user, anon := fmt.Sprintf("user-%d", person), fmt.Sprintf("anon-%d-%d", person, rng.IntN(2))
@@ -349,7 +351,7 @@ func randomMessage(rng *rand.Rand, n int) string {
 	return fmt.Sprintf(`{%s,"type":"track","userId":%q,"event":"Buy","properties":{"sku":"sku-%d","amount":%d}}`, head, user, sku, rng.IntN(100))
 }
 
-// compareNodes holds the answers of a node, and all that it knows of everybody, against those of another.
+// compareNodes compares all answers of a node, and all profiles, with those of another.
 func compareNodes(t *testing.T, sick, sound *process) {
 	t.Helper()
 	until(t, 30*time.Second, "all profiles have joined", func() bool { return sick.rows("count") == sound.rows("count") })
@@ -374,7 +376,7 @@ func compareNodes(t *testing.T, sick, sound *process) {
 	}
 }
 
-// rows returns the rows of an answer in ascending order, or why there is none.
+// rows returns the rows of an answer in ascending order, or the reason why there are none.
 func (p *process) rows(statement string) string {
 	p.t.Helper()
 	body, err := json.Marshal(map[string]string{"query": statement})
@@ -394,7 +396,7 @@ func (p *process) rows(statement string) string {
 	return strings.Join(lines, "\n")
 }
 
-// snapshots is how many snapshots the node has taken since it started.
+// snapshots returns how many snapshots the node has taken since it started.
 func (p *process) snapshots() (n int) {
 	p.t.Helper()
 	const name = "muster_node_snapshots_total "

@@ -22,11 +22,11 @@ import (
 	"github.com/musterdb/muster/bench/naming"
 )
 
-// TestScale sends a node people whose ids, and two texts each, are of all naming schemes: everybody and
-// every text is found, once, and whatever can be counted in two ways is the same in both; also after a
-// restart from a snapshot. MUSTER_SCALE is the number of people.
+// TestScale sends a node people whose ids, and two texts each, come from all naming schemes. Every person
+// and every text must be found exactly once, and whatever can be counted in two ways must be the same in
+// both, also after a restart from a snapshot. MUSTER_SCALE is the number of people.
 func TestScale(t *testing.T) {
-	people, shards := 9000, "1" // enough for each dictionary to change its form
+	people, shards := 9000, "1" // enough for each dictionary to change its representation
 	if text := os.Getenv("MUSTER_SCALE"); text != "" {
 		var err error
 		if people, err = strconv.Atoi(text); err != nil || people < 1 {
@@ -52,8 +52,8 @@ func TestScale(t *testing.T) {
 	step("profiles sent", x.sendProfiles)
 	step("events sent, in another order", x.sendEvents)
 	step("counted", x.count)
-	step("every string looked for by its attribute", x.lookUpStrings)
-	step("everybody looked for by id", x.lookUpPeople)
+	step("every string looked up by its attribute", x.lookUpStrings)
+	step("every person looked up by id", x.lookUpPeople)
 	step("stopped and started", func() {
 		if err := x.p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
@@ -62,15 +62,15 @@ func TestScale(t *testing.T) {
 		x.p.start()
 	})
 	step("counted", x.count)
-	step("every string looked for by its attribute", x.lookUpStrings)
-	step("everybody looked for by id", x.lookUpPeople)
+	step("every string looked up by its attribute", x.lookUpStrings)
+	step("every person looked up by id", x.lookUpPeople)
 	step("profiles sent again", x.sendProfiles)
 	step("counted", x.count)
-	step("everybody looked for by id", x.lookUpPeople)
+	step("every person looked up by id", x.lookUpPeople)
 	t.Logf("%s in all", time.Since(began).Round(time.Second))
 }
 
-// scale is a node and what it was sent: person n has ids[n], emails[n] and notes[n].
+// scale is a node and the data it was sent: person n has ids[n], emails[n] and notes[n].
 type scale struct {
 	t                  *testing.T
 	p                  *process
@@ -79,10 +79,10 @@ type scale struct {
 	profiles, events   atomic.Uint64 // acknowledged
 }
 
-// skus are few enough to be held in memory.
+// skus is small enough that all values are held in memory.
 const skus = 20_000
 
-// send sends lines, in bodies of 2,000, and adds up what was acknowledged.
+// send sends lines in bodies of 2,000 and adds up what was acknowledged.
 func (x *scale) send(n int, line func(i int) any, acknowledged *atomic.Uint64) {
 	x.t.Helper()
 	const size = 2000
@@ -100,14 +100,14 @@ func (x *scale) send(n int, line func(i int) any, acknowledged *atomic.Uint64) {
 			return err
 		}
 		if got.Rejected > 0 || got.Duplicate > 0 {
-			return fmt.Errorf("%d lines rejected, %d doubles: %.500v", got.Rejected, got.Duplicate, got.Problems)
+			return fmt.Errorf("%d lines rejected, %d duplicates: %.500v", got.Rejected, got.Duplicate, got.Problems)
 		}
 		acknowledged.Add(got.Accepted)
 		return nil
 	})
 }
 
-// each does n things, four at a time, until one fails.
+// each calls do n times, four at a time, until one call fails.
 func (x *scale) each(n int, do func(i int) error) {
 	x.t.Helper()
 	var next atomic.Int64
@@ -159,7 +159,7 @@ func (x *scale) sendEvents() {
 	}, &x.events)
 }
 
-// number asks for one number.
+// number runs a statement that returns one number.
 func (x *scale) number(statement string) int64 {
 	x.t.Helper()
 	rows := x.p.query(statement)
@@ -173,7 +173,7 @@ func (x *scale) number(statement string) int64 {
 	return n
 }
 
-// count counts everything in more ways than one.
+// count counts everything in several ways.
 func (x *scale) count() {
 	x.t.Helper()
 	people := int64(len(x.ids))
@@ -220,8 +220,7 @@ func (x *scale) count() {
 	}
 }
 
-// lookUpStrings looks for every text of the two attributes, with what its person has, many at a time, and
-// for some with `=`.
+// lookUpStrings looks up every text of the two attributes, many at a time, and some of them with `=`.
 func (x *scale) lookUpStrings() {
 	for name, texts := range map[string][]string{"email": x.emails, "note": x.notes} {
 		batches := batchesOf(texts)
@@ -244,7 +243,7 @@ func (x *scale) lookUpStrings() {
 			}
 			for _, text := range texts[from:to] {
 				if !once[text] {
-					return fmt.Errorf("%s %q is not found once among %d: %d rows", name, text, to-from, len(got.Rows))
+					return fmt.Errorf("%s %q is not found exactly once among %d: %d rows", name, text, to-from, len(got.Rows))
 				}
 			}
 			statement = fmt.Sprintf("count where %s = %s and n = %d", name, quoted(texts[from]), from)
@@ -256,7 +255,7 @@ func (x *scale) lookUpStrings() {
 	}
 }
 
-// batchesOf cuts texts into stretches that a statement has room for.
+// batchesOf splits texts into ranges that fit into a statement.
 func batchesOf(texts []string) (batches [][2]int) {
 	from, bytes := 0, 0
 	for i := range texts {
@@ -268,12 +267,12 @@ func batchesOf(texts []string) (batches [][2]int) {
 	return append(batches, [2]int{from, len(texts)})
 }
 
-// quoted writes a string as MQL.
+// quoted returns a string as an MQL literal.
 func quoted(s string) string {
 	return `"` + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), `"`, `\"`) + `"`
 }
 
-// lookUpPeople looks for everybody by id, many at a time, and asks for some profiles by their address.
+// lookUpPeople looks up every person by id, many at a time, and some profiles by their URL.
 func (x *scale) lookUpPeople() {
 	batches := batchesOf(x.ids)
 	x.each(len(batches), func(i int) error {
@@ -296,7 +295,7 @@ func (x *scale) lookUpPeople() {
 	x.each(len(x.ids)/stride, func(i int) error { return x.lookUpPerson(client, i*stride) })
 }
 
-// addressed is about how many profiles are asked for by their address.
+// addressed is about how many profiles are requested by their URL.
 const addressed = 40_000
 
 func (x *scale) lookUpPerson(client *http.Client, i int) error {
@@ -320,7 +319,7 @@ func (x *scale) lookUpPerson(client *http.Client, i int) error {
 	return nil
 }
 
-// resident is the memory of the node.
+// resident returns the memory of the node.
 func (x *scale) resident() string {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", x.p.cmd.Process.Pid))
 	if err != nil {

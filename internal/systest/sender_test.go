@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// The shape of a batch: so many users, each with so many messages.
+// The shape of a batch: this many users, each with this many messages.
 const (
 	batchUsers    = 4
 	batchMessages = 10
 )
 
-// sender delivers batches as the SDKs do and remembers what became of each. Every batch has users of
-// its own, whose messages are numbered, so that a lost and a doubled message are both seen.
+// sender delivers batches as the SDKs do and records the result of each. Every batch has its own users,
+// whose messages are numbered, so that both lost and duplicate messages are noticed.
 type sender struct {
 	url     string
 	retries bool // send again what was not acknowledged, with the same messageIds
@@ -30,9 +30,9 @@ type sender struct {
 	acks    atomic.Int64
 	mu      struct {
 		sync.Mutex
-		acked   map[int64]bool // by batch; false: sent, and nothing is known
-		refused map[string]int // answers that were no acknowledgement, by status and code
-		slowest time.Duration  // of the acknowledged
+		acked   map[int64]bool // by batch; false: sent, result unknown
+		refused map[string]int // answers other than acknowledgements, by status and code
+		slowest time.Duration  // of the acknowledged batches
 	}
 }
 
@@ -42,7 +42,7 @@ func newSender(p *process, retries bool) *sender {
 	return s
 }
 
-// start runs so many senders until stop is called, which waits for them.
+// start runs several senders until stop is called, which waits for them.
 func (s *sender) start(ctx context.Context, workers int) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -59,8 +59,8 @@ func (s *sender) start(ctx context.Context, workers int) (stop func()) {
 	}
 }
 
-// deliver sends one batch until it is acknowledged, or once. A batch that has been begun is brought to
-// its end also after ctx, as an SDK flushes when it is closed.
+// deliver sends one batch until it is acknowledged, or only once without retries. A batch that has been
+// started is finished even after ctx ends, as an SDK flushes when it is closed.
 func (s *sender) deliver(ctx context.Context, batch int64) {
 	body := batchBody(batch)
 	s.mu.Lock()
@@ -88,7 +88,7 @@ func (s *sender) deliver(ctx context.Context, batch int64) {
 	}
 }
 
-// post sends a batch and tells why it was not acknowledged, "" if it was.
+// post sends a batch and returns why it was not acknowledged, "" if it was.
 func (s *sender) post(body []byte) (why string, wait time.Duration) {
 	answer, err := s.client.Post(s.url+"/v1/batch", "application/json", bytes.NewReader(body))
 	if err != nil {
@@ -99,21 +99,21 @@ func (s *sender) post(body []byte) (why string, wait time.Duration) {
 	if err != nil {
 		return "connection", 50 * time.Millisecond
 	}
-	var told struct {
+	var result struct {
 		Success  bool
 		Code     string
 		Rejected int
 	}
-	if err := json.Unmarshal(text, &told); err != nil || told.Rejected > 0 {
+	if err := json.Unmarshal(text, &result); err != nil || result.Rejected > 0 {
 		return fmt.Sprintf("%d %s", answer.StatusCode, text), time.Second
 	}
-	if answer.StatusCode == http.StatusOK && told.Success {
+	if answer.StatusCode == http.StatusOK && result.Success {
 		return "", 0
 	}
-	return fmt.Sprintf("%d %s", answer.StatusCode, told.Code), 200 * time.Millisecond
+	return fmt.Sprintf("%d %s", answer.StatusCode, result.Code), 200 * time.Millisecond
 }
 
-// pause waits without holding anything up: a sender has nothing to wait for but time.
+// pause waits for d.
 func pause(d time.Duration) { <-time.After(d) }
 
 func batchBody(batch int64) []byte {
@@ -130,7 +130,7 @@ func batchBody(batch int64) []byte {
 	return b.Bytes()
 }
 
-// seen counts the refusals whose text begins so.
+// seen counts the refusals whose text begins with prefix.
 func (s *sender) seen(prefix string) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,13 +142,13 @@ func (s *sender) seen(prefix string) (n int) {
 	return n
 }
 
-// verify compares the node with what the senders know: what was acknowledged is there once, and of
-// the rest nothing is there twice.
+// verify compares the node with the records of the senders: what was acknowledged must be there once, and
+// everything else at most once.
 func (s *sender) verify(t *testing.T, p *process) {
 	t.Helper()
 	type held struct{ count, distinct string }
 	users := map[string]held{}
-	for shard := range 10 { // an answer has 100,000 rows at most
+	for shard := range 10 { // an answer has at most 100,000 rows
 		rows := p.query(fmt.Sprintf(`list count of "Sent" ever as c, distinct(n) of "Sent" ever as d where did "Sent" and in sample "verify" %d%% to %d%% limit 1000000`, shard*10, shard*10+10))
 		for _, row := range rows {
 			users[fmt.Sprint(row[0])] = held{fmt.Sprint(row[1]), fmt.Sprint(row[2])}
@@ -176,7 +176,7 @@ func (s *sender) verify(t *testing.T, p *process) {
 	}
 	t.Logf("%d batches, %d acknowledged (slowest %s), %d unknown; not acknowledged: %v", len(s.mu.acked), s.acks.Load(), s.mu.slowest.Round(time.Millisecond), unknown, s.mu.refused)
 	if lost > 0 || doubled > 0 {
-		t.Errorf("%d users of acknowledged batches are wrong, %d have doubled messages", lost, doubled)
+		t.Errorf("%d users of acknowledged batches are wrong, %d have duplicate messages", lost, doubled)
 	}
 	if s.retries && unknown > 0 {
 		t.Errorf("%d batches were never acknowledged", unknown)

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// TestStopKeepsEverything shows that a node told to stop ends with 0 and knows everything when it is
-// started again, and that a second node on the same directory is refused meanwhile.
+// TestStopKeepsEverything checks that a stopped node ends with exit code 0 and has everything when it is
+// started again, and that a second node on the same directory is refused while it runs.
 func TestStopKeepsEverything(t *testing.T) {
 	p := serve(t)
 	body := `{"type":"track","userId":"u1","event":"Bought","properties":{"amount":2.5}}` + "\n"
@@ -38,10 +38,10 @@ func TestStopKeepsEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := p.cmd.Wait(); err != nil {
-		t.Errorf("told to stop, the node ended with %v", err)
+		t.Errorf("the stopped node ended with %v", err)
 	}
 	out, err = exec.Command(path, "check", "--data", p.dir).CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "is whole") {
+	if err != nil || !strings.Contains(string(out), "is intact") {
 		t.Errorf("check: %v, %s", err, out)
 	}
 	p.start()
@@ -50,7 +50,7 @@ func TestStopKeepsEverything(t *testing.T) {
 	}
 }
 
-// TestDemo shows that the demo gets ready, answers the questions it offers, and leaves nothing behind.
+// TestDemo checks that the demo gets ready, answers the questions it offers, and leaves no files behind.
 func TestDemo(t *testing.T) {
 	path, err := binary()
 	if err != nil {
@@ -81,7 +81,7 @@ func TestDemo(t *testing.T) {
 			}
 			asked++
 		}
-		if strings.Contains(line, "Ctrl-C ends") {
+		if strings.Contains(line, "Ctrl-C to stop") {
 			if err := cmd.Process.Signal(os.Interrupt); err != nil {
 				t.Fatal(err)
 			}
@@ -94,6 +94,6 @@ func TestDemo(t *testing.T) {
 		t.Errorf("%d questions offered; it said:\n%s", asked, all.String())
 	}
 	if left, err := filepath.Glob(filepath.Join(temp, "*")); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
+		t.Errorf("files left behind: %v, %v", left, err)
 	}
 }

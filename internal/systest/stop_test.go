@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// grace is how long a node may take to end, and soon how long an answer may that waits for nothing.
+// grace is how long a node may take to end; soon is how long an answer may take that does not wait for anything.
 const (
 	grace = 15 * time.Second
 	soon  = 10 * time.Second
 )
 
-// stop tells a node to end and waits no longer than its grace.
+// stop stops the node and waits at most for grace.
 func (p *process) stop() {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -33,16 +33,16 @@ func (p *process) stop() {
 	select {
 	case err := <-ended:
 		if err != nil {
-			p.t.Errorf("told to stop, the node ended with %v", err)
+			p.t.Errorf("the stopped node ended with %v", err)
 		}
 	case <-end.C:
-		p.t.Errorf("told to stop, the node has not ended within %v", grace)
+		p.t.Errorf("the stopped node has not ended within %v", grace)
 		_ = p.cmd.Process.Kill()
 		<-ended
 	}
 }
 
-// ask makes a request that must be answered soon, and returns the answer's status and body.
+// ask sends a request that must be answered soon, and returns the answer's status, body and header.
 func (p *process) ask(method, path, body string) (status int, text string, header http.Header) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), soon)
@@ -64,7 +64,7 @@ func (p *process) ask(method, path, body string) (status int, text string, heade
 	return answer.StatusCode, string(read), answer.Header
 }
 
-// hostile is a target of webhooks that reads each request, answers with a text, and keeps the connection.
+// hostile is a target of webhooks that reads each request, answers with a text, and keeps the connection open.
 func hostile(t *testing.T, answer string) (url string, tries *atomic.Int64) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -94,8 +94,8 @@ func hostile(t *testing.T, answer string) (url string, tries *atomic.Int64) {
 	return "http://" + listener.Addr().String() + "/", tries
 }
 
-// TestHostileTargets: targets of webhooks that answer 101, or not at all, hold up nobody who uses webhooks, and
-// not the end of the process.
+// TestHostileTargets checks that webhook targets that answer 101, or not at all, delay neither other users
+// of webhooks nor the end of the process.
 func TestHostileTargets(t *testing.T) {
 	upgrade, upgraded := hostile(t, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")
 	silent, asked := hostile(t, "")
@@ -133,30 +133,30 @@ func TestHostileTargets(t *testing.T) {
 	p.stop()
 }
 
-// TestStopAnswersWhoWaits: whoever waits for a change when the node is told to stop is told to ask again, and not
-// that it went away.
-func TestStopAnswersWhoWaits(t *testing.T) {
+// TestStopAnswersWaitingRequests checks that a request that waits for a change when the node is stopped is
+// told to try again (503), and not that the client closed the request (499).
+func TestStopAnswersWaitingRequests(t *testing.T) {
 	p := serve(t)
 	if status, text, _ := p.ask("PUT", "/v1/segments/All", `{"predicate": "n is set", "allow_unknown": true}`); status != 200 {
 		t.Fatalf("%d %s", status, text)
 	}
 	const polls = 5
-	type told struct {
+	type response struct {
 		status int
 		retry  string
 		text   string
 	}
-	answers := make(chan told, polls)
+	answers := make(chan response, polls)
 	for range polls {
 		go func() {
 			answer, err := http.Get(p.url() + "/v1/segments/All/changes?wait=60s")
 			if err != nil {
-				answers <- told{text: err.Error()}
+				answers <- response{text: err.Error()}
 				return
 			}
 			defer answer.Body.Close()
 			text, _ := io.ReadAll(answer.Body)
-			answers <- told{answer.StatusCode, answer.Header.Get("Retry-After"), string(text)}
+			answers <- response{answer.StatusCode, answer.Header.Get("Retry-After"), string(text)}
 		}()
 	}
 	events, err := http.Get(p.url() + "/v1/segments/All/changes")
@@ -171,10 +171,10 @@ func TestStopAnswersWhoWaits(t *testing.T) {
 	p.stop()
 	for range polls {
 		if got := <-answers; got.status != http.StatusServiceUnavailable || got.retry == "" || !strings.Contains(got.text, "not_ready") {
-			t.Errorf("told: %+v", got)
+			t.Errorf("answer: %+v", got)
 		}
 	}
 	if _, err := io.ReadAll(events.Body); err != nil {
-		t.Errorf("the events did not end, they broke off: %v", err)
+		t.Errorf("the events were cut off: %v", err)
 	}
 }

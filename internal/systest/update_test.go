@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// TestDirectoryBeforeRoaring opens the directory of a build whose snapshots, changes and checkpoints held sets
-// in forms of their own: 3,000 people of an import, a list, three segments and the changes of them. It is whole
-// and answers as it did, and so it does once all of that has been written in roaring's portable format.
+// TestDirectoryBeforeRoaring opens the directory of a build whose snapshots, changes and checkpoints held sets in
+// their own formats: 3,000 imported people, a list, three segments and their changes. It must be intact and give
+// the same answers as before, also after everything was rewritten in roaring's portable format.
 func TestDirectoryBeforeRoaring(t *testing.T) {
 	p := prepare(t, filepath.Join(t.TempDir(), "data"), "--snapshot-bytes", "4KiB")
 	unpack(t, "before-roaring.tar.zst", p.dir)

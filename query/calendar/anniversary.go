@@ -6,18 +6,18 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Anniversaries is the set of months and days that have their anniversary in a window of days.
+// Anniversaries is the set of months and days whose anniversary is in a window of days.
 type Anniversaries struct {
 	zone *time.Location
 	on   [13][32]bool
 }
 
-// NewAnniversaries returns those of a window at now. In whole days `in next N days` is tomorrow to
-// today + N, and `in last N days` today − N + 1 to today: the windows of events, counted in days.
+// NewAnniversaries returns the anniversaries in a window at now. In whole days, `in next N days` is tomorrow to
+// today + N, and `in last N days` is today − N + 1 to today.
 func NewAnniversaries(w tree.Window, now int64, zone *time.Location) *Anniversaries {
 	a := &Anniversaries{zone: zone}
 	first, last := anniversaryDays(w, now, zone)
-	last = min(last, first+4*366) // four years hold every date
+	last = min(last, first+4*366) // four years contain every date
 	for day := first; day <= last; day++ {
 		y, m, d := Date(day)
 		a.on[m][d] = true
@@ -48,8 +48,8 @@ func anniversaryDays(w tree.Window, now int64, zone *time.Location) (first, last
 	return days(w, now, zone)
 }
 
-// Has tells whether the month and day of ms have their anniversary. A value of exactly midnight UTC
-// is a date and keeps its month and day in every zone.
+// Has reports whether the anniversary of ms is in the window. An instant of exactly midnight UTC is a date and
+// keeps its month and day in every zone.
 func (a *Anniversaries) Has(ms int64) bool {
 	day := floorDiv(ms, dayMillis)
 	if day*dayMillis != ms {

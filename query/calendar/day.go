@@ -7,7 +7,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Forever and Never bound time: no instant lies before Never or at or after Forever.
+// Never and Forever are the limits of time: every instant is at or after Never and before Forever.
 const (
 	Never   int64 = math.MinInt64
 	Forever int64 = math.MaxInt64
@@ -18,7 +18,7 @@ const (
 	dayMillis  = 24 * hourMillis
 )
 
-// Day returns the civil day of a date: the days since 1970-01-01.
+// Day returns the civil day of a date, the number of days since 1970-01-01.
 func Day(y, m, d int) int64 {
 	return floorDiv(time.Date(y, time.Month(m), d, 0, 0, 0, 0, time.UTC).Unix(), 86_400)
 }
@@ -29,15 +29,15 @@ func Date(day int64) (y, m, d int) {
 	return year, int(month), dom
 }
 
-// DayStart returns the first instant of a civil day in a zone: the first at which the clocks there
-// show the date or a later one. Where they skip midnight the day begins later, and a date they skip
-// altogether is empty.
+// DayStart returns the first instant of a civil day in a zone: the first at which local clocks show the date
+// or a later one. If the clocks skip midnight, the day begins later. If they skip the whole date, the day is
+// empty.
 func DayStart(day int64, zone *time.Location) int64 {
-	midnight := day * dayMillis // as the clocks of the zone would show it, read as UTC
+	midnight := day * dayMillis // local midnight, read as UTC
 	if zone == time.UTC {
 		return midnight
 	}
-	// No zone was ever 16 hours ahead, so the search begins before the date begins anywhere.
+	// No zone has ever been 16 hours ahead of UTC, so the search begins before the date begins anywhere.
 	at := midnight - 16*hourMillis
 	for {
 		t := time.UnixMilli(at).In(zone)
@@ -47,7 +47,7 @@ func DayStart(day int64, zone *time.Location) int64 {
 		if end.IsZero() {
 			return first
 		}
-		// In years to come, where zones follow a rule, the bounds may end where they begin.
+		// For future years, in which zones follow a rule, the bounds can end where they begin.
 		next := end.UnixMilli()
 		if next <= at {
 			next = at + hourMillis
@@ -59,8 +59,8 @@ func DayStart(day int64, zone *time.Location) int64 {
 	}
 }
 
-// DayOf returns the civil day whose stretch holds the instant ms. It differs from the date on the
-// clocks only where they are set back over midnight: a day does not come twice.
+// DayOf returns the civil day that contains the instant ms. It differs from the date on local clocks only where
+// they are set back over midnight, because a day does not come twice.
 func DayOf(ms int64, zone *time.Location) int64 {
 	day := localDay(ms, zone)
 	for zone != time.UTC && ms >= DayStart(day+1, zone) {
@@ -69,7 +69,7 @@ func DayOf(ms int64, zone *time.Location) int64 {
 	return day
 }
 
-// localDay returns the date on the clocks of zone at ms.
+// localDay returns the date on local clocks at ms.
 func localDay(ms int64, zone *time.Location) int64 {
 	if zone == time.UTC {
 		return floorDiv(ms, dayMillis)
@@ -77,7 +77,7 @@ func localDay(ms int64, zone *time.Location) int64 {
 	return floorDiv(ms+offsetAt(ms, zone), dayMillis)
 }
 
-// UnitStart returns the first day of the day, week (Monday), month, quarter or year that holds day.
+// UnitStart returns the first day of the day, week (from Monday), month, quarter or year that contains day.
 func UnitStart(unit tree.Unit, day int64) int64 {
 	switch unit {
 	case tree.Week:
@@ -95,7 +95,7 @@ func UnitStart(unit tree.Unit, day int64) int64 {
 	return day
 }
 
-// unitStep returns the first day of the unit that lies n units after the one that begins at start.
+// unitStep returns the first day of the unit that is n units after the one that begins at start.
 func unitStep(unit tree.Unit, start, n int64) int64 {
 	y, m, _ := Date(start)
 	switch unit {
@@ -111,8 +111,8 @@ func unitStep(unit tree.Unit, start, n int64) int64 {
 	return start + n
 }
 
-// Bucket returns the stretch [from, to) of the hour, day, week, month, quarter or year that holds ms.
-// An hour is one of the zone's clocks, and ends early where they are changed within it.
+// Bucket returns the range [from, to) of the hour, day, week, month, quarter or year that contains ms. Hours are
+// those of local clocks, and end early if the clocks change within them.
 func Bucket(unit tree.Unit, ms int64, zone *time.Location) (from, to int64) {
 	if unit == tree.Hour {
 		offset := offsetAt(ms, zone)
@@ -131,23 +131,23 @@ func Bucket(unit tree.Unit, ms int64, zone *time.Location) (from, to int64) {
 	return DayStart(start, zone), DayStart(unitStep(unit, start, 1), zone)
 }
 
-// offsetAt returns by how many milliseconds the clocks of zone are ahead of UTC at ms.
+// offsetAt returns by how many milliseconds zone is ahead of UTC at ms.
 func offsetAt(ms int64, zone *time.Location) int64 {
 	_, seconds := time.UnixMilli(ms).In(zone).Zone()
 	return int64(seconds) * 1000
 }
 
-// Days tells the day of many instants of one zone quickly. It is for one goroutine.
+// Days computes the days of many instants in one zone, faster than DayOf. It is not safe for concurrent use.
 type Days struct {
 	zone   *time.Location
 	base   int64 // the day of starts[0]
 	starts []int64
 }
 
-// daysLimit bounds the table of Days; instants beyond it are computed one by one.
+// daysLimit bounds the table of Days. For instants outside the table, Of calls DayOf.
 const daysLimit = 1 << 16
 
-// NewDays returns the days of a zone.
+// NewDays returns Days for a zone.
 func NewDays(zone *time.Location) *Days { return &Days{zone: zone} }
 
 // Of returns DayOf(ms, zone).
@@ -182,7 +182,7 @@ func (d *Days) extend(last int64) {
 	}
 }
 
-// cover grows the table to hold the days around day; false when it would grow beyond its limit.
+// cover grows the table to include the days around day. It returns false if that would exceed the limit.
 func (d *Days) cover(day int64) bool {
 	last := d.base + int64(len(d.starts)) - 1
 	if max(last, day)-min(d.base, day) > daysLimit-1000 {

@@ -7,10 +7,9 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Resolve returns the stretch [from, to) of a window at now. Windows open on the left in the
-// language, like (now − D, now], are half-open the other way here, which in whole milliseconds is
-// the same set. An unbounded side is Never or Forever. A window on events is cut at now by the
-// caller; one on a time attribute is not.
+// Resolve returns the range [from, to) of a window at now. A window such as (now − D, now], which is open on the
+// left in the language, becomes [now − D + 1 ms, now + 1 ms), the same set of milliseconds. An unbounded side
+// is Never or Forever. For events, the caller must cut the range at now.
 func Resolve(w tree.Window, now int64, zone *time.Location) (from, to int64) {
 	switch w.Kind {
 	case tree.InLast:
@@ -60,7 +59,7 @@ func days(w tree.Window, now int64, zone *time.Location) (first, last int64) {
 	return today, today
 }
 
-// Span returns the stretch of a date, its whole day, or of an instant, one millisecond.
+// Span returns the range of a date, which is its whole day, or of an instant, which is one millisecond.
 func Span(w tree.When, zone *time.Location) (from, to int64) {
 	if !w.Date {
 		return w.Millis, after(w.Millis)
@@ -69,8 +68,9 @@ func Span(w tree.When, zone *time.Location) (from, to int64) {
 	return DayStart(day, zone), DayStart(day+1, zone)
 }
 
-// Shift returns now + sign × d: seconds to weeks by their length, months, quarters and years by the
-// calendar at the same local time, on the last day of a shorter month. It saturates.
+// Shift returns now + sign × d. Seconds to weeks have a fixed length. Months, quarters and years go by the
+// calendar, to the same local time, or to the last day of a shorter month. The result saturates at Never and
+// Forever.
 func Shift(now int64, d tree.Duration, sign int, zone *time.Location) int64 {
 	if months, ok := monthsOf(d); ok {
 		return shiftMonths(now, int64(sign)*months, zone)
@@ -83,7 +83,7 @@ func Shift(now int64, d tree.Duration, sign int, zone *time.Location) int64 {
 	return Add(now, int64(sign)*int64(lo))
 }
 
-// monthsLimit bounds how far months shift: beyond it is Never or Forever.
+// monthsLimit bounds a shift by months. A shift of that many or more gives Never or Forever.
 const monthsLimit = 12 * 100_000
 
 func monthsOf(d tree.Duration) (months int64, ok bool) {
@@ -126,7 +126,7 @@ func Add(a, b int64) int64 {
 	return s
 }
 
-// after returns the next millisecond; Never and Forever stay what they are.
+// after returns the next millisecond. It returns Never and Forever unchanged.
 func after(ms int64) int64 {
 	if ms == Never || ms == Forever {
 		return ms

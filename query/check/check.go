@@ -8,9 +8,9 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Statement returns a checked copy of q and its warnings. The error is a *tree.Diagnostic, the first
-// of the statement; Locate it in the text. Unknown names are warnings, except in `create segment`
-// without `allow unknown`.
+// Statement returns a checked copy of q and its warnings. The error is a *tree.Diagnostic, the first one
+// of the statement; callers Locate it in the text. Unknown names are warnings, except in `create segment`
+// without `allow unknown`, where they are errors.
 func Statement(q *tree.Query, s query.Schema) (*tree.Query, []tree.Diagnostic, error) {
 	c := newChecker(s)
 	out := *q
@@ -26,7 +26,7 @@ func Statement(q *tree.Query, s query.Schema) (*tree.Query, []tree.Diagnostic, e
 	return &out, c.warnings, nil
 }
 
-// Predicate returns a checked copy of a predicate over profiles, as Statement does for `count where`.
+// Predicate returns a checked copy of a predicate over profiles, like Statement for `count where`.
 func Predicate(p tree.Pred, s query.Schema) (tree.Pred, []tree.Diagnostic, error) {
 	c := newChecker(s)
 	c.setZone("")
@@ -37,8 +37,8 @@ func Predicate(p tree.Pred, s query.Schema) (tree.Pred, []tree.Diagnostic, error
 	return out, c.warnings, nil
 }
 
-// checker checks one statement. The first error stays; checking goes on, so that every function
-// returns a tree, which is thrown away then.
+// checker checks one statement. It keeps the first error and continues, so every function returns a tree,
+// which the caller discards after an error.
 type checker struct {
 	schema   query.Schema
 	zone     *time.Location
@@ -47,18 +47,18 @@ type checker struct {
 	warnings []tree.Diagnostic
 	warned   map[string]bool
 
-	defs   map[string]*tree.Segment // expanded segments, each once
-	sizes  map[string]int           // and how many parts each has
-	parts  int                      // of the statement so far, segments written out
+	defs   map[string]*tree.Segment // expanded segments by name
+	sizes  map[string]int           // how many parts each of them has
+	parts  int                      // of the statement so far, with segments expanded
 	stack  []string                 // segments being expanded, outermost first
-	inside *tree.Span               // where the outermost of them is asked
+	inside *tree.Span               // where the statement refers to the outermost of them
 }
 
 func newChecker(s query.Schema) *checker {
 	return &checker{schema: s, zone: time.UTC, warned: map[string]bool{}, defs: map[string]*tree.Segment{}, sizes: map[string]int{}}
 }
 
-// setZone loads the zone of the statement, the workspace's where it names none.
+// setZone loads the time zone of the statement. Name "" means the workspace's zone.
 func (c *checker) setZone(name string) {
 	if name == "" {
 		name = c.schema.Zone()
@@ -74,8 +74,8 @@ func (c *checker) setZone(name string) {
 	c.zone = zone
 }
 
-// fail keeps the first error. Inside a segment's own predicate positions are those of another text,
-// so the place that asks the segment is blamed.
+// fail keeps the first error. Positions inside the predicate of a segment are those of another text, so
+// such an error gets the position of the reference to the segment.
 func (c *checker) fail(d tree.Diagnostic) {
 	if c.err != nil {
 		return
@@ -92,13 +92,13 @@ func (c *checker) errorf(code string, at tree.Span, hint, format string, args ..
 	c.fail(tree.Diagnostic{Code: code, Message: fmt.Sprintf(format, args...), At: at, Hint: hint})
 }
 
-// unknown reports a name the catalog lacks: an error in a new segment, else a warning, once per name.
+// unknown reports a name that is not in the catalog: an error in a new segment, else one warning per name.
 func (c *checker) unknown(d tree.Diagnostic) {
 	switch {
-	case c.inside != nil: // it was allowed when the segment was saved
+	case c.inside != nil: // allowed when the segment was saved
 	case c.strict:
 		if d.Hint == "" {
-			d.Hint = "correct the name, or write  allow unknown  if it is still to come"
+			d.Hint = "correct the name, or write  allow unknown  if it does not exist yet"
 		}
 		c.fail(d)
 	case !c.warned[d.Code+d.Message]:
@@ -107,17 +107,17 @@ func (c *checker) unknown(d tree.Diagnostic) {
 	}
 }
 
-// segment expands a segment: its own predicate, checked, in the zone it keeps.
+// segment returns a segment with its predicate checked in its own time zone, nil after an error.
 func (c *checker) segment(name string, at tree.Span) *tree.Segment {
 	for i, open := range c.stack {
 		if open == name {
-			c.errorf(tree.CodeSegmentCycle, at, "a segment cannot ask itself, also not through others",
-				"segment %q asks itself: %s", name, chain(append(c.stack[i:len(c.stack):len(c.stack)], name)))
+			c.errorf(tree.CodeSegmentCycle, at, "a segment cannot refer to itself, directly or through other segments",
+				"segment %q refers to itself: %s", name, chain(append(c.stack[i:len(c.stack):len(c.stack)], name)))
 			return nil
 		}
 	}
 	if def := c.defs[name]; def != nil {
-		c.written(name, at)
+		c.countExpanded(name, at)
 		return def
 	}
 	saved, ok := c.schema.Segment(name)
@@ -140,7 +140,7 @@ func (c *checker) segment(name string, at tree.Span) *tree.Segment {
 	c.stack = c.stack[:len(c.stack)-1]
 	c.inside, c.strict, c.zone = outer, strict, zone
 	c.defs[name] = &def
-	c.bounded(at)
+	c.checkSize(at)
 	return &def
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// catalog is a small fixed Schema: names of attributes, of properties by event, and segments by text.
+// catalog is a small fixed Schema.
 type catalog struct {
 	attributes map[string]tree.Type
 	properties map[string]map[string]tree.Type
@@ -189,7 +189,7 @@ func TestRefuses(t *testing.T) {
 			t.Errorf("%s: %s %q (%s), want %s with %q", x.text, d.Code, d.Message, d.Hint, x.code, x.says)
 		}
 		if d.At.Length == 0 || d.At.Offset+d.At.Length > len(x.text) {
-			t.Errorf("%s: stands nowhere: %+v", x.text, d.At)
+			t.Errorf("%s: no position in the text: %+v", x.text, d.At)
 		} else if at := x.text[d.At.Offset:][:d.At.Length]; x.at != "" && at != x.at {
 			t.Errorf("%s: points at %q, want %q", x.text, at, x.at)
 		}
@@ -246,7 +246,7 @@ func TestResolves(t *testing.T) {
 	args := p.(*tree.Or).Args
 	nested, vip := args[0].(*tree.InSegment).Def, args[1].(*tree.InSegment).Def
 	if nested.Zone != "Asia/Kathmandu" || nested.Pred.(*tree.And).Args[0].(*tree.InSegment).Def != vip {
-		t.Errorf("a segment asked twice has two definitions")
+		t.Errorf("a segment used twice has two definitions")
 	}
 	if saved := c.segments["Nested"].Pred.(*tree.And).Args[0].(*tree.InSegment); saved.Def != nil {
 		t.Errorf("the saved segment was changed")
@@ -296,7 +296,7 @@ func TestStatements(t *testing.T) {
 	}
 }
 
-func TestPreviousNeedsAStepBefore(t *testing.T) {
+func TestPreviousNeedsAnEarlierStep(t *testing.T) {
 	where := &tree.Truth{X: &tree.Name{Name: "screen", Previous: true}}
 	_, _, err := Predicate(&tree.Did{Step: tree.Step{Event: "App Opened", Where: where}}, testCatalog(t))
 	var d *tree.Diagnostic

@@ -27,7 +27,7 @@ func (c *checker) did(p *tree.Did) tree.Pred {
 		count := *p.Count
 		out.Count = &count
 		if count.Form == tree.BetweenTimes && count.Hi < count.Lo {
-			c.errorf(tree.CodeBadRange, p.At, "exchange the two numbers", "between takes its lower end first")
+			c.errorf(tree.CodeBadRange, p.At, "exchange the two numbers", "between needs its lower end first")
 		}
 	}
 	return &out
@@ -40,7 +40,7 @@ func (c *checker) sequence(p *tree.Sequence) tree.Pred {
 	out.Steps = make([]tree.SeqStep, len(p.Steps))
 	bounded := 0
 	for i, s := range p.Steps {
-		c.part()
+		c.countPart()
 		var event *eventRef
 		out.Steps[i] = s
 		out.Steps[i].Step, event = c.step(s.Step, last)
@@ -49,10 +49,10 @@ func (c *checker) sequence(p *tree.Sequence) tree.Pred {
 			out.Steps[i].Within = &within
 			bounded++
 			if _, ok := within.Millis(); !ok {
-				c.errorf(tree.CodeBadSequence, s.Step.At, "write it in days", "within takes a fixed length, and months and years have none")
+				c.errorf(tree.CodeBadSequence, s.Step.At, "write it in days", "within needs a fixed length, but months and years have none")
 			}
 		} else if s.Absent {
-			c.errorf(tree.CodeBadSequence, s.Step.At, "add  within 1 hour", "then not needs a within: until when is it awaited?")
+			c.errorf(tree.CodeBadSequence, s.Step.At, "add  within 1 hour", "then not needs a within")
 		}
 		if !s.Absent {
 			last = event
@@ -65,12 +65,12 @@ func (c *checker) sequence(p *tree.Sequence) tree.Pred {
 	return &out
 }
 
-// window checks a window; one on a time attribute may lie ahead.
+// window checks a window. ahead allows windows in the future, which only time attributes can have.
 func (c *checker) window(w tree.Window, ahead bool) tree.Window {
 	switch w.Kind {
 	case tree.InNext:
 		if !ahead {
-			c.errorf(tree.CodeBadWindow, w.At, "use  in last", "events of the future are not known, so in next is for time attributes")
+			c.errorf(tree.CodeBadWindow, w.At, "use  in last", "there are no events in the future, so in next is for time attributes")
 		}
 	case tree.Between:
 		if w.From.Date && w.To.Date && calendar.Day(w.To.Y, w.To.M, w.To.D) < calendar.Day(w.From.Y, w.From.M, w.From.D) {
@@ -104,6 +104,6 @@ func (c *checker) anniversary(p *tree.Anniversary) {
 	}
 	if !ok {
 		c.errorf(tree.CodeBadWindow, w.At, "use today, yesterday, on a date, this week, this month, in next or in last some days",
-			"is anniversary is asked in whole days")
+			"is anniversary needs a window in whole days")
 	}
 }

@@ -6,9 +6,9 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// expr checks an expression and returns its copy and type; NoType is unknown.
+// expr checks an expression and returns its copy and type. NoType means that the type is unknown.
 func (c *checker) expr(x tree.Expr, in place) (tree.Expr, tree.Type) {
-	c.part()
+	c.countPart()
 	switch x := x.(type) {
 	case *tree.Name:
 		return c.name(x, in)
@@ -25,8 +25,8 @@ func (c *checker) expr(x tree.Expr, in place) (tree.Expr, tree.Type) {
 		return &out, tree.NumberType
 	case *tree.Measure:
 		if in.event != nil {
-			c.errorf(tree.CodeBadMeasure, x.At, "only the event's own properties stand there",
-				"a measure of events cannot stand inside an event's condition")
+			c.errorf(tree.CodeBadMeasure, x.At, "use only the event's own properties there",
+				"a measure of events cannot be used inside an event's condition")
 			return x, tree.NoType
 		}
 		return c.measure(x)
@@ -38,7 +38,7 @@ func (c *checker) expr(x tree.Expr, in place) (tree.Expr, tree.Type) {
 func (c *checker) number(x tree.Expr, whole *tree.Arith, in place) tree.Expr {
 	out, t := c.expr(x, in)
 	if t != tree.NumberType && t != tree.NoType {
-		c.errorf(tree.CodeTypeMismatch, tree.SpanOf(x), "", "%s takes numbers, and %s is %s", whole.Op, title(x), article(t))
+		c.errorf(tree.CodeTypeMismatch, tree.SpanOf(x), "", "%s takes numbers, but %s is %s", whole.Op, title(x), article(t))
 	}
 	return out
 }
@@ -48,11 +48,11 @@ func (c *checker) measure(m *tree.Measure) (*tree.Measure, tree.Type) {
 	out := *m
 	if m.Event == "" {
 		c.errorf(tree.CodeBadMeasure, m.At, fmt.Sprintf("name the event:  %s of \"Order Completed\"", m.Fn),
-			"%s is taken from the events of a profile", m.Fn)
+			"%s is computed from the events of a profile", m.Fn)
 		return &out, tree.NoType
 	}
 	if m.Fn == tree.MedianFn || m.Fn == tree.PercentileFn {
-		c.errorf(tree.CodeBadMeasure, m.At, "use avg, min or max", "%s is not taken from events", m.Fn)
+		c.errorf(tree.CodeBadMeasure, m.At, "use avg, min or max", "%s cannot be computed from events", m.Fn)
 	}
 	event := c.event(m.Event, m.At)
 	in := place{event: event}
@@ -61,16 +61,16 @@ func (c *checker) measure(m *tree.Measure) (*tree.Measure, tree.Type) {
 	return &out, c.argument(&out, m.Arg, in)
 }
 
-// argument checks what a measure is taken of, and returns the type of the measure.
+// argument checks the argument of a measure and returns the type of the measure.
 func (c *checker) argument(out *tree.Measure, arg tree.Expr, in place) tree.Type {
 	if arg == nil {
 		if out.Fn != tree.CountFn && out.Fn != tree.DaysFn {
-			c.errorf(tree.CodeBadMeasure, out.At, fmt.Sprintf("write  %s(amount)", out.Fn), "%s needs what to take it of", out.Fn)
+			c.errorf(tree.CodeBadMeasure, out.At, fmt.Sprintf("write  %s(amount)", out.Fn), "%s needs a value to measure", out.Fn)
 		}
 		return tree.NumberType
 	}
 	if out.Fn == tree.CountFn || out.Fn == tree.DaysFn {
-		c.errorf(tree.CodeBadMeasure, out.At, fmt.Sprintf("write  %s  without parentheses", out.Fn), "%s is not taken of anything", out.Fn)
+		c.errorf(tree.CodeBadMeasure, out.At, fmt.Sprintf("write  %s  without parentheses", out.Fn), "%s takes no value", out.Fn)
 	}
 	x, t := c.expr(arg, in)
 	out.Arg = x
@@ -90,7 +90,7 @@ func (c *checker) argument(out *tree.Measure, arg tree.Expr, in place) tree.Type
 		fits, takes = t != tree.ListType, "anything but lists"
 	}
 	if !fits {
-		c.errorf(tree.CodeTypeMismatch, tree.SpanOf(arg), "", "%s takes %s, and %s is %s", out.Fn, takes, title(arg), article(t))
+		c.errorf(tree.CodeTypeMismatch, tree.SpanOf(arg), "", "%s takes %s, but %s is %s", out.Fn, takes, title(arg), article(t))
 	}
 	return resultType(out.Fn, t)
 }
@@ -109,9 +109,9 @@ type side struct {
 	t tree.Type
 }
 
-// fit brings two sides to one type: a quoted date or time beside a time becomes one. It reports
-// sides that cannot be compared; at is the comparison.
-func (c *checker) fit(l, r *side, at tree.Span) {
+// unify brings two sides to the same type: it turns a quoted date or time that is compared with a time into a
+// date or time. It reports sides that cannot be compared. at is the span of the comparison.
+func (c *checker) unify(l, r *side, at tree.Span) {
 	c.quoted(l, r.t)
 	c.quoted(r, l.t)
 	list := l
@@ -120,7 +120,7 @@ func (c *checker) fit(l, r *side, at tree.Span) {
 	}
 	switch {
 	case list.t == tree.ListType:
-		c.errorf(tree.CodeTypeMismatch, at, fmt.Sprintf("ask a list for its items:  %s has \"vip\"", title(list.x)),
+		c.errorf(tree.CodeTypeMismatch, at, fmt.Sprintf("check the items of a list:  %s has \"vip\"", title(list.x)),
 			"%s is a list and cannot be compared", title(list.x))
 	case l.t == tree.NoType || r.t == tree.NoType || l.t == r.t:
 	default:
@@ -129,7 +129,7 @@ func (c *checker) fit(l, r *side, at tree.Span) {
 	}
 }
 
-// quoted turns a string literal beside a time into a date or time.
+// quoted turns a string literal that is compared with a time into a date or time.
 func (c *checker) quoted(s *side, other tree.Type) {
 	lit, ok := s.x.(*tree.Literal)
 	if !ok || other != tree.TimeType || s.t != tree.StringType {
@@ -150,7 +150,7 @@ func mismatchHint(left tree.Type, r *side) string {
 	case !ok:
 		return ""
 	case left == tree.StringType && lit.Value.Type == tree.NumberType:
-		return fmt.Sprintf("a string stands in quotes:  %q", lit.Value.Number())
+		return fmt.Sprintf("put a string in quotes:  %q", lit.Value.Number())
 	case left == tree.NumberType && lit.Value.Type == tree.StringType:
 		return "write the number without quotes"
 	case left == tree.BoolType:
@@ -159,7 +159,7 @@ func mismatchHint(left tree.Type, r *side) string {
 	return ""
 }
 
-// described names a right side with its type.
+// described returns a right side with its type, for messages.
 func described(s *side) string {
 	if _, ok := s.x.(*tree.Literal); ok {
 		return article(s.t)
@@ -169,7 +169,7 @@ func described(s *side) string {
 
 func article(t tree.Type) string { return "a " + t.String() }
 
-// title names an expression in a message.
+// title returns an expression as messages show it.
 func title(x tree.Expr) string {
 	switch x := x.(type) {
 	case *tree.Name:

@@ -9,8 +9,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// place says what a name stands for: an attribute, or a property of event; previous is the event of
-// the last step that was not `not`, in the later steps of a sequence.
+// place says what a name refers to: an attribute, or a property of event. In the later steps of a
+// sequence, previous is the event of the last step without `not`.
 type place struct {
 	event    *eventRef
 	previous *eventRef
@@ -34,7 +34,7 @@ func (c *checker) event(name string, at tree.Span) *eventRef {
 	return e
 }
 
-// name resolves an attribute or property; NoType when it is not known.
+// name resolves an attribute or property. The type of an unknown name is NoType.
 func (c *checker) name(n *tree.Name, in place) (*tree.Name, tree.Type) {
 	t, problem := c.lookup(n, in)
 	if problem != nil {
@@ -44,13 +44,13 @@ func (c *checker) name(n *tree.Name, in place) (*tree.Name, tree.Type) {
 	return &out, t
 }
 
-// lookup is name without reporting what is unknown.
+// lookup returns the type of a name, or a diagnostic if it is unknown, without reporting it.
 func (c *checker) lookup(n *tree.Name, in place) (tree.Type, *tree.Diagnostic) {
 	event := in.event
 	if n.Previous {
 		if event = in.previous; event == nil {
 			c.errorf(tree.CodeBadPrevious, n.At, "compare with the step before:  did A then B where (p = previous.p)",
-				"previous.%s stands only in the later steps of a sequence", n.Name)
+				"previous.%s can only be used in the later steps of a sequence", n.Name)
 			return tree.NoType, nil
 		}
 	}
@@ -63,7 +63,7 @@ func (c *checker) lookup(n *tree.Name, in place) (tree.Type, *tree.Diagnostic) {
 			Suggestions: c.suggest(query.AttributeName, "", n.Name),
 		}
 	}
-	if !event.known { // reported with the event
+	if !event.known { // the event has been reported
 		return tree.NoType, nil
 	}
 	if _, t, ok := c.schema.Property(event.id, n.Name); ok {
@@ -75,7 +75,7 @@ func (c *checker) lookup(n *tree.Name, in place) (tree.Type, *tree.Diagnostic) {
 	}
 }
 
-// rightSide refuses unknown bare names right of a comparison: they are strings without quotes.
+// rightSide refuses unknown bare names on the right of a comparison: they are strings without quotes.
 func (c *checker) rightSide(x tree.Expr, in place) {
 	tree.Inspect(x, func(n tree.Node) bool {
 		if name, ok := n.(*tree.Name); ok && !name.Previous {
@@ -92,24 +92,24 @@ func (c *checker) rightName(x *tree.Name, in place) {
 	if problem == nil && known {
 		return
 	}
-	d := tree.Diagnostic{Code: tree.CodeUnknownName, Message: fmt.Sprintf("%s is not a name the catalog knows", x.Name),
-		At: x.At, Hint: fmt.Sprintf("a string stands in quotes:  %q", x.Name)}
+	d := tree.Diagnostic{Code: tree.CodeUnknownName, Message: fmt.Sprintf("%s is not a name in the catalog", x.Name),
+		At: x.At, Hint: fmt.Sprintf("put a string in quotes:  %q", x.Name)}
 	switch {
 	case strings.EqualFold(x.Name, "now"):
-		d.Message, d.Hint = "now is not written: every statement has its own", "write  in last 30 days,  more than 30 days ago  or  in next 30 days"
+		d.Message, d.Hint = "there is no now in MQL", "write  in last 30 days,  more than 30 days ago  or  in next 30 days"
 	case problem != nil:
 		d.Suggestions = problem.Suggestions
 	}
 	c.fail(d)
 }
 
-// farthest is the edit distance up to which a name is suggested, and mostSuggestions how many are.
+// maxDistance is the largest edit distance of a suggested name, maxSuggestions the largest number of them.
 const (
-	farthest        = 3
-	mostSuggestions = 3
+	maxDistance    = 3
+	maxSuggestions = 3
 )
 
-// suggest returns the known names nearest to name.
+// suggest returns the known names closest to name.
 func (c *checker) suggest(kind query.NameKind, event, name string) []string {
 	type near struct {
 		name     string
@@ -118,7 +118,7 @@ func (c *checker) suggest(kind query.NameKind, event, name string) []string {
 	var found []near
 	want := []rune(strings.ToLower(name))
 	c.schema.Names(kind, event, func(known string, _ tree.Type) bool {
-		limit := min(farthest, len(want)-1)
+		limit := min(maxDistance, len(want)-1)
 		if d := distance(want, []rune(strings.ToLower(known)), max(limit, 0)); d <= max(limit, 0) {
 			found = append(found, near{known, d})
 		}
@@ -131,14 +131,14 @@ func (c *checker) suggest(kind query.NameKind, event, name string) []string {
 		return strings.Compare(a.name, b.name)
 	})
 	var names []string
-	for _, n := range found[:min(len(found), mostSuggestions)] {
+	for _, n := range found[:min(len(found), maxSuggestions)] {
 		names = append(names, n.name)
 	}
 	return names
 }
 
-// distance is the number of insertions, deletions, replacements and swaps of neighbours between a and
-// b, or more than limit when it is larger (optimal string alignment).
+// distance returns the number of insertions, deletions, replacements and swaps of adjacent letters that
+// turn a into b (optimal string alignment), or some number above limit if it is above limit.
 func distance(a, b []rune, limit int) int {
 	if len(a)-len(b) > limit || len(b)-len(a) > limit {
 		return limit + 1

@@ -8,9 +8,9 @@ import (
 	"github.com/musterdb/muster/query/values"
 )
 
-// pred checks a predicate over profiles or, in the place of an event, over its events.
+// pred checks a predicate over profiles, or over events if in has an event.
 func (c *checker) pred(p tree.Pred, in place) tree.Pred {
-	c.part()
+	c.countPart()
 	switch p := p.(type) {
 	case nil:
 		return nil
@@ -23,7 +23,7 @@ func (c *checker) pred(p tree.Pred, in place) tree.Pred {
 	case *tree.Truth:
 		x, t := c.name(p.X, in)
 		if t != tree.BoolType && t != tree.NoType {
-			c.errorf(tree.CodeTypeMismatch, p.X.At, fmt.Sprintf("compare it, or ask  %s is set", title(p.X)),
+			c.errorf(tree.CodeTypeMismatch, p.X.At, fmt.Sprintf("compare it, or write  %s is set", title(p.X)),
 				"%s is %s, which is neither true nor false", title(p.X), article(t))
 		}
 		return &tree.Truth{X: x}
@@ -63,11 +63,11 @@ func (c *checker) preds(args []tree.Pred, in place) []tree.Pred {
 	return out
 }
 
-// profilePred checks what asks a profile as a whole and cannot stand in an event's condition.
+// profilePred checks a predicate that is about a whole profile. An event's condition cannot contain one.
 func (c *checker) profilePred(p tree.Pred, in place) tree.Pred {
 	if in.event != nil {
 		c.errorf(tree.CodeBadCondition, predSpan(p), "close the parenthesis before it",
-			"inside where (…) only the properties of %q are asked", in.event.name)
+			"only properties of %q can be used inside where (…)", in.event.name)
 		return p
 	}
 	switch p := p.(type) {
@@ -106,12 +106,12 @@ func (c *checker) profilePred(p tree.Pred, in place) tree.Pred {
 	return p
 }
 
-// wasIn checks a past membership. It does not depend on the definition of today. A segment that is saved
-// already cannot ask it, since changes are kept for a while and a segment for ever: whoever saves one puts
-// a list in its place.
+// wasIn checks a past membership. It does not depend on the current definition of the segment. A saved
+// segment must not contain one, because membership changes are kept for a limited time and a segment
+// forever. So saving a segment replaces it by a list.
 func (c *checker) wasIn(p *tree.WasIn) tree.Pred {
 	if c.inside != nil {
-		c.errorf(tree.CodeNotSupported, p.Pos, "save it again", "it asks was in segment, and the members of then were not kept")
+		c.errorf(tree.CodeNotSupported, p.Pos, "save it again", "it uses was in segment, but the members at that time were not kept")
 	}
 	if _, ok := c.schema.Segment(p.Name); !ok {
 		c.unknownSegment(p.Name, p.Pos)
@@ -125,10 +125,10 @@ func (c *checker) compare(p *tree.Compare, in place) tree.Pred {
 	l.x, l.t = c.expr(p.L, in)
 	c.rightSide(p.R, in)
 	r.x, r.t = c.expr(p.R, in)
-	c.fit(&l, &r, spanOr(p.At, p.R))
+	c.unify(&l, &r, spanOr(p.At, p.R))
 	out.L, out.R = l.x, r.x
 	if isWhen(out.L) && isWhen(out.R) {
-		c.errorf(tree.CodeTypeMismatch, p.At, "compare with a time attribute", "two fixed times are compared")
+		c.errorf(tree.CodeTypeMismatch, p.At, "compare with a time attribute", "both sides are fixed times")
 	}
 	return &out
 }
@@ -154,13 +154,13 @@ func (c *checker) in(p *tree.In, in place) tree.Pred {
 	for i, v := range p.Values {
 		var r side
 		r.x, r.t = c.expr(v, in)
-		c.fit(&l, &r, spanOr(v.At, p.X))
+		c.unify(&l, &r, spanOr(v.At, p.X))
 		out.Values[i], _ = r.x.(*tree.Literal)
 	}
 	return &out
 }
 
-// between checks a range; between two times it is the window of that form.
+// between checks a range. A range between two times becomes a window.
 func (c *checker) between(p *tree.Range, in place) tree.Pred {
 	out := *p
 	var x, lo, hi side
@@ -169,8 +169,8 @@ func (c *checker) between(p *tree.Range, in place) tree.Pred {
 	c.rightSide(p.Hi, in)
 	lo.x, lo.t = c.expr(p.Lo, in)
 	hi.x, hi.t = c.expr(p.Hi, in)
-	c.fit(&x, &lo, spanOr(p.At, p.Lo))
-	c.fit(&x, &hi, spanOr(p.At, p.Hi))
+	c.unify(&x, &lo, spanOr(p.At, p.Lo))
+	c.unify(&x, &hi, spanOr(p.At, p.Hi))
 	out.X, out.Lo, out.Hi = x.x, lo.x, hi.x
 	l, okL := lo.x.(*tree.Literal)
 	h, okH := hi.x.(*tree.Literal)
@@ -180,7 +180,7 @@ func (c *checker) between(p *tree.Range, in place) tree.Pred {
 		w := tree.Window{Kind: tree.Between, From: *l.When, To: *h.When, At: p.At}
 		return &tree.InWindow{X: out.X, Window: c.window(w, true), At: p.At}
 	case l.Value.Type == h.Value.Type && h.Value.Compare(l.Value) < 0:
-		c.errorf(tree.CodeBadRange, p.At, "exchange the two ends", "between takes its lower end first")
+		c.errorf(tree.CodeBadRange, p.At, "exchange the two ends", "between needs its lower end first")
 	}
 	return &out
 }
@@ -194,16 +194,16 @@ func (c *checker) text(p *tree.Text, in place) tree.Pred {
 	case tree.StringType, tree.NoType:
 	case tree.ListType:
 		c.errorf(tree.CodeTypeMismatch, spanOr(p.At, p.X), fmt.Sprintf("%s has %q", title(p.X), p.Pattern),
-			"%s is a list, and %s is for strings", title(p.X), form)
+			"%s is a list, but %s is for strings", title(p.X), form)
 	default:
 		c.errorf(tree.CodeTypeMismatch, spanOr(p.At, p.X), "compare it with =, < or >",
-			"%s is %s, and %s is for strings", title(p.X), article(t), form)
+			"%s is %s, but %s is for strings", title(p.X), article(t), form)
 	}
-	if p.Op == tree.Matches && !c.pattern(p) {
+	if p.Op == tree.Matches && !c.countPattern(p) {
 		return &out
 	}
 	if _, err := values.NewMatcher(p.Op, p.Pattern, p.Fold); err != nil {
-		c.errorf(tree.CodeBadPattern, p.At, "the syntax is that of RE2; a backslash escapes a special character",
+		c.errorf(tree.CodeBadPattern, p.At, "use RE2 syntax; a backslash escapes a special character",
 			"%q is not a regular expression: %v", p.Pattern, err)
 	}
 	return &out
@@ -217,13 +217,13 @@ func (c *checker) has(p *tree.Has, in place) tree.Pred {
 	case tree.ListType, tree.NoType:
 	case tree.StringType:
 		c.errorf(tree.CodeTypeMismatch, spanOr(p.At, p.X), fmt.Sprintf("use  %s =  or  %s contains", title(p.X), title(p.X)),
-			"%s is a string, and has is for lists", title(p.X))
+			"%s is a string, but has is for lists", title(p.X))
 	default:
-		c.errorf(tree.CodeTypeMismatch, spanOr(p.At, p.X), "compare it with =, < or >", "%s is %s, and has is for lists", title(p.X), article(t))
+		c.errorf(tree.CodeTypeMismatch, spanOr(p.At, p.X), "compare it with =, < or >", "%s is %s, but has is for lists", title(p.X), article(t))
 	}
 	for _, v := range p.Values {
 		if v.When != nil {
-			c.errorf(tree.CodeTypeMismatch, v.At, "put it in quotes if the list holds strings", "lists hold strings, numbers and booleans, and this is a time")
+			c.errorf(tree.CodeTypeMismatch, v.At, "put it in quotes if the list holds strings", "lists hold strings, numbers and booleans, but this is a time")
 		}
 	}
 	return &out
@@ -233,7 +233,7 @@ func (c *checker) has(p *tree.Has, in place) tree.Pred {
 func (c *checker) time(x tree.Expr, form string, in place) tree.Expr {
 	out, t := c.expr(x, in)
 	if t != tree.TimeType && t != tree.NoType {
-		c.errorf(tree.CodeTypeMismatch, tree.SpanOf(x), "", "%s is %s, and %s is for times", title(x), article(t), form)
+		c.errorf(tree.CodeTypeMismatch, tree.SpanOf(x), "", "%s is %s, but %s is for times", title(x), article(t), form)
 	}
 	return out
 }
@@ -242,9 +242,9 @@ func (c *checker) sample(p *tree.InSample) {
 	zero, hundred := tree.Int(0), tree.Int(100)
 	switch {
 	case p.From.Compare(zero) < 0 || p.To.Compare(hundred) > 0:
-		c.errorf(tree.CodeBadSample, p.At, `write  in sample "name" 0% to 10%`, "a sample lies between 0%% and 100%%")
+		c.errorf(tree.CodeBadSample, p.At, `write  in sample "name" 0% to 10%`, "a sample must be between 0%% and 100%%")
 	case p.To.Compare(p.From) < 0:
-		c.errorf(tree.CodeBadSample, p.At, "exchange the two ends", "a sample takes its lower end first")
+		c.errorf(tree.CodeBadSample, p.At, "exchange the two ends", "a sample needs its lower end first")
 	}
 }
 
@@ -253,7 +253,7 @@ func (c *checker) rank(p *tree.Rank) tree.Pred {
 	x, t := c.expr(p.By, place{})
 	out.By = x
 	if t != tree.NumberType && t != tree.TimeType && t != tree.NoType {
-		c.errorf(tree.CodeTypeMismatch, tree.SpanOf(p.By), "", "a rank is by a number or a time, and %s is %s", title(p.By), article(t))
+		c.errorf(tree.CodeTypeMismatch, tree.SpanOf(p.By), "", "a rank must be by a number or a time, but %s is %s", title(p.By), article(t))
 	}
 	n, whole := p.N.Int64()
 	switch {
@@ -265,7 +265,7 @@ func (c *checker) rank(p *tree.Rank) tree.Pred {
 	return &out
 }
 
-// predSpan returns where a predicate over profiles stands.
+// predSpan returns the span of a predicate over profiles.
 func predSpan(p tree.Pred) tree.Span {
 	switch p := p.(type) {
 	case *tree.Everyone:

@@ -9,8 +9,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// TestMultiplyingSegmentsAreRefused asks a tower of segments of which each asks the one below twice:
-// forty short texts are a trillion conditions.
+// TestMultiplyingSegmentsAreRefused checks a tower of segments that each use the one below twice: forty
+// short texts make a trillion conditions.
 func TestMultiplyingSegmentsAreRefused(t *testing.T) {
 	c := testCatalog(t)
 	c.segments["level 0"] = &tree.Segment{Name: "level 0", Pred: parsed(t, `age > 5`)}
@@ -32,7 +32,8 @@ func TestMultiplyingSegmentsAreRefused(t *testing.T) {
 	}
 }
 
-// TestLargePatternsAreRefused asks for regular expressions that are short as text, before they are compiled.
+// TestLargePatternsAreRefused checks that short patterns with huge programs are refused before they are
+// compiled.
 func TestLargePatternsAreRefused(t *testing.T) {
 	c := testCatalog(t)
 	small := `country matches "(.*a){1}.*0x"`

@@ -25,7 +25,7 @@ func (c *checker) stmt(s tree.Stmt) tree.Stmt {
 			out.Steps[i], _ = c.step(step, nil)
 		}
 		if _, ok := s.Within.Millis(); !ok {
-			c.errorf(tree.CodeBadWindow, tree.Span{}, "write it in days", "within takes a fixed length, and months and years have none")
+			c.errorf(tree.CodeBadWindow, tree.Span{}, "write it in days", "within needs a fixed length, but months and years have none")
 		}
 		out.Window = c.window(s.Window, false)
 		out.Where, out.By = c.where(s.Where, place{}), c.dimensions(s.By)
@@ -67,7 +67,7 @@ func (c *checker) stmt(s tree.Stmt) tree.Stmt {
 	return s
 }
 
-// create checks a new segment: it may not ask itself, and its names must be known.
+// create checks a new segment: it must not refer to itself, and its names must be known.
 func (c *checker) create(s *tree.CreateStmt) tree.Stmt {
 	out := *s
 	c.strict = !s.AllowUnknown
@@ -83,7 +83,7 @@ func (c *checker) list(s *tree.ListStmt) tree.Stmt {
 	named := map[string]bool{}
 	for _, col := range s.Columns {
 		if name, ok := col.X.(*tree.Name); ok && name.Name == "user_id" && col.As == "" {
-			continue // every list begins with it
+			continue // every list begins with this column
 		}
 		col.X, _ = c.expr(col.X, place{})
 		out.Columns = append(out.Columns, col)
@@ -97,7 +97,7 @@ func (c *checker) list(s *tree.ListStmt) tree.Stmt {
 			x, t := c.expr(o.X, place{})
 			out.Order[i].X = x
 			if t == tree.ListType {
-				c.errorf(tree.CodeTypeMismatch, tree.SpanOf(o.X), "", "%s is a list, and lists have no order", title(o.X))
+				c.errorf(tree.CodeTypeMismatch, tree.SpanOf(o.X), "", "%s is a list, and lists cannot be ordered", title(o.X))
 			}
 		}
 	}
@@ -115,8 +115,8 @@ func (c *checker) stats(s *tree.StatsStmt) tree.Stmt {
 	return &out
 }
 
-// statistic checks a column of stats: a measure over the members, over their events, or arithmetic
-// of such.
+// statistic checks a column of stats: a measure over the members or over their events, or arithmetic on
+// such measures.
 func (c *checker) statistic(x tree.Expr) tree.Expr {
 	switch x := x.(type) {
 	case *tree.Arith:
@@ -128,7 +128,7 @@ func (c *checker) statistic(x tree.Expr) tree.Expr {
 		return x
 	case *tree.Measure:
 		if x.Fn == tree.FirstFn || x.Fn == tree.LastFn || x.Fn == tree.FavoriteFn {
-			c.errorf(tree.CodeBadMeasure, x.At, "break down by it:  count by "+title(x), "%s is not for stats: it is of one profile", x.Fn)
+			c.errorf(tree.CodeBadMeasure, x.At, "break down by it:  count by "+title(x), "%s is not for stats: it is a value of one profile", x.Fn)
 		}
 		if x.Event != "" {
 			m, _ := c.measure(x)
@@ -136,11 +136,11 @@ func (c *checker) statistic(x tree.Expr) tree.Expr {
 		}
 		out := *x
 		if x.Fn == tree.DaysFn {
-			c.errorf(tree.CodeBadMeasure, x.At, `name the event:  days of "App Opened"`, "days are taken from events")
+			c.errorf(tree.CodeBadMeasure, x.At, `name the event:  days of "App Opened"`, "days needs an event")
 			return &out
 		}
 		if x.Fn == tree.PercentileFn && (x.Percent.Compare(tree.Int(0)) < 0 || x.Percent.Compare(tree.Int(100)) > 0) {
-			c.errorf(tree.CodeBadMeasure, x.At, "write  percentile(ltv, 95)", "a percentile lies between 0 and 100")
+			c.errorf(tree.CodeBadMeasure, x.At, "write  percentile(ltv, 95)", "a percentile must be between 0 and 100")
 		}
 		c.argument(&out, x.Arg, place{})
 		return &out
@@ -175,7 +175,7 @@ func (c *checker) rfm(s *tree.RFMStmt) tree.Stmt {
 	out.Window = c.window(s.Window, false)
 	x, t := c.expr(s.Amount, place{event: event})
 	if t != tree.NumberType && t != tree.NoType {
-		c.errorf(tree.CodeTypeMismatch, tree.SpanOf(s.Amount), "", "rfm is by a number, and %s is %s", title(s.Amount), article(t))
+		c.errorf(tree.CodeTypeMismatch, tree.SpanOf(s.Amount), "", "rfm needs a number, but %s is %s", title(s.Amount), article(t))
 	}
 	out.Amount, out.Where = x, c.where(s.Where, place{})
 	return &out
@@ -210,11 +210,11 @@ func (c *checker) dimension(d tree.Dimension) tree.Dimension {
 		d.Name, t = c.name(d.Name, place{})
 		switch {
 		case d.Step != nil && d.Step.Compare(tree.Int(0)) <= 0:
-			c.errorf(tree.CodeBadSteps, d.At, "write  age in steps of 10", "steps are larger than 0")
+			c.errorf(tree.CodeBadSteps, d.At, "write  age in steps of 10", "steps must be larger than 0")
 		case d.Step != nil && t != tree.NumberType && t != tree.NoType:
-			c.errorf(tree.CodeTypeMismatch, d.Name.At, "", "steps are of numbers, and %s is %s", title(d.Name), article(t))
+			c.errorf(tree.CodeTypeMismatch, d.Name.At, "", "steps need a number, but %s is %s", title(d.Name), article(t))
 		case d.Unit != tree.NoUnit && t != tree.TimeType && t != tree.NoType:
-			c.errorf(tree.CodeTypeMismatch, d.Name.At, "", "%s(…) is of times, and %s is %s", d.Unit, title(d.Name), article(t))
+			c.errorf(tree.CodeTypeMismatch, d.Name.At, "", "%s(…) needs a time, but %s is %s", d.Unit, title(d.Name), article(t))
 		}
 	}
 	return d

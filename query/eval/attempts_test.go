@@ -19,7 +19,7 @@ type manySeries struct {
 
 func (m *manySeries) Series(event uint32, _ int) query.Series { return m.series[event] }
 
-// randomSeries has blocks, sorted and not, of a few profiles with many rows each.
+// randomSeries returns blocks, some of them sorted, of a few profiles with many rows each.
 func randomSeries(rng *rand.Rand, span int64) (s query.Series) {
 	s.Min, s.Max = math.MaxInt64, math.MinInt64
 	for range rng.IntN(4) {
@@ -46,7 +46,7 @@ func randomSeries(rng *rand.Rand, span int64) (s query.Series) {
 	return s
 }
 
-// TestAttempts holds the walk over moments against trying every attempt of every profile.
+// TestAttempts compares the walk over row keys with trying every attempt of every profile.
 func TestAttempts(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	rng := rand.New(rand.NewPCG(seed, 4))
@@ -81,20 +81,21 @@ func TestAttempts(t *testing.T) {
 		a := NewAttempts(scans, gap)
 		got := a.Chunk(0, &cand)
 		if !slices.Equal(got, want) {
-			t.Fatalf("seed %d: %d steps within %d: not those who get there", seed, steps, gap)
+			t.Fatalf("seed %d: %d steps within %d: wrong profiles reach the steps", seed, steps, gap)
 		}
 		clear(a.reached)
-		if a.look(0, &cand); !slices.Equal(a.reached, want) {
-			t.Fatalf("seed %d: %d steps within %d: narrowing the steps changes who gets there", seed, steps, gap)
+		if a.chunkByTimelines(0, &cand); !slices.Equal(a.reached, want) {
+			t.Fatalf("seed %d: %d steps within %d: narrowing the steps changes which profiles reach them", seed, steps, gap)
 		}
 		reachedLast += want[steps-1].Count()
 	}
 	if reachedLast == 0 {
-		t.Fatalf("seed %d: nobody got anywhere", seed)
+		t.Fatalf("seed %d: no profile reached the last step", seed)
 	}
 }
 
-// A funnel step at exactly the end of its time counts, one in the same millisecond as the last not.
+// TestBestAttempt: a step exactly at the end of the time limit counts; a step in the same millisecond
+// as the one before it does not.
 func TestBestAttempt(t *testing.T) {
 	for _, c := range []struct {
 		times [][]int64

@@ -11,8 +11,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// oneChunk is a full chunk as an engine holds it: two attributes and one event name in sorted leaves
-// and a tail. Only what the benchmarks ask is served.
+// oneChunk is a full chunk as an engine stores it: two attributes, and one event name in sorted leaves
+// and a tail. It implements only the methods the benchmarks use.
 type oneChunk struct {
 	query.Source
 	pages  map[uint32][]query.Vec
@@ -25,7 +25,7 @@ func (c *oneChunk) ValueSets(uint32, int) query.ValueSets  { return nil }
 func (c *oneChunk) Chunks() int                            { return 1 }
 func (c *oneChunk) ID(ordinal uint32) string               { return fmt.Sprint(ordinal) }
 
-// oneSchema knows country (1), age (2) and Buy with amount (0) and kind (1).
+// oneSchema has the attributes country (1) and age (2), and the event Buy with amount (0) and kind (1).
 type oneSchema struct{ query.Schema }
 
 func (oneSchema) Attribute(name string) (uint32, tree.Type, bool) {
@@ -181,7 +181,7 @@ func BenchmarkRank(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if scan.by.column(&scope{}, all[:]) == nil {
-			b.Fatal("the attribute is not read at once")
+			b.Fatal("the attribute is not read as one column")
 		}
 	}
 }

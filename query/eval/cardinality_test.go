@@ -30,7 +30,7 @@ func TestCountOfSets(t *testing.T) {
 	} {
 		counted := 0
 		for seed := range uint64(20) { // some sources have sets, some have not
-			a := newAsker(t, shop(), seed)
+			a := newFixture(t, shop(), seed)
 			counted += a.counted(t, c.text)
 		}
 		if c.indexed != (counted > 0) {
@@ -40,16 +40,16 @@ func TestCountOfSets(t *testing.T) {
 }
 
 // counted returns in how many chunks the index counts a predicate, and compares each count with the members.
-func (a *asker) counted(t *testing.T, text string) (chunks int) {
+func (f *fixture) counted(t *testing.T, text string) (chunks int) {
 	t.Helper()
-	compiled, err := eval.Compile(&a.env, a.pred(t, text))
+	compiled, err := eval.Compile(&f.env, f.pred(t, text))
 	if err != nil {
 		t.Fatalf("compile %s: %v", text, err)
 	}
-	a.chunks(func(shard, chunk int, profiles *query.Bits) {
-		e := compiled.On(a.sources[shard])
+	f.chunks(func(shard, chunk int, profiles *query.Bits) {
+		e := compiled.On(f.sources[shard])
 		n, ok := e.Count(chunk, profiles.Count())
-		if !ok || a.sources[shard].Hides(chunk) {
+		if !ok || f.sources[shard].Hides(chunk) {
 			return
 		}
 		chunks++

@@ -10,18 +10,18 @@ import (
 	"github.com/musterdb/muster/query/values"
 )
 
-// compiler turns a checked tree into plans. What the tree cannot mean (a text form on a number) is
-// the checker's to refuse; here it is simply true for nobody.
+// compiler turns a checked tree into plans. The checker rejects meaningless predicates, such as a text
+// form on a number; if one gets here, it is false for every profile.
 type compiler struct {
 	env  *Env
 	zone *time.Location
-	// event is the event whose properties names stand for, nil for attributes of profiles.
+	// event is the event whose properties names refer to; nil if they refer to attributes of profiles.
 	event *eventScope
-	// ranked measures are missing where no event was counted.
+	// ranked is set for the measure of a rank: it is missing, not 0, if no event was counted.
 	ranked bool
 }
 
-// eventScope is the event inside whose `where (…)` or argument names are resolved.
+// eventScope is the event in whose `where (…)` or argument names are resolved.
 type eventScope struct {
 	id    uint32
 	known bool
@@ -63,7 +63,7 @@ func (c *compiler) pred(p tree.Pred) (plan, error) {
 		return c.rank(p)
 	case *tree.WasIn:
 		at, _ := calendar.Span(p.At, c.zone)
-		n, err := c.env.Inputs.Asked(p, at)
+		n, err := c.env.Inputs.WasIn(p, at)
 		return inInput{n}, err
 	}
 	return c.leaf(p)
@@ -76,7 +76,7 @@ func (c *compiler) chain(args []tree.Pred, or bool) (plan, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !or || !ch.takes(p) {
+		if !or || !ch.absorb(p) {
 			ch.args = append(ch.args, p)
 		}
 	}
@@ -91,7 +91,7 @@ func (c *compiler) chain(args []tree.Pred, or bool) (plan, error) {
 	return all{}, nil
 }
 
-// leaf compiles the predicates that stand over one or two expressions.
+// leaf compiles predicates on one or two expressions.
 func (c *compiler) leaf(p tree.Pred) (plan, error) {
 	switch p := p.(type) {
 	case *tree.Compare:
@@ -101,15 +101,16 @@ func (c *compiler) leaf(p tree.Pred) (plan, error) {
 			return c.pred(bounds(p))
 		}
 	}
-	q, ok := c.question(p)
+	q, ok := c.exprTest(p)
 	if !ok {
 		return nil, fmt.Errorf("predicate %T cannot be evaluated", p)
 	}
-	return c.asked(q)
+	return c.compileTest(q)
 }
 
-// asked compiles a question, on the encoded column where its expression is one.
-func (c *compiler) asked(q question) (plan, error) {
+// compileTest compiles a test of one expression. If the expression is a column, the test runs on the
+// encoded column.
+func (c *compiler) compileTest(q exprTest) (plan, error) {
 	o, err := c.expr(q.x)
 	if err != nil {
 		return nil, err
@@ -129,39 +130,40 @@ func (c *compiler) asked(q question) (plan, error) {
 	return valueTest{x: o, test: t}, nil
 }
 
-// question is a predicate that asks one expression for a set of values, once its type is known.
-type question struct {
+// exprTest is a predicate that tests one expression for a set of values. The test is built once the
+// type of the expression is known.
+type exprTest struct {
 	x    tree.Expr
 	test func(tree.Type) (*test, error)
 }
 
-// question reads p as a question; ok is false for what is none.
-func (c *compiler) question(p tree.Pred) (q question, ok bool) {
-	ask := func(x tree.Expr, build func(tree.Type) *test) (question, bool) {
-		return question{x, func(t tree.Type) (*test, error) { return build(t), nil }}, true
+// exprTest returns p as a test of one expression; ok is false if p is not one.
+func (c *compiler) exprTest(p tree.Pred) (q exprTest, ok bool) {
+	withTest := func(x tree.Expr, build func(tree.Type) *test) (exprTest, bool) {
+		return exprTest{x, func(t tree.Type) (*test, error) { return build(t), nil }}, true
 	}
 	switch p := p.(type) {
 	case *tree.Compare:
 		l, lit, op, ok := literalSide(p)
 		if !ok || op == tree.Ne {
-			return question{}, false
+			return exprTest{}, false
 		}
-		return ask(l, func(t tree.Type) *test { return compareTest(t, op, c.literal(lit)) })
+		return withTest(l, func(t tree.Type) *test { return compareTest(t, op, c.literal(lit)) })
 	case *tree.Truth:
 		yes := literal{typ: tree.BoolType, first: 1, last: 1}
-		return ask(p.X, func(t tree.Type) *test { return compareTest(t, tree.Eq, yes) })
+		return withTest(p.X, func(t tree.Type) *test { return compareTest(t, tree.Eq, yes) })
 	case *tree.In:
-		return ask(p.X, func(t tree.Type) *test { return inTest(t, c.literals(p.Values)) })
+		return withTest(p.X, func(t tree.Type) *test { return inTest(t, c.literals(p.Values)) })
 	case *tree.Range:
 		if !literalEnds(p) {
-			return question{}, false
+			return exprTest{}, false
 		}
 		lo, hi := c.literal(p.Lo.(*tree.Literal)), c.literal(p.Hi.(*tree.Literal))
-		return ask(p.X, func(t tree.Type) *test { return rangeTest(t, lo, hi) })
+		return withTest(p.X, func(t tree.Type) *test { return rangeTest(t, lo, hi) })
 	case *tree.IsSet:
-		return ask(p.X, func(t tree.Type) *test { return &test{typ: t, present: true} })
+		return withTest(p.X, func(t tree.Type) *test { return &test{typ: t, present: true} })
 	case *tree.Text:
-		return question{p.X, func(t tree.Type) (*test, error) {
+		return exprTest{p.X, func(t tree.Type) (*test, error) {
 			if t != tree.StringType {
 				return &test{}, nil
 			}
@@ -173,19 +175,19 @@ func (c *compiler) question(p tree.Pred) (q question, ok bool) {
 			return &test{typ: t, each: each, holds: func(v tree.Value) bool { return match(v.Str) }}, err
 		}}, true
 	case *tree.Has:
-		return ask(p.X, func(tree.Type) *test { return hasTest(p.Which, c.literals(p.Values)) })
+		return withTest(p.X, func(tree.Type) *test { return hasTest(p.Which, c.literals(p.Values)) })
 	case *tree.InWindow:
-		return ask(p.X, func(tree.Type) *test { return windowTest(calendar.Resolve(p.Window, c.env.Now, c.zone)) })
+		return withTest(p.X, func(tree.Type) *test { return windowTest(calendar.Resolve(p.Window, c.env.Now, c.zone)) })
 	case *tree.Anniversary:
 		days := calendar.NewAnniversaries(p.Window, c.env.Now, c.zone)
-		return ask(p.X, func(tree.Type) *test {
+		return withTest(p.X, func(tree.Type) *test {
 			return &test{typ: tree.TimeType, holds: func(v tree.Value) bool { return days.Has(v.Int) }}
 		})
 	}
-	return question{}, false
+	return exprTest{}, false
 }
 
-// matchWork is about what a regular expression takes a byte, in nanoseconds.
+// matchWork is the approximate time that a regular expression takes per byte, in nanoseconds.
 const matchWork = 20
 
 func literalEnds(p *tree.Range) bool {
@@ -194,14 +196,15 @@ func literalEnds(p *tree.Range) bool {
 	return lo && hi
 }
 
-// bounds writes a range with computed ends as two comparisons.
+// bounds rewrites a range with computed ends as two comparisons.
 func bounds(p *tree.Range) tree.Pred {
 	return &tree.And{Args: []tree.Pred{
 		&tree.Compare{Op: tree.Ge, L: p.X, R: p.Lo}, &tree.Compare{Op: tree.Le, L: p.X, R: p.Hi},
 	}}
 }
 
-// literalSide brings a comparison with a literal into the form `x op literal`.
+// literalSide rewrites a comparison with a literal as `x op literal`; ok is false if neither side is a
+// literal.
 func literalSide(p *tree.Compare) (x tree.Expr, lit *tree.Literal, op tree.Op, ok bool) {
 	if lit, ok := p.R.(*tree.Literal); ok {
 		return p.L, lit, p.Op, true
@@ -230,8 +233,8 @@ func (c *compiler) compare(p *tree.Compare) (plan, error) {
 			return newDid(st, lo, hi), err
 		}
 	}
-	q, _ := c.question(p)
-	return c.asked(q)
+	q, _ := c.exprTest(p)
+	return c.compileTest(q)
 }
 
 func (c *compiler) literals(ls []*tree.Literal) []literal {
@@ -267,7 +270,7 @@ func (c *compiler) expr(x tree.Expr) (operand, error) {
 
 func (c *compiler) name(n *tree.Name) (operand, error) {
 	if n.Previous {
-		return nil, fmt.Errorf("previous.%s stands outside a sequence", n.Name)
+		return nil, fmt.Errorf("previous.%s is used outside a sequence", n.Name)
 	}
 	if c.event != nil {
 		if !c.event.known {
@@ -291,7 +294,7 @@ func (c *compiler) name(n *tree.Name) (operand, error) {
 	return column{id: id, t: t}, nil
 }
 
-// step compiles an event, its condition and its window, which is cut at now.
+// step compiles an event, its condition and its window, which ends at now at the latest.
 func (c *compiler) step(s tree.Step, w tree.Window) (step, error) {
 	var st step
 	st.event, st.known = c.env.Schema.Event(s.Event)
@@ -306,7 +309,8 @@ func (c *compiler) step(s tree.Step, w tree.Window) (step, error) {
 	return st, err
 }
 
-// edge compiles `first did` and `last did`: a row in the window and none before, or after it up to now.
+// edge compiles `first did` and `last did`: a row in the window, and none before it (or none after it
+// up to now).
 func (c *compiler) edge(p *tree.Edge) (plan, error) {
 	in, err := c.step(p.Step, p.Window)
 	if err != nil {
@@ -324,7 +328,7 @@ func (c *compiler) edge(p *tree.Edge) (plan, error) {
 	return chain{args: []plan{newDid(in, 1, -1), notPlan{newDid(out, 1, -1)}}}, nil
 }
 
-// segment compiles the segment's own predicate in its own zone.
+// segment compiles the predicate of a segment in the segment's own zone.
 func (c *compiler) segment(p *tree.InSegment) (plan, error) {
 	if p.Def == nil {
 		return nil, fmt.Errorf("segment %q is not expanded", p.Name)
@@ -332,7 +336,7 @@ func (c *compiler) segment(p *tree.InSegment) (plan, error) {
 	if _, held := c.env.Inputs.Held(p.Name); held {
 		n, ok := c.env.Inputs.OfHeld(p.Name)
 		if !ok {
-			return nil, fmt.Errorf("segment %q is held, and no input of the statement", p.Name)
+			return nil, fmt.Errorf("segment %q is held but is not an input of the statement", p.Name)
 		}
 		return inInput{n}, nil
 	}
@@ -344,7 +348,7 @@ func (c *compiler) segment(p *tree.InSegment) (plan, error) {
 	return inner.pred(p.Def.Pred)
 }
 
-// segmentZone loads the zone a segment keeps; most often it is the statement's.
+// segmentZone loads the zone of a segment, which is usually that of the statement.
 func segmentZone(env *Env, s *tree.Segment) (*time.Location, error) {
 	if s.Zone == env.zone().String() {
 		return env.zone(), nil

@@ -7,14 +7,15 @@ import (
 	"github.com/musterdb/muster/query/lanes"
 )
 
-// did asks how often profiles have a row of a step: lo <= n <= hi, hi < 0 for no upper bound, with
-// 1 <= lo or 0 <= hi (what admits everybody or nobody is no did).
+// did tests how many rows of a step a profile has: lo <= n <= hi, without an upper bound if hi < 0.
+// Either 1 <= lo or 0 <= hi: newDid returns another plan for bounds that admit every profile or none.
 type did struct {
 	step   step
 	lo, hi int64
 }
 
-// newDid returns the plan of a count; an event the catalog does not know is one nobody did.
+// newDid returns the plan for a count of rows. No profile has rows of an event the catalog does not
+// know.
 func newDid(st step, lo, hi int64) plan {
 	switch {
 	case hi >= 0 && lo > hi:
@@ -57,33 +58,33 @@ func (d *didRunner) cost(s *scope) float64 {
 func (d *didRunner) eval(s *scope, cand []uint64, n int, out []uint64) int {
 	series := d.scan.series(s.chunk)
 	if d.lo == 1 && d.hi < 0 && series.Rows > 0 {
-		return d.once(s.chunk, &series, cand, n, out)
+		return d.evalAny(s.chunk, &series, cand, n, out)
 	}
 	clear(out)
 	if int64(series.Rows) < d.lo {
 		return 0
 	}
-	if d.settled(&series, cand, out) {
+	if d.evalTotals(&series, cand, out) {
 		return countBits(out)
 	}
-	// One more than the largest bound tells all counts apart that matter. Counters go on to what they
-	// can hold: that so few reach their top is what makes the branch at it cheap.
+	// Counting to one more than the largest bound is enough. The counters run up to the maximum of their type
+	// all the same: few of them reach it, so the branch that stops there is well predicted.
 	switch top := max(d.lo, d.hi+1); {
 	case top <= math.MaxUint8:
-		d.n8 = d.scan.run.stock.u8.sized(d.n8, query.ChunkSize)
-		counts(d, s.chunk, cand, out, d.n8, math.MaxUint8)
+		d.n8 = d.scan.run.scratch.u8.sized(d.n8, query.ChunkSize)
+		evalCounts(d, s.chunk, cand, out, d.n8, math.MaxUint8)
 	case top <= math.MaxUint16:
-		d.n16 = d.scan.run.stock.u16.sized(d.n16, query.ChunkSize)
-		counts(d, s.chunk, cand, out, d.n16, math.MaxUint16)
+		d.n16 = d.scan.run.scratch.u16.sized(d.n16, query.ChunkSize)
+		evalCounts(d, s.chunk, cand, out, d.n16, math.MaxUint16)
 	default:
-		d.n32 = d.scan.run.stock.u32.sized(d.n32, query.ChunkSize)
-		counts(d, s.chunk, cand, out, d.n32, math.MaxUint32)
+		d.n32 = d.scan.run.scratch.u32.sized(d.n32, query.ChunkSize)
+		evalCounts(d, s.chunk, cand, out, d.n32, math.MaxUint32)
 	}
 	return countBits(out)
 }
 
-// once sets out to those of n candidates with any row and returns how many they are.
-func (d *didRunner) once(chunk int, series *query.Series, cand []uint64, n int, out []uint64) int {
+// evalAny sets out to those of the n candidates that have at least one row, and returns their number.
+func (d *didRunner) evalAny(chunk int, series *query.Series, cand []uint64, n int, out []uint64) int {
 	if series.Ever.Count() > 0 && d.scan.where == nil && d.scan.covers(series) {
 		return series.Ever.Among(cand, n, out)
 	}
@@ -99,7 +100,8 @@ func (d *didRunner) once(chunk int, series *query.Series, cand []uint64, n int, 
 	return lanes.And(cand, out, out)
 }
 
-// setAll adds the profiles of rows. Rows of four quarters take turns, as in countAll.
+// setAll adds the profiles of rows to found. It takes rows from four quarters in turn, for the reason
+// given at countAll.
 func setAll(found *query.Bits, pos []uint16) {
 	quarter := len(pos) / 4
 	p0, p1, p2, p3 := pos[:quarter], pos[quarter:2*quarter], pos[2*quarter:3*quarter], pos[3*quarter:4*quarter]
@@ -114,15 +116,15 @@ func setAll(found *query.Bits, pos []uint16) {
 	}
 }
 
-// settled sets out from the totals of the series, which the window must take in whole; false where there
-// are none or they do not tell.
-func (d *didRunner) settled(series *query.Series, cand, out []uint64) bool {
+// evalTotals sets out from the totals of the series. It returns false if the window does not cover the
+// whole series, or if there are no totals or they do not suffice.
+func (d *didRunner) evalTotals(series *query.Series, cand, out []uint64) bool {
 	if !d.scan.totalled(series) || max(d.lo, d.hi+1) > math.MaxUint8 {
 		return false
 	}
 	n := &series.Totals.Counts
 	if rest := series.Blocks[series.Settled:]; len(rest) > 0 {
-		d.n8 = d.scan.run.stock.u8.sized(d.n8, query.ChunkSize)
+		d.n8 = d.scan.run.scratch.u8.sized(d.n8, query.ChunkSize)
 		own := (*[query.ChunkSize]uint8)(d.n8)
 		*own = *n
 		for _, b := range rest {
@@ -139,9 +141,9 @@ func (d *didRunner) settled(series *query.Series, cand, out []uint64) bool {
 	return true
 }
 
-// counts fills the counters n of one chunk, which stay at top, and sets out to the candidates within
-// bounds.
-func counts[T uint8 | uint16 | uint32](d *didRunner, chunk int, cand, out []uint64, n []T, top T) {
+// evalCounts counts the rows of one chunk in n, whose counters stop at top, and sets out to the
+// candidates whose count is within the bounds.
+func evalCounts[T uint8 | uint16 | uint32](d *didRunner, chunk int, cand, out []uint64, n []T, top T) {
 	clear(n)
 	all := (*[query.ChunkSize]T)(n)
 	d.scan.each(chunk, cand, func(b *query.Block, rows []uint64) {
@@ -156,7 +158,7 @@ func counts[T uint8 | uint16 | uint32](d *didRunner, chunk int, cand, out []uint
 		})
 	})
 	lo := T(min(d.lo, int64(top)))
-	if d.lo > int64(top) { // more than counters can hold, and more than there are rows
+	if d.lo > int64(top) { // more than the counters can hold, and more than there are rows
 		return
 	}
 	hi := top
@@ -166,8 +168,9 @@ func counts[T uint8 | uint16 | uint32](d *didRunner, chunk int, cand, out []uint
 	narrowEval(n, lo, hi, cand, out)
 }
 
-// countAll counts rows. Those of a leaf are ordered by position, and counting waits for a counter just
-// written: so rows of four quarters take turns.
+// countAll counts rows by profile. The rows of a leaf are ordered by position, and an increment must
+// wait for the one before it if both are of the same counter. Taking rows from four quarters in turn
+// avoids that wait.
 func countAll[T uint8 | uint16 | uint32](n *[query.ChunkSize]T, pos []uint16, top T) {
 	quarter := len(pos) / 4
 	p0, p1, p2, p3 := pos[:quarter], pos[quarter:2*quarter], pos[2*quarter:3*quarter], pos[3*quarter:4*quarter]

@@ -34,7 +34,7 @@ func num(text string) tree.Value {
 
 type props = map[string]tree.Value
 
-// now is the instant of all these questions; events stand on the edges of its windows.
+// now is the instant of all test predicates. Some events are exactly at the edges of their windows.
 const now = "2026-03-31T12:00:00Z"
 
 func shop() *querytest.History {
@@ -73,26 +73,26 @@ func shop() *querytest.History {
 	}
 }
 
-// asker answers predicates over a history in random encodings.
-type asker struct {
+// fixture evaluates predicates over a history in random encodings.
+type fixture struct {
 	schema  *querytest.Schema
 	sources []*querytest.Source
 	env     eval.Env
 }
 
-func newAsker(t *testing.T, h *querytest.History, seed uint64) *asker {
+func newFixture(t *testing.T, h *querytest.History, seed uint64) *fixture {
 	t.Helper()
 	zone, err := time.LoadLocation(h.Zone)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &asker{schema: querytest.NewSchema(h)}
+	a := &fixture{schema: querytest.NewSchema(h)}
 	a.sources = querytest.NewSources(h, a.schema, 2, rand.New(rand.NewPCG(seed, 1)))
 	a.env = eval.Env{Schema: a.schema, Now: at(now), Zone: zone, Cuts: map[*tree.Rank]query.Cut{}}
 	return a
 }
 
-func (a *asker) pred(t *testing.T, text string) tree.Pred {
+func (a *fixture) pred(t *testing.T, text string) tree.Pred {
 	t.Helper()
 	p, err := syntax.ParsePred(text, syntax.Limits{})
 	if err != nil {
@@ -106,7 +106,7 @@ func (a *asker) pred(t *testing.T, text string) tree.Pred {
 }
 
 // chunks calls fn with every chunk and the profiles in it.
-func (a *asker) chunks(fn func(shard, chunk int, profiles *query.Bits)) {
+func (a *fixture) chunks(fn func(shard, chunk int, profiles *query.Bits)) {
 	for shard, src := range a.sources {
 		for chunk := range src.Chunks() {
 			var profiles query.Bits
@@ -116,7 +116,7 @@ func (a *asker) chunks(fn func(shard, chunk int, profiles *query.Bits)) {
 	}
 }
 
-func (a *asker) members(t *testing.T, text string) string {
+func (a *fixture) members(t *testing.T, text string) string {
 	t.Helper()
 	p := a.pred(t, text)
 	ranks, err := eval.Ranks(&a.env, p)
@@ -156,8 +156,8 @@ func (a *asker) members(t *testing.T, text string) string {
 
 const everyone = "ann bob cyd x-1"
 
-// questions has a line for each form and the members at now.
-var questions = []struct{ text, want string }{
+// predicates has a line for each form of predicate, with its members at now.
+var predicates = []struct{ text, want string }{
 	{`everyone`, everyone},
 	{`country = "BR"`, "ann"},
 	{`country != "BR"`, "bob cyd x-1"},
@@ -187,7 +187,7 @@ var questions = []struct{ text, want string }{
 	{`did "Buy"`, "ann bob"},
 	{`did not "Buy"`, "cyd x-1"},
 	{`did "Buy" in last 30 days`, "ann bob"},
-	{`did "Buy" exactly 2 times in last 30 days`, "ann"}, // the one 30 days ago is out, the one now in
+	{`did "Buy" exactly 2 times in last 30 days`, "ann"}, // the event 30 days ago is outside the window, the one at now inside
 	{`did "Buy" at most 0 times`, "cyd x-1"},
 	{`did "Buy" fewer than 0 times`, ""},
 	{`did "Buy" fewer than 3 times`, "bob cyd x-1"},
@@ -206,15 +206,15 @@ var questions = []struct{ text, want string }{
 	{`count of "Buy" / count of "View" >= 0.5`, "ann bob"},
 	{`days of "View" = 2`, "bob"},
 	{`distinct(kind) of "View" = 2`, "cyd"},
-	{`first(kind) of "View" = "bags"`, "cyd"}, // of the same millisecond, the smaller is earlier
+	{`first(kind) of "View" = "bags"`, "cyd"}, // of two values in one millisecond, the smaller counts as earlier
 	{`last(kind) of "View" = "hats"`, "bob cyd"},
 	{`favorite(kind) of "Buy" = "shoes"`, "ann"},
 	{`favorite(kind) of "View" = "hats"`, "bob cyd"},
 	{`max(amount * 2) of "Buy" = 20`, "ann"},
 	{`did "View" then "Buy" within 1 hour`, "ann bob"},
-	{`did "View" then "Buy" within 59 minutes`, ""}, // bob's later View shares the millisecond of his Buy
+	{`did "View" then "Buy" within 59 minutes`, ""}, // bob's later View is in the same millisecond as his Buy
 	{`did "View" then not "Buy" within 1 hour`, "bob cyd"},
-	{`did "View" then not "Buy" within 2 hours`, "bob cyd"}, // ann still has an hour to do it
+	{`did "View" then not "Buy" within 2 hours`, "bob cyd"}, // ann still has an hour left
 	{`did "View" then "Buy" where (kind = previous.kind) within 1 day`, "ann"},
 	{`did "Buy" then "Buy" then "Buy"`, "ann"},
 	{`in list "newsletter"`, "ann x-1"},
@@ -228,8 +228,8 @@ var questions = []struct{ text, want string }{
 
 func TestPredicates(t *testing.T) {
 	for seed := range uint64(4) {
-		a := newAsker(t, shop(), seed)
-		for _, c := range questions {
+		a := newFixture(t, shop(), seed)
+		for _, c := range predicates {
 			if got := a.members(t, c.text); got != c.want {
 				t.Errorf("seed %d: %s: %q, want %q", seed, c.text, got, c.want)
 			}
@@ -237,13 +237,14 @@ func TestPredicates(t *testing.T) {
 	}
 }
 
-// The keys of a rank may come in any parts; equal values go by id at both ends.
+// TestRankTies: equal values are ordered by id, at both ends of a rank, in whatever parts the keys
+// arrive.
 func TestRankTies(t *testing.T) {
 	h := &querytest.History{}
 	for i := range 10 {
 		h.Profiles = append(h.Profiles, querytest.Profile{UserID: fmt.Sprintf("u%d", (i*7)%10), Attrs: props{"n": num(fmt.Sprint(i % 2))}})
 	}
-	a := newAsker(t, h, 3)
+	a := newFixture(t, h, 3)
 	for text, want := range map[string]string{
 		`in top 3 by n`:    "u1 u3 u5",
 		`in bottom 3 by n`: "u0 u2 u4",

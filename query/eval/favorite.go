@@ -5,19 +5,19 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// A sighting count is one number for a position and value: how often it was seen above when last, so
-// that the greatest of a position is its favorite.
+// A favorite count is one number for a position and a value. The high bits are the number of rows, the low 40
+// bits the time of the latest. The value with the greatest count is the favorite of the position.
 const (
-	sightingTime = 1<<40 - 1 // ms: 34 years
-	sightingOne  = 1 << 40
-	// mostFavorites is the number of codes up to which every position has a count for each.
+	favoriteTime = 1<<40 - 1 // ms: 34 years
+	favoriteUnit = 1 << 40
+	// mostFavorites is the largest dictionary for which every position has a count per code.
 	mostFavorites = 32
-	// fewFavorites is the number of candidates below which their rows are rather put in order.
+	// fewFavorites is the number of candidates below which sorting their rows is cheaper.
 	fewFavorites = query.ChunkSize / 64
 )
 
-// gatherFavorite returns the favorite codes of the candidates as a column; nil where there is not one
-// small dictionary, or what is counted does not fit.
+// gatherFavorite returns the favorite codes of the candidates as a column. It returns nil if the values
+// are not of one small dictionary, or if a count does not fit.
 func (m *measureLoader) gatherFavorite(chunk int, cand []uint64) *query.Vec {
 	if m.arg.column == nil || m.t != tree.StringType || countBits(cand) < fewFavorites {
 		return nil
@@ -27,23 +27,23 @@ func (m *measureLoader) gatherFavorite(chunk int, cand []uint64) *query.Vec {
 		return nil
 	}
 	from, to := max(m.scan.from, series.Min), min(m.scan.to-1, series.Max)
-	if uint64(to)-uint64(from) > sightingTime {
+	if uint64(to)-uint64(from) > favoriteTime {
 		return nil
 	}
 	g.codes, g.from = g.col.Dict.Len(), from
-	g.counts = m.scan.run.stock.counters(g.codes * query.ChunkSize)
+	g.counts = m.scan.run.scratch.counters(g.codes * query.ChunkSize)
 	clear(g.counts)
 	if g.take == nil {
 		g.take = m.countFavorites
 	}
 	m.scan.each(chunk, cand, g.take)
-	g.best = m.scan.run.stock.i64.sized(g.best, query.ChunkSize)
+	g.best = m.scan.run.scratch.i64.sized(g.best, query.ChunkSize)
 	eachBit(cand, func(pos int) { g.best[pos] = g.favorite(g.counts[pos*g.codes : (pos+1)*g.codes]) })
 	g.col.Type, g.col.Rows, g.col.I64 = m.t, query.ChunkSize, g.best
 	return &g.col
 }
 
-// favorite returns the code with the greatest count; of equal ones that of the larger value.
+// favorite returns the code with the greatest count; of equal counts, the code of the larger value.
 func (g *gathered) favorite(counts []uint64) int64 {
 	most, code := uint64(0), int64(query.VecMissing)
 	for c, n := range counts {
@@ -54,7 +54,7 @@ func (g *gathered) favorite(counts []uint64) int64 {
 	return code
 }
 
-// countFavorites takes rows in.
+// countFavorites counts the values of rows.
 func (m *measureLoader) countFavorites(b *query.Block, rows []uint64) {
 	g, v := &m.gathered, b.Col(m.arg.column.id)
 	if v == nil || v.Type != m.t {
@@ -62,7 +62,7 @@ func (m *measureLoader) countFavorites(b *query.Block, rows []uint64) {
 	}
 	count := func(p uint16, code int64, t uint64) {
 		n := &g.counts[int(p)*g.codes+int(code)]
-		*n = *n&^sightingTime + sightingOne | max(*n&sightingTime, t)
+		*n = *n&^favoriteTime + favoriteUnit | max(*n&favoriteTime, t)
 	}
 	if rows != nil || b.Off == nil {
 		eachSelected(b, rows, func(i int) {
@@ -73,13 +73,13 @@ func (m *measureLoader) countFavorites(b *query.Block, rows []uint64) {
 		return
 	}
 	first := uint64(b.Base - g.from)
-	vals := g.decode(v, b.Rows, 1, m.scan.run.stock)
+	vals := g.decode(v, b.Rows, 1, m.scan.run.scratch)
 	pos, off, counts, codes := b.Pos[:len(vals)], b.Off[:len(vals)], g.counts, g.codes
 	for i, code := range vals {
 		if code == none64 {
 			continue
 		}
 		n := &counts[int(pos[i])*codes+int(code)]
-		*n = *n&^sightingTime + sightingOne | max(*n&sightingTime, first+uint64(off[i]))
+		*n = *n&^favoriteTime + favoriteUnit | max(*n&favoriteTime, first+uint64(off[i]))
 	}
 }

@@ -7,29 +7,31 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// gathered is one value per position as an integer, where all columns of a chunk have one form: one
-// dictionary, or coefficients that fit at the largest of their scales. Values are compared and tested
-// as integers then, and none is made of a row.
+// gathered computes one value per position as an integer. It needs all columns of a chunk to have a
+// common form: one dictionary, or coefficients that fit at the largest of their scales. Values are then
+// compared and tested as integers, and no tree.Value is built per row.
 type gathered struct {
 	col   query.Vec // over the chunk
 	best  []int64
-	times []int64 // of first and last
-	vals  []int64 // of a block
+	times []int64 // of the chosen rows, for first and last
+	vals  []int64 // of the current block
 	take  func(b *query.Block, rows []uint64)
 
-	counts []uint64 // of favorite, by position and then code; while it is gathered
+	counts []uint64 // of favorite, by position and then code
 	codes  int
 	from   int64
 }
 
-// none64 stands for a missing value among gathered ones, and is greater than all others.
+// none64 marks a missing value among gathered ones. It is greater than all of them.
 const none64 = math.MaxInt64
 
-// mostGathered bounds what is gathered, so that it can be negated and is never none64.
+// mostGathered bounds the absolute value of a gathered integer, so that it can be negated and is never
+// none64.
 const mostGathered = 1 << 62
 
-// gather returns min, max, first, last or favorite of the candidates as a column over the chunk, valid until the
-// next call; others may have any value. It is nil where columns have no common form.
+// gather returns the min, max, first, last or favorite of the candidates as a column over the chunk,
+// valid until the next call. Other positions may have any value. It returns nil if the columns have no
+// common form.
 func (m *measureLoader) gather(chunk int, cand []uint64) *query.Vec {
 	if m.fn == tree.FavoriteFn {
 		return m.gatherFavorite(chunk, cand)
@@ -43,8 +45,8 @@ func (m *measureLoader) gather(chunk int, cand []uint64) *query.Vec {
 	if !g.commonForm(series.Blocks, m.arg.column) || !edge && g.col.Dict != nil {
 		return nil
 	}
-	stock := m.scan.run.stock
-	g.best = stock.i64.sized(g.best, query.ChunkSize)
+	scratch := m.scan.run.scratch
+	g.best = scratch.i64.sized(g.best, query.ChunkSize)
 	for i := range g.best {
 		g.best[i] = none64
 	}
@@ -55,7 +57,7 @@ func (m *measureLoader) gather(chunk int, cand []uint64) *query.Vec {
 		}
 	}
 	if edge {
-		g.times = stock.i64.sized(g.times, query.ChunkSize)
+		g.times = scratch.i64.sized(g.times, query.ChunkSize)
 		for i := range g.times {
 			g.times[i] = none64
 		}
@@ -74,7 +76,8 @@ func (m *measureLoader) gather(chunk int, cand []uint64) *query.Vec {
 	return &g.col
 }
 
-// sign turns the greatest value, and the latest time, into the least.
+// sign returns -1 if the greatest value or the latest time is wanted. Multiplied by it, the wanted one
+// is the least.
 func (m *measureLoader) sign() int64 {
 	if m.fn == tree.MaxFn || m.fn == tree.LastFn {
 		return -1
@@ -82,8 +85,8 @@ func (m *measureLoader) sign() int64 {
 	return 1
 }
 
-// commonForm sets the scale or dictionary all columns of blocks can be brought to; false where there is
-// none.
+// commonForm sets the scale or dictionary that all columns of the blocks can be brought to. It returns
+// false if there is none.
 func (g *gathered) commonForm(blocks []*query.Block, c *column) bool {
 	g.col.Scale, g.col.Dict = 0, nil
 	for _, b := range blocks {
@@ -112,26 +115,26 @@ func (g *gathered) commonForm(blocks []*query.Block, c *column) bool {
 	return g.col.Dict != nil || c.t != tree.StringType && c.t != tree.ListType
 }
 
-// decode sets g.vals to the integers of a column times factor, none64 for rows without.
-func (g *gathered) decode(v *query.Vec, rows int, factor int64, stock *Stock) []int64 {
-	g.vals = stock.i64.sized(g.vals, rows)
-	spread(g.vals, v, factor, none64)
+// decode sets g.vals to the integers of a column times factor, none64 for rows without a value.
+func (g *gathered) decode(v *query.Vec, rows int, factor int64, scratch *Scratch) []int64 {
+	g.vals = scratch.i64.sized(g.vals, rows)
+	decodeInto(g.vals, v, factor, none64)
 	return g.vals
 }
 
-// spread sets out to the integers of a column times factor, missing for rows without.
-func spread(out []int64, v *query.Vec, factor, missing int64) {
+// decodeInto sets out to the integers of a column times factor, missing for rows without a value.
+func decodeInto(out []int64, v *query.Vec, factor, missing int64) {
 	switch {
 	case v.Const:
 		for i := range out {
 			out[i] = v.Base * factor
 		}
 	case v.U8 != nil:
-		spreadNarrow(out, v.U8, v.Base, factor, missing)
+		decodeNarrow(out, v.U8, v.Base, factor, missing)
 	case v.U16 != nil:
-		spreadNarrow(out, v.U16, v.Base, factor, missing)
+		decodeNarrow(out, v.U16, v.Base, factor, missing)
 	case v.U32 != nil:
-		spreadNarrow(out, v.U32, v.Base, factor, missing)
+		decodeNarrow(out, v.U32, v.Base, factor, missing)
 	default:
 		for i := range out {
 			raw, ok := v.Raw(i)
@@ -143,7 +146,7 @@ func spread(out []int64, v *query.Vec, factor, missing int64) {
 	}
 }
 
-func spreadNarrow[T uint8 | uint16 | uint32](out []int64, vals []T, base, factor, missing int64) {
+func decodeNarrow[T uint8 | uint16 | uint32](out []int64, vals []T, base, factor, missing int64) {
 	for i, x := range vals[:len(out)] {
 		raw := (base + int64(x)) * factor
 		if x == 0 {
@@ -153,7 +156,7 @@ func spreadNarrow[T uint8 | uint16 | uint32](out []int64, vals []T, base, factor
 	}
 }
 
-// gatherBest takes the least values of rows in.
+// gatherBest updates the least values with rows of a block.
 func (m *measureLoader) gatherBest(b *query.Block, rows []uint64) {
 	g, v := &m.gathered, b.Col(m.arg.column.id)
 	if v == nil || v.Type != m.t {
@@ -170,14 +173,14 @@ func (m *measureLoader) gatherBest(b *query.Block, rows []uint64) {
 		})
 		return
 	}
-	vals := g.decode(v, b.Rows, factor, m.scan.run.stock)
+	vals := g.decode(v, b.Rows, factor, m.scan.run.scratch)
 	for i, p := range b.Pos[:len(vals)] {
 		best[p] = min(best[p], vals[i])
 	}
 }
 
-// gatherEdge takes the earliest (or latest) rows that have a value in. At the same millisecond the
-// smaller value counts as earlier.
+// gatherEdge updates the earliest (or latest) rows that have a value. Of two rows in one millisecond,
+// the one with the smaller value counts as earlier.
 func (m *measureLoader) gatherEdge(b *query.Block, rows []uint64) {
 	g, v := &m.gathered, b.Col(m.arg.column.id)
 	if v == nil || v.Type != m.t {
@@ -199,7 +202,7 @@ func (m *measureLoader) gatherEdge(b *query.Block, rows []uint64) {
 		})
 		return
 	}
-	vals := g.decode(v, b.Rows, factor, m.scan.run.stock)
+	vals := g.decode(v, b.Rows, factor, m.scan.run.scratch)
 	if b.Off == nil {
 		for i, x := range vals {
 			if x != none64 {
@@ -223,7 +226,7 @@ func (m *measureLoader) gatherEdge(b *query.Block, rows []uint64) {
 	}
 }
 
-// earlier orders the values of one millisecond, which were multiplied by sign.
+// earlier reports whether x goes before y, two values of one millisecond that were multiplied by sign.
 func (g *gathered) earlier(x, y, sign int64) bool {
 	if g.col.Dict == nil {
 		return x < y

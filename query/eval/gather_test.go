@@ -9,7 +9,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// randomColumns gives blocks a column of numbers of any scale and one of strings, with gaps.
+// randomColumns gives blocks a column of numbers of any scale and a column of strings, both with
+// missing values.
 func randomColumns(rng *rand.Rand, blocks []*query.Block, kinds query.Dict) {
 	for _, b := range blocks {
 		amount := &query.Vec{Type: tree.NumberType, Rows: b.Rows, Scale: int8(rng.IntN(3)), Base: rng.Int64N(50) - 40, Bounded: true}
@@ -46,7 +47,7 @@ func randomColumns(rng *rand.Rand, blocks []*query.Block, kinds query.Dict) {
 
 var gatheredFns = []tree.Fn{tree.MinFn, tree.MaxFn, tree.FirstFn, tree.LastFn, tree.FavoriteFn}
 
-// TestGather holds gathered values against those found value by value.
+// TestGather compares gathered values with values found row by row.
 func TestGather(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	rng := rand.New(rand.NewPCG(seed, 5))

@@ -5,7 +5,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Key is a scalar value as a map key: two values are equal exactly when their keys are.
+// Key is a scalar value as a map key: keys are equal exactly if their values are.
 type Key struct {
 	Type  tree.Type
 	Scale int8
@@ -13,7 +13,7 @@ type Key struct {
 	Str   string
 }
 
-// KeyOf returns the key of a value that is no list.
+// KeyOf returns the key of a value that is not a list.
 func KeyOf(v tree.Value) Key { return Key{v.Type, v.Scale, v.Int, v.Str} }
 
 // Value returns the value of a key.
@@ -21,37 +21,38 @@ func (k Key) Value() tree.Value {
 	return tree.Value{Type: k.Type, Scale: k.Scale, Int: k.Int, Str: k.Str}
 }
 
-// interner gives values small numbers, so that rows can be sorted by (position, value). Where all are of
-// one dictionary their codes are the numbers.
+// interner numbers values, so that rows can be sorted by (position, value). If all values are of one
+// dictionary, their codes are the numbers.
 type interner struct {
-	stock  *Stock
-	one    query.Dict // of all values; nil: they are interned
-	ids    map[Key]uint32
-	values []tree.Value
-	dicts  map[query.Dict][]uint32 // code → id + 1
-	source int                     // that dicts are of, see Stock.Move
-	held   int                     // bytes charged
-	last   query.Dict
-	codes  []uint32
+	scratch *Scratch
+	one     query.Dict // dictionary of all values; nil if they are interned
+	ids     map[Key]uint32
+	values  []tree.Value
+	dicts   map[query.Dict][]uint32 // code → id + 1
+	source  int                     // of dicts, see Scratch.NextSource
+	held    int                     // bytes charged
+	last    query.Dict
+	codes   []uint32
 }
 
-// internLimit bounds the values an interner keeps between chunks, internBytes is what one takes.
+// internLimit bounds the number of values an interner keeps between chunks. internBytes is charged for
+// each.
 const (
 	internLimit = 1 << 17
 	internBytes = 192
 )
 
-// begin begins a chunk. What the interner knows is forgotten when it has become too much, or is of another
-// source.
+// begin starts a chunk. It drops the known values if there are too many of them, or if they belong to
+// another source.
 func (n *interner) begin(one query.Dict) {
 	n.one = one
-	if n.ids == nil || len(n.values) > internLimit || n.source != n.stock.source {
-		n.stock.charge(-n.held)
-		*n = interner{stock: n.stock, one: one, source: n.stock.source, ids: map[Key]uint32{}, dicts: map[query.Dict][]uint32{}}
+	if n.ids == nil || len(n.values) > internLimit || n.source != n.scratch.source {
+		n.scratch.charge(-n.held)
+		*n = interner{scratch: n.scratch, one: one, source: n.scratch.source, ids: map[Key]uint32{}, dicts: map[query.Dict][]uint32{}}
 	}
 }
 
-// row returns the number of the argument's value in row i; ok is false where it is missing.
+// row returns the number of the argument's value in row i; ok is false if it is missing.
 func (n *interner) row(arg *argLoader, i int) (id uint32, ok bool) {
 	if arg.vec == nil || arg.vec.Dict == nil {
 		v := arg.value(i)
@@ -68,11 +69,11 @@ func (n *interner) row(arg *argLoader, i int) (id uint32, ok bool) {
 		n.last = arg.vec.Dict
 		n.codes = n.dicts[n.last]
 		if n.codes == nil {
-			n.room(n.last.Len())
+			n.growCodes(n.last.Len())
 		}
 	}
-	if raw >= int64(len(n.codes)) { // the dictionary has grown since
-		n.room(max(int(raw)+1, n.last.Len()))
+	if raw >= int64(len(n.codes)) { // the dictionary has grown
+		n.growCodes(max(int(raw)+1, n.last.Len()))
 	}
 	if n.codes[raw] == 0 {
 		n.codes[raw] = n.id(n.last.Value(uint32(raw))) + 1
@@ -80,8 +81,8 @@ func (n *interner) row(arg *argLoader, i int) (id uint32, ok bool) {
 	return n.codes[raw] - 1, true
 }
 
-// room makes room for some codes of the last dictionary.
-func (n *interner) room(codes int) {
+// growCodes makes n.codes long enough for some codes of the last dictionary.
+func (n *interner) growCodes(codes int) {
 	n.charge(4 * max(codes, 1))
 	grown := make([]uint32, max(codes, 1))
 	copy(grown, n.codes)
@@ -90,7 +91,7 @@ func (n *interner) room(codes int) {
 
 func (n *interner) charge(bytes int) {
 	n.held += bytes
-	n.stock.charge(bytes)
+	n.scratch.charge(bytes)
 }
 
 func (n *interner) id(v tree.Value) uint32 {
@@ -105,7 +106,7 @@ func (n *interner) id(v tree.Value) uint32 {
 	return id
 }
 
-// value returns the value of a number.
+// value returns the value with a number.
 func (n *interner) value(id uint32) tree.Value {
 	if n.one != nil {
 		return n.one.Value(id)

@@ -11,7 +11,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// TestJoined holds the joined ways through one profile's events against those that look at every pair.
+// TestJoined compares the joined functions with those that test every pair.
 func TestJoined(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	rng := rand.New(rand.NewPCG(seed, 1))
@@ -23,20 +23,20 @@ func TestJoined(t *testing.T) {
 		a, b := own(x), previous(x)
 		return !a.Missing() && a.Equal(b) && (x.row.row+x.previous.row)%3 > 0
 	}}
-	visits := func() []visit {
-		v := make([]visit, rng.IntN(30))
+	refs := func() []rowRef {
+		v := make([]rowRef, rng.IntN(30))
 		for i := range v {
-			v[i] = visit{time: int64(rng.IntN(60)), row: uint32(rng.IntN(1000))}
+			v[i] = rowRef{time: int64(rng.IntN(60)), row: uint32(rng.IntN(1000))}
 		}
-		slices.SortFunc(v, func(a, b visit) int { return cmp.Compare(a.time, b.time) })
+		slices.SortFunc(v, func(a, b rowRef) int { return cmp.Compare(a.time, b.time) })
 		return v
 	}
 	for range 2000 {
-		here, there := visits(), visits()
+		chosen, there := refs(), refs()
 		st.gap = int64(rng.IntN(40))
-		plain := &sequenceRunner{sequence: sequence{now: int64(rng.IntN(90))}, run: &run{stock: &Stock{}}, blocks: make([]*query.Block, 1), here: slices.Clone(here)}
-		joined := &sequenceRunner{sequence: plain.sequence, run: plain.run, blocks: make([]*query.Block, 1), here: slices.Clone(here)}
-		joined.joiner.stock = plain.run.stock
+		plain := &sequenceRunner{sequence: sequence{now: int64(rng.IntN(90))}, run: &run{scratch: &Scratch{}}, blocks: make([]*query.Block, 1), chosen: slices.Clone(chosen)}
+		joined := &sequenceRunner{sequence: plain.sequence, run: plain.run, blocks: make([]*query.Block, 1), chosen: slices.Clone(chosen)}
+		joined.joiner.scratch = plain.run.scratch
 		if rng.IntN(2) == 0 {
 			plain.follow(st, there)
 			joined.followJoined(st, there)
@@ -44,8 +44,8 @@ func TestJoined(t *testing.T) {
 			plain.keepWithout(st, there)
 			joined.keepJoined(st, there)
 		}
-		if !slices.Equal(plain.here, joined.here) {
-			t.Fatalf("seed %d: %v then %v within %d at %d: %v joined, want %v", seed, here, there, st.gap, plain.now, joined.here, plain.here)
+		if !slices.Equal(plain.chosen, joined.chosen) {
+			t.Fatalf("seed %d: %v then %v within %d at %d: %v joined, want %v", seed, chosen, there, st.gap, plain.now, joined.chosen, plain.chosen)
 		}
 	}
 }

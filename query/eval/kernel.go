@@ -11,30 +11,32 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// vecTest applies a test to the encoded integers of Vecs: a constant is turned into raw integers
-// once per scale, a text form is decided once per dictionary code. It is for one goroutine.
+// vecTest applies a test to the encoded integers of Vecs. A constant is converted to raw integers once
+// per scale, and a text form is evaluated once per dictionary code. It is for one goroutine.
 type vecTest struct {
 	*test
-	stock   *Stock
+	scratch *Scratch
 	byScale [tree.MaxScale + 1][]span
 	dict    query.Dict
 	codes   *codeTable
 	tables  map[query.Dict]*codeTable
-	source  int       // that tables are of, see Stock.Move
-	spare   [][]uint8 // of tables that were given up
+	source  int       // of tables, see Scratch.NextSource
+	spare   [][]uint8 // buffers of dropped tables
 }
 
-// codeTable remembers what was decided about the codes of one dictionary.
+// codeTable has the results for the codes of one dictionary.
 type codeTable struct {
-	spans   []span  // of keys
-	decided []uint8 // 0 not yet, 1 false, 2 true
+	spans   []span  // codes of keys
+	decided []uint8 // 0 not evaluated, 1 false, 2 true
 }
 
 var everything = []span{{math.MinInt64, math.MaxInt64}}
 
-func newVecTest(t *test, s *Stock) *vecTest { return &vecTest{test: t, stock: s} }
+func newVecTest(t *test, s *Scratch) *vecTest { return &vecTest{test: t, scratch: s} }
 
-// eval sets out to the rows of cand whose value is in the set. REQUIRES: len(out) = len(cand).
+// eval sets out to the rows of cand whose value is in the set.
+//
+// REQUIRES: len(out) = len(cand).
 func (t *vecTest) eval(v *query.Vec, cand, out []uint64) {
 	if v.Type != t.typ || t.typ == tree.NoType {
 		clear(out)
@@ -80,12 +82,13 @@ func (p *pageWords) any() bool {
 	return p[0]|p[1]|p[2]|p[3]|p[4]|p[5]|p[6]|p[7] != 0
 }
 
-// fewInPage is the number of candidates in a page below which values of four bytes are looked at one
-// by one: their cache lines are fewer.
+// fewInPage is the number of candidates in a page below which four-byte values are tested one by one,
+// as they touch fewer cache lines.
 const fewInPage = 16
 
-// whole is eval for a whole page of narrow integers asked for one span, which most are; false for others.
-func (t *vecTest) whole(v *query.Vec, cand, out *pageWords) bool {
+// evalPage is eval for a full page of narrow integers tested for one span, the most common case. It
+// returns false for other pages and tests.
+func (t *vecTest) evalPage(v *query.Vec, cand, out *pageWords) bool {
 	if v.Rows != query.PageRows || v.Type != t.typ || t.holds != nil || v.Scales != nil {
 		return false
 	}
@@ -122,7 +125,7 @@ func (t *vecTest) whole(v *query.Vec, cand, out *pageWords) bool {
 			break
 		}
 		if lanes.Count(cand[:]) < fewInPage {
-			someWithin((*[query.PageRows]uint32)(v.U32), uint32(lo), uint32(hi), cand, out)
+			sparseWithin((*[query.PageRows]uint32)(v.U32), uint32(lo), uint32(hi), cand, out)
 			return true
 		}
 		lanes.Within(v.U32, uint32(lo), uint32(hi), out[:])
@@ -139,8 +142,8 @@ func (t *vecTest) whole(v *query.Vec, cand, out *pageWords) bool {
 	return true
 }
 
-// someWithin sets out to the candidates with lo <= value <= hi, looking at no other value.
-func someWithin(vals *[query.PageRows]uint32, lo, hi uint32, cand, out *pageWords) {
+// sparseWithin sets out to the candidates with lo <= value <= hi. It reads no other values.
+func sparseWithin(vals *[query.PageRows]uint32, lo, hi uint32, cand, out *pageWords) {
 	for w, c := range cand {
 		var in uint64
 		for ; c != 0; c &= c - 1 {
@@ -152,20 +155,20 @@ func someWithin(vals *[query.PageRows]uint32, lo, hi uint32, cand, out *pageWord
 	}
 }
 
-// tableBytes is charged for a table beside what is decided.
+// tableBytes is charged for a table, in addition to its results.
 const tableBytes = 160
 
-// table returns what is known about a dictionary's codes.
+// table returns the table of a dictionary, and creates it at the first call.
 func (t *vecTest) table(d query.Dict) *codeTable {
 	if t.codes != nil && t.dict == d {
 		return t.codes
 	}
-	if t.source != t.stock.source {
-		t.forget()
+	if t.source != t.scratch.source {
+		t.dropTables()
 	}
 	table := t.tables[d]
 	if table == nil {
-		t.stock.charge(tableBytes + 16*len(t.keys))
+		t.scratch.charge(tableBytes + 16*len(t.keys))
 		table = &codeTable{}
 		for _, k := range t.keys {
 			if code, ok := d.Find(k); ok {
@@ -174,7 +177,7 @@ func (t *vecTest) table(d query.Dict) *codeTable {
 		}
 		table.spans = merged(table.spans)
 		if t.holds != nil {
-			table.decided = t.room(d.Len())
+			table.decided = t.newDecided(d.Len())
 		}
 		if t.tables == nil {
 			t.tables = map[query.Dict]*codeTable{}
@@ -185,31 +188,31 @@ func (t *vecTest) table(d query.Dict) *codeTable {
 	return table
 }
 
-// forget gives up the tables of a source that is done with.
-func (t *vecTest) forget() {
+// dropTables drops the tables of an earlier source.
+func (t *vecTest) dropTables() {
 	for _, table := range t.tables {
 		if table.decided != nil {
 			t.spare = append(t.spare, table.decided)
 		}
 	}
 	clear(t.tables)
-	t.source = t.stock.source
+	t.source = t.scratch.source
 }
 
-// room returns what is decided of n codes: nothing.
-func (t *vecTest) room(n int) []uint8 {
+// newDecided returns a buffer for n codes, none of them evaluated.
+func (t *vecTest) newDecided(n int) []uint8 {
 	var decided []uint8
 	if k := len(t.spare); k > 0 {
 		decided, t.spare = t.spare[k-1], t.spare[:k-1]
 	}
-	decided = t.stock.u8.sized(decided, n)
+	decided = t.scratch.u8.sized(decided, n)
 	clear(decided)
 	return decided
 }
 
-// codesEval decides each code when it is first met.
+// codesEval evaluates each code when it is first needed.
 func (t *vecTest) codesEval(v *query.Vec, table *codeTable, cand, out []uint64) {
-	t.admit(table, v.Dict)
+	t.growDecided(table, v.Dict)
 	clear(out)
 	switch {
 	case v.U8 != nil:
@@ -223,21 +226,21 @@ func (t *vecTest) codesEval(v *query.Vec, table *codeTable, cand, out []uint64) 
 	}
 }
 
-// admit gives a table room for all codes of its dictionary, which may have grown.
-func (t *vecTest) admit(table *codeTable, d query.Dict) {
+// growDecided makes a table long enough for all codes of its dictionary, which may have grown.
+func (t *vecTest) growDecided(table *codeTable, d query.Dict) {
 	if n := d.Len(); n > len(table.decided) {
 		known := table.decided
-		table.decided = t.stock.u8.more(known, n-len(known))[:n]
+		table.decided = t.scratch.u8.extend(known, n-len(known))[:n]
 		clear(table.decided[len(known):])
 	}
 }
 
-// decide tells whether the value of a code is in the set, and remembers it.
+// decide reports whether the value of a code is in the set, and stores the result.
 func (t *vecTest) decide(dict query.Dict, decided []uint8, code int64) bool {
 	d := &decided[code]
 	if *d == 0 {
 		v := dict.Value(uint32(code))
-		if !t.stock.Spend(t.workOf(v)) {
+		if !t.scratch.Spend(t.workOf(v)) {
 			return false
 		}
 		*d = 1
@@ -269,7 +272,7 @@ func narrowCodes[T uint8 | uint16 | uint32](t *vecTest, v *query.Vec, vals []T, 
 	}
 }
 
-// scaled returns the coefficients of scale decimals whose numbers are in the set.
+// scaled returns the coefficients, as spans, whose numbers at a scale are in the set.
 func (t *vecTest) scaled(scale int8) []span {
 	if t.byScale[scale] == nil {
 		spans := []span{}
@@ -290,9 +293,9 @@ func (t *vecTest) scaled(scale int8) []span {
 	return t.byScale[scale]
 }
 
-// firstCoef returns the least coefficient whose number is at (or, if open, above) n, MaxInt64 if none
-// is: the caller checks. Comparing is monotonic in the coefficient, also with a float, so a search by
-// halves needs no arithmetic that could round.
+// firstCoef returns the least coefficient whose number is at or above n (above, if open), or MaxInt64
+// if there is none: the caller checks. Comparison is monotonic in the coefficient, even with a float,
+// so a binary search needs no arithmetic that could round.
 func firstCoef(scale int8, n tree.Number, open bool) int64 {
 	lo, hi := int64(math.MinInt64+1), int64(math.MaxInt64)
 	for lo < hi {
@@ -306,7 +309,7 @@ func firstCoef(scale int8, n tree.Number, open bool) int64 {
 	return lo
 }
 
-// lastCoef returns the greatest coefficient whose number is at (or, if open, below) n.
+// lastCoef returns the greatest coefficient whose number is at or below n (below, if open).
 func lastCoef(scale int8, n tree.Number, open bool) int64 {
 	lo, hi := int64(math.MinInt64+1), int64(math.MaxInt64)
 	for lo < hi {
@@ -320,7 +323,7 @@ func lastCoef(scale int8, n tree.Number, open bool) int64 {
 	return lo
 }
 
-// merged returns the spans in order, those that overlap or touch made one.
+// merged sorts the spans and joins those that overlap or touch.
 func merged(spans []span) []span {
 	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.lo, b.lo) })
 	kept := spans[:0]
@@ -334,11 +337,11 @@ func merged(spans []span) []span {
 	return kept
 }
 
-// mostPasses is the number of spans up to which narrow rows are compared with one after the other:
-// 64 of them at once, that is faster than looking up where each lies.
+// mostPasses is the number of spans up to which narrow rows are compared with each span in turn.
+// Comparing 64 rows in one step is faster than searching the span of each.
 const mostPasses = 24
 
-// spansEval sets out to the rows of cand whose raw integer lies in one of the spans, which are merged.
+// spansEval sets out to the rows of cand whose raw integer is in one of the spans, which are merged.
 func spansEval(v *query.Vec, spans []span, cand, out []uint64) {
 	clear(out)
 	if len(spans) > mostPasses || len(spans) > 4 && v.I64 != nil {
@@ -353,7 +356,7 @@ func spansEval(v *query.Vec, spans []span, cand, out []uint64) {
 	}
 }
 
-// spanEval adds to out the rows of cand whose raw integer lies in s.
+// spanEval adds the rows of cand whose raw integer is in s to out.
 func spanEval(v *query.Vec, s span, cand, out []uint64) {
 	if v.Bounded {
 		if s.hi < v.Lo || s.lo > v.Hi {
@@ -380,7 +383,7 @@ func spanEval(v *query.Vec, s span, cand, out []uint64) {
 		if lo, hi, ok := offsets(s, v.Base, math.MaxUint32); ok {
 			narrowEval(v.U32[:v.Rows], uint32(lo), uint32(hi), cand, out)
 		}
-	case v.Scales != nil: // only `is set` comes here: a float may have any bits
+	case v.Scales != nil: // only for `is set`: a float may have any bits
 		eachBit(cand, func(i int) {
 			if i >= v.Rows {
 				return
@@ -397,7 +400,8 @@ func spanEval(v *query.Vec, s span, cand, out []uint64) {
 	}
 }
 
-// offsets turns a span of raw integers into one of stored values 1 to limit.
+// offsets converts a span of raw integers to a span of stored values, 1 to limit. ok is false if it is
+// empty.
 func offsets(s span, base, limit int64) (lo, hi int64, ok bool) {
 	first, last := base+1, base+limit
 	if last < base {
@@ -409,13 +413,13 @@ func offsets(s span, base, limit int64) (lo, hi int64, ok bool) {
 	return max(s.lo, first) - base, min(s.hi, last) - base, !s.empty()
 }
 
-// All rows of groupWords words are compared at once where one of the words has more than fewRows candidates.
+// All rows of groupWords words are compared together if one of the words has more than fewRows candidates.
 const (
 	groupWords = 8
 	fewRows    = 3
 )
 
-// narrowEval adds to out the rows of cand with lo <= value <= hi.
+// narrowEval adds the rows of cand with lo <= value <= hi to out.
 func narrowEval[T lanes.Value](vals []T, lo, hi T, cand, out []uint64) {
 	var inside [groupWords]uint64
 	words := wordsFor(len(vals))
@@ -466,7 +470,7 @@ func wideEval(vals []int64, s span, cand, out []uint64) {
 	}
 }
 
-// eachRow sets out to the rows of cand that have a value keep accepts.
+// eachRow sets out to the rows of cand that have a value for which keep returns true.
 func eachRow(v *query.Vec, cand, out []uint64, keep func(raw int64) bool) {
 	clear(out)
 	eachBit(cand, func(i int) {

@@ -11,7 +11,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// numbersAround are constants at and beside what columns hold, of every scale, and floats.
+// numbersAround returns constants at and next to the values of columns, of every scale, and floats.
 func numbersAround() []tree.Number {
 	var all []tree.Number
 	for _, text := range []string{
@@ -39,7 +39,7 @@ func vecs(rng *rand.Rand) []query.Vec {
 			w := query.Vec{Type: tree.NumberType, Rows: rows, Scale: scale, Base: base, U16: make([]uint16, rows)}
 			most := uint32(math.MaxUint8)
 			if rng.IntN(2) == 0 {
-				most = 127 // compared in another way
+				most = 127 // these are compared by another branch
 			}
 			for i := range rows {
 				v.U8[i], w.U16[i] = uint8(rng.Uint32()&most), uint16(rng.Uint32())
@@ -63,7 +63,8 @@ func vecs(rng *rand.Rand) []query.Vec {
 	return append(all, mixed)
 }
 
-// Every comparison on encoded columns is that of the decoded values.
+// TestEncodedComparisons: every comparison on an encoded column gives the result for the decoded
+// values.
 func TestEncodedComparisons(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i, v := range vecs(rng) {
@@ -104,7 +105,7 @@ func checkVec(t *testing.T, name string, v *query.Vec, rng *rand.Rand, q *test, 
 		}
 		out[w] = rng.Uint64()
 	}
-	newVecTest(q, &Stock{}).eval(v, cand, out)
+	newVecTest(q, &Scratch{}).eval(v, cand, out)
 	for i := range 256 {
 		expected := false
 		if has(cand, i) && i < v.Rows {
@@ -117,7 +118,7 @@ func checkVec(t *testing.T, name string, v *query.Vec, rng *rand.Rand, q *test, 
 	}
 }
 
-// countBounds admits exactly the counts that the comparison admits.
+// TestCountBounds: countBounds admits exactly the counts that the comparison admits.
 func TestCountBounds(t *testing.T) {
 	for _, text := range []string{"0", "1", "2.5", "-1", "-0.5", "3", "0.999999999", "9223372036854775807"} {
 		n, _ := tree.ParseNumber(text)
@@ -138,7 +139,7 @@ func TestCountBounds(t *testing.T) {
 	}
 }
 
-// TestMerged: the same integers are in fewer spans, in order, none touching the next.
+// TestMerged: merged spans contain the same integers, are in order, and none touches the next.
 func TestMerged(t *testing.T) {
 	const seed = 8
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -157,12 +158,12 @@ func TestMerged(t *testing.T) {
 		got := merged(slices.Clone(spans))
 		for x := int64(-2); x < 50; x++ {
 			if in(got, x) != in(spans, x) {
-				t.Fatalf("seed %d: %v became %v: %d", seed, spans, got, x)
+				t.Fatalf("seed %d: %v became %v, which differs at %d", seed, spans, got, x)
 			}
 		}
 		for i := 1; i < len(got); i++ {
 			if got[i-1].hi+1 >= got[i].lo || got[i].empty() {
-				t.Fatalf("seed %d: %v became %v", seed, spans, got)
+				t.Fatalf("seed %d: %v became %v: a span is empty or touches the one before it", seed, spans, got)
 			}
 		}
 	}

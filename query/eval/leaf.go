@@ -8,7 +8,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// columnTest asks one attribute or property for a set of values: the fast path of most clauses.
+// columnTest tests one attribute or property for a set of values: the fast path of most clauses.
 type columnTest struct {
 	column
 	test *test
@@ -22,13 +22,13 @@ type columnRunner struct {
 }
 
 func (p columnTest) bind(r *run) runner {
-	r.bound(runnerBytes)
-	c := &columnRunner{column: p.column, run: r, test: newVecTest(p.test, r.stock)}
+	r.charge(runnerBytes)
+	c := &columnRunner{column: p.column, run: r, test: newVecTest(p.test, r.scratch)}
 	c.values.test = c.test
 	return c
 }
 
-// valueSets returns the sets of the attribute's values, nil where there are none.
+// valueSets returns the value sets of the attribute, nil if there are none.
 func (c *columnRunner) valueSets(s *scope) query.ValueSets {
 	if c.property || c.t != tree.StringType && c.t != tree.BoolType {
 		return nil
@@ -71,7 +71,7 @@ func (c *columnRunner) eval(s *scope, cand []uint64, n int, out []uint64) int {
 		switch {
 		case !from.any():
 			*to = pageWords{}
-		case !c.test.whole(&pages[i], from, to):
+		case !c.test.evalPage(&pages[i], from, to):
 			c.test.eval(&pages[i], from[:], to[:])
 		}
 	}
@@ -79,36 +79,37 @@ func (c *columnRunner) eval(s *scope, cand []uint64, n int, out []uint64) int {
 	return countBits(out)
 }
 
-// pagesAhead is how many pages before it is read a page is asked of the memory.
+// pagesAhead is how many pages ahead of the current one memory is prefetched.
 const pagesAhead = 2
 
-// fetch asks for what the candidates of a page need: all of it, or of wide values the lines of the few.
+// fetch prefetches the memory that the candidates of a page need: the whole page, or for a few
+// candidates with four-byte values only their cache lines.
 func fetch(v *query.Vec, cand *pageWords) {
 	switch {
 	case v.U8 != nil:
-		lanes.Ahead(v.U8)
+		lanes.PrefetchValues(v.U8)
 	case v.U16 != nil:
-		lanes.Ahead(v.U16)
+		lanes.PrefetchValues(v.U16)
 	case v.U32 == nil:
 	case countBits(cand[:]) < fewInPage:
 		for w, c := range cand {
 			for ; c != 0; c &= c - 1 {
 				if i := w<<6 | bits.TrailingZeros64(c); i < len(v.U32) {
-					lanes.AheadLine(&v.U32[i])
+					lanes.PrefetchLine(&v.U32[i])
 				}
 			}
 		}
 	default:
 		for from := 0; from < len(v.U32); from += aheadValues {
-			lanes.Ahead(v.U32[from:])
+			lanes.PrefetchValues(v.U32[from:])
 		}
 	}
 }
 
-// aheadValues is how many values of four bytes one call asks for.
+// aheadValues is how many four-byte values one call prefetches.
 const aheadValues = 128
 
-// valueTest asks the values of any expression for a set of values.
+// valueTest tests the values of any expression for a set of values.
 type valueTest struct {
 	x    operand
 	test *test
@@ -121,8 +122,8 @@ type valueRunner struct {
 }
 
 func (p valueTest) bind(r *run) runner {
-	r.bound(runnerBytes)
-	return &valueRunner{loader: p.x.bind(r), run: r, test: newVecTest(p.test, r.stock)}
+	r.charge(runnerBytes)
+	return &valueRunner{loader: p.x.bind(r), run: r, test: newVecTest(p.test, r.scratch)}
 }
 
 func (v *valueRunner) cost(s *scope) float64 { return v.loader.cost(s) + 5*float64(s.rows()) }
@@ -132,7 +133,7 @@ func (v *valueRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 	return countBits(out)
 }
 
-// decide sets out to the candidates whose value the test admits.
+// decide sets out to the candidates whose value is in the set of the test.
 func (v *valueRunner) decide(s *scope, cand, out []uint64) {
 	if m, ok := v.loader.(*measureLoader); ok {
 		if m.testSum(s, v.test, cand, out) {
@@ -143,13 +144,13 @@ func (v *valueRunner) decide(s *scope, cand, out []uint64) {
 			return
 		}
 	}
-	values := v.run.stock.Vector()
-	defer v.run.stock.Return(values)
+	values := v.run.scratch.Vector()
+	defer v.run.scratch.Return(values)
 	v.load(s, cand, values)
-	values.test(v.test.test, v.run.stock, cand, out)
+	values.test(v.test.test, v.run.scratch, cand, out)
 }
 
-// comparison compares two expressions, neither of them a literal.
+// comparison compares two expressions, neither of which is a literal.
 type comparison struct {
 	op   tree.Op
 	l, r operand
@@ -162,7 +163,7 @@ type comparisonRunner struct {
 }
 
 func (p comparison) bind(r *run) runner {
-	r.bound(runnerBytes)
+	r.charge(runnerBytes)
 	return &comparisonRunner{op: p.op, l: p.l.bind(r), r: p.r.bind(r), run: r}
 }
 
@@ -172,8 +173,8 @@ func (c *comparisonRunner) cost(s *scope) float64 {
 
 func (c *comparisonRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 	clear(out)
-	left, right := c.run.stock.Vector(), c.run.stock.Vector()
-	defer func() { c.run.stock.Return(left); c.run.stock.Return(right) }()
+	left, right := c.run.scratch.Vector(), c.run.scratch.Vector()
+	defer func() { c.run.scratch.Return(left); c.run.scratch.Return(right) }()
 	c.l.load(s, cand, left)
 	c.r.load(s, cand, right)
 	if left.Type != right.Type || left.Type == tree.NoType {
@@ -190,7 +191,7 @@ func (c *comparisonRunner) eval(s *scope, cand []uint64, _ int, out []uint64) in
 	return countBits(out)
 }
 
-// userIs finds the one profile of each user id asked for.
+// userIs finds the profile of each wanted user id.
 type userIs struct{ ids []tree.Value }
 
 type userRunner struct {
@@ -199,7 +200,7 @@ type userRunner struct {
 }
 
 func (p userIs) bind(r *run) runner {
-	r.bound(runnerBytes)
+	r.charge(runnerBytes)
 	return userRunner{p, r}
 }
 
@@ -208,7 +209,7 @@ func (userRunner) cost(*scope) float64 { return 100 }
 func (u userRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 	clear(out)
 	for _, id := range u.ids {
-		if !u.run.stock.Spend(holdsWork) {
+		if !u.run.scratch.Spend(holdsWork) {
 			break
 		}
 		ordinal, ok := u.run.src.Find(id.Str)

@@ -7,13 +7,14 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// marks is a set of (position, number) pairs of one chunk. Small numbers, like the days of a window
-// or the codes of a small dictionary, are bits in planes of 64; others are a list to be sorted.
+// marks is a set of (position, number) pairs of one chunk. Small numbers, like the days of a window or
+// the codes of a small dictionary, are bits in planes of 64. Other pairs are in a list, which count
+// sorts.
 type marks struct {
-	planes [8][]uint64 // number / 64 → word by position
-	used   [8]bool
-	pairs  []uint64 // position << 32 | number
-	stock  *Stock
+	planes  [8][]uint64 // number / 64 → word by position
+	used    [8]bool
+	pairs   []uint64 // position << 32 | number
+	scratch *Scratch
 }
 
 func (m *marks) reset() {
@@ -29,20 +30,20 @@ func (m *marks) reset() {
 func (m *marks) add(pos int, number uint32) {
 	k := number >> 6
 	if int(k) >= len(m.planes) {
-		m.pairs = append(m.stock.words.more(m.pairs, 1), uint64(pos)<<32|uint64(number))
+		m.pairs = append(m.scratch.words.extend(m.pairs, 1), uint64(pos)<<32|uint64(number))
 		return
 	}
 	if !m.used[k] {
 		m.used[k] = true
 		if m.planes[k] == nil {
-			m.planes[k] = m.stock.words.take(query.ChunkSize)
+			m.planes[k] = m.scratch.words.get(query.ChunkSize)
 			clear(m.planes[k])
 		}
 	}
 	m.planes[k][pos] |= 1 << (number & 63)
 }
 
-// addAll adds a number to many positions.
+// addAll adds a number at many positions.
 func (m *marks) addAll(pos []uint16, number uint32) {
 	if len(pos) == 0 {
 		return
@@ -61,7 +62,7 @@ func (m *marks) addAll(pos []uint16, number uint32) {
 	}
 }
 
-// count adds the number of different pairs of each position to n.
+// count adds the number of distinct pairs of each position to n.
 func (m *marks) count(n []uint32) {
 	for k, used := range m.used {
 		if !used {

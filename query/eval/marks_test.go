@@ -9,11 +9,11 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// TestMarks holds the counts of marks, added one by one and many at once, against those of a map.
+// TestMarks compares the counts of marks, added one by one and many together, with those of a map.
 func TestMarks(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	rng := rand.New(rand.NewPCG(seed, 4))
-	m := marks{stock: &Stock{}}
+	m := marks{scratch: &Scratch{}}
 	for round := range 20 {
 		m.reset()
 		want := make([]uint32, query.ChunkSize)
@@ -26,7 +26,7 @@ func TestMarks(t *testing.T) {
 		}
 		for range rng.IntN(20) {
 			number := uint32(rng.IntN(40))
-			if rng.IntN(3) == 0 { // beyond the planes, sometimes
+			if rng.IntN(3) == 0 { // some of these are beyond the planes
 				number = uint32(rng.IntN(1000))
 			}
 			pos := make([]uint16, rng.IntN(300))

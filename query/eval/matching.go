@@ -8,34 +8,35 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// matching is `did A then [not] B where (x = previous.y)`, with nothing else that mentions previous. Of
-// the events of one value the latest before another is the nearest, so one moment a value has to be
-// remembered while all are gone through in order. The value stands in the lowest bits of a moment.
+// matching evaluates `did A then [not] B where (x = previous.y)`, where nothing else mentions previous.
+// Among the events with one value, the latest before a given time is the nearest. So one pass over the
+// row keys in order of time needs to remember only one row key per value. The values are indexed, and
+// the index is in the lowest bits of a row key.
 type matching struct {
-	columns  [2]column // of the first step and of the other
+	columns  [2]column // of the first step and of the second
 	sides    [2]gathered
 	bits     int
-	least    int64         // of numbers, value 0
-	none     int64         // the value of what matches nothing; all others are smaller
-	codes    []uint32      // by code of the second dictionary, that of the first or none
+	least    int64         // of a number column: the value with index 0
+	none     int64         // the index of values that match nothing; all others are less
+	codes    []uint32      // by code of the second dictionary: the code in the first, or none
 	dicts    [2]query.Dict // of codes
 	firstLen int
-	latest   []uint64 // by value: 1 + the last moment, without the value
+	latest   []uint64 // by index: 1 + the last row key, without the index
 }
 
-// mostMatched is the number of different values up to which they are remembered.
+// mostMatched is the greatest number of distinct values.
 const mostMatched = 1<<16 - 1
 
-// matched returns the columns of a step's only condition with previous, the chosen event's first; nil
-// where it is none of a plain equality.
+// matched returns the columns of an equality that is a step's only condition with previous, the chosen
+// event's column first. It returns nil if the condition is anything else.
 func (c *pairs) matched(linked tree.Pred) (*[2]column, error) {
 	p, ok := linked.(*tree.Compare)
 	if !ok || p.Op != tree.Eq {
 		return nil, nil
 	}
-	own, isName := p.L.(*tree.Name)
-	previous, areNames := p.R.(*tree.Name)
-	if !isName || !areNames || own.Previous == previous.Previous {
+	own, ownIsName := p.L.(*tree.Name)
+	previous, previousIsName := p.R.(*tree.Name)
+	if !ownIsName || !previousIsName || own.Previous == previous.Previous {
 		return nil, nil
 	}
 	if own.Previous {
@@ -51,18 +52,18 @@ func (c *pairs) matched(linked tree.Pred) (*[2]column, error) {
 	if err != nil {
 		return nil, err
 	}
-	x, isColumn := first.(column)
-	y, areColumns := second.(column)
-	if !isColumn || !areColumns || x.t != y.t || x.t != tree.StringType && x.t != tree.NumberType {
+	x, firstIsColumn := first.(column)
+	y, secondIsColumn := second.(column)
+	if !firstIsColumn || !secondIsColumn || x.t != y.t || x.t != tree.StringType && x.t != tree.NumberType {
 		return nil, nil
 	}
 	return &[2]column{x, y}, nil
 }
 
-// prepare numbers the values of a chunk, whose times are at most span after the base of moments; false
-// where value and time do not fit.
+// prepare indexes the values of a chunk whose times are at most span after the base of the row keys. It
+// returns false if an index and a time do not fit in a row key.
 func (x *matching) prepare(scans []*scan, chunk int, span uint64) bool {
-	stock := scans[0].run.stock
+	scratch := scans[0].run.scratch
 	var blocks [2][]*query.Block
 	for k := range x.sides {
 		blocks[k] = scans[k].series(chunk).Blocks
@@ -89,24 +90,25 @@ func (x *matching) prepare(scans []*scan, chunk int, span uint64) bool {
 		x.least, size = lo, hi-lo+1
 	}
 	x.none, x.bits = size, bits.Len64(uint64(size))
-	if size > mostMatched || bits.Len64(span) > momentBits-x.bits {
+	if size > mostMatched || bits.Len64(span) > timeBits-x.bits {
 		return false
 	}
 	if first.Dict != nil {
-		x.translate(stock, first.Dict, second.Dict)
+		x.translate(scratch, first.Dict, second.Dict)
 	}
-	x.latest = stock.words.sized(x.latest, int(size)+1)
+	x.latest = scratch.words.sized(x.latest, int(size)+1)
 	clear(x.latest)
 	return true
 }
 
-// translate finds the codes of the second dictionary in the first, again when one has grown.
-func (x *matching) translate(stock *Stock, first, second query.Dict) {
+// translate looks up the codes of the second dictionary in the first. It does so again if one of them
+// has grown.
+func (x *matching) translate(scratch *Scratch, first, second query.Dict) {
 	if x.dicts == [2]query.Dict{first, second} && len(x.codes) == second.Len() && x.firstLen == first.Len() {
 		return
 	}
 	x.dicts, x.firstLen = [2]query.Dict{first, second}, first.Len()
-	x.codes = stock.u32.sized(x.codes, second.Len())
+	x.codes = scratch.u32.sized(x.codes, second.Len())
 	for code := range x.codes {
 		x.codes[code] = uint32(code)
 		if first == second {
@@ -120,8 +122,8 @@ func (x *matching) translate(stock *Stock, first, second query.Dict) {
 	}
 }
 
-// value returns the number of a value of side k.
-func (x *matching) value(k int, raw int64) int64 {
+// index returns the index of a raw value of side k.
+func (x *matching) index(k int, raw int64) int64 {
 	if raw == none64 {
 		return x.none
 	}
@@ -140,17 +142,17 @@ func (x *matching) value(k int, raw int64) int64 {
 	return min(raw, x.none)
 }
 
-// read sets m.keys to the moments of the candidates in side k, and met to who has one that may match. Of
-// the second side only those are kept.
-func (x *matching) read(m *moments, s *scan, k, chunk int, base int64, cand, met []uint64) {
+// read sets m.keys to the row keys of the candidates on side k, and met to the profiles that have one
+// which may match. On the second side it keeps only those row keys.
+func (x *matching) read(m *rowKeys, s *scan, k, chunk int, base int64, cand, met []uint64) {
 	clear(met)
-	m.keys, m.stock = m.keys[:0], s.run.stock
+	m.keys, m.scratch = m.keys[:0], s.run.scratch
 	g := &x.sides[k]
 	s.each(chunk, cand, func(b *query.Block, rows []uint64) {
 		v := b.Col(x.columns[k].id)
 		var vals []int64
 		if v != nil && v.Type == x.columns[k].t {
-			vals = g.decode(v, b.Rows, tree.Pow10(g.col.Scale-v.Scale), s.run.stock)
+			vals = g.decode(v, b.Rows, tree.Pow10(g.col.Scale-v.Scale), s.run.scratch)
 		}
 		n := len(m.keys)
 		m.grow(b.Rows)
@@ -158,12 +160,12 @@ func (x *matching) read(m *moments, s *scan, k, chunk int, base int64, cand, met
 		eachSelected(b, rows, func(i int) {
 			p, value := int(b.Pos[i]), x.none
 			if vals != nil {
-				value = x.value(k, vals[i])
+				value = x.index(k, vals[i])
 			}
 			if k == 1 && value == x.none || !has(cand, p) {
 				return
 			}
-			keys[n] = uint64(p)<<momentBits | uint64(b.Time(i)-base)<<x.bits | uint64(value)
+			keys[n] = uint64(p)<<timeBits | uint64(b.Time(i)-base)<<x.bits | uint64(value)
 			n++
 			set(met, p)
 		})
@@ -171,41 +173,43 @@ func (x *matching) read(m *moments, s *scan, k, chunk int, base int64, cand, met
 	})
 }
 
-// near tells whether two moments without values, a before b, are of one profile and at most gap apart.
+// near reports whether two row keys without indexes, a before b, are of one profile and at most gap
+// apart.
 func (x *matching) near(a, b, gap uint64) bool {
-	return b-a <= gap && a>>(momentBits-x.bits) == b>>(momentBits-x.bits)
+	return b-a <= gap && a>>(timeBits-x.bits) == b>>(timeBits-x.bits)
 }
 
-// follow sets out to who has a moment of next that follows one of here of its value by at most gap.
-func (x *matching) follow(here, next []uint64, gap uint64, out []uint64) {
+// follow sets out to the profiles with a row key in next that comes at most gap after one in chosen with
+// the same value.
+func (x *matching) follow(chosen, next []uint64, gap uint64, out []uint64) {
 	j, mask := 0, uint64(1)<<x.bits-1
 	for _, k := range next {
 		at := k >> x.bits
-		for ; j < len(here) && here[j]>>x.bits < at; j++ {
-			x.latest[here[j]&mask] = here[j]>>x.bits + 1
+		for ; j < len(chosen) && chosen[j]>>x.bits < at; j++ {
+			x.latest[chosen[j]&mask] = chosen[j]>>x.bits + 1
 		}
 		if last := x.latest[k&mask]; last != 0 && x.near(last-1, at, gap) {
-			set(out, int(k>>momentBits))
+			set(out, int(k>>timeBits))
 		}
 	}
 }
 
-// without sets out to who has a moment of here that no moment of next of its value follows by at most
-// gap. It goes back in time.
-func (x *matching) without(here, next []uint64, gap uint64, out []uint64) {
+// without sets out to the profiles with a row key in chosen after which, within gap, next has none with
+// the same value. It goes back in time.
+func (x *matching) without(chosen, next []uint64, gap uint64, out []uint64) {
 	j, mask := len(next)-1, uint64(1)<<x.bits-1
-	for i := len(here) - 1; i >= 0; i-- {
-		at := here[i] >> x.bits
+	for i := len(chosen) - 1; i >= 0; i-- {
+		at := chosen[i] >> x.bits
 		for ; j >= 0 && next[j]>>x.bits > at; j-- {
 			x.latest[next[j]&mask] = next[j]>>x.bits + 1
 		}
-		if then := x.latest[here[i]&mask]; then == 0 || !x.near(at, then-1, gap) {
-			set(out, int(here[i]>>momentBits))
+		if then := x.latest[chosen[i]&mask]; then == 0 || !x.near(at, then-1, gap) {
+			set(out, int(chosen[i]>>timeBits))
 		}
 	}
 }
 
-// match answers the sequence by values; false where it cannot.
+// match evaluates the sequence by values. It returns false if prepare does.
 func (q *sequenceRunner) match(chunk int, base int64, cand, out []uint64) bool {
 	last := int64(math.MinInt64)
 	for _, s := range q.scans {
@@ -217,7 +221,7 @@ func (q *sequenceRunner) match(chunk int, base int64, cand, out []uint64) bool {
 		return false
 	}
 	absent := q.absent(1)
-	open, met := q.run.words(len(cand)), q.run.words(len(cand))
+	open, met := q.run.getWords(len(cand)), q.run.getWords(len(cand))
 	copy(open, cand)
 	for _, k := range q.order {
 		q.matching.read(&q.found[k], q.scans[k], k, chunk, base, open, met)
@@ -228,13 +232,13 @@ func (q *sequenceRunner) match(chunk int, base int64, cand, out []uint64) bool {
 	clear(out)
 	q.found[0].sort(open)
 	q.found[1].sort(open)
-	gap := uint64(min(q.steps[0].gap, 1<<(momentBits-q.matching.bits)-1))
+	gap := uint64(min(q.steps[0].gap, 1<<(timeBits-q.matching.bits)-1))
 	if absent {
 		q.matching.without(q.found[0].keys, q.found[1].keys, gap, out)
 	} else {
 		q.matching.follow(q.found[0].keys, q.found[1].keys, gap, out)
 	}
-	q.run.give(open)
-	q.run.give(met)
+	q.run.putWords(open)
+	q.run.putWords(met)
 	return true
 }

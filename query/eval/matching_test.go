@@ -9,7 +9,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// TestMatching holds sequences matched by value against looking at every pair.
+// TestMatching compares sequences matched by value with testing every pair.
 func TestMatching(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	rng := rand.New(rand.NewPCG(seed, 7))
@@ -41,9 +41,9 @@ func TestMatching(t *testing.T) {
 		fast.eval(&scope{}, cand[:], cand.Count(), got[:])
 		slow.eval(&scope{}, cand[:], cand.Count(), want[:])
 		if got != want {
-			t.Fatalf("seed %d: %s: not those that pairs find", seed, name)
+			t.Fatalf("seed %d: %s: the members are not those that testing every pair finds", seed, name)
 		}
-		if fast.visits[0] == nil {
+		if fast.refs[0] == nil {
 			matched++
 		}
 		found += want.Count()

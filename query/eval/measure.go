@@ -10,14 +10,14 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// measure draws one value per profile from the rows of a step.
+// measure computes one value per profile from the rows of a step.
 type measure struct {
 	fn     tree.Fn
 	step   step
 	arg    argument
 	t      tree.Type
 	zone   *time.Location
-	ranked bool // missing, not 0, where no row took part
+	ranked bool // missing, not 0, if no row contributes
 }
 
 func (c *compiler) measure(m *tree.Measure) (operand, error) {
@@ -48,14 +48,14 @@ func (c *compiler) measure(m *tree.Measure) (operand, error) {
 func (m measure) typ() tree.Type { return m.t }
 
 func (m measure) bind(r *run) loader {
-	r.bound(2 * runnerBytes)
-	l := &measureLoader{measure: m, scan: m.step.bind(r), arg: m.arg.bind(r), days: r.stock.daysOf(m.zone)}
-	l.marks.stock, l.names.stock = r.stock, r.stock
+	r.charge(2 * runnerBytes)
+	l := &measureLoader{measure: m, scan: m.step.bind(r), arg: m.arg.bind(r), days: r.scratch.daysOf(m.zone)}
+	l.marks.scratch, l.names.scratch = r.scratch, r.scratch
 	return l
 }
 
-// measureLoader holds one number or best row per position, and the (position, value) pairs of the
-// measures that have to look at values together.
+// measureLoader has one number or best row per position. For measures that compare values with each
+// other it has the (position, value) pairs.
 type measureLoader struct {
 	measure
 	scan  *scan
@@ -64,10 +64,10 @@ type measureLoader struct {
 	n     []uint32
 	sums  []tree.Sum
 	coefs *coefSums
-	total *[query.ChunkSize]uint32 // totals and the rows behind them
+	total *[query.ChunkSize]uint32 // totals plus the rows after them
 	short shortSums
 	marks marks
-	seen  []sighting
+	seen  []seenValue
 	names interner
 	gathered
 }
@@ -88,8 +88,8 @@ func (m *measureLoader) load(s *scope, cand []uint64, out *Vector) {
 	}
 	switch m.fn {
 	case tree.CountFn, tree.DistinctFn, tree.DaysFn:
-		m.wholes(s.chunk, cand)
-		m.tally(cand, out)
+		m.computeCounts(s.chunk, cand)
+		m.storeCounts(cand, out)
 	case tree.SumFn, tree.AvgFn:
 		m.sum(s.chunk, cand, out)
 	case tree.MinFn, tree.MaxFn:
@@ -104,8 +104,8 @@ func (m *measureLoader) load(s *scope, cand []uint64, out *Vector) {
 	}
 }
 
-// tally stores the whole numbers of m.n: 0 is a value, except in a rank.
-func (m *measureLoader) tally(cand []uint64, out *Vector) {
+// storeCounts stores the counts in m.n. 0 is a value, except in a rank.
+func (m *measureLoader) storeCounts(cand []uint64, out *Vector) {
 	eachBit(cand, func(i int) {
 		if m.n[i] == 0 && m.ranked {
 			return
@@ -116,12 +116,13 @@ func (m *measureLoader) tally(cand []uint64, out *Vector) {
 }
 
 func (m *measureLoader) clearCounts() {
-	m.n = m.scan.run.stock.u32.sized(m.n, query.ChunkSize)
+	m.n = m.scan.run.scratch.u32.sized(m.n, query.ChunkSize)
 	clear(m.n)
 }
 
-// wholes sets m.n to the whole numbers of the candidates; others may have any.
-func (m *measureLoader) wholes(chunk int, cand []uint64) {
+// computeCounts sets m.n to the count, distinct count or number of days of the candidates. Other
+// positions may have any value.
+func (m *measureLoader) computeCounts(chunk int, cand []uint64) {
 	m.clearCounts()
 	switch m.fn {
 	case tree.CountFn:
@@ -133,8 +134,9 @@ func (m *measureLoader) wholes(chunk int, cand []uint64) {
 	}
 }
 
-// testWholes sets out to the candidates whose whole number a test admits; false for other measures.
-func (m *measureLoader) testWholes(s *scope, t *vecTest, cand, out []uint64) bool {
+// testCounts sets out to the candidates whose count, distinct count or number of days is in the set of
+// a test. It returns false for other measures.
+func (m *measureLoader) testCounts(s *scope, t *vecTest, cand, out []uint64) bool {
 	whole := m.fn == tree.CountFn || m.fn == tree.DistinctFn || m.fn == tree.DaysFn
 	if !whole || m.ranked || t.typ != tree.NumberType {
 		return false
@@ -143,7 +145,7 @@ func (m *measureLoader) testWholes(s *scope, t *vecTest, cand, out []uint64) boo
 		copy(out, cand)
 		return true
 	}
-	m.wholes(s.chunk, cand)
+	m.computeCounts(s.chunk, cand)
 	clear(out)
 	for _, span := range t.scaled(0) {
 		if lo, hi := max(span.lo, 0), min(span.hi, math.MaxUint32); lo <= hi {
@@ -159,7 +161,7 @@ func (m *measureLoader) count(chunk int, cand []uint64) {
 	})
 }
 
-// rows calls fn with the rows that have a value of the argument, of candidates only.
+// rows calls fn with the rows of candidates that have a value of the argument.
 func (m *measureLoader) rows(chunk int, cand []uint64, fn func(b *query.Block, i int, pos int)) {
 	m.scan.each(chunk, cand, func(b *query.Block, rows []uint64) {
 		if !m.arg.load(chunk, b, rows) {
@@ -191,7 +193,7 @@ func (m *measureLoader) sum(chunk int, cand []uint64, out *Vector) {
 		return
 	}
 	m.clearCounts()
-	m.sums = m.scan.run.stock.sums.sized(m.sums, query.ChunkSize)
+	m.sums = m.scan.run.scratch.sums.sized(m.sums, query.ChunkSize)
 	clear(m.sums)
 	m.scan.each(chunk, cand, func(b *query.Block, rows []uint64) {
 		if m.arg.load(chunk, b, rows) {
@@ -214,8 +216,8 @@ func (m *measureLoader) sum(chunk int, cand []uint64, out *Vector) {
 	})
 }
 
-// addBlock adds the argument of the rows to the sums of their profiles; of a column that has one
-// scale the coefficients are added as they are.
+// addBlock adds the argument of the rows to the sums of their profiles. If the column has one scale, it
+// adds the coefficients without building numbers.
 func (m *measureLoader) addBlock(b *query.Block, rows []uint64) {
 	v := m.arg.vec
 	if v == nil || v.Scales != nil || v.Scale > 9 {
@@ -251,8 +253,8 @@ func (m *measureLoader) add(pos uint16, n tree.Number) {
 	}
 }
 
-// sumNumber returns s.Number(). The nearest float64 to a decimal of up to 15 digits has that decimal
-// as its shortest form, so those need no float.
+// sumNumber returns s.Number(). The nearest float64 to a decimal of up to 15 digits has that decimal as
+// its shortest form, so such a sum needs no float.
 func sumNumber(s tree.Sum) tree.Number {
 	if i := int64(s.Lo); s.Hi == i>>63 && -exactSum < i && i < exactSum {
 		return tree.Decimal(i, 9)
@@ -272,10 +274,10 @@ func (m *measureLoader) extreme(chunk int, cand []uint64, out *Vector) {
 	})
 }
 
-// edge keeps the value of the earliest or latest row that has one; at the same millisecond the
-// smaller value counts as earlier.
+// edge stores the value of the earliest or latest row that has one. Of two rows in one millisecond, the
+// one with the smaller value counts as earlier.
 func (m *measureLoader) edge(chunk int, cand []uint64, out *Vector) {
-	m.times = m.scan.run.stock.i64.sized(m.times, query.ChunkSize)
+	m.times = m.scan.run.scratch.i64.sized(m.times, query.ChunkSize)
 	m.rows(chunk, cand, func(b *query.Block, i, pos int) {
 		t := b.Time(i)
 		if m.fn == tree.LastFn {
@@ -325,17 +327,17 @@ func (m *measureLoader) activeDays(chunk int, cand []uint64) {
 	m.marks.count(m.n)
 }
 
-// sighting is one row's value, by the number the interner gave it.
-type sighting struct {
+// seenValue is the value of one row, by the number the interner gave it.
+type seenValue struct {
 	pair uint64 // position << 32 | value
 	time int64
 }
 
-// compareWork is about what one comparison of a sort takes, in nanoseconds.
+// compareWork is the approximate time of one comparison of a sort, in nanoseconds.
 const compareWork = 5
 
-// oneDict returns the dictionary of all values of the argument in a chunk, nil where there are several or
-// they have none.
+// oneDict returns the dictionary of all values of the argument in a chunk; nil if there are several or
+// none.
 func (m *measureLoader) oneDict(chunk int) (dict query.Dict) {
 	if m.arg.column == nil {
 		return nil
@@ -353,19 +355,20 @@ func (m *measureLoader) oneDict(chunk int) (dict query.Dict) {
 	return dict
 }
 
-// favorite picks the most frequent value, then the one seen latest, then the larger.
+// favorite stores the most frequent value; of equally frequent ones the one seen latest, then the
+// larger.
 func (m *measureLoader) favorite(chunk int, cand []uint64, out *Vector) {
 	m.seen = m.seen[:0]
 	m.names.begin(m.oneDict(chunk))
 	m.rows(chunk, cand, func(b *query.Block, i, pos int) {
 		if id, ok := m.names.row(m.arg, i); ok {
-			m.seen = append(m.scan.run.stock.seen.more(m.seen, 1), sighting{uint64(pos)<<32 | uint64(id), b.Time(i)})
+			m.seen = append(m.scan.run.scratch.seen.extend(m.seen, 1), seenValue{uint64(pos)<<32 | uint64(id), b.Time(i)})
 		}
 	})
-	stock := m.scan.run.stock
-	slices.SortFunc(m.seen, func(a, b sighting) int {
+	scratch := m.scan.run.scratch
+	slices.SortFunc(m.seen, func(a, b seenValue) int {
 		switch {
-		case !stock.Spend(compareWork):
+		case !scratch.Spend(compareWork):
 			return 0
 		case a.pair < b.pair:
 			return -1
@@ -378,7 +381,7 @@ func (m *measureLoader) favorite(chunk int, cand []uint64, out *Vector) {
 		}
 		return 0
 	})
-	best, often, latest := -1, 0, int64(0) // row in seen of the best value of the current position
+	best, often, latest := -1, 0, int64(0) // index in seen of the best value of the current position
 	for i := 0; i < len(m.seen); {
 		end := i
 		for end < len(m.seen) && m.seen[end].pair == m.seen[i].pair {

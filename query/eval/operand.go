@@ -14,11 +14,11 @@ type operand interface {
 // loader computes an operand over one source.
 type loader interface {
 	cost(s *scope) float64
-	// load sets out to the values of the elements in cand.
+	// load sets out to the values of the elements of cand.
 	load(s *scope, cand []uint64, out *Vector)
 }
 
-// missing has no value anywhere: a name the catalog does not know.
+// missing never has a value. It stands for a name the catalog does not know.
 type missing struct{}
 
 func (missing) typ() tree.Type                       { return tree.NoType }
@@ -26,7 +26,7 @@ func (missing) bind(*run) loader                     { return missing{} }
 func (missing) cost(*scope) float64                  { return 0 }
 func (missing) load(s *scope, _ []uint64, o *Vector) { o.reset(tree.NoType, s.rows()) }
 
-// constant is a literal; a date stands for its first instant.
+// constant is a literal. A date is represented by its first instant.
 type constant struct{ value tree.Value }
 
 func (c constant) typ() tree.Type      { return c.value.Type }
@@ -38,7 +38,7 @@ func (c constant) load(s *scope, cand []uint64, out *Vector) {
 	eachBit(cand, func(i int) { out.put(i, c.value) })
 }
 
-// column is an attribute of profiles or, with property, a property of an event.
+// column is an attribute of profiles or, if property is set, a property of an event.
 type column struct {
 	id       uint32
 	property bool
@@ -48,7 +48,7 @@ type column struct {
 func (c column) typ() tree.Type { return c.t }
 
 func (c column) bind(r *run) loader {
-	r.bound(runnerBytes)
+	r.charge(runnerBytes)
 	return &columnLoader{column: c, run: r}
 }
 
@@ -82,7 +82,7 @@ type identifier struct{ anonymous bool }
 func (identifier) typ() tree.Type { return tree.StringType }
 
 func (x identifier) bind(r *run) loader {
-	r.bound(runnerBytes)
+	r.charge(runnerBytes)
 	return &identifierLoader{x, r}
 }
 
@@ -107,13 +107,13 @@ func (x *identifierLoader) load(s *scope, cand []uint64, out *Vector) {
 	})
 }
 
-// seen is first_seen or last_seen: the earliest or latest event of any name up to now.
+// seen is first_seen or last_seen: the time of the earliest or latest event of any name up to now.
 type seen struct{ last bool }
 
 func (seen) typ() tree.Type { return tree.TimeType }
 
 func (x seen) bind(r *run) loader {
-	r.bound(runnerBytes)
+	r.charge(runnerBytes)
 	id := query.AttrFirstSeen
 	if x.last {
 		id = query.AttrLastSeen
@@ -124,14 +124,14 @@ func (x seen) bind(r *run) loader {
 type seenLoader struct {
 	last bool
 	run  *run
-	all  columnLoader // over all events, also later ones
+	all  columnLoader // includes events later than now
 }
 
 func (x *seenLoader) cost(s *scope) float64 { return x.all.cost(s) }
 
 func (x *seenLoader) load(s *scope, cand []uint64, out *Vector) {
 	x.all.load(s, cand, out)
-	later := x.run.words(len(cand))
+	later := x.run.getWords(len(cand))
 	clear(later)
 	eachBit(out.Has, func(i int) {
 		if out.Ints[i] > x.run.now {
@@ -142,11 +142,11 @@ func (x *seenLoader) load(s *scope, cand []uint64, out *Vector) {
 		for w := range later {
 			out.Has[w] &^= later[w]
 		}
-		if x.last { // the first of those is later than now, so there is none up to now
+		if x.last { // if the earliest event is later than now, there is none up to now
 			x.latest(s.chunk, later, out)
 		}
 	}
-	x.run.give(later)
+	x.run.putWords(later)
 }
 
 // latest finds the latest event up to now of profiles that have later ones.
@@ -154,7 +154,7 @@ func (x *seenLoader) latest(chunk int, cand []uint64, out *Vector) {
 	for _, event := range x.run.src.Events(chunk) {
 		series := x.run.src.Series(event, chunk)
 		for _, b := range series.Blocks {
-			if b.Min > x.run.now || !x.run.stock.Spend(blockWork+b.Rows) {
+			if b.Min > x.run.now || !x.run.scratch.Spend(blockWork+b.Rows) {
 				continue
 			}
 			x.run.scan(b.Rows)
@@ -170,7 +170,7 @@ func (x *seenLoader) latest(chunk int, cand []uint64, out *Vector) {
 	}
 }
 
-// arith computes with two numbers; missing where one is, or where the result is none.
+// arith computes with two numbers. It is missing if one of them is, or if the result is not a number.
 type arith struct {
 	op   tree.Op
 	l, r operand
@@ -179,7 +179,7 @@ type arith struct {
 func (arith) typ() tree.Type { return tree.NumberType }
 
 func (a arith) bind(r *run) loader {
-	r.bound(runnerBytes)
+	r.charge(runnerBytes)
 	return &arithLoader{op: a.op, l: a.l.bind(r), r: a.r.bind(r), run: r}
 }
 
@@ -189,7 +189,7 @@ type arithLoader struct {
 	run  *run
 }
 
-// arithWork is about what one operation takes, in nanoseconds.
+// arithWork is the approximate time of one operation, in nanoseconds.
 const arithWork = 50
 
 func (a *arithLoader) cost(s *scope) float64 {
@@ -198,12 +198,12 @@ func (a *arithLoader) cost(s *scope) float64 {
 
 func (a *arithLoader) load(s *scope, cand []uint64, out *Vector) {
 	a.l.load(s, cand, out)
-	if out.Type != tree.NumberType || !a.run.stock.Spend(arithWork*s.rows()) {
+	if out.Type != tree.NumberType || !a.run.scratch.Spend(arithWork*s.rows()) {
 		out.reset(tree.NumberType, s.rows())
 		return
 	}
-	rest := a.run.stock.Vector()
-	defer a.run.stock.Return(rest)
+	rest := a.run.scratch.Vector()
+	defer a.run.scratch.Return(rest)
 	a.r.load(s, cand, rest)
 	if rest.Type != tree.NumberType {
 		out.reset(tree.NumberType, s.rows())

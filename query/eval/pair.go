@@ -7,7 +7,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// pair is a row and the row chosen for the step before it: what a condition with `previous.` looks at.
+// pair is a row and the row chosen for the step before it. A condition with `previous.` is tested on a
+// pair.
 type pair struct {
 	row, previous rowAt
 }
@@ -17,14 +18,14 @@ type rowAt struct {
 	row   int
 }
 
-// pairPred and pairExpr are conditions and expressions over pairs, one pair at a time.
+// pairPred and pairExpr are a condition and an expression on one pair.
 type (
 	pairPred func(*pair) bool
 	pairExpr func(*pair) tree.Value
 )
 
-// pairs compiles conditions of a sequence's step: current is its event, previous that of the last
-// step that was not `not`.
+// pairs compiles the conditions of a step of a sequence. current is the step's event, previous the
+// event of the last step without `not`.
 type pairs struct {
 	current, previous compiler
 }
@@ -50,9 +51,9 @@ func (c *pairs) pred(p tree.Pred) (pairPred, error) {
 			return c.pred(bounds(p))
 		}
 	}
-	q, ok := c.current.question(p)
+	q, ok := c.current.exprTest(p)
 	if !ok {
-		return nil, fmt.Errorf("predicate %T cannot stand in a step", p)
+		return nil, fmt.Errorf("predicate %T is not allowed in a step", p)
 	}
 	x, typ, err := c.expr(q.x)
 	if err != nil {
@@ -137,10 +138,10 @@ func (c *pairs) expr(x tree.Expr) (pairExpr, tree.Type, error) {
 		v := o.(constant).value
 		return func(*pair) tree.Value { return v }, v.Type, nil
 	}
-	return nil, tree.NoType, fmt.Errorf("expression %T cannot stand in a step", x)
+	return nil, tree.NoType, fmt.Errorf("expression %T is not allowed in a step", x)
 }
 
-// value reads the property in a row.
+// value returns the property's value in a row.
 func (c column) value(at rowAt) tree.Value {
 	v := at.block.Col(c.id)
 	if v == nil || v.Type != c.t {

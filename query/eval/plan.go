@@ -7,7 +7,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// all and none admit every candidate or nobody.
+// all admits every candidate, none admits no candidate.
 type (
 	all  struct{}
 	none struct{}
@@ -43,8 +43,8 @@ func (r notRunner) eval(s *scope, cand []uint64, n int, out []uint64) int {
 	return lanes.AndNot(cand, out, out)
 }
 
-// chain is a conjunction or, with or set, a disjunction. Cheap and decisive clauses go first, each
-// is handed only the candidates that are still open, and it stops when none are.
+// chain is a conjunction or, with or set, a disjunction. Cheap and decisive clauses go first. Each gets
+// only the candidates that are still undecided; evaluation stops when there are none.
 type chain struct {
 	args []plan
 	or   bool
@@ -57,16 +57,16 @@ type chainRunner struct {
 	orders []int
 }
 
-// clause is a runner with what was seen of its selectivity.
+// clause is a runner with its observed selectivity.
 type clause struct {
 	runner
 	in, passed float64
 	rank       float64
 }
 
-// takes makes p part of a clause of a disjunction that asks the same column for other values: one
-// question instead of two. It returns false when there is none.
-func (p *chain) takes(q plan) bool {
+// absorb merges q into a clause of a disjunction that tests the same column, so that the column is
+// tested once. It returns false if there is no such clause.
+func (p *chain) absorb(q plan) bool {
 	more, ok := q.(columnTest)
 	if !ok || !more.test.listed() {
 		return false
@@ -81,7 +81,7 @@ func (p *chain) takes(q plan) bool {
 }
 
 func (p chain) bind(r *run) runner {
-	r.bound(runnerBytes * len(p.args))
+	r.charge(runnerBytes * len(p.args))
 	c := &chainRunner{run: r, or: p.or, args: make([]clause, len(p.args)), orders: make([]int, len(p.args))}
 	for i, arg := range p.args {
 		c.args[i] = clause{runner: arg.bind(r), in: 2, passed: 1}
@@ -98,11 +98,11 @@ func (c *chainRunner) cost(s *scope) float64 {
 	return sum
 }
 
-// clauseWork is about what a clause takes at least, see Stock.Spend.
+// clauseWork is the approximate least time of a clause, in nanoseconds, see Scratch.Spend.
 const clauseWork = 2000
 
-// order sorts the clauses by cost per candidate settled: a conjunction settles those that fail, a
-// disjunction those that pass. There are few, and mostly they are in order already.
+// order sorts the clauses by cost per candidate decided: a conjunction decides those that fail, a
+// disjunction those that pass. The list is short and usually in order, hence an insertion sort.
 func (c *chainRunner) order(s *scope) {
 	for i := range c.args {
 		a := &c.args[i]
@@ -131,22 +131,22 @@ func (c *chainRunner) eval(s *scope, cand []uint64, n int, out []uint64) int {
 	return c.every(s, cand, n, out)
 }
 
-// every asks each clause about those that passed the ones before. Two sets take turns, so that the last
-// of them is out.
+// every evaluates each clause on the candidates that passed the earlier ones. It alternates between two
+// sets, chosen so that the last result is in out.
 func (c *chainRunner) every(s *scope, cand []uint64, n int, out []uint64) int {
-	spare := c.run.words(len(cand))
-	defer c.run.give(spare)
+	spare := c.run.getWords(len(cand))
+	defer c.run.putWords(spare)
 	to, next := out, spare
 	if len(c.orders)%2 == 0 {
 		to, next = spare, out
 	}
 	for _, i := range c.orders {
-		if !c.run.stock.Spend(clauseWork) {
+		if !c.run.scratch.Spend(clauseWork) {
 			break
 		}
 		a := &c.args[i]
 		passed := a.eval(s, cand, n, to)
-		a.seen(n, passed)
+		a.record(n, passed)
 		cand, n = to, passed
 		to, next = next, to
 		if n == 0 {
@@ -157,32 +157,32 @@ func (c *chainRunner) every(s *scope, cand []uint64, n int, out []uint64) int {
 	return n
 }
 
-// any asks each clause about those that none before has admitted.
+// any evaluates each clause on the candidates that no earlier one admitted.
 func (c *chainRunner) any(s *scope, cand []uint64, n int, out []uint64) int {
 	a := &c.args[c.orders[0]]
 	admitted := a.eval(s, cand, n, out)
-	a.seen(n, admitted)
-	open, found := c.run.words(len(cand)), c.run.words(len(cand))
-	defer func() { c.run.give(open); c.run.give(found) }()
+	a.record(n, admitted)
+	open, found := c.run.getWords(len(cand)), c.run.getWords(len(cand))
+	defer func() { c.run.putWords(open); c.run.putWords(found) }()
 	for _, i := range c.orders[1:] {
 		left := lanes.AndNot(cand, out, open)
-		if left == 0 || !c.run.stock.Spend(clauseWork) {
+		if left == 0 || !c.run.scratch.Spend(clauseWork) {
 			break
 		}
 		a := &c.args[i]
-		a.seen(left, a.eval(s, open, left, found))
+		a.record(left, a.eval(s, open, left, found))
 		admitted = lanes.Or(out, found, out)
 	}
 	return admitted
 }
 
-// seen remembers how many passed of how many.
-func (a *clause) seen(in, passed int) {
+// record records how many of the candidates passed.
+func (a *clause) record(in, passed int) {
 	a.in, a.passed = a.in+float64(in), a.passed+float64(passed)
 }
 
-// countBounds turns `n op c` for whole n >= 0 into lo <= n <= hi (hi < 0: no bound). ok is false for
-// what is no such interval (!=) or for a float c. An empty interval has lo > hi >= 0.
+// countBounds turns `n op c` for whole n >= 0 into lo <= n <= hi (hi < 0: no upper bound). ok is false
+// if that is not an interval (!=) or c is a float. An empty interval has lo > hi >= 0.
 func countBounds(op tree.Op, c tree.Number) (lo, hi int64, ok bool) {
 	if c.IsFloat() {
 		return 0, 0, false

@@ -9,16 +9,16 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// RankQuery is a compiled `in top N by X`: what has to be asked of every shard before a predicate
-// that holds the rank can be compiled. X is never itself a rank, so one round answers all of them.
+// RankQuery is a compiled `in top N by X`: the values needed from every shard before a predicate with
+// the rank can be compiled. X never contains a rank, so one round is enough for all of them.
 type RankQuery struct {
 	Node *tree.Rank
 	env  *Env
 	by   operand
 }
 
-// Ranks returns the ranks within a checked predicate, also those inside the segments it asks (but not
-// inside held ones), each once.
+// Ranks returns the ranks in a checked predicate, each once. They include ranks inside its segments,
+// but not inside held ones.
 func Ranks(env *Env, p tree.Pred) ([]*RankQuery, error) {
 	f := rankFinder{env: env, seen: map[*tree.Rank]bool{}}
 	if err := f.find(&compiler{env: env, zone: env.zone(), ranked: true}, p); err != nil {
@@ -50,7 +50,7 @@ func (f *rankFinder) find(c *compiler, p tree.Pred) (err error) {
 	return err
 }
 
-// inside finds the ranks of a segment that is asked.
+// inside finds the ranks in the predicate of a segment that is not held.
 func (f *rankFinder) inside(p *tree.InSegment) error {
 	if _, held := f.env.Inputs.Held(p.Name); held || p.Def == nil {
 		return nil
@@ -76,29 +76,29 @@ func (f *rankFinder) rank(c *compiler, p *tree.Rank) error {
 
 // RankScan reads a rank's keys from one source.
 type RankScan struct {
-	q     *RankQuery
-	by    rankColumn
-	stock *Stock
+	q       *RankQuery
+	by      rankColumn
+	scratch *Scratch
 }
 
 // On binds q to a source, for one goroutine.
 func (q *RankQuery) On(src query.Source) *RankScan {
 	r := newRun(src, q.env)
-	r.bound(runnerBytes)
-	return &RankScan{q: q, by: rankColumn{loader: q.by.bind(r)}, stock: r.stock}
+	r.charge(runnerBytes)
+	return &RankScan{q: q, by: rankColumn{loader: q.by.bind(r)}, scratch: r.scratch}
 }
 
-// Chunk adds the profiles of a chunk of a shard, all of them, to part.
+// Chunk adds the given profiles, which are all of the chunk of a shard, to part.
 func (s *RankScan) Chunk(shard, chunk int, profiles *query.Bits, part *RankPart) {
 	at, first := &scope{chunk: chunk}, chunkPlace(shard, chunk)
 	if col := s.by.column(at, profiles[:]); col != nil {
-		s.q.take(part, first, col, profiles[:])
+		s.q.addColumn(part, first, col, profiles[:])
 		return
 	}
-	values := s.stock.Vector()
-	defer s.stock.Return(values)
+	values := s.scratch.Vector()
+	defer s.scratch.Return(values)
 	s.by.load(at, profiles[:], values)
-	s.q.takeNumbers(part, first, values)
+	s.q.addNumbers(part, first, values)
 }
 
 func rankNumber(v *Vector, i int) (n tree.Number, ok bool) {
@@ -111,7 +111,7 @@ func rankNumber(v *Vector, i int) (n tree.Number, ok bool) {
 	return n, false
 }
 
-// admitted is the number of places: N, or ⌈N% of total⌉ in exact arithmetic.
+// admitted returns the number of places: N, or ⌈N% of total⌉, in exact arithmetic.
 func (q *RankQuery) admitted(total int64) int64 {
 	r, ok := new(big.Rat).SetString(q.Node.N.String())
 	if !ok || r.Sign() < 0 {
@@ -141,7 +141,7 @@ type ranked struct {
 func (c *compiler) rank(p *tree.Rank) (plan, error) {
 	cut, ok := c.env.Cuts[p]
 	if !ok {
-		return nil, fmt.Errorf("the cut of a rank is not known")
+		return nil, fmt.Errorf("the cut of a rank is missing")
 	}
 	if cut.None {
 		return none{}, nil
@@ -169,12 +169,12 @@ type rankedRunner struct {
 	rankColumn
 	run           *run
 	better, equal *vecTest
-	tests         [2]runner // better and equal, of a rank by an attribute
+	tests         [2]runner // better and equal, if X is an attribute
 }
 
 func (p ranked) bind(r *run) runner {
-	k := &rankedRunner{ranked: p, rankColumn: rankColumn{loader: p.by.bind(r)}, run: r, better: newVecTest(p.better, r.stock), equal: newVecTest(p.equal, r.stock)}
-	r.bound(2 * runnerBytes)
+	k := &rankedRunner{ranked: p, rankColumn: rankColumn{loader: p.by.bind(r)}, run: r, better: newVecTest(p.better, r.scratch), equal: newVecTest(p.equal, r.scratch)}
+	r.charge(2 * runnerBytes)
 	if c, ok := p.by.(column); ok {
 		k.tests = [2]runner{columnTest{c, p.better}.bind(r), columnTest{c, p.equal}.bind(r)}
 	}
@@ -186,17 +186,17 @@ func (k *rankedRunner) eval(s *scope, cand []uint64, n int, out []uint64) int {
 		clear(out)
 		return 0
 	}
-	equal := k.run.words(len(cand))
-	defer k.run.give(equal)
+	equal := k.run.getWords(len(cand))
+	defer k.run.putWords(equal)
 	if k.tests[0] != nil {
 		k.tests[0].eval(s, cand, n, out)
 		k.tests[1].eval(s, cand, n, equal)
 	} else if col := k.column(s, cand); col == nil {
-		values := k.run.stock.Vector()
+		values := k.run.scratch.Vector()
 		k.load(s, cand, values)
-		values.test(k.better.test, k.run.stock, cand, out)
-		values.test(k.equal.test, k.run.stock, cand, equal)
-		k.run.stock.Return(values)
+		values.test(k.better.test, k.run.scratch, cand, out)
+		values.test(k.equal.test, k.run.scratch, cand, equal)
+		k.run.scratch.Return(values)
 	} else if col.Scale == tree.FloatScale {
 		k.floats(col, cand, out, equal)
 	} else {
@@ -211,7 +211,7 @@ func (k *rankedRunner) eval(s *scope, cand []uint64, n int, out []uint64) int {
 	return countBits(out)
 }
 
-// floats sets out and equal for keys of floats.
+// floats sets out and equal if the keys are of floats.
 func (k *rankedRunner) floats(col *query.Vec, cand, out, equal []uint64) {
 	clear(out)
 	clear(equal)

@@ -6,7 +6,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// rankColumn brings what a rank is by into one column of integers over a chunk, where it has such a form.
+// rankColumn reads the values a rank is by as one column of integers over a chunk, if they have such a
+// form.
 type rankColumn struct {
 	loader
 	col  query.Vec
@@ -15,8 +16,9 @@ type rankColumn struct {
 
 func rankable(t tree.Type) bool { return t == tree.NumberType || t == tree.TimeType }
 
-// column returns the values of the candidates as I64, or as keys of floats with FloatScale; others may
-// have any. It is valid until the next call, and nil where values have no such form.
+// column returns the values of the candidates as I64, or as keys of floats with FloatScale. Other
+// positions may have any value. The column is valid until the next call. It is nil if the values have
+// no such form.
 func (k *rankColumn) column(s *scope, cand []uint64) *query.Vec {
 	switch l := k.loader.(type) {
 	case *columnLoader:
@@ -26,10 +28,10 @@ func (k *rankColumn) column(s *scope, cand []uint64) *query.Vec {
 	case *measureLoader:
 		return k.measure(l, s.chunk, cand)
 	case *seenLoader:
-		values := l.run.stock.Vector()
-		defer l.run.stock.Return(values)
+		values := l.run.scratch.Vector()
+		defer l.run.scratch.Return(values)
 		l.load(s, cand, values)
-		ints := k.room(tree.TimeType, 0, l.run.stock)
+		ints := k.buffer(tree.TimeType, 0, l.run.scratch)
 		copy(ints, values.Ints)
 		for i := range ints {
 			if !values.Present(i) {
@@ -41,9 +43,9 @@ func (k *rankColumn) column(s *scope, cand []uint64) *query.Vec {
 	return nil
 }
 
-// room returns what is to be filled with the values of a chunk, of any content.
-func (k *rankColumn) room(t tree.Type, scale int8, stock *Stock) []int64 {
-	k.ints = stock.i64.sized(k.ints, query.ChunkSize)
+// buffer returns the integers of the column, with any content, for the caller to set.
+func (k *rankColumn) buffer(t tree.Type, scale int8, scratch *Scratch) []int64 {
+	k.ints = scratch.i64.sized(k.ints, query.ChunkSize)
 	k.col = query.Vec{Type: t, Rows: query.ChunkSize, Scale: scale, I64: k.ints}
 	return k.ints
 }
@@ -62,7 +64,7 @@ func (k *rankColumn) attribute(c *columnLoader, chunk int, cand []uint64) *query
 		}
 		scale = max(scale, v.Scale)
 	}
-	ints := k.room(c.t, scale, c.run.stock)
+	ints := k.buffer(c.t, scale, c.run.scratch)
 	for i := range ints {
 		ints[i] = query.VecMissing
 	}
@@ -77,18 +79,18 @@ func (k *rankColumn) attribute(c *columnLoader, chunk int, cand []uint64) *query
 		if most := mostGathered / factor; factor > 1 && (!ok || lo < -most || hi > most) {
 			return nil
 		}
-		spread(ints[i*query.PageRows:][:v.Rows], v, factor, query.VecMissing)
+		decodeInto(ints[i*query.PageRows:][:v.Rows], v, factor, query.VecMissing)
 	}
 	return &k.col
 }
 
 // measure is column for an event measure.
 func (k *rankColumn) measure(m *measureLoader, chunk int, cand []uint64) *query.Vec {
-	stock := m.scan.run.stock
+	scratch := m.scan.run.scratch
 	switch m.fn {
 	case tree.CountFn, tree.DistinctFn, tree.DaysFn:
-		m.wholes(chunk, cand)
-		ints := k.room(tree.NumberType, 0, stock)
+		m.computeCounts(chunk, cand)
+		ints := k.buffer(tree.NumberType, 0, scratch)
 		for i, n := range m.n[:len(ints)] {
 			if ints[i] = int64(n); n == 0 {
 				ints[i] = query.VecMissing
@@ -96,7 +98,7 @@ func (k *rankColumn) measure(m *measureLoader, chunk int, cand []uint64) *query.
 		}
 		return &k.col
 	case tree.SumFn, tree.AvgFn:
-		return k.pairs(m, chunk, cand)
+		return k.shortPairs(m, chunk, cand)
 	}
 	if !rankable(m.t) {
 		return nil
@@ -104,8 +106,8 @@ func (k *rankColumn) measure(m *measureLoader, chunk int, cand []uint64) *query.
 	return m.gather(chunk, cand)
 }
 
-// pairs is measure for sums and averages that are short.
-func (k *rankColumn) pairs(m *measureLoader, chunk int, cand []uint64) *query.Vec {
+// shortPairs is measure for short sums and averages, see shortSums.
+func (k *rankColumn) shortPairs(m *measureLoader, chunk int, cand []uint64) *query.Vec {
 	if m.short.failed || m.arg.column == nil {
 		return nil
 	}
@@ -117,7 +119,7 @@ func (k *rankColumn) pairs(m *measureLoader, chunk int, cand []uint64) *query.Ve
 	if m.fn == tree.AvgFn {
 		scale = tree.FloatScale
 	}
-	ints := k.room(tree.NumberType, scale, m.scan.run.stock)
+	ints := k.buffer(tree.NumberType, scale, m.scan.run.scratch)
 	unit := float64(tree.Pow10(max(m.short.scale, 0)))
 	for i, pair := range m.short.pairs {
 		switch {

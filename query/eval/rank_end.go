@@ -11,16 +11,16 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// RankEnd is where a rank ends: the value of its last place, and who has it. Of those the ids decide who is
-// within. It is plain data.
+// RankEnd is the end of a rank: the value at the last place, and the profiles that have it. The ids
+// decide which of those are within. It is plain data.
 type RankEnd struct {
-	None  bool // nobody is within the rank
+	None  bool // no profile is within the rank
 	Value tree.Number
-	Who   []uint64 // the number of a shard << 32 | the ordinal, ascending
-	Place int      // of the last one within, in the order of the ids of Who
+	Who   []uint64 // shard number << 32 | ordinal, ascending
+	Place int      // of the last profile within the rank, among Who ordered by id
 }
 
-// End returns the end of the rank when every chunk of every shard is in part.
+// End returns the end of the rank. All chunks of all shards must have been added to part.
 func (q *RankQuery) End(part *RankPart) RankEnd {
 	n := min(q.admitted(part.Total), int64(len(part.who)))
 	if n <= 0 {
@@ -39,10 +39,10 @@ func (q *RankQuery) End(part *RankPart) RankEnd {
 			equal = append(equal, part.who[i])
 		}
 	}
-	return RankEnd{Value: q.number(part, last), Who: inOrder(equal), Place: int(n-1) - before}
+	return RankEnd{Value: q.number(part, last), Who: sortedPlaces(equal), Place: int(n-1) - before}
 }
 
-// endOfNumbers is End of numbers.
+// endOfNumbers is End for a part with numbers.
 func (q *RankQuery) endOfNumbers(part *RankPart, place int) RankEnd {
 	order := make([]int, len(part.who))
 	for i := range order {
@@ -71,9 +71,9 @@ func (q *RankQuery) endOfNumbers(part *RankPart, place int) RankEnd {
 	return RankEnd{Value: part.numbers[order[place]], Who: equal, Place: place - from}
 }
 
-// inOrder returns profiles in ascending order. Those of a chunk stand together and in order already, unless
-// the parts come from somebody who does not keep to that.
-func inOrder(who []uint64) []uint64 {
+// sortedPlaces returns profiles in ascending order. Those of a chunk are together and in order already,
+// unless a part comes from a sender that breaks this rule.
+func sortedPlaces(who []uint64) []uint64 {
 	if slices.IsSorted(who) {
 		return who
 	}
@@ -91,7 +91,7 @@ func inOrder(who []uint64) []uint64 {
 	return who
 }
 
-// Within returns those of Who that are in a chunk, which has some first profile.
+// Within returns those of Who that are in the chunk whose first profile is given.
 func (e *RankEnd) Within(first uint64) []uint64 {
 	from, _ := slices.BinarySearch(e.Who, first)
 	to, _ := slices.BinarySearch(e.Who[from:], first+query.ChunkSize)
@@ -106,8 +106,8 @@ func (e *RankEnd) Cut(ids []string) query.Cut {
 	return query.Cut{Last: query.RankKey{Value: e.Value, ID: idAt(ids, e.Place)}}
 }
 
-// idAt returns the id at a place of some in their order. Ids often begin alike: the eight bytes after that
-// are keys, and only ids with the key at the place are compared.
+// idAt returns the id at a place in the order of ids. Ids often have a common prefix: the eight bytes
+// after it are keys, and only ids with the same key as the one at the place are compared.
 func idAt(ids []string, place int) string {
 	alike := len(ids[0])
 	for _, id := range ids {

@@ -9,24 +9,24 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// RankPart is what some chunks know of a rank: how many profiles have the measure, and those that may
-// still be within the cut. Values are kept as keys in order, the first place with the least key. It is plain
-// data: a profile is the number of its shard << 32 | its ordinal. Ids are asked in a round of their own, and only
-// of those who have the value at the cut.
+// RankPart is the contribution of some chunks to a rank: how many profiles have the measure, and those
+// that may still be within the cut. Values are kept as keys, where the first place has the least key.
+// It is plain data: a profile is its shard number << 32 | its ordinal. Ids are read in a separate
+// round, and only of profiles with the value at the cut.
 type RankPart struct {
 	Total   int64
 	who     []uint64
-	scale   int8          // of the numbers keys stand for; tree.FloatScale for floats
+	scale   int8          // of the numbers the keys represent; tree.FloatScale for floats
 	keys    []uint64      // of who
-	plain   bool          // values have no common form and are
+	plain   bool          // values have no common form and are in numbers
 	numbers []tree.Number // of who, instead of keys
-	worst   uint64        // greater keys cannot be within the cut; 0 is not known yet
+	worst   uint64        // greater keys cannot be within the cut; 0 if not known
 }
 
-// Bytes returns what the part holds.
+// Bytes returns the memory of the part.
 func (p *RankPart) Bytes() int { return 8*cap(p.who) + 8*cap(p.keys) + 16*cap(p.numbers) }
 
-// flip turns a key of a value into one of its place, and back.
+// flip converts the key of a value to the key of its place, and back.
 func (q *RankQuery) flip(key uint64) uint64 {
 	if q.Node.Bottom {
 		return key
@@ -34,7 +34,7 @@ func (q *RankQuery) flip(key uint64) uint64 {
 	return ^key
 }
 
-// number returns the value of a place's key.
+// number returns the value of the key of a place.
 func (q *RankQuery) number(p *RankPart, key uint64) tree.Number {
 	if key = q.flip(key); p.scale == tree.FloatScale {
 		n, _ := tree.FromFloat(places.Float(key))
@@ -43,11 +43,11 @@ func (q *RankQuery) number(p *RankPart, key uint64) tree.Number {
 	return tree.Decimal(places.Int(key), p.scale)
 }
 
-// chunkPlace returns the first profile of a chunk as parts name it.
+// chunkPlace returns the first profile of a chunk, as parts identify it.
 func chunkPlace(shard, chunk int) uint64 { return uint64(shard)<<32 | uint64(chunk)<<query.ChunkBits }
 
-// spell turns keys into numbers.
-func (q *RankQuery) spell(p *RankPart) {
+// toNumbers converts keys to numbers.
+func (q *RankQuery) toNumbers(p *RankPart) {
 	if p.plain {
 		return
 	}
@@ -58,9 +58,10 @@ func (q *RankQuery) spell(p *RankPart) {
 	p.keys = nil
 }
 
-// align brings the keys of a part and those to come, of some scale and at most so large, to one form.
-// It returns what coefficients to come have to be multiplied by; ok is false where there is no form,
-// and then the part has numbers.
+// align brings the keys of a part, and those about to be added, to one form. The coefficients to be
+// added have the given scale and an absolute value of at most most. align returns the factor
+// by which new coefficients must be multiplied. ok is false if there is no common form; the part then has
+// numbers.
 func (q *RankQuery) align(p *RankPart, scale int8, most int64) (factor int64, ok bool) {
 	if p.plain {
 		return 0, false
@@ -89,13 +90,13 @@ func (q *RankQuery) align(p *RankPart, scale int8, most int64) (factor int64, ok
 			return tree.Pow10(up - scale), true
 		}
 	}
-	q.spell(p)
+	q.toNumbers(p)
 	return 0, false
 }
 
-// take adds the profiles of a set with the values of a column over their chunk, whose first profile is given;
-// of a column of FloatScale they are keys of floats.
-func (q *RankQuery) take(p *RankPart, first uint64, col *query.Vec, profiles []uint64) {
+// addColumn adds the profiles of a set with the values of a column over their chunk. first is the first
+// profile of the chunk. A column of FloatScale has keys of floats.
+func (q *RankQuery) addColumn(p *RankPart, first uint64, col *query.Vec, profiles []uint64) {
 	most := int64(0)
 	eachBit(profiles, func(i int) {
 		if x := col.I64[i]; x != query.VecMissing {
@@ -129,9 +130,9 @@ func (q *RankQuery) take(p *RankPart, first uint64, col *query.Vec, profiles []u
 	q.prune(p)
 }
 
-// takeNumbers is take of values without a common form.
-func (q *RankQuery) takeNumbers(p *RankPart, first uint64, v *Vector) {
-	q.spell(p)
+// addNumbers is addColumn for values without a common form.
+func (q *RankQuery) addNumbers(p *RankPart, first uint64, v *Vector) {
+	q.toNumbers(p)
 	eachBit(v.Has, func(i int) {
 		if n, ok := rankNumber(v, i); ok {
 			p.Total++
@@ -140,8 +141,8 @@ func (q *RankQuery) takeNumbers(p *RankPart, first uint64, v *Vector) {
 	})
 }
 
-// prune drops profiles that cannot be within the cut, now and then. Those at the last value stay: their
-// ids decide.
+// prune drops profiles that cannot be within the cut, once there are many. It keeps those with the last
+// value, as their ids decide.
 func (q *RankQuery) prune(p *RankPart) {
 	n, ok := q.Node.N.Int64()
 	if q.Node.Percent || !ok || n <= 0 || p.plain || int64(len(p.keys)) < 2*n+4096 {
@@ -158,7 +159,7 @@ func (q *RankQuery) prune(p *RankPart) {
 	p.keys, p.who = p.keys[:kept], p.who[:kept]
 }
 
-// Merge takes other into part. It may change both.
+// Merge adds other to part. It may change both.
 func (q *RankQuery) Merge(part, other *RankPart) {
 	part.Total += other.Total
 	if len(other.who) == 0 {
@@ -173,14 +174,14 @@ func (q *RankQuery) Merge(part, other *RankPart) {
 	}
 	switch {
 	case part.plain || other.plain || part.scale == other.scale:
-	case part.scale < other.scale: // both would do; what is held is brought to the other's scale
+	case part.scale < other.scale: // either direction works; the part with the smaller scale is converted
 		q.align(part, other.scale, 0)
 	default:
 		q.align(other, part.scale, 0)
 	}
 	if part.plain != other.plain {
-		q.spell(part)
-		q.spell(other)
+		q.toNumbers(part)
+		q.toNumbers(other)
 	}
 	part.who = append(part.who, other.who...)
 	part.keys, part.numbers = append(part.keys, other.keys...), append(part.numbers, other.numbers...)

@@ -21,8 +21,8 @@ type ids struct {
 
 func (s *ids) ID(ordinal uint32) string { return s.of[ordinal] }
 
-// randomRanked draws who has which value in a chunk: as a column of form decimals, 4 for floats, and as
-// numbers. It adds them to all.
+// randomRanked draws the values of the profiles of a chunk: as a column with form decimals (form 4:
+// floats), and as numbers. It appends them to all.
 func randomRanked(rng *rand.Rand, src *ids, chunk, form int, most int64, all *[]query.RankKey) (*query.Vec, *Vector, *query.Bits) {
 	col := &query.Vec{Rows: query.ChunkSize, Type: tree.NumberType, Scale: int8(form), I64: make([]int64, query.ChunkSize)}
 	for i := range col.I64 {
@@ -52,7 +52,8 @@ func randomRanked(rng *rand.Rand, src *ids, chunk, form int, most int64, all *[]
 	return col, values, profiles
 }
 
-// TestRankParts holds cuts of parts that were merged, of columns of several forms, against sorting all.
+// TestRankParts compares cuts from merged parts, with columns of several forms, with sorting all
+// values.
 func TestRankParts(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	rng := rand.New(rand.NewPCG(seed, 6))
@@ -78,9 +79,9 @@ func TestRankParts(t *testing.T) {
 				form := forms[rng.IntN(len(forms))]
 				col, values, profiles := randomRanked(rng, src, chunk, form, most, &all)
 				if form == 5 {
-					q.takeNumbers(&part, chunkPlace(shard, chunk), values)
+					q.addNumbers(&part, chunkPlace(shard, chunk), values)
 				} else {
-					q.take(&part, chunkPlace(shard, chunk), col, profiles[:])
+					q.addColumn(&part, chunkPlace(shard, chunk), col, profiles[:])
 				}
 			}
 			q.Merge(&total, &part)
@@ -100,7 +101,7 @@ func TestRankParts(t *testing.T) {
 		got, n := end.Cut(names), int(q.admitted(int64(len(all))))
 		if n = min(n, len(all)); n == 0 {
 			if !got.None {
-				t.Fatalf("seed %d: a cut of nobody", seed)
+				t.Fatalf("seed %d: there is a cut, but no profile is within the rank", seed)
 			}
 			continue
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// Append appends the part, for ReadRankPart.
+// Append appends the part in the form that ReadRankPart reads.
 func (p *RankPart) Append(b []byte) []byte {
 	b = binary.AppendVarint(b, p.Total)
 	b = appendPlaces(b, p.who)
@@ -27,12 +27,12 @@ func (p *RankPart) Append(b []byte) []byte {
 	return b
 }
 
-// ReadRankPart reads what Append has written; the reader has the error.
+// ReadRankPart reads a part that Append wrote. Errors are recorded in the reader.
 func ReadRankPart(r *wire.Reader) RankPart {
 	p := RankPart{Total: r.Varint(), who: readPlaces(r)}
 	if p.plain = r.Byte() != 0; p.plain {
 		if 3*len(p.who) > r.Len() {
-			r.Fail("numbers beyond the input")
+			r.Fail("more numbers than the input has")
 			return RankPart{}
 		}
 		p.numbers = make([]tree.Number, len(p.who))
@@ -57,7 +57,7 @@ func ReadRankPart(r *wire.Reader) RankPart {
 	return p
 }
 
-// Append appends the end, for ReadRankEnd.
+// Append appends the end in the form that ReadRankEnd reads.
 func (e *RankEnd) Append(b []byte) []byte {
 	b = appendFlag(b, e.None)
 	b = wire.AppendValue(b, tree.Num(e.Value))
@@ -65,7 +65,7 @@ func (e *RankEnd) Append(b []byte) []byte {
 	return binary.AppendUvarint(b, uint64(e.Place))
 }
 
-// ReadRankEnd reads what Append has written; the reader has the error.
+// ReadRankEnd reads an end that Append wrote. Errors are recorded in the reader.
 func ReadRankEnd(r *wire.Reader) RankEnd {
 	e := RankEnd{None: r.Byte() != 0, Value: readNumber(r), Who: readPlaces(r)}
 	at := r.Uvarint()
@@ -76,14 +76,14 @@ func ReadRankEnd(r *wire.Reader) RankEnd {
 	return e
 }
 
-// AppendCut appends a cut, for ReadCut.
+// AppendCut appends a cut in the form that ReadCut reads.
 func AppendCut(b []byte, c *query.Cut) []byte {
 	b = appendFlag(b, c.None)
 	b = wire.AppendValue(b, tree.Num(c.Last.Value))
 	return wire.AppendString(b, c.Last.ID)
 }
 
-// ReadCut reads what AppendCut has written; the reader has the error.
+// ReadCut reads a cut that AppendCut wrote. Errors are recorded in the reader.
 func ReadCut(r *wire.Reader) query.Cut {
 	return query.Cut{None: r.Byte() != 0, Last: query.RankKey{Value: readNumber(r), ID: r.String()}}
 }

@@ -12,23 +12,23 @@ type plan interface {
 	bind(r *run) runner
 }
 
-// runner evaluates a plan over one source. It owns buffers: one goroutine at a time.
+// runner evaluates a plan over one source. It owns buffers, so it is for one goroutine at a time.
 type runner interface {
-	// cost estimates the work of one evaluation in nanoseconds. It decides speed, never an answer.
+	// cost estimates the time of one evaluation in nanoseconds. It affects speed, never a result.
 	cost(s *scope) float64
-	// eval sets out to those of the n elements of cand for which the predicate is true and returns how
-	// many they are; out is not cand.
+	// eval sets out to those of the n elements of cand for which the predicate is true, and returns
+	// their number. out is not cand.
 	eval(s *scope, cand []uint64, n int, out []uint64) int
 }
 
-// scope is what a runner looks at: the profiles of a chunk, or the rows of a block of it. Sets are
-// words of bits: 1,024 for a chunk, one for every 64 rows of a block.
+// scope is what a runner evaluates: the profiles of a chunk, or the rows of a block in it. Sets are
+// bits in words: 1,024 words for a chunk, one word per 64 rows of a block.
 type scope struct {
 	chunk int
-	block *query.Block // nil: profiles
+	block *query.Block // nil for profiles
 }
 
-// rows is the number of elements of the scope.
+// rows returns the number of elements of the scope.
 func (s *scope) rows() int {
 	if s.block != nil {
 		return s.block.Rows
@@ -36,32 +36,32 @@ func (s *scope) rows() int {
 	return query.ChunkSize
 }
 
-// Bytes of what is bound, whatever it looks at: a runner or loader, and one that keeps a set of a chunk.
+// Bytes charged for a runner or loader, and in addition for one that keeps a set of a chunk.
 const (
 	runnerBytes = 512
 	setBytes    = query.ChunkSize / 8
 )
 
-// run is the state one binding shares: the source and a stock of buffers.
+// run is the state shared by everything bound together: the source and the scratch buffers.
 type run struct {
 	src     query.Source
 	now     int64
 	scanned *atomic.Int64
 	blocks  *atomic.Int64
 	beyond  *atomic.Bool
-	stock   *Stock
+	scratch *Scratch
 	free    [][]uint64
 }
 
 func newRun(src query.Source, env *Env) *run {
-	r := &run{src: src, now: env.Now, scanned: env.Scanned, blocks: env.Blocks, beyond: env.Beyond, stock: env.Stock}
-	if r.stock == nil {
-		r.stock = &Stock{}
+	r := &run{src: src, now: env.Now, scanned: env.Scanned, blocks: env.Blocks, beyond: env.Beyond, scratch: env.Scratch}
+	if r.scratch == nil {
+		r.scratch = &Scratch{}
 	}
 	return r
 }
 
-// scan counts the rows read of one block.
+// scan counts the rows read from one block.
 func (r *run) scan(rows int) {
 	if r.blocks != nil && rows > 0 {
 		r.blocks.Add(1)
@@ -71,20 +71,20 @@ func (r *run) scan(rows int) {
 	}
 }
 
-// bound charges what is being bound.
-func (r *run) bound(bytes int) { r.stock.charge(bytes) }
+// charge charges the bytes of something being bound.
+func (r *run) charge(bytes int) { r.scratch.charge(bytes) }
 
-// words lends a set of n words with unspecified content; give returns it.
-func (r *run) words(n int) []uint64 {
+// getWords returns a set of n words with any content. putWords gives it back.
+func (r *run) getWords(n int) []uint64 {
 	if k := len(r.free); k > 0 && cap(r.free[k-1]) >= n {
 		w := r.free[k-1]
 		r.free = r.free[:k-1]
 		return w[:n]
 	}
-	return r.stock.words.take(n)
+	return r.scratch.words.get(n)
 }
 
-func (r *run) give(w []uint64) { r.free = append(r.free, w) }
+func (r *run) putWords(w []uint64) { r.free = append(r.free, w) }
 
 func wordsFor(rows int) int { return (rows + 63) / 64 }
 

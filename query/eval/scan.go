@@ -8,11 +8,12 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// step is a compiled event with its `where (…)` and the stretch [from, to) of its window, cut at now.
+// step is a compiled event with its `where (…)` and its window [from, to), which ends at now at the
+// latest.
 type step struct {
 	event    uint32
 	known    bool
-	where    plan // over rows; nil without
+	where    plan // on rows; nil if there is none
 	from, to int64
 }
 
@@ -21,14 +22,14 @@ type scan struct {
 	step
 	run   *run
 	where runner
-	at    scope          // of the block its where is asked about
-	near  []*query.Block // those with rows in the window
+	at    scope          // of the block that where is evaluated on
+	near  []*query.Block // blocks that may have rows in the window
 	rows  []uint64
 	kept  []uint64
 }
 
 func (st step) bind(r *run) *scan {
-	r.bound(runnerBytes)
+	r.charge(runnerBytes)
 	s := &scan{step: st, run: r}
 	if st.where != nil {
 		s.where = st.where.bind(r)
@@ -36,7 +37,7 @@ func (st step) bind(r *run) *scan {
 	return s
 }
 
-// series returns the rows of the chunk, none when they all lie outside the window.
+// series returns the rows of the chunk; a zero Series if all are outside the window.
 func (s *scan) series(chunk int) query.Series {
 	if !s.known || s.from >= s.to {
 		return query.Series{}
@@ -48,7 +49,7 @@ func (s *scan) series(chunk int) query.Series {
 	return series
 }
 
-// cost estimates a scan by the rows in the window.
+// cost estimates a scan by the number of rows in the window.
 func (s *scan) cost(chunk int) float64 {
 	series := s.series(chunk)
 	if series.Rows == 0 {
@@ -66,21 +67,21 @@ func (s *scan) cost(chunk int) float64 {
 	return 500 + each*share*float64(series.Rows)
 }
 
-// covers tells whether the window takes in every row of the series.
+// covers reports whether the window includes every row of the series.
 func (s *scan) covers(series *query.Series) bool {
 	return series.Min >= s.from && series.Max < s.to
 }
 
-// totalled tells whether the totals of the series are those of the step.
+// totalled reports whether the totals of the series are those of the step.
 func (s *scan) totalled(series *query.Series) bool {
 	return series.Totals != nil && s.where == nil && s.covers(series)
 }
 
-// totalsCost is about what it takes to look at the totals of all profiles, in nanoseconds.
+// totalsCost is the approximate time of testing the totals of all profiles, in nanoseconds.
 const totalsCost = 10_000
 
-// each calls fn with every block that has rows of the step, and the set of those rows; nil means all
-// of them. Rows of profiles outside cand may or may not be among them; cand nil wants everybody. The
+// each calls fn with every block that has rows of the step, and with the set of those rows; nil means
+// all of them. The set may include rows of profiles outside cand. A nil cand means all profiles. The
 // set is valid until fn returns.
 func (s *scan) each(chunk int, cand []uint64, fn func(b *query.Block, rows []uint64)) {
 	series := s.series(chunk)
@@ -88,13 +89,13 @@ func (s *scan) each(chunk int, cand []uint64, fn func(b *query.Block, rows []uin
 	wanted := -1
 	for k, b := range near {
 		if next := k + blocksAhead; next < len(near) {
-			lanes.AheadOf(near[next])
-			lanes.Ahead(near[k+1].Pos)
+			lanes.Prefetch(near[next])
+			lanes.PrefetchValues(near[k+1].Pos)
 		}
 		if b.Rows == 0 {
 			continue
 		}
-		if !s.run.stock.Spend(blockWork + b.Rows) {
+		if !s.run.scratch.Spend(blockWork + b.Rows) {
 			return
 		}
 		if cand != nil && wanted < 0 {
@@ -107,12 +108,12 @@ func (s *scan) each(chunk int, cand []uint64, fn func(b *query.Block, rows []uin
 			fn(b, nil)
 			continue
 		}
-		s.rows = s.run.stock.words.sized(s.rows, wordsFor(b.Rows))
+		s.rows = s.run.scratch.words.sized(s.rows, wordsFor(b.Rows))
 		s.run.scan(s.pick(b, cand, few, inside))
 		rows := s.rows
 		n := countBits(rows)
 		if s.where != nil && n > 0 {
-			s.kept = s.run.stock.words.sized(s.kept, len(rows))
+			s.kept = s.run.scratch.words.sized(s.kept, len(rows))
 			s.at.chunk, s.at.block = chunk, b
 			n = s.where.eval(&s.at, rows, n, s.kept)
 			rows = s.kept
@@ -123,11 +124,11 @@ func (s *scan) each(chunk int, cand []uint64, fn func(b *query.Block, rows []uin
 	}
 }
 
-// blockWork is about what a block takes beside its rows, in nanoseconds.
+// blockWork is the approximate time of a block in addition to its rows, in nanoseconds.
 const blockWork = 100
 
-// blocksAhead is how many blocks before it is read a block is asked of the memory; its positions follow one
-// block before.
+// blocksAhead is how many blocks ahead of the current one memory is prefetched. Its positions are
+// prefetched one block ahead.
 const blocksAhead = 2
 
 // nearby returns the blocks that may have rows in the window.
@@ -147,8 +148,8 @@ func (s *scan) nearby(series *query.Series) []*query.Block {
 	return s.near
 }
 
-// pick sets s.rows to the rows of b in the window, only those of the candidates where that is cheap
-// to tell, and returns how many it looked at.
+// pick sets s.rows to the rows of b in the window. If there are few candidates, it includes only their
+// rows. It returns the number of rows it read.
 func (s *scan) pick(b *query.Block, cand []uint64, few, inside bool) int {
 	if few && b.Sorted {
 		return s.pickSorted(b, cand, inside)
@@ -179,12 +180,14 @@ func (s *scan) pick(b *query.Block, cand []uint64, few, inside bool) int {
 	return b.Rows
 }
 
-// pickOffsets sets s.rows to the rows of b in the window. REQUIRES: some may be, and times are offsets.
+// pickOffsets sets s.rows to the rows of b in the window.
+//
+// REQUIRES: b overlaps the window, and its times are offsets.
 func (s *scan) pickOffsets(b *query.Block) {
 	lanes.Within(b.Off[:b.Rows], uint32(max(s.from, b.Min)-b.Base), uint32(min(s.to-1, b.Max)-b.Base), s.rows)
 }
 
-// pickSorted looks the candidates up in a block sorted by position.
+// pickSorted looks up the candidates in a block sorted by position.
 func (s *scan) pickSorted(b *query.Block, cand []uint64, inside bool) int {
 	clear(s.rows)
 	looked, at := 0, 0
@@ -204,7 +207,7 @@ func (s *scan) pickSorted(b *query.Block, cand []uint64, inside bool) int {
 	return looked
 }
 
-// eachSelected calls fn with the rows of the set, all rows for nil.
+// eachSelected calls fn with the rows of the set; nil means all rows.
 func eachSelected(b *query.Block, rows []uint64, fn func(i int)) {
 	if rows == nil {
 		for i := range b.Rows {
@@ -215,8 +218,8 @@ func eachSelected(b *query.Block, rows []uint64, fn func(i int)) {
 	eachBit(rows, fn)
 }
 
-// argument is the compiled argument of a measure over rows: most are plain properties and read in
-// place.
+// argument is the compiled argument of a measure over rows. Most arguments are plain properties and are
+// read from the column.
 type argument struct {
 	column *column
 	x      operand
@@ -230,32 +233,32 @@ func newArgument(x operand) argument {
 }
 
 func (a argument) bind(r *run) *argLoader {
-	l := &argLoader{argument: a, stock: r.stock}
-	l.values.stock = r.stock
+	l := &argLoader{argument: a, scratch: r.scratch}
+	l.values.scratch = r.scratch
 	if a.column == nil {
 		l.loader = a.x.bind(r)
 	}
 	return l
 }
 
-// argLoader holds the argument's values for the rows of one block.
+// argLoader has the argument's values for the rows of one block.
 type argLoader struct {
 	argument
-	loader loader
-	stock  *Stock
-	vec    *query.Vec // the property, nil where no row has it
-	values Vector
-	ones   []uint64
+	loader  loader
+	scratch *Scratch
+	vec     *query.Vec // the property; nil if no row has it
+	values  Vector
+	ones    []uint64
 }
 
-// load prepares the rows of a block; false when none has a value.
+// load prepares the rows of a block. It returns false if none has a value.
 func (a *argLoader) load(chunk int, b *query.Block, rows []uint64) bool {
 	if a.column != nil {
 		a.vec = b.Col(a.column.id)
 		return a.vec != nil && a.vec.Type == a.column.t
 	}
 	if rows == nil {
-		a.ones = a.stock.words.sized(a.ones, wordsFor(b.Rows))
+		a.ones = a.scratch.words.sized(a.ones, wordsFor(b.Rows))
 		fillOnes(a.ones, b.Rows)
 		rows = a.ones
 	}
@@ -263,7 +266,7 @@ func (a *argLoader) load(chunk int, b *query.Block, rows []uint64) bool {
 	return a.values.Type != tree.NoType
 }
 
-// number returns the number of row i.
+// number returns the number in row i; ok is false if it is missing.
 func (a *argLoader) number(i int) (n tree.Number, ok bool) {
 	if a.vec == nil {
 		if !a.values.Present(i) {
@@ -277,7 +280,7 @@ func (a *argLoader) number(i int) (n tree.Number, ok bool) {
 	return a.vec.Value(i).Number(), true
 }
 
-// value returns the value of row i, the missing one where there is none.
+// value returns the value in row i, the missing value if there is none.
 func (a *argLoader) value(i int) tree.Value {
 	if a.vec == nil {
 		return a.values.Value(i)

@@ -10,8 +10,9 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// sequence is `did A then B …`. For every profile the set of events that can have been chosen for
-// each step is computed from that of the step before, so any choice is found without trying all.
+// sequence is `did A then B …`. For every profile, the set of events that can be chosen for a step is
+// computed from the set for the step before. This finds out whether any choice works without trying all
+// of them.
 type sequence struct {
 	now   int64
 	first step
@@ -20,9 +21,9 @@ type sequence struct {
 
 type seqStep struct {
 	step
-	pair   pairPred   // the part of `where (…)` that mentions previous.; nil without
-	join   *join      // an equality in it; nil without
-	equal  *[2]column // all of it is an equality of these; nil if not
+	pair   pairPred   // the part of `where (…)` that mentions previous; nil if there is none
+	join   *join      // an equality in pair; nil if there is none
+	equal  *[2]column // the columns of pair if it is one equality; nil otherwise
 	absent bool
 	gap    int64 // ms; Forever without `within`
 }
@@ -61,7 +62,7 @@ func (c *compiler) sequence(p *tree.Sequence) (plan, error) {
 		}
 		seq.steps = append(seq.steps, next)
 		if s.Absent {
-			seq.settle(next.gap)
+			seq.excludeOpenGaps(next.gap)
 		} else {
 			previous = own
 		}
@@ -69,8 +70,9 @@ func (c *compiler) sequence(p *tree.Sequence) (plan, error) {
 	return seq, nil
 }
 
-// settle bounds the step the last `then not` is about: an event whose gap is not over cannot be chosen.
-func (q *sequence) settle(gap int64) {
+// excludeOpenGaps bounds the step that the last `then not` refers to: an event whose gap has not ended
+// cannot be chosen.
+func (q *sequence) excludeOpenGaps(gap int64) {
 	about := &q.first
 	for k := range q.steps {
 		if !q.steps[k].absent {
@@ -80,7 +82,7 @@ func (q *sequence) settle(gap int64) {
 	about.to = min(about.to, calendar.Add(calendar.Add(q.now, 1), -gap))
 }
 
-// splitPrevious parts a condition into what looks at one event and what mentions previous.
+// splitPrevious splits a condition into the part on one event and the part that mentions previous.
 func splitPrevious(p tree.Pred) (plain, linked tree.Pred) {
 	if p == nil {
 		return nil, nil
@@ -91,7 +93,7 @@ func splitPrevious(p tree.Pred) (plain, linked tree.Pred) {
 	}
 	var one, two []tree.Pred
 	for _, arg := range args {
-		if tree.AsksPrevious(arg) {
+		if tree.MentionsPrevious(arg) {
 			two = append(two, arg)
 		} else {
 			one = append(one, arg)
@@ -100,25 +102,26 @@ func splitPrevious(p tree.Pred) (plain, linked tree.Pred) {
 	return tree.AllOf(one), tree.AllOf(two)
 }
 
-// sequenceRunner answers sequences without previous, and those of two steps that ask one equality of
-// it, by moments, which are sorted and compared as numbers, and the others profile by profile.
+// sequenceRunner evaluates sequences. If no condition mentions previous, or there are two steps linked
+// by one equality, it sorts and compares row keys. Otherwise it goes through the events profile by
+// profile.
 type sequenceRunner struct {
 	sequence
 	run      *run
-	linked   bool      // a step has a pair
-	matching *matching // of a sequence that is one; nil if not
+	linked   bool      // whether a step has a pair
+	matching *matching // if two steps are linked by one equality; nil otherwise
 	scans    []*scan   // the first step, then the others
-	found    []moments
-	order    []int // of scans
+	found    []rowKeys
+	order    []int // in which scans are read
 
-	visits      [][]visit
-	blocks      []*query.Block // of the visits
-	sorter      visitSorter
-	at          []int
-	lanes       [][]visit
-	here, there []visit // events that can be chosen for the current and the next step
-	joiner      joiner
-	pair        pair
+	refs         [][]rowRef
+	blocks       []*query.Block // that refs refer to
+	sorter       refSorter
+	at           []int
+	lanes        [][]rowRef
+	chosen, next []rowRef // events that can be chosen for the current and for the next step
+	joiner       joiner
+	pair         pair
 }
 
 func (p sequence) bind(r *run) runner {
@@ -131,10 +134,10 @@ func (p sequence) bind(r *run) runner {
 		s.matching = &matching{columns: *p.steps[0].equal}
 	}
 	n := len(s.scans)
-	r.bound(n * runnerBytes)
-	s.sorter.stock, s.joiner.stock = r.stock, r.stock
-	s.found, s.order = make([]moments, n), make([]int, n)
-	s.visits, s.at, s.lanes = make([][]visit, n), make([]int, n), make([][]visit, n)
+	r.charge(n * runnerBytes)
+	s.sorter.scratch, s.joiner.scratch = r.scratch, r.scratch
+	s.found, s.order = make([]rowKeys, n), make([]int, n)
+	s.refs, s.at, s.lanes = make([][]rowRef, n), make([]int, n), make([][]rowRef, n)
 	return s
 }
 
@@ -149,12 +152,12 @@ func (q *sequenceRunner) cost(s *scope) float64 {
 	return cost
 }
 
-// absent tells whether scan k is that of a `then not`.
+// absent reports whether scan k is that of a `then not`.
 func (q *sequenceRunner) absent(k int) bool { return k > 0 && q.steps[k-1].absent }
 
-// arrange puts the scans in the order in which they are read: a profile needs all steps but those of
-// `then not`, so the cheapest of them goes first and leaves the others less to look at.
-func (q *sequenceRunner) arrange(chunk int) {
+// orderScans sets the order in which the scans are read. A profile must have a row of every step except
+// those of `then not`. So the cheapest of them goes first and leaves fewer candidates to the others.
+func (q *sequenceRunner) orderScans(chunk int) {
 	for k := range q.order {
 		q.order[k] = k
 	}
@@ -174,36 +177,36 @@ func (q *sequenceRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int 
 
 // find sets out to the candidates with the sequence.
 func (q *sequenceRunner) find(s *scope, cand, out []uint64) {
-	base, ok := momentBase(q.scans, s.chunk)
+	base, ok := keyBase(q.scans, s.chunk)
 	if q.matching != nil && ok {
-		if q.arrange(s.chunk); q.match(s.chunk, base, cand, out) {
+		if q.orderScans(s.chunk); q.match(s.chunk, base, cand, out) {
 			return
 		}
 	}
-	open, met := q.run.words(len(cand)), q.run.words(len(cand))
+	open, met := q.run.getWords(len(cand)), q.run.getWords(len(cand))
 	copy(open, cand)
-	q.arrange(s.chunk)
+	q.orderScans(s.chunk)
 	switch {
 	case q.linked || !ok:
-		open, met = q.look(s.chunk, open, met)
+		open, met = q.readRefs(s.chunk, open, met)
 		clear(out)
-		q.decide(open, out)
+		q.decideRefs(open, out)
 	case q.many(s.chunk):
 		q.stepwise(s.chunk, base, open, met, out)
 	default:
 		open, met = q.read(s.chunk, base, open, met)
 		clear(out)
-		q.choose(open, met, out)
+		q.decideKeys(open, met, out)
 	}
-	q.run.give(open)
-	q.run.give(met)
+	q.run.putWords(open)
+	q.run.putWords(met)
 }
 
-// read gathers the moments of all steps. It returns who has those of all steps that are needed, and
-// who has some of the last step read.
+// read gathers the row keys of all steps. It returns the profiles that have a row of every required
+// step, and those with a row of the last step read.
 func (q *sequenceRunner) read(chunk int, base int64, open, met []uint64) (left, last []uint64) {
 	for _, k := range q.order {
-		if !anyBit(open) || !q.run.stock.Spend(clauseWork) {
+		if !anyBit(open) || !q.run.scratch.Spend(clauseWork) {
 			break
 		}
 		q.found[k].read(q.scans[k], chunk, base, open, met)
@@ -214,45 +217,46 @@ func (q *sequenceRunner) read(chunk int, base int64, open, met []uint64) (left, 
 	return open, met
 }
 
-// choose sets out to the profiles in open for whom any choice of moments makes the sequence.
-func (q *sequenceRunner) choose(open, met, out []uint64) {
+// decideKeys sets out to the profiles in open for which some choice of rows is the sequence.
+func (q *sequenceRunner) decideKeys(open, met, out []uint64) {
 	if !anyBit(open) {
 		return
 	}
-	if len(q.steps) == 1 && q.steps[0].absent { // who has none of the step needs no look at times
+	if len(q.steps) == 1 && q.steps[0].absent { // profiles without a row of the step are decided
 		for w := range out {
 			out[w] = open[w] &^ met[w]
 			open[w] &= met[w]
 		}
 	}
 	q.found[0].sort(open)
-	here := q.found[0].keys
+	chosen := q.found[0].keys
 	for k := range q.steps {
-		if len(here) == 0 || !q.run.stock.Spend(len(here)) {
+		if len(chosen) == 0 || !q.run.scratch.Spend(len(chosen)) {
 			return
 		}
 		q.found[k+1].sort(open)
-		next, gap := q.found[k+1].keys, uint64(min(q.steps[k].gap, momentTime))
+		next, gap := q.found[k+1].keys, uint64(min(q.steps[k].gap, maxKeyTime))
 		if q.steps[k].absent {
-			here = without(here, next, gap)
+			chosen = without(chosen, next, gap)
 		} else {
-			here = follow(here, next, gap)
+			chosen = follow(chosen, next, gap)
 		}
 	}
-	for _, m := range here {
-		set(out, int(m>>momentBits))
+	for _, m := range chosen {
+		set(out, int(m>>timeBits))
 	}
 }
 
-// look gathers the visits of all steps of those in open, and returns who has those that are needed.
-func (q *sequenceRunner) look(chunk int, open, met []uint64) (left, spare []uint64) {
+// readRefs gathers the rows of all steps for the profiles in open. It returns those that have a row of
+// every required step.
+func (q *sequenceRunner) readRefs(chunk int, open, met []uint64) (left, spare []uint64) {
 	q.blocks = q.blocks[:0]
 	for _, k := range q.order {
 		if !anyBit(open) {
 			break
 		}
 		clear(met)
-		visits, stock := q.visits[k][:0], q.run.stock
+		refs, scratch := q.refs[k][:0], q.run.scratch
 		q.scans[k].each(chunk, open, func(b *query.Block, rows []uint64) {
 			block := uint32(len(q.blocks))
 			q.blocks = append(q.blocks, b)
@@ -260,15 +264,15 @@ func (q *sequenceRunner) look(chunk int, open, met []uint64) (left, spare []uint
 			if rows != nil {
 				n = countBits(rows)
 			}
-			visits = stock.visits.more(visits, n)
+			refs = scratch.refs.extend(refs, n)
 			eachSelected(b, rows, func(i int) {
 				if p := b.Pos[i]; has(open, int(p)) {
-					visits = append(visits, visit{b.Time(i), block, uint32(i), p})
+					refs = append(refs, rowRef{b.Time(i), block, uint32(i), p})
 					set(met, int(p))
 				}
 			})
 		})
-		q.visits[k] = visits
+		q.refs[k] = refs
 		if !q.absent(k) {
 			open, met = met, open
 		}
@@ -276,104 +280,105 @@ func (q *sequenceRunner) look(chunk int, open, met []uint64) (left, spare []uint
 	return open, met
 }
 
-// decide goes through the profiles in order, with the visits of each step in step.
-func (q *sequenceRunner) decide(open, out []uint64) {
+// decideRefs sets out to the profiles in open for which some choice of rows is the sequence. It goes
+// through them in order, and through the rows of all steps in parallel.
+func (q *sequenceRunner) decideRefs(open, out []uint64) {
 	if !anyBit(open) {
 		return
 	}
-	for k := range q.visits {
-		if !q.run.stock.Spend(clauseWork + len(q.visits[k])) {
+	for k := range q.refs {
+		if !q.run.scratch.Spend(clauseWork + len(q.refs[k])) {
 			return
 		}
-		q.visits[k] = slices.DeleteFunc(q.visits[k], func(v visit) bool { return !has(open, int(v.pos)) })
-		q.sorter.sort(&q.visits[k])
+		q.refs[k] = slices.DeleteFunc(q.refs[k], func(v rowRef) bool { return !has(open, int(v.pos)) })
+		q.sorter.sort(&q.refs[k])
 		q.at[k] = 0
 	}
 	eachBit(open, func(pos int) {
-		if !q.run.stock.Spend(len(q.visits)) {
+		if !q.run.scratch.Spend(len(q.refs)) {
 			return
 		}
-		for k, v := range q.visits {
+		for k, v := range q.refs {
 			from := q.at[k]
 			for q.at[k] < len(v) && int(v[q.at[k]].pos) == pos {
 				q.at[k]++
 			}
 			q.lanes[k] = v[from:q.at[k]]
 		}
-		if q.fits(q.lanes) {
+		if q.matches(q.lanes) {
 			set(out, pos)
 		}
 	})
 }
 
-// fits tells whether any choice of one profile's events makes the sequence; lanes hold the visits of
-// each step by time.
-func (q *sequenceRunner) fits(lanes [][]visit) bool {
-	q.here = append(q.run.stock.visits.more(q.here[:0], len(lanes[0])), lanes[0]...)
+// matches reports whether some choice of one profile's events is the sequence. lanes has the rows of
+// each step, ordered by time.
+func (q *sequenceRunner) matches(lanes [][]rowRef) bool {
+	q.chosen = append(q.run.scratch.refs.extend(q.chosen[:0], len(lanes[0])), lanes[0]...)
 	for k := range q.steps {
-		st, visits := &q.steps[k], lanes[k+1]
-		joined := st.join != nil && len(q.here)*len(visits) > joinWorth
+		st, refs := &q.steps[k], lanes[k+1]
+		joined := st.join != nil && len(q.chosen)*len(refs) > joinWorth
 		switch {
 		case st.absent && joined:
-			q.keepJoined(st, visits)
+			q.keepJoined(st, refs)
 		case st.absent:
-			q.keepWithout(st, visits)
+			q.keepWithout(st, refs)
 		case joined:
-			q.followJoined(st, visits)
+			q.followJoined(st, refs)
 		default:
-			q.follow(st, visits)
+			q.follow(st, refs)
 		}
-		if len(q.here) == 0 {
+		if len(q.chosen) == 0 {
 			return false
 		}
 	}
 	return true
 }
 
-// pairOf makes the pair a condition looks at, which lives until the next.
-func (q *sequenceRunner) pairOf(v, previous visit) *pair {
+// pairOf returns the pair for a condition. It is valid until the next call.
+func (q *sequenceRunner) pairOf(v, previous rowRef) *pair {
 	q.pair.row = rowAt{q.blocks[v.block], int(v.row)}
 	q.pair.previous = rowAt{q.blocks[previous.block], int(previous.row)}
 	return &q.pair
 }
 
-// pairWork is about what it takes to look at a pair, in nanoseconds.
+// pairWork is the approximate time of testing a pair, in nanoseconds.
 const pairWork = 50
 
-// follow replaces the chosen events by those of the next step that can come after one of them.
-func (q *sequenceRunner) follow(st *seqStep, visits []visit) {
-	q.there = q.run.stock.visits.more(q.there[:0], len(visits))
-	before := 0 // chosen events earlier than the visit
-	for _, v := range visits {
-		for before < len(q.here) && q.here[before].time < v.time {
+// follow replaces the chosen events with those of the next step that can come after one of them.
+func (q *sequenceRunner) follow(st *seqStep, refs []rowRef) {
+	q.next = q.run.scratch.refs.extend(q.next[:0], len(refs))
+	before := 0 // number of chosen events earlier than v
+	for _, v := range refs {
+		for before < len(q.chosen) && q.chosen[before].time < v.time {
 			before++
 		}
-		for j := before - 1; j >= 0 && v.time <= calendar.Add(q.here[j].time, st.gap); j-- {
-			if !q.run.stock.Spend(pairWork) || st.pair == nil || st.pair(q.pairOf(v, q.here[j])) {
-				q.there = append(q.there, v)
+		for j := before - 1; j >= 0 && v.time <= calendar.Add(q.chosen[j].time, st.gap); j-- {
+			if !q.run.scratch.Spend(pairWork) || st.pair == nil || st.pair(q.pairOf(v, q.chosen[j])) {
+				q.next = append(q.next, v)
 				break
 			}
 		}
 	}
-	q.here, q.there = q.there, q.here
+	q.chosen, q.next = q.next, q.chosen
 }
 
-// keepWithout keeps the chosen events whose gap is over and has no event of the step.
-func (q *sequenceRunner) keepWithout(st *seqStep, visits []visit) {
-	kept := q.here[:0]
-	after := 0 // visits not later than the chosen event
-	for _, a := range q.here {
+// keepWithout keeps the chosen events whose gap has ended without an event of the step.
+func (q *sequenceRunner) keepWithout(st *seqStep, refs []rowRef) {
+	kept := q.chosen[:0]
+	after := 0 // number of rows not later than the chosen event
+	for _, a := range q.chosen {
 		end := calendar.Add(a.time, st.gap)
-		for after < len(visits) && visits[after].time <= a.time {
+		for after < len(refs) && refs[after].time <= a.time {
 			after++
 		}
 		found := end > q.now
-		for j := after; !found && j < len(visits) && visits[j].time <= end; j++ {
-			found = !q.run.stock.Spend(pairWork) || st.pair == nil || st.pair(q.pairOf(visits[j], a))
+		for j := after; !found && j < len(refs) && refs[j].time <= end; j++ {
+			found = !q.run.scratch.Spend(pairWork) || st.pair == nil || st.pair(q.pairOf(refs[j], a))
 		}
 		if !found {
 			kept = append(kept, a)
 		}
 	}
-	q.here = kept
+	q.chosen = kept
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/musterdb/muster/query/values"
 )
 
-// Declare adds the inputs of a checked predicate to those of the environment: the held segments that it asks, and
-// the memberships of instants. into reports whether held segments are looked into as well, for who tells of their
-// conditions.
+// Declare adds the inputs of a checked predicate to those of env: the held segments it uses, and the
+// memberships at past instants. With into, the predicates of held segments are included, for a caller
+// that reports on their conditions.
 func Declare(env *Env, p tree.Pred, into bool) error { return declare(env, p, env.zone(), into) }
 
 func declare(env *Env, p tree.Pred, zone *time.Location, into bool) (err error) {
@@ -44,7 +44,7 @@ func declareInside(env *Env, s *tree.Segment, into bool) error {
 	return declare(env, s.Pred, zone, into)
 }
 
-// inList asks a static list.
+// inList tests membership in a static list.
 type inList struct{ list uint32 }
 
 type inListRunner struct {
@@ -54,7 +54,7 @@ type inListRunner struct {
 }
 
 func (p inList) bind(r *run) runner {
-	r.bound(runnerBytes + setBytes)
+	r.charge(runnerBytes + setBytes)
 	return &inListRunner{inList: p, src: r.src}
 }
 
@@ -66,7 +66,7 @@ func (l *inListRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 	return lanes.And(cand, l.members[:], out)
 }
 
-// inInput asks a set that the source was given.
+// inInput tests membership in a set that the source was given.
 type inInput struct{ n int }
 
 type inInputRunner struct {
@@ -76,7 +76,7 @@ type inInputRunner struct {
 }
 
 func (p inInput) bind(r *run) runner {
-	r.bound(runnerBytes + setBytes)
+	r.charge(runnerBytes + setBytes)
 	return &inInputRunner{inInput: p, src: r.src}
 }
 
@@ -87,7 +87,7 @@ func (l *inInputRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 	return lanes.And(cand, l.members[:], out)
 }
 
-// inSample asks the hash of the canonical id.
+// inSample tests the hash of the canonical id.
 type inSample struct{ share values.Share }
 
 type inSampleRunner struct {
@@ -97,7 +97,7 @@ type inSampleRunner struct {
 
 func (p inSample) bind(r *run) runner { return inSampleRunner{p, r} }
 
-// sampleWork is about what one id takes, in nanoseconds.
+// sampleWork is the approximate time of one id, in nanoseconds.
 const sampleWork = 40
 
 func (inSampleRunner) cost(s *scope) float64 { return sampleWork * float64(s.rows()) }
@@ -105,7 +105,7 @@ func (inSampleRunner) cost(s *scope) float64 { return sampleWork * float64(s.row
 func (p inSampleRunner) eval(s *scope, cand []uint64, _ int, out []uint64) int {
 	clear(out)
 	eachBit(cand, func(i int) {
-		if p.run.stock.Spend(sampleWork) && p.share.Has(p.run.src.ID(uint32(s.chunk)<<query.ChunkBits|uint32(i))) {
+		if p.run.scratch.Spend(sampleWork) && p.share.Has(p.run.src.ID(uint32(s.chunk)<<query.ChunkBits|uint32(i))) {
 			set(out, i)
 		}
 	})

@@ -8,15 +8,15 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// shortSums are the sums of a chunk where no value is negative, all have one scale and all of them
-// together stay small: then so does each sum, and a sum is a whole coefficient of half the width, or
-// stands beside its count in one word. Whether that holds is known when everything is added.
+// shortSums are the sums of a chunk in the case that no value is negative, all values have one scale,
+// and their total is small. Then every sum is small too: it is an integer coefficient in 32 bits, or
+// shares a 64-bit word with its count. Whether the case applies is known only after all rows are added.
 type shortSums struct {
-	scale  int8 // -1 until a column was met
+	scale  int8 // -1 until a column was added
 	total  uint64
 	failed bool
-	sums   *[query.ChunkSize]uint32 // sum
-	pairs  *[query.ChunkSize]uint64 // avg: the count above the sum
+	sums   *[query.ChunkSize]uint32 // for sums
+	pairs  *[query.ChunkSize]uint64 // for averages: the count above the sum
 	add    func(b *query.Block, rows []uint64)
 }
 
@@ -24,15 +24,15 @@ const (
 	pairBits = 40
 	pairSum  = 1<<pairBits - 1
 	pairOne  = 1 << pairBits
-	pairRows = 1<<(64-pairBits) - 1 // that a count can hold
+	pairRows = 1<<(64-pairBits) - 1 // the greatest count a pair can have
 )
 
-// exactCoef is the number below which a coefficient is that of its sum: the nearest float64 to a decimal
-// of up to 15 digits has that decimal as its shortest form.
+// exactCoef is the bound below which a coefficient is exactly the sum in the language: the nearest
+// float64 to a decimal of up to 15 digits has that decimal as its shortest form.
 const exactCoef = 1e15
 
-// testShort sets out to the candidates whose sum or average a test admits; false when sums are not
-// short, out is then without meaning.
+// testShort sets out to the candidates whose sum or average is in the set of a test. It returns false
+// if the sums are not short; out is then meaningless.
 func (m *measureLoader) testShort(s *scope, t *vecTest, cand, out []uint64) bool {
 	if m.short.failed || m.arg.column == nil || t.typ != tree.NumberType {
 		return false
@@ -41,7 +41,7 @@ func (m *measureLoader) testShort(s *scope, t *vecTest, cand, out []uint64) bool
 	switch {
 	case m.fn == tree.SumFn && !m.ranked:
 		if short.sums == nil {
-			short.sums = (*[query.ChunkSize]uint32)(m.scan.run.stock.u32.take(query.ChunkSize))
+			short.sums = (*[query.ChunkSize]uint32)(m.scan.run.scratch.u32.get(query.ChunkSize))
 		}
 		clear(short.sums[:])
 	case m.fn == tree.AvgFn:
@@ -63,12 +63,13 @@ func (m *measureLoader) testShort(s *scope, t *vecTest, cand, out []uint64) bool
 
 func (m *measureLoader) clearPairs() {
 	if m.short.pairs == nil {
-		m.short.pairs = (*[query.ChunkSize]uint64)(m.scan.run.stock.words.take(query.ChunkSize))
+		m.short.pairs = (*[query.ChunkSize]uint64)(m.scan.run.scratch.words.get(query.ChunkSize))
 	}
 	clear(m.short.pairs[:])
 }
 
-// sumShort adds the rows of a chunk to sums or pairs, which are clear; false when they are not short.
+// sumShort adds the rows of a chunk to sums or pairs, which must be clear. It returns false if the sums
+// are not short.
 func (m *measureLoader) sumShort(chunk int, cand []uint64) bool {
 	short := &m.short
 	if short.add == nil {
@@ -110,8 +111,8 @@ func (m *measureLoader) addShort(b *query.Block, rows []uint64) {
 	}
 }
 
-// addColumn adds one and the value to the sum of each row's profile that has one, and returns the sum of
-// the values.
+// addColumn adds one plus the value of each row that has a value to the sum of its profile. It returns
+// the sum of the values.
 func addColumn[S uint32 | uint64](sums *[query.ChunkSize]S, b *query.Block, v *query.Vec, rows []uint64, one S) (total uint64) {
 	pos := b.Pos[:b.Rows]
 	switch {
@@ -132,8 +133,9 @@ func addColumn[S uint32 | uint64](sums *[query.ChunkSize]S, b *query.Block, v *q
 	return total
 }
 
-// addShorts is addColumn of narrow values. Rows of a leaf are ordered by position, and adding to a sum
-// that was just added to waits for it: so rows of four quarters take turns.
+// addShorts is addColumn for narrow values. The rows of a leaf are ordered by position, and an addition
+// must wait for the one before it if both are to the same sum. Taking rows from four quarters in turn
+// avoids that wait.
 func addShorts[S uint32 | uint64, T uint8 | uint16 | uint32](sums *[query.ChunkSize]S, pos []uint16, vals []T, rows []uint64, one S, base int64) (total uint64) {
 	vals = vals[:len(pos)]
 	first := uint64(base)
@@ -179,7 +181,7 @@ func addShorts[S uint32 | uint64, T uint8 | uint16 | uint32](sums *[query.ChunkS
 	return total
 }
 
-// testSums adds to out who has a sum the test admits. Of no rows the sum is 0.
+// testSums adds the candidates whose sum is in the set of the test to out. The sum of no rows is 0.
 func (t *vecTest) testSums(sums *[query.ChunkSize]uint32, scale int8, cand, out []uint64) {
 	if t.present {
 		copy(out, cand)
@@ -192,8 +194,8 @@ func (t *vecTest) testSums(sums *[query.ChunkSize]uint32, scale int8, cand, out 
 	}
 }
 
-// testAverages adds to out who has an average the test admits. An average is the Number of a float64; where
-// that float64 is not near the end of a stretch, it decides.
+// testAverages adds the candidates whose average is in the set of the test to out. An average is the
+// Number of a float64. The float64 itself decides, unless it is near an end of a span.
 func (s *shortSums) testAverages(t *vecTest, cand, out []uint64) {
 	spans := t.nums
 	if t.present {
@@ -201,12 +203,12 @@ func (s *shortSums) testAverages(t *vecTest, cand, out []uint64) {
 	}
 	unit := float64(tree.Pow10(max(s.scale, 0)))
 	for k := range spans {
-		span := near(spans[k])
+		span := newFloatSpan(spans[k])
 		for w, c := range cand {
 			if c == 0 {
 				continue
 			}
-			in, unsure := span.word((*[64]uint64)(s.pairs[w*64:]), unit)
+			in, unsure := span.test64((*[64]uint64)(s.pairs[w*64:]), unit)
 			for unsure &= c; unsure != 0; unsure &= unsure - 1 {
 				i := bits.TrailingZeros64(unsure)
 				if n, _ := tree.FromFloat(average(s.pairs[w*64+i], unit)); spans[k].has(n) {
@@ -218,14 +220,15 @@ func (s *shortSums) testAverages(t *vecTest, cand, out []uint64) {
 	}
 }
 
-// average is the float64 nearest to that of a pair, NaN without values: a float64 holds the sum, and the
-// divisor too, for unit is a power of two times at most 5^9 and a count has 24 bits.
+// average returns the float64 nearest to the average of a pair, NaN if it has no values. The sum is
+// exact as a float64. So is the divisor, as unit is a power of two times at most 5^9 and a count has 24
+// bits.
 func average(pair uint64, unit float64) float64 {
 	return float64(int64(pair&pairSum)) / (unit * float64(int64(pair>>pairBits)))
 }
 
-// word tells which averages are in the span, and of which that has to be asked of their Numbers.
-func (s *floatSpan) word(pairs *[64]uint64, unit float64) (in, unsure uint64) {
+// test64 returns which of 64 averages are in the span, and for which of them the Number must decide.
+func (s *floatSpan) test64(pairs *[64]uint64, unit float64) (in, unsure uint64) {
 	for i, pair := range pairs {
 		f := average(pair, unit)
 		var above, below, under, over uint64
@@ -247,22 +250,23 @@ func (s *floatSpan) word(pairs *[64]uint64, unit float64) (in, unsure uint64) {
 	return in, unsure
 }
 
-// floatSpan is a numSpan for floats: between above and below they are in it, under and over they are not,
-// and elsewhere they are too near to an end to tell.
+// floatSpan is a numSpan for floats. Floats between above and below are in it. Floats less than under
+// or greater than over are not. All others are too near an end to tell.
 type floatSpan struct{ under, above, below, over float64 }
 
-// nearFloat is far more than what a Number and its float64 can differ by, relatively.
-const nearFloat = 1e-12
+// floatMargin is much more than the relative difference between a Number and its float64.
+const floatMargin = 1e-12
 
-func near(s numSpan) floatSpan {
+// newFloatSpan returns the floatSpan of s.
+func newFloatSpan(s numSpan) floatSpan {
 	out := floatSpan{math.Inf(-1), math.Inf(-1), math.Inf(1), math.Inf(1)}
 	if !s.loInf {
 		lo := s.lo.Float64()
-		out.under, out.above = lo-math.Abs(lo)*nearFloat, lo+math.Abs(lo)*nearFloat
+		out.under, out.above = lo-math.Abs(lo)*floatMargin, lo+math.Abs(lo)*floatMargin
 	}
 	if !s.hiInf {
 		hi := s.hi.Float64()
-		out.below, out.over = hi-math.Abs(hi)*nearFloat, hi+math.Abs(hi)*nearFloat
+		out.below, out.over = hi-math.Abs(hi)*floatMargin, hi+math.Abs(hi)*floatMargin
 	}
 	return out
 }

@@ -2,11 +2,12 @@ package eval
 
 import "github.com/musterdb/muster/query"
 
-// manyRows is the number of rows of all steps of a sequence in a chunk up to which their moments are held
-// at once: 16 MiB of them.
+// manyRows is the number of rows of all steps of a sequence in a chunk up to which all their row keys
+// are in memory at the same time. With the buffers for sorting that is 16 MiB.
 const manyRows = 1 << 20
 
-// many reports whether the steps of a sequence have too many rows in a chunk to hold all of them at once.
+// many reports whether the steps of a sequence have too many rows in a chunk to keep all their row keys
+// in memory.
 func (q *sequenceRunner) many(chunk int) bool {
 	rows := 0
 	for _, s := range q.scans {
@@ -15,39 +16,41 @@ func (q *sequenceRunner) many(chunk int) bool {
 	return rows > manyRows && len(q.scans) > 2
 }
 
-// stepwise sets out to the profiles in open for whom any choice of moments makes the sequence, and holds the
-// moments of two steps only. Who has a row of every step that is needed is found first, without their times.
+// stepwise sets out to the profiles in open for which some choice of rows is the sequence. It keeps the
+// row keys of only two steps in memory. It first finds the profiles with a row of every required step,
+// without reading their times.
 func (q *sequenceRunner) stepwise(chunk int, base int64, open, met, out []uint64) {
 	clear(out)
-	q.meetAll(chunk, open, met)
-	here, next := &q.found[0], &q.found[1]
-	here.read(q.scans[0], chunk, base, open, met)
-	here.sort(open)
+	q.filterBySteps(chunk, open, met)
+	chosen, next := &q.found[0], &q.found[1]
+	chosen.read(q.scans[0], chunk, base, open, met)
+	chosen.sort(open)
 	for k := range q.steps {
-		if len(here.keys) == 0 || !q.run.stock.Spend(len(here.keys)) {
+		if len(chosen.keys) == 0 || !q.run.scratch.Spend(len(chosen.keys)) {
 			return
 		}
 		clear(open)
-		for _, m := range here.keys {
-			set(open, int(m>>momentBits))
+		for _, m := range chosen.keys {
+			set(open, int(m>>timeBits))
 		}
 		next.read(q.scans[k+1], chunk, base, open, met)
 		next.sort(open)
-		gap := uint64(min(q.steps[k].gap, momentTime))
+		gap := uint64(min(q.steps[k].gap, maxKeyTime))
 		if q.steps[k].absent {
-			here.keys = without(here.keys, next.keys, gap)
+			chosen.keys = without(chosen.keys, next.keys, gap)
 		} else {
-			next.keys = follow(here.keys, next.keys, gap)
-			here, next = next, here
+			next.keys = follow(chosen.keys, next.keys, gap)
+			chosen, next = next, chosen
 		}
 	}
-	for _, m := range here.keys {
-		set(out, int(m>>momentBits))
+	for _, m := range chosen.keys {
+		set(out, int(m>>timeBits))
 	}
 }
 
-// meetAll leaves those in open who have a row of every step that is needed, each kind of row asked once.
-func (q *sequenceRunner) meetAll(chunk int, open, met []uint64) {
+// filterBySteps keeps the profiles in open that have a row of every required step. It scans equal steps
+// without a condition once.
+func (q *sequenceRunner) filterBySteps(chunk int, open, met []uint64) {
 	type kind struct {
 		event    uint32
 		from, to int64
@@ -62,7 +65,7 @@ func (q *sequenceRunner) meetAll(chunk int, open, met []uint64) {
 		if s.where == nil {
 			asked[of] = true
 		}
-		if !anyBit(open) || !q.run.stock.Spend(clauseWork) {
+		if !anyBit(open) || !q.run.scratch.Spend(clauseWork) {
 			return
 		}
 		found := (*query.Bits)(met)

@@ -9,7 +9,8 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// TestStepwise holds sequences of two steps at a time against those of all steps at once.
+// TestStepwise compares evaluating a sequence two steps at a time with evaluating all its steps
+// together.
 func TestStepwise(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	rng := rand.New(rand.NewPCG(seed, 5))
@@ -28,7 +29,7 @@ func TestStepwise(t *testing.T) {
 			st := seqStep{step: of(), gap: 1 + rng.Int64N(span), absent: rng.IntN(4) == 0}
 			seq.steps = append(seq.steps, st)
 			if st.absent {
-				seq.settle(st.gap)
+				seq.excludeOpenGaps(st.gap)
 			}
 		}
 		var cand, want, got query.Bits
@@ -39,19 +40,19 @@ func TestStepwise(t *testing.T) {
 		}
 		run := newRun(src, &Env{Now: now})
 		once, two := seq.bind(run).(*sequenceRunner), seq.bind(run).(*sequenceRunner)
-		base, ok := momentBase(once.scans, 0)
+		base, ok := keyBase(once.scans, 0)
 		if !ok {
-			t.Fatal("moments do not hold the rows")
+			t.Fatal("the rows do not fit in row keys")
 		}
 		open, met := cand, query.Bits{}
-		once.arrange(0)
+		once.orderScans(0)
 		left, last := once.read(0, base, open[:], met[:])
-		once.choose(left, last, want[:])
+		once.decideKeys(left, last, want[:])
 		open, met = cand, query.Bits{}
-		two.arrange(0)
+		two.orderScans(0)
 		two.stepwise(0, base, open[:], met[:], got[:])
 		if got != want {
-			t.Fatalf("seed %d: %d profiles by two steps at a time, %d by all at once", seed, got.Count(), want.Count())
+			t.Fatalf("seed %d: %d profiles two steps at a time, %d with all steps together", seed, got.Count(), want.Count())
 		}
 		found += want.Count()
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// coefSums are the sums of a chunk as coefficients of one scale. They are only taken where the bounds
-// of all columns rule out that one grows beyond maxCoefSum.
+// coefSums are the sums of a chunk as coefficients of one scale. They are used only if the bounds of
+// all columns ensure that none exceeds maxCoefSum.
 type coefSums struct {
 	scale int8
 	sums  *[query.ChunkSize]int64
@@ -16,14 +16,14 @@ type coefSums struct {
 
 const maxCoefSum = 1 << 62
 
-// mostCoef bounds each of them: a whole number beyond 10^18 takes no part.
+// mostCoef bounds each coefficient, as integers beyond 10^18 are left out of sums.
 const mostCoef = 1e18
 
-// exactSum bounds the billionths of which sumNumber makes the decimal itself.
+// exactSum is the bound, in billionths, below which sumNumber builds the decimal without a float.
 const exactSum = 1e15
 
-// coefScale returns the scale at which the argument can be added up over a chunk; ok is false where
-// columns have several scales a row, no bounds, or too large numbers.
+// coefScale returns the scale at which the argument can be added up over a chunk. ok is false if a
+// column has a scale per row, no bounds, or numbers that are too large.
 func (m *measureLoader) coefScale(chunk int) (scale int8, ok bool) {
 	if m.arg.column == nil {
 		return 0, false
@@ -56,11 +56,11 @@ func (m *measureLoader) coefScale(chunk int) (scale int8, ok bool) {
 	return scale, true
 }
 
-// addCoefs computes the sums of a chunk at a scale coefScale gave, and with counted the numbers of
-// values in m.n.
+// addCoefs computes the sums of a chunk at a scale that coefScale returned and, if counted is set, the
+// number of values in m.n.
 func (m *measureLoader) addCoefs(chunk int, cand []uint64, scale int8, counted bool) {
 	if m.coefs == nil {
-		m.coefs = &coefSums{sums: (*[query.ChunkSize]int64)(m.scan.run.stock.i64.take(query.ChunkSize))}
+		m.coefs = &coefSums{sums: (*[query.ChunkSize]int64)(m.scan.run.scratch.i64.get(query.ChunkSize))}
 	}
 	m.coefs.scale = scale
 	clear(m.coefs.sums[:])
@@ -113,7 +113,7 @@ func (s *coefSums) sum(pos int) tree.Sum {
 	return sum
 }
 
-// number returns the sum of a position as the language has it.
+// number returns the sum of a position as a number of the language.
 func (s *coefSums) number(pos int) tree.Number {
 	if c := s.sums[pos]; -exactCoef < c && c < exactCoef {
 		return tree.Decimal(c, s.scale)
@@ -121,10 +121,10 @@ func (s *coefSums) number(pos int) tree.Number {
 	return sumNumber(s.sum(pos))
 }
 
-// testSum sets out to the candidates whose sum, average or count a test admits, without Numbers; false
-// when it cannot.
+// testSum sets out to the candidates whose sum, average or count is in the set of a test, without
+// building Numbers. It returns false if it cannot.
 func (m *measureLoader) testSum(s *scope, t *vecTest, cand, out []uint64) bool {
-	if m.testWholes(s, t, cand, out) || m.testTotals(s, t, cand, out) || m.testShort(s, t, cand, out) {
+	if m.testCounts(s, t, cand, out) || m.testTotals(s, t, cand, out) || m.testShort(s, t, cand, out) {
 		return true
 	}
 	if m.fn != tree.SumFn || m.ranked || t.typ != tree.NumberType {
@@ -149,7 +149,7 @@ func (m *measureLoader) testSum(s *scope, t *vecTest, cand, out []uint64) bool {
 				for k := range spans {
 					hit = hit || spans[k].lo <= x && x <= spans[k].hi
 				}
-			} else { // a sum is that of its float64, which may be another number
+			} else { // the sum is rounded to a float64, which may be another number
 				hit = t.present || t.number(m.coefs.number(i))
 			}
 			if hit {

@@ -9,8 +9,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// TestSumsByCoefficient holds sums added as coefficients against those of numbers: the same blocks
-// once with the bounds that allow them and once without.
+// TestSumsByCoefficient compares sums added as coefficients with sums of numbers: it evaluates the same
+// blocks with the bounds that allow coefficients, and without.
 func TestSumsByCoefficient(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -69,7 +69,7 @@ func TestSumsByCoefficient(t *testing.T) {
 			var got, want query.Bits
 			e := p.On(bounded)
 			e.Chunk(0, &cand, &got)
-			short += heldShort(e)
+			short += usedShort(e)
 			p.On(plain).Chunk(0, &cand, &want)
 			if got != want {
 				t.Fatalf("seed %d, round %d: %v %v %v has %d members, want %d", seed, round, fn, op, limit, got.Count(), want.Count())
@@ -81,7 +81,7 @@ func TestSumsByCoefficient(t *testing.T) {
 	}
 }
 
-// TestShortSumsOfMany: of so many rows of one profile that a pair does not hold their number.
+// TestShortSumsOfMany: a profile has more rows than the count in a pair can represent.
 func TestShortSumsOfMany(t *testing.T) {
 	const rows, blocks = query.ChunkSize, (pairRows + 1) / query.ChunkSize
 	zeros := &query.Vec{Type: tree.NumberType, Rows: rows, Const: true}
@@ -113,8 +113,8 @@ func TestShortSumsOfMany(t *testing.T) {
 	}
 }
 
-// heldShort is 1 when an evaluator's sums were short.
-func heldShort(e *Evaluator) int {
+// usedShort returns 1 if an evaluator's sums were short, 0 otherwise.
+func usedShort(e *Evaluator) int {
 	v, ok := e.root.(*valueRunner)
 	if !ok {
 		return 0
@@ -124,7 +124,7 @@ func heldShort(e *Evaluator) int {
 }
 
 // randomSums draws a block of amounts in any encoding: small, negative, or so large that sums are
-// rounded to a float64 or leave 64 bits.
+// rounded to a float64 or exceed 64 bits.
 func randomSums(rng *rand.Rand, now int64) *query.Block {
 	const rows = 1000
 	b := &query.Block{Rows: rows, Min: now - 90*dayMs, Max: now}
@@ -144,7 +144,7 @@ func randomSums(rng *rand.Rand, now int64) *query.Block {
 	case 4:
 		v.I64, v.Hi = make([]int64, rows), 1<<rng.IntN(62)
 		v.Lo = -v.Hi
-	case 5: // these and the next are small: sums of them are short
+	case 5: // this case and the default have short sums
 		v.U8, v.Base, v.Lo, v.Hi = make([]uint8, rows), 9, 10, 264
 	default:
 		v.U16, v.Base, v.Lo, v.Hi = make([]uint16, rows), -1, 0, 65_534

@@ -8,23 +8,22 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// test is what a leaf predicate asks of one value: a set of values of one type. The missing value is
-// never in it. The fields that serve typ are set, the others empty; ask for a test of NoType to admit
-// nothing.
+// test is the set of values of one type that a leaf predicate accepts. The missing value is never in
+// it. Only the fields for typ are set. A test of NoType accepts nothing.
 type test struct {
 	typ     tree.Type
 	present bool                  // any value: is set
 	ints    []span                // booleans and times
 	nums    []numSpan             // numbers
 	keys    []tree.Value          // strings: one of these
-	holds   func(tree.Value) bool // strings and lists, where keys is empty; times where ints is
-	each    int                   // about what holds takes a byte or item, in nanoseconds
+	holds   func(tree.Value) bool // strings and lists, if keys is empty; times, if ints is empty
+	each    int                   // approximate time of holds per byte or item, in nanoseconds
 }
 
-// holdsWork is about what it takes at least to ask holds, in nanoseconds.
+// holdsWork is the approximate least time of a call of holds, in nanoseconds.
 const holdsWork = 100
 
-// workOf is about what it takes to ask for a value, in nanoseconds.
+// workOf returns the approximate time of testing a value, in nanoseconds.
 func (t *test) workOf(v tree.Value) int {
 	if t.holds == nil {
 		return len(t.keys)
@@ -32,12 +31,12 @@ func (t *test) workOf(v tree.Value) int {
 	return holdsWork + (1+t.each)*(len(v.Str)+len(v.List))
 }
 
-// span is a closed stretch of integers.
+// span is a closed range of integers.
 type span struct{ lo, hi int64 }
 
 func (s span) empty() bool { return s.lo > s.hi }
 
-// numSpan is a stretch of numbers; an end may be absent or excluded.
+// numSpan is a range of numbers. An end may be absent or excluded.
 type numSpan struct {
 	lo, hi         tree.Number
 	loInf, hiInf   bool
@@ -58,7 +57,7 @@ func (s numSpan) has(n tree.Number) bool {
 	return true
 }
 
-// value tells whether v is in the set.
+// value reports whether v is in the set.
 func (t *test) value(v tree.Value) bool {
 	if v.Type != t.typ || v.Missing() {
 		return false
@@ -99,10 +98,12 @@ func (t *test) integer(i int64) bool {
 	return false
 }
 
-// listed tells whether the set is what the test lists: one of some values or stretches.
+// listed reports whether the set is given by keys or spans.
 func (t *test) listed() bool { return !t.present && t.holds == nil && t.typ != tree.NoType }
 
-// or returns the test for what is in either set. REQUIRES: both are listed and of one type.
+// or returns the test for values that are in either set.
+//
+// REQUIRES: both are listed and of one type.
 func (t *test) or(u *test) *test {
 	return &test{
 		typ: t.typ, keys: slices.Concat(t.keys, u.keys), nums: slices.Concat(t.nums, u.nums),
@@ -110,7 +111,7 @@ func (t *test) or(u *test) *test {
 	}
 }
 
-// compareTest returns the test `x op literal` for an x of type typ. Ne is not asked here.
+// compareTest returns the test `x op literal` for an x of type typ. op is not Ne.
 func compareTest(typ tree.Type, op tree.Op, lit literal) *test {
 	if lit.typ != typ {
 		return &test{}
@@ -142,7 +143,8 @@ func compareTest(typ tree.Type, op tree.Op, lit literal) *test {
 	return t
 }
 
-// intSpan returns the integers x with `x op [first, last]`: equal is inside, less before first.
+// intSpan returns the integers x with `x op [first, last]`: equal means inside, less means before
+// first.
 func intSpan(op tree.Op, first, last int64) span {
 	switch op {
 	case tree.Eq:
@@ -196,7 +198,7 @@ func rangeTest(typ tree.Type, lo, hi literal) *test {
 	}}
 }
 
-// windowTest returns the test of a time in [from, to).
+// windowTest returns the test for a time in [from, to).
 func windowTest(from, to int64) *test {
 	s := before(to)
 	s.lo = max(s.lo, from)
@@ -206,7 +208,7 @@ func windowTest(from, to int64) *test {
 	return &test{typ: tree.TimeType, ints: []span{s}}
 }
 
-// hasTest returns the test of a list that has one, any or all of the items.
+// hasTest returns the test for a list that has one, any or all of the items.
 func hasTest(which tree.Quantifier, items []literal) *test {
 	found := func(list []tree.Value, item tree.Value) bool {
 		for _, x := range list {
@@ -226,11 +228,11 @@ func hasTest(which tree.Quantifier, items []literal) *test {
 	}}
 }
 
-// literal is a constant with the stretch of integers it stands for: a date is its whole day.
+// literal is a constant with the range of integers it represents; for a date, its whole day.
 type literal struct {
 	typ         tree.Type
 	value       tree.Value // missing for a date
-	first, last int64      // of a boolean, or a time or date
+	first, last int64      // of a boolean, a time or a date
 }
 
 func (c *compiler) literal(l *tree.Literal) literal {

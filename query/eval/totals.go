@@ -7,8 +7,9 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// testTotals sets out to the candidates whose sum a test admits, from the totals of the series; false where
-// there are none, they do not tell, or the window does not take in every row.
+// testTotals sets out to the candidates whose sum, taken from the totals of the series, is in the set
+// of a test. It returns false if there are no totals or they do not suffice, or if the window does not
+// cover the whole series.
 func (m *measureLoader) testTotals(s *scope, t *vecTest, cand, out []uint64) bool {
 	if m.fn != tree.SumFn || m.ranked || m.arg.column == nil || t.typ != tree.NumberType || m.arg.column.t != tree.NumberType {
 		return false
@@ -24,7 +25,7 @@ func (m *measureLoader) testTotals(s *scope, t *vecTest, cand, out []uint64) boo
 	coefs := sums.Coefs
 	if rest := series.Blocks[series.Settled:]; len(rest) > 0 {
 		if m.total == nil {
-			m.total = (*[query.ChunkSize]uint32)(m.scan.run.stock.u32.take(query.ChunkSize))
+			m.total = (*[query.ChunkSize]uint32)(m.scan.run.scratch.u32.get(query.ChunkSize))
 		}
 		*m.total = *coefs
 		most := uint64(sums.Most)
@@ -42,8 +43,8 @@ func (m *measureLoader) testTotals(s *scope, t *vecTest, cand, out []uint64) boo
 	return true
 }
 
-// addRest adds the few rows behind totals, and returns the sum of what it added; false where one is no
-// coefficient of the scale.
+// addRest adds the few rows that the totals do not include. It returns the sum of the added values; ok
+// is false if a value is not a coefficient of the scale.
 func addRest(sums *[query.ChunkSize]uint32, scale int8, b *query.Block, v *query.Vec) (total uint64, ok bool) {
 	if v == nil {
 		return 0, true

@@ -8,20 +8,21 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// mostListed is the number of positions in the lists of the wanted values above which the column is
-// read instead: it costs about as much as a list of so many.
+// mostListed is the number of positions listed for the wanted values above which the column is read
+// instead. Reading the column costs about as much as a list of this length.
 const mostListed = 24 * 1024
 
-// setTest asks the sets of an attribute's values. It remembers which codes of the dictionary are wanted.
+// setTest evaluates a test on the value sets of an attribute. It keeps the wanted codes of the
+// dictionary.
 type setTest struct {
 	test    *vecTest
-	dict    query.Dict // of wanted, where the test lists values
-	wanted  []uint32   // scratch, as are
+	dict    query.Dict // of wanted, if the test lists values
+	wanted  []uint32   // scratch, like holders
 	holders []query.Holders
 }
 
-// eval sets out to those of the n candidates whose value is in the set of the test and returns how many
-// they are; ok is false when reading the column is cheaper.
+// eval sets out to those of the n candidates whose value is in the set of the test, and returns their
+// number. ok is false if reading the column is cheaper.
 func (t *setTest) eval(sets query.ValueSets, cand []uint64, n int, out []uint64) (found int, ok bool) {
 	t.want(sets)
 	if len(t.wanted) == 1 {
@@ -44,11 +45,11 @@ func (t *setTest) eval(sets query.ValueSets, cand []uint64, n int, out []uint64)
 	return lanes.And(cand, out, out), true
 }
 
-// want sets t.wanted to the codes the test admits.
+// want sets t.wanted to the codes in the set of the test.
 func (t *setTest) want(sets query.ValueSets) {
 	dict := sets.Dict()
 	if plain := !t.test.present && t.test.typ == tree.StringType && t.test.holds == nil; plain {
-		if t.dict != dict || len(t.wanted) < len(t.test.keys) { // codes stay, and a missing value may yet come
+		if t.dict != dict || len(t.wanted) < len(t.test.keys) { // codes never change, but a value may be added later
 			t.dict = dict
 			t.find(dict)
 		}
@@ -66,7 +67,7 @@ func (t *setTest) want(sets query.ValueSets) {
 		}
 	default:
 		table := t.test.table(dict)
-		t.test.admit(table, dict)
+		t.test.growDecided(table, dict)
 		for _, code := range sets.Codes() {
 			if t.test.decide(dict, table.decided, int64(code)) {
 				t.wanted = append(t.wanted, code)
@@ -75,7 +76,7 @@ func (t *setTest) want(sets query.ValueSets) {
 	}
 }
 
-// find sets t.wanted to the codes of the values the test lists, each once.
+// find sets t.wanted to the codes of the values that the test lists, each once.
 func (t *setTest) find(dict query.Dict) {
 	t.wanted = t.wanted[:0]
 	for _, k := range t.test.keys {

@@ -7,9 +7,9 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Vector is the values of one expression for the positions of a chunk (or the rows of a block). It is
-// filled by ExprEvaluator.Chunk and reused from chunk to chunk. Which array holds the values follows
-// from Type; entries whose bit in Has is not set mean nothing.
+// Vector has the values of one expression for the positions of a chunk (or the rows of a block).
+// ExprEvaluator.Chunk sets it, and it is reused for the next chunk. Type determines which array has the
+// values. Entries whose bit in Has is not set are meaningless.
 type Vector struct {
 	Type  tree.Type
 	Has   []uint64      // bit i: position i has a value
@@ -17,37 +17,39 @@ type Vector struct {
 	Ints  []int64       // BoolType, TimeType
 	Strs  []string      // StringType without Dict
 	Lists []tree.Value  // ListType without Dict
-	// Dict, if not nil, says that strings or lists are Codes of it.
+	// Dict, if not nil, means that the strings or lists are Codes of it.
 	Dict  query.Dict
 	Codes []uint32
 
-	stock *Stock // that lends the arrays; nil: nobody does
+	scratch *Scratch // that the arrays come from
 }
 
 // reset makes v an empty vector of n elements.
 func (v *Vector) reset(t tree.Type, n int) {
-	if v.stock == nil {
-		v.stock = &Stock{}
+	if v.scratch == nil {
+		v.scratch = &Scratch{}
 	}
 	v.Type, v.Dict = t, nil
-	v.Has = v.stock.words.sized(v.Has, wordsFor(n))
+	v.Has = v.scratch.words.sized(v.Has, wordsFor(n))
 	clear(v.Has)
 	switch t {
 	case tree.NumberType:
-		v.Nums = v.stock.nums.sized(v.Nums, n)
+		v.Nums = v.scratch.nums.sized(v.Nums, n)
 	case tree.BoolType, tree.TimeType:
-		v.Ints = v.stock.i64.sized(v.Ints, n)
+		v.Ints = v.scratch.i64.sized(v.Ints, n)
 	case tree.StringType:
-		v.Strs = v.stock.strs.sized(v.Strs, n)
+		v.Strs = v.scratch.strs.sized(v.Strs, n)
 	case tree.ListType:
-		v.Lists = v.stock.lists.sized(v.Lists, n)
+		v.Lists = v.scratch.lists.sized(v.Lists, n)
 	}
 }
 
-// Present tells whether position i has a value.
+// Present reports whether position i has a value.
 func (v *Vector) Present(i int) bool { return has(v.Has, i) }
 
-// str returns the string at i. REQUIRES: Type is StringType and i is present.
+// str returns the string at i.
+//
+// REQUIRES: Type is StringType and position i has a value.
 func (v *Vector) str(i int) string {
 	if v.Dict != nil {
 		return v.Dict.Value(v.Codes[i]).Str
@@ -55,7 +57,7 @@ func (v *Vector) str(i int) string {
 	return v.Strs[i]
 }
 
-// Value returns the value at i, the missing one where there is none.
+// Value returns the value at i, the missing value if there is none.
 func (v *Vector) Value(i int) tree.Value {
 	if !has(v.Has, i) {
 		return tree.Value{}
@@ -77,7 +79,7 @@ func (v *Vector) Value(i int) tree.Value {
 	return tree.Value{Type: v.Type, Int: v.Ints[i]}
 }
 
-// put stores a value at i; the missing one, and one of another type, clears it.
+// put stores a value at i. The missing value, or a value of another type, clears the position.
 func (v *Vector) put(i int, x tree.Value) {
 	if x.Type != v.Type || x.Missing() {
 		v.Has[i>>6] &^= 1 << (i & 63)
@@ -98,7 +100,7 @@ func (v *Vector) put(i int, x tree.Value) {
 	}
 }
 
-// plain turns codes into strings or lists: what follows comes from another dictionary.
+// plain converts codes to strings or lists, as later values are from another dictionary.
 func (v *Vector) plain() {
 	if v.Dict == nil {
 		return
@@ -117,7 +119,7 @@ func (v *Vector) plain() {
 	v.Dict = nil
 }
 
-// compare orders the values at i of v and w, both present and of one type.
+// compare compares the values at i of v and w, both present and of one type.
 func (v *Vector) compare(w *Vector, i int) int {
 	switch v.Type {
 	case tree.NumberType:
@@ -136,7 +138,7 @@ func (v *Vector) compare(w *Vector, i int) int {
 	return 0
 }
 
-// fill stores the rows of vec that cand asks for at base + row. cand begins at row 0.
+// fill stores the rows of vec that are in cand at base + row. cand begins at row 0.
 func (v *Vector) fill(vec *query.Vec, base int, cand []uint64) {
 	if vec.Type != v.Type {
 		return
@@ -173,7 +175,7 @@ func (v *Vector) fill(vec *query.Vec, base int, cand []uint64) {
 	})
 }
 
-// fillCodes is fill of codes where base begins a word and they are narrow; false for others.
+// fillCodes is fill for narrow codes where base begins a word. It returns false for others.
 func (v *Vector) fillCodes(vec *query.Vec, base int, cand []uint64) bool {
 	switch {
 	case base&63 != 0 || vec.Const:
@@ -210,13 +212,14 @@ func narrowCodesTo[T uint8 | uint16 | uint32](v *Vector, vals []T, first int64, 
 	}
 }
 
-// useDict goes on with codes as long as there is one dictionary.
+// useDict prepares v for codes of d. If v has values of another dictionary, it converts them and stores
+// plain values from then on.
 func (v *Vector) useDict(d query.Dict) {
 	switch {
 	case v.Dict == d:
 	case v.Dict == nil && !anyBit(v.Has):
 		v.Dict = d
-		v.Codes = v.stock.u32.sized(v.Codes, max(len(v.Strs)*b2i(v.Type == tree.StringType), len(v.Lists)*b2i(v.Type == tree.ListType)))
+		v.Codes = v.scratch.u32.sized(v.Codes, max(len(v.Strs)*b2i(v.Type == tree.StringType), len(v.Lists)*b2i(v.Type == tree.ListType)))
 	default:
 		v.plain()
 	}
@@ -229,11 +232,11 @@ func b2i(b bool) int {
 	return 0
 }
 
-// valueWork is about what it takes at least to test a value, in nanoseconds.
+// valueWork is the approximate least time of testing a value, in nanoseconds.
 const valueWork = 5
 
 // test sets out to the elements of cand whose value is in the set of t.
-func (v *Vector) test(t *test, stock *Stock, cand, out []uint64) {
+func (v *Vector) test(t *test, scratch *Scratch, cand, out []uint64) {
 	clear(out)
 	if v.Type != t.typ || t.typ == tree.NoType {
 		return
@@ -249,14 +252,14 @@ func (v *Vector) test(t *test, stock *Stock, cand, out []uint64) {
 	eachBit(out, func(i int) {
 		keep := false
 		switch {
-		case !stock.Spend(each):
+		case !scratch.Spend(each):
 		case v.Type == tree.NumberType:
 			keep = t.number(v.Nums[i])
 		case t.holds == nil && (v.Type == tree.BoolType || v.Type == tree.TimeType):
 			keep = t.integer(v.Ints[i])
 		default:
 			x := v.Value(i)
-			keep = stock.Spend(t.workOf(x)) && t.value(x)
+			keep = scratch.Spend(t.workOf(x)) && t.value(x)
 		}
 		if !keep {
 			drop(i)

@@ -7,16 +7,17 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// addend adds the numbers of a column to sums without making values of them: what has one scale is
-// turned into billionths by one multiplication.
+// addend adds the numbers of a column to sums without making a value of each: in a column of one scale,
+// one multiplication turns a coefficient into billionths.
 type addend struct {
 	v    *query.Vec
-	unit int64 // billionths of a coefficient of 1
-	most int64 // greatest coefficient that may be multiplied
+	unit int64 // billionths that a coefficient of 1 stands for
+	most int64 // greatest coefficient that can be multiplied without overflow
 	ok   bool
 }
 
-// newAddend returns the addend of a column for a function; its ok is false where there is none.
+// newAddend returns the addend of a column for a function; ok is false if the column or the function has
+// none.
 func newAddend(fn tree.Fn, v *query.Vec) addend {
 	if fn != tree.SumFn && fn != tree.AvgFn || v == nil || v.Type != tree.NumberType || v.Scales != nil || v.Scale < 0 || v.Scale > 9 {
 		return addend{}

@@ -9,8 +9,8 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// Ask runs the rounds of a plan over all sources. A partial is what one goroutine finds in all chunks it
-// took, of whichever source, so that a statement is bound and merged once a goroutine.
+// Ask runs the rounds of a plan over all sources. Each goroutine makes one partial of all the chunks it
+// took, from whichever source, so a statement is bound and merged once per goroutine.
 //
 // REQUIRES: the caller has a slot.
 func (p *Pool) Ask(ctx context.Context, plan *Plan, sources []query.Source) (*query.Answer, error) {
@@ -22,7 +22,7 @@ func (p *Pool) Ask(ctx context.Context, plan *Plan, sources []query.Source) (*qu
 	return plan.Complete(a, func(further *Plan) (*query.Answer, error) { return p.ask(ctx, further, shards) })
 }
 
-// ask is Ask without a word about what sums left out.
+// ask is Ask without the warnings about values that sums left out.
 func (p *Pool) ask(ctx context.Context, plan *Plan, shards []Shard) (*query.Answer, error) {
 	plan.budget.halt.ctx = ctx
 	for {
@@ -43,7 +43,7 @@ func (p *Pool) ask(ctx context.Context, plan *Plan, shards []Shard) (*query.Answ
 	}
 }
 
-// recoded returns partials as other nodes would send them. They are charged already.
+// recoded encodes and decodes partials, as if other nodes had sent them. They are charged already.
 func recoded(parts []*Partial) ([]*Partial, error) {
 	sent := make([]*Partial, len(parts))
 	for i, part := range parts {
@@ -58,58 +58,58 @@ func recoded(parts []*Partial) ([]*Partial, error) {
 	return sent, nil
 }
 
-// Partials computes what some shards contribute to the round of a plan that comes next: what a node does for
-// the one that merges.
+// Partials computes the contribution of some shards to the next round of a plan. A node calls it for the
+// node that merges.
 //
 // REQUIRES: the caller has a slot.
 func (p *Pool) Partials(ctx context.Context, plan *Plan, shards []Shard) ([]*Partial, error) {
 	f := newFeed(shards)
-	if s, ok := plan.stmt.(storer); ok && s.stores() && plan.state.Round >= plan.ranks.rounds() {
-		return p.round(&round{pool: p, ctx: ctx, plan: plan, feed: f, stored: make([]*Partial, f.to)})
+	if s, ok := plan.stmt.(perChunker); ok && s.perChunk() && plan.state.Round >= plan.ranks.rounds() {
+		return p.round(&round{pool: p, ctx: ctx, plan: plan, feed: f, byChunk: make([]*Partial, f.to)})
 	}
 	return p.round(&round{pool: p, ctx: ctx, plan: plan, feed: f})
 }
 
 func (p *Pool) round(r *round) ([]*Partial, error) {
-	c := &crew{pool: p, work: r.work, stop: func() { r.feed.stopped.Store(true) }}
-	r.asking.crew = c
-	c.run()
+	j := &job{pool: p, work: r.work, stop: func() { r.feed.stopped.Store(true) }}
+	r.trigger.job = j
+	j.run()
 	if r.err != nil {
 		return nil, r.err
 	}
-	if r.stored != nil {
-		return r.stored, nil
+	if r.byChunk != nil {
+		return r.byChunk, nil
 	}
 	return r.parts, nil
 }
 
-// round is one round while it is evaluated.
+// round is the evaluation of one round.
 type round struct {
-	pool   *Pool
-	ctx    context.Context // of the statement, which the round is part of
-	plan   *Plan
-	feed   *feed
-	asking asking
+	pool    *Pool
+	ctx     context.Context // of the statement that the round belongs to
+	plan    *Plan
+	feed    *feed
+	trigger helperTrigger
 
-	mu     sync.Mutex // of what follows
-	parts  []*Partial // one a worker
-	err    error      // the first
-	stored []*Partial // instead of parts, one a chunk in their order
+	mu      sync.Mutex // guards the fields below
+	parts   []*Partial // one per worker
+	err     error      // the first error
+	byChunk []*Partial // used instead of parts if each chunk has its own partial
 }
 
 // work evaluates chunks until none is left.
-func (r *round) work(asker bool) {
-	k := r.pool.lend()
-	defer r.pool.back(k)
+func (r *round) work(caller bool) {
+	k := r.pool.getBuffers()
+	defer r.pool.putBuffers(k)
 	w := r.plan.newWorker(r.feed, k)
-	if asker {
-		r.asking.started = time.Now()
-		w.asker = &r.asking
+	if caller {
+		r.trigger.started = time.Now()
+		w.trigger = &r.trigger
 	} else {
-		w.leave = r.pool.isClosed
+		w.quit = r.pool.isClosed
 	}
-	if r.stored != nil {
-		r.chunks(w)
+	if r.byChunk != nil {
+		r.eachChunk(w)
 		return
 	}
 	part, err := r.plan.partial(r.ctx, w)
@@ -129,55 +129,56 @@ func (r *round) failLocked(err error) {
 	}
 }
 
-// chunks evaluates chunks with a partial each. The worker only hands them out.
-func (r *round) chunks(w *worker) {
-	for w.turn() {
-		part, err := r.plan.partial(r.ctx, w.one(w.kit))
-		w.stock.Reclaim()
+// eachChunk evaluates chunks with one partial each. The worker w only takes chunks from the feed.
+func (r *round) eachChunk(w *worker) {
+	for w.nextChunk() {
+		part, err := r.plan.partial(r.ctx, w.forChunk(w.buffers))
+		w.scratch.Reclaim()
 		r.mu.Lock()
 		if err != nil {
 			r.failLocked(err)
 		}
-		r.stored[w.base+w.chunk] = part
+		r.byChunk[w.base+w.chunk] = part
 		r.mu.Unlock()
 	}
 }
 
-// asking decides whether a statement is worth helpers. Waking one takes longer than small statements do.
-type asking struct {
-	crew    *crew
+// helperTrigger decides whether a statement is worth helpers: waking one takes longer than a small
+// statement.
+type helperTrigger struct {
+	job     *job
 	started time.Time
 	second  time.Time // when the second chunk began
-	turns   int
+	taken   int
 }
 
-// wakeAt is the work left from which on a helper is called. Waking it and its going to sleep again were
-// measured at 6 to 9 µs of processor time, binding the statement once more is a few more; both must be
-// small against the half it takes over.
-const wakeAt = 40 * time.Microsecond
+// minSharedWork is the remaining work for which a helper is called. Waking a helper and putting it to
+// sleep again was measured at 6 to 9 µs of processor time, and binding the statement once more takes a
+// few more. Both must be small compared to the half that the helper takes over.
+const minSharedWork = 40 * time.Microsecond
 
-// clearly is how many times wakeAt the work left must seem to be after the first chunk.
-const clearly = 4
+// firstChunkMargin is how many times minSharedWork the estimate after the first chunk must reach.
+const firstChunkMargin = 4
 
-// consider is called before each chunk the asker takes, left counting it and all behind it. The first chunk
-// also pays for what is bound and looked up once: where it alone speaks for a helper, and not clearly, the
-// second one decides.
-func (a *asking) consider(left int) {
-	done := a.turns
-	a.turns++
+// consider is called before each chunk that the caller takes; left counts that chunk and all after it.
+// The time of the first chunk includes binding and one-time lookups, so an estimate from it alone must
+// be at least firstChunkMargin times minSharedWork; otherwise the second chunk decides.
+func (t *helperTrigger) consider(left int) {
+	done := t.taken
+	t.taken++
 	if done == 0 || left < 2 {
 		return
 	}
 	now := time.Now()
 	if done == 1 {
-		a.second = now
+		t.second = now
 	}
-	spent, chunks := now.Sub(a.started), done
+	spent, chunks := now.Sub(t.started), done
 	if done > 1 {
-		spent, chunks = now.Sub(a.second), done-1
+		spent, chunks = now.Sub(t.second), done-1
 	}
-	if work := time.Duration(left) * spent / time.Duration(chunks); work < wakeAt || done == 1 && work < clearly*wakeAt {
+	if work := time.Duration(left) * spent / time.Duration(chunks); work < minSharedWork || done == 1 && work < firstChunkMargin*minSharedWork {
 		return
 	}
-	a.crew.call()
+	t.job.call()
 }

@@ -9,22 +9,22 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// maxBuckets is the most rows a statement over time gives.
+// maxBuckets is the most rows a statement over time returns.
 const maxBuckets = 100_000
 
-// bucket is a stretch of the calendar, [from, to) in Unix ms.
+// bucket is a span of the calendar, [from, to) in Unix ms.
 type bucket struct{ from, to int64 }
 
-// calendarOf cuts time into buckets of a unit and remembers those it has met.
-type calendarOf struct {
+// bucketCalendar divides time into buckets of a unit and caches those it has computed.
+type bucketCalendar struct {
 	unit  tree.Unit
 	zone  *time.Location
 	known []bucket // ascending
 	last  bucket
 }
 
-// at returns the bucket that holds an instant.
-func (c *calendarOf) at(ms int64) bucket {
+// at returns the bucket of an instant.
+func (c *bucketCalendar) at(ms int64) bucket {
 	if ms >= c.last.from && ms < c.last.to {
 		return c.last
 	}
@@ -38,21 +38,21 @@ func (c *calendarOf) at(ms int64) bucket {
 	return c.last
 }
 
-func (c *calendarOf) compute(ms int64) bucket {
+func (c *bucketCalendar) compute(ms int64) bucket {
 	from, to := calendar.Bucket(c.unit, ms, c.zone)
 	return bucket{from, to}
 }
 
-// name is what answers call the bucket that begins at an instant.
-func (c *calendarOf) name(from int64) tree.Value {
+// name returns the text that answers show for the bucket beginning at an instant.
+func (c *bucketCalendar) name(from int64) tree.Value {
 	if c.unit == tree.Hour {
 		return tree.Str(time.UnixMilli(from).In(c.zone).Format(time.RFC3339))
 	}
 	return dateValue(calendar.DayOf(from, c.zone))
 }
 
-// through returns the buckets from the one that holds first to the one that holds last.
-func (c *calendarOf) through(first, last int64) ([]bucket, error) {
+// through returns the buckets from the one of first to the one of last.
+func (c *bucketCalendar) through(first, last int64) ([]bucket, error) {
 	var all []bucket
 	for at := first; at <= last; {
 		b := c.compute(at)

@@ -10,35 +10,38 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// bucketer numbers the buckets of a calendar as they are met, and finds those of the rows of a block.
-// It is for one goroutine.
+// bucketer numbers the buckets of a calendar in the order in which they first occur, and finds the
+// buckets of the rows of a block. It is for one goroutine.
 type bucketer struct {
-	calendar calendarOf
-	starts   []int64 // of the buckets, by number
+	calendar bucketCalendar
+	starts   []int64 // by number: start of the bucket
 	numbers  map[int64]int32
 
-	// Of the last block whose rows are in few buckets:
+	// Of the last block whose rows are in at most fewBuckets buckets:
 	cut   [fewBuckets]part
 	words []uint64
 
-	// Of the last block whose rows are in many:
-	rows   []int32
-	tabled bool          // local holds all its buckets, in order of time
-	local  []localBucket // by cell, the first that may hold a row of the cell
-	cells  []uint16
+	// Of the last block whose rows are in more buckets:
+	rows     []int32
+	hasTable bool          // local has all buckets of the block, in order of time
+	local    []localBucket // by cell: index of the first bucket that may hold a row of the cell
+	cells    []uint16
 }
 
-// localBucket is a bucket with rows of the block being looked at; it ends so many ms after the first
-// of them begins.
+// localBucket is a bucket with rows of the current block. end is in ms after the start of the block's
+// first bucket.
 type localBucket struct {
 	end    uint64
 	number int32
 }
 
-// maxLocal is the number of buckets of one block, and of cells, up to which a table finds them.
+// maxLocal is the most buckets of one block for which a table is built; the table has up to 4 times as
+// many cells.
 const maxLocal = 4096
 
-func newBucketer(c calendarOf) *bucketer { return &bucketer{calendar: c, numbers: map[int64]int32{}} }
+func newBucketer(c bucketCalendar) *bucketer {
+	return &bucketer{calendar: c, numbers: map[int64]int32{}}
+}
 
 func (k *bucketer) number(b bucket) int32 {
 	n, known := k.numbers[b.from]
@@ -50,17 +53,17 @@ func (k *bucketer) number(b bucket) int32 {
 	return n
 }
 
-// part is the rows of a block that are in one bucket; nil is all of them.
+// part is the rows of a block that are in one bucket; nil rows are all of them.
 type part struct {
 	bucket int32
 	rows   []uint64
 }
 
-// fewBuckets is the number of buckets up to which a block is cut into parts.
+// fewBuckets is the most buckets for which a block is divided into parts.
 const fewBuckets = 4
 
-// parts cuts the selected rows (nil: all) of a block into parts; ok is false when they are in too many
-// buckets. The selected rows lie in [from, to). The parts are valid until the next call.
+// parts divides the selected rows (nil: all) of a block by bucket; ok is false when they are in too many
+// buckets. The selected rows are in [from, to). The parts are valid until the next call.
 func (k *bucketer) parts(b *query.Block, selected []uint64, from, to int64) (parts []part, ok bool) {
 	lo, hi := max(b.Min, from), min(b.Max, to-1)
 	first := k.calendar.at(lo)
@@ -88,7 +91,7 @@ func (k *bucketer) parts(b *query.Block, selected []uint64, from, to int64) (par
 	for i := range n {
 		out := k.words[i*words : (i+1)*words]
 		k.cut[i] = part{k.number(buckets[i]), out}
-		if i > 0 { // what begins later is no part of the bucket before
+		if i > 0 { // rows from here on do not belong to the previous bucket
 			lanes.Within(b.Off[:b.Rows], uint32(buckets[i].from-b.Base), math.MaxUint32, out)
 			before := k.cut[i-1].rows
 			for w, x := range out {
@@ -104,7 +107,7 @@ func (k *bucketer) parts(b *query.Block, selected []uint64, from, to int64) (par
 	return k.cut[:n], true
 }
 
-// left returns a word of a selection of rows; nil is all of them.
+// left returns word w of a selection of rows; a nil selection has all rows.
 func (k *bucketer) left(selected []uint64, rows, w int) uint64 {
 	if selected != nil {
 		return selected[w]
@@ -115,16 +118,16 @@ func (k *bucketer) left(selected []uint64, rows, w int) uint64 {
 	return ^uint64(0)
 }
 
-// of returns the numbers of the buckets of the selected rows (nil: all), by row. The selected rows lie in
-// [from, to).
+// of returns the numbers of the buckets of the selected rows (nil: all), by row. The selected rows are
+// in [from, to).
 func (k *bucketer) of(b *query.Block, selected []uint64, from, to int64) []int32 {
 	lo, hi := max(b.Min, from), min(b.Max, to-1)
 	first := k.calendar.at(lo)
 	k.rows = grown(k.rows, b.Rows)
 	var shift uint
-	shift, k.tabled = k.prepare(first, hi)
+	shift, k.hasTable = k.prepare(first, hi)
 	switch {
-	case !k.tabled:
+	case !k.hasTable:
 		eachRow(b, selected, func(i int) { k.rows[i] = k.number(k.calendar.at(b.Time(i))) })
 	case selected == nil && b.Off != nil:
 		k.offsets(b.Off[:b.Rows], uint64(b.Base-first.from), shift)
@@ -141,7 +144,8 @@ func (k *bucketer) of(b *query.Block, selected []uint64, from, to int64) []int32
 	return k.rows[:b.Rows]
 }
 
-// offsets is the loop of of for rows whose times are offsets; the first bucket begins base before them.
+// offsets is the loop of of for rows whose times are offsets; base is the distance from the start of the
+// first bucket to the base of the offsets.
 func (k *bucketer) offsets(off []uint32, base uint64, shift uint) {
 	rows, cells, local := k.rows[:len(off)], k.cells, k.local
 	for i, o := range off {
@@ -154,8 +158,9 @@ func (k *bucketer) offsets(off []uint32, base uint64, shift uint) {
 	}
 }
 
-// prepare makes the table of the buckets from first to the one that holds hi. Its cells are no longer
-// than the shortest bucket, so that at most one bucket begins within a cell; false when it grows too large.
+// prepare builds the table of the buckets from first to the one of hi. A cell is no longer than the
+// shortest bucket, so at most one bucket begins within a cell. ok is false when the table would be too
+// large.
 func (k *bucketer) prepare(first bucket, hi int64) (shift uint, ok bool) {
 	usual := uint64(20 * 3_600_000) // ms; no day is shorter
 	if k.calendar.unit == tree.Hour {
@@ -192,7 +197,7 @@ func (k *bucketer) prepare(first bucket, hi int64) (shift uint, ok bool) {
 	return shift, true
 }
 
-// eachRow calls fn with the rows of a set, all rows for nil.
+// eachRow calls fn with each selected row; nil selects all rows.
 func eachRow(b *query.Block, selected []uint64, fn func(row int)) {
 	if selected == nil {
 		for i := range b.Rows {
@@ -207,5 +212,5 @@ func eachRow(b *query.Block, selected []uint64, fn func(row int)) {
 	}
 }
 
-// grown returns s with n elements of any content.
+// grown returns s with n elements of unspecified content.
 func grown[T any](s []T, n int) []T { return slices.Grow(s[:0], n)[:n] }

@@ -10,9 +10,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// TestBucketerAgainstCalendar holds the tables of a bucketer, and the sets of visitors, against the
-// calendar asked row by row: leaves and tails, some rows or all, hours and longer units, and so many
-// hours that neither tables nor sets suffice.
+// TestBucketerAgainstCalendar compares the tables of a bucketer, and the sets of visitors, with the calendar row by
+// row: leaves and tails, some rows or all, hours and longer units, and too many hours for the tables and sets.
 func TestBucketerAgainstCalendar(t *testing.T) {
 	const hour = 3_600_000
 	seed := uint64(time.Now().UnixNano())
@@ -24,7 +23,7 @@ func TestBucketerAgainstCalendar(t *testing.T) {
 		}
 		for _, unit := range []tree.Unit{tree.Hour, tree.Day, tree.Week, tree.Month} {
 			for _, span := range []int64{hour, 100 * hour, 2000 * hour, 20_000 * hour} {
-				c := calendarOf{unit: unit, zone: zone}
+				c := bucketCalendar{unit: unit, zone: zone}
 				k, seen := newBucketer(c), &visitors{}
 				want := map[int64]*query.Bits{}
 				var members query.Bits
@@ -57,16 +56,16 @@ func TestBucketerAgainstCalendar(t *testing.T) {
 					among.And(&members)
 					start := k.starts[bucket]
 					if met[start] {
-						t.Fatalf("seed %d: bucket %d comes twice", seed, start)
+						t.Fatalf("seed %d: bucket %d is reported twice", seed, start)
 					}
 					met[start] = true
 					if w := want[start]; w == nil && among.Any() || w != nil && *w != *among {
-						t.Fatalf("seed %d: %s, %v over %d h: other visitors in the bucket from %d", seed, name, unit, span/hour, start)
+						t.Fatalf("seed %d: %s, %v over %d h: wrong visitors in the bucket from %d", seed, name, unit, span/hour, start)
 					}
 				})
 				for start, w := range want {
 					if w.Any() && !met[start] {
-						t.Fatalf("seed %d: %s, %v over %d h: the bucket from %d is left out", seed, name, unit, span/hour, start)
+						t.Fatalf("seed %d: %s, %v over %d h: the bucket from %d is missing", seed, name, unit, span/hour, start)
 					}
 				}
 				seen.each(func(int32, *query.Bits, *query.Block) { t.Fatalf("seed %d: the sets were not emptied", seed) })
@@ -75,7 +74,7 @@ func TestBucketerAgainstCalendar(t *testing.T) {
 	}
 }
 
-// take hands a block to visitors, in parts or row by row, and returns the buckets of its rows.
+// take adds a block to visitors, in parts or row by row, and returns the buckets of its rows.
 func take(k *bucketer, seen *visitors, b *query.Block, selected []uint64, from, to int64) []int32 {
 	parts, few := k.parts(b, selected, from, to)
 	if !few {
@@ -99,7 +98,7 @@ func take(k *bucketer, seen *visitors, b *query.Block, selected []uint64, from, 
 	return rows
 }
 
-// Blocks in order of position are counted without a set.
+// Distinct positions of sorted blocks are counted without a set.
 func TestDifferentPositions(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -124,7 +123,7 @@ func TestDifferentPositions(t *testing.T) {
 	}
 }
 
-// A column is added up as its rows are one by one, or not at all.
+// The sum of a column is that of its rows added one by one, or it is refused.
 func TestColumnSum(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -180,7 +179,7 @@ func TestColumnSum(t *testing.T) {
 	}
 }
 
-// randomRows draws a block within a span of time and, most often, a window that selects rows of it.
+// randomRows returns a random block within a span of time and, in most cases, a window that selects some of its rows.
 func randomRows(rng *rand.Rand, span int64) (b *query.Block, selected []uint64, from, to int64) {
 	const rows = 3000
 	base := time.Date(2011, 12, 28, 0, 0, 0, 0, time.UTC).UnixMilli() + rng.Int64N(1<<38)

@@ -9,24 +9,23 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// maxGroups is the number of groups above which a breakdown is refused in a shard.
+// maxGroups is the most groups a breakdown may have in a shard.
 const maxGroups = 1_000_000
 
-// budget bounds the bytes a statement holds on one node, and reserves them from the memory that all
-// statements share. Charges come before what they are for is taken. It may be charged by several
-// goroutines.
+// budget limits the bytes a statement holds on one node, and reserves them from the memory that all
+// statements share. Memory is charged before it is allocated. Several goroutines may charge it.
 type budget struct {
 	limit  int64
-	memory *Memory // nil: there is no bound for all
+	memory *Memory // nil: no shared limit
 	used   atomic.Int64
 
-	mu    sync.Mutex // of what follows
-	taken int64      // from memory
+	mu    sync.Mutex // guards taken
+	taken int64      // reserved from memory
 
-	halt halt // of what is done with the partials
+	halt halt // for work on merged partials
 }
 
-// memoryStep is how much is reserved from the memory of all statements at once.
+// memoryStep is the unit in which memory is reserved from the shared memory.
 const memoryStep = 1 << 20
 
 func (b *budget) charge(n int) error {
@@ -56,7 +55,7 @@ func (b *budget) charge(n int) error {
 
 func (b *budget) refund(n int) { b.used.Add(int64(-n)) }
 
-// release gives everything back to the memory of all statements.
+// release returns everything to the shared memory.
 func (b *budget) release() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -66,18 +65,18 @@ func (b *budget) release() {
 	}
 }
 
-// halt ends what is done with what all partials found, where nobody waits for it any more. Sorting goes
-// to its end with everything equal, which is quick.
+// halt stops work on merged partials when the context of the statement ends. From then on all rows
+// compare as equal, so that a running sort ends quickly.
 type halt struct {
-	ctx context.Context // nil: somebody always waits
+	ctx context.Context // nil: never stopped
 	n   int
 	err error
 }
 
-// haltAfter is the number of steps after which the context is looked at.
+// haltAfter is the number of steps between two checks of the context.
 const haltAfter = 1 << 12
 
-// ended reports whether nobody waits any more. It is asked at every step.
+// ended reports whether the context has ended. It is called at every step.
 func (h *halt) ended() bool {
 	if h.n++; h.n >= haltAfter {
 		h.n = 0
@@ -88,32 +87,32 @@ func (h *halt) ended() bool {
 	return h.err != nil
 }
 
-// charge charges bytes that the worker holds until its partial is done.
+// charge charges bytes that the worker holds until its partial is complete.
 func (w *worker) charge(n int) error {
 	w.charged += n
 	return w.plan.budget.charge(n)
 }
 
-// keep charges bytes that the partial goes on holding, a good many at once. It reports whether to go on;
-// if not, the error of the worker's stock says why.
+// keep charges bytes that stay in the partial, in steps of keepStep. It returns false if the worker must
+// stop; Err of the worker's evaluation state is then the reason.
 func (w *worker) keep(n int) bool {
 	if w.kept += n; w.kept >= keepStep {
 		if err := w.plan.budget.charge(w.kept); err != nil {
-			w.stock.Fail(err)
+			w.scratch.Fail(err)
 		}
 		w.kept = 0
 	}
-	return w.stock.Err() == nil
+	return w.scratch.Err() == nil
 }
 
-// keepStep is how much keep charges at once.
+// keepStep is how much keep charges at a time.
 const keepStep = 64 << 10
 
 // settle charges what keep has not charged yet.
 func (w *worker) settle() error {
 	n := w.kept
 	w.kept = 0
-	if err := w.stock.Err(); err != nil {
+	if err := w.scratch.Err(); err != nil {
 		return err
 	}
 	return w.plan.budget.charge(n)
@@ -122,7 +121,7 @@ func (w *worker) settle() error {
 func tooManyGroups(n, limit int) error {
 	return &tree.Diagnostic{
 		Code:    tree.CodeTooManyGroups,
-		Message: fmt.Sprintf("by makes %d groups or more in one shard; at most %d are counted", n, limit),
-		Hint:    "break down by something with fewer values, in steps of a number, or narrow it with where",
+		Message: fmt.Sprintf("by makes at least %d groups in one shard; at most %d are allowed", n, limit),
+		Hint:    "break down by something with fewer values, use larger steps of a number, or narrow it with where",
 	}
 }

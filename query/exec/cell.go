@@ -8,8 +8,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// add takes one value into the cell of a measure; the missing one stands for an event or member
-// without argument (count, days bring their day as value). It returns the bytes it grew by.
+// add adds one value to the cell of a measure. A missing value stands for an event or member if the
+// measure has no argument; for days the value is the day. add returns by how many bytes the cell grew.
 func (c *Cell) add(fn tree.Fn, v tree.Value) int {
 	switch fn {
 	case tree.CountFn:
@@ -37,16 +37,17 @@ func (c *Cell) add(fn tree.Fn, v tree.Value) int {
 	return c.More.add(fn, v)
 }
 
-// leftSome marks a sum or average that left a value out. Nothing is written to it.
+// leftSome marks a sum or average that left a value out. It is shared and must not be changed.
 var leftSome = &Values{Beyond: true}
 
 // beyond reports whether a cell is a sum or average that left a value out.
 func (c *Cell) beyond() bool { return c.More != nil && c.More.Beyond }
 
-// setKeyBytes is what a value of a set takes beside its text.
+// setKeyBytes is the size of a value in a set, without its text.
 const setKeyBytes = 96
 
-// numberBytes is what a kept number takes: 16, what its slice is grown by beforehand, and where partials meet.
+// numberBytes is charged for a stored number: 16 bytes, the spare capacity of its slice, and its copy
+// during a merge.
 const numberBytes = 48
 
 func (c *Values) add(fn tree.Fn, v tree.Value) int {
@@ -75,7 +76,7 @@ func (c *Values) add(fn tree.Fn, v tree.Value) int {
 	return 0
 }
 
-// merge adds what another partial found.
+// merge adds the cell of another partial.
 func (c *Cell) merge(fn tree.Fn, d *Cell) {
 	c.N += d.N
 	c.Sum = c.Sum.Add(d.Sum)
@@ -105,7 +106,7 @@ func (c *Values) merge(fn tree.Fn, d *Values) {
 	}
 }
 
-// result is the value of a measure.
+// result returns the value of a measure.
 func (c *Cell) result(fn tree.Fn, percent tree.Number) tree.Value {
 	values := c.More
 	if values == nil {

@@ -1,10 +1,10 @@
 package exec
 
-// cellTable is the cells of a statement over time, by the number of the bucket and of the group of
-// dimensions. Most have few of both and are found through an array.
+// cellTable holds the cells of a statement over time, by number of the bucket and of the group of
+// dimensions. Small numbers, which most statements have, are found through an array.
 type cellTable struct {
 	cells []bucketCell
-	dense [][]int32 // by bucket, then group: 1 + the place in cells, 0 for none
+	dense [][]int32 // by bucket, then group: 1 + index in cells; 0: no cell
 	rest  map[uint64]int32
 }
 
@@ -14,10 +14,10 @@ type bucketCell struct {
 	Cell
 }
 
-// maxDense is the number of buckets, and of groups, that are found through an array.
+// maxDense is how many bucket numbers, and how many group numbers, are found through an array.
 const maxDense = 1024
 
-// at returns a cell, valid until the next call, and whether it was made now.
+// at returns a cell, valid until the next call, and whether it is new.
 func (t *cellTable) at(bucket, group int32) (cell *Cell, made bool) {
 	var place *int32
 	if bucket < maxDense && group < maxDense {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestCellTable finds cells of buckets and groups on both sides of what an array holds.
+// TestCellTable covers bucket and group numbers that are found through an array and ones that are not.
 func TestCellTable(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	edges := []int32{0, 1, 2, maxDense - 2, maxDense - 1, maxDense, maxDense + 1, 1 << 20, 1<<31 - 1}
@@ -17,7 +17,7 @@ func TestCellTable(t *testing.T) {
 			at = [2]int32{rng.Int32N(2 * maxDense), rng.Int32N(20)}
 		}
 		cell, made := table.at(at[0], at[1])
-		if _, there := want[at]; made == there || cell.N != want[at] {
+		if _, exists := want[at]; made == exists || cell.N != want[at] {
 			t.Fatalf("bucket %d, group %d: %d, made %t; want %d", at[0], at[1], cell.N, made, want[at])
 		}
 		cell.N++

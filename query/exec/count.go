@@ -15,11 +15,11 @@ type count struct {
 	total int64
 }
 
-// breakdown is what statements with `by` share: dimensions, their columns, order, limit, and the
-// groups merged so far.
+// breakdown is the part that statements with `by` share: dimensions, their columns, order, limit, and
+// the groups merged so far.
 type breakdown struct {
 	by      []tree.Dimension
-	columns []query.Column // of the dimensions first
+	columns []query.Column // those of the dimensions come first
 	orders  []columnOrder
 	limit   int64
 	groups  *groups
@@ -37,7 +37,7 @@ func (p *Plan) newBreakdown(by []tree.Dimension) (breakdown, error) {
 	return b, nil
 }
 
-// preds returns the predicates of the dimensions and where.
+// predsWith returns where, if there is one, and the predicates of the dimensions.
 func (b *breakdown) predsWith(where tree.Pred) []tree.Pred {
 	var all []tree.Pred
 	if where != nil {
@@ -51,7 +51,7 @@ func (b *breakdown) predsWith(where tree.Pred) []tree.Pred {
 	return all
 }
 
-// merge adds the groups of partials.
+// mergeGroups adds the groups of partials.
 func (b *breakdown) mergeGroups(parts []*Partial) error {
 	for _, part := range parts {
 		if err := b.groups.add(part.Groups); err != nil {
@@ -61,7 +61,7 @@ func (b *breakdown) mergeGroups(parts []*Partial) error {
 	return nil
 }
 
-// first returns the rows an answer shows.
+// first returns the rows that an answer shows.
 func (b *breakdown) first(rows [][]tree.Value) [][]tree.Value {
 	return firstRows(rows, b.limit, b.halt(), func(x, y []tree.Value) int { return compareBy(x, y, b.orders, len(b.by)) })
 }
@@ -171,7 +171,7 @@ func (c *count) answer() (*query.Answer, error) {
 	return &query.Answer{Columns: c.columns, Rows: rows}, nil
 }
 
-// compare is compareBy for numbers of groups, of which only those that are shown are made rows.
+// compare is compareBy for group numbers: only the groups that are shown become rows.
 func (c *count) compare(a, b int32) int {
 	g := c.groups
 	for _, o := range c.orders {

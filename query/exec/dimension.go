@@ -11,32 +11,33 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// dimension is one `by D` bound to a source: for every position of a chunk its value, or several.
+// dimension is one `by D` bound to a source. It has the value, or several values, of every position of a
+// chunk.
 type dimension struct {
 	of      tree.Dimension
 	zone    *time.Location
 	expr    *eval.ExprEvaluator
 	segment *eval.Evaluator
-	// plain says that the values are those of an attribute of strings, booleans or numbers as they are,
-	// or the steps numbers are in.
+	// plain is true if the values are those of a string, boolean or number attribute, or steps of such
+	// numbers.
 	plain     bool
 	attribute uint32
 	t         tree.Type
 
 	values *eval.Vector
-	inside *query.Bits          // of a segment
-	starts map[int64]tree.Value // names of days
+	inside *query.Bits          // positions in the segment
+	starts map[int64]tree.Value // names of days, by day
 
-	dict  query.Dict // whose codes the cache knows
-	lists [][]int32  // groups by code, of lists
-	codes []int32    // 1 + group by code, of strings; 0: not known yet
-	other [3]int32   // the same of false, true and what is not set
+	dict  query.Dict // the dictionary that lists and codes are for
+	lists [][]int32  // by code: groups of a list
+	codes []int32    // by code: 1 + group of a string; 0: not known yet
+	other [3]int32   // 1 + group of false, true, and not set; 0: not known yet
 }
 
-// ordered tells whether rows by d as first dimension come in its order and not by size.
+// ordered reports whether rows with d as first dimension are ordered by d instead of by size.
 func ordered(d tree.Dimension) bool { return d.Step != nil || d.Unit != tree.NoUnit }
 
-// dimensionColumn names the column of a dimension, with the type of its values.
+// dimensionColumn returns the name of a dimension's column and the type of its values.
 func dimensionColumn(d tree.Dimension, env *eval.Env) (query.Column, error) {
 	c := query.Column{Name: dimensionTitle(d)}
 	var x tree.Expr = d.Name
@@ -68,7 +69,8 @@ func columnType(t tree.Type) string {
 	return t.String()
 }
 
-// newDimension binds a dimension, whose values go to a vector until it is loaded again; nil: one of its own.
+// newDimension binds a dimension. Its values are loaded into the given vector, which others may
+// overwrite before the next load; nil: into a new one.
 func (w *worker) newDimension(d tree.Dimension, values *eval.Vector) (*dimension, error) {
 	bound := &dimension{of: d, zone: w.env.Zone, starts: map[int64]tree.Value{}}
 	if d.Segment != nil {
@@ -91,7 +93,7 @@ func (w *worker) newDimension(d tree.Dimension, values *eval.Vector) (*dimension
 		return nil, err
 	}
 	if values == nil {
-		values = w.stock.Vector()
+		values = w.scratch.Vector()
 	}
 	bound.expr, bound.values = compiled.On(w.src), values
 	if d.Measure == nil && d.Unit == tree.NoUnit {
@@ -106,10 +108,10 @@ func (w *worker) newDimension(d tree.Dimension, values *eval.Vector) (*dimension
 func (d *dimension) load(w *worker, members *query.Bits) error {
 	if d.segment != nil {
 		d.segment.Chunk(w.chunk, members, d.inside)
-		return w.stock.Err()
+		return w.scratch.Err()
 	}
 	d.expr.Chunk(w.chunk, members, d.values)
-	if err := w.stock.Err(); err != nil || d.values.Dict == d.dict {
+	if err := w.scratch.Err(); err != nil || d.values.Dict == d.dict {
 		return err
 	}
 	held := 24*len(d.lists) + 4*len(d.codes)
@@ -132,11 +134,11 @@ func (d *dimension) load(w *worker, members *query.Bits) error {
 	return nil
 }
 
-// listed tells whether a profile may have several values. REQUIRES: d is loaded.
+// listed reports whether a profile may have several values. REQUIRES: d is loaded.
 func (d *dimension) listed() bool { return d.segment == nil && d.values.Type == tree.ListType }
 
-// known returns where 1 + the group of a position is remembered, 0 as long as it is not; nil for what
-// is not remembered.
+// known returns where 1 + the group of a position is cached, 0 if it is not known yet. It returns nil
+// for values that are not cached.
 func (d *dimension) known(pos int) *int32 {
 	switch {
 	case d.segment != nil:
@@ -156,7 +158,7 @@ func (d *dimension) known(pos int) *int32 {
 	return nil
 }
 
-// coded tells whether the groups of a position follow from its dictionary code alone.
+// coded reports whether the groups of a position depend on its dictionary code alone.
 func (d *dimension) coded(pos int) bool {
 	return d.lists != nil && !ordered(d.of) && d.values.Present(pos) && int(d.values.Codes[pos]) < len(d.lists)
 }
@@ -175,7 +177,7 @@ func (d *dimension) remember(pos int, groups []int32) {
 	}
 }
 
-// value returns what position pos is grouped by; a list stands for each of its items.
+// value returns the value by which a position is grouped. A list means a group for each of its items.
 func (d *dimension) value(pos int) tree.Value {
 	if d.segment != nil {
 		return tree.Bool(d.inside.Has(uint16(pos)))
@@ -196,12 +198,12 @@ func (d *dimension) value(pos int) tree.Value {
 	return v
 }
 
-// dateValue names a civil day.
+// dateValue returns the text of a civil day.
 func dateValue(day int64) tree.Value {
 	return tree.Str(time.Unix(day*86_400, 0).UTC().Format(time.DateOnly))
 }
 
-// lowerEnd is ⌊x ÷ step⌋ × step, exactly. REQUIRES: step is positive.
+// lowerEnd returns ⌊x ÷ step⌋ × step, exactly. REQUIRES: step is positive.
 func lowerEnd(x, step tree.Number) tree.Value {
 	if x.Scale == 0 && step.Scale == 0 {
 		q := x.Coef / step.Coef

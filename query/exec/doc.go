@@ -1,26 +1,28 @@
-// Package exec answers statements over many sources: per-shard partials, and their merge into an
+// Package exec answers statements over many sources. It computes partials per shard and merges them into an
 // Answer.
 //
-// Its nouns: Plan (one prepared statement, or a predicate whose members are asked), Shard (a source with its
-// number), Partial (what some chunks contribute to a round), State (what a plan has settled), Group and Cell
-// (one row of a breakdown and one number of it while it is being added up), Row (one profile of a
-// list), Memory (what all statements of a process may hold together, of which each has a budget), Pool (the goroutines of a process that evaluate), slot (the number of a combination of the
-// values of dimensions in one chunk, by which members are counted), sumPlace (a sum of the statement and
-// for whom it is taken).
+// Its nouns:
+//   - Plan: one prepared statement, or a predicate whose members are wanted.
+//   - Shard: a source with its number.
+//   - Partial: the contribution of some chunks to one round.
+//   - State: what a plan has settled in its rounds so far.
+//   - Memory: the limit that all statements of a process share; each statement has a budget within it.
+//   - Pool: the goroutines of a process that evaluate statements.
 //
-// A plan runs in rounds. In each, partials are made of all chunks of all shards and Merge is given
-// them. Where there are ranks, the first round asks their values and the second the ids of those who have the
-// value at which each ends; then come the rows; `lookalike` and long lists need one more. When Merge says done,
-// Answer has the rows. Pool.Ask does all of that for shards of one process.
+// A plan runs in rounds. In each round, partials are computed for all chunks of all shards and passed to Merge.
+// A statement with ranks has two rounds for them first: one collects the values, the next the ids of the profiles
+// whose value is the one at which a rank ends. Then come the rows; `lookalike` and long lists need one more round.
+// When Merge returns done, Answer returns the rows. Pool.Ask does all of this for shards of one process.
 //
-// Partials and States are plain data: a profile is (shard, ordinal), and what its id or its columns are is asked
-// in a round of its own. Nodes that hold other shards prepare the same statement, Resume with the State, make
-// Partials of their shards, and send them by AppendPartial; the one that merges takes them by Plan.Read, which
-// charges them to its budget. In one process nothing is encoded.
+// Partials and States are plain data. They identify a profile by shard and ordinal; a later round looks up ids and
+// columns. Nodes that have other shards prepare the same statement, call Resume with the State, compute Partials of
+// their shards, and encode them with AppendPartial. The node that merges decodes them with Plan.Read, which charges
+// them to its budget. Within one process, partials are not encoded.
 //
-// A sum leaves out values beyond ±10^18. Where one came upon such a value, of a member or not, the statement
-// is followed by a further plan that counts them for the warning: leftout.go, sums.go. Others pay nothing.
+// Sums leave out values beyond ±10^18. If a sum met such a value, whether of a member or not, a further plan counts
+// the values left out and the answer gets a warning: see leftout.go and sums.go. Other statements pay nothing for
+// this.
 //
-// It must not know where sources live. Start reading at plan.go, then worker.go and ask.go for how
-// chunks are handed out, and group.go; partial_wire.go is how partials travel.
+// The package must not know where sources are stored. Start reading at plan.go, then worker.go and ask.go for how chunks
+// are handed out, then group.go. partial_wire.go has the encoding of partials.
 package exec

@@ -19,7 +19,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// shop is a history of n customers with a plan each and three orders.
+// shop returns a history of n customers, each with a plan and three orders.
 func shop(n int) *querytest.History {
 	h := &querytest.History{}
 	for i := range n {
@@ -98,7 +98,7 @@ func TestStatementsAreBounded(t *testing.T) {
 	}
 }
 
-// What evaluators and tallies hold while they count is bounded, too, and given back after each partial.
+// The memory of evaluators and totals is charged, too, and refunded after each partial.
 func TestCountersAreBounded(t *testing.T) {
 	h := shop(500)
 	busy := &h.Profiles[0]
@@ -125,7 +125,7 @@ func TestCountersAreBounded(t *testing.T) {
 	}
 }
 
-// A list with a limit holds no more than twice its rows, however many profiles there are.
+// The memory of a list with a limit depends on the limit, not on the number of profiles.
 func TestShortListsAreCheap(t *testing.T) {
 	a, err := run(t, shop(2000), "list email order by ltv desc limit 3", exec.Options{Budget: 16_000})
 	if err != nil || len(a.Rows) != 3 {
@@ -160,7 +160,7 @@ func TestNotHere(t *testing.T) {
 	}
 }
 
-// Nodes prepare the same statement each and share nothing but partials and the state.
+// Nodes that each prepare the same statement share only partials and the state.
 func TestScatteredRoundsAgree(t *testing.T) {
 	h := shop(300)
 	shards := sources(h, 3)
@@ -206,7 +206,7 @@ func TestScatteredRoundsAgree(t *testing.T) {
 	}
 }
 
-// explain analyze counts what each clause was asked and let through.
+// explain analyze counts the profiles each clause was evaluated for, and those that satisfied it.
 func TestExplainAnalyze(t *testing.T) {
 	a, err := run(t, shop(300), `explain analyze count where plan = "pro" and not (ltv >= 500 or did Order in last 1 day)`, exec.Options{})
 	if err != nil {
@@ -240,19 +240,19 @@ func TestExplainAnalyze(t *testing.T) {
 		}
 	}
 	if a.Stats.Profiles == 0 {
-		t.Error("no profiles looked at")
+		t.Error("no profiles were counted")
 	}
 }
 
-// given is a source with the inputs of a statement.
-type given struct {
+// sourceWithInputs is a source with the inputs of a statement.
+type sourceWithInputs struct {
 	query.Source
 	inputs []query.Set
 }
 
-func (g given) Inputs() []query.Set { return g.inputs }
+func (g sourceWithInputs) Inputs() []query.Set { return g.inputs }
 
-// idSet is everybody of a source whose id the set has.
+// idSet is the set of the profiles of a source that have one of the ids.
 type idSet struct {
 	src query.Source
 	ids map[string]bool
@@ -269,7 +269,7 @@ func (s idSet) Fill(chunk int, out *query.Bits) {
 	}
 }
 
-// inputCases have the inputs of statements, and what their answers contain.
+// inputCases are statements with their inputs and with what their answers contain.
 var inputCases = []struct{ text, inputs, want string }{
 	{`list where in segment "rich"`, "rich", "user-00001 user-00004 user-00030"},
 	{`list where in segment "pros" or in segment "rich" and plan = "free"`, "rich", "user-00001 user-00004 user-00030"},
@@ -282,8 +282,8 @@ var inputCases = []struct{ text, inputs, want string }{
 	{`list where in segment "rich" as of 1970-01-05`, "", ""},
 }
 
-// Held segments and memberships of instants are inputs that the plan lists, each once, and the shards were given:
-// every statement takes those for members, and none takes them for nobody where it was given none.
+// Held segments and past memberships are inputs: the plan lists each once, and the sources provide them. A statement
+// uses them as members, and fails if a source does not provide them.
 func TestInputs(t *testing.T) {
 	h := shop(40)
 	pred := func(text string) tree.Pred {
@@ -311,7 +311,7 @@ func TestInputs(t *testing.T) {
 			if name := in.Segment; in.Past {
 				names = append(names, "was "+name)
 			} else if names = append(names, name); in.Version != 7 {
-				t.Errorf("%s: input %+v is of another version", c.text, in)
+				t.Errorf("%s: input %+v has the wrong version", c.text, in)
 			}
 		}
 		if got := strings.Join(names, ", "); got != c.inputs {
@@ -320,14 +320,14 @@ func TestInputs(t *testing.T) {
 		shards := sources(h, 3)
 		if len(names) > 0 {
 			if _, err := plan.Run(t.Context(), shards); err == nil || !strings.Contains(err.Error(), "inputs") {
-				t.Errorf("%s: without its inputs it says %v", c.text, err)
+				t.Errorf("%s: without its inputs: %v, want an error about inputs", c.text, err)
 			}
 		}
 		if plan, err = prepare(t, h, c.text, exec.Options{Held: held}); err != nil {
 			t.Fatal(err)
 		}
 		for i, src := range shards {
-			g := given{Source: src}
+			g := sourceWithInputs{Source: src}
 			for _, name := range names {
 				g.inputs = append(g.inputs, idSet{src, members[name]})
 			}
@@ -349,8 +349,8 @@ func TestInputs(t *testing.T) {
 	}
 }
 
-// Members come in the order of shards and chunks, in pages that go on where the last one ended, and one profile is a
-// member if it is among them.
+// Members come in the order of shards and chunks, in pages that continue after the last one. Has agrees with them for
+// each profile.
 func TestMembers(t *testing.T) {
 	h := shop(200)
 	schema := querytest.NewSchema(h)
@@ -394,7 +394,7 @@ func TestMembers(t *testing.T) {
 	for i, place := range all {
 		in[shards[place>>32].ID(uint32(place))] = true
 		if got := find(place, 1+i%7); !slices.Equal(got, all[i+1:i+1+len(got)]) || len(got) < min(1+i%7, len(all)-i-1) {
-			t.Fatalf("after member %d there are %v, want those of %v", i, got, all[i+1:])
+			t.Fatalf("after member %d: got %v, want the first of %v", i, got, all[i+1:])
 		}
 	}
 	for i := range 210 {

@@ -14,17 +14,17 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Clause is what one line of `explain analyze` did.
+// Clause is what `explain analyze` measured for one line.
 type Clause struct {
-	In, Kept int64 // profiles it was asked about, and those it let through
-	Rows     int64 // rows of events it read
-	Blocks   int64 // leaves and tails they lay in
+	In, Kept int64 // profiles the clause was evaluated for, and those that satisfied it
+	Rows     int64 // rows of events read
+	Blocks   int64 // leaves and tails those rows were in
 	Nanos    int64
 }
 
 // explain is `explain [analyze] <statement>`: a line for the statement and one for each clause of its
-// predicates, indented as they are nested. To analyze, the clauses of a conjunction are evaluated in
-// the order in which they are written, each with the profiles left.
+// predicates, indented by nesting depth. For analyze, the clauses of a conjunction are evaluated in the
+// order in which they are written, each over the profiles that the earlier ones left.
 type explain struct {
 	analyze bool
 	inner   statement
@@ -33,10 +33,10 @@ type explain struct {
 	clauses []Clause
 }
 
-// line is the text of a clause and what it reads.
+// line is the text of a clause and a description of what it reads.
 type line struct{ text, reads string }
 
-// node is one clause with its place among the lines.
+// node is one clause with the index of its line.
 type node struct {
 	pred tree.Pred
 	line int
@@ -45,11 +45,11 @@ type node struct {
 
 func newExplain(p *Plan, s *tree.ExplainStmt) (statement, error) {
 	if _, nested := s.Stmt.(*tree.ExplainStmt); nested {
-		return nil, &tree.Diagnostic{Code: tree.CodeSyntax, Message: "explain takes any statement but explain", Hint: "say explain once"}
+		return nil, &tree.Diagnostic{Code: tree.CodeSyntax, Message: "explain statements cannot be nested", Hint: "write explain once"}
 	}
 	inner, err := p.compile(s.Stmt)
 	if errors.Is(err, ErrNotHere) {
-		inner, err = newCatalogued(s.Stmt), nil
+		inner, err = newCatalogStmt(s.Stmt), nil
 	}
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func newExplain(p *Plan, s *tree.ExplainStmt) (statement, error) {
 }
 
 func statementReads(p *Plan, s statement) string {
-	if _, ok := s.(*catalogued); ok {
+	if _, ok := s.(*catalogStmt); ok {
 		return "the catalog"
 	}
 	ranks, err := newRanks(&p.env, s.preds())
@@ -112,7 +112,7 @@ func isJoin(p tree.Pred) bool {
 	return false
 }
 
-// reads says what a clause looks at.
+// reads describes what a clause reads.
 func reads(p *Plan, pred tree.Pred) string {
 	switch x := pred.(type) {
 	case *tree.Did:
@@ -127,7 +127,7 @@ func reads(p *Plan, pred tree.Pred) string {
 		}
 		return "the segment's predicate"
 	case *tree.WasIn:
-		return "the kept changes of the segment"
+		return "the stored changes of the segment"
 	case *tree.InList:
 		return "the list"
 	case *tree.InSample:
@@ -186,7 +186,7 @@ func (w *worker) probe(n *node) (*probe, error) {
 	return p, nil
 }
 
-// eval sets out to the candidates that satisfy the clause and notes what it took.
+// eval sets out to the candidates that satisfy the clause, and adds what it measured to clauses.
 func (p *probe) eval(w *worker, clauses []Clause, cand, out *query.Bits) {
 	started, rows, blocks := time.Now(), w.scanned.Load(), w.blocks.Load()
 	switch p.pred.(type) {
@@ -239,8 +239,8 @@ func (e *explain) partial(ctx context.Context, w *worker, _ int) error {
 		probes = append(probes, bound)
 	}
 	var out query.Bits
-	for w.turn() {
-		if err := e.whole(ctx, w); err != nil {
+	for w.nextChunk() {
+		if err := e.measureWhole(ctx, w); err != nil {
 			return err
 		}
 		err := w.chunkProfiles(ctx, func(all *query.Bits) error {
@@ -256,9 +256,9 @@ func (e *explain) partial(ctx context.Context, w *worker, _ int) error {
 	return nil
 }
 
-// whole measures the statement over the chunk being looked at.
-func (e *explain) whole(ctx context.Context, w *worker) error {
-	whole := w.one(newKit())
+// measureWhole measures the statement over the current chunk.
+func (e *explain) measureWhole(ctx context.Context, w *worker) error {
+	whole := w.forChunk(newBuffers())
 	whole.begin(ctx)
 	defer func() { w.plan.budget.refund(whole.charged) }()
 	started := time.Now()

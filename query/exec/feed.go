@@ -6,14 +6,14 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// Shard is a source with its number, which is the same on every node: by it and the ordinal partials name a
-// profile.
+// Shard is a source with its number, which is the same on every node. Partials identify a profile by
+// shard number and ordinal.
 type Shard struct {
 	Number int
 	query.Source
 }
 
-// Shards numbers sources by their places, for those who have all of them.
+// Shards numbers sources by their index, for callers that have all of them.
 func Shards(sources []query.Source) []Shard {
 	shards := make([]Shard, len(sources))
 	for i, src := range sources {
@@ -22,12 +22,13 @@ func Shards(sources []query.Source) []Shard {
 	return shards
 }
 
-// feed hands out the chunks of some shards, one at a time, to the workers of one round.
+// feed hands out the chunks of some shards, one at a time, to the workers of a round. Chunks are counted
+// through all shards.
 type feed struct {
 	shards  []Shard
-	to      int          // chunks, counted through all shards
-	next    atomic.Int64 // likewise
-	stopped atomic.Bool
+	to      int          // end of the chunks to hand out
+	next    atomic.Int64 // the next chunk
+	stopped atomic.Bool  // no more chunks are handed out
 }
 
 // newFeed returns a feed of all chunks.

@@ -28,7 +28,7 @@ func newFunnel(p *Plan, s *tree.FunnelStmt) (statement, error) {
 	return f, err
 }
 
-// scans compiles the steps: the window bounds the first one.
+// scans compiles the steps. The window applies to the first one.
 func (f *funnel) scans(env *eval.Env) ([]*eval.Events, error) {
 	scans := make([]*eval.Events, len(f.stmt.Steps))
 	for i, step := range f.stmt.Steps {
@@ -46,7 +46,8 @@ func (f *funnel) scans(env *eval.Env) ([]*eval.Events, error) {
 
 func (f *funnel) preds() []tree.Pred { return f.predsWith(f.stmt.Where) }
 
-// gap is the longest time from the first step to the last, without `within` no bound.
+// gap returns the longest time allowed from the first step to the last; without `within` there is no
+// limit.
 func (f *funnel) gap() int64 {
 	if ms, ok := f.stmt.Within.Millis(); ok && f.stmt.Within.N > 0 {
 		return ms

@@ -7,19 +7,19 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// groupBytes is charged for a group beside its key, keyBytes for each value of the key and
-// cellBytes for each cell.
+// groupBytes is charged for a group without its key, keyBytes for each value of the key, and cellBytes
+// for each cell.
 const (
 	groupBytes = 112
 	keyBytes   = 64
 	cellBytes  = 32
 )
 
-// groups are the rows of a breakdown by their keys. Of those that are counted and nothing else there may be
-// very many, and they are numbers only: counted is their counts, and all stays empty.
+// groups are the rows of a breakdown by their keys. There may be very many groups that are only counted:
+// those are plain, have a number in counted, and leave all empty.
 type groups struct {
 	budget  *budget
-	fns     []tree.Fn // of each cell
+	fns     []tree.Fn // by cell
 	limit   int
 	keys    *keyTable
 	all     []Group
@@ -29,7 +29,7 @@ type groups struct {
 	buf     []byte
 }
 
-// newGroups makes groups of one cell per function; a plain counter is CountFn.
+// newGroups makes groups with one cell per function. CountFn is a plain counter.
 func newGroups(b *budget, fns ...tree.Fn) *groups {
 	return &groups{budget: b, fns: fns, limit: maxGroups, keys: newKeyTable()}
 }
@@ -41,7 +41,7 @@ func newCounts(b *budget) *groups {
 	return g
 }
 
-// at returns the number of the group of a key, which is copied when it is new.
+// at returns the number of the group with a key. It copies the key of a new group.
 func (g *groups) at(key []tree.Value) (int32, error) {
 	g.buf = g.buf[:0]
 	for _, v := range key {
@@ -54,7 +54,8 @@ func (g *groups) at(key []tree.Value) (int32, error) {
 	return i, err
 }
 
-// atText is at for the text of a key; beside it each group takes so many bytes, unless it is only counted.
+// atText is at for an encoded key. A group that is not plain takes each bytes in addition to its key
+// text.
 func (g *groups) atText(key []byte, each int) (i int32, made bool, err error) {
 	i, hash, known := g.keys.find(key)
 	if known {
@@ -89,7 +90,7 @@ func (g *groups) count(i int32, n int64) {
 // len returns the number of groups.
 func (g *groups) len() int { return g.keys.len() }
 
-// find returns the number of a group that is known.
+// find returns the number of a group that exists.
 func (g *groups) find(key []tree.Value) (int32, bool) {
 	g.buf = g.buf[:0]
 	for _, v := range key {
@@ -99,7 +100,7 @@ func (g *groups) find(key []tree.Value) (int32, bool) {
 	return i, known
 }
 
-// drop gives up the groups and what was charged for them.
+// drop removes all groups and refunds what was charged for them.
 func (g *groups) drop() {
 	g.budget.refund(g.charged)
 	g.keys, g.all, g.counted, g.charged = newKeyTable(), nil, nil, 0
@@ -122,10 +123,10 @@ func (g *groups) add(from []Group) error {
 	return nil
 }
 
-// counts returns groups that are only counted, which must not be used any more.
+// counts returns plain groups as data. g must not be used afterwards.
 func (g *groups) counts() *Counts { return &Counts{g.keys.text, g.keys.ends, g.counted, g.charged} }
 
-// addCounts merges groups that are only counted. They are given up.
+// addCounts merges plain groups, refunds what was charged for them, and empties from.
 func (g *groups) addCounts(from *Counts) error {
 	for n := range from.n {
 		if g.budget.halt.ended() {
@@ -142,20 +143,20 @@ func (g *groups) addCounts(from *Counts) error {
 	return nil
 }
 
-// assignment says for every position of a chunk to which groups it belongs. Without dimensions that is
-// group 0 for all members; with one whose values are no lists, single has the group of each member.
+// assignment has the groups of every position of a chunk. Without dimensions that is group 0 for all
+// members. If each member is in exactly one group, single has that group.
 type assignment struct {
 	alone   bool // there is only group 0
 	members *query.Bits
-	single  []int32 // by position; nil where several groups are possible
-	buffer  []int32 // of single
-	start   []int32 // then those of a position are groups[start[i]:start[i+1]]
+	single  []int32 // by position; nil if several groups are possible
+	buffer  []int32 // memory of single
+	start   []int32 // without single, the groups of position i are groups[start[i]:start[i+1]]
 	groups  []int32
 }
 
 var groupZero = []int32{0}
 
-// of returns the groups of a position, none for what is no member.
+// of returns the groups of a position; none if it is not a member.
 func (a *assignment) of(pos uint16) []int32 {
 	switch {
 	case a.single == nil && !a.alone:
@@ -186,8 +187,8 @@ func (a *assignment) count(some *query.Bits, g *groups, k int) {
 	}
 }
 
-// assign computes the groups of the members of a chunk. It is valid until the next call, as long as
-// members is not changed.
+// assign computes the groups of the members of a chunk. The result is valid until the next call, and
+// only while members is unchanged.
 func (w *worker) assign(members *query.Bits, g *groups) (*assignment, error) {
 	a := &w.assigned
 	a.members, a.alone, a.single = members, len(w.dims) == 0, nil
@@ -234,7 +235,7 @@ func (w *worker) assignSlots(members *query.Bits) error {
 	a.buffer = grown(a.buffer, query.ChunkSize)
 	a.single = a.buffer
 	slots := w.fillSlots(members)
-	if err := w.meetSlots(members); err != nil {
+	if err := w.makeSlotGroups(members); err != nil {
 		return err
 	}
 	known := w.slots.known
@@ -252,7 +253,7 @@ func (w *worker) assignSlots(members *query.Bits) error {
 	return nil
 }
 
-// assignSingle is assign for one dimension that puts a profile into one group.
+// assignSingle is assign for one dimension that has one value per profile.
 func (w *worker) assignSingle(members *query.Bits, g *groups) error {
 	a, d := &w.assigned, w.dims[0]
 	a.buffer = grown(a.buffer, query.ChunkSize)
@@ -278,7 +279,7 @@ func (w *worker) assignSingle(members *query.Bits, g *groups) error {
 
 // groupsOf appends the groups of one position: every combination of the values of its dimensions.
 func (w *worker) groupsOf(pos int, g *groups, a *assignment) error {
-	if len(w.dims) == 1 { // of lists
+	if len(w.dims) == 1 { // its values are lists
 		if known, ok := w.dims[0].cached(pos); ok {
 			a.groups = append(a.groups, known...)
 			return nil
@@ -295,17 +296,17 @@ func (w *worker) groupsOf(pos int, g *groups, a *assignment) error {
 	return nil
 }
 
-// combineWork is about what one combination takes, in nanoseconds.
+// combineWork is the approximate time for one combination, in nanoseconds.
 const combineWork = 100
 
 func (w *worker) combine(pos, k int, g *groups, a *assignment) error {
 	if k == len(w.dims) {
 		i, err := g.at(w.key)
-		if err == nil && !w.stock.Spend(combineWork) {
-			err = w.stock.Err()
+		if err == nil && !w.scratch.Spend(combineWork) {
+			err = w.scratch.Err()
 		}
 		if n := cap(a.groups); err == nil && len(a.groups) == n {
-			err = w.charge(4 * (n + n/4 + 64)) // what append adds
+			err = w.charge(4 * (n + n/4 + 64)) // the memory that append allocates
 		}
 		if err != nil {
 			return err
@@ -330,7 +331,7 @@ func (w *worker) combine(pos, k int, g *groups, a *assignment) error {
 	return nil
 }
 
-// sortGroups orders groups by their keys ascending, (not set) after every value.
+// sortGroups orders groups by their keys, ascending, with missing values last.
 func sortGroups(all []Group, h *halt) {
 	firstRows(all, -1, h, func(a, b Group) int { return compareRows(a.Key, b.Key) })
 }

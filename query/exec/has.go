@@ -8,16 +8,16 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// has asks whether one profile satisfies a predicate.
+// has finds whether one profile satisfies a predicate.
 type has struct {
 	where tree.Pred
 	id    string
-	home  int // the shard whose profile it is, where several answer to the id
+	home  int // the shard whose profile is preferred if several have the id
 	rows  []Row
 }
 
-// PrepareHas compiles a checked predicate for Pool.Has, which asks it of the profile that answers to a literal
-// id: that of its home shard first.
+// PrepareHas compiles a checked predicate for Pool.Has, which evaluates it for the profile with a
+// literal id. If several shards have one, that of the home shard is preferred.
 func PrepareHas(p tree.Pred, id string, home int, s query.Schema, opts Options) (*Plan, error) {
 	return prepareStatement(&has{where: p, id: id, home: home}, s, opts)
 }
@@ -26,7 +26,7 @@ func (h *has) preds() []tree.Pred { return []tree.Pred{h.where} }
 
 func (h *has) partial(ctx context.Context, w *worker, _ int) error {
 	var bound *eval.Evaluator
-	for w.turn() {
+	for w.nextChunk() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func (h *has) partial(ctx context.Context, w *worker, _ int) error {
 		var candidate, in query.Bits
 		candidate.Set(pos)
 		bound.Chunk(w.chunk, &candidate, &in)
-		if err := w.stock.Err(); err != nil {
+		if err := w.scratch.Err(); err != nil {
 			return err
 		}
 		w.part.Rows = append(w.part.Rows, Row{ID: w.src.ID(ordinal), Place: w.place(pos), Values: []tree.Value{tree.Bool(in.Has(pos))}})
@@ -61,7 +61,7 @@ func (h *has) merge(_ int, parts []*Partial) (bool, error) {
 
 func (h *has) answer() (*query.Answer, error) { return nil, errNoRows }
 
-// Has runs a plan of PrepareHas over all sources; known is false where no profile answers to the id.
+// Has runs a plan of PrepareHas over all sources; known is false if no profile has the id.
 //
 // REQUIRES: the caller has a slot.
 func (p *Pool) Has(ctx context.Context, plan *Plan, sources []query.Source) (in, known bool, err error) {
@@ -85,7 +85,7 @@ func (p *Pool) Has(ctx context.Context, plan *Plan, sources []query.Source) (in,
 	return best != nil && best.Values[0].True(), best != nil, nil
 }
 
-// rank orders the profiles that answer to the id.
+// rank orders the profiles that have the id: the lowest is preferred.
 func (h *has) rank(r *Row) uint64 {
 	if int(r.Place>>32) == h.home {
 		return 0

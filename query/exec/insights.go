@@ -14,13 +14,13 @@ import (
 
 const (
 	insightRows = 100
-	// insightValues is the number of values of one attribute above which it is left out: it names
-	// profiles rather than what they share.
+	// insightValues is the most values of an attribute that takes part. One with more identifies
+	// profiles rather than describing what they share.
 	insightValues = 100_000
 )
 
-// contrast counts what the profiles inside and outside have, over all partials. The keys of its groups are
-// kind, name and value, the cells how many inside and outside have it.
+// contrast counts what the profiles inside and outside have, over all partials. The key of a group is
+// kind, name and value; its two cells count the profiles inside and outside that have it.
 type contrast struct {
 	groups          *groups
 	inside, outside int64
@@ -90,13 +90,14 @@ func (in *insights) partial(ctx context.Context, w *worker, _ int) error {
 	return err
 }
 
-// facts counts what profiles have: strings, booleans, list items, and events ever done.
+// facts counts what profiles have: strings, booleans, list items, and events they ever did.
 type facts struct {
 	attributes []*attributeFacts
 	events     []*eventFacts
 }
 
-// factBytes is charged for an attribute or event whose facts are counted, beside what is bound for it.
+// factBytes is charged for an attribute or event whose facts are counted, in addition to what is bound
+// for it.
 const factBytes = 1024
 
 type attributeFacts struct {
@@ -115,7 +116,7 @@ type eventFacts struct {
 func (w *worker) newFacts() (*facts, error) {
 	f := &facts{}
 	var err error
-	shared := w.stock.Vector() // attributes are looked at one after the other
+	shared := w.scratch.Vector() // attributes are read one after the other
 	w.plan.schema.Names(query.AttributeName, "", func(name string, t tree.Type) bool {
 		id, _, ok := w.plan.schema.Attribute(name)
 		if !ok || id < query.FirstAttribute || t != tree.StringType && t != tree.BoolType && t != tree.ListType {
@@ -144,7 +145,7 @@ func (w *worker) newFacts() (*facts, error) {
 	return f, err
 }
 
-// factWork is about what the facts of an attribute or event take in a chunk at least, in nanoseconds.
+// factWork is the approximate minimum time to count an attribute or event in a chunk, in nanoseconds.
 const factWork = 2000
 
 // count adds the profiles of a chunk; inside and outside may overlap.
@@ -158,8 +159,8 @@ func (f *facts) count(w *worker, inside, outside *query.Bits) error {
 		if a.skipped {
 			continue
 		}
-		if !w.stock.Spend(factWork) {
-			return w.stock.Err()
+		if !w.scratch.Spend(factWork) {
+			return w.scratch.Err()
 		}
 		w.dims = []*dimension{a.dim}
 		assigned, err := w.assign(&either, a.groups)
@@ -177,8 +178,8 @@ func (f *facts) count(w *worker, inside, outside *query.Bits) error {
 	}
 	var did query.Bits
 	for _, e := range f.events {
-		if !w.stock.Spend(factWork) {
-			return w.stock.Err()
+		if !w.scratch.Spend(factWork) {
+			return w.scratch.Err()
 		}
 		e.did.Chunk(w.chunk, &either, &did)
 		both := did
@@ -199,7 +200,7 @@ func (g *Group) count(inside, outside bool) {
 	}
 }
 
-// groups returns what was counted, and the attributes with too many values.
+// groups returns the counts, and the attributes with too many values.
 func (f *facts) groups() (all []Group, skipped []string) {
 	for _, a := range f.attributes {
 		if a.skipped {
@@ -225,7 +226,7 @@ func (in *insights) merge(_ int, parts []*Partial) (bool, error) {
 	return err == nil, err
 }
 
-// skipMany adds the attributes with too many values over all partials, whatever the chunks of each.
+// skipMany adds the attributes that have too many values over all partials together.
 func skipMany(all []Group, skipped map[string]bool) {
 	values := map[string]int{}
 	for _, g := range all {
@@ -245,7 +246,7 @@ func (in *insights) answer() (*query.Answer, error) {
 		{Name: "inside", Type: "number"}, {Name: "outside", Type: "number"}, {Name: "lift", Type: "number"}}}
 	type scored struct {
 		*Group
-		gap int64 // |inside − outside| × both numbers of profiles, so that equal gaps are equal
+		gap int64 // |inside − outside| × both numbers of profiles: an integer, so equal gaps compare equal
 	}
 	var all []scored
 	for i := range in.groups.all {

@@ -37,9 +37,9 @@ func TestGroupsAreRefusedAboveTheirLimit(t *testing.T) {
 		}
 	}
 	if _, err := g.at([]tree.Value{tree.NumInt(1)}); err != nil {
-		t.Error("a known group is no new one:", err)
+		t.Error("an existing group is refused:", err)
 	}
 	if _, err := g.at([]tree.Value{tree.Str("1")}); err == nil {
-		t.Error("the fourth group was let in")
+		t.Error("the fourth group is accepted")
 	}
 }

@@ -8,24 +8,25 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// keyTable numbers the texts of keys as they come. There may be a million of them, so that texts lie one
-// behind the other and are found by an open table of numbers.
+// keyTable numbers the texts of keys in the order in which they come. There may be a million of them, so
+// the texts are stored one after the other and found through an open-addressing hash table.
 type keyTable struct {
 	seed   maphash.Seed
 	slots  []uint32 // 1 + number; 0: free
 	hashes []uint32 // by number
-	ends   []int    // by number, in text
+	ends   []int    // by number: end in text
 	text   []byte
 }
 
-// keyTableBytes is charged for a key beside twice its text: what slices are grown by beforehand is among it.
+// keyTableBytes is charged for a key in addition to twice its text. It includes the spare capacity of
+// slices.
 const keyTableBytes = 48
 
 func newKeyTable() *keyTable { return &keyTable{seed: maphash.MakeSeed(), slots: make([]uint32, 16)} }
 
 func (t *keyTable) len() int { return len(t.ends) }
 
-// key returns the text of a number.
+// key returns the text of key n.
 func (t *keyTable) key(n int32) []byte {
 	from := 0
 	if n > 0 {
@@ -34,7 +35,8 @@ func (t *keyTable) key(n int32) []byte {
 	return t.text[from:t.ends[n]]
 }
 
-// find returns the number of a key; ok is false for what has none, and add takes the same hash.
+// find returns the number of a key, and the hash of the key for add; ok is false if the key has no
+// number.
 func (t *keyTable) find(key []byte) (n int32, hash uint32, ok bool) {
 	hash = uint32(maphash.Bytes(t.seed, key))
 	mask := uint32(len(t.slots) - 1)
@@ -46,7 +48,7 @@ func (t *keyTable) find(key []byte) (n int32, hash uint32, ok bool) {
 	return 0, hash, false
 }
 
-// add numbers a key that find has not found.
+// add numbers a key for which find returned false.
 func (t *keyTable) add(key []byte, hash uint32) int32 {
 	n := int32(len(t.ends))
 	t.text = append(t.text, key...)
@@ -71,7 +73,7 @@ func (t *keyTable) put(hash uint32, n int) {
 	t.slots[at] = uint32(n) + 1
 }
 
-// appendKey appends what tells v from every other value.
+// appendKey appends an encoding that differs for different values.
 func appendKey(b []byte, v tree.Value) []byte {
 	b = append(b, byte(v.Type), byte(v.Scale))
 	if v.Type == tree.StringType {
@@ -81,7 +83,8 @@ func appendKey(b []byte, v tree.Value) []byte {
 	return binary.LittleEndian.AppendUint64(b, uint64(v.Int))
 }
 
-// nextKey cuts the first value off a text of appendKey; str is that of a string, which the value lacks.
+// nextKey decodes the first value of a text of appendKey. The text of a string is returned in str and
+// not in v.
 func nextKey(b []byte) (v tree.Value, str, rest []byte) {
 	v.Type, v.Scale = tree.Type(b[0]), int8(b[1])
 	if v.Type == tree.StringType {
@@ -103,7 +106,7 @@ func keyValues(values []tree.Value, key []byte) []tree.Value {
 	return values
 }
 
-// compareKeys orders two keys of equally many values as compareRows does their values.
+// compareKeys orders two keys with the same number of values as compareRows orders those values.
 func compareKeys(a, b []byte) int {
 	for len(a) > 0 {
 		x, xs, as := nextKey(a)
@@ -122,7 +125,7 @@ func compareKeys(a, b []byte) int {
 	return 0
 }
 
-// keyAt returns the value at a place of a key.
+// keyAt returns value number place of a key.
 func keyAt(key []byte, place int) tree.Value {
 	for ; ; place-- {
 		v, str, rest := nextKey(key)

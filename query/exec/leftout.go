@@ -12,18 +12,17 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// leftOut counts the values that the sums and averages of a statement left out, being beyond ±10^18, and
-// answers with nothing but a warning for each sum that has some. It is asked when the statement has been
-// answered and came upon such a value: what it came upon need not be of members, so it only says that
-// counting is worth it.
+// leftOut counts the values beyond ±10^18 that the sums and averages of a statement left out. Its answer
+// is a warning for each sum that left some out. It runs after a statement in which a sum met such a
+// value. That value need not belong to a member, so it only shows that counting is worthwhile.
 type leftOut struct {
 	places []*sumPlace
 	counts []int64
 }
 
-// mostSums is the number of sums of a statement up to which each is counted: the others of a condition decide
-// for whom each one matters.
-const mostSums = 100
+// maxCountedSums is the most sums of a statement for which each is counted. The profiles that one sum
+// matters for depend on the other sums of its condition, so the work grows faster than their number.
+const maxCountedSums = 100
 
 // beyond reports whether a sum leaves a value out.
 func beyond(v tree.Value) bool {
@@ -34,8 +33,8 @@ func beyond(v tree.Value) bool {
 	return !ok
 }
 
-// cameUpon reports whether what a partial found left values out.
-func (part *Partial) cameUpon() bool {
+// hasBeyond reports whether a partial left values out.
+func (part *Partial) hasBeyond() bool {
 	if part.Beyond {
 		return true
 	}
@@ -49,8 +48,8 @@ func (part *Partial) cameUpon() bool {
 	return false
 }
 
-// Counting returns the plan that counts what the sums of a statement left out. The node that merges runs it by
-// Complete; others make it of their plan of the same statement and resume it.
+// Counting returns the plan that counts what the sums of a statement left out. The node that merges runs
+// it through Complete; other nodes call Counting on their own plan of the statement, and Resume.
 func (p *Plan) Counting() (*Plan, error) {
 	return p.counting(&leftOut{places: findSums(p.tree, p.env.Inputs)})
 }
@@ -66,8 +65,8 @@ func (p *Plan) counting(l *leftOut) (*Plan, error) {
 	return counting, nil
 }
 
-// Complete adds to the answer of a plan what its sums left out. ask answers a further plan over the same
-// shards.
+// Complete adds warnings about what the sums of a plan left out to its answer. ask answers a further
+// plan over the same shards.
 func (p *Plan) Complete(a *query.Answer, ask func(*Plan) (*query.Answer, error)) (*query.Answer, error) {
 	if !p.beyond {
 		return a, nil
@@ -76,7 +75,7 @@ func (p *Plan) Complete(a *query.Answer, ask func(*Plan) (*query.Answer, error))
 	switch n := len(l.places); {
 	case n == 0:
 		return a, nil
-	case n > mostSums:
+	case n > maxCountedSums:
 		a.Warnings = append(a.Warnings, l.places[0].uncounted())
 		return a, nil
 	}
@@ -88,15 +87,15 @@ func (p *Plan) Complete(a *query.Answer, ask func(*Plan) (*query.Answer, error))
 	if list, ok := p.stmt.(*list); ok && int64(len(list.rows)) < list.total {
 		counting.state.Stmt = list.places()
 	}
-	told, err := ask(counting)
+	counted, err := ask(counting)
 	var large *tree.Diagnostic
 	switch {
-	case errors.As(err, &large): // the answer stands, and what could not be counted is told as it is
+	case errors.As(err, &large): // the answer is still valid; warn without a count
 		a.Warnings = append(a.Warnings, l.places[0].uncounted())
 	case err != nil:
 		return nil, fmt.Errorf("count what was left out: %w", err)
 	default:
-		a.Warnings = append(a.Warnings, told.Warnings...)
+		a.Warnings = append(a.Warnings, counted.Warnings...)
 	}
 	return a, nil
 }
@@ -112,7 +111,7 @@ func (l *leftOut) preds() []tree.Pred {
 // sumReader reads the values of one sum from one source.
 type sumReader struct {
 	*sumPlace
-	members *eval.Evaluator // nil: everyone
+	members *eval.Evaluator // nil: all profiles
 	rows    *eval.EventScan // of events
 	expr    *eval.ExprEvaluator
 }
@@ -150,7 +149,7 @@ func (l *leftOut) partial(ctx context.Context, w *worker, _ int) error {
 	for i, p := range l.places {
 		var err error
 		if readers[i], err = w.newSumReader(p); err == nil {
-			err = w.stock.Err()
+			err = w.scratch.Err()
 		}
 		if err != nil {
 			return err
@@ -158,7 +157,7 @@ func (l *leftOut) partial(ctx context.Context, w *worker, _ int) error {
 	}
 	w.part.LeftOut = make([]int64, len(l.places))
 	var found query.Bits
-	rows := w.plan.state.Stmt // of a list that does not show all members
+	rows := w.plan.state.Stmt // nil unless a list does not show all members
 	return w.profiles(ctx, func(all *query.Bits) error {
 		for i, r := range readers {
 			members := all
@@ -173,7 +172,7 @@ func (l *leftOut) partial(ctx context.Context, w *worker, _ int) error {
 				r.members.Chunk(w.chunk, all, &found)
 				members = &found
 			}
-			if err := w.stock.Err(); err != nil {
+			if err := w.scratch.Err(); err != nil {
 				return err
 			}
 			w.part.LeftOut[i] += r.count(w, members)
@@ -192,8 +191,8 @@ func (r *sumReader) count(w *worker, members *query.Bits) (n int64) {
 		})
 		return n
 	}
-	values := w.stock.Vector()
-	defer w.stock.Return(values)
+	values := w.scratch.Vector()
+	defer w.scratch.Return(values)
 	r.expr.Chunk(w.chunk, members, values)
 	for pos := range members.All {
 		if beyond(values.Value(int(pos))) {
@@ -226,12 +225,12 @@ func (l *leftOut) answer() (*query.Answer, error) {
 	return a, nil
 }
 
-// uncounted says that this sum, or a later one of the statement, came upon values it leaves out.
+// uncounted returns the warning for values that were not counted.
 func (p *sumPlace) uncounted() tree.Diagnostic {
-	return p.warning("or another of the many sums may have left out values")
+	return p.warning("or another sum of the statement may have left out values")
 }
 
-// warning says what a sum did.
+// warning returns the warning about a sum; did says what the sum did.
 func (p *sumPlace) warning(did string) tree.Diagnostic {
 	where := ""
 	if p.segment != "" {
@@ -240,5 +239,5 @@ func (p *sumPlace) warning(did string) tree.Diagnostic {
 	smaller := &tree.Arith{Op: tree.DivOp, L: p.of.Arg, R: &tree.Literal{Value: tree.NumInt(1_000_000)}}
 	return tree.Diagnostic{Code: tree.CodeValuesLeftOut, At: p.at,
 		Message: fmt.Sprintf("%s%s %s beyond ±10^18; such values take no part in sums and averages", p.of.Fn, where, did),
-		Hint:    "divide first, as  " + syntax.FormatExpr(smaller) + "  does to make milliseconds of nanoseconds"}
+		Hint:    "divide the values first, for example  " + syntax.FormatExpr(smaller) + "  to turn nanoseconds into milliseconds"}
 }

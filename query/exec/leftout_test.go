@@ -12,8 +12,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// clocked is a shop where an order also has its time in nanoseconds, which is beyond 10^18, and a quantity,
-// and the last customer one of 2 × 10^18.
+// clocked returns a shop whose orders also have their time in nanoseconds, which is beyond 10^18, and a quantity. One
+// quantity of the last customer is 2 × 10^18.
 func clocked(n int) *querytest.History {
 	h := shop(n)
 	for i := range h.Profiles {
@@ -31,8 +31,8 @@ func clocked(n int) *querytest.History {
 	return h
 }
 
-// Statements say at which sum how many values were left out, and nothing where none was.
-func TestLeftOutIsTold(t *testing.T) {
+// Statements warn at each sum how many values it left out, and do not warn if none was.
+func TestLeftOutWarnings(t *testing.T) {
 	h := clocked(100)
 	for _, test := range []struct{ text, at, want string }{
 		{"stats sum(ns) of Order", "sum(ns) of Order", "sum left out 300 values beyond ±10^18"},
@@ -44,7 +44,7 @@ func TestLeftOutIsTold(t *testing.T) {
 		{"stats sum(qty) of Order where (qty < 100)", "", ""},
 		{"stats sum(qty) of Order before 1970-01-02", "", ""},
 		{"stats sum(qty) of Order ever where user_id != 'user-00099'", "", ""},
-		{"stats sum(qty * 1000000000000000000) of Order", "sum(qty * 1000000000000000000) of Order", "sum left out 100 values beyond"}, // 2 and more times 10^18
+		{"stats sum(qty * 1000000000000000000) of Order", "sum(qty * 1000000000000000000) of Order", "sum left out 100 values beyond"}, // quantities from 2 on
 		{"stats sum(ltv), avg(ltv)", "sum(ltv)", "sum left out 1 value beyond"},
 		{"stats sum(ltv) where ltv >= 0", "", ""},
 		{"list sum(qty) of Order as q", "sum(qty) of Order", "sum left out 1 value beyond"},
@@ -87,11 +87,11 @@ func TestLeftOutIsTold(t *testing.T) {
 	}
 }
 
-// What was left out is told though it cannot be counted.
+// A statement warns that values were left out even if it cannot count them.
 func TestLeftOutUncounted(t *testing.T) {
-	for n, budget := range map[int]int64{40: 64 << 20, 110: 512 << 20} { // too little memory, and too many
+	for n, budget := range map[int]int64{40: 64 << 20, 110: 512 << 20} { // too little memory, then too many sums
 		var clauses []string
-		for i := range n { // each is counted among those whom the others do not settle
+		for i := range n { // each is counted for the profiles that the others leave undecided
 			clauses = append(clauses, fmt.Sprintf("sum(qty + %d) of Order > 1000", i))
 		}
 		a, err := run(t, clocked(100), "count where "+strings.Join(clauses, " or "), exec.Options{Budget: budget})
@@ -101,19 +101,18 @@ func TestLeftOutUncounted(t *testing.T) {
 	}
 }
 
-// looked counts how often the profiles of a chunk are asked for.
-type looked struct {
+// countingSource counts how often the profiles of a chunk are read.
+type countingSource struct {
 	query.Source
 	chunks *atomic.Int64
 }
 
-func (l looked) Profiles(chunk int, out *query.Bits) int {
-	l.chunks.Add(1)
-	return l.Source.Profiles(chunk, out)
+func (s countingSource) Profiles(chunk int, out *query.Bits) int {
+	s.chunks.Add(1)
+	return s.Source.Profiles(chunk, out)
 }
 
-// A statement is evaluated once where no sum came upon a value beyond ±10^18, and counts in a second round where
-// one did.
+// A statement is evaluated once if no sum met a value beyond ±10^18, and counts in a second round if one did.
 func TestOrdinarySumsAreEvaluatedOnce(t *testing.T) {
 	h := clocked(100)
 	for text, want := range map[string]int64{
@@ -140,7 +139,7 @@ func TestOrdinarySumsAreEvaluatedOnce(t *testing.T) {
 		var chunks atomic.Int64
 		all := sources(h, 1)
 		for i := range all {
-			all[i] = looked{all[i], &chunks}
+			all[i] = countingSource{all[i], &chunks}
 		}
 		pool := exec.NewPool(1)
 		if err := pool.Enter(t.Context()); err != nil {

@@ -11,26 +11,27 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// sortedRows is the number of rows beyond which a list without `order by` comes as it is stored, and the
-// number a list with `order by` has without `limit`.
+// sortedRows is the most rows for which a list without `order by` is sorted by id; longer ones come in
+// storage order. It is also the number of rows that a list with `order by` returns without `limit`.
 const sortedRows = 100_000
 
-// list is `list [A, …] [where P] [order by …] [limit N]`. Where many rows are asked for, the first round finds
-// which they are and the second reads their columns: most of those that are met on the way do not stay.
+// list is `list [A, …] [where P] [order by …] [limit N]`. If many values are requested, the first round
+// finds the rows and the second reads their columns: most rows that the first round meets do not stay in
+// the list.
 type list struct {
 	stmt    *tree.ListStmt
 	columns []query.Column
 	orders  []tree.Order
 	limit   int64 // -1: none
-	cut     bool  // the statement has no limit of its own
-	many    bool  // so many values that columns are rather read in a second round
+	cut     bool  // limit is the default of a list with `order by`
+	many    bool  // columns are read in a second round
 	plan    *Plan
 	budget  *budget
 	rows    []Row
 	total   int64
 }
 
-// lateValues is the number of values up to which the columns of rows are read as soon as they are met.
+// lateValues is the most values (rows × columns) for which columns are read in the first round.
 const lateValues = 16 << 10
 
 func newList(p *Plan, s *tree.ListStmt) (statement, error) {
@@ -62,17 +63,17 @@ func newList(p *Plan, s *tree.ListStmt) (statement, error) {
 		l.orders = append(l.orders, o)
 	}
 	n := int64(len(s.Columns))
-	l.many = n > 0 && !l.stores() && (l.limit < 0 || l.limit > lateValues/n)
+	l.many = n > 0 && !l.perChunk() && (l.limit < 0 || l.limit > lateValues/n)
 	return l, nil
 }
 
 func (l *list) preds() []tree.Pred { return []tree.Pred{l.stmt.Where} }
 
-// stores implements storer.
-func (l *list) stores() bool { return l.stored(sortedRows + 1) }
+// perChunk implements perChunker.
+func (l *list) perChunk() bool { return l.inStorageOrder(sortedRows + 1) }
 
-// stored tells whether rows come in the order of storage.
-func (l *list) stored(total int64) bool {
+// inStorageOrder reports whether a list of this many rows comes in storage order.
+func (l *list) inStorageOrder(total int64) bool {
 	return len(l.orders) == 0 && (l.limit < 0 || l.limit > sortedRows) && total > sortedRows
 }
 
@@ -126,17 +127,17 @@ func (l *list) partial(ctx context.Context, w *worker, round int) error {
 	top := newTopRows(l, w)
 	vectors := make([]*eval.Vector, len(keys))
 	for i := range vectors {
-		vectors[i] = w.stock.Vector()
+		vectors[i] = w.scratch.Vector()
 	}
 	err = w.members(ctx, l.stmt.Where, func(members *query.Bits) error {
 		for i := range keys {
 			keys[i].Chunk(w.chunk, members, vectors[i])
 		}
 		var kept query.Bits
-		row := Row{Keys: make([]tree.Value, len(keys))} // copied when it is kept
+		row := Row{Keys: make([]tree.Value, len(keys))} // add copies it
 		for pos := range members.All {
-			if !w.stock.Spend(idWork) {
-				return w.stock.Err()
+			if !w.scratch.Spend(idWork) {
+				return w.scratch.Err()
 			}
 			row.ID, row.Place = w.src.ID(w.ordinal(pos)), w.place(pos)
 			for i := range keys {
@@ -157,7 +158,7 @@ func (l *list) partial(ctx context.Context, w *worker, round int) error {
 	return err
 }
 
-// idWork is about what it takes to look at a profile for a list, in nanoseconds.
+// idWork is the approximate time to read a profile for a list, in nanoseconds.
 const idWork = 100
 
 // fillRows reads the columns of the rows of the answer.
@@ -184,10 +185,10 @@ func (l *list) fillRows(ctx context.Context, w *worker, columns []*eval.ExprEval
 
 func comparePlace(r Row, place uint64) int { return cmp.Compare(r.Place, place) }
 
-// fill reads the columns of rows of the chunk being looked at, one column after the other.
+// fill reads the columns of rows of the current chunk, one column after the other.
 func (w *worker) fill(columns []*eval.ExprEvaluator, kept *query.Bits, rows []*Row) error {
-	values := w.stock.Vector()
-	defer w.stock.Return(values)
+	values := w.scratch.Vector()
+	defer w.scratch.Return(values)
 	if err := w.plan.budget.charge(len(rows) * len(columns) * emptyBytes); err != nil {
 		return err
 	}
@@ -203,20 +204,20 @@ func (w *worker) fill(columns []*eval.ExprEvaluator, kept *query.Bits, rows []*R
 				break
 			}
 		}
-		if err := w.stock.Err(); err != nil {
+		if err := w.scratch.Err(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// emptyBytes is what a value takes beside its text and items.
+// emptyBytes is the size of a value without its text and items.
 const emptyBytes = 64
 
 func valueBytes(v tree.Value) int { return emptyBytes + len(v.Str) + emptyBytes*len(v.List) }
 
-// rowOverhead is what a row takes in the partial beside its texts and values: where it is kept, and its
-// place among those that are found.
+// rowOverhead is the size of a row in a partial without its texts and values: the row itself, and its
+// element in the slice of found rows.
 const rowOverhead = 192
 
 func rowBytes(r Row) int {
@@ -230,7 +231,7 @@ func rowBytes(r Row) int {
 	return n
 }
 
-// mergedBytes is charged for a row where partials meet and for its place in the answer.
+// mergedBytes is charged for a row when partials are merged, and for its place in the answer.
 const mergedBytes = 160
 
 func (l *list) merge(round int, parts []*Partial) (bool, error) {
@@ -246,14 +247,14 @@ func (l *list) merge(round int, parts []*Partial) (bool, error) {
 		return false, err
 	}
 	l.rows = make([]Row, 0, n)
-	if l.stored(l.total) {
+	if l.inStorageOrder(l.total) {
 		parts = slices.SortedFunc(slices.Values(parts), compareFirst)
 	}
 	for _, part := range parts {
 		l.rows = append(l.rows, part.Rows...)
 		part.Rows = nil
 	}
-	if !l.stored(l.total) {
+	if !l.inStorageOrder(l.total) {
 		l.rows = firstRows(l.rows, l.limit, &l.budget.halt, func(a, b Row) int { return l.compare(&a, &b) })
 	}
 	if l.limit >= 0 && int64(len(l.rows)) > l.limit {
@@ -270,7 +271,7 @@ func compareFirst(a, b *Partial) int {
 	return cmp.Compare(a.Rows[0].Place, b.Rows[0].Place)
 }
 
-// shared returns the places of the rows, in their order.
+// shared implements sharer: it returns the places of the rows for the second round.
 func (l *list) shared() *Partial {
 	if !l.many {
 		return nil
@@ -288,14 +289,15 @@ func (l *list) places() *Partial {
 	return &Partial{Rows: places}
 }
 
-// rowsWithin returns those of some rows, ascending by place, that are in the chunk whose first place is given.
+// rowsWithin returns the rows of one chunk among rows that are ascending by place; first is the first
+// place of the chunk.
 func rowsWithin(rows []Row, first uint64) []Row {
 	from, _ := slices.BinarySearchFunc(rows, first, comparePlace)
 	to, _ := slices.BinarySearchFunc(rows, first+query.ChunkSize, comparePlace)
 	return rows[from:to]
 }
 
-// mergeColumns gives every row its columns.
+// mergeColumns sets the columns of the rows.
 func (l *list) mergeColumns(parts []*Partial) error {
 	at := make(map[uint64]int, len(l.rows))
 	for i := range l.rows {
@@ -325,7 +327,7 @@ func (l *list) answer() (*query.Answer, error) {
 	if left := l.total - int64(len(l.rows)); l.cut && left > 0 && len(l.rows) == sortedRows {
 		a.Warnings = append(a.Warnings, tree.Diagnostic{Code: tree.CodeRowsLeftOut,
 			Message: fmt.Sprintf("these are the first %d rows in order; %d more were left out", sortedRows, left),
-			Hint:    "say  limit  for more, or list without order by"})
+			Hint:    "use  limit  to get more, or list without order by"})
 	}
 	return a, nil
 }

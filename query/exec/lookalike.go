@@ -8,13 +8,13 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// lookalike is `lookalike of P top N [among P]`. What a profile has (strings, booleans, list items,
-// events ever done) weighs the share of P that has it less the share of the others among whom is
-// searched, rounded to millionths; the score of a profile is the sum of the weights of what it has.
-// The first round counts, the second scores.
+// lookalike is `lookalike of P top N [among P]`. The weight of a fact (a string, boolean, list item, or
+// event ever done) is the share of P that has it minus the share of the other candidates that has it,
+// rounded to millionths. The score of a profile is the sum of the weights of its facts. The first round
+// counts facts, the second computes scores.
 type lookalike struct {
 	stmt     *tree.LookalikeStmt
-	contrast // then the weights in Cells[0].N
+	contrast // its counts are the basis of the weights
 	top      *list
 }
 
@@ -66,8 +66,8 @@ func (l *lookalike) partial(ctx context.Context, w *worker, round int) error {
 	return err
 }
 
-// weigh prepares facts for scoring: the groups of each attribute are those that have a weight, and
-// attributes without one are not looked at again.
+// weigh prepares facts for scoring: the groups of an attribute are its values with a weight, and
+// attributes without any are skipped.
 func (f *facts) weigh(weights []Group) error {
 	attributes := map[string]*attributeFacts{}
 	for _, a := range f.attributes {
@@ -94,7 +94,7 @@ func (f *facts) weigh(weights []Group) error {
 	return nil
 }
 
-// score adds up what the candidates of a chunk have.
+// score adds up the weights of the facts of each candidate of a chunk.
 func (f *facts) score(w *worker, candidates *query.Bits, top *topRows) error {
 	if !candidates.Any() {
 		return nil
@@ -104,8 +104,8 @@ func (f *facts) score(w *worker, candidates *query.Bits, top *topRows) error {
 		if a.skipped {
 			continue
 		}
-		if !w.stock.Spend(factWork) {
-			return w.stock.Err()
+		if !w.scratch.Spend(factWork) {
+			return w.scratch.Err()
 		}
 		w.dims = []*dimension{a.dim}
 		assigned, err := w.assign(candidates, a.groups)
@@ -120,8 +120,8 @@ func (f *facts) score(w *worker, candidates *query.Bits, top *topRows) error {
 	}
 	var did query.Bits
 	for _, e := range f.events {
-		if !w.stock.Spend(factWork) {
-			return w.stock.Err()
+		if !w.scratch.Spend(factWork) {
+			return w.scratch.Err()
 		}
 		e.did.Chunk(w.chunk, candidates, &did)
 		for pos := range did.All {
@@ -129,8 +129,8 @@ func (f *facts) score(w *worker, candidates *query.Bits, top *topRows) error {
 		}
 	}
 	for pos := range candidates.All {
-		if !w.stock.Spend(idWork) {
-			return w.stock.Err()
+		if !w.scratch.Spend(idWork) {
+			return w.scratch.Err()
 		}
 		row := Row{ID: w.src.ID(w.ordinal(pos)), Place: w.place(pos), Keys: []tree.Value{tree.Num(tree.Decimal(scores[pos], 6))}}
 		if _, err := top.add(row); err != nil {
@@ -148,7 +148,7 @@ func (l *lookalike) merge(round int, parts []*Partial) (bool, error) {
 	return false, l.add(parts)
 }
 
-// shared returns the weights. Values nobody inside has weigh too: they tell the others apart.
+// shared returns the weights. Values that no profile inside has get a weight, too: it is negative.
 func (l *lookalike) shared() *Partial {
 	shared := &Partial{}
 	for _, g := range l.groups.all {

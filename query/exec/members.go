@@ -12,8 +12,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// MemberSet is the members of one chunk, by position. Place is its first profile as partials name it: the shard's
-// number << 32 | the ordinal.
+// MemberSet is the set of members in one chunk, by position. Place is that of the chunk's first profile,
+// as in Row: the shard's number << 32 | the ordinal.
 type MemberSet struct {
 	Place   uint64
 	Members *roaring.Bitmap
@@ -25,12 +25,12 @@ func (m MemberSet) Shard() int { return int(m.Place >> 32) }
 // Chunk returns the chunk.
 func (m MemberSet) Chunk() int { return int(uint32(m.Place) >> query.ChunkBits) }
 
-// memberBytes is charged for the members of a chunk beside their set.
+// memberBytes is charged for the members of a chunk in addition to their set.
 const memberBytes = 128
 
 func (m MemberSet) size() int { return memberBytes + int(m.Members.GetSizeInBytes()) }
 
-// members finds who satisfies a predicate.
+// members finds the profiles that satisfy a predicate.
 type members struct {
 	where tree.Pred
 	found []MemberSet
@@ -41,7 +41,7 @@ func PrepareMembers(p tree.Pred, s query.Schema, opts Options) (*Plan, error) {
 	return prepareStatement(&members{where: p}, s, opts)
 }
 
-// prepareStatement is Prepare of what has no text.
+// prepareStatement is Prepare for statements that have no text.
 func prepareStatement(stmt statement, s query.Schema, opts Options) (*Plan, error) {
 	p, err := newPlan("", s, opts)
 	if err != nil {
@@ -57,7 +57,7 @@ func (m *members) partial(ctx context.Context, w *worker, _ int) error {
 	return w.members(ctx, m.where, func(found *query.Bits) error {
 		set := MemberSet{w.place(0), roaring.FromDense(found[:], true)}
 		if !w.keep(set.size()) {
-			return w.stock.Err()
+			return w.scratch.Err()
 		}
 		w.part.Sets = append(w.part.Sets, set)
 		return nil
@@ -72,17 +72,17 @@ func (m *members) merge(_ int, parts []*Partial) (bool, error) {
 	return true, nil
 }
 
-// errNoRows is returned for a plan whose result is no rows.
-var errNoRows = errors.New("the plan has no rows to answer with")
+// errNoRows is returned for a plan whose result is not rows.
+var errNoRows = errors.New("the result of the plan is not rows")
 
 func (m *members) answer() (*query.Answer, error) { return nil, errNoRows }
 
-// Members returns what a plan of PrepareMembers has found, in the order of shards and chunks, for who runs its
-// rounds. REQUIRES: Merge returned done.
+// Members returns the result of a plan of PrepareMembers, in the order of shards and chunks. It is for
+// callers that run the rounds themselves. REQUIRES: Merge returned done.
 func (p *Plan) Members() []MemberSet { return p.stmt.(*members).found }
 
-// Cuts runs the rounds for the ranks of a plan over all sources, and returns their cuts in the order in which
-// ranks stand in the predicate.
+// Cuts runs the rank rounds of a plan over all sources, and returns the cuts in the order in which the
+// ranks occur in the predicate.
 //
 // REQUIRES: the caller has a slot.
 func (p *Pool) Cuts(ctx context.Context, plan *Plan, sources []query.Source) ([]query.Cut, error) {
@@ -99,12 +99,13 @@ func (p *Pool) Cuts(ctx context.Context, plan *Plan, sources []query.Source) ([]
 	return plan.state.Cuts, nil
 }
 
-// pageChunks is how many chunks a page of members evaluates before it looks whether it is full.
+// pageChunks is how many chunks of a page of members are evaluated between two checks whether the page
+// is full.
 const pageChunks = 16
 
-// Members runs a plan of PrepareMembers over all sources and returns the members of those chunks that have some,
-// in the order of shards and chunks, beginning after a place (-1: from the first) and with no chunk more than a
-// limit of members asks for (0: all).
+// Members runs a plan of PrepareMembers over all sources and returns the members of the chunks that have
+// some, in the order of shards and chunks. It starts after the given place (-1: at the first profile),
+// and stops when it has at least limit members (0: no limit).
 //
 // REQUIRES: the caller has a slot.
 func (p *Pool) Members(ctx context.Context, plan *Plan, sources []query.Source, after int64, limit int) ([]MemberSet, error) {
@@ -135,7 +136,8 @@ func (p *Pool) Members(ctx context.Context, plan *Plan, sources []query.Source, 
 	return slices.DeleteFunc(m.found, func(set MemberSet) bool { return set.Members.IsEmpty() }), nil
 }
 
-// chunksBefore returns how many chunks end before what comes after a place.
+// chunksBefore returns the number of chunks that are entirely before the first place after the given
+// one.
 func chunksBefore(shards []Shard, after int64) (n int) {
 	if after < 0 {
 		return 0
@@ -151,7 +153,7 @@ func chunksBefore(shards []Shard, after int64) (n int) {
 	return n
 }
 
-// cutMembers removes the members up to a place.
+// cutMembers removes the members up to and including a place.
 func cutMembers(set MemberSet, after int64) {
 	if after < 0 || uint64(after)>>query.ChunkBits != set.Place>>query.ChunkBits {
 		return

@@ -5,23 +5,23 @@ import (
 	"sync/atomic"
 )
 
-// ErrBusy is returned where the statements that run hold all memory there is for statements.
-var ErrBusy = errors.New("the statements that run now hold all the memory there is for statements: ask again")
+// ErrBusy is returned when the running statements hold all the memory for statements.
+var ErrBusy = errors.New("running statements hold all the memory for statements; try again later")
 
-// Memory is what all statements of a process may hold together. What one of them reserves is not there
-// for the others until it has ended.
+// Memory is the limit on what all statements of a process hold together. What a statement reserves is
+// not available to the others until it ends.
 type Memory struct {
 	limit int64
 	held  atomic.Int64
 }
 
-// NewMemory returns a memory of some bytes.
+// NewMemory returns a memory of limit bytes.
 func NewMemory(limit int64) *Memory { return &Memory{limit: limit} }
 
-// Held returns the bytes that are reserved now.
+// Held returns the bytes reserved now.
 func (m *Memory) Held() int64 { return m.held.Load() }
 
-// Limit returns the bytes there are.
+// Limit returns the limit in bytes.
 func (m *Memory) Limit() int64 { return m.limit }
 
 func (m *Memory) take(n int64) error {

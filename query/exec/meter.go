@@ -8,8 +8,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// meter reads one measure from one source: the events of a step, or an attribute. A sum and an average
-// of the same are read once.
+// meter reads one measure from one source: from the events of a step, or from an attribute. A sum and an
+// average of the same values share a meter.
 type meter struct {
 	of    *tree.Measure
 	cells []meterCell
@@ -17,22 +17,22 @@ type meter struct {
 	days  *calendar.Days
 	expr  *eval.ExprEvaluator
 
-	plain     bool // the argument is an attribute as it is
+	plain     bool // the argument is an attribute, unchanged
 	attribute uint32
 	t         tree.Type // of the argument
-	tally     slotTally
+	totals    slotTotals
 }
 
-// meterCell is a cell of every group that takes what the meter reads.
+// meterCell is a cell that every group has for the values of a meter.
 type meterCell struct {
 	place int
 	fn    tree.Fn
 }
 
-// newMeters returns the meters of measures.
+// newMeters returns the meters for measures.
 func (w *worker) newMeters(measures []*tree.Measure) ([]*meter, error) {
 	var all []*meter
-	by := map[string]*meter{} // of sums and averages
+	by := map[string]*meter{} // only for sums and averages
 	for i, m := range measures {
 		cell := meterCell{place: i, fn: m.Fn}
 		key := ""
@@ -90,8 +90,8 @@ func (w *worker) newMeter(m *tree.Measure) (*meter, error) {
 	return t, nil
 }
 
-// each calls fn with every value of the members of a chunk; the missing one for what has no
-// argument, and values that are missing left out.
+// each calls fn with every value of the members of a chunk, except missing ones. A measure without an
+// argument has one missing value for each event or member.
 func (t *meter) each(w *worker, members *query.Bits, fn func(pos uint16, v tree.Value)) {
 	switch {
 	case t.scan != nil:
@@ -108,8 +108,8 @@ func (t *meter) each(w *worker, members *query.Bits, fn func(pos uint16, v tree.
 			fn(b.Pos[row], v)
 		})
 	case t.expr != nil:
-		values := w.stock.Vector()
-		defer w.stock.Return(values)
+		values := w.scratch.Vector()
+		defer w.scratch.Return(values)
 		t.expr.Chunk(w.chunk, members, values)
 		for pos := range members.All {
 			if v := values.Value(int(pos)); !v.Missing() {
@@ -134,5 +134,5 @@ func (t *meter) take(w *worker, members *query.Bits, a *assignment, g *groups) e
 			}
 		}
 	})
-	return w.stock.Err()
+	return w.scratch.Err()
 }

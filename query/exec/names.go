@@ -10,13 +10,13 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// ShardNames is what one shard says of the names of a kind.
+// ShardNames is what one shard reports about the names of a kind.
 type ShardNames struct {
 	Shard int
 	Infos []query.NameInfo
 }
 
-// maxExamples is the number of example values of a name.
+// maxExamples is the most example values of a name.
 const maxExamples = 5
 
 // Names describes the names of a kind over all sources, in ascending order.
@@ -32,19 +32,20 @@ func Names(ctx context.Context, kind query.NameKind, sources []query.Source) ([]
 	return MergeNames(parts), nil
 }
 
-// NamesPartial is what one shard contributes to Names.
+// NamesPartial returns the contribution of one shard to Names.
 func NamesPartial(ctx context.Context, kind query.NameKind, s Shard) (*Partial, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	describer, ok := s.Source.(query.Describer)
 	if !ok {
-		return nil, fmt.Errorf("describe the names of shard %d: its source does not", s.Number)
+		return nil, fmt.Errorf("describe the names of shard %d: its source cannot describe names", s.Number)
 	}
 	return &Partial{Names: []ShardNames{{s.Number, describer.NameInfo(kind)}}}, nil
 }
 
-// MergeNames merges the partials of all shards, in any order: examples are those of the first shards.
+// MergeNames merges the partials of all shards, in any order. Examples come from the shards with the
+// lowest numbers.
 func MergeNames(parts []*Partial) []query.NameInfo {
 	var shards []ShardNames
 	for _, part := range parts {
@@ -58,11 +59,11 @@ func MergeNames(parts []*Partial) []query.NameInfo {
 	return merged.sorted()
 }
 
-// names are descriptions being merged.
+// names are descriptions that are being merged.
 type names map[string]*query.NameInfo
 
-// add adds one shard's descriptions. Shards hold different profiles but maybe the same values, so distinct ones
-// are counted by their hashes; where a shard has too many the number is not known.
+// add adds one shard's descriptions. Shards have different profiles, but may share values, so distinct
+// values are counted by their hashes. If a shard has too many, the number is unknown.
 func (n *names) add(infos []query.NameInfo) {
 	if *n == nil {
 		*n = names{}
@@ -96,7 +97,7 @@ func mergeName(have, info *query.NameInfo) {
 	switch {
 	case have.Count == 0:
 		have.FirstSeen, have.LastSeen = info.FirstSeen, info.LastSeen
-	case info.Count > 0: // times before 1970 are negative, so 0 does not say "none"
+	case info.Count > 0: // times before 1970 are negative, so 0 cannot mean "none"
 		have.FirstSeen, have.LastSeen = min(have.FirstSeen, info.FirstSeen), max(have.LastSeen, info.LastSeen)
 	}
 	have.Count += info.Count

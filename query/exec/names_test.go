@@ -9,15 +9,15 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// described is a source that only describes its names.
-type described struct {
+// describedSource is a source that can only describe its names.
+type describedSource struct {
 	query.Source
 	infos []query.NameInfo
 }
 
-func (d described) NameInfo(query.NameKind) []query.NameInfo { return d.infos }
+func (d describedSource) NameInfo(query.NameKind) []query.NameInfo { return d.infos }
 
-// Names of shards are merged whatever the order in which their partials come, also encoded and decoded.
+// Merging the names of shards does not depend on the order of the partials, nor on whether they were encoded.
 func TestNamesMerge(t *testing.T) {
 	text := func(all ...string) (values []tree.Value) {
 		for _, s := range all {
@@ -26,12 +26,12 @@ func TestNamesMerge(t *testing.T) {
 		return values
 	}
 	sources := []query.Source{
-		described{infos: []query.NameInfo{
+		describedSource{infos: []query.NameInfo{
 			{Name: "plan", Type: tree.StringType, Cardinality: 2, Hashes: []uint64{3, 9}, Examples: text("free", "pro"), Count: 7, MemoryBytes: 64},
 			{Name: "Order", Cardinality: -1, FirstSeen: -5, LastSeen: 90, Count: 3, Properties: []query.NameInfo{{Name: "amount", Type: tree.NumberType, Cardinality: -1, Count: 3}}},
 			{Name: "Never", Cardinality: -1},
 		}},
-		described{infos: []query.NameInfo{
+		describedSource{infos: []query.NameInfo{
 			{Name: "Never", Cardinality: -1},
 			{Name: "Order", Cardinality: -1, FirstSeen: 4, LastSeen: 99, Count: 2, Properties: []query.NameInfo{
 				{Name: "amount", Type: tree.NumberType, Cardinality: -1, Count: 1, Overflowed: true}, {Name: "sku", Type: tree.StringType, Cardinality: -1, Mismatched: 2}}},
@@ -68,7 +68,7 @@ func TestNamesMerge(t *testing.T) {
 	}
 }
 
-// sameName compares descriptions; what is empty may be nil.
+// sameName reports whether two descriptions are equal. It does not distinguish empty from nil.
 func sameName(a, b query.NameInfo) bool {
 	if len(a.Hashes) != len(b.Hashes) || len(a.Examples) != len(b.Examples) || len(a.Properties) != len(b.Properties) {
 		return false

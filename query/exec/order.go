@@ -9,13 +9,14 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// columnOrder is `order by` of statements with a breakdown: by columns of the answer.
+// columnOrder is one `order by` column of a statement with a breakdown, as an index into the columns of
+// the answer.
 type columnOrder struct {
 	column int
 	desc   bool
 }
 
-// columnOrders finds the columns that an `order by` names, by their names or texts.
+// columnOrders finds the columns that an `order by` refers to, by name or text.
 func columnOrders(order []tree.Order, columns []query.Column) ([]columnOrder, error) {
 	var orders []columnOrder
 next:
@@ -43,8 +44,8 @@ next:
 	return orders, nil
 }
 
-// compareBy orders rows by the given columns, missing values last either way, then by the first ties
-// columns ascending.
+// compareBy orders rows by the given columns, and then by the first ties columns, ascending. Missing
+// values are last in either direction.
 func compareBy(a, b []tree.Value, orders []columnOrder, ties int) int {
 	for _, o := range orders {
 		if c := compareOrdered(a[o.column], b[o.column], o.desc); c != 0 {
@@ -54,9 +55,9 @@ func compareBy(a, b []tree.Value, orders []columnOrder, ties int) int {
 	return compareRows(a[:ties], b[:ties])
 }
 
-// firstRows returns the first limit rows in order, all for a negative limit. The rows may be
-// shuffled. Where nobody waits any more the order is any. A short limit costs no sorting of the rest: the best rows so far stand in front as a
-// heap with the worst of them on top.
+// firstRows returns the first limit rows in order, or all for a negative limit. It may reorder the given
+// rows. If the context of h ends, the order is undefined. With a short limit the rest is not sorted: the
+// best rows so far are a heap at the front, with the worst of them on top.
 func firstRows[R any](rows []R, limit int64, h *halt, compare func(a, b R) int) []R {
 	ordered := compare
 	compare = func(a, b R) int {
@@ -107,15 +108,15 @@ func compareOrdered(a, b tree.Value, desc bool) int {
 	return c
 }
 
-// limitBy returns how many rows a breakdown gives.
+// limitBy returns how many rows a breakdown returns.
 func limitBy(limit int64) (int64, error) {
 	switch {
 	case limit < 0:
 		return defaultBy, nil
-	case limit > mostBy:
+	case limit > maxBy:
 		return 0, &tree.Diagnostic{
-			Code: tree.CodeLimitTooLarge, Message: fmt.Sprintf("limit %d is above %d, the most rows of a breakdown", limit, mostBy),
-			Hint: fmt.Sprintf("use limit %d, or list the profiles", mostBy),
+			Code: tree.CodeLimitTooLarge, Message: fmt.Sprintf("limit %d is above %d, the most rows of a breakdown", limit, maxBy),
+			Hint: fmt.Sprintf("use limit %d, or list the profiles", maxBy),
 		}
 	}
 	return limit, nil

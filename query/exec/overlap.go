@@ -9,8 +9,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// overlap is `overlap P, P[, P]`: the sizes of all regions. Region r has bit k set when predicate k
-// (from the last) is false, so that ascending regions are true before false.
+// overlap is `overlap P, P[, P]`: the sizes of all regions. Bit k of a region's number, counted from the
+// last predicate, is set when that predicate is false. So ascending regions list true before false.
 type overlap struct {
 	args    []tree.Pred
 	columns []query.Column

@@ -5,36 +5,36 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Partial is what some chunks contribute to one round. It is plain data: AppendPartial and ReadPartial take it
-// over a network.
+// Partial is the contribution of some chunks to one round. It is plain data: AppendPartial and
+// ReadPartial encode and decode it for the network.
 type Partial struct {
 	Round    int
-	Profiles int64 // looked at
+	Profiles int64 // profiles in the chunks
 	Scanned  int64 // rows of events read
-	Members  int64 // profiles that satisfy where; inside, for insights
-	Others   int64 // outside, for insights
+	Members  int64 // profiles that satisfy where; for insights, the inside
+	Others   int64 // for insights, the outside
 	Ranks    []eval.RankPart
-	IDs      [][]string // by rank, of those who have the value at which it ends
+	IDs      [][]string // by rank: the ids of the profiles whose value is the one at which the rank ends
 	Groups   []Group
-	Counts   *Counts // those that are only counted
+	Counts   *Counts // groups that are only counted
 	Rows     []Row
 	Spenders Spenders
 	Skipped  []string // attributes with too many values to compare
 	Clauses  []Clause // of explain analyze
-	Beyond   bool     // a sum came upon a value beyond ±10^18; sums in cells tell that themselves
-	LeftOut  []int64  // values that were, by sum
+	Beyond   bool     // a sum met a value beyond ±10^18; cells of sums record that themselves
+	LeftOut  []int64  // number of values that were left out, by sum
 	Sets     []MemberSet
 	Names    []ShardNames
 }
 
-// Group is one row of a breakdown while it is being added up.
+// Group is one row of a breakdown that is being computed.
 type Group struct {
 	Key   []tree.Value
 	Cells []Cell
 }
 
-// Counts are groups that are only counted, of which there may be very many: their keys as texts of appendKey,
-// one behind the other, and how many profiles each has.
+// Counts are groups that are only counted, of which there may be very many. Their keys are texts of
+// appendKey, stored one after the other, with the number of profiles of each.
 type Counts struct {
 	text    []byte
 	ends    []int
@@ -42,7 +42,7 @@ type Counts struct {
 	charged int // bytes
 }
 
-// key returns the text of a number.
+// key returns the text of key i.
 func (c *Counts) key(i int) []byte {
 	from := 0
 	if i > 0 {
@@ -51,31 +51,32 @@ func (c *Counts) key(i int) []byte {
 	return c.text[from:c.ends[i]]
 }
 
-// Cell is one number of a group. What is used of it depends on what is computed; most breakdowns
-// only count, and there may be a million of them, so that the rest stands apart.
+// Cell is one number of a group. Which fields are used depends on the measure. Most breakdowns only
+// count, and there may be a million cells, so what the other measures need is stored separately.
 type Cell struct {
-	N    int64    // values that took part
+	N    int64    // number of values
 	Sum  tree.Sum // of sum and avg
-	More *Values  // of the other measures, and of a sum or average that left a value out
+	More *Values  // for the other measures, and for a sum or average that left a value out
 }
 
-// Values are those a measure has to keep.
+// Values are the values that a measure must keep.
 type Values struct {
-	Best tree.Value            // of min and max
-	Set  map[eval.Key]struct{} // of distinct, and of days as whole numbers
-	All  []tree.Number         // of median and percentile
-	// Beyond is of a sum or average that left out a value beyond ±10^18.
+	Best tree.Value            // for min and max
+	Set  map[eval.Key]struct{} // for distinct, and for days as whole numbers
+	All  []tree.Number         // for median and percentile
+	// Beyond is true for a sum or average that left out a value beyond ±10^18.
 	Beyond bool
 }
 
-// Spenders are the profiles of `rfm`, as keys that are in order with those of others: of the latest event,
-// how many there are, and the float64 of their sum, which is in order with its Number.
+// Spenders are the profiles of `rfm`. The keys compare as the values they stand for: the time of the
+// latest event, the number of events, and their sum as a float64.
 type Spenders struct {
 	Recency, Frequency, Monetary []uint64
 }
 
-// Row is one profile: of a list, the values of its columns; Keys are what it is ordered by. Place tells
-// apart profiles of one id, a user and somebody anonymous: the shard's number << 32 | the ordinal.
+// Row is one profile. In a list, Values are its columns and Keys are the values it is ordered by. Place
+// tells profiles with the same id apart (a user and an anonymous profile): the shard's number << 32 |
+// the ordinal.
 type Row struct {
 	ID     string
 	Place  uint64

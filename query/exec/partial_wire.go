@@ -12,14 +12,14 @@ import (
 	"github.com/musterdb/muster/query/wire"
 )
 
-// partialVersion is the first byte of an encoded partial, stateVersion that of a state. Nodes of another version
-// are not understood.
+// partialVersion is the first byte of an encoded partial, stateVersion that of an encoded state. Other
+// versions are errors.
 const (
 	partialVersion = 1
 	stateVersion   = 1
 )
 
-// AppendPartial appends a partial, for ReadPartial. Equal partials give equal bytes.
+// AppendPartial appends the encoding of a partial to b. Equal partials have equal encodings.
 func AppendPartial(b []byte, p *Partial) []byte {
 	b = append(b, partialVersion)
 	b = binary.AppendUvarint(b, uint64(p.Round))
@@ -40,12 +40,12 @@ func AppendPartial(b []byte, p *Partial) []byte {
 	return appendEach(b, p.Names, appendNames)
 }
 
-// ReadPartial reads what AppendPartial has written. Bytes of any other kind are an error; what they make it take
-// is in proportion to their number. Texts of the partial are those of data, which must not change.
+// ReadPartial decodes what AppendPartial encoded. Other bytes are an error; the memory allocated for
+// them is proportional to their number. Texts of the partial refer to data, which must not change.
 func ReadPartial(data []byte) (*Partial, error) {
 	r := wire.NewReader(data)
 	if v := r.Byte(); r.Err() == nil && v != partialVersion {
-		return nil, fmt.Errorf("read partial: it has version %d, want %d", v, partialVersion)
+		return nil, fmt.Errorf("read partial: version %d, want %d", v, partialVersion)
 	}
 	p := readPartial(r)
 	if err := r.Done(); err != nil {
@@ -74,7 +74,7 @@ func readPartial(r *wire.Reader) *Partial {
 	return p
 }
 
-// AppendState appends what a plan has settled, for ReadState.
+// AppendState appends the encoding of a state to b.
 func AppendState(b []byte, s *State) []byte {
 	b = append(b, stateVersion)
 	b = binary.AppendUvarint(b, uint64(s.Round))
@@ -86,11 +86,11 @@ func AppendState(b []byte, s *State) []byte {
 	return AppendPartial(append(b, 1), s.Stmt)
 }
 
-// ReadState reads what AppendState has written, as ReadPartial does.
+// ReadState decodes what AppendState encoded, with the guarantees of ReadPartial.
 func ReadState(data []byte) (State, error) {
 	r := wire.NewReader(data)
 	if v := r.Byte(); r.Err() == nil && v != stateVersion {
-		return State{}, fmt.Errorf("read state of a statement: it has version %d, want %d", v, stateVersion)
+		return State{}, fmt.Errorf("read state of a statement: version %d, want %d", v, stateVersion)
 	}
 	s := State{Round: int(r.Uint32()), Ends: readEach(r, 5, eval.ReadRankEnd), Cuts: readEach(r, 5, eval.ReadCut)}
 	if r.Byte() != 0 {
@@ -120,8 +120,8 @@ func appendEach[T any](b []byte, all []T, one func([]byte, *T) []byte) []byte {
 	return b
 }
 
-// readEach reads what appendEach has written, where each takes size bytes at least. It takes memory as it goes:
-// what is read may be much larger than that.
+// readEach reads what appendEach wrote; each element takes at least size bytes. It grows the slice as it
+// reads, because a decoded element may be much larger than its encoding.
 func readEach[T any](r *wire.Reader, size int, one func(*wire.Reader) T) (all []T) {
 	for range r.Count(size) {
 		if r.Err() != nil {
@@ -138,7 +138,7 @@ func appendStrings(b []byte, all []string) []byte {
 
 func readStrings(r *wire.Reader) []string { return readEach(r, 1, (*wire.Reader).String) }
 
-// appendValue is wire.AppendValue that also takes the missing value.
+// appendValue is wire.AppendValue extended by the missing value.
 func appendValue(b []byte, v *tree.Value) []byte {
 	if v.Missing() {
 		return append(b, byte(tree.NoType))
@@ -313,7 +313,7 @@ func readNames(r *wire.Reader) ShardNames {
 	return ShardNames{Shard: int(r.Uint32()), Infos: readEach(r, nameBytes, func(r *wire.Reader) query.NameInfo { return readName(r, true) })}
 }
 
-// nameBytes is what a name takes at least.
+// nameBytes is the minimum size of an encoded name.
 const nameBytes = 12
 
 func appendName(b []byte, n *query.NameInfo) []byte {
@@ -327,7 +327,7 @@ func appendName(b []byte, n *query.NameInfo) []byte {
 	return appendEach(b, n.Properties, appendName)
 }
 
-// readName reads a name; properties have none of their own.
+// readName reads a name. Properties do not have properties of their own.
 func readName(r *wire.Reader, properties bool) query.NameInfo {
 	n := query.NameInfo{Name: r.String(), Type: tree.Type(r.Byte())}
 	for _, x := range []*int64{&n.Cardinality, &n.Count, &n.FirstSeen, &n.LastSeen, &n.MemoryBytes, &n.Mismatched} {

@@ -11,7 +11,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// partials returns encoded partials of every round of some statements, and the states of the rounds.
+// partials returns the encoded partials of every round of a statement, and the states of the rounds.
 func partials(t testing.TB, text string) (parts, states [][]byte) {
 	t.Helper()
 	h := shop(60)
@@ -39,7 +39,7 @@ func partials(t testing.TB, text string) (parts, states [][]byte) {
 	return parts, states
 }
 
-// everyKind has statements whose partials have everything that a partial may have.
+// everyKind are statements whose partials together have every part that a partial may have.
 var everyKind = []string{
 	"count where in top 10% by ltv or in bottom 3 by count of Order by plan, email",
 	"list ltv, email where in top 5 by sum(amount) of Order order by ltv desc limit 10",
@@ -50,7 +50,7 @@ var everyKind = []string{
 	"explain analyze count where ltv > 3 and did Order",
 }
 
-// FuzzReadPartial: bytes that are no partial are an error, and what is read is written as it was.
+// FuzzReadPartial checks that arbitrary bytes do not panic, and that encoding what was decoded is stable.
 func FuzzReadPartial(f *testing.F) {
 	for _, text := range everyKind {
 		parts, _ := partials(f, text)
@@ -71,10 +71,10 @@ func FuzzReadPartial(f *testing.F) {
 		written := exec.AppendPartial(nil, part)
 		again, err := exec.ReadPartial(written)
 		if err != nil {
-			t.Fatalf("a partial that was written is not read: %v", err)
+			t.Fatalf("an encoded partial is not decoded: %v", err)
 		}
 		if !bytes.Equal(exec.AppendPartial(nil, again), written) {
-			t.Fatal("a partial is written in another way once it has been read")
+			t.Fatal("the encoding of a partial changed after decoding")
 		}
 	})
 }
@@ -95,16 +95,16 @@ func FuzzReadState(f *testing.F) {
 		written := exec.AppendState(nil, &state)
 		again, err := exec.ReadState(written)
 		if err != nil {
-			t.Fatalf("a state that was written is not read: %v", err)
+			t.Fatalf("an encoded state is not decoded: %v", err)
 		}
 		if !bytes.Equal(exec.AppendState(nil, &again), written) {
-			t.Fatal("a state is written in another way once it has been read")
+			t.Fatal("the encoding of a state changed after decoding")
 		}
 	})
 }
 
-// A plan takes no partial of another statement or round, nor one that it has no memory for: each is an error, and
-// none is a panic.
+// A plan refuses partials of another statement or round, and partials that it has no memory for: with an error, and
+// without a panic.
 func TestPartialsOfOtherStatementsAreRefused(t *testing.T) {
 	h := shop(60)
 	for _, of := range everyKind {
@@ -121,7 +121,7 @@ func TestPartialsOfOtherStatementsAreRefused(t *testing.T) {
 				}
 			}
 			if of == text && len(read) != 2 { // those of its first round
-				t.Errorf("%s: takes %d of its own partials", text, len(read))
+				t.Errorf("%s: accepted %d of its own partials, want 2", text, len(read))
 			}
 			if done, err := plan.Merge(read); err == nil && done {
 				if _, err := plan.Answer(); err != nil && len(read) > 0 {
@@ -133,7 +133,7 @@ func TestPartialsOfOtherStatementsAreRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			if part, err := small.Read(parts[0]); of == text && err == nil && len(parts[0]) > 200 {
-				t.Errorf("%s: a partial of %d bytes is taken with a budget of 1: %+v", text, len(parts[0]), part)
+				t.Errorf("%s: a partial of %d bytes is accepted with a budget of 1: %+v", text, len(parts[0]), part)
 			}
 		}
 	}

@@ -15,25 +15,26 @@ import (
 // ErrNotHere is returned for statements that need the catalog: create, drop, show and describe.
 var ErrNotHere = errors.New("the statement needs the catalog")
 
-// Options are what a statement does not say itself.
+// Options are settings of a statement that are not part of its text.
 type Options struct {
 	Now     int64 // Unix ms; `as of` overrides it
-	MaxRows int64 // bounds the rows of `list`; 0 means no bound
-	Budget  int64 // bytes a statement may hold; 0 means 256 MiB
-	// Memory is what the statement shares with all others of the process; nil: there is no bound for all.
+	MaxRows int64 // the most rows `list` returns; 0 means no limit
+	Budget  int64 // bytes of memory a statement may use; 0 means 256 MiB
+	// Memory is the limit shared by all statements of the process; nil means no shared limit.
 	Memory *Memory
-	// Held tells segments that are not computed but inputs; nil: there are none. With `as of` all are computed.
+	// Held reports which segments are read as inputs instead of being computed; nil means none. With `as
+	// of` every segment is computed.
 	Held query.Held
 }
 
 const (
 	defaultBudget = 256 << 20
-	defaultBy     = 10_000  // rows a breakdown gives without limit
-	mostBy        = 100_000 // and with one
+	defaultBy     = 10_000  // rows a breakdown returns without `limit`
+	maxBy         = 100_000 // the most rows `limit` allows
 )
 
-// Plan is one prepared statement. Partial may be called by several goroutines at once; Merge and
-// Answer by one, when no Partial of the round is under way.
+// Plan is one prepared statement. Partial may be called by several goroutines at the same time. Merge
+// and Answer must be called by one goroutine while no Partial of the round is running.
 type Plan struct {
 	stmt   statement
 	tree   tree.Stmt
@@ -46,38 +47,40 @@ type Plan struct {
 	state  State
 
 	profiles, scanned int64
-	beyond            bool // a sum came upon a value it leaves out
+	beyond            bool // a sum met a value beyond ±10^18
 	warnings          []tree.Diagnostic
 }
 
-// State is what a plan has settled after some rounds. It is plain data: a node that joins in a later round
-// prepares the same query and resumes with it.
+// State is what a plan has settled in its rounds so far. It is plain data: a node that joins in a later
+// round prepares the same query and calls Resume.
 type State struct {
 	Round int
-	Ends  []eval.RankEnd // whose ids the next round asks, in the order in which ranks stand in the statement
-	Cuts  []query.Cut    // in the same order
-	Stmt  *Partial       // what the statement itself shares between its rounds
+	Ends  []eval.RankEnd // by rank: the end whose ids the next round collects
+	Cuts  []query.Cut    // by rank, in the order in which they occur in the statement
+	Stmt  *Partial       // what the statement passes from one round to the next
 }
 
 // statement is one kind of statement, compiled from its tree.
 type statement interface {
-	// preds returns the predicates ranks may stand in.
+	// preds returns the predicates that may contain ranks.
 	preds() []tree.Pred
-	// partial computes what the worker's chunks contribute to a round, counted from 0 after the ranks.
+	// partial computes the contribution of the worker's chunks to a round. Round 0 is the first one
+	// after the rounds of the ranks.
 	partial(ctx context.Context, w *worker, round int) error
-	// merge takes the partials of a round; done is true after the last one.
+	// merge adds the partials of a round; done is true after the last round.
 	merge(round int, parts []*Partial) (done bool, err error)
-	// answer returns columns and rows.
+	// answer returns the columns and rows.
 	answer() (*query.Answer, error)
 }
 
-// storer is a statement whose rows may come in the order of storage: each chunk needs its own partial.
-type storer interface{ stores() bool }
+// perChunker is a statement that may return its rows in storage order; perChunk reports whether each
+// chunk needs its own partial for that.
+type perChunker interface{ perChunk() bool }
 
-// sharer is a statement whose later rounds need what the earlier ones found.
+// sharer is a statement whose later rounds need results of earlier ones.
 type sharer interface{ shared() *Partial }
 
-// Prepare compiles a checked query. Errors the user can mend are *tree.Diagnostic.
+// Prepare compiles a checked query. Errors that the user can fix are *tree.Diagnostic.
 func Prepare(q *tree.Query, s query.Schema, opts Options) (*Plan, error) {
 	p, err := newPlan(q.Zone, s, opts)
 	if err != nil {
@@ -86,11 +89,11 @@ func Prepare(q *tree.Query, s query.Schema, opts Options) (*Plan, error) {
 	p.tree = q.Stmt
 	if q.AsOf != nil {
 		p.env.Now, _ = calendar.Span(*q.AsOf, p.env.Zone)
-		p.inputs = p.inputs.Computed()
+		p.inputs = p.inputs.WithoutHeld()
 		p.env.Inputs = p.inputs
 	}
 	if _, ok := q.Stmt.(*tree.WhyStmt); ok { // it looks into the conditions of held segments
-		p.env.Inputs = p.inputs.Computed()
+		p.env.Inputs = p.inputs.WithoutHeld()
 	}
 	if p.stmt, err = p.compile(q.Stmt); err != nil {
 		return nil, err
@@ -98,7 +101,7 @@ func Prepare(q *tree.Query, s query.Schema, opts Options) (*Plan, error) {
 	return p, p.declare()
 }
 
-// declare finds what the predicates of the statement ask of all shards: its inputs and ranks.
+// declare finds what the predicates of the statement need from all shards: inputs and ranks.
 func (p *Plan) declare() (err error) {
 	env := p.env
 	env.Inputs = p.inputs
@@ -112,7 +115,7 @@ func (p *Plan) declare() (err error) {
 	return err
 }
 
-// explains reports whether a statement tells of the conditions of a segment that is held.
+// explains reports whether a statement shows the conditions inside a held segment.
 func explains(s tree.Stmt) bool {
 	if explain, ok := s.(*tree.ExplainStmt); ok {
 		s = explain.Stmt
@@ -121,10 +124,10 @@ func explains(s tree.Stmt) bool {
 	return ok
 }
 
-// Inputs lists the sets that each source must have been given, in the order of Source.Inputs.
+// Inputs returns the sets that each source must provide, in the order of Source.Inputs.
 func (p *Plan) Inputs() []query.Input { return p.inputs.All() }
 
-// newPlan returns a plan of no statement yet, in a zone, "" for that of the schema.
+// newPlan returns a plan without a statement, in the named time zone; "" is the zone of the schema.
 func newPlan(name string, s query.Schema, opts Options) (*Plan, error) {
 	if opts.Budget == 0 {
 		opts.Budget = defaultBudget
@@ -177,18 +180,18 @@ func (p *Plan) compile(stmt tree.Stmt) (statement, error) {
 	return nil, fmt.Errorf("prepare %T: %w", stmt, errors.ErrUnsupported)
 }
 
-// State returns what other nodes need to take part in the next round.
+// State returns what other nodes need in order to take part in the next round.
 func (p *Plan) State() State { return p.state }
 
-// Resume sets the plan to a state another node's plan of the same query has reached.
+// Resume sets the plan to a state that another node's plan of the same query has reached.
 func (p *Plan) Resume(s State) { p.state = s }
 
-// Partial computes what chunks [from, to) of a shard contribute to the round that comes next.
+// Partial computes the contribution of chunks [from, to) of a shard to the next round.
 func (p *Plan) Partial(ctx context.Context, s Shard, from, to int) (*Partial, error) {
-	return p.partial(ctx, p.newWorker(feedOf([]Shard{s}, from, min(to, s.Chunks())), newKit()))
+	return p.partial(ctx, p.newWorker(feedOf([]Shard{s}, from, min(to, s.Chunks())), newBuffers()))
 }
 
-// partial is Partial of the chunks a worker is handed.
+// partial is Partial for the chunks that a worker takes from its feed.
 func (p *Plan) partial(ctx context.Context, w *worker) (*Partial, error) {
 	defer func() { p.budget.refund(w.charged) }()
 	w.begin(ctx)
@@ -208,14 +211,15 @@ func (p *Plan) partial(ctx context.Context, w *worker) (*Partial, error) {
 	return w.part, nil
 }
 
-// Merge ends a round with the partials of all shards, in any order. done reports whether Answer is ready.
+// Merge ends a round. parts are the partials of all shards, in any order; done reports whether Answer
+// may be called.
 func (p *Plan) Merge(parts []*Partial) (done bool, err error) {
 	for _, part := range parts {
 		if part.Round != p.state.Round {
 			return false, fmt.Errorf("merge round %d: partial of round %d", p.state.Round, part.Round)
 		}
 		p.scanned += part.Scanned
-		p.beyond = p.beyond || part.cameUpon()
+		p.beyond = p.beyond || part.hasBeyond()
 	}
 	if p.state.Round < p.ranks.rounds() {
 		err = p.ranks.merge(&p.budget, &p.state, parts)
@@ -253,12 +257,12 @@ func (p *Plan) Answer() (*query.Answer, error) {
 	return a, nil
 }
 
-// Release gives back the memory of the plan. REQUIRES: it is not evaluated any more, and its answer is no
+// Release returns the memory of the plan. REQUIRES: it is no longer evaluated, and its answer is no
 // longer needed.
 func (p *Plan) Release() { p.budget.release() }
 
-// Run answers a statement over sources of this process, one after the other: for tests and tools.
-// Servers ask a Pool.
+// Run answers a statement over sources of this process, one source after the other. It is for tests and
+// tools; servers use a Pool.
 func (p *Plan) Run(ctx context.Context, sources []query.Source) (*query.Answer, error) {
 	a, err := p.run(ctx, sources)
 	if err != nil {

@@ -7,35 +7,35 @@ import (
 	"sync/atomic"
 )
 
-// Pool is where the statements of a process are evaluated. Its slots bound how many goroutines work at
-// once: more of them would make no statement faster, and would keep the writers from the processor. Whoever
-// asks has a slot and works in it; the pool's own helpers join as long as slots are free.
+// Pool evaluates the statements of a process. Its slots limit how many goroutines work at the same time:
+// more of them would make no statement faster and would keep writers from the processor. The caller of a
+// statement has a slot and works in it; the pool's own helpers join while slots are free.
 type Pool struct {
 	slots  chan struct{}
-	crews  chan *crew // received by idle helpers
+	jobs   chan *job // received by idle helpers
 	closed chan struct{}
 	ended  sync.WaitGroup
 	once   sync.Once
 
 	mu struct {
 		sync.Mutex
-		kits []*kit
+		free []*buffers
 	}
 }
 
-// NewPool returns a pool of some slots, GOMAXPROCS for 0. It must be closed.
+// NewPool returns a pool with this many slots; 0 means GOMAXPROCS. It must be closed.
 func NewPool(slots int) *Pool {
 	if slots <= 0 {
 		slots = runtime.GOMAXPROCS(0)
 	}
-	p := &Pool{slots: make(chan struct{}, slots), crews: make(chan *crew), closed: make(chan struct{})}
+	p := &Pool{slots: make(chan struct{}, slots), jobs: make(chan *job), closed: make(chan struct{})}
 	for range slots - 1 {
 		p.ended.Go(p.help)
 	}
 	return p
 }
 
-// Close ends the helpers, in the middle of what they help with: it goes on without them.
+// Close stops the helpers. A statement that they help with continues without them.
 func (p *Pool) Close() {
 	p.once.Do(func() { close(p.closed) })
 	p.ended.Wait()
@@ -60,100 +60,100 @@ func (p *Pool) Enter(ctx context.Context) error {
 	}
 }
 
-// Leave gives the slot back.
+// Leave returns the slot.
 func (p *Pool) Leave() { <-p.slots }
 
-// crew is those who work at one thing: who asked for it, and the helpers that joined.
-type crew struct {
+// job is one round of work that the caller and the helpers that joined share.
+type job struct {
 	pool    *Pool
-	work    func(asker bool) // returns when there is nothing left to begin
-	stop    func()           // makes work return soon
+	work    func(caller bool) // returns when no work is left to start
+	stop    func()            // makes work return soon
 	helpers sync.WaitGroup
 	panic   atomic.Pointer[any] // of a helper
 }
 
-// run works until all is done. A panic of a helper goes on in the caller.
-func (c *crew) run() {
+// run works until everything is done. It re-panics with the panic of a helper.
+func (j *job) run() {
 	defer func() {
-		if p := c.panic.Load(); p != nil {
+		if p := j.panic.Load(); p != nil {
 			panic(*p)
 		}
 	}()
-	defer c.helpers.Wait() // also when work panics: helpers read what the caller will release
+	defer j.helpers.Wait() // also when work panics: helpers read what the caller will release
 	finished := false
 	defer func() {
 		if !finished {
-			c.stop()
+			j.stop()
 		}
 	}()
-	c.work(true)
+	j.work(true)
 	finished = true
 }
 
-// call wakes a helper if one is idle and there is a slot for it.
-func (c *crew) call() bool {
+// call wakes a helper if one is idle and has a slot free. It reports whether it did.
+func (j *job) call() bool {
 	select {
-	case c.pool.slots <- struct{}{}:
+	case j.pool.slots <- struct{}{}:
 	default:
 		return false
 	}
-	c.helpers.Add(1)
+	j.helpers.Add(1)
 	select {
-	case c.pool.crews <- c:
+	case j.pool.jobs <- j:
 		return true
 	default:
-		c.helpers.Done()
-		<-c.pool.slots
+		j.helpers.Done()
+		<-j.pool.slots
 		return false
 	}
 }
 
-// help is the life of a helper.
+// help is the loop of a helper.
 func (p *Pool) help() {
 	for {
 		select {
-		case c := <-p.crews:
-			c.join()
+		case j := <-p.jobs:
+			j.join()
 		case <-p.closed:
 			return
 		}
 	}
 }
 
-// join works until there is nothing left. The slot is free before the asker hears of it: who asks one
-// thing after the other finds it so.
-func (c *crew) join() {
-	defer c.helpers.Done()
-	defer c.pool.Leave()
+// join works until no work is left. It leaves the slot before it reports the end, so that the caller's
+// next statement finds the slot free.
+func (j *job) join() {
+	defer j.helpers.Done()
+	defer j.pool.Leave()
 	defer func() {
 		if p := recover(); p != nil {
-			c.panic.Store(&p)
-			c.stop()
+			j.panic.Store(&p)
+			j.stop()
 		}
 	}()
-	c.work(false)
+	j.work(false)
 }
 
-// lend returns a kit, of a statement before if there is one.
-func (p *Pool) lend() *kit {
+// getBuffers returns buffers for a statement, reused if possible.
+func (p *Pool) getBuffers() *buffers {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n := len(p.mu.kits); n > 0 {
-		k := p.mu.kits[n-1]
-		p.mu.kits = p.mu.kits[:n-1]
+	if n := len(p.mu.free); n > 0 {
+		k := p.mu.free[n-1]
+		p.mu.free = p.mu.free[:n-1]
 		return k
 	}
-	return newKit()
+	return newBuffers()
 }
 
-// back keeps a kit for the next statement.
-func (p *Pool) back(k *kit) {
+// putBuffers keeps buffers for the next statement.
+func (p *Pool) putBuffers(k *buffers) {
 	k.src.Source = nil
 	k.visitors.reset()
-	k.stock.Reclaim()
+	k.scratch.Reclaim()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.mu.kits) < cap(p.slots) {
-		p.mu.kits = append(p.mu.kits, k)
+	if len(p.mu.free) < cap(p.slots) {
+		p.mu.free = append(p.mu.free, k)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// pool returns a pool that ends with the test.
+// pool returns a pool that is closed at the end of the test.
 func pool(t *testing.T, slots int) *exec.Pool {
 	p := exec.NewPool(slots)
 	t.Cleanup(p.Close)
@@ -34,12 +34,12 @@ func ask(ctx context.Context, t *testing.T, p *exec.Pool, h *querytest.History, 
 	return p.Ask(ctx, plan, sources)
 }
 
-// Whoever takes which chunk, a pool answers as one goroutine does.
-func TestPoolAnswersAsRun(t *testing.T) {
+// A pool returns the answer of a single goroutine, whichever goroutine takes which chunk.
+func TestPoolAnswersLikeRun(t *testing.T) {
 	h := shop(250)
 	slow := make([]query.Source, 0, 5)
 	for _, s := range sources(h, 5) {
-		slow = append(slow, yielding{s})
+		slow = append(slow, yieldingSource{s})
 	}
 	for _, slots := range []int{3} {
 		p := pool(t, slots)
@@ -66,24 +66,23 @@ func TestPoolAnswersAsRun(t *testing.T) {
 	}
 }
 
-// yielding gives the other goroutines their turn at each chunk, as long work would, and takes long enough for
-// helpers to be called.
-type yielding struct{ query.Source }
+// yieldingSource yields to other goroutines at each chunk, and takes long enough for helpers to be called.
+type yieldingSource struct{ query.Source }
 
-func (y yielding) Profiles(chunk int, out *query.Bits) int {
+func (y yieldingSource) Profiles(chunk int, out *query.Bits) int {
 	for range 10 {
 		runtime.Gosched()
 	}
 	return y.Source.Profiles(chunk, out)
 }
 
-// broken fails in its own ways when the profiles are read.
-type broken struct {
+// brokenSource calls fail when the profiles are read.
+type brokenSource struct {
 	query.Source
 	fail func()
 }
 
-func (b broken) Profiles(chunk int, out *query.Bits) int {
+func (b brokenSource) Profiles(chunk int, out *query.Bits) int {
 	b.fail()
 	return b.Source.Profiles(chunk, out)
 }
@@ -95,22 +94,22 @@ func TestPoolEndsWithTheStatement(t *testing.T) {
 	defer cancel()
 	var all []query.Source
 	for _, s := range sources(h, 8) {
-		all = append(all, broken{yielding{s}, cancel})
+		all = append(all, brokenSource{yieldingSource{s}, cancel})
 	}
 	if _, err := ask(ctx, t, p, h, "count where ltv > 5", all); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	if err := p.Enter(ctx); err == nil {
-		p.Leave() // a slot was free, which a context that has ended does not forbid
+		p.Leave() // a slot may be taken even if the context has ended
 	}
 	if _, err := ask(t.Context(), t, p, h, "count where ltv > 5", sources(h, 8)); err != nil {
 		t.Error("after a cancelled statement:", err)
 	}
 }
 
-// A panic reaches the asker, whoever met it, and only when nobody reads the sources any more; the pool
-// lives on.
-func TestPoolPanicsInTheAsker(t *testing.T) {
+// A panic reaches the caller, whichever goroutine panicked, and only after no goroutine reads the sources any more. The
+// pool still works afterwards.
+func TestPoolPanicsInTheCaller(t *testing.T) {
 	h := shop(300)
 	p := pool(t, 4)
 	for _, after := range []int{0, 1, 5} {
@@ -118,7 +117,7 @@ func TestPoolPanicsInTheAsker(t *testing.T) {
 		calls := 0
 		var all []query.Source
 		for _, s := range sources(h, 8) {
-			all = append(all, broken{yielding{s}, func() {
+			all = append(all, brokenSource{yieldingSource{s}, func() {
 				mu.Lock()
 				defer mu.Unlock()
 				if calls++; calls > after {
@@ -129,7 +128,7 @@ func TestPoolPanicsInTheAsker(t *testing.T) {
 		func() {
 			defer func() {
 				if recover() != "broken page" {
-					t.Error("the panic did not reach the asker")
+					t.Error("the panic did not reach the caller")
 				}
 			}()
 			_, _ = ask(t.Context(), t, p, h, "count where ltv > 5", all)

@@ -8,7 +8,7 @@ type Property struct {
 	Name  *tree.Name
 }
 
-// Properties finds the properties a checked statement or predicate reads, in the segments it asks too.
+// Properties returns the properties that a checked statement or predicate reads, also through segments.
 func Properties(node tree.Node) []Property {
 	var f propertyFinder
 	f.find(node, "")
@@ -17,7 +17,8 @@ func Properties(node tree.Node) []Property {
 
 type propertyFinder struct{ found []Property }
 
-// find looks below a node; event is the one whose properties names are, "" where they are attributes.
+// find searches below a node. event is the event whose properties the names are; "" means that names are
+// attributes.
 func (f *propertyFinder) find(node tree.Node, event string) {
 	tree.Inspect(node, func(n tree.Node) bool {
 		switch n := n.(type) {

@@ -40,13 +40,13 @@ func TestPropertiesAreAllFound(t *testing.T) {
 	}
 }
 
-func TestPropertiesOfTheSegmentsAsked(t *testing.T) {
+func TestPropertiesOfSegments(t *testing.T) {
 	pred, err := syntax.ParsePred(`did "A" where (x = 1)`, syntax.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	asked := &tree.InSegment{Name: "s", Def: &tree.Segment{Name: "s", Pred: pred}}
-	found := Properties(&tree.CountStmt{Where: &tree.Not{Arg: asked}, By: []tree.Dimension{{Segment: asked}}})
+	segment := &tree.InSegment{Name: "s", Def: &tree.Segment{Name: "s", Pred: pred}}
+	found := Properties(&tree.CountStmt{Where: &tree.Not{Arg: segment}, By: []tree.Dimension{{Segment: segment}}})
 	if len(found) != 2 || found[0].Event != "A" || found[0].Name.Name != "x" {
 		t.Errorf("found %v, want property x of A twice", found)
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// ranks are the ranks within a statement. What they are by is never itself a rank, so that the same two rounds
-// find every cut.
+// ranks are the ranks within a statement. The value of a rank never depends on another rank, so the same
+// two rounds find every cut.
 type ranks struct {
 	in    []tree.Pred
 	found []*eval.RankQuery // compiled for merging
@@ -23,7 +23,7 @@ func newRanks(env *eval.Env, in []tree.Pred) (*ranks, error) {
 	return r, err
 }
 
-// find compiles the ranks, each once, in the order in which they stand.
+// find compiles the ranks, each once, in the order in which they occur.
 func (r *ranks) find(env *eval.Env) ([]*eval.RankQuery, error) {
 	var found []*eval.RankQuery
 	seen := map[*tree.Rank]bool{}
@@ -45,8 +45,8 @@ func (r *ranks) find(env *eval.Env) ([]*eval.RankQuery, error) {
 	return found, nil
 }
 
-// The rounds of ranks: in the first every shard tells its values, in the second the ids of those who have the
-// value at which a rank ends.
+// The rounds of ranks: the first collects the values of every shard, the second the ids of the profiles
+// whose value is the one at which a rank ends.
 const (
 	valuesRound = iota
 	idsRound
@@ -67,7 +67,7 @@ func (r *ranks) partial(ctx context.Context, w *worker, round int) error {
 	return r.values(ctx, w)
 }
 
-// values collects the keys of every rank.
+// values collects the values of every rank.
 func (r *ranks) values(ctx context.Context, w *worker) error {
 	queries, err := r.find(w.env)
 	if err != nil {
@@ -84,36 +84,36 @@ func (r *ranks) values(ctx context.Context, w *worker) error {
 			held := part.Bytes()
 			scan.Chunk(w.shard, w.chunk, all, part)
 			if !w.keep(rankCopies * (part.Bytes() - held)) {
-				return w.stock.Err()
+				return w.scratch.Err()
 			}
 		}
 		return nil
 	})
 }
 
-// rankCopies is how often what a partial knows of a rank is there while partials meet: theirs, all of
-// them together, and what looks for the cut.
+// rankCopies is how many copies of a partial's rank values exist during a merge: in the partials, and
+// merged.
 const rankCopies = 2
 
-// rankIDBytes is charged for an id that is asked: its text is the source's until it travels.
+// rankIDBytes is charged for an id; its text belongs to the source until the partial is encoded.
 const rankIDBytes = 40
 
-// ids collects the ids of those who have the value at which each rank ends.
+// ids collects the ids of the profiles whose value is the one at which a rank ends.
 func (r *ranks) ids(ctx context.Context, w *worker) error {
 	ends := w.plan.state.Ends
 	w.part.IDs = make([][]string, len(ends))
-	for w.turn() {
+	for w.nextChunk() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		for i := range ends {
 			who := ends[i].Within(w.place(0))
 			if len(who) > 0 && !w.keep(rankIDBytes*len(who)) {
-				return w.stock.Err()
+				return w.scratch.Err()
 			}
 			for _, place := range who {
-				if !w.stock.Spend(idWork) {
-					return w.stock.Err()
+				if !w.scratch.Spend(idWork) {
+					return w.scratch.Err()
 				}
 				w.part.IDs[i] = append(w.part.IDs[i], w.src.ID(uint32(place)))
 			}
@@ -122,7 +122,7 @@ func (r *ranks) ids(ctx context.Context, w *worker) error {
 	return nil
 }
 
-// merge finds where the ranks end, and then the cuts.
+// merge finds where the ranks end in the first round, and the cuts in the second.
 func (r *ranks) merge(b *budget, state *State, parts []*Partial) error {
 	if state.Round == valuesRound {
 		return r.mergeValues(state, parts)
@@ -161,7 +161,7 @@ func (r *ranks) mergeValues(state *State, parts []*Partial) error {
 	return nil
 }
 
-// cuts returns what compiling a predicate asks for.
+// cuts returns the cuts found so far, as compiling a predicate needs them.
 func (r *ranks) cuts(state State) map[*tree.Rank]query.Cut {
 	cuts := make(map[*tree.Rank]query.Cut, len(r.found))
 	for i, q := range r.found {

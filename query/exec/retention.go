@@ -10,23 +10,23 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// retention is `retention "A" then "B" <window> by unit [where P]`. The keys of its groups are the
-// starts of the cohort's bucket and of the bucket of a B, the latter missing for the cohort's size.
+// retention is `retention "A" then "B" <window> by unit [where P]`. The key of a group is the start of
+// the cohort's bucket and the start of the bucket of a B; the second is missing for the cohort's size.
 type retention struct {
 	stmt     *tree.RetentionStmt
-	calendar calendarOf
+	calendar bucketCalendar
 	from, to int64
 	now      int64
 	groups   *groups
 }
 
 func newRetention(p *Plan, s *tree.RetentionStmt) (statement, error) {
-	r := &retention{stmt: s, now: p.env.Now, calendar: calendarOf{unit: s.Bucket, zone: p.env.Zone}}
+	r := &retention{stmt: s, now: p.env.Now, calendar: bucketCalendar{unit: s.Bucket, zone: p.env.Zone}}
 	compiled, err := r.scans(&p.env)
 	if err != nil {
 		return nil, err
 	}
-	r.from, r.to = compiled[0].Stretch()
+	r.from, r.to = compiled[0].Window()
 	r.groups = newGroups(&p.budget, tree.CountFn)
 	return r, nil
 }
@@ -47,7 +47,7 @@ func (r *retention) partial(ctx context.Context, w *worker, _ int) error {
 	if err != nil {
 		return err
 	}
-	c := newRetentionScan(bindScans(compiled, w.src), calendarOf{unit: r.stmt.Bucket, zone: w.env.Zone}, &w.visitors)
+	c := newRetentionScan(bindScans(compiled, w.src), bucketCalendar{unit: r.stmt.Bucket, zone: w.env.Zone}, &w.visitors)
 	err = w.members(ctx, r.stmt.Where, func(members *query.Bits) error {
 		c.chunk(w.chunk, members)
 		w.keep(c.made * (groupBytes + 2*keyBytes + cellBytes))
@@ -105,7 +105,8 @@ func (r *retention) answer() (*query.Answer, error) {
 	return a, nil
 }
 
-// periods appends to a row how many of a cohort came back in each of the n buckets from its own.
+// periods appends to a row how many profiles of a cohort did B in each of n buckets, beginning with the
+// cohort's own.
 func (r *retention) periods(row []tree.Value, cohort bucket, n int) []tree.Value {
 	b := cohort
 	for range n {

@@ -9,43 +9,43 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// retentionScan is a retention over the chunks of a worker. Of the first event only the earliest row of
-// a profile counts, and of the rows from then on the different profiles of each bucket: nothing has to
-// be put in order.
+// retentionScan computes a retention over the chunks of a worker. It needs no sorting: of the first
+// event only the earliest row of each profile counts, and of the later rows only the distinct profiles
+// of each bucket.
 type retentionScan struct {
 	first, then *eval.EventScan
 	buckets     *bucketer
 	seen        *visitors
-	table       cellTable // by 1 + bucket, 0 for the cohort's size, and the bucket of the cohort
+	table       cellTable // by the cohort's bucket and by 1 + bucket, 0 for the cohort's size
 	made        int       // cells not charged yet
 
 	members *query.Bits
-	since   []int64 // the earliest first event by position, noTime without
-	cohorts []int32 // its bucket
+	since   []int64 // by position: time of the earliest first event, or noTime
+	cohorts []int32 // by position: bucket of that event
 	block   query.Block
 	rows    []uint64
-	counts  []int64 // of one bucket by cohort
+	counts  []int64 // of one bucket, by cohort
 }
 
 // noTime is later than every event.
 const noTime = math.MaxInt64
 
-func newRetentionScan(scans []*eval.EventScan, c calendarOf, seen *visitors) *retentionScan {
+func newRetentionScan(scans []*eval.EventScan, c bucketCalendar, seen *visitors) *retentionScan {
 	r := &retentionScan{
 		first: scans[0], then: scans[1], buckets: newBucketer(c), seen: seen,
 		since: make([]int64, query.ChunkSize), cohorts: make([]int32, query.ChunkSize),
 	}
-	from, _ := r.first.Stretch()
+	from, _ := r.first.Window()
 	r.then.Narrow(from, math.MaxInt64)
 	return r
 }
 
-// chunk counts the members of a chunk who have a first event.
+// chunk counts the members of a chunk that have a first event.
 func (r *retentionScan) chunk(chunk int, members *query.Bits) {
 	if r.members = members; !r.begin(chunk) {
 		return
 	}
-	from, to := r.then.Stretch()
+	from, to := r.then.Window()
 	r.then.Blocks(chunk, members, func(b *query.Block, selected []uint64) {
 		rows := r.after(b, selected)
 		parts, few := r.buckets.parts(b, rows, from, to)
@@ -60,13 +60,13 @@ func (r *retentionScan) chunk(chunk int, members *query.Bits) {
 	r.seen.each(func(bucket int32, among *query.Bits, _ *query.Block) { r.count(1+bucket, among) })
 }
 
-// begin finds the cohorts; false when nobody has a first event.
+// begin finds the cohorts. It returns false if no member has a first event.
 func (r *retentionScan) begin(chunk int) bool {
 	for i := range r.since {
 		r.since[i] = noTime
 	}
 	r.first.Blocks(chunk, r.members, func(b *query.Block, selected []uint64) { r.earliest(b, selected) })
-	// The earliest rows are looked at as a block of their own.
+	// The earliest rows form a block, so that buckets can find their cohorts.
 	b := &r.block
 	b.Pos, b.Times, b.Min, b.Max = b.Pos[:0], b.Times[:0], noTime, math.MinInt64
 	var among query.Bits
@@ -92,7 +92,7 @@ func (r *retentionScan) begin(chunk int) bool {
 	return true
 }
 
-// earliest takes in rows of the first event.
+// earliest reads rows of the first event.
 func (r *retentionScan) earliest(b *query.Block, selected []uint64) {
 	since := (*[query.ChunkSize]int64)(r.since)
 	if selected == nil && b.Off != nil {
@@ -109,8 +109,7 @@ func (r *retentionScan) earliest(b *query.Block, selected []uint64) {
 	})
 }
 
-// after returns those of the selected rows (nil: all) that are not earlier than the first event of their
-// profile.
+// after returns the selected rows (nil: all) that are not earlier than the first event of their profile.
 func (r *retentionScan) after(b *query.Block, selected []uint64) []uint64 {
 	since := (*[query.ChunkSize]int64)(r.since)
 	r.rows = grown(r.rows, (b.Rows+63)/64)
@@ -148,7 +147,7 @@ func (r *retentionScan) after(b *query.Block, selected []uint64) []uint64 {
 	return r.rows
 }
 
-// count adds the profiles of a set to the cells of a bucket and their cohorts.
+// count adds the profiles of a set to the cells of a bucket and of their cohorts.
 func (r *retentionScan) count(bucket int32, among *query.Bits) {
 	if len(r.buckets.starts) > maxDense {
 		for pos := range among.All {

@@ -17,7 +17,7 @@ type rfm struct {
 	budget   *budget
 }
 
-// spenderBytes is charged for a profile with such an event: here and where partials meet.
+// spenderBytes is charged for a profile with such an event, in a partial and when partials are merged.
 const spenderBytes = 60
 
 func newRFM(p *Plan, s *tree.RFMStmt) (statement, error) {
@@ -49,20 +49,21 @@ func (r *rfm) partial(ctx context.Context, w *worker, _ int) error {
 	})
 }
 
-// spending is the rows of a chunk added up by position. Rows of others than members may be among them.
+// spending adds up the rows of a chunk by position. Rows of profiles that are not members may be among
+// them.
 type spending struct {
 	scan   *eval.EventScan
 	latest []int64
 	count  []uint32
 	sums   []tree.Sum
-	beyond *atomic.Bool // is set where a sum leaves a value out
+	beyond *atomic.Bool // set if a sum leaves a value out
 }
 
 func newSpending(scan *eval.EventScan, beyond *atomic.Bool) *spending {
 	return &spending{scan, make([]int64, query.ChunkSize), make([]uint32, query.ChunkSize), make([]tree.Sum, query.ChunkSize), beyond}
 }
 
-// chunk appends the members of a chunk who have rows to out.
+// chunk appends the members of a chunk that have rows to out.
 func (s *spending) chunk(chunk int, members *query.Bits, out *Spenders) {
 	clear(s.count)
 	clear(s.sums)
@@ -127,8 +128,8 @@ func (r *rfm) merge(_ int, parts []*Partial) (bool, error) {
 	return true, nil
 }
 
-// bounds returns the keys above which the scores 2 to 5 begin. The score is 1 + ⌊5 × (those with less) ÷
-// all⌋, so the score k + 1 begins above the key at place ⌈k × all ÷ 5⌉ - 1.
+// bounds returns the keys above which the scores 2 to 5 begin. The score is 1 + ⌊5 × (number of lower
+// keys) ÷ (number of keys)⌋, so score k + 1 begins above the key at place ⌈k × number ÷ 5⌉ - 1.
 func bounds(keys []uint64) (above [4]uint64) {
 	var at [4]int
 	for k := range at {
@@ -138,7 +139,7 @@ func bounds(keys []uint64) (above [4]uint64) {
 	return above
 }
 
-// score is one less than that of the language.
+// score returns the score minus 1.
 func score(key uint64, above *[4]uint64) (score int) {
 	for _, bound := range above {
 		if key > bound {

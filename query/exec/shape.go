@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Read reads a partial that another node has made for the round that comes next. It is held against what the
-// statement asks for, and charged to the statement's memory.
+// Read decodes a partial that another node has made for the next round. It checks the partial against
+// the statement and charges it to the statement's memory.
 func (p *Plan) Read(data []byte) (*Partial, error) {
 	part, err := ReadPartial(data)
 	if err != nil {
@@ -22,20 +22,20 @@ func (p *Plan) Read(data []byte) (*Partial, error) {
 	return part, p.budget.charge(size)
 }
 
-// errShape is returned for a partial that is not what the statement asks for.
-var errShape = errors.New("the partial is of another statement or round")
+// errShape is returned for a partial that does not match the statement.
+var errShape = errors.New("the partial belongs to another statement or round")
 
-// shape is how many there are of what a partial of one round has several of.
+// shape is the number of elements in each part of a partial of one round.
 type shape struct {
 	ranks, ids       int
 	groups           int // -1: any number
-	key, cells       int // of each group, and of each count
+	key, cells       int // of each group; key also of each count
 	rowKeys          int // -1: any number
 	rowValues        int
 	clauses, leftOut int
 }
 
-// shape returns the shape of the partials of the round that comes next.
+// shape returns the shape of the partials of the next round.
 func (p *Plan) shape() shape {
 	switch rounds := p.ranks.rounds(); {
 	case p.state.Round >= rounds:
@@ -109,7 +109,7 @@ func (s shape) fits(p *Partial) bool {
 			return false
 		}
 	}
-	return s.rowKeys >= 0 || len(p.Rows) == 0 || len(p.Rows[0].Keys) == 1 // of why, which profile it is of
+	return s.rowKeys >= 0 || len(p.Rows) == 0 || len(p.Rows[0].Keys) == 1 // why: whether the id is a user id
 }
 
 // fit reports whether each key has n values.
@@ -129,7 +129,7 @@ func (c *Counts) fit(n int) bool {
 	return true
 }
 
-// size is what is charged for a partial.
+// size returns the bytes charged for a partial.
 func (p *Partial) size() (n int) {
 	for i := range p.Ranks {
 		n += rankCopies * p.Ranks[i].Bytes()

@@ -10,40 +10,40 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// slotting numbers the combinations of values of dictionary attributes, numbers of a small range,
-// booleans and segments: the slot of a profile is a sum over the dimensions of (1 + code, or 0 for what
-// is not set) × stride. So members are counted by small integers, and values and groups are looked up
-// once a slot. Several slots may have one group: numbers of one step.
-type slotting struct {
-	dims   []slotDim
-	size   int     // slots in use
-	known  []int32 // 1 + group by slot; 0: not known yet
-	open   int     // slots that have none yet
-	groups *groups
-	owner  *dimension // the first one: other dimensions have other slots
-	next   []slotDim  // scratch
+// slotNumbering numbers the combinations of values of dictionary attributes, numbers in a small range,
+// booleans and segments. The slot of a profile is the sum over the dimensions of (1 + code, or 0 if not
+// set) × stride. So members are counted by small integers, and values and groups are looked up once per
+// slot. Several slots may have the same group, for example numbers of one step.
+type slotNumbering struct {
+	dims      []slotDim
+	size      int     // slots in use
+	known     []int32 // by slot: 1 + group; 0: not known yet
+	ungrouped int     // slots whose group is not known yet
+	groups    *groups
+	owner     *dimension // the first dimension: identifies the dimensions that the slots are for
+	next      []slotDim  // scratch
 
-	slots  *[query.ChunkSize]uint16 // by position, see fill
-	counts [4][]uint32              // by slot, see count
+	slots  *[query.ChunkSize]uint16 // by position, see fillSlots
+	counts [4][]uint32              // by slot, see countSlots
 	dirty  bool
 	bytes  byteHistogram
 }
 
-// reset forgets the statement before.
-func (s *slotting) reset() {
+// reset forgets the previous statement.
+func (s *slotNumbering) reset() {
 	s.groups, s.owner, s.dims, s.dirty = nil, nil, s.dims[:0], false
-	if s.bytes.used { // a statement has ended in the middle of a chunk
+	if s.bytes.used { // the statement ended in the middle of a chunk
 		s.bytes = byteHistogram{}
 	}
 }
 
-// slotDim is how one dimension takes part.
+// slotDim is how one dimension contributes to slots.
 type slotDim struct {
 	kind   slotKind
 	dict   query.Dict
-	least  int64 // of numbers: the coefficient of code 0, of scale decimals
+	least  int64 // of numbers: the coefficient with code 0; coefficients have scale decimals
 	scale  int8
-	size   int // values, with the one that is not set
+	size   int // number of values, including not set
 	stride int
 }
 
@@ -56,12 +56,13 @@ const (
 	numberSlots                  // 0 not set, 1 + coefficient - least
 )
 
-// maxSlots is the number of combinations up to which they are numbered; one number is left for those
-// who are no members.
+// maxSlots is the most combinations that are numbered. One more number is left for profiles that are not
+// members.
 const maxSlots = 1<<16 - 1
 
-// slotted prepares the slots of the worker's dimensions for a chunk; false when there are none. When
-// other slots than before begin, what was counted by the old ones goes to flush first.
+// slotted prepares the slots of the worker's dimensions for a chunk. It returns false if they have none.
+// If the slots differ from those of the previous chunk, it first calls flush to move what was counted by
+// the old ones.
 func (w *worker) slotted(g *groups, flush func() error) (bool, error) {
 	s := &w.slots
 	var owner *dimension
@@ -94,11 +95,11 @@ func (w *worker) slotted(g *groups, flush func() error) (bool, error) {
 	s.dims = append(s.dims[:0], s.next...)
 	s.known = grown(s.known, stride)
 	clear(s.known)
-	s.open = stride
+	s.ungrouped = stride
 	return true, nil
 }
 
-// slots tells how d takes part over the chunk; before is how it did in the last one.
+// slots returns how d contributes to the slots of the chunk; before is how it did in the previous chunk.
 func (d *dimension) slots(w *worker, before slotDim) (next slotDim, ok bool) {
 	switch {
 	case d.segment != nil:
@@ -116,17 +117,17 @@ func (d *dimension) slots(w *worker, before slotDim) (next slotDim, ok bool) {
 		return next, false
 	case before.size > 1 && (dict == before.dict || dict == nil):
 		return slotDim{kind: codeSlots, dict: before.dict, size: before.size}, true
-	case dict == nil: // nobody has a value
+	case dict == nil: // no profile has a value
 		return slotDim{kind: codeSlots, size: 1}, true
 	}
 	return slotDim{kind: codeSlots, dict: dict, size: dict.Len() + 1}, true
 }
 
-// mostNumbers is the range of coefficients up to which numbers have slots.
-const mostNumbers = 1 << 14
+// maxNumberRange is the largest range of coefficients for which numbers have slots.
+const maxNumberRange = 1 << 14
 
-// numberSlots tells how numbers take part: by their coefficients, where all pages have one scale and
-// their range is small.
+// numberSlots is slots for numbers. They have slots if all pages have the same scale and the range of
+// coefficients is small.
 func (d *dimension) numberSlots(w *worker, before slotDim) (next slotDim, ok bool) {
 	next = slotDim{kind: numberSlots, size: 1}
 	lo, hi := int64(math.MaxInt64), int64(math.MinInt64)
@@ -145,18 +146,18 @@ func (d *dimension) numberSlots(w *worker, before slotDim) (next slotDim, ok boo
 		}
 		next.scale, lo, hi = v.Scale, min(lo, from), max(hi, to)
 	}
-	if lo > hi { // nobody has a value
+	if lo > hi { // no profile has a value
 		return next, true
 	}
-	if uint64(hi)-uint64(lo) >= mostNumbers {
+	if uint64(hi)-uint64(lo) >= maxNumberRange {
 		return next, false
 	}
 	next.least, next.size = lo, int(hi-lo)+2
 	return next, true
 }
 
-// dictOf returns the one dictionary of an attribute's values in the chunk, nil where there are none;
-// ok is false when there are several.
+// dictOf returns the dictionary of an attribute's values in the chunk, nil if there are no values; ok is
+// false if there are several dictionaries.
 func (d *dimension) dictOf(w *worker) (dict query.Dict, ok bool) {
 	if sets := w.src.ValueSets(d.attribute, w.chunk); sets != nil {
 		return sets.Dict(), true
@@ -174,7 +175,7 @@ func (d *dimension) dictOf(w *worker) (dict query.Dict, ok bool) {
 	return dict, true
 }
 
-// group returns the number of the group of a slot.
+// slotGroup returns the number of the group of a slot.
 func (w *worker) slotGroup(slot int) (int32, error) {
 	s := &w.slots
 	if known := s.known[slot]; known > 0 {
@@ -191,7 +192,7 @@ func (w *worker) slotGroup(slot int) (int32, error) {
 	i, err := s.groups.at(w.key)
 	if err == nil {
 		s.known[slot] = i + 1
-		s.open--
+		s.ungrouped--
 	}
 	return i, err
 }
@@ -210,7 +211,7 @@ func (d *slotDim) value(n int) tree.Value {
 	return d.dict.Value(uint32(n - 1))
 }
 
-// fill sets the slots of the members of the chunk; those of others mean nothing.
+// fillSlots sets the slots of the members of the chunk. The slots of other positions are undefined.
 func (w *worker) fillSlots(members *query.Bits) *[query.ChunkSize]uint16 {
 	s := &w.slots
 	if s.slots == nil {
@@ -236,18 +237,18 @@ func (w *worker) fillSlots(members *query.Bits) *[query.ChunkSize]uint16 {
 	return s.slots
 }
 
-// meetSlots makes the groups of the members' slots.
-func (w *worker) meetSlots(members *query.Bits) error {
+// makeSlotGroups makes the groups of the members' slots.
+func (w *worker) makeSlotGroups(members *query.Bits) error {
 	if s := &w.slots; len(s.dims) == 1 && s.dims[0].kind != segmentSlots {
 		if sets := w.src.ValueSets(w.dims[0].attribute, w.chunk); sets != nil {
-			if all, err := w.meetSets(sets, members); all || err != nil {
+			if all, err := w.makeSetGroups(sets, members); all || err != nil {
 				return err
 			}
 		}
 	}
 	slots, known := w.slots.slots, w.slots.known
 	for i, m := range members {
-		if w.slots.open == 0 {
+		if w.slots.ungrouped == 0 {
 			return nil
 		}
 		rows := slots[i*64 : i*64+64]
@@ -262,9 +263,9 @@ func (w *worker) meetSlots(members *query.Bits) error {
 	return nil
 }
 
-// meetSets is meetSlots for one attribute by the sets of its values; false when there may be members
-// without a value besides, of which it knows no group.
-func (w *worker) meetSets(sets query.ValueSets, members *query.Bits) (all bool, err error) {
+// makeSetGroups is makeSlotGroups for one attribute with value sets. It returns false if there may be
+// members without a value, whose group it has not made.
+func (w *worker) makeSetGroups(sets query.ValueSets, members *query.Bits) (all bool, err error) {
 	known, have, n := w.slots.known, 0, members.Count()
 	for _, code := range sets.Codes() {
 		h := sets.Holders(code)
@@ -282,8 +283,8 @@ func (w *worker) meetSets(sets query.ValueSets, members *query.Bits) (all bool, 
 	return have == w.present && !w.hides || known[0] != 0, nil
 }
 
-// setApart gives those who are no members the slot after the last.
-func (w *worker) setApart(members *query.Bits) {
+// markOthers gives profiles that are not members the slot after the last.
+func (w *worker) markOthers(members *query.Bits) {
 	s := &w.slots
 	for i, m := range members {
 		switch rows := s.slots[i*64 : i*64+64]; m {
@@ -300,7 +301,7 @@ func (w *worker) setApart(members *query.Bits) {
 	}
 }
 
-// addSlots adds the share of one dimension to the slots of the members among the rows of a page.
+// addSlots adds the contribution of one dimension to the slots of the members among the rows of a page.
 func addSlots(v *query.Vec, least int64, stride int, members []uint64, slots []uint16) {
 	switch {
 	case v.U8 != nil:
@@ -376,8 +377,8 @@ func (w *worker) countSlots(members *query.Bits, everyone bool) {
 	}
 }
 
-// countPages is countSlots for one attribute, straight over its codes, or for everyone from the sizes
-// of its sets.
+// countPages is countSlots for one attribute, directly from its codes. If all profiles are counted, it
+// uses the sizes of the value sets.
 func (w *worker) countPages(members *query.Bits, everyone bool) {
 	counts, id := w.slots.counts[0], w.dims[0].attribute
 	if sets := w.src.ValueSets(id, w.chunk); everyone && sets != nil && !w.hides {
@@ -425,19 +426,19 @@ func (w *worker) flushCounts() error {
 	return nil
 }
 
-// byteHistogram counts the bytes of pages that have one base, in four lanes: a byte that follows its
-// equal would wait for the count before it to be stored.
+// byteHistogram counts the bytes of pages that have one base, in four lanes: with one lane, equal bytes
+// in a row would wait for the previous count to be stored.
 type byteHistogram struct {
 	lanes [4][256]uint32
 	base  int64
 	used  bool
 }
 
-// page counts the members among the rows of a page by 1 + code, 0 for what has none; the code of the
+// page counts the members among the rows of a page by 1 + code, or 0 for missing values. The code of the
 // integer least is 0.
 func (h *byteHistogram) page(v *query.Vec, least int64, members []uint64, counts []uint32) {
 	for w, m := range members {
-		if beyond := v.Rows - w*64; beyond < 64 { // what a page does not cover has no value
+		if beyond := v.Rows - w*64; beyond < 64 { // positions beyond the page have no value
 			covered := uint64(1)<<max(beyond, 0) - 1
 			counts[0] += uint32(bits.OnesCount64(m &^ covered))
 			m &= covered
@@ -479,7 +480,7 @@ func (h *byteHistogram) word(rows []uint8, m uint64) {
 	}
 }
 
-// flush adds what was counted to the counts by 1 + code.
+// flush adds the histogram to the counts by 1 + code.
 func (h *byteHistogram) flush(counts []uint32) {
 	if !h.used {
 		return

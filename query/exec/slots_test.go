@@ -8,7 +8,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// randomPage draws a page of raw values from least on, and which rows have one.
+// randomPage returns a random page of raw values from least on; some rows have none.
 func randomPage(rng *rand.Rand, least int64, values int) query.Vec {
 	v := query.Vec{Type: tree.NumberType, Rows: 1 + rng.IntN(query.PageRows), Scale: 2, Base: least - 1, Bounded: true, Lo: least, Hi: least + int64(values) - 1}
 	cells := make([]int, v.Rows)
@@ -44,7 +44,7 @@ func narrowed[T uint8 | uint16 | uint32 | int64](cells []int) []T {
 	return out
 }
 
-// randomWords draws full, empty and mixed words.
+// randomWords fills words with full, empty and mixed ones.
 func randomWords(rng *rand.Rand, words []uint64) {
 	for w := range words {
 		switch rng.IntN(3) {
@@ -92,15 +92,15 @@ func TestHistogram(t *testing.T) {
 	}
 }
 
-// TestSlotTally adds up columns of every width by slots and compares sums, and the least and greatest.
-func TestSlotTally(t *testing.T) {
+// TestSlotTotals adds up columns of every width by slot, and compares counts, sums, minima and maxima with cells.
+func TestSlotTotals(t *testing.T) {
 	const seed, slots = 4, 7
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for _, fn := range []tree.Fn{tree.SumFn, tree.MinFn, tree.MaxFn, tree.CountFn} {
-		var s slotTally
+		var s slotTotals
 		s.prepare(3 * slots)
 		if more := s.prepare(slots); more != 0 {
-			t.Fatalf("fewer slots take %d bytes more", more)
+			t.Fatalf("fewer slots grew by %d bytes", more)
 		}
 		s.scale, s.typ = 2, tree.NumberType
 		var of [query.ChunkSize]uint16
@@ -134,7 +134,7 @@ func TestSlotTally(t *testing.T) {
 		}
 		for slot := range slots {
 			var got Cell
-			s.give(&got, fn, s.lanes[0][slot], s.lanes[1][slot])
+			s.addTo(&got, fn, s.lanes[0][slot], s.lanes[1][slot])
 			if got.N != want[slot].N || !got.result(fn, tree.Number{}).Equal(want[slot].result(fn, tree.Number{})) {
 				t.Fatalf("seed %d: %s of slot %d: %v (%d), want %v (%d)", seed, fn, slot, got.result(fn, tree.Number{}), got.N, want[slot].result(fn, tree.Number{}), want[slot].N)
 			}

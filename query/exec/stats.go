@@ -10,8 +10,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// stats is `stats M [as name], … [where P] [by D, …]`: measures over members, or over the events of
-// all members together. Each measure that occurs is one cell of a group.
+// stats is `stats M [as name], … [where P] [by D, …]`: measures over members, or over the events of all
+// members together. Each measure in the statement has one cell in every group.
 type stats struct {
 	breakdown
 	stmt     *tree.StatsStmt
@@ -102,7 +102,7 @@ func (s *stats) partial(ctx context.Context, w *worker, _ int) error {
 	g := newGroups(&w.plan.budget, s.fns()...)
 	flush := func() error {
 		for _, t := range meters {
-			if err := w.flushTally(t); err != nil {
+			if err := w.flushTotals(t); err != nil {
 				return err
 			}
 		}
@@ -116,8 +116,8 @@ func (s *stats) partial(ctx context.Context, w *worker, _ int) error {
 	return err
 }
 
-// meterChunk takes all meters over the members of a chunk: by slots where dimension and function allow
-// it, else value by value.
+// meterChunk computes all meters over the members of a chunk: by slot where dimensions and function
+// allow it, value by value otherwise.
 func (w *worker) meterChunk(meters []*meter, members *query.Bits, g *groups, flush func() error) error {
 	slotted, err := w.slotted(g, flush)
 	if err != nil {
@@ -126,15 +126,15 @@ func (w *worker) meterChunk(meters []*meter, members *query.Bits, g *groups, flu
 	var slots *[query.ChunkSize]uint16
 	var assigned *assignment
 	for _, t := range meters {
-		if slotted && t.tallied() {
+		if slotted && t.bySlot() {
 			if slots == nil {
 				slots = w.fillSlots(members)
-				if err := w.meetSlots(members); err != nil {
+				if err := w.makeSlotGroups(members); err != nil {
 					return err
 				}
-				w.setApart(members)
+				w.markOthers(members)
 			}
-			if err := w.tallyChunk(t, members, slots); err != nil {
+			if err := w.totalChunk(t, members, slots); err != nil {
 				return err
 			}
 			continue
@@ -143,7 +143,7 @@ func (w *worker) meterChunk(meters []*meter, members *query.Bits, g *groups, flu
 			if assigned, err = w.assign(members, g); err != nil {
 				return err
 			}
-			slots = nil // assign has used their memory
+			slots = nil // assign overwrites them
 		}
 		if err := t.take(w, members, assigned, g); err != nil {
 			return err
@@ -153,7 +153,7 @@ func (w *worker) meterChunk(meters []*meter, members *query.Bits, g *groups, flu
 }
 
 func (s *stats) merge(_ int, parts []*Partial) (bool, error) {
-	if len(s.by) == 0 { // one row, also of nobody
+	if len(s.by) == 0 { // one row, even without members
 		if _, err := s.groups.at(nil); err != nil {
 			return false, err
 		}
@@ -183,7 +183,7 @@ func (s *stats) answer() (*query.Answer, error) {
 	return &query.Answer{Columns: s.columns, Rows: s.first(rows)}, nil
 }
 
-// combine computes arithmetic of finished measures.
+// combine computes an expression from the results of its measures.
 func combine(x tree.Expr, results map[*tree.Measure]tree.Value) tree.Value {
 	switch x := x.(type) {
 	case *tree.Measure:
@@ -202,7 +202,7 @@ func combine(x tree.Expr, results map[*tree.Measure]tree.Value) tree.Value {
 	return tree.Value{}
 }
 
-// share returns part ÷ whole as a number, missing when whole is 0.
+// share returns part ÷ whole as a number; it is missing when whole is 0.
 func share(part, whole int64) tree.Value {
 	if whole == 0 {
 		return tree.Value{}

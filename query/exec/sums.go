@@ -6,17 +6,17 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// sumPlace is a sum or average of a statement, and whose values it takes.
+// sumPlace is a sum or average in a statement, and the profiles whose values it adds up.
 type sumPlace struct {
-	of      *tree.Measure // rfm's amount is one, too
-	zone    string        // "": the statement's
-	segment string        // whose predicate it stands in; "": the statement's own text
+	of      *tree.Measure // for the amount of rfm, a sum made of it
+	zone    string        // "" is the zone of the statement
+	segment string        // name of the segment whose predicate contains it; "" if the statement itself does
 	at      tree.Span
-	among   tree.Pred // the profiles it is taken for; nil: everyone
-	shown   bool      // it is taken for the rows of a list only
+	among   tree.Pred // the profiles it is computed for; nil: all
+	shown   bool      // it is only computed for rows that the list shows
 }
 
-// sumFinder collects the sums of a statement, each text once.
+// sumFinder collects the sums of a statement, each distinct text once.
 type sumFinder struct {
 	inputs  *query.Inputs
 	zone    string
@@ -26,7 +26,7 @@ type sumFinder struct {
 	known   map[string]*sumPlace
 }
 
-// findSums returns the sums and averages whose values show in the answer of a statement.
+// findSums returns the sums and averages that affect the answer of a statement.
 func findSums(stmt tree.Stmt, inputs *query.Inputs) []*sumPlace {
 	f := &sumFinder{inputs: inputs, known: map[string]*sumPlace{}}
 	switch s := stmt.(type) {
@@ -73,7 +73,7 @@ func findSums(stmt tree.Stmt, inputs *query.Inputs) []*sumPlace {
 	return f.found
 }
 
-// orderedBy returns what a list is ordered by: a name may be that of a column.
+// orderedBy returns the expression a list is ordered by: a name may be that of a column.
 func orderedBy(s *tree.ListStmt, o tree.Order) tree.Expr {
 	if name, ok := o.X.(*tree.Name); ok {
 		for _, c := range s.Columns {
@@ -94,7 +94,7 @@ func (f *sumFinder) breakdown(where tree.Pred, by []tree.Dimension) {
 	}
 }
 
-// pred finds the sums of a predicate that is asked of some profiles.
+// pred finds the sums of a predicate that is evaluated for the profiles of among.
 func (f *sumFinder) pred(p, among tree.Pred) {
 	switch p := p.(type) {
 	case *tree.And:
@@ -106,7 +106,7 @@ func (f *sumFinder) pred(p, among tree.Pred) {
 	case *tree.Rank:
 		f.expr(p.By, nil, false)
 	case *tree.InSegment:
-		if inner, ok := f.inside(p); ok {
+		if inner, ok := f.enterSegment(p); ok {
 			inner.pred(p.Def.Pred, among)
 			f.found = inner.found
 		}
@@ -115,16 +115,17 @@ func (f *sumFinder) pred(p, among tree.Pred) {
 	}
 }
 
-// join finds the sums of a conjunction or disjunction. An argument matters for those only whom the others
-// do not settle: in a conjunction who does not satisfy one of them is out, whatever the sum.
+// join finds the sums of a conjunction or disjunction. An argument matters only for the profiles that
+// the others leave undecided: a profile that fails one argument of a conjunction is not a member,
+// whatever the sums of the others.
 func (f *sumFinder) join(args []tree.Pred, among tree.Pred, and bool) {
-	var unsettled []tree.Pred // those whom each argument does not settle
+	var unsettled []tree.Pred // by argument: the profiles it leaves undecided
 	for i, arg := range args {
-		if !f.sums(arg) {
+		if !f.hasSums(arg) {
 			continue
 		}
 		for k := len(unsettled); k < len(args); k++ {
-			unsettled = append(unsettled, f.own(f.could(args[k], and)))
+			unsettled = append(unsettled, f.inStatementZone(f.possible(args[k], and)))
 		}
 		var open []tree.Pred
 		if among != nil {
@@ -134,18 +135,18 @@ func (f *sumFinder) join(args []tree.Pred, among tree.Pred, and bool) {
 	}
 }
 
-// sums reports whether a predicate has sums.
-func (f *sumFinder) sums(p tree.Pred) bool { return len(f.alone(p)) > 0 }
+// hasSums reports whether a predicate has sums.
+func (f *sumFinder) hasSums(p tree.Pred) bool { return len(f.sumsOf(p)) > 0 }
 
-// alone returns the sums of one predicate.
-func (f *sumFinder) alone(p tree.Pred) []*sumPlace {
+// sumsOf returns the sums of one predicate.
+func (f *sumFinder) sumsOf(p tree.Pred) []*sumPlace {
 	switch p := p.(type) {
 	case *tree.And:
-		return f.eachAlone(p.Args)
+		return f.sumsOfAll(p.Args)
 	case *tree.Or:
-		return f.eachAlone(p.Args)
+		return f.sumsOfAll(p.Args)
 	case *tree.Not:
-		return f.alone(p.Arg)
+		return f.sumsOf(p.Arg)
 	}
 	one := *f
 	one.found, one.known = nil, map[string]*sumPlace{}
@@ -153,44 +154,44 @@ func (f *sumFinder) alone(p tree.Pred) []*sumPlace {
 	return one.found
 }
 
-func (f *sumFinder) eachAlone(args []tree.Pred) (found []*sumPlace) {
+func (f *sumFinder) sumsOfAll(args []tree.Pred) (found []*sumPlace) {
 	for _, arg := range args {
-		found = append(found, f.alone(arg)...)
+		found = append(found, f.sumsOf(arg)...)
 	}
 	return found
 }
 
-// could returns who may satisfy a predicate (or, with yes false, not satisfy it) if what its sums leave out
-// counted.
-func (f *sumFinder) could(p tree.Pred, yes bool) tree.Pred {
+// possible returns a predicate for the profiles that might satisfy p (or, if yes is false, fail it) if
+// the values that its sums leave out were counted.
+func (f *sumFinder) possible(p tree.Pred, yes bool) tree.Pred {
 	switch x := p.(type) {
 	case *tree.And:
-		return f.joined(x.Args, yes, yes)
+		return f.possibleJoin(x.Args, yes, yes)
 	case *tree.Or:
-		return f.joined(x.Args, yes, !yes)
+		return f.possibleJoin(x.Args, yes, !yes)
 	case *tree.Not:
-		return f.could(x.Arg, !yes)
+		return f.possible(x.Arg, !yes)
 	case *tree.InSegment:
-		if inner, ok := f.inside(x); ok {
-			return inner.own(inner.could(x.Def.Pred, yes))
+		if inner, ok := f.enterSegment(x); ok {
+			return inner.inStatementZone(inner.possible(x.Def.Pred, yes))
 		}
 	}
 	args := []tree.Pred{p}
 	if !yes {
 		args[0] = &tree.Not{Arg: p}
 	}
-	if _, ok := p.(*tree.Rank); !ok { // a rank is taken as it came out: it is about others as well
-		for _, place := range f.alone(p) {
+	if _, ok := p.(*tree.Rank); !ok { // the result of a rank is taken as it is: it depends on other profiles, too
+		for _, place := range f.sumsOf(p) {
 			args = append(args, leftOutOf(place.of)...)
 		}
 	}
 	return anyOf(args)
 }
 
-func (f *sumFinder) joined(args []tree.Pred, yes, and bool) tree.Pred {
+func (f *sumFinder) possibleJoin(args []tree.Pred, yes, and bool) tree.Pred {
 	each := make([]tree.Pred, len(args))
 	for i, arg := range args {
-		each[i] = f.could(arg, yes)
+		each[i] = f.possible(arg, yes)
 	}
 	if and {
 		return tree.AllOf(each)
@@ -198,18 +199,18 @@ func (f *sumFinder) joined(args []tree.Pred, yes, and bool) tree.Pred {
 	return anyOf(each)
 }
 
-// leftOutOf returns predicates of which those satisfy one of whose values a sum leaves some out.
+// leftOutOf returns predicates; a profile satisfies one of them if the sum leaves out one of its values.
 func leftOutOf(m *tree.Measure) []tree.Pred {
 	least, greatest := *m, *m
 	least.Fn, greatest.Fn = tree.MinFn, tree.MaxFn
 	limit := func(n int64) *tree.Literal { return &tree.Literal{Value: tree.NumInt(n)} }
 	return []tree.Pred{
-		&tree.Compare{Op: tree.Lt, L: &least, R: limit(-mostCoef)},
-		&tree.Compare{Op: tree.Gt, L: &greatest, R: limit(mostCoef)},
+		&tree.Compare{Op: tree.Lt, L: &least, R: limit(-maxCoef)},
+		&tree.Compare{Op: tree.Gt, L: &greatest, R: limit(maxCoef)},
 	}
 }
 
-// expr finds the sums of an expression, or of a condition that is no join of others, over some profiles.
+// expr finds the sums of an expression, or of a condition that is not a conjunction or disjunction.
 func (f *sumFinder) expr(x tree.Node, among tree.Pred, shown bool) {
 	tree.Inspect(x, func(n tree.Node) bool {
 		switch n := n.(type) {
@@ -225,7 +226,8 @@ func (f *sumFinder) expr(x tree.Node, among tree.Pred, shown bool) {
 	})
 }
 
-// add takes in a sum; one of the same values is there once, for all profiles it is taken for.
+// add adds a sum. Sums of the same values are merged into one, for all profiles that any of them is
+// computed for.
 func (f *sumFinder) add(m *tree.Measure, among tree.Pred, shown bool) {
 	of := *m
 	of.Fn = tree.SumFn
@@ -246,8 +248,8 @@ func (f *sumFinder) add(m *tree.Measure, among tree.Pred, shown bool) {
 	f.found, f.known[key] = append(f.found, place), place
 }
 
-// inside returns a finder for the predicate of a segment that is evaluated.
-func (f *sumFinder) inside(p *tree.InSegment) (*sumFinder, bool) {
+// enterSegment returns a finder for the predicate of a segment; false if the segment is an input.
+func (f *sumFinder) enterSegment(p *tree.InSegment) (*sumFinder, bool) {
 	if p.Def == nil {
 		return nil, false
 	}
@@ -264,8 +266,9 @@ func (f *sumFinder) inside(p *tree.InSegment) (*sumFinder, bool) {
 	return &inner, true
 }
 
-// own returns a predicate that means in the statement's zone what p means in that of its segment.
-func (f *sumFinder) own(p tree.Pred) tree.Pred {
+// inStatementZone returns a predicate that means in the statement's zone what p means in the zone of its
+// segment.
+func (f *sumFinder) inStatementZone(p tree.Pred) tree.Pred {
 	if f.segment == "" {
 		return p
 	}

@@ -10,9 +10,9 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Texts remembers the statements that were asked last, parsed and checked: dashboards ask the same ones
-// again, and reading a short one takes longer than answering it. Nothing of an answer is kept; what
-// depends on now is resolved by Prepare. The zero Texts is ready.
+// Texts caches recent statements, parsed and checked. Dashboards send the same statements again, and
+// parsing a short one takes longer than answering it. It caches nothing of an answer; Prepare resolves
+// what depends on the current time. The zero Texts is ready to use.
 type Texts struct {
 	mu struct {
 		sync.Mutex
@@ -21,7 +21,7 @@ type Texts struct {
 	}
 }
 
-// Text is a parsed statement. Its trees are shared and never written.
+// Text is a parsed statement. Its trees are shared and must not be changed.
 type Text struct {
 	Text    string
 	Query   *tree.Query
@@ -32,19 +32,19 @@ type Text struct {
 type Checked struct {
 	Query      *tree.Query
 	Warnings   []tree.Diagnostic
-	Properties []Property // that it reads
+	Properties []Property // that the statement reads
 	schema     query.Schema
 }
 
 const (
-	// keptTexts is the number of statements of a generation. The old generation goes when the young
-	// one is full; who is asked again while he is old is young again.
+	// keptTexts is the number of statements in a generation. When the young generation is full it
+	// replaces the old one. An old statement that is used again becomes young.
 	keptTexts = 256
-	// keptLength bounds the statements that are kept, in bytes.
+	// keptLength is the greatest length of a cached statement, in bytes.
 	keptLength = 4096
 )
 
-// Parse returns a parsed statement.
+// Parse returns a parsed statement, from the cache if possible.
 func (t *Texts) Parse(text string) (*Text, error) {
 	if known := t.known(text); known != nil {
 		return known, nil
@@ -60,13 +60,13 @@ func (t *Texts) Parse(text string) (*Text, error) {
 	return parsed, nil
 }
 
-// Check returns a statement checked against a catalog. REQUIRES: a schema is comparable, and equal only to
-// itself.
+// Check returns a statement checked against a catalog. REQUIRES: schemas are comparable, and each is
+// equal only to itself.
 func (t *Texts) Check(text *Text, schema query.Schema) (*Checked, error) {
 	if c := text.checked.Load(); c != nil && c.schema == schema {
 		return c, nil
 	}
-	t.follow(schema)
+	t.forgetOthers(schema)
 	q, warnings, err := check.Statement(text.Query, schema)
 	if err != nil {
 		return nil, err
@@ -102,8 +102,8 @@ func (t *Texts) keepLocked(text *Text) {
 	t.mu.young[text.Text] = text
 }
 
-// follow forgets what was checked against another catalog: it would keep that catalog in memory.
-func (t *Texts) follow(schema query.Schema) {
+// forgetOthers drops what was checked against other catalogs, which would keep them in memory.
+func (t *Texts) forgetOthers(schema query.Schema) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.mu.schema == schema {

@@ -9,7 +9,7 @@ import (
 	"github.com/musterdb/muster/query/querytest"
 )
 
-// A text is parsed once, and checked once for each catalog.
+// A text is parsed once, and checked once per catalog.
 func TestTexts(t *testing.T) {
 	var texts exec.Texts
 	first, second := querytest.NewSchema(shop(1)), querytest.NewSchema(shop(2))
@@ -27,7 +27,7 @@ func TestTexts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(one.Properties) != 1 || one.Properties[0].Event != "Order" || one.Properties[0].Name.Name != "amount" {
-		t.Errorf("it reads %v", one.Properties)
+		t.Errorf("properties %v", one.Properties)
 	}
 	if same, err := texts.Check(again, first); err != nil || same != one {
 		t.Error("checked twice against one catalog", err)
@@ -49,7 +49,7 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-// Of many texts the last are kept, those that are asked again among them.
+// Only recent texts are kept, including old ones that are still used.
 func TestTextsAreBounded(t *testing.T) {
 	var texts exec.Texts
 	parse := func(text string) *exec.Text {
@@ -63,15 +63,15 @@ func TestTextsAreBounded(t *testing.T) {
 	for i := range 2000 {
 		parse(fmt.Sprintf("count where ltv > %d", i))
 		if parse("count") != often {
-			t.Fatalf("text asked all the time is forgotten after %d others", i)
+			t.Fatalf("a text that is still used is forgotten after %d others", i)
 		}
 	}
 	if parse("list") == seldom {
-		t.Error("a text is kept for ever")
+		t.Error("an unused text is kept forever")
 	}
 }
 
-func TestTextsAtOnce(t *testing.T) {
+func TestTextsConcurrently(t *testing.T) {
 	var texts exec.Texts
 	schema := querytest.NewSchema(shop(1))
 	var all sync.WaitGroup

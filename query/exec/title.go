@@ -7,7 +7,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// dimensionTitle is the text of a dimension, which names its column.
+// dimensionTitle returns the text of a dimension, which is the name of its column.
 func dimensionTitle(d tree.Dimension) string {
 	switch {
 	case d.Segment != nil:
@@ -22,7 +22,7 @@ func dimensionTitle(d tree.Dimension) string {
 	return d.Name.Name
 }
 
-// columnTitle is the name a column was given, or its text; an attribute is named as it is, without
+// columnTitle returns the given name of a column, or its text. An attribute is written without
 // backticks.
 func columnTitle(c tree.Column) string {
 	if c.As != "" {

@@ -6,13 +6,14 @@ import (
 	"github.com/musterdb/muster/query"
 )
 
-// topRows keeps the first rows of a list that are met by a worker. When there are as many as the list may
-// have, they stand as a heap with the last of them on top, and whoever comes before it takes its place.
-// A list without a limit, or with one beyond sortedRows, keeps all, in the order in which they come.
+// topRows keeps the first rows of a list among those a worker meets. Once there are as many as the
+// limit, they form a heap with the last row on top, which any row before it replaces. A list without a
+// limit, or one without `order by` and with a limit above sortedRows, keeps all rows in the order in
+// which they come.
 type topRows struct {
 	list   *list
 	worker *worker
-	limit  int // -1: all are kept
+	limit  int // -1: all rows are kept
 	rows   []*Row
 	heap   bool
 }
@@ -25,14 +26,14 @@ func newTopRows(l *list, w *worker) *topRows {
 	return t
 }
 
-// add takes a row in, if it may be one of the first, and reports whether it did.
+// add adds a row if it may be one of the first, and reports whether it did.
 func (t *topRows) add(row Row) (bool, error) {
 	switch {
 	case t.limit == 0:
 		return false, nil
 	case len(t.rows) != t.limit:
 		if !t.worker.keep(rowBytes(row)) {
-			return false, t.worker.stock.Err()
+			return false, t.worker.scratch.Err()
 		}
 		row.Keys = slices.Clone(row.Keys)
 		t.rows = append(t.rows, &row)
@@ -47,8 +48,8 @@ func (t *topRows) add(row Row) (bool, error) {
 	if t.list.compare(&row, last) >= 0 {
 		return false, nil
 	}
-	if !t.worker.keep(rowBytes(row)-rowBytes(*last)) || !t.worker.stock.Spend(rowWork) {
-		return false, t.worker.stock.Err()
+	if !t.worker.keep(rowBytes(row)-rowBytes(*last)) || !t.worker.scratch.Spend(rowWork) {
+		return false, t.worker.scratch.Err()
 	}
 	keys := last.Keys
 	copy(keys, row.Keys)
@@ -58,7 +59,7 @@ func (t *topRows) add(row Row) (bool, error) {
 	return true, nil
 }
 
-// rowWork is about what it takes to put a row into its place, in nanoseconds.
+// rowWork is the approximate time to put a row in its place, in nanoseconds.
 const rowWork = 500
 
 // rowsOf returns the rows of the chunk whose first place is given.
@@ -71,7 +72,7 @@ func (t *topRows) rowsOf(first uint64) (rows []*Row) {
 	return rows
 }
 
-// finish returns the rows, those of a list that keeps all in the order in which they came.
+// finish returns the rows. If all rows were kept, they are in the order in which they came.
 func (t *topRows) finish() []Row {
 	rows := make([]Row, len(t.rows))
 	for i, r := range t.rows {

@@ -10,14 +10,14 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// trend is `trend "Event" <window> by unit [of …] [where P] [by D]`. The keys of its groups are the
-// start of the bucket as a time and then the dimensions.
+// trend is `trend "Event" <window> by unit [of …] [where P] [by D]`. The key of a group is the start of
+// its bucket as a time, followed by the dimensions.
 type trend struct {
 	breakdown
 	stmt     *tree.TrendStmt
 	fn       tree.Fn
-	calendar calendarOf
-	from, to int64 // of the window, cut at now
+	calendar bucketCalendar
+	from, to int64 // of the window, which ends at now at the latest
 }
 
 func newTrend(p *Plan, s *tree.TrendStmt) (statement, error) {
@@ -25,7 +25,7 @@ func newTrend(p *Plan, s *tree.TrendStmt) (statement, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &trend{breakdown: b, stmt: s, fn: tree.CountFn, calendar: calendarOf{unit: s.Bucket, zone: p.env.Zone}}
+	t := &trend{breakdown: b, stmt: s, fn: tree.CountFn, calendar: bucketCalendar{unit: s.Bucket, zone: p.env.Zone}}
 	value := query.Column{Name: "count", Type: "number"}
 	if s.Users {
 		value.Name = "users"
@@ -40,7 +40,7 @@ func newTrend(p *Plan, s *tree.TrendStmt) (statement, error) {
 	if t.fn == tree.MinFn || t.fn == tree.MaxFn {
 		value.Type = columnType(rows.Type(0))
 	}
-	t.from, t.to = rows.Stretch()
+	t.from, t.to = rows.Window()
 	t.columns = append([]query.Column{{Name: s.Bucket.String(), Type: "date"}}, append(t.columns, value)...)
 	t.groups = newGroups(&p.budget, t.fn)
 	return t, nil
@@ -65,7 +65,7 @@ func (t *trend) partial(ctx context.Context, w *worker, _ int) error {
 	}
 	c := &trendScan{
 		worker: w, trend: t, scan: compiled.On(w.src), arg: t.stmt.Of != nil && t.stmt.Of.Arg != nil,
-		buckets: newBucketer(calendarOf{unit: t.stmt.Bucket, zone: w.env.Zone}), seen: &w.visitors,
+		buckets: newBucketer(bucketCalendar{unit: t.stmt.Bucket, zone: w.env.Zone}), seen: &w.visitors,
 	}
 	keys := newGroups(&w.plan.budget)
 	err = w.members(ctx, t.stmt.Where, func(members *query.Bits) error {

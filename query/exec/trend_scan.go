@@ -10,8 +10,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// trendScan is a trend over the chunks of a worker. Rows are taken a block and bucket at a time: most
-// leaves lie in one bucket, and then a count is their number of rows.
+// trendScan computes a trend over the chunks of a worker. It handles the rows of one block and one
+// bucket at a time: most leaves are in one bucket, and then a count is the number of their rows.
 type trendScan struct {
 	*trend
 	worker  *worker
@@ -22,13 +22,13 @@ type trendScan struct {
 	table   cellTable
 
 	members *query.Bits
-	within  bool // all rows are of members
+	within  bool // all rows belong to members
 	groups  *assignment
-	counts  []int64 // of one bucket by group
-	spread  []int64 // of a block by bucket
+	counts  []int64 // of one bucket, by group
+	spread  []int64 // of a block, by bucket
 }
 
-// chunk takes in the rows of the members of a chunk, who are in some of n groups.
+// chunk adds the rows of the members of a chunk. n is the number of groups.
 func (c *trendScan) chunk(chunk, n int) {
 	c.counts = grown(c.counts, n)
 	c.within = c.scan.Within(chunk, c.members)
@@ -56,7 +56,7 @@ func (c *trendScan) chunk(chunk, n int) {
 	}
 }
 
-// scattered takes in the rows of a block that are in many buckets.
+// scattered adds the rows of a block that are in many buckets.
 func (c *trendScan) scattered(b *query.Block, selected []uint64) {
 	buckets := c.buckets.of(b, selected, c.from, c.to)
 	if c.stmt.Users {
@@ -80,10 +80,10 @@ func (c *trendScan) scattered(b *query.Block, selected []uint64) {
 	})
 }
 
-// member is 1 for members, else 0.
+// member returns 1 for a member, else 0.
 func (c *trendScan) member(pos uint16) uint64 { return c.members[pos>>6] >> (pos & 63) & 1 }
 
-// taker returns what adds a row to a cell.
+// taker returns a function that adds a row to a cell.
 func (c *trendScan) taker(b *query.Block) func(cell *Cell, row int) {
 	if !c.arg {
 		return func(cell *Cell, _ int) { cell.N++ }
@@ -114,7 +114,7 @@ func (c *trendScan) count(b *query.Block, selected []uint64, bucket int32) {
 	}
 }
 
-// countMembers counts the selected rows that are of members.
+// countMembers counts the selected rows that belong to members.
 func (c *trendScan) countMembers(b *query.Block, selected []uint64) int64 {
 	n := uint64(0)
 	switch {
@@ -138,7 +138,7 @@ func (c *trendScan) countMembers(b *query.Block, selected []uint64) int64 {
 	return int64(n)
 }
 
-// countSingle counts rows by the one group each member is in.
+// countSingle counts rows by group if each member is in one group.
 func (c *trendScan) countSingle(b *query.Block, selected []uint64, bucket int32) {
 	clear(c.counts)
 	counts, group, pos := c.counts, c.groups.single[:query.ChunkSize], b.Pos[:b.Rows]
@@ -164,7 +164,7 @@ func (c *trendScan) countIn(bucket, group int32, n int64) {
 	}
 }
 
-// measure takes in the argument of the selected rows (nil: all) of a block that are in one bucket.
+// measure adds the argument of the selected rows (nil: all) of a block that are in one bucket.
 func (c *trendScan) measure(b *query.Block, selected []uint64, bucket int32) {
 	if c.groups.alone && c.within && selected == nil {
 		if n, sum, ok := columnSum(c.fn, c.scan.Column(0)); ok {
@@ -175,7 +175,7 @@ func (c *trendScan) measure(b *query.Block, selected []uint64, bucket int32) {
 	}
 	take := c.taker(b)
 	if c.groups.alone {
-		var all *Cell // made by the first row, also one without a value
+		var all *Cell // made by the first row, even if that has no value
 		eachRow(b, selected, func(i int) {
 			if c.within || c.members.Has(b.Pos[i]) {
 				if all == nil {
@@ -193,7 +193,8 @@ func (c *trendScan) measure(b *query.Block, selected []uint64, bucket int32) {
 	})
 }
 
-// users counts the different profiles of one bucket: the members of a set, or those of a sorted block.
+// users counts the distinct profiles of one bucket: those of a set, or those of a block sorted by
+// position.
 func (c *trendScan) users(bucket int32, among *query.Bits, lone *query.Block) {
 	if among != nil && !c.within {
 		among.And(c.members)
@@ -223,7 +224,7 @@ func (c *trendScan) users(bucket int32, among *query.Bits, lone *query.Block) {
 	}
 }
 
-// usersSingle is users by the one group each member is in.
+// usersSingle is users if each member is in one group.
 func (c *trendScan) usersSingle(bucket int32, among *query.Bits, lone *query.Block) {
 	clear(c.counts)
 	counts, group := c.counts, c.groups.single[:query.ChunkSize]
@@ -234,7 +235,7 @@ func (c *trendScan) usersSingle(bucket int32, among *query.Bits, lone *query.Blo
 				counts[group[w<<6|bits.TrailingZeros64(x)]]++
 			}
 		}
-	case c.within: // without a branch: every other step or so is to another profile
+	case c.within: // without a branch, because about every other row is of another profile
 		last := uint32(lone.Pos[0]) ^ 1
 		for _, p := range lone.Pos[:lone.Rows] {
 			counts[group[p]] += int64(lanes.Differ(last, uint32(p)))
@@ -283,8 +284,8 @@ func (c *trendScan) found(keys *groups) []Group {
 	return all
 }
 
-// columnSum adds up a whole column: how many rows have a number, and their sum in billionths. It is ok
-// where neither the sum nor any number can be too large for that.
+// columnSum adds up a whole column. It returns how many rows have a number, and their sum in billionths.
+// ok is false if fn or the column does not allow it, or if the sum could overflow.
 func columnSum(fn tree.Fn, v *query.Vec) (n, sum int64, ok bool) {
 	add := newAddend(fn, v)
 	if !add.ok || v.Rows == 0 {
@@ -324,7 +325,7 @@ func columnSum(fn tree.Fn, v *query.Vec) (n, sum int64, ok bool) {
 	return n, sum * add.unit, true
 }
 
-// offsetSum adds up base + offset of the rows that have a value, which 0 is not.
+// offsetSum adds up base + offset of the rows that have a value; a missing one is 0.
 func offsetSum[T uint8 | uint16 | uint32](rows []T, base int64) (n, sum int64) {
 	missing := int64(0)
 	for _, x := range rows {

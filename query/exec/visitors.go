@@ -8,33 +8,35 @@ import (
 	"github.com/musterdb/muster/query/lanes"
 )
 
-// visitors are the different profiles of one chunk in each bucket: a set a bucket. The one leaf that a
-// bucket often has is not made a set: its rows are in order of position.
+// visitors are the distinct profiles of one chunk in each bucket, as one set per bucket. A bucket often
+// has the rows of just one leaf. Those are sorted by position, so the bucket keeps that block instead of
+// a set.
 type visitors struct {
-	lone   []*query.Block // by number of the bucket: all of it, and the bucket has no set
-	planes []*query.Bits  // by number; nil, or empty between chunks
-	dirty  []int32        // numbers of the buckets with a block or a set
-	state  []visited      // by number
-	pairs  []uint64       // bucket << 16 | position, of the buckets beyond maxPlanes
+	lone   []*query.Block // by bucket: the only block of the bucket, all of whose rows are in it
+	planes []*query.Bits  // by bucket: set of positions; nil, or empty between chunks
+	dirty  []int32        // buckets with a block or a set
+	state  []bucketState  // by bucket
+	pairs  []uint64       // bucket << 16 | position, for the buckets from maxPlanes on
 	made   int            // sets made and not charged yet
-	held   int            // bytes of pairs that were charged
+	held   int            // bytes of pairs that are charged
 }
 
-type visited uint8
+// bucketState says in which form a bucket has its visitors.
+type bucketState uint8
 
 const (
-	nobody visited = iota
+	noVisitors bucketState = iota
 	loneBlock
 	inPlane
 )
 
-// maxPlanes bounds the sets of a worker to 32 MiB, keptPlanes those it keeps for the next statement to 1 MiB.
+// maxPlanes limits the sets of a worker to 32 MiB, and keptPlanes those it keeps for the next statement to 1 MiB.
 const (
 	maxPlanes  = 4096
 	keptPlanes = 128
 )
 
-// plane returns the set of a bucket below maxPlanes.
+// plane returns the set of a bucket. REQUIRES: bucket < maxPlanes.
 func (v *visitors) plane(bucket int32) *query.Bits {
 	v.reach(bucket)
 	if v.planes[bucket] == nil {
@@ -43,7 +45,7 @@ func (v *visitors) plane(bucket int32) *query.Bits {
 	}
 	plane := v.planes[bucket]
 	switch v.state[bucket] {
-	case nobody:
+	case noVisitors:
 		v.dirty = append(v.dirty, bucket)
 	case loneBlock:
 		setAll(plane, v.lone[bucket])
@@ -53,7 +55,7 @@ func (v *visitors) plane(bucket int32) *query.Bits {
 	return plane
 }
 
-// chargeSets charges the sets that were made.
+// chargeSets charges the sets that were made since its last call.
 func (w *worker) chargeSets() error {
 	v := &w.visitors
 	n := v.made*query.ChunkSize/8 + max(8*cap(v.pairs)-v.held, 0)
@@ -61,21 +63,21 @@ func (w *worker) chargeSets() error {
 	return w.charge(n)
 }
 
-// reach makes room for a bucket.
+// reach extends the slices to a bucket.
 func (v *visitors) reach(bucket int32) {
 	for int(bucket) >= len(v.state) {
-		v.planes, v.lone, v.state = append(v.planes, nil), append(v.lone, nil), append(v.state, nobody)
+		v.planes, v.lone, v.state = append(v.planes, nil), append(v.lone, nil), append(v.state, noVisitors)
 	}
 }
 
-// add takes in the selected rows (nil: all) of a block that are in one bucket.
+// add adds the selected rows (nil: all) of a block that are in one bucket.
 func (v *visitors) add(b *query.Block, selected []uint64, bucket int32) {
 	if bucket >= maxPlanes {
 		eachRow(b, selected, func(i int) { v.pairs = append(v.pairs, uint64(bucket)<<16|uint64(b.Pos[i])) })
 		return
 	}
 	v.reach(bucket)
-	if selected == nil && b.Sorted && v.state[bucket] == nobody {
+	if selected == nil && b.Sorted && v.state[bucket] == noVisitors {
 		v.lone[bucket], v.state[bucket] = b, loneBlock
 		v.dirty = append(v.dirty, bucket)
 		return
@@ -100,9 +102,9 @@ func setAll(plane *query.Bits, b *query.Block) {
 	}
 }
 
-// addRows takes in the selected rows of a block, each in its own bucket, all of which a bucketer found.
+// addRows adds the selected rows of a block, given the bucket of each row as found by the bucketer.
 func (v *visitors) addRows(b *query.Block, selected []uint64, k *bucketer, buckets []int32) {
-	if len(k.starts) > maxPlanes || !k.tabled {
+	if len(k.starts) > maxPlanes || !k.hasTable {
 		eachRow(b, selected, func(i int) {
 			if n := buckets[i]; n < maxPlanes {
 				v.plane(n).Set(b.Pos[i])
@@ -131,8 +133,8 @@ func (v *visitors) addRows(b *query.Block, selected []uint64, k *bucketer, bucke
 	}
 }
 
-// each calls fn with every bucket that has rows and its profiles: the set of them, or a block in order of
-// position with all its rows. Then it forgets them.
+// each calls fn with every bucket that has rows, and its profiles: as a set, or as a block sorted by
+// position all of whose rows count. Then it forgets them.
 func (v *visitors) each(fn func(bucket int32, among *query.Bits, lone *query.Block)) {
 	for _, n := range v.dirty {
 		if v.state[n] == loneBlock {
@@ -141,7 +143,7 @@ func (v *visitors) each(fn func(bucket int32, among *query.Bits, lone *query.Blo
 			fn(n, v.planes[n], nil)
 			*v.planes[n] = query.Bits{}
 		}
-		v.lone[n], v.state[n] = nil, nobody
+		v.lone[n], v.state[n] = nil, noVisitors
 	}
 	v.dirty = v.dirty[:0]
 	slices.Sort(v.pairs)
@@ -156,10 +158,10 @@ func (v *visitors) each(fn func(bucket int32, among *query.Bits, lone *query.Blo
 	v.pairs = v.pairs[:0]
 }
 
-// reset forgets everything, also after a panic, but for some empty sets.
+// reset forgets everything, even after a panic, and keeps some empty sets.
 func (v *visitors) reset() {
 	for _, n := range v.dirty {
-		v.lone[n], v.state[n] = nil, nobody
+		v.lone[n], v.state[n] = nil, noVisitors
 		if v.planes[n] != nil {
 			*v.planes[n] = query.Bits{}
 		}
@@ -171,8 +173,7 @@ func (v *visitors) reset() {
 	}
 }
 
-// differentPositions counts the positions of a sorted block: one more than there are steps between
-// neighbours.
+// differentPositions counts the distinct positions of a sorted block.
 func differentPositions(pos []uint16) int {
 	if len(pos) == 0 {
 		return 0
@@ -180,7 +181,7 @@ func differentPositions(pos []uint16) int {
 	return 1 + lanes.Steps(pos)
 }
 
-// differentMembers is differentPositions of members only.
+// differentMembers is differentPositions for members only.
 func differentMembers(pos []uint16, members *query.Bits) int {
 	if len(pos) == 0 {
 		return 0

@@ -12,8 +12,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// why is `why profile "x" where P`: a row for every clause with its verdict, the facts it rests on
-// and when it can next flip by itself.
+// why is `why profile "x" where P`: a row for every clause with its verdict, the facts behind it, and
+// when it can next change without a new event.
 type why struct {
 	stmt *tree.WhyStmt
 	rows []Row
@@ -24,7 +24,7 @@ func newWhy(_ *Plan, s *tree.WhyStmt) (statement, error) { return &why{stmt: s},
 func (y *why) preds() []tree.Pred { return []tree.Pred{y.stmt.Where} }
 
 func (y *why) partial(_ context.Context, w *worker, _ int) error {
-	for w.turn() {
+	for w.nextChunk() {
 		ordinal, ok := w.src.Find(y.stmt.Profile)
 		if !ok || int(ordinal>>query.ChunkBits) != w.chunk {
 			continue
@@ -44,8 +44,8 @@ func (y *why) partial(_ context.Context, w *worker, _ int) error {
 	return nil
 }
 
-// better returns the rows to show of two profiles, or of one and none. A user id comes before the same
-// text as an anonymous id of somebody else.
+// better returns the rows of the preferred one of two profiles; either may be missing. A user id is
+// preferred to the same text as an anonymous id of another profile, then the lower place.
 func better(a, b []Row) []Row {
 	switch {
 	case len(a) == 0:
@@ -63,11 +63,11 @@ func better(a, b []Row) []Row {
 	return b
 }
 
-// clauseRows lists a clause and its parts, indented as they are nested.
+// clauseRows returns rows for a clause and its parts, indented by nesting depth.
 func clauseRows(id string, c match.Clause, depth int) []Row {
 	flips, facts := tree.Value{}, tree.Value{}
 	switch {
-	case c.Bounded: // no change was found that far, which is no promise of one
+	case c.Bounded: // no change up to this time; there need not be one then
 		c.Facts = strings.TrimPrefix(c.Facts+"; no change before "+time.UnixMilli(c.Flips).UTC().Format(time.DateOnly), "; ")
 	case c.Flips != calendar.Forever:
 		flips = tree.Time(c.Flips)

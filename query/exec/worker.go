@@ -11,58 +11,58 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// worker computes one partial: a plan bound to the chunks a feed hands it, of one source after the
-// other. It is for one goroutine.
+// worker computes one partial: it takes chunks from a feed, which go from one source to the next, and
+// evaluates the plan over them. It is for one goroutine.
 type worker struct {
 	plan *Plan
 	env  *eval.Env
 	part *Partial
-	*kit
+	*buffers
 
 	feed    *feed
-	asker   *asking     // nil for helpers: who may call them
-	leave   func() bool // of helpers: leaves the rest to the asker
-	turns   int
-	base    int  // chunks of the shards before
-	chunks  int  // of the shard
-	at      int  // the shard's place in the feed
-	shard   int  // its number
-	chunk   int  // being looked at
-	present int  // profiles in it
-	hides   bool // it has facts of others too
-	charged int  // bytes until the partial is done
-	kept    int  // bytes that keep has not charged yet
+	trigger *helperTrigger // calls helpers; nil in a helper
+	quit    func() bool    // reports whether a helper must stop early and leave the rest to the caller
+	taken   int            // chunks taken
+	base    int            // number of the shard's first chunk in the feed
+	chunks  int            // in the current shard
+	at      int            // index of the current shard in the feed
+	shard   int            // number of the current shard
+	chunk   int            // the current chunk, counted within the shard
+	present int            // profiles in the current chunk
+	hides   bool           // the chunk has facts of profiles that Profiles leaves out; see query.Source.Hides
+	charged int            // bytes to refund when the partial is complete
+	kept    int            // bytes passed to keep and not charged yet
 
 	scanned atomic.Int64
 	blocks  atomic.Int64
-	beyond  atomic.Bool // a sum came upon a value it leaves out
+	beyond  atomic.Bool // a sum met a value beyond ±10^18
 	dims    []*dimension
 }
 
-// kit is what a worker uses again for the next statement.
-type kit struct {
-	src      *moving
+// buffers are the parts of a worker that the next statement reuses.
+type buffers struct {
+	src      *currentSource
 	all      query.Bits
 	found    query.Bits
 	assigned assignment
-	slots    slotting
+	slots    slotNumbering
 	places   []uint16
 	key      []tree.Value
 	visitors visitors
-	stock    eval.Stock
+	scratch  eval.Scratch
 }
 
-// moving is one source after the other: what is bound to it need not be bound again to the next, and
-// keeps its buffers and what it has learnt.
-type moving struct{ query.Source }
+// currentSource is the source being evaluated. Evaluators are bound to it once: when the worker goes to
+// the next source they keep their buffers and what they have looked up.
+type currentSource struct{ query.Source }
 
-func newKit() *kit { return &kit{src: &moving{}} }
+func newBuffers() *buffers { return &buffers{src: &currentSource{}} }
 
-func (p *Plan) newWorker(f *feed, k *kit) *worker {
-	w := &worker{plan: p, feed: f, kit: k, part: &Partial{Round: p.state.Round}, at: -1}
+func (p *Plan) newWorker(f *feed, k *buffers) *worker {
+	w := &worker{plan: p, feed: f, buffers: k, part: &Partial{Round: p.state.Round}, at: -1}
 	k.slots.reset()
 	env := p.env
-	env.Scanned, env.Blocks, env.Beyond, env.Stock = &w.scanned, &w.blocks, &w.beyond, &k.stock
+	env.Scanned, env.Blocks, env.Beyond, env.Scratch = &w.scanned, &w.blocks, &w.beyond, &k.scratch
 	if p.state.Round >= p.ranks.rounds() {
 		env.Cuts = p.ranks.cuts(p.state)
 	}
@@ -70,37 +70,40 @@ func (p *Plan) newWorker(f *feed, k *kit) *worker {
 	return w
 }
 
-// begin holds what is bound from now on to the statement's memory and time.
+// begin makes evaluators that are bound from now on charge the statement's memory and stop with its
+// context.
 func (w *worker) begin(ctx context.Context) {
-	w.stock.Bind(eval.Bound{Reserve: w.charge, Done: ctx.Err})
+	w.scratch.Bind(eval.Limits{Reserve: w.charge, Done: ctx.Err})
 }
 
-// yieldTurns is how many chunks are evaluated without yielding: some milliseconds.
-const yieldTurns = 4
+// yieldEvery is the number of chunks evaluated between two yields of the processor, some milliseconds of
+// work.
+const yieldEvery = 4
 
-// turn takes the next chunk; false when there is none left.
-func (w *worker) turn() bool {
-	if w.feed.stopped.Load() || w.leave != nil && w.leave() {
+// nextChunk takes the next chunk from the feed. It returns false if there is none left or the worker
+// must stop.
+func (w *worker) nextChunk() bool {
+	if w.feed.stopped.Load() || w.quit != nil && w.quit() {
 		return false
 	}
 	next := int(w.feed.next.Add(1)) - 1
 	if next >= w.feed.to {
 		return false
 	}
-	if w.asker != nil {
-		w.asker.consider(w.feed.to - next)
+	if w.trigger != nil {
+		w.trigger.consider(w.feed.to - next)
 	}
-	if w.turns++; w.turns%yieldTurns == 0 {
+	if w.taken++; w.taken%yieldEvery == 0 {
 		runtime.Gosched()
 	}
 	for next >= w.base+w.chunks {
 		w.base += w.chunks
 		w.at++
-		w.stock.Move()
+		w.scratch.NextSource()
 		w.shard, w.src.Source = w.feed.shards[w.at].Number, w.feed.shards[w.at].Source
 		w.chunks = w.src.Chunks()
 		if given, asked := len(w.src.Inputs()), len(w.plan.Inputs()); given < asked {
-			w.stock.Fail(fmt.Errorf("shard %d was given %d inputs of the statement, want %d", w.shard, given, asked))
+			w.scratch.Fail(fmt.Errorf("shard %d was given %d inputs of the statement, want %d", w.shard, given, asked))
 			return false
 		}
 	}
@@ -108,8 +111,8 @@ func (w *worker) turn() bool {
 	return true
 }
 
-// one returns a worker of the chunk being looked at alone.
-func (w *worker) one(k *kit) *worker {
+// forChunk returns a worker for the current chunk alone.
+func (w *worker) forChunk(k *buffers) *worker {
 	at := w.base + w.chunk
 	alone := w.plan.newWorker(feedOf(w.feed.shards, at, at+1), k)
 	k.src.Source = w.src.Source
@@ -117,7 +120,7 @@ func (w *worker) one(k *kit) *worker {
 	return alone
 }
 
-// bind compiles a predicate for the worker's sources; nil is everyone.
+// bind compiles a predicate for the worker's sources; nil matches every profile.
 func (w *worker) bind(p tree.Pred) (*eval.Evaluator, error) {
 	compiled, err := eval.Compile(w.env, p)
 	if err != nil {
@@ -138,7 +141,7 @@ func (w *worker) by(dims []tree.Dimension) error {
 	return nil
 }
 
-// members calls fn with the profiles of each chunk that satisfy where, chunks without any left out.
+// members calls fn with the profiles of each chunk that satisfy where. It skips chunks without any.
 func (w *worker) members(ctx context.Context, where tree.Pred, fn func(members *query.Bits) error) error {
 	bound, err := w.bind(where)
 	if err != nil {
@@ -150,7 +153,7 @@ func (w *worker) members(ctx context.Context, where tree.Pred, fn func(members *
 		if !everyone {
 			members = &w.found
 			n = bound.Among(w.chunk, all, w.present, members)
-			if err := w.stock.Err(); err != nil {
+			if err := w.scratch.Err(); err != nil {
 				return err
 			}
 		}
@@ -162,7 +165,7 @@ func (w *worker) members(ctx context.Context, where tree.Pred, fn func(members *
 	})
 }
 
-// count adds up the profiles that satisfy where: by the sizes of sets where the index has them.
+// count counts the profiles that satisfy where. It uses the sizes of index sets where possible.
 func (w *worker) count(ctx context.Context, where tree.Pred) error {
 	bound, err := w.bind(where)
 	if err != nil {
@@ -177,13 +180,13 @@ func (w *worker) count(ctx context.Context, where tree.Pred) error {
 			n = bound.Among(w.chunk, all, w.present, &w.found)
 		}
 		w.part.Members += int64(n)
-		return w.stock.Err()
+		return w.scratch.Err()
 	})
 }
 
-// profiles calls fn with all profiles of each chunk. The context is looked at once per chunk.
+// profiles calls fn with all profiles of each chunk. It checks the context once per chunk.
 func (w *worker) profiles(ctx context.Context, fn func(all *query.Bits) error) error {
-	for w.turn() {
+	for w.nextChunk() {
 		if err := w.chunkProfiles(ctx, fn); err != nil {
 			return err
 		}
@@ -191,7 +194,7 @@ func (w *worker) profiles(ctx context.Context, fn func(all *query.Bits) error) e
 	return nil
 }
 
-// chunkProfiles is profiles for the chunk being looked at.
+// chunkProfiles is profiles for the current chunk.
 func (w *worker) chunkProfiles(ctx context.Context, fn func(all *query.Bits) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -205,11 +208,11 @@ func (w *worker) chunkProfiles(ctx context.Context, fn func(all *query.Bits) err
 	if err := fn(&w.all); err != nil {
 		return err
 	}
-	return w.stock.Err()
+	return w.scratch.Err()
 }
 
-// ordinal returns the ordinal of a position of the chunk being looked at.
+// ordinal returns the ordinal of a position of the current chunk.
 func (w *worker) ordinal(pos uint16) uint32 { return uint32(w.chunk)<<query.ChunkBits | uint32(pos) }
 
-// place tells apart the profiles of all shards.
+// place returns a number that is unique among the profiles of all shards.
 func (w *worker) place(pos uint16) uint64 { return uint64(w.shard)<<32 | uint64(w.ordinal(pos)) }

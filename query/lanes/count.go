@@ -2,9 +2,9 @@ package lanes
 
 import "math/bits"
 
-// Count returns the number of bits that are set.
+// Count returns the number of bits that are set in words.
 func Count(words []uint64) int {
-	whole := len(words) &^ (atOnce() - 1)
+	whole := len(words) &^ (wordsPerStep() - 1)
 	return countWhole(words[:whole]) + plainCount(words[whole:])
 }
 
@@ -16,8 +16,8 @@ func plainCount(words []uint64) int {
 	return n
 }
 
-// AddScaled adds first + step × value to the sum of each value that is not 0, modulo 2^16. REQUIRES:
-// there are as many sums as values.
+// AddScaled adds first + step × vals[i] to sums[i], modulo 2^16, for each value that is not 0. REQUIRES:
+// len(sums) = len(vals).
 func AddScaled(sums []uint16, vals []uint8, first, step uint16) {
 	whole := len(vals) &^ 15
 	addScaledWhole(sums[:whole], vals[:whole], first, step)

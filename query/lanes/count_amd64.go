@@ -8,7 +8,7 @@ func count4(words *uint64, n int) int
 //go:noescape
 func addScaled16(sums *uint16, vals *uint8, n int, first, step uint16)
 
-// addScaledWhole is AddScaled of a multiple of 16 values.
+// addScaledWhole is AddScaled for a multiple of 16 values.
 func addScaledWhole(sums []uint16, vals []uint8, first, step uint16) {
 	if len(vals) == 0 || !cpu.X86.HasAVX2 {
 		plainAddScaled(sums, vals, first, step)

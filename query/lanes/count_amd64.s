@@ -1,7 +1,7 @@
 #include "textflag.h"
 
 // func count4(words *uint64, n int) int
-// Four words a turn, each with a sum of its own. REQUIRES: n is a multiple of 4 above 0.
+// Four words per iteration, each with its own sum. REQUIRES: n is a positive multiple of 4.
 TEXT ·count4(SB), NOSPLIT, $0-24
 	MOVQ words+0(FP), SI
 	MOVQ n+8(FP), CX
@@ -29,7 +29,7 @@ loop:
 	RET
 
 // func addScaled16(sums *uint16, vals *uint8, n int, first, step uint16)
-// Y0 is first and Y1 is step in every lane of 16 bits. REQUIRES: n is a multiple of 16 above 0.
+// Y0 is first and Y1 is step in every lane of 16 bits. REQUIRES: n is a positive multiple of 16.
 TEXT ·addScaled16(SB), NOSPLIT, $0-28
 	MOVQ sums+0(FP), DI
 	MOVQ vals+8(FP), SI

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestCount counts sets of every length with one addition a word.
+// TestCount compares Count with plainCount, for sets of every length.
 func TestCount(t *testing.T) {
 	const seed = 5
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -21,7 +21,7 @@ func TestCount(t *testing.T) {
 	}
 }
 
-// TestAddScaled compares with one addition a value, at every length.
+// TestAddScaled compares AddScaled with plainAddScaled, for every length.
 func TestAddScaled(t *testing.T) {
 	const seed = 6
 	rng := rand.New(rand.NewPCG(seed, 0))

@@ -5,22 +5,22 @@ import (
 	"math"
 )
 
-// Value is what is compared.
+// Value is an integer that can be compared.
 type Value interface{ uint8 | uint16 | uint32 }
 
-// Within sets out to the numbers of the values with lo <= value <= hi. REQUIRES: lo <= hi and
-// len(out) = ceil(len(vals) / 64).
+// Within sets out to the set of indexes of values with lo <= value <= hi. REQUIRES: lo <= hi and len(out) =
+// ceil(len(vals) / 64).
 func Within[T Value](vals []T, lo, hi T, out []uint64) {
 	whole := len(vals) / 64
 	if whole > 0 {
 		words(vals, lo, hi-lo, out[:whole])
 	}
 	if rest := vals[whole*64:]; len(rest) > 0 {
-		out[whole] = few(rest, lo, hi-lo)
+		out[whole] = lastWord(rest, lo, hi-lo)
 	}
 }
 
-// plainWords sets out to the values between lo and lo + width, 64 a word.
+// plainWords sets out to the set of values from lo to lo + width, 64 values per word.
 func plainWords[T Value](vals []T, lo, width T, out []uint64) {
 	if bytes, ok := any(vals).([]uint8); ok {
 		plainBytes(bytes, uint8(lo), uint8(lo+width), out)
@@ -31,7 +31,7 @@ func plainWords[T Value](vals []T, lo, width T, out []uint64) {
 	}
 }
 
-// word compares 64 values. Shifts by constants are the cheapest way to build a word.
+// word compares 64 values. Constant shifts are the fastest way to build a word.
 func word[T Value](vals *[64]T, lo, width T) uint64 {
 	var m uint64
 	for k := 0; k < 64; k += 8 {
@@ -42,8 +42,8 @@ func word[T Value](vals *[64]T, lo, width T) uint64 {
 	return m
 }
 
-// few compares up to 64 values.
-func few[T Value](vals []T, lo, width T) uint64 {
+// lastWord compares up to 64 values.
+func lastWord[T Value](vals []T, lo, width T) uint64 {
 	var m uint64
 	for i, x := range vals {
 		m |= upTo(x-lo, width) << (i & 63)
@@ -58,7 +58,7 @@ func upTo[T Value](x, most T) uint64 {
 	return 0
 }
 
-// plainSteps counts the values that differ from the one before, eight of them between two branches.
+// plainSteps counts the values that differ from the one before, eight values per branch.
 func plainSteps(vals []uint16) int {
 	if len(vals) == 0 {
 		return 0
@@ -78,18 +78,18 @@ func plainSteps(vals []uint16) int {
 	return int(n)
 }
 
-// Differ is 1 when two values of 16 bits are different, else 0.
+// Differ returns 1 if two values of 16 bits differ, else 0.
 func Differ(a, b uint32) uint32 { return ((a ^ b) + 0xffff) >> 16 }
 
 const (
 	highBits = 0x8080808080808080
 	lowBits  = 0x7f7f7f7f7f7f7f7f
 	oneEach  = 0x0101010101010101
-	// gather brings the lowest bits of eight bytes together in the highest byte.
+	// Multiplying by gather collects the lowest bits of eight bytes in the highest byte.
 	gather = 0x0102040810204080
 )
 
-// plainBytes is plainWords for bytes, eight of them in a register.
+// plainBytes is plainWords for bytes. It compares eight bytes in a register, up to hi.
 func plainBytes(vals []uint8, lo, hi uint8, out []uint64) {
 	least, above := uint64(lo)*oneEach, uint64(hi+1)*oneEach
 	for w := range out {
@@ -107,8 +107,8 @@ func plainBytes(vals []uint8, lo, hi uint8, out []uint64) {
 	}
 }
 
-// atLeast sets the high bit of each byte of x that is not less than that of n.
+// atLeast sets the high bit of each byte of x that is not less than the same byte of n.
 func atLeast(x, n uint64) uint64 {
-	low := (x | highBits) - n&lowBits // its high bits compare the low seven
+	low := (x | highBits) - n&lowBits // its high bits are the result of comparing the low seven bits
 	return (x&^n | ^(x^n)&low) & highBits
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestWithin compares random stretches with one comparison a value, at every length around whole words.
+// TestWithin checks every value for random ranges, and compares all kernels, for lengths around whole words.
 func TestWithin(t *testing.T) {
 	t.Run("uint8", testWithin[uint8])
 	t.Run("uint16", testWithin[uint16])
@@ -21,7 +21,7 @@ func testWithin[T Value](t *testing.T) {
 		near := T(rng.Uint64())
 		for i := range vals {
 			vals[i] = T(rng.Uint64())
-			if rng.IntN(2) == 0 { // at and beside the ends
+			if rng.IntN(2) == 0 { // at the ends of the range and next to them
 				vals[i] = near + T(rng.IntN(5)) - 2
 			}
 		}
@@ -44,7 +44,7 @@ func testWithin[T Value](t *testing.T) {
 			}
 		}
 		whole := make([]uint64, len(vals)/64)
-		for name, way := range wordWays[T]() {
+		for name, way := range withinKernels[T]() {
 			if len(whole) == 0 {
 				continue
 			}
@@ -55,7 +55,7 @@ func testWithin[T Value](t *testing.T) {
 	}
 }
 
-// TestSteps counts the steps of random runs, of every length around whole groups.
+// TestSteps counts the steps in random values, for lengths around whole groups.
 func TestSteps(t *testing.T) {
 	for seed := range uint64(2000) {
 		rng := rand.New(rand.NewPCG(seed, 2))
@@ -69,7 +69,7 @@ func TestSteps(t *testing.T) {
 			vals[i] = at
 		}
 		if got, plain := Steps(vals), plainSteps(vals); got != want || plain != want {
-			t.Fatalf("seed %d: %d steps, in the plain way %d, want %d", seed, got, plain, want)
+			t.Fatalf("seed %d: %d steps, plainSteps %d, want %d", seed, got, plain, want)
 		}
 	}
 }

@@ -2,25 +2,25 @@ package lanes
 
 import "math/bits"
 
-// And sets out to what both sets have and returns how many that is. All three are of one length; out may
-// be a or b.
+// And sets out to the intersection of a and b, and returns its size. out may be a or b. REQUIRES: all three
+// have the same length.
 func And(a, b, out []uint64) int {
 	n := len(out)
-	whole := n &^ (atOnce() - 1)
+	whole := n &^ (wordsPerStep() - 1)
 	return andWhole(a[:whole], b[:whole], out[:whole]) + plainAnd(a[whole:n], b[whole:n], out[whole:])
 }
 
-// AndNot is And for what a has and b has not.
+// AndNot is And for the difference: bits that are in a and not in b.
 func AndNot(a, b, out []uint64) int {
 	n := len(out)
-	whole := n &^ (atOnce() - 1)
+	whole := n &^ (wordsPerStep() - 1)
 	return andNotWhole(a[:whole], b[:whole], out[:whole]) + plainAndNot(a[whole:n], b[whole:n], out[whole:])
 }
 
-// Or is And for what either set has.
+// Or is And for the union.
 func Or(a, b, out []uint64) int {
 	n := len(out)
-	whole := n &^ (atOnce() - 1)
+	whole := n &^ (wordsPerStep() - 1)
 	return orWhole(a[:whole], b[:whole], out[:whole]) + plainOr(a[whole:n], b[whole:n], out[whole:])
 }
 

@@ -23,8 +23,8 @@ func or16(a, b, out *uint64, n int) int
 //go:noescape
 func count16(words *uint64, n int) int
 
-// atOnce is how many words the assembly of this processor takes at a time.
-func atOnce() int {
+// wordsPerStep returns how many words the assembly for this processor handles at a time, 1 if there is none.
+func wordsPerStep() int {
 	switch {
 	case cpu.X86.HasAVX512F && cpu.X86.HasAVX512VPOPCNTDQ:
 		return 16
@@ -34,9 +34,9 @@ func atOnce() int {
 	return 1
 }
 
-// andWhole is And of a multiple of atOnce words.
+// andWhole is And for a multiple of wordsPerStep words.
 func andWhole(a, b, out []uint64) int {
-	switch step := atOnce(); {
+	switch step := wordsPerStep(); {
 	case step == 1 || len(out) == 0:
 		return plainAnd(a, b, out)
 	case step == 4:
@@ -45,9 +45,9 @@ func andWhole(a, b, out []uint64) int {
 	return and16(&a[0], &b[0], &out[0], len(out))
 }
 
-// andNotWhole is AndNot of a multiple of atOnce words.
+// andNotWhole is AndNot for a multiple of wordsPerStep words.
 func andNotWhole(a, b, out []uint64) int {
-	switch step := atOnce(); {
+	switch step := wordsPerStep(); {
 	case step == 1 || len(out) == 0:
 		return plainAndNot(a, b, out)
 	case step == 4:
@@ -56,9 +56,9 @@ func andNotWhole(a, b, out []uint64) int {
 	return andNot16(&a[0], &b[0], &out[0], len(out))
 }
 
-// orWhole is Or of a multiple of atOnce words.
+// orWhole is Or for a multiple of wordsPerStep words.
 func orWhole(a, b, out []uint64) int {
-	switch step := atOnce(); {
+	switch step := wordsPerStep(); {
 	case step == 1 || len(out) == 0:
 		return plainOr(a, b, out)
 	case step == 4:
@@ -67,9 +67,9 @@ func orWhole(a, b, out []uint64) int {
 	return or16(&a[0], &b[0], &out[0], len(out))
 }
 
-// countWhole is Count of a multiple of atOnce words.
+// countWhole is Count for a multiple of wordsPerStep words.
 func countWhole(words []uint64) int {
-	switch step := atOnce(); {
+	switch step := wordsPerStep(); {
 	case step == 1 || len(words) == 0:
 		return plainCount(words)
 	case step == 4:

@@ -1,11 +1,12 @@
 #include "textflag.h"
 
-// Sets of words, joined and counted on the way. and4, andNot4 and or4 take four words a turn, which are
-// counted from where they were stored, each with a sum of its own; and16, andNot16, or16 and count16 take
-// sixteen, which are counted where they are. REQUIRES: n is a multiple of the number in the name, above 0.
-// In all of them SI and DX walk the sets, DI what is made of them, CX is what is left, and AX the sum.
+// These functions join sets of words and count the result in the same pass. and4, andNot4 and or4 handle four
+// words per iteration and count them in memory after storing them, each with its own sum. and16, andNot16,
+// or16 and count16 handle sixteen words and count them in registers. In all of them, SI and DX point into the
+// sets, DI into the result, CX is the number of words left, and AX the sum.
+// REQUIRES: n is a positive multiple of the number in the name.
 
-// JOIN4 does op to the words at first and those at second.
+// JOIN4 applies op to the words at first and at second.
 #define JOIN4(op, first, second) \
 	XORQ AX, AX               \
 	XORQ BX, BX               \

@@ -2,8 +2,8 @@ package lanes
 
 import "golang.org/x/sys/cpu"
 
-// ways returns the assembly this processor has for sets of n words: and, and not, or.
-func ways(n int) map[string][3]func(a, b, out *uint64, n int) int {
+// joinKernels returns the assembly for this processor that joins sets of n words: and, and not, or.
+func joinKernels(n int) map[string][3]func(a, b, out *uint64, n int) int {
 	found := map[string][3]func(a, b, out *uint64, n int) int{}
 	if cpu.X86.HasAVX2 && cpu.X86.HasPOPCNT {
 		found["4 at a time"] = [3]func(a, b, out *uint64, n int) int{and4, andNot4, or4}
@@ -14,8 +14,8 @@ func ways(n int) map[string][3]func(a, b, out *uint64, n int) int {
 	return found
 }
 
-// countWays returns the assembly this processor has for counting n words.
-func countWays(n int) map[string]func(words *uint64, n int) int {
+// countKernels returns the assembly for this processor that counts n words.
+func countKernels(n int) map[string]func(words *uint64, n int) int {
 	found := map[string]func(words *uint64, n int) int{}
 	if cpu.X86.HasPOPCNT {
 		found["4 at a time"] = count4
@@ -26,8 +26,8 @@ func countWays(n int) map[string]func(words *uint64, n int) int {
 	return found
 }
 
-// wordWays returns the ways this processor compares values.
-func wordWays[T Value]() map[string]func(vals []T, lo, width T, out []uint64) {
+// withinKernels returns the functions for this processor that compare values.
+func withinKernels[T Value]() map[string]func(vals []T, lo, width T, out []uint64) {
 	found := map[string]func(vals []T, lo, width T, out []uint64){"one by one": plainWords[T]}
 	if cpu.X86.HasAVX2 {
 		found["32 bytes at a time"] = halfWords[T]

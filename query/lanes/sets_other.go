@@ -2,7 +2,7 @@
 
 package lanes
 
-func atOnce() int { return 1 }
+func wordsPerStep() int { return 1 }
 
 func andWhole(a, b, out []uint64) int    { return plainAnd(a, b, out) }
 func andNotWhole(a, b, out []uint64) int { return plainAndNot(a, b, out) }

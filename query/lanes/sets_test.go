@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestSets joins sets of every length with one operation a word, also onto themselves.
+// TestSets compares joins of sets of many lengths with the plain versions, including joins into an operand.
 func TestSets(t *testing.T) {
 	const seed = 7
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -40,21 +40,21 @@ func TestSets(t *testing.T) {
 	}
 }
 
-// TestWays compares the ways of this processor with each other.
-func TestWays(t *testing.T) {
+// TestKernels compares the assembly for this processor with the plain versions.
+func TestKernels(t *testing.T) {
 	a, b := make([]uint64, 64), make([]uint64, 64)
 	rng := rand.New(rand.NewPCG(8, 0))
 	for i := range a {
 		a[i], b[i] = rng.Uint64(), rng.Uint64()
 	}
 	for _, n := range []int{4, 12, 16, 20, 48, 64} {
-		for name, count := range countWays(n) {
+		for name, count := range countKernels(n) {
 			if got, want := count(&a[0], n), plainCount(a[:n]); got != want {
 				t.Errorf("%s: %d bits in %d words, want %d", name, got, n, want)
 			}
 		}
 		out, want := make([]uint64, n), make([]uint64, n)
-		for name, way := range ways(n) {
+		for name, way := range joinKernels(n) {
 			for k, join := range way {
 				count := [...]func(a, b, out []uint64) int{plainAnd, plainAndNot, plainOr}[k](a[:n], b[:n], want)
 				if got := join(&a[0], &b[0], &out[0], n); got != count || !slices.Equal(out, want) {

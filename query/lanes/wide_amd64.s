@@ -1,7 +1,7 @@
 #include "textflag.h"
 
-// As in within_amd64.s, but a comparison leaves its bits in a mask, which is stored as it is: Z0 is lo and
-// Z1 is width in every lane, SI walks the values, DI the words.
+// As in within_amd64.s, but a comparison sets a mask register, which is stored as it is. Z0 is lo and Z1 is width
+// in every lane. SI points into the values, DI into the words.
 
 // func wideWithin8(vals *uint8, words int, lo, width uint8, out *uint64)
 TEXT ·wideWithin8(SB), NOSPLIT, $0-32

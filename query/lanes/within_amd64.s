@@ -1,7 +1,8 @@
 #include "textflag.h"
 
-// In all of them: Y0 is lo and Y1 is width in every lane, SI walks the values, DI the words. A value is
-// inside when value - lo, which wraps around below lo, is the lesser of itself and width.
+// In all functions, Y0 is lo and Y1 is width in every lane. SI points into the values, DI into the words. A value
+// is inside the range if value - lo, which wraps around for a value below lo, is the minimum of itself and
+// width.
 
 // func within8(vals *uint8, words int, lo, width uint8, out *uint64)
 TEXT ·within8(SB), NOSPLIT, $0-32
@@ -32,7 +33,7 @@ loop8:
 	VZEROUPPER
 	RET
 
-// Packing works within halves of 128 bits: VPERMQ $0xD8 brings the quarters 0 2 1 3 back in order.
+// Packing works within halves of 128 bits and leaves the quarters as 0 2 1 3. VPERMQ $0xD8 restores the order.
 
 // func within16(vals *uint16, words int, lo, width uint16, out *uint64)
 TEXT ·within16(SB), NOSPLIT, $0-32
@@ -75,7 +76,7 @@ loop16:
 	VZEROUPPER
 	RET
 
-// Packing twice leaves the eighths as 0 2 4 6 1 3 5 7; order32 brings them back.
+// Packing twice leaves the eighths as 0 2 4 6 1 3 5 7. order32 restores the order.
 DATA order32<>+0(SB)/4, $0
 DATA order32<>+4(SB)/4, $4
 DATA order32<>+8(SB)/4, $1
@@ -86,7 +87,7 @@ DATA order32<>+24(SB)/4, $3
 DATA order32<>+28(SB)/4, $7
 GLOBL order32<>(SB), RODATA|NOPTR, $32
 
-// HALF32 compares the 32 values at off(SI) and leaves their bits in the low half of r.
+// HALF32 compares the 32 values at off(SI) and puts their bits into the low half of r.
 #define HALF32(off, r) \
 	VMOVDQU off(SI), Y2         \
 	VMOVDQU (off+32)(SI), Y3    \

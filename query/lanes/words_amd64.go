@@ -27,7 +27,7 @@ func wideWithin32(vals *uint32, words int, lo, width uint32, out *uint64)
 //go:noescape
 func steps16(vals *uint16, groups int) int
 
-// stepGroup is how many neighbours steps16 compares at once.
+// stepGroup is the number of values that steps16 handles per iteration.
 const stepGroup = 32
 
 // Steps counts the values that differ from the one before.
@@ -39,8 +39,8 @@ func Steps(vals []uint16) int {
 	return steps16(&vals[0], groups) + plainSteps(vals[groups*stepGroup:])
 }
 
-// words sets out to the values between lo and lo + width. REQUIRES: out is not empty, and there are 64
-// values for each of its words.
+// words sets out to the set of values from lo to lo + width. REQUIRES: out is not empty, and len(vals) >= 64 ×
+// len(out).
 func words[T Value](vals []T, lo, width T, out []uint64) {
 	switch {
 	case cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW:

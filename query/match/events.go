@@ -7,7 +7,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// holds tells whether an event satisfies a step's `where (…)`, nil being always.
+// holds returns the verdict of a step's `where (…)` for an event. A nil where is always true.
 func (s *scope) holds(where tree.Pred, r, prev *row) Verdict {
 	if where == nil {
 		return always(true)
@@ -15,8 +15,8 @@ func (s *scope) holds(where tree.Pred, r, prev *row) Verdict {
 	return s.inside(r, prev).pred(where)
 }
 
-// chosen returns the events up to now that satisfy the step and lie in the window, in the order of
-// time, and the next instant at which that may change.
+// chosen returns the events up to now that satisfy the step and are in the window, in order of time.
+// until is the next instant at which that may change.
 func (s *scope) chosen(step tree.Step, w tree.Window) (rows []row, until int64) {
 	from, to := calendar.Resolve(w, s.now, s.zone)
 	until = calendar.Forever
@@ -46,7 +46,8 @@ func (s *scope) did(p *tree.Did) Verdict {
 	return Verdict{n >= lo && (hi < 0 || n <= hi), until}
 }
 
-// edge is `first did` and `last did`: their first or latest such event up to now lies in the window.
+// edge evaluates `first did` and `last did`: whether the first or latest such event up to now is in the
+// window.
 func (s *scope) edge(p *tree.Edge) Verdict {
 	rows, until := s.chosen(p.Step, tree.Window{})
 	if len(rows) == 0 {
@@ -60,7 +61,7 @@ func (s *scope) edge(p *tree.Edge) Verdict {
 	return Verdict{from <= at && at < to, min(until, s.edgeOf(p.Window, at))}
 }
 
-// sequence finds, step by step, the events that can have been chosen; it is true if one is left.
+// sequence finds, step by step, the events that can be chosen. It is true if at least one is left.
 func (s *scope) sequence(p *tree.Sequence) Verdict {
 	reached, until := s.chosen(p.First, p.Window)
 	for i := range p.Steps {
@@ -80,7 +81,7 @@ func (s *scope) sequence(p *tree.Sequence) Verdict {
 	return Verdict{len(reached) > 0, until}
 }
 
-// following returns the events of a step that lie in (t, t + gap] of one reached before.
+// following returns the events of a step in (t, t + gap] for some t at which there is a reached event.
 func (s *scope) following(reached []row, step *tree.SeqStep, gap int64) (next []row, until int64) {
 	until = calendar.Forever
 	all := s.p.rows(step.Step.Event)
@@ -105,13 +106,13 @@ func (s *scope) following(reached []row, step *tree.SeqStep, gap int64) (next []
 	return next, until
 }
 
-// lastBefore returns the index of the last row earlier than t, -1 without one.
+// lastBefore returns the index of the last row earlier than t, -1 if there is none.
 func lastBefore(rows []row, t int64) int {
 	return sort.Search(len(rows), func(i int) bool { return rows[i].at >= t }) - 1
 }
 
-// without keeps the reached events at t in whose (t, t + gap] no event of the step lies, once that
-// time is over.
+// without keeps the reached events at t for which (t, t + gap] has ended and contains no event of the
+// step.
 func (s *scope) without(reached []row, step tree.Step, gap int64) (kept []row, until int64) {
 	until = calendar.Forever
 	all := s.p.rows(step.Event)

@@ -6,7 +6,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// expr returns a value and the next instant at which time may change it.
+// expr returns a value, and the next instant at which time may change it.
 func (s *scope) expr(x tree.Expr) (v tree.Value, until int64) {
 	switch x := x.(type) {
 	case *tree.Name:
@@ -49,7 +49,7 @@ func (s *scope) name(x *tree.Name) (v tree.Value, until int64) {
 	}
 	id, _, ok := s.p.schema.Attribute(x.Name)
 	if ok && (id == query.AttrFirstSeen || id == query.AttrLastSeen) {
-		// The source knows that of all events. It is the answer unless it lies ahead.
+		// The source has the value over all events. It is correct unless it is later than now.
 		if v = s.p.attribute(x.Name); !v.Missing() && v.Int <= s.now {
 			return v, calendar.Forever
 		}
@@ -58,7 +58,7 @@ func (s *scope) name(x *tree.Name) (v tree.Value, until int64) {
 	return s.p.attribute(x.Name), calendar.Forever
 }
 
-// seen is the time of the profile's earliest or latest event up to now.
+// seen returns the time of the profile's earliest or latest event up to now.
 func (s *scope) seen(last bool) (v tree.Value, until int64) {
 	until = calendar.Forever
 	for _, at := range s.p.allTimes() {
@@ -72,7 +72,7 @@ func (s *scope) seen(last bool) (v tree.Value, until int64) {
 	return v, until
 }
 
-// measure draws a value from the events of its window.
+// measure computes a value from the events in its window.
 func (s *scope) measure(m *tree.Measure) (v tree.Value, until int64) {
 	rows, until := s.chosen(tree.Step{Event: m.Event, Where: m.Where}, m.Window)
 	if len(rows) == 0 && s.ranked {
@@ -92,7 +92,7 @@ func (s *scope) measure(m *tree.Measure) (v tree.Value, until int64) {
 	for i := range rows {
 		value, valueUntil := s.inside(&rows[i], nil).expr(m.Arg)
 		until = min(until, valueUntil)
-		if takesPart(m.Fn, value) {
+		if counted(m.Fn, value) {
 			taken = append(taken, timed{rows[i].at, value})
 		}
 	}
@@ -102,13 +102,14 @@ func (s *scope) measure(m *tree.Measure) (v tree.Value, until int64) {
 	return fold(m.Fn, taken), until
 }
 
-// timed is a value seen at a time.
+// timed is a value and the time of its event.
 type timed struct {
 	at    int64
 	value tree.Value
 }
 
-func takesPart(fn tree.Fn, v tree.Value) bool {
+// counted reports whether a measure takes a value into account.
+func counted(fn tree.Fn, v tree.Value) bool {
 	switch fn {
 	case tree.SumFn, tree.AvgFn:
 		if v.Type != tree.NumberType {
@@ -143,8 +144,8 @@ func fold(fn tree.Fn, taken []timed) tree.Value {
 	return best.value
 }
 
-// better tells whether a is chosen over b. Of two events in one millisecond the one with the smaller
-// value is the earlier.
+// better reports whether a is chosen over b. Of two events in one millisecond, the one with the smaller
+// value counts as earlier.
 func better(fn tree.Fn, a, b timed) bool {
 	c := a.value.Compare(b.value)
 	switch fn {
@@ -174,7 +175,7 @@ func foldSum(fn tree.Fn, taken []timed) tree.Value {
 	return tree.Num(average)
 }
 
-// tallied is a value with how often and how late it was seen.
+// tallied is a value, how often it was seen, and when last.
 type tallied struct {
 	value tree.Value
 	count int
@@ -198,7 +199,8 @@ func tally(taken []timed) []tallied {
 	return all
 }
 
-// favorite is the most frequent value, then the one seen latest, then the larger.
+// favorite returns the most frequent value; of equally frequent ones the one seen latest, then the
+// larger.
 func favorite(all []tallied) tree.Value {
 	var best tallied
 	for _, t := range all {

@@ -10,35 +10,35 @@ import (
 	"github.com/musterdb/muster/query/values"
 )
 
-// Env is what a Matcher is compiled against.
+// Env is the context in which a Matcher is compiled.
 type Env struct {
 	Schema query.Schema
-	Zone   *time.Location // the statement's; nil is UTC
+	Zone   *time.Location // of the statement; nil is UTC
 	Cuts   map[*tree.Rank]query.Cut
-	Inputs *query.Inputs // that sources were given; nil: there are none
+	Inputs *query.Inputs // the sets that sources were given; nil if there are none
 }
 
-// Matcher is a predicate made ready. It is immutable and may be used from many goroutines.
+// Matcher is a compiled predicate. It is immutable and may be used by several goroutines.
 type Matcher struct {
 	env    Env
 	pred   tree.Pred
 	texts  map[*tree.Text]values.Matcher
 	zones  map[*tree.Segment]*time.Location
 	share  map[*tree.InSample]values.Share
-	past   map[*tree.WasIn]int    // inputs
+	past   map[*tree.WasIn]int    // by predicate: the number of its input
 	linked map[*tree.SeqStep]bool // steps that mention `previous.`
 }
 
-// Verdict is an answer for one profile at one instant. Until is the earliest instant (Unix ms, later
-// than now) at which time alone, without a new message, can change it; calendar.Forever if none can.
-// Nothing changes before it, and it may come before the change.
+// Verdict is the result for one profile at one instant. Until is the earliest instant (Unix ms, later
+// than now) at which the passing of time alone, without a new message, can change it; calendar.Forever
+// if nothing can. The verdict does not change before Until. It may still be the same at Until.
 type Verdict struct {
 	True  bool
 	Until int64
 }
 
-// Compile prepares a checked predicate; nil is everyone. It fails where the predicate needs what env
-// lacks: the cut of a rank, a zone that does not load.
+// Compile compiles a checked predicate; nil means everyone. It fails if env lacks something the
+// predicate needs, such as the cut of a rank, or if a time zone does not load.
 func Compile(env Env, p tree.Pred) (*Matcher, error) {
 	if env.Zone == nil {
 		env.Zone = time.UTC
@@ -60,7 +60,7 @@ func Compile(env Env, p tree.Pred) (*Matcher, error) {
 	return m, nil
 }
 
-// prepare compiles what is the same for every profile: of a predicate, or of an expression.
+// prepare compiles the parts of a predicate or expression that are the same for every profile.
 func (m *Matcher) prepare(n tree.Node) (err error) {
 	tree.Inspect(n, func(n tree.Node) bool {
 		if err == nil {
@@ -77,18 +77,18 @@ func (m *Matcher) prepareNode(n tree.Node) (err error) {
 		m.texts[n], err = values.NewMatcher(n.Op, n.Pattern, n.Fold)
 	case *tree.Sequence:
 		for i := range n.Steps {
-			m.linked[&n.Steps[i]] = tree.AsksPrevious(&n.Steps[i].Step)
+			m.linked[&n.Steps[i]] = tree.MentionsPrevious(&n.Steps[i].Step)
 		}
 	case *tree.InSegment:
 		return m.prepareSegment(n)
 	case *tree.InSample:
 		m.share[n] = values.NewShare(n.Name, n.From, n.To)
-	case *tree.WasIn: // it stands in no segment, so its zone is the statement's
+	case *tree.WasIn: // never in a segment, so its zone is that of the statement
 		at, _ := calendar.Span(n.At, m.env.Zone)
-		m.past[n], err = m.env.Inputs.Asked(n, at)
+		m.past[n], err = m.env.Inputs.WasIn(n, at)
 	case *tree.Rank:
 		if _, ok := m.env.Cuts[n]; !ok {
-			return fmt.Errorf("the cut of a rank is not known")
+			return fmt.Errorf("the cut of a rank is missing")
 		}
 	}
 	return err
@@ -96,27 +96,27 @@ func (m *Matcher) prepareNode(n tree.Node) (err error) {
 
 func (m *Matcher) prepareSegment(p *tree.InSegment) error {
 	if p.Def == nil {
-		return fmt.Errorf("segment %q is not resolved", p.Name)
+		return fmt.Errorf("segment %q is not expanded", p.Name)
 	}
 	if _, done := m.zones[p.Def]; done {
 		return nil
 	}
 	if _, held := m.env.Inputs.Held(p.Name); held {
 		if _, ok := m.env.Inputs.OfHeld(p.Name); !ok {
-			return fmt.Errorf("segment %q is held, and no input of the statement", p.Name)
+			return fmt.Errorf("segment %q is held but is not an input of the statement", p.Name)
 		}
 	}
 	zone, err := time.LoadLocation(p.Def.Zone)
 	if err != nil {
-		return fmt.Errorf("segment %q: %w", p.Name, err)
+		return fmt.Errorf("load the zone of segment %q: %w", p.Name, err)
 	}
 	m.zones[p.Def] = zone
 	return m.prepare(p.Def.Pred)
 }
 
-// Match tells whether the profile satisfies the predicate at now (Unix ms).
+// Match evaluates the predicate for the profile at now (Unix ms).
 //
-// REQUIRES: the profile was made with the same Schema's source.
+// REQUIRES: the profile was created with Env.Schema.
 func (m *Matcher) Match(p *Profile, now int64) Verdict {
 	return m.scope(p, now).pred(m.pred)
 }

@@ -19,7 +19,8 @@ import (
 // noon is now: a Sunday.
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC).UnixMilli()
 
-// ann is one profile, with a value of each type and a few events.
+// ann returns a history with one profile that has a value of each type and a few events, and another
+// profile.
 func ann() *querytest.History {
 	seconds := func(s int64) int64 { return noon + s*1000 }
 	event := func(name string, at int64, amount int64, category string) querytest.Event {
@@ -33,7 +34,7 @@ func ann() *querytest.History {
 				Attrs: map[string]tree.Value{"country": tree.Str("BR"), "age": tree.NumInt(34), "ltv": tree.Num(tree.Decimal(1999, 2)), "vip": tree.Bool(true), "at": tree.Time(seconds(-60)),
 					"born": tree.Time(time.Date(1984, 11, 23, 0, 0, 0, 0, time.UTC).UnixMilli()), "tags": tree.ListOf(tree.Str("a"), tree.Str("b"))},
 				Events: []querytest.Event{event("A", -100, 2, "x"), event("A", -10, 1, "y"), event("B", -5, 3, "x"), event("A", 50, 9, "x")}},
-			{UserID: "bob", Attrs: map[string]tree.Value{"plan": tree.Str("pro")}, Events: []querytest.Event{{Name: "C", Time: seconds(-1)}}}, // names that ann has nothing of
+			{UserID: "bob", Attrs: map[string]tree.Value{"plan": tree.Str("pro")}, Events: []querytest.Event{{Name: "C", Time: seconds(-1)}}}, // names that ann has no values of
 		},
 	}
 }
@@ -46,8 +47,8 @@ func parse(text string) tree.Pred {
 	return p
 }
 
-// verdicts say of each predicate whether it holds for ann at noon, and the second at which time alone may
-// change that; - is never.
+// verdicts has predicates, whether each holds for ann at noon, and the second at which the passing of
+// time alone may change that; - means never.
 var verdicts = []struct {
 	text  string
 	want  bool
@@ -78,8 +79,8 @@ var verdicts = []struct {
 	{"did B and did A in last 11 seconds", true, "1"}, {"did C or did A in last 11 seconds", true, "1"},
 }
 
-// TestVerdicts: each of them, in several layouts of the same facts; and nothing changes before the promised
-// instant.
+// TestVerdicts checks each of them in several layouts of the same facts, and that nothing changes
+// before the promised instant.
 func TestVerdicts(t *testing.T) {
 	h := ann()
 	schema := querytest.NewSchema(h)
@@ -125,7 +126,8 @@ func parseFor(t *testing.T, text string) tree.Pred {
 	return p
 }
 
-// TestRank: who lies above a cut, who on it by id, and that one is needed.
+// TestRank: values above a cut are within the rank, values at the cut are decided by id, and compiling
+// fails without a cut.
 func TestRank(t *testing.T) {
 	h := ann()
 	schema := querytest.NewSchema(h)
@@ -134,7 +136,7 @@ func TestRank(t *testing.T) {
 	for _, bottom := range []bool{false, true} {
 		rank := &tree.Rank{By: &tree.Name{Name: "age"}, Bottom: bottom}
 		if _, err := match.Compile(match.Env{Schema: schema}, rank); err == nil {
-			t.Error("a rank without a cut")
+			t.Error("a rank compiles without a cut")
 		}
 		for _, c := range []struct {
 			cut  query.Cut
@@ -158,7 +160,7 @@ func cutAt(age int64, id string) (c query.Cut) {
 	return c
 }
 
-// TestExplain: the verdict of each part, what it rests on and when time turns it.
+// TestExplain checks the verdict of each part, the facts it is based on, and when time changes it.
 func TestExplain(t *testing.T) {
 	h := ann()
 	schema := querytest.NewSchema(h)

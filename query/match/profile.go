@@ -9,8 +9,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Profile reads one profile of a source: its attributes, and its events in the order of time, each
-// gathered when first asked for. It is for one goroutine.
+// Profile reads one profile of a source: its attributes, and its events in order of time. Events are
+// read when first needed. It is for one goroutine.
 type Profile struct {
 	src     query.Source
 	schema  query.Schema
@@ -26,13 +26,13 @@ type row struct {
 	event uint32
 }
 
-// RowSource is a source that finds the events of one profile at once.
+// RowSource is a source that can find the events of one profile without a search.
 type RowSource interface {
-	// Rows calls yield for the events of a name and a profile, in any order.
+	// Rows calls yield for each event of a name and a profile, in any order.
 	Rows(event, ordinal uint32, yield func(b *query.Block, row int))
 }
 
-// NewProfile returns the reader of one profile.
+// NewProfile returns a reader of one profile.
 func NewProfile(src query.Source, schema query.Schema, ordinal uint32) *Profile {
 	return &Profile{src: src, schema: schema, ordinal: ordinal, events: map[uint32][]row{}}
 }
@@ -40,7 +40,7 @@ func NewProfile(src query.Source, schema query.Schema, ordinal uint32) *Profile 
 func (p *Profile) chunk() int       { return int(p.ordinal >> query.ChunkBits) }
 func (p *Profile) position() uint16 { return uint16(p.ordinal & (query.ChunkSize - 1)) }
 
-// attribute returns the value of an attribute, the missing one if the name is not known.
+// attribute returns the value of an attribute, the missing value if the name is unknown.
 func (p *Profile) attribute(name string) tree.Value {
 	id, _, ok := p.schema.Attribute(name)
 	if !ok {
@@ -66,7 +66,7 @@ func (p *Profile) attribute(name string) tree.Value {
 	return pages[page].Value(i)
 }
 
-// rows returns the profile's events of one name in the order of time.
+// rows returns the profile's events of one name in order of time.
 func (p *Profile) rows(name string) []row {
 	event, ok := p.schema.Event(name)
 	if !ok {
@@ -85,15 +85,15 @@ func (p *Profile) rowsOf(event uint32) []row {
 			rows = append(rows, row{at: b.Time(i), block: b, i: i, event: event})
 		})
 	} else {
-		rows = p.searched(event)
+		rows = p.search(event)
 	}
 	slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(a.at, b.at) })
 	p.events[event] = rows
 	return rows
 }
 
-// searched finds the profile's events of one name in the blocks of their chunk.
-func (p *Profile) searched(event uint32) (rows []row) {
+// search finds the profile's events of one name in the blocks of its chunk.
+func (p *Profile) search(event uint32) (rows []row) {
 	pos := p.position()
 	for _, b := range p.src.Series(event, p.chunk()).Blocks {
 		from, to := 0, b.Rows
@@ -108,8 +108,8 @@ func (p *Profile) searched(event uint32) (rows []row) {
 	return rows
 }
 
-// nextAt returns the index of the first pos in at from i on, len(at) if there is none. Tails are long
-// and unsorted and a profile has few rows there: eight are passed at a time.
+// nextAt returns the index of the first pos in at from index i, len(at) if there is none. Tails are
+// long and unsorted and have few rows of a profile, so eight are tested at a time.
 func nextAt(at []uint16, i int, pos uint16) int {
 	for ; i+8 <= len(at); i += 8 {
 		q := at[i : i+8 : i+8]
@@ -136,7 +136,7 @@ func (p *Profile) allTimes() []int64 {
 	return times
 }
 
-// property returns a property of a row, the missing value if the name is not known.
+// property returns a property of a row, the missing value if the name is unknown.
 func (p *Profile) property(r row, name string) tree.Value {
 	id, _, ok := p.schema.Property(r.event, name)
 	if !ok {
@@ -149,7 +149,7 @@ func (p *Profile) property(r row, name string) tree.Value {
 	return col.Value(r.i)
 }
 
-// inList tells whether the profile is in a static list.
+// inList reports whether the profile is in a static list.
 func (p *Profile) inList(name string) bool {
 	id, ok := p.schema.List(name)
 	if !ok {
@@ -160,7 +160,7 @@ func (p *Profile) inList(name string) bool {
 	return members.Has(p.position())
 }
 
-// inInput tells whether the profile is in a set that the source was given.
+// inInput reports whether the profile is in a set that the source was given.
 func (p *Profile) inInput(n int) bool {
 	var members query.Bits
 	p.src.Inputs()[n].Fill(p.chunk(), &members)

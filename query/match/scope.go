@@ -7,8 +7,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// scope is what a predicate is asked about: a profile at an instant, and inside `where (…)` one of
-// its events, with the event chosen for the step before.
+// scope is what a predicate is evaluated on: a profile at an instant and, in `where (…)`, one of its
+// events and the event chosen for the step before.
 type scope struct {
 	m      *Matcher
 	p      *Profile
@@ -16,7 +16,7 @@ type scope struct {
 	zone   *time.Location
 	row    *row
 	prev   *row
-	ranked bool // measures of nothing are missing, not 0
+	ranked bool // measures without events are missing, not 0
 }
 
 func (s *scope) inside(r, prev *row) *scope {
@@ -25,10 +25,10 @@ func (s *scope) inside(r, prev *row) *scope {
 	return &inner
 }
 
-// always is a verdict that time does not change.
+// always returns a verdict that time does not change.
 func always(b bool) Verdict { return Verdict{b, calendar.Forever} }
 
-// sooner returns the earlier of two instants that lie after now; others do not count.
+// sooner returns the earlier of until and at, or until if at is not later than now.
 func (s *scope) sooner(until, at int64) int64 {
 	if at > s.now && at < until {
 		return at
@@ -36,7 +36,7 @@ func (s *scope) sooner(until, at int64) int64 {
 	return until
 }
 
-// pred is the meaning of every predicate.
+// pred evaluates a predicate.
 func (s *scope) pred(p tree.Pred) Verdict {
 	switch p := p.(type) {
 	case *tree.And:
@@ -77,7 +77,7 @@ func (s *scope) pred(p tree.Pred) Verdict {
 	return s.profilePred(p)
 }
 
-// profilePred is the rest of the predicates: those that are asked of a profile only.
+// profilePred evaluates predicates that are only allowed on profiles, not on events.
 func (s *scope) profilePred(p tree.Pred) Verdict {
 	switch p := p.(type) {
 	case *tree.Did:
@@ -106,7 +106,8 @@ func (s *scope) profilePred(p tree.Pred) Verdict {
 	return always(false)
 }
 
-// all is and (want true) and or (want false).
+// all evaluates a conjunction or, without and, a disjunction. It evaluates all arguments, as each may
+// bound Until.
 func (s *scope) all(args []tree.Pred, and bool) Verdict {
 	result := always(and)
 	for _, arg := range args {
@@ -121,7 +122,7 @@ func (s *scope) all(args []tree.Pred, and bool) Verdict {
 
 func (s *scope) compare(p *tree.Compare) Verdict {
 	op, l, r := p.Op, p.L, p.R
-	if when(l) != nil && when(r) == nil { // the date to the right
+	if when(l) != nil && when(r) == nil { // put the date on the right
 		l, r = r, l
 		op = op.Mirrored()
 	}
@@ -141,7 +142,7 @@ func when(x tree.Expr) *tree.When {
 	return nil
 }
 
-// compareSpan compares a time with a date or instant, the stretch [from, to).
+// compareSpan compares a time with a date or instant, which is the range [from, to).
 func compareSpan(op tree.Op, v tree.Value, from, to int64) bool {
 	is := v.Type == tree.TimeType
 	switch op {
@@ -206,7 +207,7 @@ func has(v tree.Value, p *tree.Has) bool {
 	return p.Which == tree.HasAll
 }
 
-// inWindow is a time with a window; unlike those on events it is not cut at now.
+// inWindow tests a time against a window. Unlike a window on events, it is not cut at now.
 func (s *scope) inWindow(p *tree.InWindow) Verdict {
 	v, until := s.expr(p.X)
 	if v.Type != tree.TimeType {

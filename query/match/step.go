@@ -8,16 +8,16 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Step is the `where (…)` of one event made ready, to be asked of single events. It is immutable.
+// Step is the compiled `where (…)` of one event, to be evaluated on single events. It is immutable.
 type Step struct {
 	m     *Matcher
 	event uint32
 	where tree.Pred
 }
 
-// CompileStep prepares a checked `where (…)`; nil holds for every event.
+// CompileStep compiles a checked `where (…)`. A nil where is true for every event.
 //
-// REQUIRES: what it asks does not change with time alone, and it does not mention `previous.`.
+// REQUIRES: the passing of time alone does not change its result, and it does not mention `previous.`.
 func CompileStep(schema query.Schema, zone *time.Location, event uint32, where tree.Pred) (*Step, error) {
 	m, err := Compile(Env{Schema: schema, Zone: zone}, nil)
 	if err == nil {
@@ -29,7 +29,7 @@ func CompileStep(schema query.Schema, zone *time.Location, event uint32, where t
 	return &Step{m: m, event: event, where: where}, nil
 }
 
-// Holds tells whether a row of a block of the event satisfies the step.
+// Holds reports whether a row of a block of the event satisfies the step.
 func (s *Step) Holds(b *query.Block, i int) bool {
 	if s.where == nil {
 		return true
@@ -39,16 +39,16 @@ func (s *Step) Holds(b *query.Block, i int) bool {
 	return of.pred(s.where).True
 }
 
-// StepValue is an expression on one event made ready. It is immutable.
+// StepValue is a compiled expression on one event. It is immutable.
 type StepValue struct {
 	m     *Matcher
 	event uint32
 	x     tree.Expr
 }
 
-// CompileValue prepares a checked expression on an event's properties.
+// CompileValue compiles a checked expression on an event's properties.
 //
-// REQUIRES: what it asks does not change with time alone, and it does not mention `previous.`.
+// REQUIRES: the passing of time alone does not change its result, and it does not mention `previous.`.
 func CompileValue(schema query.Schema, zone *time.Location, event uint32, x tree.Expr) (*StepValue, error) {
 	m, err := Compile(Env{Schema: schema, Zone: zone}, nil)
 	if err == nil {

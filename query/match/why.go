@@ -10,9 +10,9 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Clause is the verdict of one condition, its text, the facts it rests on, and the conditions it is
-// made of. Flips is the instant at which time alone turns it (calendar.Forever: never), exact unless
-// Bounded: then nothing turns before it.
+// Clause is the verdict of one condition, with its text, the facts it is based on and the conditions it
+// consists of. Flips is the instant at which the passing of time alone changes the verdict,
+// calendar.Forever if never. Flips is exact, unless Bounded is set: then it is a lower bound.
 type Clause struct {
 	Text    string
 	True    bool
@@ -22,7 +22,7 @@ type Clause struct {
 	Args    []Clause
 }
 
-// flipSteps bounds the instants looked at for one clause's Flips.
+// flipSteps bounds the number of instants tried to find the Flips of one clause.
 const flipSteps = 256
 
 // Explain returns the verdicts of the predicate and of all its parts at now.
@@ -67,7 +67,8 @@ func composed(p tree.Pred) bool {
 	return false
 }
 
-// flip finds when the verdict of one predicate turns by time alone.
+// flip finds the instant at which the passing of time changes the verdict of a predicate. If exact is
+// false, the verdict does not change before at.
 func (s *scope) flip(p tree.Pred) (at int64, exact bool) {
 	first := s.pred(p)
 	at = first.Until
@@ -86,7 +87,7 @@ func (s *scope) flip(p tree.Pred) (at int64, exact bool) {
 	return at, false
 }
 
-// facts says in a few words what a condition rests on.
+// facts describes in a few words what a verdict is based on.
 func (s *scope) facts(p tree.Pred) string {
 	switch p := p.(type) {
 	case *tree.Not:
@@ -122,11 +123,11 @@ func (s *scope) facts(p tree.Pred) string {
 		return s.fact(p.By)
 	case *tree.InSegment:
 		if _, held := s.m.env.Inputs.Held(p.Name); held {
-			return "membership of the last refresh; its conditions are those of now"
+			return "membership as of the last refresh; its conditions are evaluated now"
 		}
 	case *tree.WasIn:
 		at, _ := calendar.Span(p.At, s.m.env.Zone)
-		return "membership of " + s.instant(at)
+		return "membership at " + s.instant(at)
 	}
 	return ""
 }
@@ -138,7 +139,7 @@ func joined(a, b string) string {
 	return a + "; " + b
 }
 
-// fact is the value an expression has, nothing for literals.
+// fact describes the value of an expression; it is empty for a literal.
 func (s *scope) fact(x tree.Expr) string {
 	if _, literal := x.(*tree.Literal); literal {
 		return ""
@@ -170,7 +171,7 @@ func (s *scope) instant(ms int64) string {
 	return time.UnixMilli(ms).In(s.zone).Format("2006-01-02T15:04:05.999Z07:00")
 }
 
-// text writes a value; equal values of one type are written alike.
+// text formats a value. Equal values of one type have the same text.
 func text(v tree.Value) string {
 	switch v.Type {
 	case tree.NumberType:

@@ -7,7 +7,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// edgeOf returns the next instant after now at which a time `at` may cross an edge of the window,
+// edgeOf returns the next instant after now at which the time `at` may cross an edge of the window,
 // Forever if there is none.
 func (s *scope) edgeOf(w tree.Window, at int64) int64 {
 	switch w.Kind {
@@ -29,9 +29,9 @@ func (s *scope) edgeOf(w tree.Window, at int64) int64 {
 	return calendar.Forever
 }
 
-// passes returns the next instant after now at which the moving edge now + sign × d may pass `at`.
-// Durations of fixed length pass once. By months the edge follows the local clock: it moves evenly
-// until the next local day or change of offset, and is looked at again then.
+// passes returns the next instant after now at which the moving edge now + sign × d may pass `at`. With
+// a duration of fixed length the edge passes once. With months it follows the local clock: it moves
+// evenly until the next local day or change of offset, when it must be computed again.
 func (s *scope) passes(d tree.Duration, sign int, at int64) int64 {
 	if _, fixed := d.Millis(); fixed {
 		return s.sooner(calendar.Forever, calendar.Shift(at, d, -sign, s.zone))
@@ -46,8 +46,8 @@ func (s *scope) passes(d tree.Duration, sign int, at int64) int64 {
 	if end := offsetEnd(edge, s.zone); end != calendar.Forever {
 		until = s.sooner(until, calendar.Add(s.now, end-edge))
 	}
-	// Where the local time of the edge is skipped or repeated, the edge jumps at an instant that only
-	// the zone knows: close to such a change each second is looked at.
+	// If the local time of the edge is skipped or repeated, the edge jumps at an instant that is not computed here.
+	// Near such a change of clocks, the verdict is promised only to the next second.
 	if gap := at - edge; -dayMillis <= gap && gap <= dayMillis && clocksChange(edge, s.zone) {
 		until = s.sooner(until, s.now+1000-(s.now%1000+1000)%1000)
 	}
@@ -56,7 +56,7 @@ func (s *scope) passes(d tree.Duration, sign int, at int64) int64 {
 
 const dayMillis = 86_400_000
 
-// clocksChange tells whether a zone changes its offset to UTC within a day of ms.
+// clocksChange reports whether a zone changes its offset to UTC within a day of ms.
 func clocksChange(ms int64, zone *time.Location) bool {
 	_, before := time.UnixMilli(ms - dayMillis).In(zone).Zone()
 	_, after := time.UnixMilli(ms + dayMillis).In(zone).Zone()

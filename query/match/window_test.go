@@ -11,8 +11,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Months go back at the same local time, so where that time was skipped or repeated the edge of a
-// window jumps: nothing may change before the promised instant there either.
+// TestPromiseOverClockChanges: subtracting months keeps the local time. If that time was skipped or
+// repeated, the edge of a window jumps. Even then, nothing may change before the promised instant.
 func TestPromiseOverClockChanges(t *testing.T) {
 	zone, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
@@ -34,7 +34,7 @@ func TestPromiseOverClockChanges(t *testing.T) {
 			src := querytest.NewSources(h, schema, 1, rand.New(rand.NewPCG(1, 1)))[0]
 			ordinal, ok := src.Find("u")
 			if !ok {
-				t.Fatal("the profile is not there")
+				t.Fatal("the profile is missing")
 			}
 			profile := match.NewProfile(src, schema, ordinal)
 			begin := time.Date(2026, month+1, day, 0, 0, 0, 0, zone).UnixMilli()
@@ -51,7 +51,7 @@ func TestPromiseOverClockChanges(t *testing.T) {
 					}
 				}
 				if v.Until != calendar.Forever && v.Until <= begin+int64(i)*minute {
-					t.Fatalf("the promise %d is not ahead", v.Until)
+					t.Fatalf("the promised instant %d is not in the future", v.Until)
 				}
 			}
 		}

@@ -1,9 +1,8 @@
-// Package places finds what would stand at some places of many keys if they were in order, without
-// putting them in order.
+// Package places finds the keys at given places of the sorted order, without sorting the keys.
 //
-// Its nouns: keys (unsigned integers), places (counted from 0), cells (stretches of equal width the keys
-// are counted by). It must not know what the keys stand for.
+// Its nouns: keys (unsigned integers), places (positions in the sorted order, from 0), cells (ranges of equal
+// width, in which the keys are counted). It must not know what the keys mean.
 //
-// Only the keys of the cells that hold a place are looked at again: few, or all are equal. Start reading
-// at places.go.
+// After counting, it reads only the keys of cells that contain a wanted place again: these are few, or all
+// equal. Start reading at places.go.
 package places

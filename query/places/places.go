@@ -9,13 +9,14 @@ import (
 const (
 	cellBits = 11
 	cells    = 1 << cellBits
-	// fewKeys is the number of keys up to which sorting beats counting.
+	// fewKeys is the number of keys up to which sorting is faster than counting.
 	fewKeys = 192
 )
 
-// Find returns the keys at some places, in the order of the places. It changes neither argument.
+// Find returns the keys that sorting would put at the places at, in the order of at. It modifies neither
+// argument.
 //
-// REQUIRES: 0 <= at[i] < len(keys); there are fewer than 2^32 keys.
+// REQUIRES: 0 <= at[i] < len(keys); len(keys) < 2^32.
 func Find(keys []uint64, at ...int) []uint64 {
 	found := make([]uint64, len(at))
 	if len(at) > 0 {
@@ -43,7 +44,7 @@ func find(keys []uint64, at []int, found []uint64) {
 		counts[(k-lo)>>shift&(cells-1)]++
 	}
 	for i, n := range at {
-		cell, before := place(&counts, n)
+		cell, before := cellOf(&counts, n)
 		if shift == 0 {
 			found[i] = lo + uint64(cell)
 			continue
@@ -58,8 +59,8 @@ func find(keys []uint64, at []int, found []uint64) {
 	}
 }
 
-// place returns the cell that holds a place, and how many keys are in the cells before.
-func place(counts *[cells]uint32, n int) (cell, before int) {
+// cellOf returns the cell that contains place n, and the number of keys in the cells before it.
+func cellOf(counts *[cells]uint32, n int) (cell, before int) {
 	for c, k := range counts {
 		if n < before+int(k) {
 			return c, before
@@ -69,14 +70,14 @@ func place(counts *[cells]uint32, n int) (cell, before int) {
 	return cells - 1, before
 }
 
-// OfInt returns a key that is in order with those of other integers.
+// OfInt returns the key of an integer. Keys of integers have the same order as the integers.
 func OfInt(i int64) uint64 { return uint64(i) ^ 1<<63 }
 
 // Int returns the integer of a key.
 func Int(key uint64) int64 { return int64(key ^ 1<<63) }
 
-// OfFloat returns a key that is in order with those of other floats, which must not be NaN. Both zeros
-// have one key.
+// OfFloat returns the key of a float. Keys of floats have the same order as the floats; both zeros have the same
+// key. REQUIRES: f is not NaN.
 func OfFloat(f float64) uint64 {
 	b := math.Float64bits(f + 0)
 	if b>>63 != 0 {

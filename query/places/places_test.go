@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestFind holds Find against sorting, with keys near each other, far apart and equal.
+// TestFind compares Find with sorting, for keys that are close together, far apart or equal.
 func TestFind(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	rng := rand.New(rand.NewPCG(seed, 1))
@@ -28,7 +28,7 @@ func TestFind(t *testing.T) {
 		before, sorted := slices.Clone(keys), slices.Sorted(slices.Values(keys))
 		for i, got := range Find(keys, at...) {
 			if got != sorted[at[i]] {
-				t.Fatalf("seed %d: at place %d of %d stands %d, want %d", seed, at[i], len(keys), got, sorted[at[i]])
+				t.Fatalf("seed %d: place %d of %d has %d, want %d", seed, at[i], len(keys), got, sorted[at[i]])
 			}
 		}
 		if !slices.Equal(keys, before) {
@@ -41,17 +41,17 @@ func TestKeysKeepTheOrder(t *testing.T) {
 	ints := []int64{math.MinInt64, -5, -1, 0, 1, 7, math.MaxInt64}
 	for i, x := range ints {
 		if Int(OfInt(x)) != x || i > 0 && OfInt(x) <= OfInt(ints[i-1]) {
-			t.Errorf("the key of %d", x)
+			t.Errorf("the key of %d does not convert back, or is not above the key before", x)
 		}
 	}
 	floats := []float64{math.Inf(-1), -1e300, -2.5, -math.SmallestNonzeroFloat64, 0, math.SmallestNonzeroFloat64, 1, 2.5, math.Inf(1)}
 	for i, x := range floats {
 		if Float(OfFloat(x)) != x || i > 0 && OfFloat(x) <= OfFloat(floats[i-1]) {
-			t.Errorf("the key of %g", x)
+			t.Errorf("the key of %g does not convert back, or is not above the key before", x)
 		}
 	}
 	if OfFloat(math.Copysign(0, -1)) != OfFloat(0) {
-		t.Error("the zeros have two keys")
+		t.Error("the two zeros have different keys")
 	}
 }
 

@@ -18,14 +18,14 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// shop is a history of some size behind a few shards, for what statements cost.
+// shop is a history of some size in a few shards, for tests of memory and cancellation.
 type shop struct {
 	gen     *Gen
 	schema  *Schema
 	sources []query.Source
 }
 
-// newShop draws a history of about size profiles.
+// newShop draws a history with about size profiles.
 func newShop(t *testing.T, size int) *shop {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(*firstSeed, 16))
@@ -40,7 +40,7 @@ func newShop(t *testing.T, size int) *shop {
 	return s
 }
 
-// repeated joins n texts made of their numbers.
+// repeated joins n copies of format, with the index of the copy in place of %d.
 func repeated(n int, sep, format string) string {
 	texts := make([]string, n)
 	for i := range texts {
@@ -52,7 +52,7 @@ func repeated(n int, sep, format string) string {
 	return strings.Join(texts, sep)
 }
 
-// long are statements of many parts of each kind.
+// long returns statements with n parts, of each kind of part.
 func long(n int) []string {
 	return []string{
 		"count where did " + repeated(n, " then ", `"Viewed"`),
@@ -97,7 +97,7 @@ func long(n int) []string {
 	}
 }
 
-// statements are those of the generator, each kind of predicate among them, and long ones.
+// statements returns random statements from the generator, and long ones with n parts.
 func (s *shop) statements(t *testing.T, random, n int) []*tree.Query {
 	t.Helper()
 	var all []*tree.Query
@@ -121,7 +121,7 @@ func (s *shop) statements(t *testing.T, random, n int) []*tree.Query {
 	return all
 }
 
-// hooked is a context that calls look each time it is asked whether it is done.
+// hooked is a context whose Err is look.
 type hooked struct {
 	context.Context
 	look func() error
@@ -129,8 +129,8 @@ type hooked struct {
 
 func (h *hooked) Err() error { return h.look() }
 
-// asked answers a statement over the shop in the memory given.
-func (s *shop) asked(ctx context.Context, pool *exec.Pool, q *tree.Query, memory *exec.Memory, sources []query.Source) error {
+// run answers a statement over sources, with the given memory.
+func (s *shop) run(ctx context.Context, pool *exec.Pool, q *tree.Query, memory *exec.Memory, sources []query.Source) error {
 	plan, err := exec.Prepare(q, s.schema, exec.Options{Now: s.gen.Now, Memory: memory})
 	if err != nil {
 		return err
@@ -144,25 +144,26 @@ func (s *shop) asked(ctx context.Context, pool *exec.Pool, q *tree.Query, memory
 	return err
 }
 
-func live() int64 {
+// liveHeap returns the bytes of live objects after a collection.
+func liveHeap() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
 
-// TestMemoryIsReserved holds what lives while statements of every kind are evaluated against what they have
+// TestMemoryIsReserved compares the live heap during statements of every kind with the memory that they have
 // reserved.
 func TestMemoryIsReserved(t *testing.T) {
 	s := newShop(t, 3000)
 	pool := exec.NewPool(2)
 	defer pool.Close()
 	const (
-		free = 2*(4<<20) + 2<<20 // of two workers, and what is of a constant size
+		free = 2*(4<<20) + 2<<20 // for two workers, and for what has a constant size
 	)
 	for _, q := range s.statements(t, 8, 40) {
 		memory := exec.NewMemory(1 << 40)
-		base := live()
+		base := liveHeap()
 		var mu sync.Mutex
 		looked, next := 0, 4
 		most := int64(0)
@@ -173,12 +174,12 @@ func TestMemoryIsReserved(t *testing.T) {
 				return nil
 			}
 			next *= 4
-			if found := live() - base - memory.Held(); found > most {
+			if found := liveHeap() - base - memory.Held(); found > most {
 				most = found
 			}
 			return nil
 		}}
-		if err := s.asked(ctx, pool, q, memory, s.sources); err != nil {
+		if err := s.run(ctx, pool, q, memory, s.sources); err != nil {
 			var d *tree.Diagnostic
 			if !errors.As(err, &d) || d.Code != "statement_too_large" && d.Code != "too_many_groups" {
 				t.Errorf("%.200s: %v", syntax.Format(q), err)
@@ -188,12 +189,12 @@ func TestMemoryIsReserved(t *testing.T) {
 			t.Errorf("%.200s: holds %d KiB more than it has reserved", syntax.Format(q), most>>10)
 		}
 		if memory.Held() != 0 {
-			t.Errorf("%.200s: goes on holding %d bytes", syntax.Format(q), memory.Held())
+			t.Errorf("%.200s: still holds %d bytes after it has ended", syntax.Format(q), memory.Held())
 		}
 	}
 }
 
-// counting counts what is read of a source.
+// counting counts the reads of a source.
 type counting struct {
 	query.Source
 	reads *atomic.Int64
@@ -229,8 +230,8 @@ func (c counting) InList(list uint32, chunk int, out *query.Bits) {
 	c.Source.InList(list, chunk, out)
 }
 
-// TestStatementsEnd cancels statements of every kind after some of their work, and counts what is read of the
-// sources from then on.
+// TestStatementsEnd cancels statements of every kind after a part of their work, and counts the reads of the
+// sources after that.
 func TestStatementsEnd(t *testing.T) {
 	s := newShop(t, 3000)
 	pool := exec.NewPool(2)
@@ -240,12 +241,12 @@ func TestStatementsEnd(t *testing.T) {
 	for i, src := range s.sources {
 		sources[i] = counting{src, &reads}
 	}
-	const most = 30_000 // a statement that has been read is bound, and every clause is met once more
+	const most = 30_000 // reads while a statement is compiled, and one more visit of each clause
 	ended := 0
 	for _, q := range s.statements(t, 8, 40) {
 		var looks atomic.Int64
 		whole := &hooked{context.Background(), func() error { looks.Add(1); return nil }}
-		if err := s.asked(whole, pool, q, nil, sources); err != nil {
+		if err := s.run(whole, pool, q, nil, sources); err != nil {
 			continue // too large
 		}
 		for _, share := range []int64{1, 3} {
@@ -258,20 +259,20 @@ func TestStatementsEnd(t *testing.T) {
 				read.CompareAndSwap(0, max(reads.Load(), 1))
 				return context.Canceled
 			}}
-			err := s.asked(ctx, pool, q, nil, sources)
+			err := s.run(ctx, pool, q, nil, sources)
 			if read.Load() == 0 {
-				continue // it had ended
+				continue // it ended before
 			}
 			if ended++; !errors.Is(err, context.Canceled) {
-				t.Errorf("%.200s: error %v, want that of the context", syntax.Format(q), err)
+				t.Errorf("%.200s: error %v, want the error of the context", syntax.Format(q), err)
 			}
 			if more := reads.Load() - read.Load(); more > most {
-				t.Errorf("%.200s: reads %d times more after it has been canceled", syntax.Format(q), more)
+				t.Errorf("%.200s: %d reads after it was canceled", syntax.Format(q), more)
 			}
 		}
 	}
 	if ended == 0 {
-		t.Error("nothing was canceled")
+		t.Error("no statement was canceled")
 	}
 }
 
@@ -312,7 +313,7 @@ func TestExplainTakesEveryStatement(t *testing.T) {
 			if err != nil {
 				t.Errorf("explain (analyze %v) %s: %v", analyze, text, err)
 			} else if len(a.Rows) == 0 || a.Rows[0][0].Str != text {
-				t.Errorf("explain %s: begins with %v", text, a.Rows)
+				t.Errorf("explain %s: the answer begins with %v", text, a.Rows)
 			}
 		}
 	}

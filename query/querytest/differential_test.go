@@ -16,14 +16,15 @@ import (
 )
 
 var (
-	predicates = flag.Int("predicates", 2000, "random predicates to compare")
+	predicates = flag.Int("predicates", 2000, "number of random predicates to compare")
 	firstSeed  = flag.Uint64("seed", 1, "seed of the first random history")
 )
 
-// perHistory is the number of predicates asked of one history.
+// perHistory is the number of predicates for one history.
 const perHistory = 20
 
-// Sets = oracle, for random predicates over random histories in random encodings.
+// TestPredicatesAgree compares the set evaluator with the oracle, for random predicates over random histories
+// in random encodings.
 func TestPredicatesAgree(t *testing.T) {
 	pool := exec.NewPool(1)
 	defer pool.Close()
@@ -41,7 +42,7 @@ func TestPredicatesAgree(t *testing.T) {
 	}
 }
 
-// testCase is what one seed draws.
+// testCase is a history with predicates, drawn from one seed.
 type testCase struct {
 	gen     *Gen
 	schema  *Schema
@@ -62,7 +63,7 @@ func drawCase(seed uint64, pool *exec.Pool) *testCase {
 		c.preds = append(c.preds, c.gen.Pred(rng.IntN(3)))
 	}
 	if seed%3 == 0 {
-		c.gen.Stretch()
+		c.gen.MoveToExtremes()
 	}
 	c.schema = NewSchema(c.gen.History)
 	c.sources = NewSources(c.gen.History, c.schema, 1+rng.IntN(3), rng)
@@ -74,7 +75,7 @@ func drawCase(seed uint64, pool *exec.Pool) *testCase {
 	return c
 }
 
-// checked resolves p, which is valid by construction.
+// checked returns the checked form of p, which the generator makes valid.
 func (c *testCase) checked(p tree.Pred) (tree.Pred, error) {
 	q := &tree.Query{Stmt: &tree.CountStmt{Where: p, Limit: -1}, Zone: c.gen.Zone}
 	q, warnings, err := check.Statement(q, c.schema)
@@ -87,7 +88,7 @@ func (c *testCase) checked(p tree.Pred) (tree.Pred, error) {
 	return q.Stmt.(*tree.CountStmt).Where, nil
 }
 
-// disagreement tells where the evaluators differ about p.
+// disagreement returns an error that says where the set evaluator and the oracle differ about p, or nil.
 func (c *testCase) disagreement(p tree.Pred) error {
 	checked, err := c.checked(p)
 	if err != nil {
@@ -163,7 +164,7 @@ func (c *testCase) sets(env *eval.Env, p tree.Pred) (map[string]bool, error) {
 			}
 			for pos := range in.All {
 				if !all.Has(pos) {
-					return nil, fmt.Errorf("position %d of chunk %d is no candidate", pos, chunk)
+					return nil, fmt.Errorf("position %d of chunk %d is not a candidate", pos, chunk)
 				}
 				members[src.ID(uint32(chunk)<<query.ChunkBits|uint32(pos))] = true
 			}
@@ -199,7 +200,7 @@ func (c *testCase) cuts(env *eval.Env, p tree.Pred) error {
 	return nil
 }
 
-// shrink looks for the smallest part of p that still disagrees.
+// shrink returns the smallest part of p about which the evaluators still disagree.
 func (c *testCase) shrink(p tree.Pred, err error) (tree.Pred, error) {
 	for _, part := range parts(p) {
 		if smaller := c.disagreement(part); smaller != nil {
@@ -221,7 +222,7 @@ func parts(p tree.Pred) []tree.Pred {
 	return nil
 }
 
-// FuzzEvaluatorsAgree looks for seeds whose predicates the evaluators disagree about.
+// FuzzEvaluatorsAgree looks for seeds with predicates about which the evaluators disagree.
 func FuzzEvaluatorsAgree(f *testing.F) {
 	f.Add(uint64(1))
 	pool := exec.NewPool(1)

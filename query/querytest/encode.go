@@ -47,8 +47,8 @@ func (d *dict) code(v tree.Value) uint32 {
 	return code
 }
 
-// encode writes the values as one Vec, in an encoding drawn from those that can hold them. Values of
-// another type than t become missing.
+// encode returns the values as one Vec, in a random encoding of those that can hold them. Values of another
+// type than t become missing.
 func encode(values []tree.Value, t tree.Type, d *dict, rng *rand.Rand) query.Vec {
 	v := query.Vec{Type: t, Rows: len(values)}
 	if t == tree.StringType || t == tree.ListType {
@@ -78,8 +78,8 @@ func encode(values []tree.Value, t tree.Type, d *dict, rng *rand.Rand) query.Vec
 	return v
 }
 
-// scales draws one common scale for the numbers, or, when there is none or by chance, says that
-// each row has its own.
+// scales draws a common scale for the numbers. If there is none, and sometimes if there is, it returns a slice
+// for the scale of each row instead.
 func scales(values []tree.Value, rng *rand.Rand) (int8, []int8) {
 	common, limit := int8(0), int8(tree.MaxScale)
 	for _, v := range values {
@@ -94,8 +94,8 @@ func scales(values []tree.Value, rng *rand.Rand) (int8, []int8) {
 		if v.Type != tree.NumberType {
 			continue
 		}
-		for room := v.Int; limit > 0; limit-- {
-			if s := limit - v.Scale; s < 0 || room < math.MaxInt64/tree.Pow10(s) && room > -math.MaxInt64/tree.Pow10(s) {
+		for coef := v.Int; limit > 0; limit-- {
+			if s := limit - v.Scale; s < 0 || coef < math.MaxInt64/tree.Pow10(s) && coef > -math.MaxInt64/tree.Pow10(s) {
 				break
 			}
 		}
@@ -109,7 +109,7 @@ func scales(values []tree.Value, rng *rand.Rand) (int8, []int8) {
 	return common, nil
 }
 
-// pack chooses the width.
+// pack stores the raw values in v with a random width of those that fit.
 func pack(v *query.Vec, raw []int64, present []bool, rng *rand.Rand) {
 	lo, hi, all, n := int64(math.MaxInt64), int64(math.MinInt64), true, 0
 	for i := range raw {

@@ -6,16 +6,16 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// History is everything a workspace knows: its profiles with their attributes and events, lists and
-// segments. Zone is the workspace's.
+// History is all data of a workspace: profiles with their attributes and events, lists, segments, and the
+// time zone.
 type History struct {
 	Profiles []Profile
-	Lists    map[string][]string // ids, known or not
+	Lists    map[string][]string // ids, of profiles or unknown
 	Segments []*tree.Segment
 	Zone     string
 }
 
-// Profile is one customer. UserID is "" for an anonymous one, which then has an anonymous id.
+// Profile is one customer. UserID is "" for an anonymous profile, which has at least one anonymous id.
 type Profile struct {
 	UserID    string
 	Anonymous []string
@@ -23,7 +23,7 @@ type Profile struct {
 	Events    []Event // in order of arrival, not of time
 }
 
-// Event is one thing a profile did. A property of another type than its name's counts as missing.
+// Event is one event of a profile. A property that has another type than its name counts as missing.
 type Event struct {
 	Name  string
 	Time  int64 // Unix ms
@@ -38,7 +38,7 @@ func (p *Profile) ID() string {
 	return p.Anonymous[0]
 }
 
-// has tells whether id is one of the profile's.
+// has reports whether id is one of the ids of the profile.
 func (p *Profile) has(id string) bool {
 	if p.UserID == id && id != "" {
 		return true
@@ -51,13 +51,14 @@ func (p *Profile) has(id string) bool {
 	return false
 }
 
-// Types are the names of a history with the type each was first seen with.
+// Types holds the names in a history, each with the type of its first value.
 type Types struct {
 	Attrs  map[string]tree.Type
 	Events map[string]map[string]tree.Type
 }
 
-// Types reads the names and types of a history, in order of profiles and of arrival.
+// Types returns the names and types of a history. Of several types, the first one counts, in the order of
+// profiles and of the arrival of events.
 func (h *History) Types() Types {
 	t := Types{map[string]tree.Type{
 		"user_id": tree.StringType, "anonymous_id": tree.StringType,
@@ -86,7 +87,7 @@ func firstSeen(types map[string]tree.Type, values map[string]tree.Value) {
 	}
 }
 
-// sortedKeys returns the keys of m, ascending.
+// sortedKeys returns the keys of m in ascending order.
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {

@@ -16,15 +16,15 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-var leftOuts = flag.Int("leftouts", 600, "random statements with sums whose warnings to compare")
+var leftOuts = flag.Int("leftouts", 600, "number of random statements with sums whose warnings to compare")
 
-// Warnings name the sums that left values out and how many, as looking at each value of each member does, over 1
-// and 8 shards.
+// TestLeftOut compares the warnings about values left out of sums with a count over each value of each member,
+// for 1 and 8 shards.
 func TestLeftOut(t *testing.T) {
 	pool := exec.NewPool(2)
 	defer pool.Close()
 	const perHistory = 10
-	told, silent, failures := 0, 0, 0
+	withWarnings, without, failures := 0, 0, 0
 	for i := 0; i < *leftOuts && failures < 4; i += perHistory {
 		seed := *firstSeed + uint64(i/perHistory)
 		rng := rand.New(rand.NewPCG(seed, 9))
@@ -43,9 +43,9 @@ func TestLeftOut(t *testing.T) {
 			}
 			want := oracle.leftOut(q.Stmt)
 			if len(want) > 0 {
-				told++
+				withWarnings++
 			} else {
-				silent++
+				without++
 			}
 			for _, shards := range []int{1, 8} {
 				if got, err := warned(pool, text, q, schema, g.Now, sources[shards]); err != nil || !maps.Equal(got, want) {
@@ -56,12 +56,13 @@ func TestLeftOut(t *testing.T) {
 			}
 		}
 	}
-	if told < *leftOuts/5 || silent < *leftOuts/5 {
-		t.Errorf("%d statements had something to tell, %d had not", told, silent)
+	if withWarnings < *leftOuts/5 || without < *leftOuts/5 {
+		t.Errorf("%d statements had warnings, %d had none", withWarnings, without)
 	}
 }
 
-// warned returns how many values each sum is said to have left out, by its text. A pool and Run say the same.
+// warned returns how many values each sum left out according to the warnings, by the text of the sum. It
+// returns an error if a pool and Run differ.
 func warned(pool *exec.Pool, text string, q *tree.Query, s query.Schema, now int64, sources []*Source) (map[string]int, error) {
 	checked, _, err := check.Statement(q, s)
 	if err != nil {
@@ -85,7 +86,7 @@ func warned(pool *exec.Pool, text string, q *tree.Query, s query.Schema, now int
 	}
 	got, again := leftOutWarnings(a, text), leftOutWarnings(b, text)
 	if !maps.Equal(got, again) {
-		return nil, fmt.Errorf("a pool tells %v, Run %v", got, again)
+		return nil, fmt.Errorf("the pool warns of %v, Run of %v", got, again)
 	}
 	return got, nil
 }
@@ -151,7 +152,7 @@ func (g *Gen) summing() tree.Stmt {
 	return &tree.CountStmt{Where: where, Limit: -1}
 }
 
-// sum draws the sum or average of an event, mostly with values beyond ±10^18 among the others.
+// sum draws a sum or average over an event, mostly with some values beyond ±10^18.
 func (g *Gen) sum() *tree.Measure {
 	event := pick(g, "Order Completed", "Søk")
 	arg := tree.Expr(&tree.Name{Name: pick(g, "weight", "weight", "qty")})
@@ -168,7 +169,7 @@ func (g *Gen) sum() *tree.Measure {
 	return m
 }
 
-// sumless draws who is asked about, without sums: everyone (nil), or a condition.
+// sumless draws a condition without sums, or nil for everyone.
 func (g *Gen) sumless() tree.Pred {
 	switch g.rng.IntN(4) {
 	case 0:
@@ -188,7 +189,8 @@ func (g *Gen) sumlessBy() []tree.Dimension {
 	return []tree.Dimension{{Name: &tree.Name{Name: pick(g, "plan", "tags")}}}
 }
 
-// leftOut counts the values each sum of a statement summing draws leaves out, by the text it stands in.
+// leftOut returns how many values each sum of a statement from summing leaves out, by the text that the
+// warning points to.
 func (o *Oracle) leftOut(stmt tree.Stmt) map[string]int {
 	type place struct{ n int }
 	byText, first := map[string]*place{}, map[string]string{}
@@ -205,7 +207,7 @@ func (o *Oracle) leftOut(stmt tree.Stmt) map[string]int {
 	}
 	switch s := stmt.(type) {
 	case *tree.StatsStmt:
-		seen := map[string]bool{} // two columns may be of the same values
+		seen := map[string]bool{} // two columns can be about the same values
 		for _, c := range s.Columns {
 			m := c.X.(*tree.Measure)
 			same := *m
@@ -256,8 +258,9 @@ func (o *Oracle) leftOut(stmt tree.Stmt) map[string]int {
 	return found
 }
 
-// leftOutOfWhere looks at a condition, or conditions joined once: a sum matters to those for whom each other
-// condition is open, because it says nothing yet, or because a value it left out might have turned it.
+// leftOutOfWhere counts for a condition, or for conditions joined by one `and` or `or`. A sum matters for a
+// profile if every other condition leaves the result open: because it does not decide it, or because it is
+// a sum that left out a value, which might have changed it.
 func (o *Oracle) leftOutOfWhere(where tree.Pred, add func(*tree.Measure, []*Profile)) {
 	args, and := []tree.Pred{where}, true
 	switch p := where.(type) {
@@ -297,7 +300,7 @@ func (o *Oracle) leftOutOfWhere(where tree.Pred, add func(*tree.Measure, []*Prof
 	}
 }
 
-// sumOf returns the sum a condition of summing compares or ranks by.
+// sumOf returns the sum in a condition from summing, and whether the condition is a rank.
 func sumOf(p tree.Pred) (m *tree.Measure, rank bool) {
 	if not, ok := p.(*tree.Not); ok {
 		p = not.Arg
@@ -311,7 +314,7 @@ func sumOf(p tree.Pred) (m *tree.Measure, rank bool) {
 	return m, rank
 }
 
-// beyond returns the values of a profile that a sum leaves out.
+// beyond returns the values of a profile that a sum leaves out because they are beyond ±10^18.
 func (o *Oracle) beyond(m *tree.Measure, who *Profile) (left []tree.Value) {
 	scopes := []scope{{who: who}}
 	if m.Event != "" {

@@ -13,8 +13,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Single profile = oracle, for the same random predicates, and nothing changes before the instant
-// that the single-profile evaluation promises.
+// TestMatchAgrees compares single-profile evaluation with the oracle, for the same random predicates. It also
+// checks that the result does not change before the instant that the evaluation promises.
 func TestMatchAgrees(t *testing.T) {
 	failures := 0
 	for i := 0; i < *predicates && failures < 5; i += perHistory {
@@ -55,23 +55,23 @@ func (c *testCase) matchDisagreement(p tree.Pred, rng *rand.Rand) error {
 				who.ID(), c.gen.Now, c.gen.Zone, v.True, want, describe(who))
 		}
 		if v.Until <= c.gen.Now {
-			return fmt.Errorf("%s: the promise %d is not after now %d", who.ID(), v.Until, c.gen.Now)
+			return fmt.Errorf("%s: the promised instant %d is not after now %d", who.ID(), v.Until, c.gen.Now)
 		}
-		if len(env.Cuts) > 0 { // a cut is of now
+		if len(env.Cuts) > 0 { // cuts are valid only for now
 			continue
 		}
 		if err := c.promised(p, who, v, rng); err != nil {
 			return err
 		}
 		if m.Explain(profile, c.gen.Now).True != v.True {
-			return fmt.Errorf("%s: the explanation says otherwise", who.ID())
+			return fmt.Errorf("%s: the explanation has the opposite result", who.ID())
 		}
 	}
 	return nil
 }
 
-// promised asks the oracle at random instants before the promised one, at the last of them, and where
-// this history has something happen: after each event, and a usual duration from now.
+// promised compares the verdict with the oracle at instants before the promised one: the last of them, random
+// ones, and the instant of each event, alone and plus a random duration.
 func (c *testCase) promised(p tree.Pred, who *Profile, v match.Verdict, rng *rand.Rand) error {
 	end := min(v.Until-1, calendar.Add(c.gen.Now, 400*86_400_000))
 	later := []int64{end, c.gen.Now + rng.Int64N(end-c.gen.Now+1), c.gen.Now + min(end-c.gen.Now, rng.Int64N(100_000_000))}

@@ -14,18 +14,18 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Oracle answers as docs/QUERY.md says, by looking at every profile and every event. It is
-// meant to be read and believed, not to be fast. It reads trees as the parser makes them.
+// Oracle answers as docs/QUERY.md defines, by reading every profile and every event. It is written to be
+// obviously right, not to be fast. It takes trees as the parser makes them, unchecked.
 type Oracle struct {
 	History *History
 	Now     int64 // Unix ms
 	Zone    *time.Location
 
 	types *Types
-	cuts  map[string]map[string]bool // ids inside each rank, by zone and rank
+	cuts  map[string]map[string]bool // ids in each rank, by rank and zone
 }
 
-// NewOracle returns an oracle for h at now. zone "" is the history's.
+// NewOracle returns an oracle for h at now. Zone "" means the zone of the history.
 func NewOracle(h *History, now int64, zone string) (*Oracle, error) {
 	if zone == "" {
 		zone = h.Zone
@@ -38,28 +38,28 @@ func NewOracle(h *History, now int64, zone string) (*Oracle, error) {
 	return &Oracle{History: h, Now: now, Zone: loc, types: &t, cuts: map[string]map[string]bool{}}, nil
 }
 
-// At returns the oracle of another instant.
+// At returns an oracle for another instant.
 func (o *Oracle) At(now int64) *Oracle {
 	other := *o
 	other.Now, other.cuts = now, map[string]map[string]bool{}
 	return &other
 }
 
-// scope is what a name means: an attribute of who, or, when ev is set, a property of ev; previous is
-// the event chosen for the last step of a sequence.
+// scope says what a name refers to: an attribute of who, or a property of ev if that is set. previous is the
+// event chosen for the last step of a sequence.
 type scope struct {
 	who      *Profile
 	ev       *Event
 	previous *Event
 }
 
-// Holds tells whether p is true for who.
+// Holds reports whether p is true for who.
 func (o *Oracle) Holds(p tree.Pred, who *Profile) bool { return o.holds(p, scope{who: who}) }
 
 // Value returns the value of x for who.
 func (o *Oracle) Value(x tree.Expr, who *Profile) tree.Value { return o.value(x, scope{who: who}) }
 
-// Members returns the profiles for which p is true, in the history's order; nil is everyone.
+// Members returns the profiles for which p is true, in the order of the history. A nil p means everyone.
 func (o *Oracle) Members(p tree.Pred) []*Profile {
 	var members []*Profile
 	for i := range o.History.Profiles {
@@ -120,7 +120,7 @@ func (o *Oracle) holds(p tree.Pred, s scope) bool {
 	return o.holdsOfProfile(p, s.who)
 }
 
-// often tells whether n times are as often as a count says.
+// often reports whether n satisfies a count.
 func often(c *tree.Count, n int64) bool {
 	if c == nil {
 		return n >= 1
@@ -140,7 +140,7 @@ func often(c *tree.Count, n int64) bool {
 	return c.Lo <= n && n <= c.Hi
 }
 
-// holdsOfProfile has the forms that cannot stand inside `where (…)` of an event.
+// holdsOfProfile evaluates the predicates that are not allowed inside `where (…)` of an event.
 func (o *Oracle) holdsOfProfile(p tree.Pred, who *Profile) bool {
 	switch p := p.(type) {
 	case *tree.Did:
@@ -187,7 +187,7 @@ func (o *Oracle) segment(name string) *tree.Segment {
 	panic("oracle: no segment " + name)
 }
 
-// in returns the oracle of another zone.
+// in returns an oracle for another time zone.
 func (o *Oracle) in(zone string) *Oracle {
 	loc, err := time.LoadLocation(zone)
 	if err != nil {
@@ -198,7 +198,7 @@ func (o *Oracle) in(zone string) *Oracle {
 	return &other
 }
 
-// compare is one comparison; a missing side makes it false, and != is the complement of =.
+// compare evaluates one comparison. It is false if a side is missing, except that != is the complement of =.
 func (o *Oracle) compare(op tree.Op, l, r tree.Expr, s scope) bool {
 	if op == tree.Ne {
 		return !o.compare(tree.Eq, l, r, s)
@@ -241,7 +241,7 @@ func mirror(op tree.Op) tree.Op {
 	return op
 }
 
-// literalDate returns the date x is, if it is one.
+// literalDate returns the date that x is, if it is a literal date.
 func (o *Oracle) literalDate(x, _ tree.Expr) (date, bool) {
 	lit, ok := x.(*tree.Literal)
 	if !ok || lit.When == nil || !lit.When.Date {
@@ -345,7 +345,7 @@ func arith(op tree.Op, l, r tree.Value) tree.Value {
 	return number(quotient)
 }
 
-// decimal returns r as it is if it has a decimal form, else the float64 nearest to it.
+// decimal returns r exactly if it has a decimal form, else the float64 nearest to it.
 func decimal(r *big.Rat) tree.Value {
 	if n, ok := tree.ParseNumber(r.FloatString(tree.MaxScale)); ok && rat(n).Cmp(r) == 0 {
 		return tree.Num(n)
@@ -374,7 +374,7 @@ func textHolds(p *tree.Text, s string) bool {
 	return strings.HasSuffix(s, pattern)
 }
 
-// fold replaces every letter by the smallest one that is equal to it under simple folding.
+// fold replaces every letter by the smallest one that is equal to it under simple case folding.
 func fold(s string) string {
 	return strings.Map(func(r rune) rune {
 		least := r
@@ -415,7 +415,7 @@ func rat(n tree.Number) *big.Rat {
 	return new(big.Rat).SetFrac(big.NewInt(n.Coef), new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n.Scale)), nil))
 }
 
-// ranked returns the ids inside a rank.
+// ranked returns the ids in a rank.
 func (o *Oracle) ranked(p *tree.Rank) map[string]bool {
 	key := fmt.Sprintf("%p %s", p, o.Zone)
 	if ids, known := o.cuts[key]; known {
@@ -447,7 +447,7 @@ func (o *Oracle) ranked(p *tree.Rank) map[string]bool {
 	}
 	ids := map[string]bool{}
 	for i, e := range all {
-		if big.NewRat(int64(i), 1).Cmp(n) < 0 { // the i-th is in when i < n, so ⌈n⌉ are
+		if big.NewRat(int64(i), 1).Cmp(n) < 0 { // entry i is in the rank if i < n, so ⌈n⌉ entries are
 			ids[e.id] = true
 		}
 	}
@@ -455,7 +455,7 @@ func (o *Oracle) ranked(p *tree.Rank) map[string]bool {
 	return ids
 }
 
-// counted tells whether every event measure in x counted at least one event: nobody is ranked for nothing.
+// counted reports whether every event measure in x has at least one event: ranks leave out profiles without.
 func (o *Oracle) counted(x tree.Expr, who *Profile) bool {
 	switch x := x.(type) {
 	case *tree.Arith:

@@ -8,7 +8,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// funnelRows searches every attempt of every member.
+// funnelRows tries every first event of every member.
 func (o *Oracle) funnelRows(s *tree.FunnelStmt) [][]tree.Value {
 	members := o.Members(s.Where)
 	groups := []*group{{members: members}}
@@ -43,7 +43,7 @@ func (o *Oracle) funnelRows(s *tree.FunnelStmt) [][]tree.Value {
 	return rows
 }
 
-// furthest returns how many of the steps can be done in order after an instant.
+// furthest returns how many of the steps are done in order after an instant.
 func (o *Oracle) furthest(steps []tree.Step, after, until int64, who *Profile) int {
 	if len(steps) == 0 {
 		return 0
@@ -114,7 +114,7 @@ func (o *Oracle) retentionRows(s *tree.RetentionStmt) [][]tree.Value {
 	return rows
 }
 
-// following returns the starts of n buckets from the one that begins at start.
+// following returns the starts of n consecutive buckets, of which the first begins at start.
 func (o *Oracle) following(start int64, unit tree.Unit, n int) []int64 {
 	var starts []int64
 	for range n {
@@ -162,7 +162,7 @@ func (o *Oracle) rfmRows(s *tree.RFMStmt) [][]tree.Value {
 	return rows
 }
 
-// insightsRows counts everything a profile can have, inside and outside.
+// insightsRows counts every fact of profiles, inside and outside.
 func (o *Oracle) insightsRows(s *tree.InsightsStmt) [][]tree.Value {
 	type fact struct {
 		row         []tree.Value
@@ -230,7 +230,7 @@ func (o *Oracle) insightsRows(s *tree.InsightsStmt) [][]tree.Value {
 	return cutRows(sorted, 100)
 }
 
-// facts are the strings, booleans and list items of a profile and the events it ever did.
+// facts returns the strings, booleans and list items of a profile, and the events that it ever did.
 func (o *Oracle) facts(who *Profile) [][]tree.Value {
 	var rows [][]tree.Value
 	for _, name := range sortedKeys(who.Attrs) {

@@ -21,14 +21,14 @@ func (o *Oracle) events(who *Profile, step tree.Step, w tree.Window) []*Event {
 	return found
 }
 
-// point is what one event brings to a measure.
+// point is the contribution of one event to a measure.
 type point struct {
 	at    int64
 	value tree.Value // missing for count and days
 }
 
-// points returns the events that take part in a measure, earliest first; of two in the same
-// millisecond the smaller value is the earlier.
+// points returns the events that count for a measure, earliest first. Within a millisecond the smaller value
+// comes first.
 func (o *Oracle) points(m *tree.Measure, who *Profile) []point {
 	var points []point
 	for _, e := range o.events(who, tree.Step{Event: m.Event, Where: m.Where}, m.Window) {
@@ -60,7 +60,7 @@ func (o *Oracle) measure(m *tree.Measure, who *Profile) tree.Value {
 	return o.reduce(m, o.points(m, who))
 }
 
-// reduce computes a measure from its points, which may be of one profile or of many.
+// reduce computes a measure from points, of one profile or of many.
 func (o *Oracle) reduce(m *tree.Measure, points []point) tree.Value {
 	switch m.Fn {
 	case tree.CountFn:
@@ -157,7 +157,7 @@ next:
 	return all
 }
 
-// favorite is the most frequent, then the one seen latest, then the larger.
+// favorite returns the most frequent value. Of several, it is the one seen last, then the larger one.
 func favorite(points []point) tree.Value {
 	all := frequencies(points)
 	sort.Slice(all, func(i, j int) bool {
@@ -193,7 +193,7 @@ func percentile(points []point, share *big.Rat) tree.Value {
 	return number(f)
 }
 
-// sequence searches every choice of events.
+// sequence tries every choice of events.
 func (o *Oracle) sequence(q *tree.Sequence, who *Profile) bool {
 	for _, e := range o.events(who, q.First, q.Window) {
 		if o.continues(q.Steps, e, who) {
@@ -203,7 +203,7 @@ func (o *Oracle) sequence(q *tree.Sequence, who *Profile) bool {
 	return false
 }
 
-// continues tells whether the remaining steps can be done after the chosen event.
+// continues reports whether the remaining steps are done after the chosen event.
 func (o *Oracle) continues(steps []tree.SeqStep, chosen *Event, who *Profile) bool {
 	if len(steps) == 0 {
 		return true

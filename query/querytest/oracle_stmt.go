@@ -13,8 +13,8 @@ import (
 // missing is (not set) in an answer.
 var missing = tree.Value{}
 
-// Rows answers a statement: the rows in order, without the names of columns. The zone and the
-// instant are the oracle's.
+// Rows answers a statement in the zone and at the instant of the oracle. It returns the rows in order, without
+// column names.
 func (o *Oracle) Rows(stmt tree.Stmt) [][]tree.Value {
 	switch s := stmt.(type) {
 	case *tree.CountStmt:
@@ -39,13 +39,13 @@ func (o *Oracle) Rows(stmt tree.Stmt) [][]tree.Value {
 	panic(fmt.Sprintf("oracle: %T", stmt))
 }
 
-// group is the members with the same dimensions; with a list attribute a profile is in several.
+// group is the members with equal dimensions. With a list attribute, a profile can be in several groups.
 type group struct {
 	key     []tree.Value
 	members []*Profile
 }
 
-// groups sorts members by their dimensions, ascending, (not set) after every value.
+// groups groups members by their dimensions, in ascending order, with (not set) after every value.
 func (o *Oracle) groups(by []tree.Dimension, members []*Profile) []*group {
 	found := map[string]*group{}
 	for _, who := range members {
@@ -84,7 +84,7 @@ func lessRow(a, b []tree.Value) bool {
 	return false
 }
 
-// dimension returns the values of one `by` for a profile: one, or each item of a list once.
+// dimension returns the values of one `by` for a profile: a single one, or each item of a list once.
 func (o *Oracle) dimension(d tree.Dimension, who *Profile) []tree.Value {
 	switch {
 	case d.Segment != nil:
@@ -116,10 +116,10 @@ func (o *Oracle) dimension(d tree.Dimension, who *Profile) []tree.Value {
 	return items
 }
 
-// lowerEnd is ⌊x ÷ step⌋ × step.
+// lowerEnd returns ⌊x ÷ step⌋ × step.
 func lowerEnd(x, step tree.Number) tree.Value {
 	q := new(big.Rat).Quo(rat(x), rat(step))
-	whole := new(big.Int).Div(q.Num(), q.Denom()) // Euclidean: down for positive denominators
+	whole := new(big.Int).Div(q.Num(), q.Denom()) // Euclidean division, which rounds down for positive denominators
 	return num(new(big.Rat).Mul(new(big.Rat).SetInt(whole), rat(step)).FloatString(18))
 }
 
@@ -192,7 +192,7 @@ func (o *Oracle) statsRows(s *tree.StatsStmt) [][]tree.Value {
 	return cutRows(rows, s.Limit)
 }
 
-// over computes a measure over the members: over their attributes, or over their events together.
+// over computes a measure over the attributes of the members, or over all their events.
 func (o *Oracle) over(x tree.Expr, members []*Profile) tree.Value {
 	switch x := x.(type) {
 	case *tree.Arith:
@@ -219,7 +219,7 @@ func (o *Oracle) over(x tree.Expr, members []*Profile) tree.Value {
 	return o.reduce(m, points)
 }
 
-// bucket returns the start of the bucket that holds ms, and the first instant after the bucket.
+// bucket returns the start of the bucket that contains ms, and the first instant after the bucket.
 func (o *Oracle) bucket(ms int64, unit tree.Unit) (from, to int64) {
 	if unit != tree.Hour {
 		d := floor(o.day(ms), unit)
@@ -228,7 +228,7 @@ func (o *Oracle) bucket(ms int64, unit tree.Unit) (from, to int64) {
 	t := time.UnixMilli(ms).In(o.Zone)
 	from = ms - int64(t.Minute()*60+t.Second())*1000 - int64(t.Nanosecond()/1e6)
 	to = from + 3_600_000
-	start, end := t.ZoneBounds() // an hour is cut where the clocks change
+	start, end := t.ZoneBounds() // an hour ends where the clocks change
 	if !start.IsZero() {
 		from = max(from, start.UnixMilli())
 	}
@@ -245,8 +245,8 @@ func (o *Oracle) bucketName(from int64, unit tree.Unit) tree.Value {
 	return tree.Str(o.day(from).text())
 }
 
-// buckets returns the starts of the buckets of a window, from the one that holds its start, or
-// first where it has none, to the one that holds its end or now.
+// buckets returns the starts of the buckets of a window, from the one that contains its start to the one that
+// contains its end or now, whichever is earlier. first stands in for the start of a window without one.
 func (o *Oracle) buckets(w tree.Window, unit tree.Unit, first int64) []int64 {
 	in := o.window(w)
 	if in.first > -1<<62 {

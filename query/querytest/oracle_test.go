@@ -24,7 +24,7 @@ func at(t *testing.T, text string) int64 {
 	return when.UnixMilli()
 }
 
-// The calendar of the oracle, against instants worked out by hand.
+// TestOracleCalendar compares windows of the oracle with instants worked out by hand.
 func TestOracleCalendar(t *testing.T) {
 	for _, c := range []struct {
 		zone, now   string
@@ -50,7 +50,8 @@ func TestOracleCalendar(t *testing.T) {
 	}
 }
 
-// The generator is to reach every form, else the comparisons of evaluators prove less than they say.
+// TestGenReachesEveryForm checks that the generator draws every form of predicate and expression. Otherwise the
+// tests that compare evaluators would miss some.
 func TestGenReachesEveryForm(t *testing.T) {
 	seen := map[string]int{}
 	for seed := range uint64(20) {
@@ -74,12 +75,12 @@ func TestGenReachesEveryForm(t *testing.T) {
 		}
 	}
 	if seen["splits"] < 1000 {
-		t.Errorf("only %d of 3000 predicates have members and others", seen["splits"])
+		t.Errorf("only %d of 3000 predicates hold for some profiles and not for others", seen["splits"])
 	}
 }
 
-// formsOfTree are the types of package tree that are predicates or expressions, but for WasIn: a history
-// has no memberships of the past.
+// formsOfTree returns the names of the predicate and expression types of package tree. WasIn is left out: a
+// history has no past memberships.
 func formsOfTree(t *testing.T) (forms []string) {
 	files, err := filepath.Glob("../tree/*.go")
 	if err != nil {
@@ -101,7 +102,7 @@ func formsOfTree(t *testing.T) (forms []string) {
 		}
 	}
 	if len(forms) < 20 {
-		t.Fatalf("package tree has the forms %v only", forms)
+		t.Fatalf("found only the forms %v in package tree", forms)
 	}
 	return forms
 }
@@ -127,7 +128,7 @@ func visit(v reflect.Value, seen map[string]int) {
 	}
 }
 
-// A Source has to give back its history, however it was encoded.
+// TestSourceHoldsItsHistory checks that a Source returns its history in every encoding.
 func TestSourceHoldsItsHistory(t *testing.T) {
 	for seed := range uint64(30) {
 		rng := rand.New(rand.NewPCG(seed, 2))

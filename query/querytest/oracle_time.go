@@ -8,7 +8,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// date is a day of the calendar, without zone.
+// date is a calendar date without a time zone.
 type date struct{ y, m, d int }
 
 func (d date) utc() time.Time { return time.Date(d.y, time.Month(d.m), d.d, 0, 0, 0, 0, time.UTC) }
@@ -26,11 +26,11 @@ type span struct{ first, last int64 }
 
 func (s span) holds(ms int64) bool { return s.first <= ms && ms <= s.last }
 
-// dayStarts remembers what dayStart found, for all oracles: it is a function of zone and date.
+// dayStarts caches the results of dayStart for all oracles. They depend only on zone and date.
 var dayStarts sync.Map
 
-// dayStart returns the first instant whose local date is d, or, if clocks skipped the whole day,
-// the first of a later date. It looks at every quarter of an hour and then at every second.
+// dayStart returns the first instant whose local date is d, or the first of a later date if the clocks skipped
+// the whole day. It steps by quarters of an hour and then by seconds.
 func (o *Oracle) dayStart(d date) int64 {
 	type key struct {
 		zone string
@@ -51,7 +51,7 @@ func (o *Oracle) dayStart(d date) int64 {
 	return t.UnixMilli()
 }
 
-// day returns the day an instant lies in: days run from first instant to first instant.
+// day returns the day of an instant. A day lasts from its dayStart to that of the next day.
 func (o *Oracle) day(ms int64) date {
 	d := dateOf(time.UnixMilli(ms).In(o.Zone))
 	for o.dayStart(d.plus(1)) <= ms { // clocks went back over midnight
@@ -67,7 +67,7 @@ func (o *Oracle) instant(w tree.When) int64 {
 	return w.Millis
 }
 
-// back returns the instant d before now.
+// back returns the instant that is d before now.
 func (o *Oracle) back(d tree.Duration) int64 {
 	months := map[tree.Unit]int{tree.Month: 1, tree.Quarter: 3, tree.Year: 12}[d.Unit]
 	if months == 0 {
@@ -77,7 +77,7 @@ func (o *Oracle) back(d tree.Duration) int64 {
 	return o.shift(-int(d.N) * months)
 }
 
-// shift moves now by whole months at the same local time, to the last day of a shorter month.
+// shift returns now moved by whole months, at the same local time. In a shorter month it uses the last day.
 func (o *Oracle) shift(months int) int64 {
 	t := time.UnixMilli(o.Now).In(o.Zone)
 	first := time.Date(t.Year(), t.Month()+time.Month(months), 1, 0, 0, 0, 0, time.UTC)
@@ -86,7 +86,7 @@ func (o *Oracle) shift(months int) int64 {
 		t.Nanosecond(), o.Zone).UnixMilli()
 }
 
-// window returns the instants of w, not cut at now.
+// window returns the instants of w, which may be after now.
 func (o *Oracle) window(w tree.Window) span {
 	always := span{math.MinInt64, math.MaxInt64}
 	switch w.Kind {
@@ -164,7 +164,7 @@ func following(d date, unit tree.Unit) date {
 	return next
 }
 
-// anniversary tells whether the month and day of v fall on one of the days of w.
+// anniversary reports whether the month and day of v are those of one of the days of w.
 func (o *Oracle) anniversary(w tree.Window, v int64) bool {
 	born := dateOf(time.UnixMilli(v).In(o.Zone)) // as the clocks showed it
 	if time.UnixMilli(v).UTC().Truncate(24*time.Hour).UnixMilli() == v {

@@ -6,7 +6,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// ofProfile draws a form that asks for events, segments, samples or ranks.
+// ofProfile draws a predicate about events, segments, lists, samples or ranks.
 func (g *Gen) ofProfile() tree.Pred {
 	switch g.rng.IntN(10) {
 	case 0:
@@ -46,8 +46,8 @@ func (g *Gen) count() *tree.Count {
 	return c
 }
 
-// step draws an event of the history with a condition now and then; previous is the event before it
-// in a sequence.
+// step draws an event of the history, sometimes with a condition. previous is the event before it in a
+// sequence.
 func (g *Gen) step(previous string) tree.Step {
 	s := tree.Step{Event: pick(g, sortedKeys(g.types.Events)...)}
 	if g.rng.IntN(3) == 0 || previous != "" && g.rng.IntN(2) == 0 {
@@ -56,7 +56,7 @@ func (g *Gen) step(previous string) tree.Step {
 	return s
 }
 
-// sequence draws a sequence of up to four steps, `then not` and `previous.` among them.
+// sequence draws a sequence of up to four steps, sometimes with `then not` and `previous.`.
 func (g *Gen) sequence() *tree.Sequence {
 	q := &tree.Sequence{First: g.step(""), Window: g.window(false)}
 	chosen, bound := q.First.Event, g.rng.IntN(4) > 0
@@ -98,7 +98,7 @@ func (g *Gen) membership() tree.Pred {
 	return s
 }
 
-// rank draws a rank by an attribute, a measure or a product of one.
+// rank draws a rank by an attribute, a measure, or arithmetic on a measure.
 func (g *Gen) rank() *tree.Rank {
 	r := &tree.Rank{Bottom: g.rng.IntN(2) == 0, N: num(pick(g, "0", "1", "2", "5", "100")).Number()}
 	if g.rng.IntN(2) == 0 {
@@ -115,7 +115,7 @@ func (g *Gen) rank() *tree.Rank {
 	return r
 }
 
-// measure draws an event measure whose value is of type t; NoType is any.
+// measure draws an event measure whose value has type t, or any type if t is NoType.
 func (g *Gen) measure(t tree.Type) tree.Expr {
 	m := &tree.Measure{Event: pick(g, sortedKeys(g.types.Events)...), Window: g.window(false)}
 	if g.rng.IntN(3) == 0 {
@@ -142,7 +142,7 @@ func (g *Gen) measure(t tree.Type) tree.Expr {
 		}
 		m.Arg = g.ofType(at, t)
 	}
-	for m.Arg == nil { // the event has no such property: one that has all of them
+	for m.Arg == nil { // the event has no such property, so take one with properties of all types
 		m.Event, m.Where = eventNames[0], nil
 		m.Arg = g.ofType(place{event: m.Event}, t)
 	}

@@ -8,37 +8,37 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Gen draws histories, and predicates, expressions and statements that are valid for them. Equal
-// seeds draw equal things.
+// Gen draws a history, and predicates, expressions and statements that are valid for it. Equal seeds give
+// equal results.
 type Gen struct {
 	rng     *rand.Rand
 	History *History
-	Now     int64  // the instant to ask at
-	Zone    string // the zone to ask in
+	Now     int64  // the now of statements
+	Zone    string // the time zone of statements, "" for that of the history
 
 	types    Types
-	instants []int64 // where something may change
+	instants []int64 // instants at which results can change
 	loc      *time.Location
-	inner    bool // inside a segment or rank: no further ones
+	inner    bool // while drawing a segment: no segments or ranks inside
 }
 
-// moments are nows at which calendars are nasty in the zone beside them.
-var moments = []struct{ zone, now string }{
+// hardMoments holds instants that are difficult for calendars, each with its time zone.
+var hardMoments = []struct{ zone, now string }{
 	{"UTC", "2026-03-31T12:00:00Z"},
 	{"UTC", "2024-02-29T00:00:00Z"},
 	{"Europe/Berlin", "2026-03-29T10:30:00Z"},
 	{"Europe/Berlin", "2025-10-26T00:59:59.999Z"},
-	{"America/Sao_Paulo", "2018-11-04T15:00:00Z"}, // midnight skipped
-	{"America/Sao_Paulo", "2018-02-18T02:30:00Z"}, // 23:00 twice
-	{"America/St_Johns", "2006-10-29T02:31:30Z"},  // back over midnight
+	{"America/Sao_Paulo", "2018-11-04T15:00:00Z"}, // midnight is skipped
+	{"America/Sao_Paulo", "2018-02-18T02:30:00Z"}, // 23:00 comes twice
+	{"America/St_Johns", "2006-10-29T02:31:30Z"},  // clocks go back over midnight
 	{"Asia/Kathmandu", "2026-05-31T18:15:00Z"},
-	{"Pacific/Apia", "2011-12-31T11:00:00Z"}, // a day that was not
+	{"Pacific/Apia", "2011-12-31T11:00:00Z"}, // after a day that was skipped
 	{"America/New_York", "2026-01-01T05:00:00Z"},
 }
 
-// NewGen draws a history of up to size profiles, at one of the moments when calendars are nasty.
+// NewGen draws a history of up to size profiles, at one of the hardMoments.
 func NewGen(rng *rand.Rand, size int) *Gen {
-	m := moments[rng.IntN(len(moments))]
+	m := hardMoments[rng.IntN(len(hardMoments))]
 	at, err := time.Parse(time.RFC3339, m.now)
 	if err != nil {
 		panic(err)
@@ -50,8 +50,8 @@ func NewGen(rng *rand.Rand, size int) *Gen {
 	return newGen(rng, size, now, m.zone, zone)
 }
 
-// NewGenAt draws a history of up to size profiles whose edges lie about now (Unix ms), for tests that
-// wait until they come. The workspace has no zone of its own.
+// NewGenAt draws a history of up to size profiles whose results change around now (Unix ms), for tests that
+// wait for these changes. The workspace has no time zone.
 func NewGenAt(rng *rand.Rand, size int, now int64, zone string) *Gen {
 	return newGen(rng, size, now, zone, "")
 }
@@ -86,14 +86,15 @@ func newGen(rng *rand.Rand, size int, now int64, zone, home string) *Gen {
 	return g
 }
 
-// durations are those of which now minus them is an instant of interest.
+// durations holds durations d for which the generator draws times around now - d.
 var durations = []tree.Duration{
 	{N: 1, Unit: tree.Second}, {N: 90, Unit: tree.Second}, {N: 15, Unit: tree.Minute}, {N: 1, Unit: tree.Hour},
 	{N: 25, Unit: tree.Hour}, {N: 1, Unit: tree.Day}, {N: 7, Unit: tree.Day}, {N: 30, Unit: tree.Day},
 	{N: 2, Unit: tree.Week}, {N: 1, Unit: tree.Month}, {N: 3, Unit: tree.Month}, {N: 1, Unit: tree.Year}, {N: 0, Unit: tree.Day},
 }
 
-// drawInstants collects now, its days, weeks and months, and now minus every duration.
+// drawInstants collects now minus every duration, the starts of the days, weeks, months and years around now,
+// and some random instants.
 func (g *Gen) drawInstants() {
 	o := &Oracle{Now: g.Now, Zone: g.loc}
 	today := o.day(g.Now)
@@ -111,8 +112,8 @@ func (g *Gen) drawInstants() {
 	g.instants = append(g.instants, g.Now+1, g.Now+3_600_000, g.Now-400*86_400_000)
 }
 
-// Stretch moves some events to the ends of time.
-func (g *Gen) Stretch() {
+// MoveToExtremes moves some events to the limits of the range of times.
+func (g *Gen) MoveToExtremes() {
 	for i := range g.History.Profiles {
 		for k := range g.History.Profiles[i].Events {
 			if g.rng.IntN(6) == 0 {
@@ -122,14 +123,14 @@ func (g *Gen) Stretch() {
 	}
 }
 
-// instant draws one of them, just before, at or just after it.
+// instant draws one of g.instants, or the millisecond before or after it.
 func (g *Gen) instant() int64 {
 	return g.instants[g.rng.IntN(len(g.instants))] + int64(g.rng.IntN(3)-1)
 }
 
 func pick[T any](g *Gen, items ...T) T { return items[g.rng.IntN(len(items))] }
 
-// texts hold what breaks byte-wise and case-wise thinking; "ſ" and "K" (the Kelvin sign) fold to s and k.
+// texts holds strings that are difficult to compare: "ſ" and "K" (the Kelvin sign) fold to s and k.
 var texts = []string{"", "a", "A", "BR", "br", "pro", "Straße", "ſhoes", "SHOES", "shoes", "\u212Aelvin", "kelvin", "x@y.com", "日本", "zz", "a\u0301", "0", "Σίσυφος"}
 
 func num(text string) tree.Value {
@@ -141,14 +142,14 @@ func num(text string) tree.Value {
 }
 
 var (
-	smalls  = []string{"0", "1", "2", "3", "-1", "10", "25", "34", "100", "255", "256", "70000"}
-	amounts = []string{"0", "0.1", "0.2", "0.3", "10", "10.00", "19.99", "-5.5", "0.000000001", "0.0000000004", "0.0000000005", "50", "33.333333333", "234.64", "1234567.89"}
-	wild    = []string{"9223372036854775806", "9223372036854775807", "9223372036854775808", "-9223372036854775807", "-9223372036854775808", "9223372036854774784",
+	smallNumbers   = []string{"0", "1", "2", "3", "-1", "10", "25", "34", "100", "255", "256", "70000"}
+	amounts        = []string{"0", "0.1", "0.2", "0.3", "10", "10.00", "19.99", "-5.5", "0.000000001", "0.0000000004", "0.0000000005", "50", "33.333333333", "234.64", "1234567.89"}
+	extremeNumbers = []string{"9223372036854775806", "9223372036854775807", "9223372036854775808", "-9223372036854775807", "-9223372036854775808", "9223372036854774784",
 		"12000000000000000000", "18446744073709551615", "9007199254740993", "158667823525314780", "158667823525314751", "123456789012.345678", "1e300", "-1e300", "1e-30", "0.0012345678901234567",
 		"1000000000000000000", "1000000000000000001", "-1000000000000000000", "2.5", "0.1", "7", "0"}
 )
 
-// draw returns a value for an attribute or property: what it holds follows from its name.
+// draw returns a value for an attribute or property. Its type and range depend on the name.
 func (g *Gen) draw(name string) tree.Value {
 	switch name {
 	case "country", "plan", "category", "product_id":
@@ -156,11 +157,11 @@ func (g *Gen) draw(name string) tree.Value {
 	case "email":
 		return tree.Str(fmt.Sprintf("%s%d@%s.com", pick(g, texts...), g.rng.IntN(50), pick(g, "x", "y", "EXAMPLE")))
 	case "age", "qty":
-		return num(pick(g, smalls...))
+		return num(pick(g, smallNumbers...))
 	case "ltv", "amount":
 		return num(pick(g, amounts...))
 	case "score", "weight":
-		return num(pick(g, wild...))
+		return num(pick(g, extremeNumbers...))
 	case "vip", "gift":
 		return tree.Bool(g.rng.IntN(2) == 0)
 	case "signed_up_at", "at":
@@ -187,7 +188,8 @@ func (g *Gen) draw(name string) tree.Value {
 
 var attributeNames = []string{"country", "plan", "email", "age", "ltv", "score", "vip", "signed_up_at", "birthday", "tags"}
 
-// eventNames and their properties; a name seldom used, one with a space, one beyond ASCII.
+// eventNames holds the names of events: one with a space, one beyond ASCII, one that is seldom used.
+// propertyNames holds the properties of each.
 var (
 	eventNames    = []string{"Order Completed", "Viewed", "Søk", "Rare"}
 	propertyNames = map[string][]string{
@@ -198,7 +200,7 @@ var (
 	}
 )
 
-// profile draws one customer; the first has every attribute and property, so that types are settled.
+// profile draws profile i. Profile 0 has every attribute and property, so that their types are fixed.
 func (g *Gen) profile(i int) Profile {
 	p := Profile{Attrs: map[string]tree.Value{}}
 	if g.rng.IntN(3) > 0 {
@@ -226,7 +228,7 @@ func (g *Gen) profile(i int) Profile {
 	for range g.rng.IntN(pick(g, 2, 5, 12)) {
 		p.Events = append(p.Events, g.event(pick(g, eventNames[:3]...), false))
 	}
-	if g.rng.IntN(4) == 0 && len(p.Events) > 0 { // an identical second one counts too
+	if g.rng.IntN(4) == 0 && len(p.Events) > 0 { // an identical second event counts too
 		p.Events = append(p.Events, p.Events[g.rng.IntN(len(p.Events))])
 	}
 	return p
@@ -244,7 +246,7 @@ func (g *Gen) event(name string, full bool) Event {
 			if !v.Missing() {
 				e.Props[prop] = v
 			}
-		case g.rng.IntN(6) == 0: // of another type: missing
+		case g.rng.IntN(6) == 0: // a value of another type counts as missing
 			e.Props[prop] = pick(g, tree.Str("10"), tree.Bool(true), tree.NumInt(3))
 		}
 	}

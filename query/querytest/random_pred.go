@@ -6,14 +6,14 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// place is where an expression stands: among a profile's attributes, or among the properties of
-// event (and of previous, in a later step of a sequence).
+// place says which names an expression can use: attributes of the profile, or properties of event, and of
+// previous in a later step of a sequence.
 type place struct {
 	event, previous string
-	unmeasured      bool // attributes only, no event measures
+	attributesOnly  bool // without event measures
 }
 
-// Pred draws a predicate over profiles of the given depth.
+// Pred draws a predicate over profiles, nested up to depth levels.
 func (g *Gen) Pred(depth int) tree.Pred { return g.pred(depth, place{}) }
 
 func (g *Gen) pred(depth int, at place) tree.Pred {
@@ -33,7 +33,7 @@ func (g *Gen) pred(depth int, at place) tree.Pred {
 	return g.plain(at)
 }
 
-// joined draws an `and` or `or` whose arguments are not the same again (the parser flattens those).
+// joined draws an `and` or `or`. It flattens arguments of the same kind, as the parser does.
 func (g *Gen) joined(depth int, at place, and bool) tree.Pred {
 	var args []tree.Pred
 	for range 2 + g.rng.IntN(2) {
@@ -60,7 +60,7 @@ func (g *Gen) joined(depth int, at place, and bool) tree.Pred {
 	return &tree.Or{Args: args}
 }
 
-// plain draws a form that attributes and properties share.
+// plain draws a predicate that is possible for attributes and for properties.
 func (g *Gen) plain(at place) tree.Pred {
 	switch g.rng.IntN(11) {
 	case 0:
@@ -95,7 +95,7 @@ func (g *Gen) plain(at place) tree.Pred {
 	return g.comparison(at)
 }
 
-// name draws an attribute or property of type t, nil when there is none here.
+// name draws an attribute or property of type t. It returns nil if there is none.
 func (g *Gen) name(at place, t tree.Type) *tree.Name {
 	types, previous := g.types.Attrs, false
 	if at.event != "" {
@@ -147,12 +147,12 @@ func (g *Gen) textForm(at place) tree.Pred {
 	return &tree.Text{X: x, Op: op, Pattern: pattern, Fold: g.rng.IntN(2) == 0}
 }
 
-// ofType draws an expression of a type other than list, nil when there is none.
+// ofType draws an expression of type t, which is not a list. It returns nil if there is none.
 func (g *Gen) ofType(at place, t tree.Type) tree.Expr {
 	switch {
 	case t == tree.NumberType && g.rng.IntN(4) == 0:
 		return g.arith(at)
-	case at.event == "" && !at.unmeasured && t != tree.BoolType && g.rng.IntN(3) == 0:
+	case at.event == "" && !at.attributesOnly && t != tree.BoolType && g.rng.IntN(3) == 0:
 		return g.measure(t)
 	}
 	if name := g.name(at, t); name != nil {
@@ -186,10 +186,10 @@ func (g *Gen) number(at place) tree.Expr {
 }
 
 func (g *Gen) numberValue() tree.Value {
-	return num(pick(g, pick(g, smalls...), pick(g, amounts...), pick(g, wild...)))
+	return num(pick(g, pick(g, smallNumbers...), pick(g, amounts...), pick(g, extremeNumbers...)))
 }
 
-// literal draws a literal of a type, for a time a date or an instant.
+// literal draws a literal of a type. For a time it is a date or an instant.
 func (g *Gen) literal(t tree.Type) *tree.Literal {
 	switch t {
 	case tree.NumberType:
@@ -269,7 +269,7 @@ func (g *Gen) between(at place) tree.Pred {
 	}
 }
 
-// window draws a window; attributes may look ahead.
+// window draws a window. Only windows for attributes can be in the future.
 func (g *Gen) window(attribute bool) tree.Window {
 	w := tree.Window{Kind: pick(g, tree.Ever, tree.InLast, tree.InLast, tree.MoreThanAgo, tree.BetweenAgo, tree.Today,
 		tree.Yesterday, tree.This, tree.LastUnit, tree.On, tree.Between, tree.Since, tree.Before)}
@@ -295,7 +295,7 @@ func (g *Gen) window(attribute bool) tree.Window {
 			w.From, w.To = w.To, w.From
 		}
 		if gap := max(from-to, to-from); w.From.Date != w.To.Date && gap < 2*86_400_000 {
-			w.To = w.From // in the zone of a segment the ends might change places
+			w.To = w.From // in the zone of a segment the start could be after the end
 		}
 	}
 	return w

@@ -2,7 +2,7 @@ package querytest
 
 import "github.com/musterdb/muster/query/tree"
 
-// Stmt draws a statement the oracle answers.
+// Stmt draws a statement that the oracle can answer.
 func (g *Gen) Stmt() tree.Stmt {
 	switch g.rng.IntN(12) {
 	case 0, 1:
@@ -47,7 +47,7 @@ func (g *Gen) where() tree.Pred {
 
 func (g *Gen) limit() int64 { return pick(g, -1, -1, int64(0), 1, 3, 100) }
 
-// by draws up to most dimensions, often none.
+// by draws up to most dimensions, and often none.
 func (g *Gen) by(most int) []tree.Dimension {
 	var dims []tree.Dimension
 	for range g.rng.IntN(most + 1) {
@@ -88,7 +88,7 @@ func (g *Gen) list() *tree.ListStmt {
 	return s
 }
 
-// stat draws a measure over members: of an attribute, of events, or arithmetic.
+// stat draws a measure over members: over an attribute, over events, or arithmetic on such measures.
 func (g *Gen) stat() tree.Expr {
 	switch g.rng.IntN(5) {
 	case 0:
@@ -115,7 +115,7 @@ func (g *Gen) overMembers() *tree.Measure {
 	case tree.PercentileFn:
 		m.Percent = num(pick(g, "0", "5", "33.3", "95", "100")).Number()
 	}
-	m.Arg = g.ofType(place{unmeasured: true}, tree.NumberType)
+	m.Arg = g.ofType(place{attributesOnly: true}, tree.NumberType)
 	return m
 }
 

@@ -13,27 +13,27 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// nodes is over how many nodes statements are scattered.
+// nodes is the number of nodes that statements are scattered over.
 const nodes = 3
 
-// scattered is a statement that is asked of several nodes, each with some of the shards. They share nothing:
-// what a plan has settled and every partial are encoded and decoded on their way.
+// scattered runs a statement on several nodes, each with some of the shards. Nodes share nothing: the state of
+// the plan and every partial are encoded and decoded between them.
 type scattered struct {
-	pool *exec.Pool
-	home *exec.Plan
-	away [nodes]*exec.Plan
-	of   [nodes][]exec.Shard
+	pool   *exec.Pool
+	home   *exec.Plan
+	remote [nodes]*exec.Plan
+	shards [nodes][]exec.Shard
 }
 
 func scatter(pool *exec.Pool, sources []*Source, prepare func() (*exec.Plan, error)) (*scattered, error) {
 	s := &scattered{pool: pool}
 	for i, src := range sources {
 		node := (i + 1) % nodes
-		s.of[node] = append(s.of[node], exec.Shard{Number: i, Source: src})
+		s.shards[node] = append(s.shards[node], exec.Shard{Number: i, Source: src})
 	}
 	var err error
-	for node := range s.away {
-		if s.away[node], err = prepare(); err != nil {
+	for node := range s.remote {
+		if s.remote[node], err = prepare(); err != nil {
 			return nil, err
 		}
 	}
@@ -51,9 +51,9 @@ func answerScattered(pool *exec.Pool, q *tree.Query, s query.Schema, now int64, 
 		return nil, err
 	}
 	return x.home.Complete(a, func(counting *exec.Plan) (*query.Answer, error) {
-		further := &scattered{pool: pool, home: counting, of: x.of}
-		for node := range x.away {
-			if further.away[node], err = x.away[node].Counting(); err != nil {
+		further := &scattered{pool: pool, home: counting, shards: x.shards}
+		for node := range x.remote {
+			if further.remote[node], err = x.remote[node].Counting(); err != nil {
 				return nil, err
 			}
 		}
@@ -74,7 +74,7 @@ func (x *scattered) run() (*query.Answer, error) {
 	}
 }
 
-// round runs the round that comes next.
+// round runs the next round of the statement and reports whether it was the last.
 func (x *scattered) round() (done bool, err error) {
 	if err := x.pool.Enter(context.Background()); err != nil {
 		return false, err
@@ -83,16 +83,16 @@ func (x *scattered) round() (done bool, err error) {
 	settled := x.home.State()
 	state := exec.AppendState(nil, &settled)
 	var parts []*exec.Partial
-	for node, plan := range x.away {
+	for node, plan := range x.remote {
 		resumed, err := exec.ReadState(state)
 		if err != nil {
 			return false, err
 		}
 		if again := exec.AppendState(nil, &resumed); !bytes.Equal(again, state) {
-			return false, fmt.Errorf("a state is encoded in another way once it has been decoded")
+			return false, fmt.Errorf("a state that was decoded is encoded differently")
 		}
 		plan.Resume(resumed)
-		found, err := x.pool.Partials(context.Background(), plan, x.of[node])
+		found, err := x.pool.Partials(context.Background(), plan, x.shards[node])
 		if err != nil {
 			return false, err
 		}
@@ -106,7 +106,7 @@ func (x *scattered) round() (done bool, err error) {
 	return x.home.Merge(parts)
 }
 
-// recoded returns a partial as the node that merges gets it.
+// recoded encodes and decodes a partial, as on its way to the node that merges.
 func recoded(home *exec.Plan, part *exec.Partial) (*exec.Partial, error) {
 	sent := exec.AppendPartial(nil, part)
 	got, err := home.Read(sent)
@@ -114,12 +114,12 @@ func recoded(home *exec.Plan, part *exec.Partial) (*exec.Partial, error) {
 		return nil, err
 	}
 	if again := exec.AppendPartial(nil, got); !bytes.Equal(again, sent) {
-		return nil, fmt.Errorf("a partial is encoded in another way once it has been decoded")
+		return nil, fmt.Errorf("a partial that was decoded is encoded differently")
 	}
 	return got, nil
 }
 
-// membersScattered returns the ids of the members of a checked predicate, in the zone of the generator.
+// membersScattered returns the ids of the members of a checked predicate, evaluated in the zone of the generator.
 func (c *testCase) membersScattered(p tree.Pred) (map[string]bool, error) {
 	zoned := &tree.InSegment{Def: &tree.Segment{Zone: c.gen.Zone, Pred: p}}
 	x, err := scatter(c.pool, c.sources, func() (*exec.Plan, error) {

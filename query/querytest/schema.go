@@ -19,8 +19,8 @@ type Schema struct {
 
 var _ query.Schema = (*Schema)(nil)
 
-// NewSchema numbers the names of h. Ids are dealt in the order of names, with a gap, so that nobody
-// can take the one for the other.
+// NewSchema assigns ids to the names of h, in the order of names. Ids of attributes have gaps, so that code
+// that confuses an id with an index fails.
 func NewSchema(h *History) *Schema {
 	s := &Schema{
 		history: h, types: h.Types(),

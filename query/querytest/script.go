@@ -12,7 +12,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Engine is an implementation of MQL to be judged. Load replaces everything it holds.
+// Engine is an implementation of MQL to be tested. Load replaces all its data.
 type Engine interface {
 	Load(h History) error
 	Query(text string) (*query.Answer, error)
@@ -20,18 +20,18 @@ type Engine interface {
 
 // Script is one file of the acceptance suite: a history and statements with their answers.
 //
-// Lines before the first blank one describe the history, one fact a line:
+// The lines before the first blank one describe the history, one fact per line:
 //
 //	zone Europe/Berlin
-//	now 2026-03-31T12:00:00Z            `as of` of every statement that has none
+//	now 2026-03-31T12:00:00Z            added as `as of` to every statement without one
 //	profile user-1 anon-1 {"age": 30}   ids that begin with anon are anonymous
 //	event user-1 "Order Completed" 2026-03-01T10:00:00Z {"amount": 10.5}
 //	list "newsletter" user-1 user-9
 //	segment "VIP" Europe/Berlin ltv > 100
 //
-// Strings that are dates or RFC 3339 times are times. Then, separated by blank lines, come cases: a
-// statement, `----`, and its answer, a line of column names, a line for each row and one for each
-// warning, or `error` and what the message has to contain. Lines that begin with # are comments.
+// Strings that are dates or RFC 3339 times are times. The cases follow, separated by blank lines. Each is a
+// statement, `----`, and the answer: a line of column names, a line for each row and a line for each warning,
+// or `error` and a text that the message must contain. Lines that begin with # are comments.
 type Script struct {
 	History History
 	Now     string
@@ -39,7 +39,7 @@ type Script struct {
 	Cases   []Case
 }
 
-// Case is one statement with the answer it is to have.
+// Case is one statement with its expected answer.
 type Case struct {
 	Comment   string
 	Statement string
@@ -110,7 +110,7 @@ func quoted(text string) (name, rest string, err error) {
 	text, found := strings.CutPrefix(text, `"`)
 	name, rest, closed := strings.Cut(text, `"`)
 	if !found || !closed {
-		return "", "", fmt.Errorf("a quoted name is missing in %q", text)
+		return "", "", fmt.Errorf("missing a quoted name in %q", text)
 	}
 	return name, rest, nil
 }
@@ -155,7 +155,7 @@ func (s *Script) event(text string, index map[string]int) error {
 	return err
 }
 
-// values reads the rest of a JSON object behind its brace; "" is an empty one.
+// values reads a JSON object without its first brace. "" is an empty object.
 func values(object string) (map[string]tree.Value, error) {
 	all := map[string]tree.Value{}
 	if strings.TrimSpace(object) == "" {
@@ -199,8 +199,8 @@ func valueOf(x any) tree.Value {
 	return tree.Value{}
 }
 
-// Run asks an engine every statement and returns what it answered, case by case, beside the errors
-// of loading. Compare each with the case's Want.
+// Run loads the history into an engine, runs every statement, and returns the answer to each case. Callers
+// compare it with Case.Holds. The error is that of loading.
 func (s *Script) Run(e Engine) ([]string, error) {
 	if err := e.Load(s.History); err != nil {
 		return nil, fmt.Errorf("load history: %w", err)
@@ -221,7 +221,7 @@ func (s *Script) Run(e Engine) ([]string, error) {
 	return got, nil
 }
 
-// render writes an answer as scripts do, the codes of its warnings last.
+// render returns an answer in the form of scripts, with the codes of its warnings at the end.
 func render(a *query.Answer) string {
 	var names []string
 	for _, c := range a.Columns {
@@ -261,7 +261,7 @@ func cell(v tree.Value) string {
 	return v.Str
 }
 
-// Rewritten returns the text of the script with other answers.
+// Rewritten returns the text of the script with the given answers.
 func (s *Script) Rewritten(got []string) string {
 	var b strings.Builder
 	b.WriteString(s.head + "\n")
@@ -271,7 +271,7 @@ func (s *Script) Rewritten(got []string) string {
 	return b.String()
 }
 
-// Holds tells whether an answer is the one the case wants.
+// Holds reports whether an answer is the expected one.
 func (c Case) Holds(got string) bool {
 	if text, isError := strings.CutPrefix(c.Want, "error "); isError {
 		return strings.HasPrefix(got, "error ") && strings.Contains(got, text)

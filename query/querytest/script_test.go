@@ -14,9 +14,10 @@ import (
 	"github.com/musterdb/muster/query/syntax"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write the answers of the acceptance scripts anew")
+var rewrite = flag.Bool("rewrite", false, "rewrite the answers in the acceptance scripts")
 
-// local answers with the evaluators of this repository over Sources of three shards, which a seed lays out.
+// local answers with the evaluators of this repository, over Sources of three shards with a layout drawn from
+// seed.
 type local struct {
 	seed    uint64
 	schema  *Schema
@@ -75,14 +76,14 @@ func TestAcceptance(t *testing.T) {
 	}
 }
 
-// A case has to fail when its answer is another one.
+// TestCaseHolds checks that a case fails for a different answer.
 func TestCaseHolds(t *testing.T) {
 	c := Case{Want: "error unknown attribute"}
 	if !c.Holds("error 1:13: unknown attribute \"countri\"") || c.Holds("error unknown event") {
-		t.Error("an error is judged by what its message contains")
+		t.Error("an error case must compare what the message contains")
 	}
 	c.Want = "count\n2"
 	if !c.Holds("count\n2") || c.Holds("count\n3") || c.Holds(strings.Repeat("count\n2", 2)) {
-		t.Error("an answer is judged by all of it")
+		t.Error("a case must compare the whole answer")
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Source is one shard of a history behind query.Source. How it is laid out (ordinals, pages, blocks,
-// encodings, what is left unknown) is drawn at random: no answer may depend on it.
+// Source is one shard of a history as a query.Source. Its layout (ordinals, pages, blocks, encodings, optional
+// parts) is random: no answer must depend on it.
 type Source struct {
 	history  *History
 	chunks   int
@@ -20,7 +20,7 @@ type Source struct {
 	ordinals map[string]uint32
 	profiles []query.Bits
 	attrs    map[uint32][][]query.Vec // by attribute and chunk
-	sets     map[uint32][]*valueSets  // the same; nil where none are kept
+	sets     map[uint32][]*valueSets  // by attribute and chunk; nil where there are none
 	series   []map[uint32]query.Series
 	lists    map[uint32][]query.Bits
 	hidden   []uint32 // see Hides
@@ -28,7 +28,7 @@ type Source struct {
 
 var _ query.Source = (*Source)(nil)
 
-// NewSources spreads a history over shards by the hash of the canonical id.
+// NewSources distributes a history over shards by the hash of the canonical id.
 func NewSources(h *History, s *Schema, shards int, rng *rand.Rand) []*Source {
 	parts := make([][]*Profile, shards)
 	for i := range h.Profiles {
@@ -52,7 +52,7 @@ func newSource(h *History, s *Schema, profiles []*Profile, rng *rand.Rand) *Sour
 	src.profiles = make([]query.Bits, src.chunks)
 	src.series = make([]map[uint32]query.Series, src.chunks)
 	for _, p := range profiles {
-		ordinal := src.place(rng)
+		ordinal := src.freeOrdinal(rng)
 		src.at[ordinal] = p
 		if p.UserID != "" {
 			src.ordinals[p.UserID] = ordinal
@@ -64,7 +64,7 @@ func newSource(h *History, s *Schema, profiles []*Profile, rng *rand.Rand) *Sour
 		}
 		src.profiles[ordinal>>query.ChunkBits].Set(uint16(ordinal))
 	}
-	src.placeHidden(rng)
+	src.addHidden(rng)
 	for _, name := range sortedKeys(s.attrs) {
 		if id := s.attrs[name]; id >= query.FirstAttribute {
 			src.fillAttribute(id, s.types.Attrs[name], rng, func(p *Profile) tree.Value { return p.Attrs[name] })
@@ -91,15 +91,15 @@ func newSource(h *History, s *Schema, profiles []*Profile, rng *rand.Rand) *Sour
 	return src
 }
 
-// placeHidden places profiles that have facts but are left out, half the time. Nobody may ask what they are
-// called.
-func (s *Source) placeHidden(rng *rand.Rand) {
+// addHidden adds hidden profiles half of the time: they have data, but are not among the profiles of the
+// source. Evaluators must not ask for their ids.
+func (s *Source) addHidden(rng *rand.Rand) {
 	n := len(s.history.Profiles)
 	if n == 0 || n > 10_000 || rng.IntN(2) == 0 {
 		return
 	}
 	for range 1 + rng.IntN(1+n/4) {
-		ordinal := s.place(rng)
+		ordinal := s.freeOrdinal(rng)
 		s.at[ordinal] = &s.history.Profiles[rng.IntN(n)]
 		s.profiles[ordinal>>query.ChunkBits].Set(uint16(ordinal))
 		s.hidden = append(s.hidden, ordinal)
@@ -116,8 +116,8 @@ func edge(p *Profile, last bool) tree.Value {
 	return v
 }
 
-// place draws a free ordinal, often at the edge of a page or a word.
-func (s *Source) place(rng *rand.Rand) uint32 {
+// freeOrdinal draws a free ordinal, often at the start or end of a page or a word.
+func (s *Source) freeOrdinal(rng *rand.Rand) uint32 {
 	edges := []uint32{0, 1, 63, 64, 511, 512, 513, 1023, 1024, 4095, 32767, 65534, 65535}
 	for {
 		pos := uint32(rng.IntN(query.ChunkSize))
@@ -138,7 +138,7 @@ func (s *Source) fillAttribute(id uint32, t tree.Type, rng *rand.Rand, value fun
 	s.attrs[id] = make([][]query.Vec, s.chunks)
 	s.sets[id] = make([]*valueSets, s.chunks)
 	shared := newDict()
-	alone := rng.IntN(2) == 0 // one dictionary for all chunks, so that there may be sets
+	oneDict := rng.IntN(2) == 0 // one dictionary for all chunks, which value sets require
 	for chunk := range s.chunks {
 		pages := make([][]tree.Value, query.ChunkSize/query.PageRows)
 		end := 0 // pages in use
@@ -153,8 +153,8 @@ func (s *Source) fillAttribute(id uint32, t tree.Type, rng *rand.Rand, value fun
 			}
 			(*page)[i%query.PageRows], end = v, int(i/query.PageRows)+1
 		}
-		own := !alone && rng.IntN(4) == 0
-		if !alone {
+		own := !oneDict && rng.IntN(4) == 0
+		if !oneDict {
 			shared = newDict()
 		}
 		for _, values := range pages[:end] {
@@ -164,13 +164,13 @@ func (s *Source) fillAttribute(id uint32, t tree.Type, rng *rand.Rand, value fun
 			}
 			s.attrs[id][chunk] = append(s.attrs[id][chunk], encode(shorten(values, rng), t, d, rng))
 		}
-		if (t == tree.StringType || t == tree.BoolType) && alone && id >= query.FirstAttribute && rng.IntN(3) > 0 {
+		if (t == tree.StringType || t == tree.BoolType) && oneDict && id >= query.FirstAttribute && rng.IntN(3) > 0 {
 			s.sets[id][chunk] = newValueSets(s.attrs[id][chunk], shared, t, rng)
 		}
 	}
 }
 
-// shorten cuts what is missing off the end of a page, half the time. A page without values is nil.
+// shorten cuts missing values off the end of a page, half of the time. A page without values becomes nil.
 func shorten(values []tree.Value, rng *rand.Rand) []tree.Value {
 	if rng.IntN(2) == 0 {
 		return values
@@ -203,7 +203,7 @@ func (s *Source) fillEvents(schema *Schema, rng *rand.Rand) {
 	}
 }
 
-// newSeries deals rows to blocks: by time as leaves are, or at random as tails may overlap.
+// newSeries divides rows into blocks: in order of time, or at random, so that blocks overlap.
 func newSeries(rows []row, name string, schema *Schema, rng *rand.Rand) query.Series {
 	series := query.Series{Rows: len(rows), Min: math.MaxInt64, Max: math.MinInt64}
 	var ever query.Bits

@@ -15,11 +15,12 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-var statements = flag.Int("statements", 300, "random statements to compare")
+var statements = flag.Int("statements", 300, "number of random statements to compare")
 
-// Statements over 1, 3 and 8 shards, in whole sources and in single chunks, answer as the oracle does.
+// TestStatementsAgree compares statements over 1, 3 and 8 shards, in whole sources and in single chunks, with
+// the oracle.
 func TestStatementsAgree(t *testing.T) {
-	pool := exec.NewPool(2) // one for all: statements leave their buffers to those after them
+	pool := exec.NewPool(2) // one pool for all statements, so that they reuse buffers
 	defer pool.Close()
 	failures := 0
 	const perHistory = 5
@@ -27,9 +28,9 @@ func TestStatementsAgree(t *testing.T) {
 		seed := *firstSeed + uint64(i/perHistory)
 		rng := rand.New(rand.NewPCG(seed, 4))
 		g := NewGen(rng, 6+int(seed%3)*20)
-		stretched := seed%4 == 0
-		if stretched {
-			g.Stretch()
+		extreme := seed%4 == 0
+		if extreme {
+			g.MoveToExtremes()
 		}
 		schema := NewSchema(g.History)
 		oracle, err := NewOracle(g.History, g.Now, g.Zone)
@@ -42,7 +43,7 @@ func TestStatementsAgree(t *testing.T) {
 		}
 		for range perHistory {
 			stmt := g.Stmt()
-			if stretched && overTime(stmt) { // a row for each of millions of days
+			if extreme && overTime(stmt) { // it would have a row for each of millions of days
 				continue
 			}
 			want := oracle.Rows(stmt)
@@ -62,7 +63,7 @@ func TestStatementsAgree(t *testing.T) {
 	}
 }
 
-// overTime tells whether a statement has a row for each stretch of time.
+// overTime reports whether a statement has a row for each bucket of time.
 func overTime(s tree.Stmt) bool {
 	switch s := s.(type) {
 	case *tree.TrendStmt, *tree.RetentionStmt:
@@ -87,8 +88,8 @@ func ask(pool *exec.Pool, q *tree.Query, s query.Schema, now int64, sources []*S
 	return a, nil
 }
 
-// answer runs a statement by a pool, where a partial is of several sources, and chunk by chunk, where
-// several are of one source.
+// answer runs a statement chunk by chunk, where a source has several partials, in a pool, where a partial
+// covers several sources, and scattered over nodes. It returns an error if the answers differ.
 func answer(pool *exec.Pool, q *tree.Query, s query.Schema, now int64, sources []*Source) (*query.Answer, error) {
 	want, err := answerChunks(q, s, now, sources)
 	if err != nil {
@@ -99,7 +100,7 @@ func answer(pool *exec.Pool, q *tree.Query, s query.Schema, now int64, sources [
 		return nil, err
 	}
 	if err := sameRows(got.Rows, want.Rows); err != nil && !timed(q) {
-		return nil, fmt.Errorf("by a pool: %w", err)
+		return nil, fmt.Errorf("in a pool: %w", err)
 	}
 	scattered, err := answerScattered(pool, q, s, now, sources)
 	if err != nil {
@@ -114,7 +115,7 @@ func answer(pool *exec.Pool, q *tree.Query, s query.Schema, now int64, sources [
 	return want, nil
 }
 
-// timed tells whether the answer tells how long it took.
+// timed reports whether the answer contains durations, which differ from run to run.
 func timed(q *tree.Query) bool {
 	_, ok := q.Stmt.(*tree.ExplainStmt)
 	return ok
@@ -168,7 +169,7 @@ func sameRows(got, want [][]tree.Value) error {
 		case i >= len(got):
 			return fmt.Errorf("%d rows, want %d; row %d is missing: %s", len(got), len(want), i, showRow(want[i]))
 		case i >= len(want):
-			return fmt.Errorf("%d rows, want %d; row %d is too much: %s", len(got), len(want), i, showRow(got[i]))
+			return fmt.Errorf("%d rows, want %d; row %d is not expected: %s", len(got), len(want), i, showRow(got[i]))
 		case !slices.EqualFunc(got[i], want[i], tree.Value.Equal):
 			return fmt.Errorf("row %d: %s, want %s", i, showRow(got[i]), showRow(want[i]))
 		}

@@ -10,7 +10,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// What the generator draws is text people can write: printed and parsed it is the same tree.
+// TestDrawnTreesAreText checks that every drawn tree can be written as MQL: formatting and parsing it gives the
+// same tree.
 func TestDrawnTreesAreText(t *testing.T) {
 	same := cmp.Options{cmpopts.IgnoreTypes(tree.Span{}), cmpopts.EquateEmpty(), cmpopts.IgnoreFields(tree.OverlapStmt{}, "Texts")}
 	for seed := range uint64(40) {

@@ -10,7 +10,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// valueSets keeps who has which value of an attribute in a chunk.
+// valueSets holds which profiles of a chunk have each value of an attribute.
 type valueSets struct {
 	dict    query.Dict
 	codes   []uint32
@@ -19,7 +19,7 @@ type valueSets struct {
 
 var _ query.ValueSets = (*valueSets)(nil)
 
-// newValueSets reads the pages of an attribute of strings (all of one dictionary) or booleans.
+// newValueSets returns the sets for the pages of an attribute of booleans, or of strings in one dictionary.
 func newValueSets(pages []query.Vec, d *dict, t tree.Type, rng *rand.Rand) *valueSets {
 	v := &valueSets{holders: map[uint32]query.Holders{}}
 	if t == tree.StringType {
@@ -45,7 +45,7 @@ func newValueSets(pages []query.Vec, d *dict, t tree.Type, rng *rand.Rand) *valu
 	return v
 }
 
-// holders returns a set as a bitmap: in runs, half the time, where they are shorter.
+// holders returns a set as a bitmap, half of the time with runs where these are shorter.
 func holders(b *query.Bits, rng *rand.Rand) query.Holders {
 	set := roaring.FromDense(b[:], true)
 	if rng.IntN(2) == 0 {

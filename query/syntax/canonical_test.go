@@ -29,7 +29,7 @@ func canonicalCases(t testing.TB) (texts, canonical []string) {
 		case line == "" || strings.HasPrefix(line, "#"):
 		case strings.HasPrefix(line, "=> "):
 			canonical[last] = line[3:]
-		case strings.HasPrefix(line, "line\""): // the one text of two lines
+		case strings.HasPrefix(line, "line\""): // the only text that spans two lines
 			texts[last] += "\n" + line
 		default:
 			texts, canonical = append(texts, line), append(canonical, line)
@@ -41,7 +41,7 @@ func canonicalCases(t testing.TB) (texts, canonical []string) {
 func TestCanonical(t *testing.T) {
 	texts, canonical := canonicalCases(t)
 	if len(texts) < 80 {
-		t.Fatalf("only %d cases were read", len(texts))
+		t.Fatalf("read only %d cases", len(texts))
 	}
 	for i, text := range texts {
 		q, err := Parse(text, Limits{})
@@ -59,7 +59,7 @@ func TestCanonical(t *testing.T) {
 			continue
 		}
 		if diff := sameTree(q, again); diff != "" {
-			t.Errorf("the canonical text of %s means another tree:\n%s", text, diff)
+			t.Errorf("the canonical text of %s gives a different tree:\n%s", text, diff)
 		}
 		if twice := Format(again); twice != got {
 			t.Errorf("format is not stable:\n%s\n%s", got, twice)

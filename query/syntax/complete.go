@@ -9,7 +9,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// CandidateKind says what a candidate is.
+// CandidateKind is the kind of thing a candidate names.
 type CandidateKind string
 
 // The kinds of candidates.
@@ -23,42 +23,42 @@ const (
 	ListCandidate      CandidateKind = "list"
 )
 
-// Candidate is a text that may stand at the cursor in place of Length bytes from Offset.
+// Candidate is a text to offer at the cursor. It replaces Length bytes from Offset.
 type Candidate struct {
 	Kind   CandidateKind
-	Text   string // as MQL writes it, quoted where it must be
-	Doc    string // a short line: the meaning of a keyword, type and number for a name
+	Text   string // as written in MQL, quoted where necessary
+	Doc    string // one short line: the meaning of a keyword, or the type and count of a name
 	Offset int
 	Length int
 }
 
-// Known is a name the catalog knows.
+// Known is a name in the catalog.
 type Known struct {
 	Name  string
 	Type  tree.Type // NoType for events, segments and lists
 	Count int64     // profiles or events that have it, for ranking
 }
 
-// Names is the catalog as completion sees it. Properties of event "" are those of all events, for a
-// measure whose event is not written yet; Values of event "" are an attribute's.
+// Names is what completion needs from the catalog. With event "", Properties returns the properties of
+// all events, for a measure whose event has not been typed yet, and Values returns those of an attribute.
 type Names interface {
 	Attributes() []Known
 	Events() []Known
 	Properties(event string) []Known
 	Segments() []Known
 	Lists() []Known
-	// Values returns examples of an attribute's or property's values, the most frequent first.
+	// Values returns example values of an attribute or property, most frequent first.
 	Values(event, name string) []tree.Value
 }
 
-// most is how many candidates are worth showing.
-const most = 50
+// maxCandidates is the maximum number of candidates returned.
+const maxCandidates = 50
 
-// Complete returns what may stand at offset, the likeliest first. The text need not parse, and what
-// follows the cursor is looked at only where it tells the event of a measure.
+// Complete returns the candidates at offset, most likely first. The text need not parse. Tokens after
+// the cursor are read only to find the event of a measure.
 func Complete(text string, offset int, names Names) []Candidate {
 	offset = min(max(offset, 0), len(text))
-	var before, behind []lexer.Token
+	var before, after []lexer.Token
 	typed, from := "", offset
 	for _, t := range scan(text) {
 		token := lexer.Token{Type: t.kind, Value: text[t.at:t.end], Pos: lexer.Position{Offset: t.at}}
@@ -67,10 +67,10 @@ func Complete(text string, offset int, names Names) []Candidate {
 			return nil
 		case t.kind == commentToken:
 		case t.at >= offset:
-			behind = append(behind, token)
-		case t.end < offset || !typing(t):
+			after = append(after, token)
+		case t.end < offset || !canContinue(t):
 			before = append(before, token)
-		default: // the cursor stands in or right behind this token
+		default: // the cursor is in this token or right after it
 			typed, from = text[t.at:offset], t.at
 			if t.end > offset && t.kind == badToken {
 				continue // an unclosed quote swallows the rest of the text
@@ -78,13 +78,13 @@ func Complete(text string, offset int, names Names) []Candidate {
 			offset = t.end
 		}
 	}
-	c := completion{names: names, at: walk(before, behind), typed: strings.TrimLeft(typed, "\"'`"), quote: typed != "" && strings.ContainsAny(typed[:1], "\"'")}
+	c := completion{names: names, at: walk(before, after), typed: strings.TrimLeft(typed, "\"'`"), quote: typed != "" && strings.ContainsAny(typed[:1], "\"'")}
 	c.offer()
 	return c.ranked(from, offset-from)
 }
 
-// typing tells whether a token is something being written, and not complete by itself.
-func typing(t token) bool {
+// canContinue reports whether the user may still be typing a token.
+func canContinue(t token) bool {
 	switch t.kind {
 	case wordToken, quotedToken, stringToken, badToken:
 		return true
@@ -106,7 +106,7 @@ type ranked struct {
 	count int64
 }
 
-// add offers a candidate if what is typed is in its name; a name that begins with it is better.
+// add offers a candidate if its name contains the typed text. Names that begin with it rank higher.
 func (c *completion) add(kind CandidateKind, name, text, doc string, group int, count int64) {
 	at := strings.Index(strings.ToLower(name), strings.ToLower(c.typed))
 	if at < 0 || c.quote && text[0] != '"' {
@@ -130,7 +130,7 @@ func (c *completion) ranked(from, length int) []Candidate {
 	var out []Candidate
 	seen := map[string]bool{}
 	for _, f := range c.found {
-		if key := string(f.Kind) + f.Text; !seen[key] && len(out) < most {
+		if key := string(f.Kind) + f.Text; !seen[key] && len(out) < maxCandidates {
 			seen[key] = true
 			f.Offset, f.Length = from, length
 			out = append(out, f.Candidate)
@@ -139,7 +139,7 @@ func (c *completion) ranked(from, length int) []Candidate {
 	return out
 }
 
-// offer adds what the situation allows: names first where a name is due, words first elsewhere.
+// offer adds the candidates that the situation allows.
 func (c *completion) offer() {
 	if c.names == nil {
 		c.names = noNames{}
@@ -150,18 +150,18 @@ func (c *completion) offer() {
 	for _, k := range c.at.kinds {
 		switch k {
 		case AttributeCandidate:
-			c.known(k, c.names.Attributes(), spelled)
+			c.addNames(k, c.names.Attributes(), spelled)
 			for _, n := range []Known{{Name: "user_id", Type: tree.StringType}, {Name: "anonymous_id", Type: tree.StringType}, {Name: "first_seen", Type: tree.TimeType}, {Name: "last_seen", Type: tree.TimeType}} {
-				c.known(k, []Known{n}, spelled)
+				c.addNames(k, []Known{n}, spelled)
 			}
 		case EventCandidate:
-			c.known(k, c.names.Events(), quote)
+			c.addNames(k, c.names.Events(), quote)
 		case PropertyCandidate:
-			c.known(k, c.names.Properties(c.at.event), spelled)
+			c.addNames(k, c.names.Properties(c.at.event), spelled)
 		case SegmentCandidate:
-			c.known(k, c.names.Segments(), quote)
+			c.addNames(k, c.names.Segments(), quote)
 		case ListCandidate:
-			c.known(k, c.names.Lists(), quote)
+			c.addNames(k, c.names.Lists(), quote)
 		case ValueCandidate:
 			for i, v := range c.names.Values(c.at.event, c.at.subject) {
 				text := FormatExpr(&tree.Literal{Value: v})
@@ -171,7 +171,7 @@ func (c *completion) offer() {
 	}
 }
 
-func (c *completion) known(kind CandidateKind, known []Known, write func(string) string) {
+func (c *completion) addNames(kind CandidateKind, known []Known, write func(string) string) {
 	for _, k := range known {
 		doc := string(kind)
 		if k.Type != tree.NoType {
@@ -184,7 +184,8 @@ func (c *completion) known(kind CandidateKind, known []Known, write func(string)
 	}
 }
 
-// words adds a group of words; those that fit the type of the value before them come first.
+// words adds a group of keywords. In a typed group it leaves out those for other types than that of the
+// value before the cursor.
 func (c *completion) words(group phrases) {
 	typ := tree.NoType
 	if group.typed {
@@ -198,7 +199,7 @@ func (c *completion) words(group phrases) {
 	}
 }
 
-// typeOf returns the type of an attribute or property, NoType if it is not known.
+// typeOf returns the type of an attribute or property, or NoType if it is unknown.
 func (c *completion) typeOf(name string) tree.Type {
 	known := c.names.Attributes()
 	if c.at.event != "" {

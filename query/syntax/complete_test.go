@@ -36,8 +36,8 @@ func (shop) Values(event, name string) []tree.Value {
 	return nil
 }
 
-// TestComplete asks at the bar in each text and looks for candidates that must be among the first,
-// and for ones that must not be there at all.
+// TestComplete completes each text at the bar. The wanted candidates must be near the top of the list, and
+// the unwanted ones must be absent.
 func TestComplete(t *testing.T) {
 	for _, c := range []struct{ text, want, not string }{
 		{"|", "count,list,stats", `"VIP"`},
@@ -99,16 +99,16 @@ func TestComplete(t *testing.T) {
 		}
 		for _, want := range strings.Split(c.want, ",") {
 			if at := texts[want]; want != "" && (at == 0 || at > 30) {
-				t.Errorf("%s: %s is missing or late among %v", c.text, want, got)
+				t.Errorf("%s: %s is missing or too far down in %v", c.text, want, got)
 			}
 		}
 		if c.not != "" && texts[c.not] > 0 {
-			t.Errorf("%s: %s has no place there", c.text, c.not)
+			t.Errorf("%s: %s must not be offered", c.text, c.not)
 		}
 	}
 }
 
-// TestCompleted: taking an offered name gives a text that parses.
+// TestCompleted checks that accepting the first candidate gives a text that parses.
 func TestCompleted(t *testing.T) {
 	for _, text := range []string{`count where did "Order C|" in last 7 days`, "count where Life| > 5", "count where `Life|` > 5", "count where in segment V|", `count where country = "B|"`, "count where country = B|", "count by cou| limit 5"} {
 		offset := strings.IndexByte(text, '|')
@@ -125,7 +125,7 @@ func TestCompleted(t *testing.T) {
 	}
 }
 
-// TestTolerant: completion and highlighting take any cut of any text.
+// TestTolerant checks that completion and highlighting accept any text, valid or not.
 func TestTolerant(t *testing.T) {
 	texts, _ := canonicalCases(t)
 	seed := uint64(time.Now().UnixNano())
@@ -142,7 +142,7 @@ func TestTolerant(t *testing.T) {
 		end := 0
 		for _, token := range Tokens(cut) {
 			if token.Offset < end || token.Length < 1 || strings.TrimSpace(cut[end:token.Offset]) != "" {
-				t.Fatalf("seed %d: %q: token %+v behind %d", seed, cut, token, end)
+				t.Fatalf("seed %d: %q: token %+v after %d", seed, cut, token, end)
 			}
 			end = token.Offset + token.Length
 		}

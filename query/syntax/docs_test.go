@@ -8,8 +8,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// TestReference parses every example of the language reference, one a line, and holds the error it
-// shows against the one that is given.
+// TestReference parses every example of the language reference, one per line, and compares the error
+// message shown there with the parser's.
 func TestReference(t *testing.T) {
 	data, err := os.ReadFile("../../docs/QUERY.md")
 	if err != nil {
@@ -31,10 +31,10 @@ func TestReference(t *testing.T) {
 		}
 	}
 	if examples < 70 {
-		t.Errorf("only %d examples were found", examples)
+		t.Errorf("found only %d examples", examples)
 	}
 	shown := `count where did "Order Completed" where amount > 50`
 	if _, err := Parse(shown, Limits{}); !strings.Contains(string(data), "```\n"+Render(err.(*tree.Diagnostic), shown)+"```") {
-		t.Error("the reference shows another error than the parser gives")
+		t.Error("the error shown in the reference is not the one the parser gives")
 	}
 }

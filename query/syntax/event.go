@@ -14,7 +14,7 @@ func (p *parser) eventName() (string, *mistake) {
 	t := p.peek(0)
 	switch {
 	case isWord(t, "not"):
-		return "", p.wrong("an event is expected, not  not", "an event of that name stands in quotes: \"not\"")
+		return "", p.wrong("expected an event, found  not", "put an event of that name in quotes: \"not\"")
 	case t.Type == wordToken:
 		p.next()
 		return t.Value, nil
@@ -34,12 +34,12 @@ func (p *parser) eventName() (string, *mistake) {
 
 // eventsInParenthesis is the mistake of `did ("A" or "B")`.
 func (p *parser) eventsInParenthesis() *mistake {
-	m := p.wrong("an event is expected here, not a parenthesis", "repeat  did  for every event:  did \"A\" or did \"B\"")
+	m := p.wrong("expected an event, found a parenthesis", "repeat  did  for each event:  did \"A\" or did \"B\"")
 	inside := p.enclosed()
-	if len(inside) < 3 || !isOp(&inside[len(inside)-1], ")") || p.lex.RawCursor() == 0 || !isWord(&p.lex.Range(in0(p), in0(p)+1)[0], "did") {
+	if len(inside) < 3 || !isOp(&inside[len(inside)-1], ")") || p.lex.RawCursor() == 0 || !isWord(&p.lex.Range(lastCursor(p), lastCursor(p)+1)[0], "did") {
 		return m
 	}
-	did := p.lex.Range(in0(p), in0(p)+1)[0]
+	did := p.lex.Range(lastCursor(p), lastCursor(p)+1)[0]
 	text := ""
 	for i, t := range inside[1 : len(inside)-1] {
 		switch {
@@ -57,7 +57,7 @@ func (p *parser) eventsInParenthesis() *mistake {
 	return m.fixed(across(append([]lexer.Token{did}, inside...)), "("+text+")")
 }
 
-// step reads an event with its `where (…)`.
+// step reads an event and its optional `where (…)`.
 func (p *parser) step(scope scope) (s tree.Step, m *mistake) {
 	from := p.peek(0).Pos.Offset
 	if s.Event, m = p.eventName(); m != nil {
@@ -86,7 +86,7 @@ func (p *parser) eventCondition(scope scope) (tree.Pred, *mistake) {
 	if p.acceptOp(")") {
 		return where, nil
 	}
-	if m := p.misplacedHere(); m != nil {
+	if m := p.knownMistakeHere(); m != nil {
 		return nil, m
 	}
 	if p.peek(0).EOF() {
@@ -100,7 +100,7 @@ func (p *parser) did() (tree.Pred, *mistake) {
 	from := p.next().Pos.Offset
 	negative := p.accept("not")
 	if isWord(p.peek(0), "did") && p.peek(1).Type == stringToken {
-		return nil, p.wrong("did  stands here twice", "").fixed(spanOf(p.peek(0)), "")
+		return nil, p.wrong("did  appears twice", "").fixed(spanOf(p.peek(0)), "")
 	}
 	first, m := p.step(ofEvent)
 	if m != nil {
@@ -126,8 +126,8 @@ func (p *parser) did() (tree.Pred, *mistake) {
 	return pred, m
 }
 
-// outOfOrder refuses what may not stand behind the event condition d: a part that came too late, a
-// second one, or a step.
+// outOfOrder refuses what cannot follow the event condition d: a part in the wrong order, a part that d
+// already has, or a step.
 func (p *parser) outOfOrder(d *tree.Did) *mistake {
 	t := p.peek(0)
 	rest := p.since(d.Step.At.Offset + d.Step.At.Length)
@@ -137,15 +137,15 @@ func (p *parser) outOfOrder(d *tree.Did) *mistake {
 			return m
 		}
 		if d.Step.Where != nil {
-			return p.wrong("the event has its  where  already", "join the conditions with  and  inside one pair of parentheses")
+			return p.wrong("the event already has a  where", "join the conditions with  and  inside one pair of parentheses")
 		}
 		clause := p.enclosed()
 		text := textAt(clause) + " " + formatTail(d)
 		at := across(clause)
-		return p.wrong("where (…)  stands right after the event", "").fixed(tree.Span{Offset: rest.Offset, Length: at.Offset + at.Length - rest.Offset}, " "+text)
+		return p.wrong("where (…)  must come right after the event", "").fixed(tree.Span{Offset: rest.Offset, Length: at.Offset + at.Length - rest.Offset}, " "+text)
 	case p.atCount():
 		if d.Count != nil {
-			return p.wrong("the event has its count already", "leave one of the two out")
+			return p.wrong("the event already has a count", "remove one of them")
 		}
 		c, m := p.count()
 		if m != nil {
@@ -153,24 +153,24 @@ func (p *parser) outOfOrder(d *tree.Did) *mistake {
 		}
 		moved := *d
 		moved.Count = c
-		return wrong(spanOf(t), "the count stands before the window", "").fixed(tree.Span{Offset: rest.Offset, Length: p.since(rest.Offset).Length}, " "+formatTail(&moved))
+		return wrong(spanOf(t), "the count must come before the window", "").fixed(tree.Span{Offset: rest.Offset, Length: p.since(rest.Offset).Length}, " "+formatTail(&moved))
 	case isWord(t, "then"):
 		if d.Count != nil {
-			return p.wrong("a step takes no count", "leave the count out, or ask for it on its own with  and did …")
+			return p.wrong("a step takes no count", "remove the count, or add a separate condition with  and did …")
 		}
-		return p.wrong("the window of a sequence stands at its end", "write  did \"A\" then \"B\" within 1 hour in last 7 days")
+		return p.wrong("the window of a sequence must come at its end", "write  did \"A\" then \"B\" within 1 hour in last 7 days")
 	case isWord(t, "within"):
-		return p.wrong("within  bounds the gap to a step after  then", "write  in last 7 days  for a window")
+		return p.wrong("within  can only follow a step after  then", "write  in last 7 days  for a window")
 	case t.Type == dateToken:
-		return p.wrong("a day stands after  on", "").fixed(spanOf(t), "on "+t.Value)
+		return p.wrong("a day needs  on  before it", "").fixed(spanOf(t), "on "+t.Value)
 	case p.atWindow():
-		return p.wrong("the event has its window already", "leave one of the two out, or ask twice, joined by  and")
+		return p.wrong("the event already has a window", "remove one of them, or write two conditions joined by  and")
 	}
 	return nil
 }
 
-// unparenthesized is the mistake of `where amount > 50` after an event. Where the condition ends is
-// tried out, for the hint.
+// unparenthesized is the mistake of `where amount > 50` after an event. To suggest where the parentheses
+// go, it parses ahead for the end of the condition and then restores the position.
 func (p *parser) unparenthesized() *mistake {
 	if !isWord(p.peek(0), "where") || isOp(p.peek(1), "(") {
 		return nil
@@ -186,7 +186,7 @@ func (p *parser) unparenthesized() *mistake {
 	if second := p.lex.MakeCheckpoint(); m == nil && isAny(p.peek(0), "and", "or") {
 		p.lex.LoadCheckpoint(start)
 		p.next()
-		all, bad := p.or() // all of it, if the event goes on behind it; else the rest is the profile's
+		all, bad := p.or() // the whole of it, if more of the event follows; else the rest is about the profile
 		if n.at.Length = all.at.Offset + all.at.Length - n.at.Offset; bad != nil || !p.atCount() && !p.atWindow() && !isAny(p.peek(0), "within", "then") {
 			p.lex.LoadCheckpoint(second)
 		}
@@ -209,7 +209,7 @@ func (p *parser) unparenthesized() *mistake {
 	return wrong(at, message, "write  where ("+text+")").fixed(span, "("+text+")")
 }
 
-// enclosed returns the tokens from the next one to the parenthesis that closes the first one opened.
+// enclosed returns the tokens from the next one up to the parenthesis that closes the first open one.
 func (p *parser) enclosed() []lexer.Token {
 	tokens := p.tokens(0, manyTokens)
 	depth := 0
@@ -238,7 +238,7 @@ func (p *parser) sequence(from int, first tree.Step) (tree.Pred, *mistake) {
 			return nil, m
 		}
 		if len(s.Steps) > 0 && (next.Within == nil) != (s.Steps[0].Within == nil) {
-			return nil, wrong(p.since(then.Pos.Offset), "either every step has a  within  or none has", "give every step its own, for example  within 1 day")
+			return nil, wrong(p.since(then.Pos.Offset), "either every step or no step has a  within", "give every step one, for example  within 1 day")
 		}
 		s.Steps = append(s.Steps, next)
 	}
@@ -252,29 +252,29 @@ func (p *parser) sequence(from int, first tree.Step) (tree.Pred, *mistake) {
 		if m := p.unparenthesized(); m != nil {
 			return nil, m
 		}
-		return nil, p.wrong("where (…)  stands right after its event", "write  then \"B\" where (…) within 1 day")
+		return nil, p.wrong("where (…)  must come right after its event", "write  then \"B\" where (…) within 1 day")
 	case p.atCount():
-		return nil, p.wrong("a sequence takes no count", "it is true or false: did they, in this order")
+		return nil, p.wrong("a sequence takes no count", "remove the count: a profile did the steps in this order, or it did not")
 	case isWord(t, "then"), isWord(t, "within"):
-		return nil, p.wrong("the window of a sequence stands at its end", "write  then \"B\" within 1 hour in last 7 days")
+		return nil, p.wrong("the window of a sequence must come at its end", "write  then \"B\" within 1 hour in last 7 days")
 	case p.atWindow():
-		return nil, p.wrong("the sequence has its window already", "leave one of the two out")
+		return nil, p.wrong("the sequence already has a window", "remove one of them")
 	}
 	return s, nil
 }
 
-// seqStep reads one step behind its `then`.
+// seqStep reads one step after its `then`.
 func (p *parser) seqStep(then *lexer.Token) (tree.SeqStep, *mistake) {
 	s := tree.SeqStep{Absent: p.accept("not")}
 	if isWord(p.peek(0), "did") && p.peek(1).Type == stringToken {
-		return s, p.wrong("after  then  the event stands alone", "").fixed(spanOf(p.peek(0)), "")
+		return s, p.wrong("write the event after  then  without  did", "").fixed(spanOf(p.peek(0)), "")
 	}
 	var m *mistake
 	if s.Step, m = p.step(ofLaterStep); m != nil {
 		return s, m
 	}
 	if p.atCount() {
-		return s, p.wrong("a step takes no count", "leave the count out, or ask for it on its own with  and did …")
+		return s, p.wrong("a step takes no count", "remove the count, or add a separate condition with  and did …")
 	}
 	if isWord(p.peek(0), "where") {
 		if m := p.unparenthesized(); m != nil {
@@ -289,7 +289,7 @@ func (p *parser) seqStep(then *lexer.Token) (tree.SeqStep, *mistake) {
 		s.Within = &d
 	} else if s.Absent {
 		at := p.since(then.Pos.Offset)
-		return s, wrong(at, "then not  needs a bound: by when should they have done it?", "").fixed(tree.Span{Offset: at.Offset + at.Length}, " within 1 day")
+		return s, wrong(at, "then not  needs a time limit", "").fixed(tree.Span{Offset: at.Offset + at.Length}, " within 1 day")
 	}
 	return s, nil
 }
@@ -302,7 +302,7 @@ func (p *parser) edge() (tree.Pred, *mistake) {
 	p.next()
 	if isWord(p.peek(0), "not") {
 		at := p.since(t.Pos.Offset)
-		return nil, wrong(across(p.tokens(0, 1)), "not stands before  "+word+" did", "").fixed(tree.Span{Offset: at.Offset, Length: p.peek(0).Pos.Offset + len(p.peek(0).Value) - at.Offset}, "not "+word+" did")
+		return nil, wrong(across(p.tokens(0, 1)), "not must come before  "+word+" did", "").fixed(tree.Span{Offset: at.Offset, Length: p.peek(0).Pos.Offset + len(p.peek(0).Value) - at.Offset}, "not "+word+" did")
 	}
 	var m *mistake
 	if e.Step, m = p.step(ofEvent); m != nil {
@@ -314,10 +314,10 @@ func (p *parser) edge() (tree.Pred, *mistake) {
 		}
 	}
 	if p.atCount() {
-		return nil, p.wrong(fmt.Sprintf("%s did  is one event and takes no count", word), "leave the count out, or write  did  without  "+word)
+		return nil, p.wrong(fmt.Sprintf("%s did  is one event and takes no count", word), "remove the count, or write  did  without  "+word)
 	}
 	if isWord(p.peek(0), "then") {
-		return nil, p.wrong(fmt.Sprintf("%s did  takes no sequence", word), "ask for the sequence on its own:  did \"A\" then \"B\"")
+		return nil, p.wrong(fmt.Sprintf("%s did  takes no sequence", word), "write the sequence as a separate condition:  did \"A\" then \"B\"")
 	}
 	if e.Window, m = p.eventWindow(); m != nil {
 		return nil, m
@@ -326,7 +326,7 @@ func (p *parser) edge() (tree.Pred, *mistake) {
 	return e, p.outOfOrder(&tree.Did{Step: e.Step, Window: e.Window})
 }
 
-// atCount tells whether a count stands next, also a mistaken one: `3 times`.
+// atCount reports whether a count is next, including a mistaken one such as `3 times`.
 func (p *parser) atCount() bool {
 	t := p.peek(0)
 	switch {
@@ -344,7 +344,7 @@ func (p *parser) atCount() bool {
 	return false
 }
 
-// count reads a count, nil if none stands here.
+// count reads a count. It returns nil if there is none.
 func (p *parser) count() (*tree.Count, *mistake) {
 	if !p.atCount() {
 		return nil, nil
@@ -355,10 +355,10 @@ func (p *parser) count() (*tree.Count, *mistake) {
 	case p.accept("once"):
 		c.Lo = 1
 		return c, nil
-	case p.words("twice"):
+	case p.atWords("twice"):
 		return nil, p.wrong("twice is not a count here", "").fixed(spanOf(t), "exactly 2 times")
 	case t.Type == numberToken:
-		return nil, p.looseCount()
+		return nil, p.bareCount()
 	case p.accept("exactly"):
 		c.Form = tree.Exactly
 	case p.accept("at", "least"):
@@ -372,10 +372,10 @@ func (p *parser) count() (*tree.Count, *mistake) {
 	case p.accept("between"):
 		return p.countBetween(t)
 	default:
-		return nil, p.wrong("less than is for amounts", "").fixed(across(p.tokens(0, 2)), "fewer than")
+		return nil, p.wrong("counts use  fewer than,  not  less than", "").fixed(across(p.tokens(0, 2)), "fewer than")
 	}
-	if p.words("once") || p.words("twice") {
-		text := map[bool]string{true: "1 time", false: "2 times"}[p.words("once")]
+	if p.atWords("once") || p.atWords("twice") {
+		text := map[bool]string{true: "1 time", false: "2 times"}[p.atWords("once")]
 		return nil, p.wrong("a count is a number of times", "").fixed(spanOf(p.peek(0)), text)
 	}
 	var m *mistake
@@ -384,7 +384,7 @@ func (p *parser) count() (*tree.Count, *mistake) {
 	}
 	if !p.accept("times") && !p.accept("time") {
 		at := p.since(t.Pos.Offset)
-		return nil, wrong(at, "the count lacks  times", "").fixed(at, formatCount(c))
+		return nil, wrong(at, "the count is missing  times", "").fixed(at, formatCount(c))
 	}
 	return c, nil
 }
@@ -402,20 +402,20 @@ func (p *parser) countBetween(between *lexer.Token) (*tree.Count, *mistake) {
 	p.next()
 	if c.Hi < c.Lo {
 		at := p.since(between.Pos.Offset)
-		return nil, wrong(at, "between takes its lower end first", "").fixed(at, formatCount(&tree.Count{Form: c.Form, Lo: c.Hi, Hi: c.Lo}))
+		return nil, wrong(at, "between needs its lower end first", "").fixed(at, formatCount(&tree.Count{Form: c.Form, Lo: c.Hi, Hi: c.Lo}))
 	}
 	return c, nil
 }
 
-// looseCount is the mistake of `did X 3 times` and `did X 3`.
-func (p *parser) looseCount() *mistake {
-	stretch := p.tokens(0, 1)
+// bareCount is the mistake of `did X 3 times` and `did X 3`.
+func (p *parser) bareCount() *mistake {
+	count := p.tokens(0, 1)
 	if isAny(p.peek(1), "times", "time", "x") {
-		stretch = p.tokens(0, 2)
+		count = p.tokens(0, 2)
 	}
-	n := stretch[0].Value
+	n := count[0].Value
 	if n == "1" {
-		return wrong(across(stretch), "a count says how its number is meant", "write  exactly 1 time  or  at least 1 time").fixed(across(stretch), "exactly 1 time")
+		return wrong(across(count), "a count needs  exactly, at least  or another such word", "write  exactly 1 time  or  at least 1 time").fixed(across(count), "exactly 1 time")
 	}
-	return wrong(across(stretch), "a count says how its number is meant", fmt.Sprintf("write  exactly %s times  or  at least %s times", n, n)).fixed(across(stretch), "exactly "+n+" times")
+	return wrong(across(count), "a count needs  exactly, at least  or another such word", fmt.Sprintf("write  exactly %s times  or  at least %s times", n, n)).fixed(across(count), "exactly "+n+" times")
 }

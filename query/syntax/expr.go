@@ -9,7 +9,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// expression reads a value: names, literals, measures and their arithmetic, no comparison.
+// expression reads a value: names, literals, measures, and arithmetic on them, but no comparison.
 func (p *parser) expression() (tree.Expr, *mistake) {
 	n, m := p.sum()
 	if m != nil {
@@ -18,8 +18,9 @@ func (p *parser) expression() (tree.Expr, *mistake) {
 	return n.value()
 }
 
-// node is what a production of the expression ladder read: a value or a predicate. A parenthesis
-// may hold either, and which one shows only behind it; so both climb the same ladder.
+// node is the result of a production: a value or a predicate. A parenthesis can hold either, and which one
+// it is becomes clear only after it. So values and predicates share the chain of productions from or to
+// primary.
 type node struct {
 	pred tree.Pred
 	expr tree.Expr
@@ -29,7 +30,7 @@ type node struct {
 // value returns the node as a value.
 func (n node) value() (tree.Expr, *mistake) {
 	if n.pred != nil {
-		return nil, wrong(n.at, "a value is expected here, not a condition", "leave the comparison out, or close the parenthesis before it")
+		return nil, wrong(n.at, "expected a value, found a condition", "remove the comparison, or close the parenthesis before it")
 	}
 	return n.expr, nil
 }
@@ -42,7 +43,7 @@ func (p *parser) product() (node, *mistake) {
 	return p.chain(p.primary, "*", tree.MulOp, "/", tree.DivOp)
 }
 
-// chain reads operands joined by two operators of one precedence, from left to right.
+// chain reads operands joined by either of two operators of equal precedence, from left to right.
 func (p *parser) chain(operand func() (node, *mistake), first string, firstOp tree.Op, second string, secondOp tree.Op) (node, *mistake) {
 	left, m := operand()
 	for m == nil {
@@ -71,8 +72,8 @@ func (p *parser) chain(operand func() (node, *mistake), first string, firstOp tr
 	return left, m
 }
 
-// primary reads a literal, a name, a measure, a parenthesis, or a condition that begins with a word
-// of its own.
+// primary reads a literal, a name, a measure, a parenthesis, or a condition that begins with its own
+// keyword.
 func (p *parser) primary() (node, *mistake) {
 	t := p.peek(0)
 	switch t.Type {
@@ -81,7 +82,7 @@ func (p *parser) primary() (node, *mistake) {
 	case quotedToken:
 		return p.nameNode()
 	case durationToken:
-		return node{}, p.looseDuration()
+		return node{}, p.bareDuration()
 	case wordToken:
 		return p.wordPrimary(t)
 	}
@@ -91,7 +92,7 @@ func (p *parser) primary() (node, *mistake) {
 	case isOp(t, "-") && p.peek(1).Type == numberToken:
 		return p.literalNode()
 	case isOp(t, "-"):
-		return node{}, p.wrong("a minus sign stands before a number or between two values", "").fixed(spanOf(t), "0 - ")
+		return node{}, p.wrong("a minus sign can only come before a number or between two values", "").fixed(spanOf(t), "0 - ")
 	}
 	return node{}, p.expected("a condition or a value", "")
 }
@@ -103,7 +104,7 @@ func (p *parser) parenthesis() (node, *mistake) {
 		return n, m
 	}
 	if !isOp(p.peek(0), ")") {
-		if m := p.misplacedHere(); m != nil {
+		if m := p.knownMistakeHere(); m != nil {
 			return n, m
 		}
 		if p.peek(0).EOF() {
@@ -116,12 +117,12 @@ func (p *parser) parenthesis() (node, *mistake) {
 	return n, nil
 }
 
-// misplacedNext is the mistake of whatever stands next, after a complete production.
+// misplacedNext is the mistake of the next token after a complete production. instead is what could follow.
 func (p *parser) misplacedNext(instead string) *mistake {
 	t := p.peek(0)
 	m := misplaced(p.lex.Range(0, p.lex.RawCursor()+lexer.RawCursor(len(p.tokens(0, 8)))), int(p.lex.RawCursor()))
 	if m.hint == "" {
-		m.message = fmt.Sprintf("%s is expected, not %s", instead, called(t))
+		m.message = fmt.Sprintf("expected %s, found %s", instead, tokenText(t))
 	}
 	return m
 }
@@ -156,8 +157,8 @@ func (p *parser) wordPrimary(t *lexer.Token) (node, *mistake) {
 	return p.nameNode()
 }
 
-// condition wraps a production of predicates that begins here. None of them stands inside the
-// `where (…)` of an event.
+// condition reads a predicate with production. None of these predicates is allowed inside the `where (…)`
+// of an event.
 func (p *parser) condition(production func() (tree.Pred, *mistake)) (node, *mistake) {
 	t := p.peek(0)
 	if m := p.onlyOfProfiles(t, strings.ToLower(t.Value)); m != nil {
@@ -171,22 +172,22 @@ func (p *parser) onlyOfProfiles(t *lexer.Token, what string) *mistake {
 	if p.scope != ofEvent && p.scope != ofLaterStep {
 		return nil
 	}
-	return wrong(spanOf(t), fmt.Sprintf("%q asks about a profile, and here names are properties of the event", what),
+	return wrong(spanOf(t), fmt.Sprintf("%q is about a profile, but here names are properties of the event", what),
 		"close the parenthesis first, then join with  and")
 }
 
-// reservedName is the mistake of a reserved word where a condition or a value has to stand.
+// reservedName is the mistake of a reserved word in place of a condition or a value.
 func (p *parser) reservedName(t, after *lexer.Token) *mistake {
-	if m := p.misplacedHere(); m != nil {
+	if m := p.knownMistakeHere(); m != nil {
 		return m
 	}
 	if after.Type == opToken && strings.Contains("=!=<=>=", after.Value) || isAny(after, "is", "in", "between", "contains", "has") {
 		return wrong(spanOf(t), fmt.Sprintf("%s is a reserved word", t.Value), "").fixed(spanOf(t), "`"+t.Value+"`")
 	}
 	if isAny(t, "and", "or") {
-		return wrong(spanOf(t), fmt.Sprintf("a condition is missing before %s", t.Value), "write it, or leave the word out")
+		return wrong(spanOf(t), fmt.Sprintf("a condition is missing before %s", t.Value), "add it, or remove the word")
 	}
-	return wrong(spanOf(t), fmt.Sprintf("a condition or a value is expected, not %s", t.Value), "a name that is a reserved word stands in backticks: `"+t.Value+"`")
+	return wrong(spanOf(t), fmt.Sprintf("expected a condition or a value, found %s", t.Value), "put a name that is a reserved word in backticks: `"+t.Value+"`")
 }
 
 func (p *parser) literalNode() (node, *mistake) {
@@ -195,7 +196,7 @@ func (p *parser) literalNode() (node, *mistake) {
 	return node{expr: l, at: p.since(from)}, m
 }
 
-// literal reads a value as written.
+// literal reads a literal value.
 func (p *parser) literal() (*tree.Literal, *mistake) {
 	t := p.peek(0)
 	l := &tree.Literal{At: spanOf(t)}
@@ -212,9 +213,9 @@ func (p *parser) literal() (*tree.Literal, *mistake) {
 		l.Value, l.At = tree.Num(n), p.since(t.Pos.Offset)
 		return l, m
 	case t.Type == durationToken:
-		return l, p.looseDuration()
+		return l, p.bareDuration()
 	case t.Type == wordToken || t.Type == quotedToken:
-		return l, p.wrong(fmt.Sprintf("a value is expected, and %s is a name", t.Value), "").fixed(spanOf(t), quote(strings.Trim(t.Value, "`")))
+		return l, p.wrong(fmt.Sprintf("expected a value, but %s is a name", t.Value), "").fixed(spanOf(t), quote(strings.Trim(t.Value, "`")))
 	default:
 		return l, p.expected("a value", "")
 	}
@@ -236,22 +237,22 @@ func (p *parser) number() (tree.Number, *mistake) {
 	p.next()
 	n, ok := tree.ParseNumber(sign + strings.ReplaceAll(t.Value, "_", ""))
 	if !ok {
-		return n, wrong(p.since(from), "the number is too large", "numbers reach to about 1.7e308")
+		return n, wrong(p.since(from), "the number is too large", "numbers go up to about 1.7e308")
 	}
 	return n, nil
 }
 
-// looseDuration is the mistake of `> 90d`.
-func (p *parser) looseDuration() *mistake {
-	return knownMistakeOr(p.tokens(0, 8), p.wrong("a duration stands in a window or after within", "write  in last "+p.peek(0).Value+"  or  more than "+p.peek(0).Value+" ago"))
+// bareDuration is the mistake of `> 90d`.
+func (p *parser) bareDuration() *mistake {
+	return knownMistakeOr(p.tokens(0, 8), p.wrong("a duration can only be used in a window or after within", "write  in last "+p.peek(0).Value+"  or  more than "+p.peek(0).Value+" ago"))
 }
 
 func (p *parser) nameNode() (node, *mistake) {
 	t := p.next()
 	n := nameOf(t)
 	if n.Previous && p.scope != ofLaterStep {
-		return node{}, wrong(spanOf(t), "previous. is the event of the step before, and there is none here",
-			"it stands in  where (…)  after  then; an attribute of that name is written in backticks: "+backticks("previous."+n.Name))
+		return node{}, wrong(spanOf(t), "previous. refers to the step before, but there is none here",
+			"use it in  where (…)  after  then; put an attribute of that name in backticks: "+backticks("previous."+n.Name))
 	}
 	if n.Name == "" {
 		return node{}, wrong(spanOf(t), "the name is empty", "write it between the backticks")
@@ -283,7 +284,7 @@ func (p *parser) unknownFunction(t *lexer.Token) *mistake {
 	return wrong(spanOf(t), fmt.Sprintf("there is no function %s", t.Value), "the functions are sum, avg, min, max, count, distinct, days, first, last, favorite, and in stats median, percentile")
 }
 
-// bareName reads a name where nothing else may stand: a column's, an attribute's.
+// bareName reads a name where only a name is allowed, such as that of a column or an attribute.
 func (p *parser) bareName() (string, *mistake) {
 	t := p.peek(0)
 	switch {
@@ -296,7 +297,7 @@ func (p *parser) bareName() (string, *mistake) {
 		p.next()
 		return unbacktick(t.Value), nil
 	case t.Type == stringToken && len(t.Value) > 2:
-		return "", p.wrong("a name is expected, not a string", "").fixed(spanOf(t), spelled(unquote(t.Value)))
+		return "", p.wrong("expected a name, found a string", "").fixed(spanOf(t), spelled(unquote(t.Value)))
 	}
 	return "", p.expected("a name", "")
 }
@@ -311,18 +312,18 @@ func (p *parser) quotedText(what string) (string, *mistake) {
 		p.next()
 		return unquote(t.Value), nil
 	case t.Type == quotedToken:
-		return "", p.wrong(what+" stands in quotes", "").fixed(spanOf(t), quote(unbacktick(t.Value)))
+		return "", p.wrong(what+" must be in quotes", "").fixed(spanOf(t), quote(unbacktick(t.Value)))
 	case t.Type == wordToken && !isReserved(t.Value):
-		return "", p.wrong(what+" stands in quotes", "").fixed(spanOf(t), quote(t.Value))
+		return "", p.wrong(what+" must be in quotes", "").fixed(spanOf(t), quote(t.Value))
 	}
-	return "", p.expected(what, `it stands in quotes: "…"`)
+	return "", p.expected(what, `put it in quotes: "…"`)
 }
 
 // wholeNumber reads a whole number, 0 or more.
 func (p *parser) wholeNumber(what string) (int64, *mistake) {
 	t := p.peek(0)
 	if words := map[string]string{"one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "ten": "10"}; t.Type == wordToken && words[strings.ToLower(t.Value)] != "" {
-		return 0, p.wrong(what+" is written in digits", "").fixed(spanOf(t), words[strings.ToLower(t.Value)])
+		return 0, p.wrong(what+" must be written in digits", "").fixed(spanOf(t), words[strings.ToLower(t.Value)])
 	}
 	if t.Type != numberToken && !isOp(t, "-") {
 		return 0, p.expected(what, "")
@@ -335,7 +336,7 @@ func (p *parser) wholeNumber(what string) (int64, *mistake) {
 	i, ok := n.Int64()
 	if !ok || i < 0 {
 		at := p.since(from)
-		m := wrong(at, what+" is needed, 0 or more", "")
+		m := wrong(at, "expected "+what+", 0 or more", "")
 		return 0, m.fixed(at, fmt.Sprint(int64(min(max(n.Float64(), 0), 1e15))))
 	}
 	return i, nil

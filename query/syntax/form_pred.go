@@ -7,19 +7,19 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// pred describes the predicate under key.
+// pred describes the predicate at key.
 func (f *form) pred(key string, p *tree.Pred) {
 	f.nested(key, func(f *form) { f.predBody(p) })
 }
 
-// optionalPred may be nil, and is then left out.
+// optionalPred describes the predicate at key, which is left out when it is nil.
 func (f *form) optionalPred(key string, p *tree.Pred) {
 	if !f.absent(key, *p == nil) {
 		f.pred(key, p)
 	}
 }
 
-// newPred returns an empty predicate of a kind, nil for unknown ones.
+// newPred returns an empty predicate of a kind, or nil if the kind is unknown.
 func newPred(kind string) tree.Pred {
 	switch kind {
 	case "and":
@@ -119,7 +119,7 @@ func predKind(p tree.Pred) string {
 	return ""
 }
 
-// kind takes or puts the kind of a node.
+// kind reads or writes the kind of a node and returns it. own is the kind to write.
 func (f *form) kind(own string) string {
 	if !f.reading && own == "" {
 		f.wrong("kind", "the node is missing")
@@ -166,7 +166,7 @@ func (f *form) args(args *[]tree.Pred) {
 	}
 }
 
-// leafBody describes the predicates that hold a value.
+// leafBody describes the predicates on a value.
 func (f *form) leafBody(p tree.Pred) {
 	switch p := p.(type) {
 	case *tree.Truth:
@@ -250,7 +250,7 @@ func (f *form) eventBody(p tree.Pred) {
 	}
 }
 
-// anyText is a string that may be empty.
+// anyText describes a string that may be empty.
 func (f *form) anyText(key string, s *string) {
 	if !f.reading {
 		f.put(key, *s)
@@ -296,7 +296,7 @@ func (f *form) unit(key string, u *tree.Unit) {
 	word(f, key, u, "", "second", "minute", "hour", "day", "week", "month", "quarter", "year")
 }
 
-// window is left out when it is ever.
+// window describes a window. It is left out when it is ever.
 func (f *form) window(key string, w *tree.Window) {
 	if f.absent(key, w.Kind == tree.Ever) {
 		return
@@ -322,7 +322,7 @@ func (f *form) window(key string, w *tree.Window) {
 	})
 }
 
-// values are scalars, or {"time": …} for dates and times.
+// values describes a list of values: scalars, or {"time": …} for dates and times.
 func (f *form) values(key string, values *[]*tree.Literal) {
 	if !f.reading {
 		out := make([]any, 0, len(*values))
@@ -381,7 +381,7 @@ func literalOf(v any) (*tree.Literal, bool) {
 	return nil, false
 }
 
-// expr describes the expression under key.
+// expr describes the expression at key.
 func (f *form) expr(key string, x *tree.Expr) {
 	f.nested(key, func(f *form) { f.exprBody(x) })
 }

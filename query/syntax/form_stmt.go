@@ -188,7 +188,7 @@ func (f *form) otherBody(s tree.Stmt) {
 	}
 }
 
-// limit is -1 in the tree and left out in the form where none was written.
+// limit describes a limit. Without one it is -1 in the tree and left out in the form.
 func (f *form) limit(n *int64) {
 	if !f.absent("limit", *n < 0) {
 		f.whole("limit", n)
@@ -221,7 +221,7 @@ func (f *form) order(order *[]tree.Order) {
 	})
 }
 
-// by describes dimensions: an attribute with steps or a unit, a segment, or a measure.
+// by describes dimensions. Each is an attribute, with steps or a unit or without, a segment, or a measure.
 func (f *form) by(by *[]tree.Dimension) {
 	array(f, "by", by, func(f *form, d *tree.Dimension) {
 		var name, segment string

@@ -22,14 +22,14 @@ func FormatExpr(x tree.Expr) string {
 	return w.String()
 }
 
-// writer writes canonical text: one space between words, events and strings in double quotes, names
-// bare where they can be, parentheses only where precedence needs them.
+// writer writes canonical text: one space between words, double quotes around events and strings, names
+// bare where possible, parentheses only where precedence requires them.
 type writer struct {
 	strings.Builder
-	members bool // in stats a bare `count` is the measure, so that a name of that spelling is quoted
+	members bool // in the columns of stats: a bare `count` is the measure there, so a name spelled so is quoted
 }
 
-// The levels of precedence, loosest first; a node looser than its place stands in parentheses.
+// The levels of precedence, loosest first. A node looser than its place requires is put in parentheses.
 const (
 	looseOr = iota
 	looseAnd
@@ -49,7 +49,7 @@ func (w *writer) write(parts ...string) {
 	}
 }
 
-// pred writes p where nothing looser than level may stand bare.
+// pred writes p, in parentheses if it is looser than level.
 func (w *writer) pred(p tree.Pred, level int) {
 	own := tight
 	switch p.(type) {
@@ -83,7 +83,7 @@ func (w *writer) joined(args []tree.Pred, word string, level int) {
 	}
 }
 
-// not writes the complement of p, with the `not` inside where the language has such a form.
+// not writes the complement of p, with `not` inside p where the language has such a form.
 func (w *writer) not(p tree.Pred) {
 	switch p := p.(type) {
 	case *tree.In, *tree.Range, *tree.IsSet, *tree.Text, *tree.Has, *tree.Did, *tree.Sequence, *tree.Anniversary:
@@ -99,7 +99,7 @@ func (w *writer) not(p tree.Pred) {
 	w.pred(p, looseNot)
 }
 
-// leaf writes a predicate that holds no others beside it.
+// leaf writes a predicate other than And, Or and Not.
 func (w *writer) leaf(p tree.Pred, negative bool) {
 	not := ""
 	if negative {
@@ -157,7 +157,7 @@ func (w *writer) leaf(p tree.Pred, negative bool) {
 	}
 }
 
-// eventLeaf writes the predicates that begin with words of their own.
+// eventLeaf writes the predicates that begin with their own keyword.
 func (w *writer) eventLeaf(p tree.Pred, not string) {
 	switch p := p.(type) {
 	case *tree.Did:
@@ -205,8 +205,8 @@ func textForm(op tree.TextOp) string {
 	return [...]string{tree.Contains: "contains", tree.StartsWith: "starts with", tree.EndsWith: "ends with", tree.Matches: "matches"}[op]
 }
 
-// subject writes an expression before a window or a between: behind a measure without a window of
-// its own they would be read as the measure's, so `ever` goes between.
+// subject writes an expression before a window or a between. After a measure that has no window they would
+// be read as part of the measure, so `ever` is written between them.
 func (w *writer) subject(x tree.Expr) {
 	w.expr(x, looseSum)
 	if endsOpen(x) {
@@ -214,7 +214,7 @@ func (w *writer) subject(x tree.Expr) {
 	}
 }
 
-// endsOpen tells whether the text of x ends with a measure of events that has no window.
+// endsOpen reports whether the text of x ends with a measure of events that has no window.
 func endsOpen(x tree.Expr) bool {
 	switch x := x.(type) {
 	case *tree.Measure:
@@ -247,7 +247,7 @@ func exprLevel(op tree.Op) int {
 	return looseProduct
 }
 
-// expr writes x where nothing looser than level may stand bare.
+// expr writes x, in parentheses if it is looser than level.
 func (w *writer) expr(x tree.Expr, level int) {
 	switch x := x.(type) {
 	case *tree.Name:
@@ -299,7 +299,7 @@ func (w *writer) step(s tree.Step) {
 	}
 }
 
-// window writes a window after an event, nothing for ever.
+// window writes the window of an event, or nothing if it is ever.
 func (w *writer) window(window tree.Window) {
 	if window.Kind != tree.Ever {
 		w.write(" ", windowText(window))
@@ -348,7 +348,7 @@ func (w *writer) name(n *tree.Name) {
 	w.write(text)
 }
 
-// bareName tells whether the scanner reads s as one word.
+// bareName reports whether the scanner reads s as one word.
 func bareName(s string) bool {
 	r, _ := utf8.DecodeRuneInString(s)
 	if !nameStart(r) {
@@ -359,7 +359,7 @@ func bareName(s string) bool {
 	return bad == nil && scan.at == len(s)
 }
 
-// spelled returns a name as MQL writes it, in backticks if it must be.
+// spelled returns a name as written in MQL, in backticks where necessary.
 func spelled(name string) string {
 	if !bareName(name) || isReserved(name) || len(name) > len("previous.") && strings.EqualFold(name[:len("previous.")], "previous.") {
 		return backticks(name)
@@ -369,7 +369,7 @@ func spelled(name string) string {
 
 func backticks(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
 
-// quote returns s as a string of MQL. A backslash is doubled only where it would be read as an escape.
+// quote returns s as an MQL string. A backslash is doubled only where it would be read as an escape.
 func quote(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -412,7 +412,7 @@ func formatCount(c *tree.Count) string {
 	return words[c.Form] + tree.Int(c.Lo).String() + " times"
 }
 
-// formatTail returns what follows the event and condition of d.
+// formatTail returns the count and window of d, which follow its event and condition.
 func formatTail(d *tree.Did) string {
 	text := formatCountAfter(d.Count)
 	if d.Window.Kind != tree.Ever {

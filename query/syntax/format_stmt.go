@@ -6,7 +6,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Format returns the canonical text of q. Parsed again it gives the same tree, spans aside.
+// Format returns the canonical text of q. Parsing it gives the same tree, apart from spans.
 func Format(q *tree.Query) string {
 	var w writer
 	w.stmt(q.Stmt)
@@ -162,8 +162,8 @@ func (w *writer) trend(s *tree.TrendStmt) {
 	w.by(s.By)
 }
 
-// where writes the statement's condition. Behind an event without a window a parenthesis would be
-// read as the event's condition, so `ever` goes between.
+// where writes the condition of a statement. open says that an event without a window precedes it. A
+// parenthesis after `where` would then be read as the condition of the event, so `ever` is written between.
 func (w *writer) where(p tree.Pred, open bool) {
 	if p == nil {
 		return
@@ -177,7 +177,7 @@ func (w *writer) where(p tree.Pred, open bool) {
 	w.write(" where ", text)
 }
 
-// columnsOpen tells whether the text of the columns ends with an event that has no window.
+// columnsOpen reports whether the text of the columns ends with an event that has no window.
 func columnsOpen(columns []tree.Column) bool {
 	if len(columns) == 0 {
 		return false

@@ -6,7 +6,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// generator makes random trees of everything the language can say.
+// generator makes random trees of every form of the language.
 type generator struct{ *rand.Rand }
 
 func pick[T any](g generator, items ...T) T { return items[g.IntN(len(items))] }
@@ -111,7 +111,7 @@ func (g generator) name(s scope) *tree.Name {
 	return &tree.Name{Name: g.nameText(), Previous: s == ofLaterStep && g.chance(30)}
 }
 
-// expr makes an expression; in the columns of stats names stand inside measures only.
+// expr makes an expression. In the columns of stats, names occur only inside measures.
 func (g generator) expr(depth int, s scope) tree.Expr {
 	switch n := g.IntN(10); {
 	case depth > 0 && n < 2:
@@ -195,7 +195,7 @@ func (g generator) pred(depth int, s scope) tree.Pred {
 	return &tree.Compare{Op: tree.Op(g.IntN(6)), L: x, R: g.expr(min(depth, 2), s)}
 }
 
-// profilePred makes one of the predicates that stand outside events only.
+// profilePred makes one of the predicates that are not allowed inside an event.
 func (g generator) profilePred(depth int) tree.Pred {
 	switch g.IntN(9) {
 	case 0:

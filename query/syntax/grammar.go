@@ -2,15 +2,15 @@ package syntax
 
 import "github.com/alecthomas/participle/v2/lexer"
 
-// The statements as participle reads them, one struct a statement, lowered to the tree in lower.go.
-// Types with a Parse method are productions of our own. Every alternative begins with its keyword.
+// The statements as participle reads them: one struct per statement, lowered to the tree in lower.go.
+// Types with a Parse method are hand-written productions. Every alternative begins with its keyword.
 
-// predicateText is a predicate alone.
+// predicateText is a text that is only a predicate.
 type predicateText struct {
 	P *predicate `parser:"@@"`
 }
 
-// statementText is a whole text.
+// statementText is the text of a whole statement.
 type statementText struct {
 	Explain bool       `parser:"( @'explain':Word"`
 	Analyze bool       `parser:"  @'analyze':Word? )?"`

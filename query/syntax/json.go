@@ -9,14 +9,14 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// The JSON form of trees, which visual builders edit. Every node is an object with a "kind"; the
-// form of each is described once, in form_pred.go and form_stmt.go, for both directions. Dates and
-// times are strings as in MQL, durations {"n": 30, "unit": "day"}.
+// The JSON form of trees, for visual editors. Every node is an object with a "kind". form_pred.go and
+// form_stmt.go describe each form once, for reading and writing. Dates and times are strings as in MQL,
+// durations are {"n": 30, "unit": "day"}.
 
-// Hostile input is bounded before it is decoded.
+// Limits on input, checked before it is decoded.
 const (
 	maxJSON      = 2 << 20 // bytes
-	maxJSONDepth = 512     // braces and brackets inside one another
+	maxJSONDepth = 512     // nested braces and brackets
 )
 
 // MarshalJSON returns the JSON form of q.
@@ -24,9 +24,9 @@ func MarshalJSON(q *tree.Query) ([]byte, error) {
 	return encode(func(f *form) { f.query(q) })
 }
 
-// UnmarshalJSON returns the query of a JSON form. What has no text in MQL is refused, so the result
-// is as good as a parsed one; its spans are those of its canonical text, and so are the positions
-// in a diagnostic of that text. The error is a *tree.Diagnostic.
+// UnmarshalJSON returns the query of a JSON form. It refuses a form that cannot be written as MQL, so the
+// result is as valid as a parsed query. Spans, and positions in diagnostics, refer to the canonical text.
+// The error is a *tree.Diagnostic.
 func UnmarshalJSON(data []byte) (*tree.Query, error) {
 	q := &tree.Query{}
 	if err := decode(data, func(f *form) { f.query(q) }); err != nil {
@@ -39,7 +39,8 @@ func UnmarshalJSON(data []byte) (*tree.Query, error) {
 	return parsed, sameForm(func(f *form) { f.query(q) }, func(f *form) { f.query(parsed) })
 }
 
-// sameForm compares two trees by their forms: what a tree says beyond its text must not get lost.
+// sameForm returns an error if two trees differ in their forms, that is, if the text of a tree does not
+// hold all of it.
 func sameForm(a, b func(*form)) error {
 	first, err := encode(a)
 	if err != nil {
@@ -50,7 +51,7 @@ func sameForm(a, b func(*form)) error {
 		return err
 	}
 	if !bytes.Equal(first, second) {
-		return unreadable("the tree says what no text says")
+		return unreadable("the tree cannot be written as MQL text")
 	}
 	return nil
 }
@@ -82,7 +83,7 @@ func decode(data []byte, describe func(*form)) error {
 		return unreadable("the tree is not a JSON object: " + err.Error())
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return unreadable("something follows the tree")
+		return unreadable("there is more data after the tree")
 	}
 	f := &form{reading: true, in: root, fault: new(string)}
 	describe(f)
@@ -93,7 +94,7 @@ func decode(data []byte, describe func(*form)) error {
 	return nil
 }
 
-// jsonDepth returns how deep the braces and brackets outside strings are nested.
+// jsonDepth returns how deeply braces and brackets outside strings are nested.
 func jsonDepth(data []byte) int {
 	depth, deepest, inString := 0, 0, false
 	for i := 0; i < len(data); i++ {
@@ -113,15 +114,15 @@ func jsonDepth(data []byte) int {
 	return deepest
 }
 
-// form is one JSON object being read or written. A description names its keys in order with
-// pointers to what they hold: reading fills them, writing takes from them.
+// form is one JSON object being read or written. A description names its keys in order, each with a
+// pointer to its value. Reading stores through the pointer, writing loads from it.
 type form struct {
 	reading bool
 	in      map[string]any
 	seen    int
 	out     object
 	path    string
-	fault   *string // the first thing wrong, shared by all forms of a tree
+	fault   *string // the first error, shared by all forms of a tree
 }
 
 // object is a JSON object that keeps the order of its keys.
@@ -156,7 +157,7 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// wrong notes the first fault.
+// wrong records a fault, unless there is one already.
 func (f *form) wrong(key, message string) {
 	if *f.fault == "" {
 		*f.fault = f.at(key) + ": " + message
@@ -170,7 +171,7 @@ func (f *form) at(key string) string {
 	return f.path + "." + key
 }
 
-// take returns the value of a key that is read.
+// take returns the value of a key, counts it as seen, and reports whether it is there and not null.
 func (f *form) take(key string) (any, bool) {
 	v, ok := f.in[key]
 	if ok {
@@ -179,7 +180,7 @@ func (f *form) take(key string) (any, bool) {
 	return v, ok && v != nil
 }
 
-// close refuses keys that no description named.
+// close refuses keys that the description did not name.
 func (f *form) close() {
 	if !f.reading || f.seen == len(f.in) || *f.fault != "" {
 		return
@@ -189,7 +190,7 @@ func (f *form) close() {
 
 func (f *form) put(key string, value any) { f.out = append(f.out, member{key, value}) }
 
-// text is a string that is always there, optionalText one that is left out when empty.
+// text describes a string that must not be empty, optionalText one that is left out when empty.
 func (f *form) text(key string, s *string) {
 	if !f.reading {
 		f.put(key, *s)
@@ -211,7 +212,7 @@ func (f *form) optionalText(key string, s *string) {
 	f.text(key, s)
 }
 
-// flag is true or left out.
+// flag describes a boolean that is left out when false.
 func (f *form) flag(key string, b *bool) {
 	if !f.reading {
 		if *b {
@@ -228,7 +229,7 @@ func (f *form) flag(key string, b *bool) {
 	}
 }
 
-// word is one of the names an enumeration has.
+// word describes a value of an enumeration by its name.
 func word[T ~uint8](f *form, key string, value *T, names ...string) {
 	if !f.reading {
 		if int(*value) < len(names) {
@@ -246,7 +247,7 @@ func word[T ~uint8](f *form, key string, value *T, names ...string) {
 			return
 		}
 	}
-	f.wrong(key, "one of the known words is missing")
+	f.wrong(key, "the word is missing or not known")
 }
 
 func (f *form) number(key string, n *tree.Number) {
@@ -275,7 +276,7 @@ func (f *form) whole(key string, n *int64) {
 	}
 }
 
-// when is a date or a time, as text.
+// when describes a date or a time, as text.
 func (f *form) when(key string, w *tree.When) {
 	text := whenText(*w)
 	f.text(key, &text)
@@ -288,7 +289,7 @@ func (f *form) when(key string, w *tree.When) {
 	}
 }
 
-// nested describes the object under key.
+// nested describes the object at key.
 func (f *form) nested(key string, describe func(*form)) {
 	if !f.reading {
 		inner := &form{path: f.at(key), fault: f.fault}
@@ -315,7 +316,7 @@ func (f *form) object(key string, v any, describe func(*form)) {
 	inner.close()
 }
 
-// absent tells whether an optional part is not there, and takes its key when it is null.
+// absent reports whether an optional part is absent. A key with the value null counts as absent and as seen.
 func (f *form) absent(key string, isNil bool) bool {
 	if !f.reading {
 		return isNil
@@ -327,7 +328,7 @@ func (f *form) absent(key string, isNil bool) bool {
 	return false
 }
 
-// array describes the objects under key; an empty one may be left out.
+// array describes an array of objects at key. An empty array is left out.
 func array[T any](f *form, key string, items *[]T, describe func(*form, *T)) {
 	if !f.reading {
 		if len(*items) == 0 {

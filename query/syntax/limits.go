@@ -9,12 +9,12 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Limits bound what a statement may cost before it is understood. Zero values mean the defaults:
-// 64 KiB of text, nesting 64, 1,000 conditions.
+// Limits bounds the cost of parsing a statement. Zero values mean the defaults: 64 KiB of text, nesting
+// 64, 1,000 conditions.
 type Limits struct {
 	Text       int // bytes
-	Nesting    int // parentheses, `not`s and chained arithmetic inside one another
-	Predicates int // conditions, and what costs as much as one: see guard
+	Nesting    int // nested parentheses, `not`s and chained arithmetic
+	Predicates int // conditions, and parts that cost as much as one: see guard
 }
 
 func (l Limits) withDefaults() Limits {
@@ -34,14 +34,14 @@ func limited(at tree.Span, message, hint string) *mistake {
 	return &mistake{code: tree.CodeLimit, at: at, message: message, hint: hint}
 }
 
-// guard counts nesting and conditions over the tokens alone, before any production recurses: a deep
-// nest would overflow the stack, which Go cannot recover from. Each level holds an open parenthesis
-// with the `not`s before it; a chain of arithmetic is as deep as it is long.
+// guard counts nesting and conditions in the tokens alone, before any production recurses. Deep nesting
+// would overflow the stack, which Go cannot recover from. Each level is an open parenthesis with the
+// `not`s before it. A chain of arithmetic counts as deep as it is long.
 //
-// Whatever reads events or makes values once more counts as a condition: what and, or join, each step
-// after the first of a sequence or funnel, each measure of events after the first of its condition, and
-// what commas part outside parentheses (measures of stats, dimensions, predicates of overlap, orders).
-// Plain columns of a list do not count.
+// Everything that reads events or computes values again counts as a condition: the operands of and and or,
+// each step after the first of a sequence or funnel, each measure of events after the first in a condition,
+// and items separated by commas outside parentheses (measures of stats, dimensions, predicates of overlap,
+// orders). Columns of a list do not count.
 type guard struct {
 	limits     Limits
 	levels     []level
@@ -59,8 +59,8 @@ func newGuard(limits Limits) *guard {
 	return &guard{limits: limits, levels: []level{{}}, predicates: 1}
 }
 
-// see takes the next token and refuses it if it goes beyond a limit.
-func (g *guard) see(t *lexer.Token) *mistake {
+// add counts the next token and returns a mistake if it exceeds a limit.
+func (g *guard) add(t *lexer.Token) *mistake {
 	top := &g.levels[len(g.levels)-1]
 	nots := top.nots
 	top.nots = 0
@@ -91,7 +91,7 @@ func (g *guard) see(t *lexer.Token) *mistake {
 	}
 	top = &g.levels[len(g.levels)-1]
 	if top.depth+top.nots+top.chain > g.limits.Nesting {
-		return limited(spanOf(t), fmt.Sprintf("the statement is nested deeper than %d levels", g.limits.Nesting), "name parts of it as segments and ask  in segment \"…\"")
+		return limited(spanOf(t), fmt.Sprintf("the statement is nested deeper than %d levels", g.limits.Nesting), "save parts of it as segments and use  in segment \"…\"")
 	}
 	if g.predicates > g.limits.Predicates {
 		return limited(spanOf(t), fmt.Sprintf("the statement has more than %d conditions", g.limits.Predicates), g.hint(t))
@@ -99,7 +99,7 @@ func (g *guard) see(t *lexer.Token) *mistake {
 	return nil
 }
 
-// word counts a word that is neither of `not` nor of `between`.
+// word counts a word other than `not`, `between` and the `and` of a `between`.
 func (g *guard) word(top *level, t *lexer.Token) {
 	switch strings.ToLower(t.Value) {
 	case "and", "or":
@@ -125,17 +125,17 @@ func (g *guard) word(top *level, t *lexer.Token) {
 	}
 }
 
-// hint says what to do about the condition at a token that is one too many.
+// hint returns the advice for the token that exceeds the limit on conditions.
 func (g *guard) hint(t *lexer.Token) string {
 	switch {
 	case isWord(t, "then"):
-		return "every step counts as a condition: ask for fewer steps, or for a count such as  at least 5 times"
+		return "every step counts as a condition: use fewer steps, or a count such as  at least 5 times"
 	case isWord(t, "of"):
-		return "every measure of events counts as a condition: ask for fewer at once"
+		return "every measure of events counts as a condition: use fewer in one statement"
 	case t.Value == ",":
-		return "every column, dimension and order counts as a condition: ask for fewer at once"
+		return "every column, dimension and order counts as a condition: use fewer in one statement"
 	}
-	return "write  in (…)  for many values, or name parts of it as segments"
+	return "write  in (…)  for many values, or save parts of it as segments"
 }
 
 func spanOf(t *lexer.Token) tree.Span {

@@ -26,7 +26,7 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-// TestLimits throws at the parser what would overflow its stack or cost it seconds.
+// TestLimits parses texts that would overflow the stack or take seconds without limits.
 func TestLimits(t *testing.T) {
 	cases := map[string]string{
 		"parentheses":        "count where " + strings.Repeat("(", 300_000) + "a" + strings.Repeat(")", 300_000),
@@ -58,14 +58,14 @@ func TestLimits(t *testing.T) {
 	for name, text := range cases {
 		var err error
 		took := time.Hour
-		for range 3 { // the best of three: a busy machine is not the parser's fault
+		for range 3 { // the best of three, so that a busy machine does not fail the test
 			start := time.Now()
 			_, err = Parse(text, Limits{})
 			took = min(took, time.Since(start))
 		}
 		d, ok := err.(*tree.Diagnostic)
 		if !ok || d.Code != "limit" || d.Hint == "" {
-			t.Errorf("%s: error %v, want one of a limit, with a hint", name, err)
+			t.Errorf("%s: error %v, want a limit error with a hint", name, err)
 		}
 		if took > 50*time.Millisecond {
 			t.Errorf("%s took %s", name, took)
@@ -93,11 +93,11 @@ func TestLimits(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := Parse("count where ((a))", Limits{Nesting: 1}); err == nil {
-		t.Error("a limit of the caller was not observed")
+		t.Error("a limit given by the caller was ignored")
 	}
 }
 
-// TestTooManySteps is about where a statement of too many steps is refused, and what is said.
+// TestTooManySteps checks the position and the text of the error for too many steps.
 func TestTooManySteps(t *testing.T) {
 	text := `count where did "a"` + strings.Repeat(` then "a"`, 1_000)
 	_, err := Parse(text, Limits{})
@@ -113,7 +113,7 @@ func TestTooManySteps(t *testing.T) {
 	}
 }
 
-// TestSavedSegmentsOutliveLimits reads what could be saved before steps counted as conditions.
+// TestSavedSegmentsOutliveLimits reads a predicate that could be saved before steps counted as conditions.
 func TestSavedSegmentsOutliveLimits(t *testing.T) {
 	text := `did "a"` + strings.Repeat(` then "a"`, 2_499)
 	if _, err := ParsePred(text, Limits{}); err == nil {

@@ -6,18 +6,18 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// lower turns participle's structs into the tree.
+// lower converts participle's structs into a tree.
 func (g *statementText) lower() (*tree.Query, *mistake) {
 	q := &tree.Query{}
 	for i, e := range g.Endings {
 		at := tree.Span{Offset: e.Pos.Offset, Length: len("as of")}
 		switch {
 		case e.AsOf != nil && q.AsOf != nil:
-			return nil, wrong(at, "as of stands here twice", "leave one of the two out")
+			return nil, wrong(at, "as of appears twice", "remove one of them")
 		case e.AsOf != nil:
 			q.AsOf = &g.Endings[i].AsOf.when
 		case q.Zone != "":
-			return nil, wrong(e.Zone.at, "in timezone stands here twice", "leave one of the two out")
+			return nil, wrong(e.Zone.at, "in timezone appears twice", "remove one of them")
 		default:
 			q.Zone = e.Zone.value
 		}
@@ -29,7 +29,7 @@ func (g *statementText) lower() (*tree.Query, *mistake) {
 	if _, creates := stmt.(*tree.CreateStmt); creates && q.AsOf != nil {
 		for _, e := range g.Endings {
 			if e.AsOf != nil {
-				return nil, wrong(tree.Span{Offset: e.Pos.Offset, Length: len("as of")}, "a segment is for every time and takes no  as of", "leave it out")
+				return nil, wrong(tree.Span{Offset: e.Pos.Offset, Length: len("as of")}, "a segment cannot have an  as of", "remove it")
 			}
 		}
 	}
@@ -96,7 +96,7 @@ func (d *predicate) lower() tree.Pred {
 	return d.pred
 }
 
-// lower returns the number, -1 where none was written.
+// lower returns the number, or -1 if d is nil.
 func (d *whole) lower() int64 {
 	if d == nil {
 		return -1
@@ -168,7 +168,7 @@ func lowerOverlap(preds []*predicate) (tree.Stmt, *mistake) {
 		out.Texts = append(out.Texts, FormatPred(p.pred))
 	}
 	if len(preds) > 3 {
-		return nil, wrong(preds[3].at, "overlap takes two or three conditions", "ask for further ones in a second statement")
+		return nil, wrong(preds[3].at, "overlap takes two or three conditions", "use a second statement for the others")
 	}
 	return out, nil
 }
@@ -188,7 +188,7 @@ func (c *createText) lower() (tree.Stmt, *mistake) {
 		case o.Allow && !out.AllowUnknown:
 			out.AllowUnknown = true
 		default:
-			return nil, wrong(at, "this stands here twice", "leave one of the two out")
+			return nil, wrong(at, "this option appears twice", "remove one of them")
 		}
 	}
 	return out, nil

@@ -7,7 +7,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// fnOf returns the measure a word names.
+// fnOf returns the function that a word names.
 func fnOf(word string) (tree.Fn, bool) {
 	for f := tree.CountFn; f <= tree.PercentileFn; f++ {
 		if strings.EqualFold(word, f.String()) {
@@ -20,14 +20,14 @@ func fnOf(word string) (tree.Fn, bool) {
 func (p *parser) measureNode(fn tree.Fn) (node, *mistake) {
 	t := p.peek(0)
 	if p.scope == ofEvent || p.scope == ofLaterStep {
-		return node{}, p.wrong(fmt.Sprintf("%s measures many events, and here is one", t.Value), "compare the event's own properties inside the parentheses")
+		return node{}, p.wrong(fmt.Sprintf("%s measures many events, but this condition is about one", t.Value), "compare the event's own properties inside the parentheses")
 	}
 	measure, m := p.measure(fn)
 	return node{expr: measure, at: p.since(t.Pos.Offset)}, m
 }
 
 // measure reads `sum(amount) of "Order Completed" where (…) in last 90 days`. REQUIRES: the
-// function's word is next.
+// name of the function is next.
 func (p *parser) measure(fn tree.Fn) (*tree.Measure, *mistake) {
 	word := p.next()
 	x := &tree.Measure{Fn: fn}
@@ -41,18 +41,18 @@ func (p *parser) measure(fn tree.Fn) (*tree.Measure, *mistake) {
 			return x, nil
 		}
 		if !hasEvent {
-			return x, wrong(x.At, fmt.Sprintf("%s is a measure of stats", fn), "ask  stats "+fn.String()+"(…)  over the members")
+			return x, wrong(x.At, fmt.Sprintf("%s is a measure of stats", fn), "write  stats "+fn.String()+"(…)  to measure the members")
 		}
-		if m := p.misplacedHere(); m != nil {
+		if m := p.knownMistakeHere(); m != nil {
 			return x, m
 		}
-		return x, wrong(x.At, fmt.Sprintf("%s needs its event", fn), fmt.Sprintf("write  %s of \"Order Completed\"", FormatExpr(x)))
+		return x, wrong(x.At, fmt.Sprintf("%s needs an event", fn), fmt.Sprintf("write  %s of \"Order Completed\"", FormatExpr(x)))
 	}
 	if !hasEvent {
-		return x, wrong(spanOf(p.peek(0)), fmt.Sprintf("%s is over the members' attributes, not over events", fn), "the measures of events are sum, avg, min, max, count, distinct, days, first, last, favorite")
+		return x, wrong(spanOf(p.peek(0)), fmt.Sprintf("%s is for attributes of members, not for events", fn), "the measures for events are sum, avg, min, max, count, distinct, days, first, last, favorite")
 	}
 	if p.scope == ofMembers && fn >= tree.FirstFn && fn <= tree.FavoriteFn {
-		return x, wrong(x.At, fmt.Sprintf("%s is a value of one profile, and stats measures all members together", fn), "break down by it instead:  by "+fn.String()+"(…) of …")
+		return x, wrong(x.At, fmt.Sprintf("%s is a value of one profile, but stats measures all members together", fn), "break down by it instead:  by "+fn.String()+"(…) of …")
 	}
 	p.next()
 	scope := p.scope
@@ -64,14 +64,14 @@ func (p *parser) measure(fn tree.Fn) (*tree.Measure, *mistake) {
 	x.Event, x.Where = s.Event, s.Where
 	if isWord(p.peek(0), "between") && p.peek(1).Type == numberToken && isWord(p.peek(2), "and") && p.peek(3).Type == numberToken && p.atDuration(3) == 0 {
 		at := across(p.tokens(0, 4))
-		return x, wrong(at, "between after an event is its window, and these are numbers", "").fixed(at, "ever "+textAt(p.tokens(0, 4)))
+		return x, wrong(at, "between after an event is a window, but these are numbers", "").fixed(at, "ever "+textAt(p.tokens(0, 4)))
 	}
 	x.Window, m = p.eventWindow()
 	x.At = p.since(word.Pos.Offset)
 	return x, m
 }
 
-// measureArgument reads the parenthesis after the function's word.
+// measureArgument reads the parenthesis after the name of the function.
 func (p *parser) measureArgument(x *tree.Measure) *mistake {
 	if x.Fn == tree.CountFn || x.Fn == tree.DaysFn {
 		if !isOp(p.peek(0), "(") {
@@ -86,7 +86,7 @@ func (p *parser) measureArgument(x *tree.Measure) *mistake {
 			return wrong(at, x.Fn.String()+" takes no parentheses", "").fixed(at, "")
 		}
 		if x.Fn == tree.CountFn {
-			return p.wrong("count counts events, and takes no property", "write  count of \"…\",  or  distinct(…)  for different values")
+			return p.wrong("count counts events and takes no property", "write  count of \"…\",  or  distinct(…)  for different values")
 		}
 		return p.wrong("days takes no property", "write  days of \"…\"")
 	}
@@ -95,7 +95,7 @@ func (p *parser) measureArgument(x *tree.Measure) *mistake {
 	}
 	inner := &parser{lex: p.lex, scope: ofEvent}
 	if p.scope == ofMembers {
-		inner.scope = ofProfile // until `of` follows, these are attributes; both are bare names
+		inner.scope = ofProfile // they are attributes unless `of` follows; both are bare names
 	}
 	from := p.peek(0).Pos.Offset
 	var m *mistake
@@ -103,7 +103,7 @@ func (p *parser) measureArgument(x *tree.Measure) *mistake {
 		return m
 	}
 	if tree.Any(x.Arg, isMeasure) {
-		return wrong(p.since(from), "a measure cannot be measured again", "use a name or arithmetic of names inside")
+		return wrong(p.since(from), "a measure cannot contain another measure", "use names or arithmetic on names inside")
 	}
 	if x.Fn == tree.PercentileFn {
 		if !p.acceptOp(",") {
@@ -114,7 +114,7 @@ func (p *parser) measureArgument(x *tree.Measure) *mistake {
 			return m
 		}
 		if x.Percent.Compare(tree.Number{}) < 0 || x.Percent.Compare(tree.Int(100)) > 0 {
-			return wrong(p.since(at), "a percentile lies between 0 and 100", "write  percentile(ltv, 95)")
+			return wrong(p.since(at), "a percentile must be between 0 and 100", "write  percentile(ltv, 95)")
 		}
 	}
 	if !p.acceptOp(")") {
@@ -128,7 +128,7 @@ func isMeasure(n tree.Node) bool {
 	return is
 }
 
-// trendMeasure reads what a trend sums: `sum(p)` of the trend's own event.
+// trendMeasure reads the measure of a trend: `sum(p)`, over the event of the trend.
 func (p *parser) trendMeasure() (*tree.Measure, *mistake) {
 	t := p.peek(0)
 	fn, ok := fnOf(t.Value)
@@ -140,7 +140,7 @@ func (p *parser) trendMeasure() (*tree.Measure, *mistake) {
 	m := p.measureArgument(x)
 	x.At = p.since(t.Pos.Offset)
 	if m == nil && isWord(p.peek(0), "of") {
-		m = p.wrong("the measure of a trend is of the trend's event", "leave the second  of  out")
+		m = p.wrong("the measure of a trend always uses the event of the trend", "remove the second  of")
 	}
 	return x, m
 }
@@ -171,7 +171,7 @@ func (p *parser) dimension() (d tree.Dimension, m *mistake) {
 	}
 	if fn, ok := fnOf(t.Value); ok && t.Type == wordToken && (isOp(after, "(") || isWord(after, "of")) {
 		if fn < tree.FirstFn || fn > tree.FavoriteFn {
-			return d, p.wrong(fmt.Sprintf("%s is a number of every profile; a breakdown needs a value", fn), "break down by an attribute, first(…), last(…) or favorite(…) of an event")
+			return d, p.wrong(fmt.Sprintf("%s is not for  by", fn), "break down by an attribute, first(…), last(…) or favorite(…) of an event")
 		}
 		n, m := p.measureNode(fn)
 		if m == nil {
@@ -186,7 +186,7 @@ func (p *parser) dimension() (d tree.Dimension, m *mistake) {
 		at := p.peek(0).Pos.Offset
 		n, m := p.number()
 		if m == nil && n.Compare(tree.Number{}) <= 0 {
-			m = wrong(p.since(at), "a step is greater than 0", "write  in steps of 10")
+			m = wrong(p.since(at), "a step must be greater than 0", "write  in steps of 10")
 		}
 		d.Step = &n
 		return d, m
@@ -194,7 +194,7 @@ func (p *parser) dimension() (d tree.Dimension, m *mistake) {
 	return d, nil
 }
 
-// atDimension tells whether a dimension follows that is no expression.
+// atDimension reports whether a dimension is next that is not an expression.
 func (p *parser) atDimension() bool {
 	t, after := p.peek(0), p.peek(1)
 	return isWord(t, "in") && isWord(after, "segment") ||
@@ -211,7 +211,7 @@ func (p *parser) dimensionName() (*tree.Name, *mistake) {
 	return &tree.Name{Name: value, At: spanOf(t)}, m
 }
 
-// bucketUnit reads the unit of `by week`, one of those named.
+// bucketUnit reads the unit of `by week`, which must be one of units.
 func (p *parser) bucketUnit(units ...string) (tree.Unit, *mistake) {
 	t := p.peek(0)
 	if isAny(t, units...) {

@@ -11,7 +11,7 @@ func (p *parser) wasIn() (tree.Pred, *mistake) {
 	from := p.next().Pos.Offset
 	if isWord(p.peek(0), "not") {
 		at := across(p.tokens(0, 1))
-		return nil, wrong(at, "not stands before  was", "write  not was in segment \"…\" at …")
+		return nil, wrong(at, "not must come before  was", "write  not was in segment \"…\" at …")
 	}
 	if !p.accept("in", "segment") {
 		return nil, p.expected("in segment", "write  was in segment \"VIP\" at 2026-11-01")
@@ -23,7 +23,7 @@ func (p *parser) wasIn() (tree.Pred, *mistake) {
 	}
 	if !p.accept("at") {
 		if isWord(p.peek(0), "on") {
-			return nil, p.wrong("the day stands after  at", "").fixed(spanOf(p.peek(0)), "at")
+			return nil, p.wrong("the day needs  at  before it", "").fixed(spanOf(p.peek(0)), "at")
 		}
 		return nil, p.expected("at", "write  was in segment \"VIP\" at 2026-11-01")
 	}
@@ -32,7 +32,7 @@ func (p *parser) wasIn() (tree.Pred, *mistake) {
 	return s, m
 }
 
-// membership reads the conditions that begin with `in`.
+// membership reads a condition that begins with `in`.
 func (p *parser) membership() (tree.Pred, *mistake) {
 	in := p.next()
 	kind := p.peek(0)
@@ -54,18 +54,18 @@ func (p *parser) membership() (tree.Pred, *mistake) {
 	case p.accept("top"), p.accept("bottom"):
 		return p.rank(from, isWord(kind, "bottom"))
 	case kind.Type == stringToken:
-		return nil, p.wrong("in  needs to know what: a segment or a list?", "").fixed(tree.Span{Offset: kind.Pos.Offset}, "segment ")
+		return nil, p.wrong("in  must be followed by  segment  or  list", "").fixed(tree.Span{Offset: kind.Pos.Offset}, "segment ")
 	}
-	if m := knownMistake(p.lex.Range(in0(p), in0(p)+lexer.RawCursor(len(p.tokens(0, 6)))+1)); m != nil {
+	if m := knownMistake(p.lex.Range(lastCursor(p), lastCursor(p)+lexer.RawCursor(len(p.tokens(0, 6)))+1)); m != nil {
 		return nil, m
 	}
-	return nil, p.expected("segment, list, sample, top or bottom", "after a name  in (…)  asks for values, and after an event  in last 30 days  is its window")
+	return nil, p.expected("segment, list, sample, top or bottom", "after a name use  in (…)  for values, after an event  in last 30 days  for a window")
 }
 
-// in0 is the place of the token before the next one.
-func in0(p *parser) lexer.RawCursor { return p.lex.RawCursor() - 1 }
+// lastCursor returns the cursor of the token before the next one.
+func lastCursor(p *parser) lexer.RawCursor { return p.lex.RawCursor() - 1 }
 
-// sample reads `in sample "exp-7" 0% to 10%` behind `sample`.
+// sample reads `in sample "exp-7" 0% to 10%` after `sample`.
 func (p *parser) sample(from int) (tree.Pred, *mistake) {
 	s := &tree.InSample{}
 	var m *mistake
@@ -73,12 +73,12 @@ func (p *parser) sample(from int) (tree.Pred, *mistake) {
 		return nil, m
 	}
 	if isWord(p.peek(0), "from") {
-		return nil, p.wrong("the share follows the name", "").fixed(spanOf(p.peek(0)), "")
+		return nil, p.wrong("the share comes right after the name", "").fixed(spanOf(p.peek(0)), "")
 	}
 	at := p.peek(0).Pos.Offset
 	if to := p.peek(2); p.peek(0).Type == numberToken && isWord(p.peek(1), "to") && to.Type == numberToken && !isOp(p.peek(3), "%") {
-		stretch := across(p.tokens(0, 3))
-		return nil, wrong(stretch, "a share is written with its percent signs", "").fixed(stretch, p.peek(0).Value+"% to "+to.Value+"%")
+		share := across(p.tokens(0, 3))
+		return nil, wrong(share, "a share needs its percent signs", "").fixed(share, p.peek(0).Value+"% to "+to.Value+"%")
 	}
 	if s.From, m = p.percent(); m != nil {
 		return nil, m
@@ -105,15 +105,15 @@ func (p *parser) percent() (tree.Number, *mistake) {
 	}
 	if !p.acceptOp("%") {
 		at := p.since(from)
-		return n, wrong(at, "a share is written with its percent sign", "").fixed(at, n.String()+"%")
+		return n, wrong(at, "a share needs its percent sign", "").fixed(at, n.String()+"%")
 	}
 	if n.Compare(tree.Number{}) < 0 || n.Compare(tree.Int(100)) > 0 {
-		return n, wrong(p.since(from), "a share lies between 0% and 100%", "write  10%")
+		return n, wrong(p.since(from), "a share must be between 0% and 100%", "write  10%")
 	}
 	return n, nil
 }
 
-// rank reads `in top 10% by …` behind `top`.
+// rank reads `in top 10% by …` after `top`.
 func (p *parser) rank(from int, bottom bool) (tree.Pred, *mistake) {
 	r := &tree.Rank{Bottom: bottom}
 	at := p.peek(0).Pos.Offset
@@ -122,24 +122,24 @@ func (p *parser) rank(from int, bottom bool) (tree.Pred, *mistake) {
 		return nil, m
 	}
 	if r.Percent = p.acceptOp("%"); r.Percent && r.N.Compare(tree.Int(100)) > 0 {
-		return nil, wrong(p.since(at), "a share lies between 0% and 100%", "write  10%")
+		return nil, wrong(p.since(at), "a share must be between 0% and 100%", "write  10%")
 	}
 	if isWord(p.peek(0), "percent") {
-		return nil, p.wrong("percent is written with its sign", "").fixed(p.since(at), r.N.String()+"%").including(p.peek(0))
+		return nil, p.wrong("percent is written as %", "").fixed(p.since(at), r.N.String()+"%").including(p.peek(0))
 	}
 	if _, whole := r.N.Int64(); r.N.Compare(tree.Number{}) < 0 || !r.Percent && !whole {
-		return nil, wrong(p.since(at), "a whole number of profiles is needed, or a share", "write  in top 1000 by ltv  or  in top 10% by ltv")
+		return nil, wrong(p.since(at), "expected a whole number of profiles, or a share", "write  in top 1000 by ltv  or  in top 10% by ltv")
 	}
 	if !p.accept("by") {
-		return nil, p.expected("by", "say what ranks them:  in top 10% by sum(amount) of \"Order Completed\"")
+		return nil, p.expected("by", "say what to rank by:  in top 10% by sum(amount) of \"Order Completed\"")
 	}
 	r.By, m = p.expression()
 	r.At = p.since(from)
 	return r, m
 }
 
-// including stretches the edit of m over t.
+// including extends the edit of m to the end of t.
 func (m *mistake) including(t *lexer.Token) *mistake {
-	m.mend.at.Length = t.Pos.Offset + len(t.Value) - m.mend.at.Offset
+	m.edit.at.Length = t.Pos.Offset + len(t.Value) - m.edit.at.Offset
 	return m
 }

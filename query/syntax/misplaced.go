@@ -9,18 +9,18 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// end is what lies behind the tokens of a pattern.
+// end is the token that tokenAt returns past the last one.
 var end = lexer.EOFToken(lexer.Position{})
 
-// look returns the token i places on, an end behind the last.
-func look(tokens []lexer.Token, i int) *lexer.Token {
+// tokenAt returns the token at i, or end if there is none.
+func tokenAt(tokens []lexer.Token, i int) *lexer.Token {
 	if i < len(tokens) {
 		return &tokens[i]
 	}
 	return &end
 }
 
-// knownMistakeOr returns the mistake known by its look, else m.
+// knownMistakeOr returns the known mistake that tokens begin with, or m if there is none.
 func knownMistakeOr(tokens []lexer.Token, m *mistake) *mistake {
 	if known := knownMistake(tokens); known != nil {
 		return known
@@ -28,20 +28,20 @@ func knownMistakeOr(tokens []lexer.Token, m *mistake) *mistake {
 	return m
 }
 
-// knownMistake recognizes what people write from other languages by the first tokens at a place
-// where the grammar has no use for them, nil if it is nothing known.
+// knownMistake recognizes habits from other languages by the tokens at a place where the grammar does not
+// allow them. It returns nil if they are not a known mistake.
 func knownMistake(tokens []lexer.Token) *mistake {
-	t := look(tokens, 0)
+	t := tokenAt(tokens, 0)
 	if t.Type == wordToken {
 		return knownWord(t, tokens)
 	}
-	switch after := look(tokens, 1); {
+	switch after := tokenAt(tokens, 1); {
 	case t.EOF():
-	case t.Type == numberToken && unitAt(after) != tree.NoUnit && isWord(look(tokens, 2), "ago"):
+	case t.Type == numberToken && unitAt(after) != tree.NoUnit && isWord(tokenAt(tokens, 2), "ago"):
 		at := across(tokens[:3])
-		return wrong(at, "a stretch of time is a window, not a value", "write  more than "+t.Value+" "+after.Value+" ago  or  in last "+t.Value+" "+after.Value).fixed(at, "more than "+textAt(tokens[:3]))
+		return wrong(at, "a span of time is a window, not a value", "write  more than "+t.Value+" "+after.Value+" ago  or  in last "+t.Value+" "+after.Value).fixed(at, "more than "+textAt(tokens[:3]))
 	case isOp(t, ",") && after.Type == numberToken && thousands(after.Value) && t.Pos.Offset+1 == after.Pos.Offset:
-		return wrong(spanOf(t), "a comma does not group the digits of a number", "").fixed(spanOf(t), "_")
+		return wrong(spanOf(t), "commas cannot group the digits of a number", "").fixed(spanOf(t), "_")
 	}
 	return nil
 }
@@ -50,23 +50,23 @@ func thousands(digits string) bool { return len(digits) == 3 && !strings.Contain
 
 // knownWord recognizes mistakes by their first word.
 func knownWord(t *lexer.Token, tokens []lexer.Token) *mistake {
-	after := look(tokens, 1)
+	after := tokenAt(tokens, 1)
 	replaced := func(message, text string) *mistake { return wrong(spanOf(t), message, "").fixed(spanOf(t), text) }
 	switch strings.ToLower(t.Value) {
 	case "like", "ilike", "rlike", "regexp":
 		return likeMistake(t, after, tokens)
 	case "equals", "eq", "equal":
-		return replaced("values are compared with  =", "=")
+		return replaced("compare values with  =", "=")
 	case "includes", "include", "containing":
 		return replaced(t.Value+" is not a condition", "contains")
 	case "startswith", "beginswith":
-		return replaced(t.Value+" is written in two words", "starts with")
+		return replaced(t.Value+" is written as two words", "starts with")
 	case "endswith":
-		return replaced(t.Value+" is written in two words", "ends with")
+		return replaced(t.Value+" is written as two words", "ends with")
 	case "begins":
 		return replaced("begins is not a condition", "starts")
 	case "exists":
-		return replaced("whether there is a value is asked with  is set", "is set")
+		return replaced("use  is set  to check whether there is a value", "is set")
 	case "group":
 		if isWord(after, "by") {
 			at := across(tokens[:2])
@@ -86,7 +86,7 @@ func knownWord(t *lexer.Token, tokens []lexer.Token) *mistake {
 	return nil
 }
 
-// likeMistake turns SQL's patterns into the text form that means the same.
+// likeMistake turns a SQL pattern into the equivalent text form.
 func likeMistake(t, pattern *lexer.Token, tokens []lexer.Token) *mistake {
 	m := wrong(spanOf(t), t.Value+" is not a condition", "write  contains, starts with, ends with  or  matches")
 	if pattern.Type != stringToken {
@@ -112,8 +112,8 @@ func likeMistake(t, pattern *lexer.Token, tokens []lexer.Token) *mistake {
 	return m.fixed(across(tokens[:2]), text)
 }
 
-// misplaced is the mistake of token i where the grammar has no place for it: what stands before it
-// is complete, or something else has to follow.
+// misplaced is the mistake of a token i that the grammar does not allow there: either what comes before it
+// is complete, or something else must follow.
 func misplaced(tokens []lexer.Token, i int) *mistake {
 	t := &tokens[i]
 	if m := knownMistake(tokens[i:]); m != nil {
@@ -123,7 +123,7 @@ func misplaced(tokens []lexer.Token, i int) *mistake {
 		}
 		return m
 	}
-	m := wrong(spanOf(t), fmt.Sprintf("%s has no place here", called(t)), "")
+	m := wrong(spanOf(t), fmt.Sprintf("unexpected %s", tokenText(t)), "")
 	if t.EOF() {
 		m.message = "the statement ends too early"
 	}
@@ -133,7 +133,7 @@ func misplaced(tokens []lexer.Token, i int) *mistake {
 	before := &tokens[i-1]
 	switch {
 	case t.EOF():
-		if m.hint = afterEnd(before); m.hint == "" || usage(tokens) != "" && i < 4 {
+		if m.hint = missingAfter(before); m.hint == "" || usage(tokens) != "" && i < 4 {
 			m.hint = usage(tokens)
 		}
 	case isOp(t, ")"):
@@ -146,52 +146,52 @@ func misplaced(tokens []lexer.Token, i int) *mistake {
 		m.hint = "join two conditions with  and  or  or"
 	case isAny(t, "where", "by", "order", "limit"):
 		return clauseOrder(tokens, i, m)
-	case isWord(t, "as") && isWord(look(tokens, i+1), "of"):
-		m.hint = "as of  stands at the end of the statement"
-	case isWord(t, "of") && before.Type == wordToken && isMeasured(before.Value):
-		m.message = fmt.Sprintf("%s needs what it measures", before.Value)
+	case isWord(t, "as") && isWord(tokenAt(tokens, i+1), "of"):
+		m.hint = "as of  must come at the end of the statement"
+	case isWord(t, "of") && before.Type == wordToken && isMeasureName(before.Value):
+		m.message = fmt.Sprintf("%s needs a value to measure", before.Value)
 		m.hint = fmt.Sprintf("write  %s(amount) of …", before.Value)
 	case usage(tokens) != "" && (t.Type != wordToken || Nearest(t.Value, clauseWords(tokens)) == ""):
 		m.hint = usage(tokens)
 	case isAny(t, "did", "first", "last", "in", "not", "was", "everyone") && conditionBefore(before):
-		m.hint = "conditions are joined by  and  or  or"
+		m.hint = "join conditions with  and  or  or"
 		return m.fixed(tree.Span{Offset: t.Pos.Offset}, "and ")
 	case isAny(t, "and", "or") && (isAny(before, "where", "and", "or", "not") || isOp(before, "(")):
 		m.hint = "a condition is missing before it"
 	case t.Type == opToken && comparisons[t.Value] != 0 || isOp(t, "="):
-		m.hint = "a comparison stands inside  where"
+		m.hint = "comparisons go inside  where"
 	case t.Type == wordToken && conditionBefore(before):
 		if near := Nearest(t.Value, clauseWords(tokens)); near != "" {
 			return m.fixed(spanOf(t), near)
 		}
-		m.hint = "conditions are joined by  and  or  or; a value that is text stands in quotes"
+		m.hint = "join conditions with  and  or  or; put text values in quotes"
 	}
 	if m.hint == "" {
-		return leftOver(t, before, m)
+		return defaultHint(t, before, m)
 	}
 	return m
 }
 
-// leftOver gives a hint to what no other rule knows.
-func leftOver(t, before *lexer.Token, m *mistake) *mistake {
+// defaultHint adds the hint for a token that no other rule covers.
+func defaultHint(t, before *lexer.Token, m *mistake) *mistake {
 	value := t.Type == stringToken || t.Type == numberToken || t.Type == dateToken || t.Type == timeToken
 	switch {
 	case value && (before.Type == quotedToken || before.Type == wordToken && !isReserved(before.Value)):
 		m.hint = "an operator is missing before it, for example  ="
 		return m.fixed(tree.Span{Offset: t.Pos.Offset}, "= ")
 	case isOp(t, ","):
-		m.hint = "a comma stands between columns, dimensions and the values of a list; conditions are joined by  and"
+		m.hint = "commas separate columns, dimensions and the values of a list; join conditions with  and"
 	case isOp(t, "("):
-		m.hint = "a parenthesis stands around conditions, arithmetic and lists of values"
+		m.hint = "parentheses go around conditions, arithmetic and lists of values"
 	case t.EOF():
-		m.hint = "write on, or leave the last word out"
+		m.hint = "continue the statement, or remove the last word"
 	default:
-		m.hint = "conditions are joined by  and  or  or"
+		m.hint = "join conditions with  and  or  or"
 	}
 	return m
 }
 
-// usage is how a statement of one fixed form is written, "" for the others.
+// usage returns how a statement with one fixed form is written, or "" for other statements.
 func usage(tokens []lexer.Token) string {
 	forms := map[string]string{
 		"stats": "write  stats count, avg(age) where … by plan", "trend": "write  trend \"Order Completed\" in last 30 days by day",
@@ -207,7 +207,7 @@ func usage(tokens []lexer.Token) string {
 	return forms[strings.ToLower(tokens[0].Value)]
 }
 
-func isMeasured(word string) bool {
+func isMeasureName(word string) bool {
 	_, ok := fnOf(word)
 	return ok
 }
@@ -216,29 +216,29 @@ func conditionBefore(t *lexer.Token) bool {
 	return t.Type != opToken || isOp(t, ")") || isOp(t, "%")
 }
 
-// afterEnd says what is missing behind the last token.
-func afterEnd(before *lexer.Token) string {
+// missingAfter returns a hint about what is missing after a token.
+func missingAfter(before *lexer.Token) string {
 	switch {
 	case isAny(before, "where", "and", "or", "not", "as", "against", "among"):
 		return "a condition is missing, for example  country = \"BR\""
 	case isAny(before, "did", "then", "of", "trend", "funnel", "retention"):
 		return "an event is missing, for example  \"Order Completed\""
 	case isWord(before, "by"):
-		return "say by what, for example  by country"
+		return "say what to break down or order by, for example  by country"
 	case before.Type == opToken:
 		return "a value is missing after  " + before.Value
 	}
 	return ""
 }
 
-// statements are the words a statement begins with, in the order of the documentation.
+// statements returns the words that begin a statement, in the order of the documentation.
 func statements() []string {
 	return []string{"count", "list", "stats", "trend", "funnel", "retention", "overlap", "insights", "lookalike", "rfm", "explain", "why", "create", "drop", "show", "describe"}
 }
 
-// firstWord is the mistake of a text that does not begin as a statement does.
+// firstWord is the mistake of a text that does not begin like a statement.
 func firstWord(t *lexer.Token, m *mistake) *mistake {
-	m.message = "a statement begins with count, list, stats, trend or another of its words"
+	m.message = "a statement must begin with count, list, stats, trend or another statement word"
 	if t.Type == wordToken {
 		similar := map[string]string{"find": "list", "get": "list", "export": "list", "how": "count", "number": "count", "delete": "drop", "remove": "drop", "alter": "create or replace", "update": "create or replace", "timeline": "trend", "cohort": "retention", "cohorts": "retention", "sum": "stats sum", "avg": "stats avg", "users": "count", "profiles": "count"}
 		if isWord(t, "select") {
@@ -262,7 +262,7 @@ func firstWord(t *lexer.Token, m *mistake) *mistake {
 	return m
 }
 
-// clauseWords are the words a clause of the statement may begin with.
+// clauseWords returns the words that can begin a clause of the statement.
 func clauseWords(tokens []lexer.Token) []string {
 	words := []string{"where", "by", "order by", "limit", "and", "or", "as of", "in timezone"}
 	switch {
@@ -274,7 +274,7 @@ func clauseWords(tokens []lexer.Token) []string {
 	return words
 }
 
-// clauseOrder is the mistake of a clause that stands too late or does not belong to the statement.
+// clauseOrder is the mistake of a clause that comes too late or does not belong to the statement.
 func clauseOrder(tokens []lexer.Token, i int, m *mistake) *mistake {
 	t := &tokens[i]
 	order := map[string]string{
@@ -289,14 +289,14 @@ func clauseOrder(tokens []lexer.Token, i int, m *mistake) *mistake {
 	s := strings.ToLower(tokens[first].Value)
 	for _, earlier := range tokens[first+1 : i] {
 		if isWord(&earlier, t.Value) && isAny(t, "limit", "order") {
-			m.message = fmt.Sprintf("%s stands here twice", t.Value)
-			m.hint = "leave one of the two out"
+			m.message = fmt.Sprintf("%s appears twice", t.Value)
+			m.hint = "remove one of them"
 			return m
 		}
 	}
 	if parts := order[s]; parts != "" {
-		m.message = fmt.Sprintf("%s stands in the wrong place", t.Value)
-		m.hint = fmt.Sprintf("the parts of %s follow in this order: %s", s, parts)
+		m.message = fmt.Sprintf("%s is in the wrong place", t.Value)
+		m.hint = fmt.Sprintf("the parts of %s come in this order: %s", s, parts)
 		if isWord(t, "where") && isOp(&tokens[i-1], ")") {
 			m.hint = "join the conditions with  and; " + m.hint
 		}
@@ -307,14 +307,14 @@ func clauseOrder(tokens []lexer.Token, i int, m *mistake) *mistake {
 	return m
 }
 
-// wrongWindow is the mistake of a window that is none. REQUIRES: atWindow.
+// wrongWindow is the mistake of tokens that begin like a window but are not one. REQUIRES: atWindow.
 func (p *parser) wrongWindow() *mistake {
 	tokens := p.tokens(0, 8)
 	n := 0
-	for n < 3 && isAny(look(tokens, n), "in", "during", "the", "within", "over") {
+	for n < 3 && isAny(tokenAt(tokens, n), "in", "during", "the", "within", "over") {
 		n++
 	}
-	word, after := look(tokens, n), look(tokens, n+1)
+	word, after := tokenAt(tokens, n), tokenAt(tokens, n+1)
 	fix := func(count int, message, text string) *mistake {
 		at := across(tokens[:min(count, len(tokens))])
 		return wrong(at, message, "").fixed(at, text)
@@ -329,27 +329,27 @@ func (p *parser) wrongWindow() *mistake {
 		size := p.atDuration(n + 1)
 		return fix(n+1+size, "a rolling window is written  in "+direction+" …", "in "+direction+" "+textAt(tokens[n+1:n+1+size]))
 	case isAny(word, "last", "past", "previous", "next") && after.Type == numberToken:
-		return fix(n+2, "the window lacks its unit", "in last "+after.Value+" days")
+		return fix(n+2, "the window is missing its unit", "in last "+after.Value+" days")
 	case isAny(word, "this", "current") && isAny(after, "week", "month", "quarter", "year"):
-		return fix(n+2, "a calendar window stands without  in", "this "+unit)
+		return fix(n+2, "a calendar window is written without  in", "this "+unit)
 	case isAny(word, "this", "current") && isWord(after, "day"):
-		return fix(n+2, "the day has a word of its own", "today")
+		return fix(n+2, "the current day is written  today", "today")
 	case isAny(word, "last", "past", "previous") && isAny(after, "week", "month", "quarter", "year"):
-		m := fix(n+2, "the window can be meant in two ways", "last "+unit)
+		m := fix(n+2, "the window can have two meanings", "last "+unit)
 		return m.withHint(fmt.Sprintf("write  last %s  for the calendar %s, or  in last 1 %s", unit, unit, unit))
 	case isAny(word, "last", "past") && unit != "":
-		return fix(n+2, "the window lacks its number", "in last 1 "+unit)
+		return fix(n+2, "the window is missing its number", "in last 1 "+unit)
 	case isWord(word, "next") && unit != "":
-		return fix(n+2, "the window lacks its number", "in next 1 "+unit)
+		return fix(n+2, "the window is missing its number", "in next 1 "+unit)
 	case isAny(word, "today", "yesterday", "on", "since", "before", "between", "ever") && n > 0:
-		return fix(n+1, "this window stands without  in", strings.ToLower(word.Value))
+		return fix(n+1, "this window is written without  in", strings.ToLower(word.Value))
 	case n > 0 && p.atDuration(n) > 0:
 		size := p.atDuration(n)
 		return fix(n+size, "a rolling window is written  in last …", "in last "+textAt(tokens[n:n+size]))
 	case word.Type == dateToken:
-		return fix(n+1, "a day stands after  on", "on "+word.Value)
+		return fix(n+1, "a day needs  on  before it", "on "+word.Value)
 	case word.Type == numberToken && len(word.Value) == 4 && n > 0:
-		return fix(n+1, "a year is written with its days", "between "+word.Value+"-01-01 and "+word.Value+"-12-31")
+		return fix(n+1, "a year is written with its first and last day", "between "+word.Value+"-01-01 and "+word.Value+"-12-31")
 	case isAny(word, "after", "from", "starting"):
 		return fix(n+1, "a window without an end begins with  since", "since")
 	case isWord(word, "until"):
@@ -358,7 +358,7 @@ func (p *parser) wrongWindow() *mistake {
 	return p.wrong("this is not a window", "a window is  in last 30 days, more than 30 days ago, today, this month, on, since, before, between 2026-01-01 and 2026-01-31, or  ever")
 }
 
-// Nearest returns the word of those given that is at most two letters off, "" if none is.
+// Nearest returns the closest of words if it is at most two edits from word, else "".
 func Nearest(word string, words []string) string {
 	best, distance := "", 3
 	for _, w := range words {
@@ -369,7 +369,7 @@ func Nearest(word string, words []string) string {
 	return best
 }
 
-// editDistance counts the letters to insert, delete, replace or swap to turn a into b.
+// editDistance returns how many letters to insert, delete, replace or swap to turn a into b.
 func editDistance(a, b string) int {
 	x, y := []rune(a), []rune(b)
 	if len(x) > 64 || len(y) > 64 {

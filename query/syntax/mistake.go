@@ -9,17 +9,17 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// mistake is what is wrong with a text: the error of every production. Where the mend is certain it
-// carries the edit; a hint without words of its own then shows the edit's text.
+// mistake is the error of every production. If there is one clear fix, it carries the edit. If it has no
+// hint of its own, the hint then shows the text of the edit.
 type mistake struct {
 	code    string
 	at      tree.Span
 	message string
 	hint    string
-	mend    *edit
+	edit    *edit
 }
 
-// edit replaces the stretch at by text.
+// edit replaces the span at by text.
 type edit struct {
 	at   tree.Span
 	text string
@@ -32,27 +32,27 @@ func wrong(at tree.Span, message, hint string) *mistake {
 	return &mistake{code: tree.CodeSyntax, at: at, message: message, hint: hint}
 }
 
-// fixed attaches the edit that mends m.
+// fixed attaches the edit that fixes m.
 func (m *mistake) fixed(at tree.Span, text string) *mistake {
-	m.mend = &edit{at, text}
+	m.edit = &edit{at, text}
 	if m.hint == "" {
 		if m.hint = "write  " + strings.TrimSpace(text); strings.TrimSpace(text) == "" {
-			m.hint = "leave it out"
+			m.hint = "remove it"
 		}
 	}
 	return m
 }
 
-// diagnostic returns m as users see it. Suggestions are texts to stand at the mistake's place.
+// diagnostic returns m in the form for users. An edit becomes a suggestion if it replaces the span of m.
 func (m *mistake) diagnostic(text string) *tree.Diagnostic {
 	d := &tree.Diagnostic{Code: m.code, Message: m.message, At: m.at, Hint: m.hint}
-	if m.mend != nil && m.mend.at == m.at {
-		d.Suggestions = []string{m.mend.text}
+	if m.edit != nil && m.edit.at == m.at {
+		d.Suggestions = []string{m.edit.text}
 	}
 	return d.Locate(text)
 }
 
-// Render draws a diagnostic under the line of text it speaks of.
+// Render returns a diagnostic as text, with carets under the part of the line it is about.
 func Render(d *tree.Diagnostic, text string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "error: %s\n", d.Message)
@@ -61,7 +61,7 @@ func Render(d *tree.Diagnostic, text string) string {
 		line := strings.TrimSuffix(lines[d.Line-1], "\r")
 		fmt.Fprintf(&b, "  %s\n  ", line)
 		column := 0
-		for _, r := range line { // tabs stay tabs, so that the carets stand below what they mark
+		for _, r := range line { // keep tabs, so that the carets line up
 			if column++; column >= d.Column {
 				break
 			}
@@ -74,8 +74,8 @@ func Render(d *tree.Diagnostic, text string) string {
 		if missing := d.Column - 1 - len([]rune(line)); missing > 0 {
 			b.WriteString(strings.Repeat(" ", missing))
 		}
-		room := max(len([]rune(line))-d.Column+1, 1)
-		b.WriteString(strings.Repeat("^", min(max(d.Length, 1), room)))
+		width := max(len([]rune(line))-d.Column+1, 1)
+		b.WriteString(strings.Repeat("^", min(max(d.Length, 1), width)))
 		b.WriteByte('\n')
 	}
 	if d.Hint != "" {
@@ -108,15 +108,15 @@ func wrongCharacter(text string, from int, r rune, size int) *mistake {
 	case '“', '”', '„', '«', '»', '‘', '’':
 		return wrongQuotes(text, from, size, m)
 	case ';':
-		m.hint = "a statement ends with its text; leave the semicolon out"
+		m.hint = "remove the semicolon; statements need none"
 		return m.fixed(at, "")
 	case '.':
 		if rest := text[from+1:]; rest != "" && isDigit(rest[0]) {
 			return m.fixed(at, "0.")
 		}
-		m.hint = "a dot stands inside a name (address.city) or a number (0.5)"
+		m.hint = "a dot can only be inside a name (address.city) or a number (0.5)"
 	case '$', '@', '#', '[', ']', '{', '}', '&', '|', '?', '~', '^', ':', '\\':
-		m.hint = "other names than letters, digits, _ and dots stand in backticks, text in quotes"
+		m.hint = "put names with characters other than letters, digits, _ and dots in backticks, and text in quotes"
 	default:
 		if r == '\uFEFF' || r == '\u200B' || r == '\u200E' || r == '\u200F' {
 			m.message, m.hint = "there is an invisible character here", "delete it"
@@ -126,9 +126,9 @@ func wrongCharacter(text string, from int, r rune, size int) *mistake {
 	return m
 }
 
-// wrongQuotes mends typographic quotes as far as the closing one on the same line.
+// wrongQuotes replaces typographic quotes, up to the closing one on the same line, by straight ones.
 func wrongQuotes(text string, from, size int, m *mistake) *mistake {
-	m.message = "typographic quotes do not quote"
+	m.message = "typographic quotes cannot be used here"
 	rest := text[from+size:]
 	end := strings.IndexAny(rest, "“”„«»‘’\n")
 	if end < 0 || rest[end] == '\n' {
@@ -143,10 +143,11 @@ func wrongQuotes(text string, from, size int, m *mistake) *mistake {
 	return m.fixed(m.at, quote(rest[:end]))
 }
 
-// wrongDate mends a date as far as its day and month cannot be mistaken.
+// wrongDate is the mistake of a date in another form. The edit takes the first number for the day, unless
+// the second is too large for a month.
 func wrongDate(from int, text string) *mistake {
 	at := tree.Span{Offset: from, Length: len(text)}
-	m := wrong(at, fmt.Sprintf("%s is not a date", text), "a date is year-month-day with two digits each, such as 2026-01-31")
+	m := wrong(at, fmt.Sprintf("%s is not a date", text), "a date is year, month and day, such as 2026-01-31")
 	parts := strings.FieldsFunc(text, func(r rune) bool { return r == '-' || r == '/' || r == '.' })
 	n := [3]int{}
 	for i := range n {
@@ -169,7 +170,7 @@ func wrongDate(from int, text string) *mistake {
 		return m
 	}
 	if len(parts[0]) != 4 {
-		m.message = fmt.Sprintf("%s is not how dates are written", text)
+		m.message = fmt.Sprintf("%s is not in the form of a date", text)
 	}
 	m.hint = ""
 	return m.fixed(at, date)
@@ -200,10 +201,10 @@ func wrongTime(from int, text string) *mistake {
 
 func wrongNumber(from, end int, text string) *mistake {
 	at := tree.Span{Offset: from, Length: end - from}
-	return wrong(at, "an underscore in a number stands between two digits", "").fixed(at, text)
+	return wrong(at, "an underscore in a number must be between two digits", "").fixed(at, text)
 }
 
-// wrongLetters is for 3days, 10k, 5times.
+// wrongLetters is the mistake of 3days, 10k and 5times.
 func wrongLetters(from, end int, number, letters string) *mistake {
 	at := tree.Span{Offset: from, Length: end - from}
 	m := wrong(at, fmt.Sprintf("%s%s is neither a number nor a name", number, letters), "")
@@ -213,6 +214,6 @@ func wrongLetters(from, end int, number, letters string) *mistake {
 	if zeros := map[string]string{"k": "_000", "m": "_000_000", "mio": "_000_000"}[strings.ToLower(letters)]; zeros != "" && !strings.Contains(number, ".") {
 		return m.fixed(at, number+zeros)
 	}
-	m.hint = "a name that begins with a digit stands in backticks"
+	m.hint = "put a name that begins with a digit in backticks"
 	return m.fixed(at, "`"+number+letters+"`")
 }

@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
+var rewrite = flag.Bool("rewrite", false, "rewrite the golden files")
 
-// mistakeOfText returns the mistake of a text, nil if it has none.
+// mistakeOfText returns the mistake in a text, or nil if there is none.
 func mistakeOfText(text string) *mistake {
-	tokens, m := admit(text, Limits{})
+	tokens, m := tokenize(text, Limits{})
 	if m == nil {
 		_, m = parseStatement(tokens)
 	}
@@ -22,8 +22,8 @@ func (e *edit) apply(text string) string {
 	return text[:e.at.Offset] + e.text + text[e.at.Offset+e.at.Length:]
 }
 
-// TestMistakes holds the message of every text in testdata/mistakes.txt against the golden one. A
-// block is the text, a line ----, the rendered message, and the mended text if the mend is certain.
+// TestMistakes compares the message for every text in testdata/mistakes.txt with the golden one. A block
+// is the text, a line ----, the rendered message, and the fixed text if the mistake has an edit.
 func TestMistakes(t *testing.T) {
 	const file = "testdata/mistakes.txt"
 	data, err := os.ReadFile(file)
@@ -34,14 +34,14 @@ func TestMistakes(t *testing.T) {
 	var out []string
 	for _, block := range blocks {
 		text, want, _ := strings.Cut(block, "\n----\n")
-		got := strings.TrimSuffix(examine(t, text), "\n")
+		got := strings.TrimSuffix(renderMistake(t, text), "\n")
 		if got != want && !*rewrite {
 			t.Errorf("%s\n----\n%s\nwant\n%s", text, got, want)
 		}
 		out = append(out, text+"\n----\n"+got)
 	}
 	if len(blocks) < 60 {
-		t.Errorf("only %d mistakes are covered", len(blocks))
+		t.Errorf("the file covers only %d mistakes", len(blocks))
 	}
 	if *rewrite {
 		if err := os.WriteFile(file, []byte(strings.Join(out, "\n\n")+"\n"), 0o644); err != nil {
@@ -50,11 +50,11 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// examine returns the block's answer and checks that the mend, if any, mends.
-func examine(t *testing.T, text string) string {
+// renderMistake returns the rendered mistake of a text and checks that its edit, if any, fixes the text.
+func renderMistake(t *testing.T, text string) string {
 	m := mistakeOfText(text)
 	if m == nil {
-		t.Errorf("%s: no mistake was found", text)
+		t.Errorf("%s: no mistake found", text)
 		return ""
 	}
 	d := m.diagnostic(text)
@@ -62,12 +62,12 @@ func examine(t *testing.T, text string) string {
 	if d.Hint == "" && len(d.Suggestions) == 0 {
 		t.Errorf("no hint: %s", text)
 	}
-	if m.mend == nil {
+	if m.edit == nil {
 		return rendered
 	}
-	mended := m.mend.apply(text)
-	if left := mistakeOfText(mended); left != nil {
-		t.Errorf("%s\n%smended to %s\n%s", text, rendered, mended, Render(left.diagnostic(mended), mended))
+	fixed := m.edit.apply(text)
+	if left := mistakeOfText(fixed); left != nil {
+		t.Errorf("%s\n%smended to %s\n%s", text, rendered, fixed, Render(left.diagnostic(fixed), fixed))
 	}
-	return rendered + "  mended: " + mended
+	return rendered + "  fixed: " + fixed
 }

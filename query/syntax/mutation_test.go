@@ -9,8 +9,8 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// TestMutations breaks valid texts by a token or two: whatever comes out is parsed or refused with a
-// place and a hint, and an offered edit lies inside the text.
+// TestMutations changes a token or two of valid texts. Each result must either parse or be refused with a
+// position and a hint, and applying the edit of a mistake must not panic.
 func TestMutations(t *testing.T) {
 	texts, _ := canonicalCases(t)
 	var pool []string
@@ -21,7 +21,7 @@ func TestMutations(t *testing.T) {
 	}
 	seed := uint64(time.Now().UnixNano())
 	r := rand.New(rand.NewPCG(seed, 2))
-	refused, mended := 0, 0
+	refused, fixed := 0, 0
 	for range *trees * 4 {
 		tokens := strings.Fields(spaced(texts[r.IntN(len(texts))]))
 		for range 1 + r.IntN(2) {
@@ -48,14 +48,14 @@ func TestMutations(t *testing.T) {
 		refused++
 		d := err.(*tree.Diagnostic)
 		if d.Line < 1 || d.Message == "" || d.Hint == "" {
-			t.Errorf("seed %d: %s: no place or no hint: %+v", seed, text, d)
+			t.Errorf("seed %d: %s: no position or no hint: %+v", seed, text, d)
 		}
-		if m := mistakeOfText(text); m.mend != nil && mistakeOfText(m.mend.apply(text)) == nil {
-			mended++
+		if m := mistakeOfText(text); m.edit != nil && mistakeOfText(m.edit.apply(text)) == nil {
+			fixed++
 		}
 	}
-	if refused < *trees || mended == 0 {
-		t.Errorf("seed %d: only %d of the texts were refused, %d mended", seed, refused, mended)
+	if refused < *trees || fixed == 0 {
+		t.Errorf("seed %d: only %d of the texts were refused, %d fixed", seed, refused, fixed)
 	}
 }
 

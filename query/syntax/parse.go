@@ -16,7 +16,7 @@ import (
 
 // Parse returns the tree of a statement. The error is a *tree.Diagnostic, located in text.
 func Parse(text string, limits Limits) (*tree.Query, error) {
-	tokens, m := admit(text, limits)
+	tokens, m := tokenize(text, limits)
 	if m == nil {
 		var q *tree.Query
 		if q, m = parseStatement(tokens); m == nil {
@@ -28,7 +28,7 @@ func Parse(text string, limits Limits) (*tree.Query, error) {
 
 // ParsePred returns the tree of a predicate alone. The error is a *tree.Diagnostic, located in text.
 func ParsePred(text string, limits Limits) (tree.Pred, error) {
-	tokens, m := admit(text, limits)
+	tokens, m := tokenize(text, limits)
 	if m == nil {
 		var p tree.Pred
 		if p, m = parsePredicate(tokens); m == nil {
@@ -38,18 +38,18 @@ func ParsePred(text string, limits Limits) (tree.Pred, error) {
 	return nil, m.diagnostic(text)
 }
 
-// savedPredicates is more than any text has conditions.
+// savedPredicates is more conditions than any text within the limit has.
 const savedPredicates = 64 << 10
 
-// ParseSaved is ParsePred for the text of a segment that has been saved. Steps and measures were not
-// always counted as conditions, and what was taken once has to be read by every node, for ever.
+// ParseSaved is ParsePred for the text of a saved segment. Earlier versions did not count steps and measures
+// as conditions, and every node must be able to read every segment that was ever accepted.
 func ParseSaved(text string) (tree.Pred, error) {
 	return ParsePred(text, Limits{Predicates: savedPredicates})
 }
 
 func parseStatement(tokens []lexer.Token) (*tree.Query, *mistake) {
 	if tokens[0].EOF() {
-		return nil, wrong(tree.Span{}, "there is no statement", "begin with count, list, stats, trend, …, for example  count where country = \"BR\"")
+		return nil, wrong(tree.Span{}, "the statement is empty", "begin with count, list, stats, trend, …, for example  count where country = \"BR\"")
 	}
 	g, err := run(statementParser(), tokens)
 	if err != nil {
@@ -66,9 +66,9 @@ func parsePredicate(tokens []lexer.Token) (tree.Pred, *mistake) {
 	return g.P.pred, nil
 }
 
-// statementParser and predicateParser are participle's parsers, built at their first use. Without
-// lookahead beyond the next token no branch that took a token is given up, so nothing is captured
-// twice (participle#216) and the first error is the one reported.
+// statementParser and predicateParser are participle's parsers, built on first use. With a lookahead of
+// only the next token, the parser never backtracks over a token. So nothing is captured twice
+// (participle#216), and the first error is the one reported.
 var statementParser = sync.OnceValue(func() *participle.Parser[statementText] {
 	return participle.MustBuild[statementText](grammarOptions()...)
 })
@@ -89,8 +89,8 @@ func run[G any](p *participle.Parser[G], tokens []lexer.Token) (*G, error) {
 	return p.ParseFromLexer(peeking)
 }
 
-// mistakeOf turns an error of participle into ours: either one of our productions made it, or a
-// token stood where the grammar has no place for it.
+// mistakeOf converts an error of participle into a mistake. Either one of the hand-written productions
+// returned it, or the grammar does not allow a token where it is.
 func mistakeOf(err error, tokens []lexer.Token) *mistake {
 	var m *mistake
 	if errors.As(err, &m) {
@@ -107,11 +107,11 @@ func mistakeOf(err error, tokens []lexer.Token) *mistake {
 	return misplaced(tokens, i)
 }
 
-// admit checks the limits, scans the text and returns its tokens for participle, the last one EOF.
-func admit(text string, limits Limits) ([]lexer.Token, *mistake) {
+// tokenize checks the limits, scans the text and returns its tokens for participle. The last one is EOF.
+func tokenize(text string, limits Limits) ([]lexer.Token, *mistake) {
 	limits = limits.withDefaults()
 	if len(text) > limits.Text {
-		return nil, limited(tree.Span{Offset: limits.Text, Length: 1}, fmt.Sprintf("the text is longer than %d bytes", limits.Text), "put long lists of values into a list and ask  in list \"…\"")
+		return nil, limited(tree.Span{Offset: limits.Text, Length: 1}, fmt.Sprintf("the text is longer than %d bytes", limits.Text), "save long lists of values as a list and use  in list \"…\"")
 	}
 	if !utf8.ValidString(text) {
 		at := 0
@@ -134,14 +134,14 @@ func admit(text string, limits Limits) ([]lexer.Token, *mistake) {
 			continue
 		}
 		tokens = append(tokens, lexer.Token{Type: t.kind, Value: text[t.at:t.end], Pos: lexer.Position{Offset: t.at}})
-		if m := guard.see(&tokens[len(tokens)-1]); m != nil {
+		if m := guard.add(&tokens[len(tokens)-1]); m != nil {
 			return nil, m
 		}
 	}
 	return append(tokens, lexer.EOFToken(lexer.Position{Offset: len(text)})), nil
 }
 
-// definition tells participle of our tokens.
+// definition is the lexer definition for participle.
 type definition struct{}
 
 // Symbols names the token types for the grammar's tags.
@@ -158,17 +158,17 @@ func (definition) Lex(_ string, r io.Reader) (lexer.Lexer, error) {
 	if _, err := io.Copy(&b, r); err != nil {
 		return nil, fmt.Errorf("read statement: %w", err)
 	}
-	tokens, m := admit(b.String(), Limits{})
+	tokens, m := tokenize(b.String(), Limits{})
 	if m != nil {
 		return nil, m
 	}
 	return &tokenReader{tokens}, nil
 }
 
-// tokenReader hands scanned tokens to participle.
+// tokenReader is a lexer.Lexer over tokens that have been scanned.
 type tokenReader struct{ tokens []lexer.Token }
 
-// Next returns the next token, EOF again and again at the end.
+// Next returns the next token. At the end it returns EOF on every call.
 func (r *tokenReader) Next() (lexer.Token, error) {
 	t := r.tokens[0]
 	if len(r.tokens) > 1 {

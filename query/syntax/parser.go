@@ -10,7 +10,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// scope says whose names an expression's names are.
+// scope says what the names in an expression refer to.
 type scope uint8
 
 const (
@@ -20,13 +20,13 @@ const (
 	ofLaterStep              // the same, and previous.p
 )
 
-// parser is the state of one hand-written production: participle's tokens and the scope of names.
+// parser is the state of a hand-written production: participle's tokens and the scope of names.
 type parser struct {
 	lex   *lexer.PeekingLexer
 	scope scope
 }
 
-// peek returns the token n places on, EOF at and behind the end.
+// peek returns the nth token after the next one. From the end on it returns EOF.
 func (p *parser) peek(n int) *lexer.Token {
 	at := p.lex.RawCursor()
 	for {
@@ -55,8 +55,8 @@ func isAny(t *lexer.Token, words ...string) bool {
 
 func isOp(t *lexer.Token, op string) bool { return t.Type == opToken && t.Value == op }
 
-// words tells whether the next tokens are these words.
-func (p *parser) words(words ...string) bool {
+// atWords reports whether the next tokens are these words.
+func (p *parser) atWords(words ...string) bool {
 	for i, word := range words {
 		if !isWord(p.peek(i), word) {
 			return false
@@ -65,9 +65,9 @@ func (p *parser) words(words ...string) bool {
 	return true
 }
 
-// accept takes the words if they are next.
+// accept reads the words if they are next, and reports whether they were.
 func (p *parser) accept(words ...string) bool {
-	if !p.words(words...) {
+	if !p.atWords(words...) {
 		return false
 	}
 	for range words {
@@ -76,7 +76,7 @@ func (p *parser) accept(words ...string) bool {
 	return true
 }
 
-// acceptOp takes the operator if it is next.
+// acceptOp reads the operator if it is next, and reports whether it was.
 func (p *parser) acceptOp(op string) bool {
 	if !isOp(p.peek(0), op) {
 		return false
@@ -90,31 +90,31 @@ func (p *parser) wrong(message, hint string) *mistake {
 	return wrong(spanOf(p.peek(0)), message, hint)
 }
 
-// expected returns the mistake of a token where something else has to stand.
+// expected returns the mistake of the next token in place of what.
 func (p *parser) expected(what, hint string) *mistake {
-	if m := p.misplacedHere(); m != nil {
+	if m := p.knownMistakeHere(); m != nil {
 		return m
 	}
 	if hint == "" {
 		hint = "for example  country = \"BR\"  or  did \"Order Completed\""
 		if at := p.lex.RawCursor(); at > 0 {
-			if missing := afterEnd(&p.lex.Range(at-1, at)[0]); missing != "" {
+			if missing := missingAfter(&p.lex.Range(at-1, at)[0]); missing != "" {
 				hint = missing
 			}
 		}
 	}
-	return wrong(spanOf(p.peek(0)), fmt.Sprintf("%s is expected, not %s", what, called(p.peek(0))), hint)
+	return wrong(spanOf(p.peek(0)), fmt.Sprintf("expected %s, found %s", what, tokenText(p.peek(0))), hint)
 }
 
-// misplacedHere returns the mistake if the next tokens are one that is known by its own look.
-func (p *parser) misplacedHere() *mistake {
+// knownMistakeHere returns the known mistake that the next tokens are, or nil.
+func (p *parser) knownMistakeHere() *mistake {
 	return knownMistake(p.tokens(0, 8))
 }
 
-// manyTokens is more than any text within the limits has between two places worth looking at.
+// manyTokens is more tokens than any text within the limits has.
 const manyTokens = 1 << 20
 
-// tokens returns the tokens from to to places on, as far as there are any, and EOF if it is reached.
+// tokens returns the tokens peek(from) to peek(to-1), or up to and including EOF.
 func (p *parser) tokens(from, to int) []lexer.Token {
 	start := p.lex.RawCursor() + lexer.RawCursor(from)
 	end := start
@@ -127,8 +127,8 @@ func (p *parser) tokens(from, to int) []lexer.Token {
 	return p.lex.Range(start, end)
 }
 
-// called says what a token is, for messages.
-func called(t *lexer.Token) string {
+// tokenText returns a token as messages show it.
+func tokenText(t *lexer.Token) string {
 	switch {
 	case t.EOF():
 		return "the end"
@@ -138,7 +138,7 @@ func called(t *lexer.Token) string {
 	return t.Value
 }
 
-// textAt returns the tokens as written, a space where there was room between them.
+// textAt returns the tokens as written, with one space wherever there was white space.
 func textAt(tokens []lexer.Token) string {
 	var b strings.Builder
 	for i, t := range tokens {
@@ -150,7 +150,7 @@ func textAt(tokens []lexer.Token) string {
 	return b.String()
 }
 
-// across returns the span from the first token to the end of the last.
+// across returns the span from the start of the first token to the end of the last.
 func across(tokens []lexer.Token) tree.Span {
 	last := &tokens[len(tokens)-1]
 	from := tokens[0].Pos.Offset
@@ -167,15 +167,15 @@ func (p *parser) since(offset int) tree.Span {
 	return tree.Span{Offset: offset, Length: max(last.Pos.Offset+len(last.Value)-offset, 0)}
 }
 
-// fail returns m as an error, keeping nil nil: a nil *mistake in an error is not nil.
-func fail(m *mistake) error {
+// asError returns m as an error. It returns nil for a nil m: an error that holds a nil *mistake is not nil.
+func asError(m *mistake) error {
 	if m == nil {
 		return nil
 	}
 	return m
 }
 
-// reserved are the words that are never bare names.
+// isReserved reports whether a word can never be a bare name.
 func isReserved(word string) bool {
 	switch strings.ToLower(word) {
 	case "and", "or", "not", "where", "by", "order", "limit", "as", "of", "in", "is", "has", "between", "then", "within", "did", "was", "everyone", "true", "false":
@@ -197,7 +197,7 @@ func (d *predicate) Parse(lex *lexer.PeekingLexer) (err error) {
 	d.at = spanOf(p.peek(0))
 	pred, m := p.predicate()
 	d.pred = pred
-	return fail(m)
+	return asError(m)
 }
 
 type text struct {
@@ -210,7 +210,7 @@ func (d *text) Parse(lex *lexer.PeekingLexer) error {
 	d.at = spanOf(p.peek(0))
 	value, m := p.quotedText("this text")
 	d.value = value
-	return fail(m)
+	return asError(m)
 }
 
 type whole struct{ n int64 }
@@ -219,7 +219,7 @@ func (d *whole) Parse(lex *lexer.PeekingLexer) error {
 	p := &parser{lex: lex}
 	n, m := p.wholeNumber("a whole number")
 	d.n = n
-	return fail(m)
+	return asError(m)
 }
 
 type name struct {
@@ -232,7 +232,7 @@ func (d *name) Parse(lex *lexer.PeekingLexer) error {
 	d.at = spanOf(p.peek(0))
 	value, m := p.bareName()
 	d.value = value
-	return fail(m)
+	return asError(m)
 }
 
 type event struct {
@@ -245,7 +245,7 @@ func (d *event) Parse(lex *lexer.PeekingLexer) error {
 	d.at = spanOf(p.peek(0))
 	value, m := p.eventName()
 	d.value = value
-	return fail(m)
+	return asError(m)
 }
 
 type instant struct{ when tree.When }
@@ -254,7 +254,7 @@ func (d *instant) Parse(lex *lexer.PeekingLexer) error {
 	p := &parser{lex: lex}
 	when, m := p.when()
 	d.when = when
-	return fail(m)
+	return asError(m)
 }
 
 type within struct{ duration tree.Duration }
@@ -263,7 +263,7 @@ func (d *within) Parse(lex *lexer.PeekingLexer) error {
 	p := &parser{lex: lex}
 	duration, m := p.fixedDuration()
 	d.duration = duration
-	return fail(m)
+	return asError(m)
 }
 
 type step struct{ step tree.Step }
@@ -272,7 +272,7 @@ func (d *step) Parse(lex *lexer.PeekingLexer) error {
 	p := &parser{lex: lex}
 	s, m := p.step(ofEvent)
 	d.step = s
-	return fail(m)
+	return asError(m)
 }
 
 // eventWindow is an event, its condition, and a window.
@@ -288,7 +288,7 @@ func (d *eventWindow) Parse(lex *lexer.PeekingLexer) error {
 		return m
 	}
 	d.window, m = p.eventWindow()
-	return fail(m)
+	return asError(m)
 }
 
 type optionalWindow struct{ window tree.Window }
@@ -300,7 +300,7 @@ func (d *optionalWindow) Parse(lex *lexer.PeekingLexer) error {
 	}
 	window, m := p.eventWindow()
 	d.window = window
-	return fail(m)
+	return asError(m)
 }
 
 type expression struct{ x tree.Expr }
@@ -309,7 +309,7 @@ func (d *expression) Parse(lex *lexer.PeekingLexer) error {
 	p := &parser{lex: lex}
 	x, m := p.expression()
 	d.x = x
-	return fail(m)
+	return asError(m)
 }
 
 // rowKey orders the rows of count, statsExpr those of stats.
@@ -328,16 +328,16 @@ func (d *statsExpr) Parse(lex *lexer.PeekingLexer) (err error) {
 	return err
 }
 
-// rowKey reads an expression or a dimension. Rows are ordered by columns, and the text of a dimension
-// is the name of its column.
+// rowKey reads an expression or a dimension. It returns a dimension as the name of its column, which is the
+// text of the dimension.
 func (p *parser) rowKey() (tree.Expr, error) {
 	if !p.atDimension() {
 		x, m := p.expression()
-		return x, fail(m)
+		return x, asError(m)
 	}
 	d, m := p.dimension()
 	if m != nil {
-		return nil, fail(m)
+		return nil, asError(m)
 	}
 	w := &writer{}
 	w.dimension(d)
@@ -350,10 +350,10 @@ func (d *propertyExpr) Parse(lex *lexer.PeekingLexer) error {
 	p := &parser{lex: lex, scope: ofEvent}
 	x, m := p.expression()
 	d.x = x
-	return fail(m)
+	return asError(m)
 }
 
-// column is one of list, statsColumn one of stats.
+// column is a column of list, statsColumn a column of stats.
 type (
 	column      struct{ tree.Column }
 	statsColumn struct{ tree.Column }
@@ -366,7 +366,7 @@ func (d *column) Parse(lex *lexer.PeekingLexer) error {
 	}
 	c, m := p.column()
 	d.Column = c
-	return fail(m)
+	return asError(m)
 }
 
 func (d *statsColumn) Parse(lex *lexer.PeekingLexer) error {
@@ -376,7 +376,7 @@ func (d *statsColumn) Parse(lex *lexer.PeekingLexer) error {
 		m = onlyMeasures(c.X)
 	}
 	d.Column = c
-	return fail(m)
+	return asError(m)
 }
 
 func (p *parser) column() (c tree.Column, m *mistake) {
@@ -387,7 +387,7 @@ func (p *parser) column() (c tree.Column, m *mistake) {
 	if isWord(p.peek(0), "as") && !isWord(p.peek(1), "of") {
 		p.next()
 		if t := p.peek(0); t.Type == stringToken {
-			return c, wrong(spanOf(t), "the name of a column is a name, not a string", "").fixed(spanOf(t), spelled(unquote(t.Value)))
+			return c, wrong(spanOf(t), "a column name is not a string", "").fixed(spanOf(t), spelled(unquote(t.Value)))
 		}
 		if c.As, m = p.bareName(); m != nil {
 			return c, m
@@ -397,12 +397,12 @@ func (p *parser) column() (c tree.Column, m *mistake) {
 	return c, nil
 }
 
-// onlyMeasures refuses a column of stats that is not made of measures.
+// onlyMeasures returns a mistake if a column of stats has a name outside a measure.
 func onlyMeasures(x tree.Expr) (m *mistake) {
 	tree.Inspect(x, func(n tree.Node) bool {
 		if name, ok := n.(*tree.Name); ok && m == nil {
 			text := FormatExpr(name)
-			m = wrong(name.At, "stats computes measures, and "+text+" is none", fmt.Sprintf("write  avg(%s)  or another of count, sum, avg, median, percentile, min, max, distinct", text)).fixed(name.At, "avg("+text+")")
+			m = wrong(name.At, "stats computes measures, but "+text+" is not a measure", fmt.Sprintf("write  avg(%s)  or another of count, sum, avg, median, percentile, min, max, distinct", text)).fixed(name.At, "avg("+text+")")
 		}
 		return !isMeasure(n)
 	})
@@ -416,7 +416,7 @@ func (d *dimension) Parse(lex *lexer.PeekingLexer) error {
 	p := &parser{lex: lex}
 	dim, m := p.dimension()
 	d.Dimension = dim
-	return fail(m)
+	return asError(m)
 }
 
 // bucket is the unit of a trend, cohortBucket that of a retention.
@@ -429,14 +429,14 @@ func (d *bucket) Parse(lex *lexer.PeekingLexer) error {
 	p := &parser{lex: lex}
 	u, m := p.bucketUnit("hour", "day", "week", "month", "quarter", "year")
 	d.unit = u
-	return fail(m)
+	return asError(m)
 }
 
 func (d *cohortBucket) Parse(lex *lexer.PeekingLexer) error {
 	p := &parser{lex: lex}
 	u, m := p.bucketUnit("day", "week", "month")
 	d.unit = u
-	return fail(m)
+	return asError(m)
 }
 
 // trendOf is what a trend counts.
@@ -452,5 +452,5 @@ func (d *trendOf) Parse(lex *lexer.PeekingLexer) error {
 	}
 	measure, m := p.trendMeasure()
 	d.measure = measure
-	return fail(m)
+	return asError(m)
 }

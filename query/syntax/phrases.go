@@ -2,14 +2,14 @@ package syntax
 
 import "github.com/alecthomas/participle/v2/lexer"
 
-// phrase is a keyword candidate with its short explanation. Only, where set, names the types it is
-// for.
+// phrase is a keyword candidate with a short explanation. If only is set, it lists the types of values it
+// applies to.
 type phrase struct{ text, doc, only string }
 
-// phrases are candidates of one rank.
+// phrases is a group of candidates of the same rank.
 type phrases struct {
 	rank  int
-	typed bool // the type of the value before decides
+	typed bool // offer only those for the type of the value before
 	list  []phrase
 }
 
@@ -25,7 +25,7 @@ func statementWords() phrases {
 	}}
 }
 
-// firstWords follow the first word of a statement.
+// firstWords returns the words that follow the first word of a statement.
 func firstWords(statement string) phrases {
 	switch statement {
 	case "stats":
@@ -47,7 +47,7 @@ func firstWords(statement string) phrases {
 	case "insights":
 		return phrases{list: []phrase{{"where", "the profiles to look at", ""}}}
 	case "lookalike", "rfm":
-		return phrases{list: []phrase{{"of", "what it starts from", ""}}}
+		return phrases{list: []phrase{{"of", "the profiles or events to use", ""}}}
 	case "why":
 		return phrases{list: []phrase{{"profile", "the id of the profile follows", ""}}}
 	}
@@ -57,40 +57,40 @@ func firstWords(statement string) phrases {
 func statsWords() phrases {
 	return phrases{list: []phrase{
 		{"count", "how many members", ""}, {"sum(", "the total", ""}, {"avg(", "the average", ""}, {"median(", "the middle value", ""},
-		{"percentile(", "the value below which so many percent lie", ""}, {"min(", "the smallest", ""}, {"max(", "the largest", ""}, {"distinct(", "how many different values", ""},
+		{"percentile(", "the value that a percentage of members is below", ""}, {"min(", "the smallest", ""}, {"max(", "the largest", ""}, {"distinct(", "how many different values", ""},
 		{"count of", "how many events of the members", ""}, {"days of", "active days of the members", ""},
 	}}
 }
 
-// conditionWords begin a condition about profiles.
+// conditionWords returns the words that begin a condition on profiles.
 func conditionWords() phrases {
 	return phrases{rank: 2, list: []phrase{
-		{"did", "did an event", ""}, {"did not", "never did it in the window", ""}, {"not", "the complement", ""}, {"in segment", "members of a segment", ""},
-		{"first did", "their first such event lies in a window", ""}, {"last did", "their latest such event lies in a window", ""},
+		{"did", "did an event", ""}, {"did not", "never did it in the window", ""}, {"not", "the opposite", ""}, {"in segment", "members of a segment", ""},
+		{"first did", "their first such event is in a window", ""}, {"last did", "their latest such event is in a window", ""},
 		{"count of", "how often they did it", ""}, {"sum(", "a total over their events", ""}, {"avg(", "an average over their events", ""},
 		{"min(", "the smallest over their events", ""}, {"max(", "the largest over their events", ""}, {"distinct(", "different values over their events", ""},
 		{"days of", "their active days", ""}, {"first(", "the value at their first event", ""}, {"last(", "the value at their latest event", ""},
 		{"favorite(", "their most frequent value", ""}, {"in list", "on an imported list", ""}, {"in sample", "a stable share of all profiles", ""},
-		{"in top", "the first by a measure", ""}, {"in bottom", "the last by a measure", ""}, {"was in segment", "members at an earlier time", ""}, {"everyone", "all profiles", ""},
+		{"in top", "the highest by a measure", ""}, {"in bottom", "the lowest by a measure", ""}, {"was in segment", "members at an earlier time", ""}, {"everyone", "all profiles", ""},
 	}}
 }
 
-// questionWords follow a value.
+// questionWords returns the words that follow a value.
 func questionWords() phrases {
 	return phrases{typed: true, list: []phrase{
 		{"=", "equal", "boolean number string time"}, {"!=", "not equal, or no value", "boolean number string time"}, {">", "greater", "number string time"},
 		{">=", "greater or equal", "number string time"}, {"<", "less", "number string time"}, {"<=", "less or equal", "number string time"},
 		{"in (", "one of several values", "number string"}, {"between", "from … and …, both included", "number string time"}, {"is set", "has a value", ""}, {"is not set", "has no value", ""},
-		{"contains", "a text has a part", "string"}, {"starts with", "a text begins so", "string"}, {"ends with", "a text ends so", "string"}, {"matches", "a regular expression", "string"},
-		{"has", "a list has an item", "list"}, {"has any (", "a list has one of them", "list"}, {"has all (", "a list has all of them", "list"},
-		{"in last", "a stretch of time up to now", "time"}, {"in next", "a stretch of time from now", "time"}, {"is anniversary", "the day and month recur", "time"},
-		{"not in (", "none of several values", "number string"}, {"not contains", "a text lacks a part", "string"},
+		{"contains", "the text contains it", "string"}, {"starts with", "the text begins with it", "string"}, {"ends with", "the text ends with it", "string"}, {"matches", "a regular expression", "string"},
+		{"has", "the list has an item", "list"}, {"has any (", "the list has one of the items", "list"}, {"has all (", "the list has all of the items", "list"},
+		{"in last", "a span of time up to now", "time"}, {"in next", "a span of time from now", "time"}, {"is anniversary", "the day and month recur", "time"},
+		{"not in (", "none of several values", "number string"}, {"not contains", "the text does not contain it", "string"},
 	}}
 }
 
 func eventWords() phrases {
 	return phrases{list: []phrase{
-		{"where (", "which of these events", ""}, {"at least", "how often, or more", ""}, {"in last", "a stretch of time up to now", ""}, {"then", "followed by", ""}, {"then not", "not followed by", ""},
+		{"where (", "which of these events", ""}, {"at least", "how often, or more", ""}, {"in last", "a span of time up to now", ""}, {"then", "followed by", ""}, {"then not", "not followed by", ""},
 		{"exactly", "how often", ""}, {"once", "exactly once", ""}, {"at most", "how often, or less", ""}, {"more than", "more often, or longer ago", ""}, {"fewer than", "less often", ""},
 		{"within", "the largest gap to the step before", ""},
 	}}
@@ -98,19 +98,19 @@ func eventWords() phrases {
 
 func windowWords() phrases {
 	return phrases{rank: 6, list: []phrase{
-		{"in last", "a stretch of time up to now", "time"}, {"today", "since midnight", "time"}, {"yesterday", "the day before", "time"}, {"this week", "since Monday", "time"},
+		{"in last", "a span of time up to now", "time"}, {"today", "since midnight", "time"}, {"yesterday", "the day before", "time"}, {"this week", "since Monday", "time"},
 		{"this month", "since the 1st", "time"}, {"last week", "the calendar week before", "time"}, {"last month", "the calendar month before", "time"}, {"more than", "… ago", "time"},
 		{"since", "from a day on", "time"}, {"before", "up to a day", "time"}, {"on", "one day", "time"}, {"between", "two days, both included", "time"}, {"ever", "at any time", "time"},
 	}}
 }
 
-// clauseWordsOf are the words that go on behind something complete.
+// clauseWordsOf returns the words that can follow a complete part of a statement.
 func clauseWordsOf(statement string, where bool) phrases {
 	p := phrases{rank: 4}
 	if where {
 		p.list = append(p.list, phrase{"and", "both conditions", ""}, phrase{"or", "one of the conditions", ""})
 	} else {
-		p.list = append(p.list, phrase{"where", "the profiles meant", ""})
+		p.list = append(p.list, phrase{"where", "which profiles", ""})
 	}
 	switch statement {
 	case "count", "stats":
@@ -120,20 +120,20 @@ func clauseWordsOf(statement string, where bool) phrases {
 	case "trend", "funnel", "retention":
 		p.list = append(p.list, phrase{"by", "the buckets, or a breakdown", ""})
 	case "lookalike":
-		p.list = append(p.list, phrase{"top", "how many", ""}, phrase{"among", "whom to choose from", ""})
+		p.list = append(p.list, phrase{"top", "how many", ""}, phrase{"among", "which profiles to choose from", ""})
 	case "insights":
-		p.list = append(p.list, phrase{"against", "whom to compare with", ""})
+		p.list = append(p.list, phrase{"against", "which profiles to compare with", ""})
 	}
-	p.list = append(p.list, phrase{"as of", "sets the statement's now", ""}, phrase{"in timezone", "whose days are meant", ""})
+	p.list = append(p.list, phrase{"as of", "sets the statement's now", ""}, phrase{"in timezone", "the time zone of days", ""})
 	return p
 }
 
-// inWords follow `in`: behind a value its values and windows, else the memberships.
+// inWords returns the words that follow `in`: values and windows after a value, else memberships.
 func inWords(before *lexer.Token) phrases {
 	if before.Type == opToken || isAny(before, "where", "and", "or", "not", "as", "of", "against", "among", "by") || before.EOF() {
-		return phrases{list: []phrase{{"segment", "members of a segment", ""}, {"list", "on an imported list", ""}, {"sample", "a stable share of all profiles", ""}, {"top", "the first by a measure", ""}, {"bottom", "the last by a measure", ""}}}
+		return phrases{list: []phrase{{"segment", "members of a segment", ""}, {"list", "on an imported list", ""}, {"sample", "a stable share of all profiles", ""}, {"top", "the highest by a measure", ""}, {"bottom", "the lowest by a measure", ""}}}
 	}
-	return phrases{list: []phrase{{"last", "a stretch of time up to now", ""}, {"(", "several values", ""}, {"next", "a stretch of time from now", ""}, {"timezone", "whose days are meant", ""}, {"steps of", "groups of numbers", ""}}}
+	return phrases{list: []phrase{{"last", "a span of time up to now", ""}, {"(", "several values", ""}, {"next", "a span of time from now", ""}, {"timezone", "the time zone of days", ""}, {"steps of", "groups of numbers", ""}}}
 }
 
 func isWords() phrases {

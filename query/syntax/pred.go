@@ -18,27 +18,27 @@ func (p *parser) predicate() (tree.Pred, *mistake) {
 	return p.truth(n)
 }
 
-// truth returns the node as a predicate: a name alone is a boolean.
+// truth returns the node as a predicate. A bare name is a boolean.
 func (p *parser) truth(n node) (tree.Pred, *mistake) {
 	if n.pred != nil {
 		return n.pred, nil
 	}
 	switch x := n.expr.(type) {
 	case *tree.Name:
-		if m := p.misplacedHere(); m != nil {
+		if m := p.knownMistakeHere(); m != nil {
 			return nil, m
 		}
 		return &tree.Truth{X: x}, nil
 	case *tree.Literal:
 		if x.Value.Type == tree.BoolType && p.scope == ofProfile {
 			word := map[bool]string{true: "everyone", false: "not everyone"}[x.Value.True()]
-			return nil, wrong(n.at, "a truth value alone is no condition", "").fixed(n.at, word)
+			return nil, wrong(n.at, "true or false alone is not a condition", "").fixed(n.at, word)
 		}
 	}
-	if m := p.misplacedHere(); m != nil {
+	if m := p.knownMistakeHere(); m != nil {
 		return nil, m
 	}
-	m := wrong(n.at, "this is a value, and a condition is needed", "compare it, for example with  = …  or  > …")
+	m := wrong(n.at, "expected a condition, found a value", "compare it, for example with  = …  or  > …")
 	if x, ok := n.expr.(*tree.Literal); ok && x.Value.Type == tree.StringType && p.afterDid(n.at.Offset) {
 		m.message, m.hint = "every event needs its own  did", ""
 		return nil, m.fixed(tree.Span{Offset: n.at.Offset}, "did ")
@@ -46,7 +46,7 @@ func (p *parser) truth(n node) (tree.Pred, *mistake) {
 	return nil, m
 }
 
-// afterDid tells whether the condition before offset began with `did`: `did "A" or "B"`.
+// afterDid reports whether the condition before offset began with `did`, as in `did "A" or "B"`.
 func (p *parser) afterDid(offset int) bool {
 	before := p.lex.Range(0, p.lex.RawCursor())
 	for i := len(before) - 1; i > 0; i-- {
@@ -57,7 +57,7 @@ func (p *parser) afterDid(offset int) bool {
 	return false
 }
 
-// or and and read their operands in a loop and flatten what stood in parentheses.
+// or and and read their operands in a loop, and flatten nested ones in parentheses.
 func (p *parser) or() (node, *mistake) {
 	return p.joined(p.and, "or", func(args []tree.Pred) tree.Pred { return join(args, false) })
 }
@@ -89,7 +89,7 @@ func (p *parser) joined(operand func() (node, *mistake), word string, build func
 	return node{pred: build(args), at: p.since(first.at.Offset)}, nil
 }
 
-// join returns the conjunction or disjunction of args, flat; of one argument, itself.
+// join returns the conjunction (all) or disjunction of args, flattened. A single argument is returned as it is.
 func join(args []tree.Pred, all bool) tree.Pred {
 	flat := make([]tree.Pred, 0, len(args))
 	for _, arg := range args {
@@ -132,7 +132,7 @@ func (p *parser) not() (node, *mistake) {
 
 var comparisons = map[string]tree.Op{"=": tree.Eq, "!=": tree.Ne, "<": tree.Lt, "<=": tree.Le, ">": tree.Gt, ">=": tree.Ge}
 
-// comparison reads a value and what is asked of it.
+// comparison reads a value and the condition on it, if any.
 func (p *parser) comparison() (node, *mistake) {
 	left, m := p.sum()
 	if m != nil {
@@ -179,17 +179,17 @@ func (p *parser) compare(left node, op tree.Op) (node, *mistake) {
 	return n, p.unchained(left)
 }
 
-// unchained refuses a second question after a complete one: `x = 1 in (2)`.
+// unchained returns a mistake if another condition on a value follows a complete one: `x = 1 in (2)`.
 func (p *parser) unchained(left node) *mistake {
 	t := p.peek(0)
 	if isAny(t, "is", "contains", "has", "between", "matches") || isWord(t, "in") && isOp(p.peek(1), "(") {
-		return knownMistakeOr(p.tokens(0, 8), p.wrong("the condition before is complete", "join conditions with  and  or  or")).fixed(
+		return knownMistakeOr(p.tokens(0, 8), p.wrong("the condition before this is already complete", "join conditions with  and  or  or")).fixed(
 			tree.Span{Offset: t.Pos.Offset}, "and "+FormatExpr(left.expr)+" ")
 	}
 	return nil
 }
 
-// suffix reads what may follow a value to make a condition, nil if nothing of it stands here.
+// suffix reads the condition that follows a value. It returns nil if there is none.
 func (p *parser) suffix(left node) (tree.Pred, *mistake) {
 	t := p.peek(0)
 	if t.Type != wordToken {
@@ -197,7 +197,7 @@ func (p *parser) suffix(left node) (tree.Pred, *mistake) {
 	}
 	if isWord(t, "not") {
 		if !isAny(p.peek(1), "in", "between", "contains", "starts", "ends", "matches", "has") {
-			return nil, p.strayNot(left)
+			return nil, p.misplacedNot(left)
 		}
 		p.next()
 		pred, m := p.suffix(left)
@@ -243,28 +243,28 @@ func (p *parser) suffix(left node) (tree.Pred, *mistake) {
 func (p *parser) bareIn() *mistake {
 	t := p.peek(1)
 	if t.Type == stringToken || t.Type == numberToken && p.atDuration(1) == 0 {
-		stretch := alike(p.tokens(1, manyTokens))
-		return wrong(across(stretch), "the values after in stand in parentheses", "").fixed(across(stretch), "("+textAt(stretch)+")")
+		values := listedValues(p.tokens(1, manyTokens))
+		return wrong(across(values), "the values after in must be in parentheses", "").fixed(across(values), "("+textAt(values)+")")
 	}
 	return nil
 }
 
-// alike returns the values of one kind, joined by commas, that tokens begin with.
-func alike(tokens []lexer.Token) []lexer.Token {
+// listedValues returns the values separated by commas, all of one kind, that tokens begin with.
+func listedValues(tokens []lexer.Token) []lexer.Token {
 	n := 1
-	for isOp(look(tokens, n), ",") && look(tokens, n+1).Type == tokens[0].Type {
+	for isOp(tokenAt(tokens, n), ",") && tokenAt(tokens, n+1).Type == tokens[0].Type {
 		n += 2
 	}
 	return tokens[:n]
 }
 
-func (p *parser) strayNot(left node) *mistake {
+func (p *parser) misplacedNot(left node) *mistake {
 	after := p.peek(1)
 	if isAny(after, "set", "null", "empty") {
 		at := across(p.tokens(0, 2))
 		return wrong(at, "is  is missing here", "").fixed(at, "is not set")
 	}
-	return knownMistakeOr(p.tokens(1, 8), p.wrong("not stands before a condition, or before in, between, contains, starts, ends, matches, has", "write  not  in front of the whole condition"))
+	return knownMistakeOr(p.tokens(1, 8), p.wrong("not must come before a condition, or before in, between, contains, starts, ends, matches, has", "write  not  before the whole condition"))
 }
 
 // values reads `("a", "b")`.
@@ -331,16 +331,16 @@ func (p *parser) wrongIs(is *lexer.Token, negative bool) *mistake {
 			text = "is set"
 		}
 		at = p.since(is.Pos.Offset)
-		return wrong(at, "whether there is a value is asked with  is set", "").fixed(at, text)
+		return wrong(at, "use  is set  to check whether there is a value", "").fixed(at, text)
 	case t.Type == stringToken || t.Type == numberToken || t.Type == dateToken || t.Type == timeToken || isAny(t, "true", "false"):
 		text := "="
 		if negative {
 			text = "!="
 		}
-		m := wrong(at, "is asks whether there is a value; values are compared with  "+text, "write  "+text+" "+called(t))
+		m := wrong(at, "is  checks whether there is a value; compare values with  "+text, "write  "+text+" "+tokenText(t))
 		return m.fixed(at, text)
 	case isWord(t, "in"):
-		m := wrong(at, "is  stands before set and anniversary only", "")
+		m := wrong(at, "is  can only be followed by set or anniversary", "")
 		if negative {
 			return m.fixed(at, "not")
 		}
@@ -354,7 +354,7 @@ func (m *mistake) withHint(hint string) *mistake {
 	return m
 }
 
-// dayWindow reads the windows of anniversaries, which are whole days.
+// dayWindow reads the window of an anniversary, which is in whole days.
 func (p *parser) dayWindow() (tree.Window, *mistake) {
 	from := p.peek(0).Pos.Offset
 	hint := "an anniversary takes today, yesterday, on 2026-01-31, this week, this month, in next 7 days, in last 7 days"
@@ -377,19 +377,19 @@ func (p *parser) dayWindow() (tree.Window, *mistake) {
 		}
 		if ms, ok := w.Last.Millis(); ok && ms%86_400_000 == 0 {
 			word := map[tree.WindowKind]string{tree.InLast: "last", tree.InNext: "next"}[w.Kind]
-			return w, wrong(at, "the window of an anniversary is counted in days", "").fixed(at, fmt.Sprintf("in %s %d days", word, ms/86_400_000))
+			return w, wrong(at, "the window of an anniversary must be in days", "").fixed(at, fmt.Sprintf("in %s %d days", word, ms/86_400_000))
 		}
 	}
-	return w, wrong(at, "an anniversary does not take this window", hint)
+	return w, wrong(at, "an anniversary cannot use this window", hint)
 }
 
 func (p *parser) textForm(left node, op tree.TextOp, words ...string) (tree.Pred, *mistake) {
 	if !p.accept(words...) {
 		t := p.peek(0)
 		if p.peek(1).Type == stringToken {
-			return nil, p.wrong(words[0]+" lacks  with", "").fixed(spanOf(t), strings.Join(words, " "))
+			return nil, p.wrong(words[0]+" is missing  with", "").fixed(spanOf(t), strings.Join(words, " "))
 		}
-		return nil, p.wrong(words[0]+" lacks  with", "write  "+strings.Join(words, " ")+" \"…\"")
+		return nil, p.wrong(words[0]+" is missing  with", "write  "+strings.Join(words, " ")+" \"…\"")
 	}
 	t := p.peek(0)
 	if t.Type != stringToken {
@@ -402,7 +402,7 @@ func (p *parser) textForm(left node, op tree.TextOp, words ...string) (tree.Pred
 	pred := &tree.Text{X: left.expr, Op: op, Pattern: unquote(t.Value)}
 	if isWord(p.peek(0), "ignoring") {
 		if !p.accept("ignoring", "case") {
-			return nil, p.wrong("ignoring lacks  case", "").fixed(spanOf(p.peek(0)), "ignoring case")
+			return nil, p.wrong("ignoring is missing  case", "").fixed(spanOf(p.peek(0)), "ignoring case")
 		}
 		pred.Fold = true
 	}
@@ -431,7 +431,7 @@ func (p *parser) hasForm(left node) (tree.Pred, *mistake) {
 		return pred, m
 	}
 	if isOp(t, "(") {
-		return nil, p.wrong("has takes one value, has any and has all a list", "").fixed(tree.Span{Offset: t.Pos.Offset}, "any ")
+		return nil, p.wrong("has takes one value; has any and has all take a list", "").fixed(tree.Span{Offset: t.Pos.Offset}, "any ")
 	}
 	v, m := p.literal()
 	pred.Values, pred.At = []*tree.Literal{v}, p.since(left.at.Offset)
@@ -441,14 +441,14 @@ func (p *parser) hasForm(left node) (tree.Pred, *mistake) {
 // bareValues is the mistake of values without their parentheses.
 func (p *parser) bareValues(what string) *mistake {
 	if t := p.peek(0); t.Type == stringToken || t.Type == numberToken {
-		stretch := alike(p.tokens(0, manyTokens))
-		return wrong(across(stretch), what+" stand in parentheses", "").fixed(across(stretch), "("+textAt(stretch)+")")
+		values := listedValues(p.tokens(0, manyTokens))
+		return wrong(across(values), what+" must be in parentheses", "").fixed(across(values), "("+textAt(values)+")")
 	}
 	return nil
 }
 
-// betweenForm reads what follows a value: a window when both ends are dates or times (quoted ones
-// beside an unquoted one), or days ago; else a range of values.
+// betweenForm reads a `between` after a value. It is a window if both ends are dates or times, of which one
+// may be quoted, or if they are durations ago. Otherwise it is a range of values.
 func (p *parser) betweenForm(left node) (tree.Pred, *mistake) {
 	_, first := whenToken(p.peek(1))
 	_, second := whenToken(p.peek(3))
@@ -466,7 +466,7 @@ func (p *parser) betweenForm(left node) (tree.Pred, *mistake) {
 	}
 	if !p.accept("and") {
 		if t := p.peek(0); isOp(t, ",") || isWord(t, "to") || isOp(t, "-") {
-			return nil, p.wrong("the ends of between are joined by  and", "").fixed(spanOf(t), " and ")
+			return nil, p.wrong("join the ends of between with  and", "").fixed(spanOf(t), " and ")
 		}
 		return nil, p.expected("and", "write  between 25 and 34")
 	}
@@ -478,7 +478,7 @@ func (p *parser) betweenForm(left node) (tree.Pred, *mistake) {
 	h, isHigh := hi.(*tree.Literal)
 	if isLow && isHigh && l.Value.Type == h.Value.Type && l.When == nil && h.When == nil && h.Value.Compare(l.Value) < 0 {
 		at := p.since(from)
-		return nil, wrong(at, "between takes its lower end first", "").fixed(at, FormatExpr(hi)+" and "+FormatExpr(lo))
+		return nil, wrong(at, "between needs its lower end first", "").fixed(at, FormatExpr(hi)+" and "+FormatExpr(lo))
 	}
 	return &tree.Range{X: left.expr, Lo: lo, Hi: hi, At: p.since(left.at.Offset)}, nil
 }

@@ -11,12 +11,12 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-var trees = flag.Int("trees", 5_000, "random trees that make the round trips")
+var trees = flag.Int("trees", 5_000, "number of random trees for the round trips")
 
-// wide are the limits of tests whose trees are not held small.
+// wide returns limits for tests whose trees may be large.
 func wide() Limits { return Limits{Text: 16 << 20, Nesting: 10_000, Predicates: 100_000} }
 
-// TestRoundTrip sends random trees to text and back, and to JSON and back.
+// TestRoundTrip converts random trees to text and back, and to JSON and back.
 func TestRoundTrip(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	for i := range *trees {
@@ -28,7 +28,7 @@ func TestRoundTrip(t *testing.T) {
 			t.Fatalf("seed %d tree %d: parse the canonical text:\n%s", seed, i, Render(err.(*tree.Diagnostic), text))
 		}
 		if diff := sameTree(q, parsed); diff != "" {
-			t.Fatalf("seed %d tree %d: %s\nmeans another tree:\n%s", seed, i, text, diff)
+			t.Fatalf("seed %d tree %d: %s\ngives a different tree:\n%s", seed, i, text, diff)
 		}
 		if again := Format(parsed); again != text {
 			t.Fatalf("seed %d tree %d: format is not stable:\n%s\n%s", seed, i, text, again)
@@ -71,7 +71,7 @@ func TestPredRoundTrip(t *testing.T) {
 	}
 }
 
-// TestHostileJSON: what is not a tree is refused with a reason, and never panics.
+// TestHostileJSON checks that JSON that is not a tree is refused with a reason and never panics.
 func TestHostileJSON(t *testing.T) {
 	deep := strings.Repeat(`{"kind":"not","arg":`, 200) + `{"kind":"everyone"}` + strings.Repeat("}", 200)
 	for name, text := range map[string]string{
@@ -99,7 +99,7 @@ func TestHostileJSON(t *testing.T) {
 		"null value":          `{"statement":{"kind":"count","where":{"kind":"in","x":{"kind":"name","name":"a"},"values":[null]}}}`,
 		"bad date":            `{"statement":{"kind":"count"},"as_of":"2026-02-30"}`,
 		"half a sequence":     `{"statement":{"kind":"count","where":{"kind":"sequence","first":{"event":"A"}}}}`,
-		"wrong way round":     `{"statement":{"kind":"count","where":{"kind":"in_sample","name":"x","from":20,"to":10}}}`,
+		"ends exchanged":      `{"statement":{"kind":"count","where":{"kind":"in_sample","name":"x","from":20,"to":10}}}`,
 		"one step":            `{"statement":{"kind":"funnel","steps":[{"event":"A"}],"within":{"n":1,"unit":"day"}}}`,
 		"two dimensions":      `{"statement":{"kind":"count","by":[{"name":"a","segment":"b"}]}}`,
 		"no dimension":        `{"statement":{"kind":"count","by":[{}]}}`,
@@ -116,8 +116,8 @@ func TestHostileJSON(t *testing.T) {
 	}
 }
 
-// FuzzParse: no text makes the parser panic or slow; what parses has one canonical text, and its
-// JSON gives the same tree.
+// FuzzParse checks that no text makes the parser panic or slow, that a parsed text has one canonical text,
+// and that its JSON form gives the same tree.
 func FuzzParse(f *testing.F) {
 	texts, _ := canonicalCases(f)
 	for _, text := range texts {
@@ -135,10 +135,10 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			d := err.(*tree.Diagnostic)
 			if d.Line < 1 || d.Column < 1 || d.Length < 1 || d.Message == "" || d.At.Offset < 0 || d.At.Offset > len(text) {
-				t.Fatalf("diagnostic without a place: %+v", d)
+				t.Fatalf("diagnostic without a position: %+v", d)
 			}
-			if m := mistakeOfText(text); m.mend != nil && utf8.ValidString(text) {
-				m.mend.apply(text)
+			if m := mistakeOfText(text); m.edit != nil && utf8.ValidString(text) {
+				m.edit.apply(text)
 			}
 			Render(d, text)
 			return
@@ -171,7 +171,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzTree: no JSON makes the decoder panic, and what it accepts keeps its form.
+// FuzzTree checks that no JSON makes the decoder panic, and that accepted JSON keeps its form.
 func FuzzTree(f *testing.F) {
 	texts, _ := canonicalCases(f)
 	for _, text := range texts {

@@ -11,7 +11,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// The token types, as participle counts them: negative, below lexer.EOF.
+// The token types. Participle requires them to be negative, below lexer.EOF.
 const (
 	wordToken     lexer.TokenType = lexer.EOF - 1 - iota
 	quotedToken                   // `a name`, or previous.`a name`
@@ -25,7 +25,7 @@ const (
 	badToken
 )
 
-// token is a lexeme: text[at : at+len]. A bad one says what is wrong with it.
+// token is the lexeme text[at:end]. bad is set if it is not valid.
 type token struct {
 	kind lexer.TokenType
 	at   int
@@ -33,14 +33,14 @@ type token struct {
 	bad  *mistake
 }
 
-// scanner cuts a text into tokens. It never fails: what it does not understand becomes a bad token,
-// so that highlighting and completion see the rest.
+// scanner splits a text into tokens. It never fails: invalid text becomes a bad token, so highlighting and
+// completion still get the rest.
 type scanner struct {
 	text string
 	at   int
 }
 
-// scan returns the tokens of text, comments among them, without an end marker.
+// scan returns the tokens of text, including comments, without an end marker.
 func scan(text string) []token {
 	s := scanner{text: text}
 	tokens := make([]token, 0, len(text)/5+4)
@@ -50,7 +50,7 @@ func scan(text string) []token {
 	return tokens
 }
 
-// token returns the next token, false at the end of the text.
+// token returns the next token, or false at the end of the text.
 func (s *scanner) token() (token, bool) {
 	s.skipSpace()
 	if s.at >= len(s.text) {
@@ -75,7 +75,7 @@ func (s *scanner) skipSpace() {
 	}
 }
 
-// peek returns the byte n places on, or 0 behind the end.
+// peek returns the byte n positions ahead, or 0 past the end.
 func (s *scanner) peek(n int) byte {
 	if s.at+n < len(s.text) {
 		return s.text[s.at+n]
@@ -111,12 +111,12 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 func nameStart(r rune) bool { return r == '_' || unicode.IsLetter(r) }
 
-// namePart admits combining marks too: without them many scripts cannot spell their words.
+// namePart also accepts combining marks, which many scripts need to spell words.
 func namePart(r rune) bool {
 	return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)
 }
 
-// skipName moves behind the name parts at the scanner.
+// skipName moves past the name characters at the current position.
 func (s *scanner) skipName() {
 	for s.at < len(s.text) {
 		r, size := utf8.DecodeRuneInString(s.text[s.at:])
@@ -145,7 +145,7 @@ func (s *scanner) word() (lexer.TokenType, *mistake) {
 	return wordToken, nil
 }
 
-// backticks reads a name in backticks; a doubled one inside stands for itself.
+// backticks reads a name in backticks. A doubled backtick inside is one backtick.
 func (s *scanner) backticks(from int) (lexer.TokenType, *mistake) {
 	open := s.at
 	s.at++
@@ -203,7 +203,7 @@ func (s *scanner) operator(r rune, size int) (lexer.TokenType, *mistake) {
 	return 0, wrongCharacter(s.text, from, r, size)
 }
 
-// number reads what begins with a digit: numbers, dates, times, joined durations.
+// number reads a token that begins with a digit: a number, a date, a time or a joined duration such as 90d.
 func (s *scanner) number() (lexer.TokenType, *mistake) {
 	if n := dateShape(s.text[s.at:]); n > 0 {
 		return s.date(n)
@@ -289,7 +289,7 @@ func digitRuns(text string, separator byte, runs [3][2]int) int {
 	return at
 }
 
-// date reads a date or, when a T follows, a time. n is the length of the date's shape.
+// date reads a date, or a time if a T follows. n is the length of the date.
 func (s *scanner) date(n int) (lexer.TokenType, *mistake) {
 	from := s.at
 	date := s.text[from : from+n]
@@ -314,7 +314,7 @@ func (s *scanner) date(n int) (lexer.TokenType, *mistake) {
 	return dateToken, nil
 }
 
-// clock moves behind hours, minutes, seconds and a zone, however they are written.
+// clock moves past hours, minutes, seconds and a zone in any form.
 func (s *scanner) clock() {
 	for isDigit(s.peek(0)) || s.peek(0) == ':' || s.peek(0) == '.' && isDigit(s.peek(1)) {
 		s.at++
@@ -337,7 +337,7 @@ func (s *scanner) time(from int) (lexer.TokenType, *mistake) {
 	return timeToken, nil
 }
 
-// unquote returns what a string token stands for.
+// unquote returns the value of a string token.
 func unquote(raw string) string {
 	body := raw[1 : len(raw)-1]
 	if strings.IndexByte(body, '\\') < 0 {
@@ -357,7 +357,7 @@ func unquote(raw string) string {
 	return b.String()
 }
 
-// unbacktick returns the name a token in backticks stands for, without `previous.`.
+// unbacktick returns the name in a backtick token, without `previous.`.
 func unbacktick(raw string) string {
 	body := raw[strings.IndexByte(raw, '`')+1 : len(raw)-1]
 	return strings.ReplaceAll(body, "``", "`")

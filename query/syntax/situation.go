@@ -6,33 +6,33 @@ import (
 	"github.com/alecthomas/participle/v2/lexer"
 )
 
-// situation is where in a statement the cursor stands, told from the tokens before it.
+// situation is what can be typed at the cursor, derived from the tokens before it.
 type situation struct {
 	words   []phrases
 	kinds   []CandidateKind
-	event   string // whose properties are meant, "" for the profile
-	subject string // the name a value or an operator is for
+	event   string // properties are those of this event, "" if names are attributes
+	subject string // the name that the next value or operator belongs to
 }
 
-// opened is an open parenthesis: what it holds and, inside events, whose.
-type opened struct {
-	holds string // "event", "argument", "values", "group"
-	event string
-	name  string
+// openParen is an open parenthesis.
+type openParen struct {
+	holds string // "event" (the condition of one), "argument" (of a measure), "values", "group"
+	event string // the event whose condition it is in, "" outside
+	name  string // the name that the values are compared with
 }
 
-// walker follows the tokens and keeps what the last of them mean.
+// walker goes through the tokens and keeps track of the state after them.
 type walker struct {
 	tokens  []lexer.Token
-	stack   []opened
-	event   string // the event last named
-	subject string // the name last seen
+	stack   []openParen
+	event   string // the last event named
+	subject string // the last attribute or property named
 	stmt    string
 	where   bool // a condition has begun
 }
 
-// walk returns the situation behind the tokens.
-func walk(tokens, behind []lexer.Token) situation {
+// walk returns the situation after tokens. after holds the tokens after the cursor.
+func walk(tokens, after []lexer.Token) situation {
 	w := walker{tokens: tokens}
 	for i := range tokens {
 		w.step(i)
@@ -41,7 +41,7 @@ func walk(tokens, behind []lexer.Token) situation {
 	if n := len(w.stack); n > 0 {
 		top := w.stack[n-1]
 		if top.holds == "argument" {
-			s.event = eventBehind(behind)
+			s.event = eventAfter(after)
 			if s.event == "" && w.stmt == "stats" && len(s.kinds) > 0 && s.kinds[len(s.kinds)-1] == PropertyCandidate {
 				s.kinds = []CandidateKind{AttributeCandidate}
 			}
@@ -53,7 +53,7 @@ func walk(tokens, behind []lexer.Token) situation {
 }
 
 func (w *walker) step(i int) {
-	t, before := &w.tokens[i], look(w.tokens, max(i-1, 0))
+	t, before := &w.tokens[i], tokenAt(w.tokens, max(i-1, 0))
 	if i == 0 {
 		before = &end
 		w.stmt = strings.ToLower(t.Value)
@@ -80,8 +80,8 @@ func (w *walker) step(i int) {
 	}
 }
 
-func (w *walker) opening(i int) opened {
-	o := opened{holds: "group"}
+func (w *walker) opening(i int) openParen {
+	o := openParen{holds: "group"}
 	if n := len(w.stack); n > 0 {
 		o = w.stack[n-1]
 		o.holds = "group"
@@ -102,7 +102,7 @@ func (w *walker) opening(i int) opened {
 	return o
 }
 
-// eventPlace tells whether token i stands where an event is due.
+// eventPlace reports whether token i is where an event is expected.
 func (w *walker) eventPlace(i int) bool {
 	if i < 1 || i >= len(w.tokens)+1 {
 		return false
@@ -128,17 +128,17 @@ func nameText(t *lexer.Token) string {
 	return t.Value
 }
 
-// eventBehind returns the event that follows the cursor in `sum(|) of "A"`.
-func eventBehind(behind []lexer.Token) string {
-	for i := 0; i+2 < len(behind); i++ {
-		if isOp(&behind[i], ")") && isWord(&behind[i+1], "of") {
-			return nameText(&behind[i+2])
+// eventAfter returns the event after the cursor in `sum(|) of "A"`.
+func eventAfter(after []lexer.Token) string {
+	for i := 0; i+2 < len(after); i++ {
+		if isOp(&after[i], ")") && isWord(&after[i+1], "of") {
+			return nameText(&after[i+2])
 		}
 	}
 	return ""
 }
 
-// situation tells from the last tokens what may follow.
+// situation returns what can follow the last tokens.
 func (w *walker) situation() situation {
 	n := len(w.tokens)
 	if n == 0 {
@@ -151,11 +151,11 @@ func (w *walker) situation() situation {
 	if w.eventPlace(n) {
 		s := situation{kinds: []CandidateKind{EventCandidate}}
 		if isAny(last, "did", "then") {
-			s.words = []phrases{{rank: 5, list: []phrase{{"not", "those who did not", ""}}}}
+			s.words = []phrases{{rank: 5, list: []phrase{{"not", "profiles that did not", ""}}}}
 		}
 		return s
 	}
-	top := opened{}
+	top := openParen{}
 	if len(w.stack) > 0 {
 		top = w.stack[len(w.stack)-1]
 	}
@@ -192,8 +192,8 @@ func (w *walker) situation() situation {
 	return situation{words: []phrases{clauseWordsOf(w.stmt, w.where), windowWords()}}
 }
 
-// afterWord is the situation behind a word that settles it alone.
-func (w *walker) afterWord(last, before *lexer.Token, names CandidateKind, top opened) (situation, bool) {
+// afterWord returns the situation after a word that determines it alone, and whether last is such a word.
+func (w *walker) afterWord(last, before *lexer.Token, names CandidateKind, top openParen) (situation, bool) {
 	if last.Type != wordToken {
 		return situation{}, false
 	}
@@ -201,7 +201,7 @@ func (w *walker) afterWord(last, before *lexer.Token, names CandidateKind, top o
 	if names == AttributeCandidate {
 		condition.words = []phrases{conditionWords()}
 	} else {
-		condition.words = []phrases{{rank: 5, list: []phrase{{"not", "the complement", ""}}}}
+		condition.words = []phrases{{rank: 5, list: []phrase{{"not", "the opposite", ""}}}}
 	}
 	first := len(w.tokens) == 1 || len(w.tokens) <= 3 && isAny(before, "explain", "analyze")
 	switch strings.ToLower(last.Value) {

@@ -6,7 +6,7 @@ import (
 	"github.com/alecthomas/participle/v2/lexer"
 )
 
-// TokenKind is what highlighting tells apart.
+// TokenKind is the kind of a token for highlighting.
 type TokenKind string
 
 // The kinds of tokens.
@@ -23,14 +23,14 @@ const (
 	ErrorToken       TokenKind = "error"
 )
 
-// Token is a stretch of text for highlighting, in bytes.
+// Token is a range of text for highlighting, in bytes.
 type Token struct {
 	Kind   TokenKind
 	Offset int
 	Length int
 }
 
-// Tokens cuts any text into tokens, also one that does not parse. White space is in none.
+// Tokens splits a text into tokens, even one that does not parse. White space is in no token.
 func Tokens(text string) []Token {
 	scanned := scan(text)
 	out := make([]Token, 0, len(scanned))
@@ -62,7 +62,7 @@ func kindOf(before, t, after *lexer.Token) TokenKind {
 			return EventToken
 		case isReserved(t.Value):
 			return KeywordToken
-		case free(t.Value) && !compared(after):
+		case contextKeyword(t.Value) && !compared(after):
 			return KeywordToken
 		}
 		return NameToken
@@ -91,13 +91,13 @@ func kindOf(before, t, after *lexer.Token) TokenKind {
 	return ErrorToken
 }
 
-// compared tells whether what stands before t is a name: an operator or a question follows.
+// compared reports whether t is a comparison, which means that the token before it is a name.
 func compared(t *lexer.Token) bool {
 	return t.Type == opToken && (comparisons[t.Value] != 0 || t.Value == "=") || isAny(t, "contains", "has", "is", "matches")
 }
 
-// free tells whether a word has a meaning somewhere in the language, though it may be a name.
-func free(word string) bool {
+// contextKeyword reports whether a word is a keyword that can also be a name.
+func contextKeyword(word string) bool {
 	if unitOf(word) != 0 {
 		return true
 	}

@@ -10,13 +10,13 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// longest bounds durations to ten thousand years of seconds, so that no evaluator overflows.
-var longest = [...]int64{
+// maxDuration bounds durations to ten thousand years, so that no evaluator overflows.
+var maxDuration = [...]int64{
 	tree.Second: 315_360_000_000, tree.Minute: 5_256_000_000, tree.Hour: 87_600_000,
 	tree.Day: 3_650_000, tree.Week: 520_000, tree.Month: 120_000, tree.Quarter: 40_000, tree.Year: 10_000,
 }
 
-// unitOf returns the unit a word names, singular or plural.
+// unitOf returns the unit that a word names, in singular or plural.
 func unitOf(word string) tree.Unit {
 	word = strings.TrimSuffix(strings.ToLower(word), "s")
 	for u := tree.Second; u <= tree.Year; u++ {
@@ -27,7 +27,7 @@ func unitOf(word string) tree.Unit {
 	return tree.NoUnit
 }
 
-// unitAt returns the unit a token names.
+// unitAt returns the unit that a token names.
 func unitAt(t *lexer.Token) tree.Unit {
 	if t.Type != wordToken {
 		return tree.NoUnit
@@ -37,7 +37,7 @@ func unitAt(t *lexer.Token) tree.Unit {
 
 var joinedUnits = map[byte]tree.Unit{'s': tree.Second, 'm': tree.Minute, 'h': tree.Hour, 'd': tree.Day, 'w': tree.Week}
 
-// atDuration tells whether a duration stands n places on, and how many tokens it has.
+// atDuration returns how many tokens the duration at peek(n) has, 0 if there is none.
 func (p *parser) atDuration(n int) int {
 	t := p.peek(n)
 	if t.Type == durationToken {
@@ -65,14 +65,14 @@ func (p *parser) duration() (tree.Duration, *mistake) {
 	case t.Type == numberToken:
 		return tree.Duration{}, p.durationUnit(t, p.peek(1))
 	case unitAt(t) != tree.NoUnit:
-		return tree.Duration{}, p.wrong("a duration begins with its number", "").fixed(spanOf(t), "1 "+t.Value)
+		return tree.Duration{}, p.wrong("a duration must begin with a number", "").fixed(spanOf(t), "1 "+t.Value)
 	case isOp(t, "-") && p.peek(1).Type == numberToken:
 		return tree.Duration{}, p.wrong("a duration cannot be negative", "").fixed(spanOf(t), "")
 	}
 	return tree.Duration{}, p.expected("a duration", "durations are written  30 days  or  90d")
 }
 
-// durationUnit is the mistake of a number whose unit is missing or unknown.
+// durationUnit is the mistake of a number with a missing or unknown unit.
 func (p *parser) durationUnit(number, unit *lexer.Token) *mistake {
 	short := map[string]string{
 		"s": "seconds", "sec": "seconds", "secs": "seconds", "m": "minutes", "min": "minutes", "mins": "minutes", "h": "hours", "hr": "hours",
@@ -83,14 +83,14 @@ func (p *parser) durationUnit(number, unit *lexer.Token) *mistake {
 			return wrong(spanOf(unit), fmt.Sprintf("%s is not a unit of time", unit.Value), "").fixed(spanOf(unit), full)
 		}
 	}
-	return wrong(spanOf(number), "a duration needs its unit", "").fixed(spanOf(number), strings.TrimSuffix(number.Value+" days", map[bool]string{true: "s"}[number.Value == "1"]))
+	return wrong(spanOf(number), "a duration needs a unit", "").fixed(spanOf(number), strings.TrimSuffix(number.Value+" days", map[bool]string{true: "s"}[number.Value == "1"]))
 }
 
 func durationOf(number string, unit tree.Unit, at tree.Span) (tree.Duration, *mistake) {
 	n, ok := tree.ParseNumber(strings.ReplaceAll(number, "_", ""))
 	count, exact := n.Int64()
 	if !ok || !exact || n.IsFloat() {
-		const message = "a duration is a whole number of its unit"
+		const message = "a duration must be a whole number of units"
 		if finer := map[tree.Unit]int64{tree.Minute: 60, tree.Hour: 60, tree.Day: 24, tree.Week: 7}[unit]; finer > 0 {
 			if smaller, ok := n.Mul(tree.Int(finer)); ok && smaller.Scale == 0 {
 				return tree.Duration{}, wrong(at, message, "").fixed(at, durationText(tree.Duration{N: smaller.Coef, Unit: unit - 1}))
@@ -99,15 +99,15 @@ func durationOf(number string, unit tree.Unit, at tree.Span) (tree.Duration, *mi
 		return tree.Duration{}, wrong(at, message, "use a smaller unit")
 	}
 	if unit == tree.Quarter {
-		return tree.Duration{}, wrong(at, "quarters are not a unit of durations", "").fixed(at, durationText(tree.Duration{N: min(count, 40_000) * 3, Unit: tree.Month}))
+		return tree.Duration{}, wrong(at, "a duration cannot be in quarters", "").fixed(at, durationText(tree.Duration{N: min(count, 40_000) * 3, Unit: tree.Month}))
 	}
-	if count > longest[unit] {
-		return tree.Duration{}, wrong(at, "the duration is longer than ten thousand years", "leave the window out, or write  ever")
+	if count > maxDuration[unit] {
+		return tree.Duration{}, wrong(at, "the duration is longer than ten thousand years", "remove the window, or write  ever")
 	}
 	return tree.Duration{N: count, Unit: unit}, nil
 }
 
-// fixedDuration reads a duration of a fixed length: not in months or years.
+// fixedDuration reads a duration of fixed length, that is, not in months or years.
 func (p *parser) fixedDuration() (tree.Duration, *mistake) {
 	from := p.peek(0).Pos.Offset
 	d, m := p.duration()
@@ -117,12 +117,12 @@ func (p *parser) fixedDuration() (tree.Duration, *mistake) {
 	if _, ok := d.Millis(); !ok {
 		days := map[tree.Unit]int64{tree.Month: 30, tree.Year: 365}[d.Unit]
 		at := p.since(from)
-		return d, wrong(at, "months and years have no fixed length, and stand in windows only", "").fixed(at, durationText(tree.Duration{N: d.N * days, Unit: tree.Day}))
+		return d, wrong(at, "months and years have no fixed length and can only be used in windows", "").fixed(at, durationText(tree.Duration{N: d.N * days, Unit: tree.Day}))
 	}
 	return d, nil
 }
 
-// whenToken returns the date or time a token is; quoted ones count.
+// whenToken returns the date or time that a token is, in quotes or not.
 func whenToken(t *lexer.Token) (tree.When, bool) {
 	value := t.Value
 	switch t.Type {
@@ -145,26 +145,26 @@ func (p *parser) when() (tree.When, *mistake) {
 	switch {
 	case t.Type == stringToken:
 		inner := scan(unquote(t.Value))
-		if len(inner) == 1 && inner[0].bad != nil && inner[0].bad.mend != nil {
-			return tree.When{}, p.wrong(t.Value+" is neither a date nor a time", "").fixed(spanOf(t), inner[0].bad.mend.text)
+		if len(inner) == 1 && inner[0].bad != nil && inner[0].bad.edit != nil {
+			return tree.When{}, p.wrong(t.Value+" is neither a date nor a time", "").fixed(spanOf(t), inner[0].bad.edit.text)
 		}
-		return tree.When{}, p.wrong(called(t)+" is neither a date nor a time", hint)
+		return tree.When{}, p.wrong(tokenText(t)+" is neither a date nor a time", hint)
 	case t.Type == numberToken && isOp(p.peek(1), "-") && p.peek(2).Type == numberToken && len(t.Value) == 4:
-		stretch := p.tokens(0, 3)
-		if first := textAt(stretch) + "-01"; len(first) == len(time.DateOnly) {
+		month := p.tokens(0, 3)
+		if first := textAt(month) + "-01"; len(first) == len(time.DateOnly) {
 			if _, ok := tree.ParseWhen(first); ok {
-				return tree.When{}, wrong(across(stretch), "a month is not a date", "").fixed(across(stretch), first)
+				return tree.When{}, wrong(across(month), "a month is not a date", "").fixed(across(month), first)
 			}
 		}
 	case t.Type == numberToken && len(t.Value) == 4:
 		return tree.When{}, p.wrong("a year is not a date", "").fixed(spanOf(t), t.Value+"-01-01")
 	case isWord(t, "now"):
-		return tree.When{}, p.wrong("now is not written: every statement has its own", hint)
+		return tree.When{}, p.wrong("there is no now in MQL", hint)
 	}
 	return tree.When{}, p.expected("a date or a time", hint)
 }
 
-// atWindow tells whether a window stands next. REQUIRES: what stands before it has taken its count.
+// atWindow reports whether a window is next. REQUIRES: a count before it has been read.
 func (p *parser) atWindow() bool {
 	t := p.peek(0)
 	switch {
@@ -176,14 +176,14 @@ func (p *parser) atWindow() bool {
 	return false
 }
 
-// eventWindow reads the window after an event, ever if there is none.
+// eventWindow reads the window after an event. Without one it returns ever.
 func (p *parser) eventWindow() (tree.Window, *mistake) {
 	if !p.atWindow() {
 		return tree.Window{}, nil
 	}
 	w, m := p.window()
 	if m == nil && w.Kind == tree.InNext {
-		m = wrong(w.At, "events of the future do not exist yet", "").fixed(w.At, "in last "+durationText(w.Last))
+		m = wrong(w.At, "there are no events in the future", "").fixed(w.At, "in last "+durationText(w.Last))
 	}
 	return w, m
 }
@@ -201,7 +201,7 @@ func (p *parser) window() (w tree.Window, m *mistake) {
 		w, m = p.rolling(tree.InLast, from)
 	case p.accept("in", "next"):
 		w, m = p.rolling(tree.InNext, from)
-	case p.words("more"):
+	case p.atWords("more"):
 		w, m = p.moreThanAgo()
 	case p.accept("on"):
 		w.Kind = tree.On
@@ -214,7 +214,7 @@ func (p *parser) window() (w tree.Window, m *mistake) {
 	case p.accept("before"):
 		w.Kind = tree.Before
 		w.From, m = p.when()
-	case p.words("between"):
+	case p.atWords("between"):
 		w, m = p.betweenWindow()
 	case calendar(p.peek(0), p.peek(1)):
 		w.Kind, w.Unit = tree.LastUnit, unitAt(p.peek(1))
@@ -230,7 +230,7 @@ func (p *parser) window() (w tree.Window, m *mistake) {
 	return w, m
 }
 
-// calendar tells whether the tokens are `this week` and the like.
+// calendar reports whether the tokens are a calendar window such as `this week`.
 func calendar(t, u *lexer.Token) bool {
 	if !isAny(t, "this", "last") || !isAny(u, "week", "month", "quarter", "year") {
 		return false
@@ -238,18 +238,18 @@ func calendar(t, u *lexer.Token) bool {
 	return true
 }
 
-// rolling reads what follows `in last` and `in next`.
+// rolling reads the duration after `in last` or `in next`.
 func (p *parser) rolling(kind tree.WindowKind, from int) (tree.Window, *mistake) {
 	if u := unitAt(p.peek(0)); u != tree.NoUnit {
 		name := p.peek(0).Value
 		p.next()
 		at := p.since(from)
 		if kind == tree.InLast && isAny(&lexer.Token{Type: wordToken, Value: u.String()}, "week", "month", "quarter", "year") {
-			m := wrong(at, fmt.Sprintf("in last %s lacks a number", name), fmt.Sprintf("write  last %s  for the calendar %s, or  in last 1 %s", u, u, u))
+			m := wrong(at, fmt.Sprintf("in last %s needs a number", name), fmt.Sprintf("write  last %s  for the calendar %s, or  in last 1 %s", u, u, u))
 			return tree.Window{}, m.fixed(at, "last "+u.String())
 		}
 		word := map[tree.WindowKind]string{tree.InLast: "last", tree.InNext: "next"}[kind]
-		return tree.Window{}, wrong(at, fmt.Sprintf("in %s %s lacks a number", word, name), "").fixed(at, fmt.Sprintf("in %s 1 %s", word, u))
+		return tree.Window{}, wrong(at, fmt.Sprintf("in %s %s needs a number", word, name), "").fixed(at, fmt.Sprintf("in %s 1 %s", word, u))
 	}
 	d, m := p.duration()
 	return tree.Window{Kind: kind, Last: d}, m
@@ -268,7 +268,7 @@ func (p *parser) moreThanAgo() (w tree.Window, m *mistake) {
 	}
 	if !p.accept("ago") {
 		at := p.since(from)
-		return w, wrong(at, "the window lacks  ago", "").fixed(at, "more than "+durationText(w.Last)+" ago")
+		return w, wrong(at, "the window is missing  ago", "").fixed(at, "more than "+durationText(w.Last)+" ago")
 	}
 	return w, nil
 }
@@ -327,7 +327,7 @@ func (p *parser) ago(from int, w tree.Window) *mistake {
 		return nil
 	}
 	at := p.since(from)
-	return wrong(at, "the window lacks  ago", "").fixed(at, windowText(w))
+	return wrong(at, "the window is missing  ago", "").fixed(at, windowText(w))
 }
 
 // numbersForWindow is the mistake of `between 2 and 5` after an event.
@@ -337,12 +337,12 @@ func (p *parser) numbersForWindow(from int) *mistake {
 		p.next()
 	}
 	at := p.since(from)
-	m := wrong(at, "after an event between is a window or a count, and these are numbers",
+	m := wrong(at, "between after an event is a window or a count, but these are plain numbers",
 		fmt.Sprintf("write  between %s and %s times  for a count,  between %s and %s days ago  for a window", lo, hi, lo, hi))
 	return m.fixed(at, fmt.Sprintf("between %s and %s times", lo, hi))
 }
 
-// before tells whether a lies before b, as far as that does not depend on a zone.
+// before reports whether a is before b in every zone. It is false for a date and an instant.
 func before(a, b tree.When) bool {
 	if a.Date != b.Date {
 		return false

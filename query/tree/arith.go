@@ -6,7 +6,7 @@ import (
 	"math/bits"
 )
 
-// Compare returns -1, 0 or +1 as n is less than, equal to or greater than m, by their exact values.
+// Compare returns -1, 0 or +1 if n is less than, equal to or greater than m. It compares exact values.
 func (n Number) Compare(m Number) int {
 	if n.IsFloat() || m.IsFloat() {
 		return n.compareFloat(m)
@@ -29,8 +29,8 @@ func (n Number) Compare(m Number) int {
 	return c
 }
 
-// compareFloat is Compare where a float takes part. Rounding to float64 keeps the order, so only numbers
-// that round alike need their exact values.
+// compareFloat is Compare if n or m is a float. Rounding to float64 keeps the order, so exact values are
+// needed only for numbers that round to the same float.
 func (n Number) compareFloat(m Number) int {
 	if c := cmp(n.Float64(), m.Float64()); c != 0 || n.Scale == m.Scale {
 		return c
@@ -52,7 +52,7 @@ func nearest(r *big.Rat) (Number, bool) {
 	return FromFloat(f)
 }
 
-// widen returns |n.Coef| brought to the larger of the two scales.
+// widen returns |n.Coef| at the larger of the scales n.Scale and scale, as 128 bits.
 func (n Number) widen(scale int8) (hi, lo uint64) {
 	magnitude := uint64(n.Coef)
 	if n.Coef < 0 {
@@ -74,8 +74,8 @@ func cmp[T int64 | uint64 | float64](a, b T) int {
 	return 0
 }
 
-// Add returns n + m, exactly if the result has a decimal form, else rounded once to the nearest float64.
-// ok is false when the result leaves the range of float64. Sub and Mul follow the same rule.
+// Add returns n + m: exact if the result has a decimal form, else rounded once to the nearest float64. ok is
+// false if the result is outside the range of float64. Sub and Mul follow the same rule.
 func (n Number) Add(m Number) (Number, bool) {
 	if n.IsFloat() || m.IsFloat() {
 		return nearest(new(big.Rat).Add(n.Rat(), m.Rat()))
@@ -110,8 +110,8 @@ func (n Number) Mul(m Number) (Number, bool) {
 	return exact(new(big.Int).Mul(big.NewInt(n.Coef), big.NewInt(m.Coef)), n.Scale+m.Scale)
 }
 
-// Div returns the float64 nearest to n / m as a Number; ok is false for division by zero, and when the
-// result leaves the range of float64.
+// Div returns the float64 nearest to n / m as a Number. ok is false for division by zero, and if the result
+// is outside the range of float64.
 func (n Number) Div(m Number) (Number, bool) {
 	if m.isZero() {
 		return Number{}, false
@@ -126,8 +126,8 @@ func (n Number) Div(m Number) (Number, bool) {
 	return nearest(new(big.Rat).Quo(n.Rat(), m.Rat()))
 }
 
-// scaledUp returns the coefficient of n at the larger of the two scales; exact is false where a float64
-// does not surely hold it.
+// scaledUp returns the coefficient of n at the larger of the two scales. exact is false if a float64 might
+// not hold it exactly.
 func (n Number) scaledUp(scale int8) (f float64, exact bool) {
 	unit := int64(1)
 	if scale > n.Scale {
@@ -152,7 +152,7 @@ func (n Number) big(scale int8) *big.Int {
 	return b
 }
 
-// exact returns b × 10^-scale if that is a decimal of ours, else the nearest float.
+// exact returns b × 10^-scale as a decimal Number if it fits, else as the nearest float.
 func exact(b *big.Int, scale int8) (Number, bool) {
 	whole, left := b, scale
 	ten, rest := big.NewInt(10), new(big.Int)

@@ -1,6 +1,6 @@
 package tree
 
-// The codes of diagnostics: the language's own error codes, which are stable. In a problem they have status 400.
+// The codes of diagnostics. They are stable. A problem with one of them has status 400.
 const (
 	CodeAttributeLeftOut  = "attribute_left_out"
 	CodeBadCondition      = "bad_condition"
@@ -40,7 +40,7 @@ const (
 	CodeValuesLeftOut     = "values_left_out"
 )
 
-// Codes returns all of them.
+// Codes returns all codes of diagnostics.
 func Codes() []string {
 	return []string{
 		CodeAttributeLeftOut,

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestCodesAreDocumented: docs/API.md names every code, and no code stands twice.
+// TestCodesAreDocumented checks that docs/API.md has every code, and that Codes has no duplicates.
 func TestCodesAreDocumented(t *testing.T) {
 	text, err := os.ReadFile("../../docs/API.md")
 	if err != nil {
@@ -15,7 +15,7 @@ func TestCodesAreDocumented(t *testing.T) {
 	seen := map[string]bool{}
 	for _, code := range Codes() {
 		if seen[code] || !strings.Contains(string(text), "`"+code+"`") {
-			t.Errorf("%s stands twice, or is not in docs/API.md", code)
+			t.Errorf("%s is a duplicate, or is not in docs/API.md", code)
 		}
 		seen[code] = true
 	}

@@ -2,13 +2,13 @@ package tree
 
 import "fmt"
 
-// Diagnostic says what is wrong with a statement, where, and what to do. It is the error of the
-// parser and the checker, and the warning of ad-hoc statements.
+// Diagnostic says what is wrong with a statement, where, and what to do about it. Parser and checker return
+// it as an error, and the checker also as a warning.
 type Diagnostic struct {
 	Code        string // stable, e.g. "syntax", "unknown_attribute", "type_mismatch"
 	Message     string
 	At          Span
-	Line        int // from 1, filled by Locate
+	Line        int // from 1, set by Locate
 	Column      int // from 1, in characters
 	Length      int // in characters, at least 1
 	Hint        string
@@ -27,7 +27,7 @@ func (d *Diagnostic) Error() string {
 	return text
 }
 
-// Locate fills Line, Column and Length from At and the text it stands in, and returns d.
+// Locate sets Line, Column and Length from At and the text that At refers to, and returns d.
 func (d *Diagnostic) Locate(text string) *Diagnostic {
 	offset := min(max(d.At.Offset, 0), len(text))
 	d.Line, d.Column, d.Length = 1, 1, 0

@@ -7,8 +7,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// AppendJSON appends v as JSON: a missing value is null, numbers stand exactly as they are and without a
-// point when whole, times are strings, lists arrays.
+// AppendJSON appends v as JSON: a missing value is null, numbers are exact and without a point if whole,
+// times are strings, lists are arrays.
 func AppendJSON(b []byte, v Value) []byte {
 	switch v.Type {
 	case BoolType:
@@ -32,7 +32,7 @@ func AppendJSON(b []byte, v Value) []byte {
 	return append(b, "null"...)
 }
 
-// AppendTime appends Unix milliseconds as RFC 3339 in UTC, with a fraction only when there is one.
+// AppendTime appends Unix milliseconds as RFC 3339 in UTC, with a fraction only if it is not 0.
 func AppendTime(b []byte, ms int64) []byte {
 	layout := "2006-01-02T15:04:05.000Z"
 	if ms%1000 == 0 {
@@ -41,7 +41,7 @@ func AppendTime(b []byte, ms int64) []byte {
 	return time.UnixMilli(ms).UTC().AppendFormat(b, layout)
 }
 
-// AppendQuoted appends s as a JSON string; what is not UTF-8 in it becomes the replacement character.
+// AppendQuoted appends s as a JSON string. Bytes that are not valid UTF-8 become the replacement character.
 func AppendQuoted(b []byte, s string) []byte {
 	quoted, _ := jsontext.AppendQuote(b, s)
 	return quoted

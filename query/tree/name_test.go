@@ -24,7 +24,7 @@ func TestCheckName(t *testing.T) {
 		"supplementary selector": "a\U000e0100", "annotation": "a\ufff9b", "Mongolian separator": "a\u180eb",
 	} {
 		if CheckName(bad) == nil {
-			t.Errorf("%s is taken as a name: %q", name, bad)
+			t.Errorf("%s is accepted as a name: %q", name, bad)
 		}
 	}
 }
@@ -47,21 +47,21 @@ func TestCheckLineAndText(t *testing.T) {
 	}
 }
 
-// TestUnseenAgainstUnicode: every control, format, line-ending or default-ignorable character that the tables
-// of package unicode know is unseen, but for those that writing needs.
+// TestUnseenAgainstUnicode checks that every control, format, line-ending or default-ignorable character in
+// the tables of package unicode is unseen, except those that scripts and emoji need.
 func TestUnseenAgainstUnicode(t *testing.T) {
 	needed := func(r rune) bool {
 		return r >= 0xfe00 && r <= 0xfe0f || // variation selectors
-			unicode.Is(unicode.Prepended_Concatenation_Mark, r) || // they are drawn
+			unicode.Is(unicode.Prepended_Concatenation_Mark, r) || // these are visible
 			r >= 0x13430 && r <= 0x1345f // they lay out hieroglyphs
 	}
 	for r := rune(0); r <= unicode.MaxRune; r++ {
 		odd := unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Bidi_Control, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 		if odd && !needed(r) && !Unseen(r) {
-			t.Errorf("U+%04X can be seen", r)
+			t.Errorf("U+%04X is not Unseen", r)
 		}
 		if Unseen(r) && unicode.IsGraphic(r) && !odd {
-			t.Errorf("U+%04X cannot be seen", r)
+			t.Errorf("U+%04X is Unseen", r)
 		}
 	}
 }
@@ -77,7 +77,7 @@ func FuzzCheckName(f *testing.F) {
 			return r
 		}, name)
 		if CheckName(name) == nil && (shown != name || len(strings.Fields(name)) == 0 || strings.ContainsAny(name, "\n\r\x1b")) {
-			t.Errorf("%q is taken as a name", name)
+			t.Errorf("%q is accepted as a name", name)
 		}
 	})
 }

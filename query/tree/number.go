@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// MaxScale is the largest number of decimals a Number keeps exactly.
+// MaxScale is the largest number of decimals that a Number holds exactly.
 const MaxScale = 18
 
 // FloatScale marks a Number whose Coef holds the bits of a float64.
 const FloatScale = 127
 
-// Number is a decimal Coef × 10^-Scale, or, when Scale is FloatScale, a float64 whose bits are in
-// Coef. Numbers are canonical: no trailing zeros in the decimals, zero is {0, 0}, and a float is
-// kept only when it has no decimal form of at most 18 significant digits. So == is equality of
-// value, and two Numbers of equal value hash alike. The zero Number is 0.
+// Number is a decimal Coef × 10^-Scale, or, if Scale is FloatScale, a float64 whose bits are in Coef.
+// Numbers are canonical: the decimals have no trailing zeros, zero is {0, 0}, and a float is used only for
+// a value without a decimal form of at most 18 significant digits. So == compares values, and equal Numbers
+// have equal hashes. The zero Number is 0.
 type Number struct {
 	Coef  int64
 	Scale int8
@@ -61,9 +61,9 @@ func floatNumber(f float64) Number {
 }
 
 // ParseNumber reads a number as MQL, JSON and CSV write it: an optional sign, digits, an optional
-// point and decimals, an optional exponent. Underscores are not accepted. Integers of 64 bits and
-// anything of up to 18 significant digits are exact, longer numbers become float64. ok is false for
-// other text and for numbers beyond the range of float64.
+// point and decimals, an optional exponent. It does not accept underscores. Integers of 64 bits and numbers
+// of up to 18 significant digits are exact; longer numbers become float64. ok is false for other text and
+// for numbers outside the range of float64.
 func ParseNumber(text string) (n Number, ok bool) {
 	if !numeric(text) {
 		return Number{}, false
@@ -119,7 +119,9 @@ func skipDigits(text string, i int) int {
 	return i
 }
 
-// parseDecimal reads text of the form numeric accepts; ok is false when it does not fit exactly.
+// parseDecimal reads text that numeric accepts. ok is false if it has no exact decimal form.
+//
+// REQUIRES: numeric(text).
 func parseDecimal(text []byte) (Number, bool) {
 	negative, i := false, 0
 	if text[0] == '-' || text[0] == '+' {
@@ -135,7 +137,7 @@ func parseDecimal(text []byte) (Number, bool) {
 		if point {
 			scale++
 		}
-		if text[i] == '0' { // zeros wait until a digit follows, so that 1.50000000000000000000 is exact
+		if text[i] == '0' { // zeros are applied only when a digit follows, so that 1.50000000000000000000 is exact
 			if coef != 0 {
 				pending++
 			}
@@ -164,7 +166,7 @@ func parseDecimal(text []byte) (Number, bool) {
 	return fit(coef, negative, pending+exponent-scale)
 }
 
-// fit returns ±coef × 10^power if it is a canonical decimal.
+// fit returns ±coef × 10^power. ok is false if it does not fit a decimal.
 func fit(coef uint64, negative bool, power int) (Number, bool) {
 	if coef == 0 {
 		return Number{}, true
@@ -193,10 +195,10 @@ func fit(coef uint64, negative bool, power int) (Number, bool) {
 	return Number{Coef: value, Scale: int8(-power)}, true
 }
 
-// IsFloat tells whether n has no exact decimal form of 18 digits.
+// IsFloat reports whether n is a float64, which has no decimal form of up to 18 digits.
 func (n Number) IsFloat() bool { return n.Scale == FloatScale }
 
-// isZero tells whether n is 0.
+// isZero reports whether n is 0.
 func (n Number) isZero() bool { return n.Coef == 0 && n.Scale == 0 }
 
 // Float64 returns the float64 nearest to n.
@@ -213,10 +215,10 @@ func (n Number) Float64() float64 {
 	return f
 }
 
-// Int64 returns n as a whole number; ok is false when it is not one.
+// Int64 returns n as a whole number. ok is false if it is not one.
 func (n Number) Int64() (i int64, ok bool) { return n.Coef, n.Scale == 0 }
 
-// String writes n as MQL and JSON read it, without a point for whole numbers.
+// String returns n in a form that MQL and JSON can read, without a point for whole numbers.
 func (n Number) String() string { return string(n.Append(nil)) }
 
 // Append appends the text of n to b.

@@ -60,12 +60,13 @@ func randomNumber(rng *rand.Rand) Number {
 	}
 	n, ok := ParseNumber(strconv.FormatInt(coef/10, 10) + "e-" + strconv.Itoa(rng.IntN(12)))
 	if !ok {
-		panic("a number of ours does not parse")
+		panic("a generated number does not parse")
 	}
 	return n
 }
 
-// anyNumber is a random number of every form: also at the ends of 64 bits, and floats beyond them.
+// anyNumber returns a random number of any form, including numbers at the limits of 64 bits and floats
+// beyond them.
 func anyNumber(rng *rand.Rand) Number {
 	switch rng.IntN(6) {
 	case 0:
@@ -82,8 +83,8 @@ func anyNumber(rng *rand.Rand) Number {
 	return randomNumber(rng)
 }
 
-// TestArithmetic holds the operations against big.Rat: a result that has a decimal form is exact, any other
-// is rounded once.
+// TestArithmetic compares the operations with big.Rat: a result with a decimal form must be exact, any other
+// result must be rounded once.
 func TestArithmetic(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -116,8 +117,7 @@ func TestArithmetic(t *testing.T) {
 	}
 }
 
-// nearestTo returns the Number of r: r itself if it has a decimal form and exactly, else the float64 nearest
-// to it.
+// nearestTo returns r exactly if exactly is set and r has a decimal form, else the float64 nearest to r.
 func nearestTo(r *big.Rat, exactly bool) Number {
 	if n, ok := ParseNumber(decimalText(r)); exactly && ok && !n.IsFloat() && rat(n).Cmp(r) == 0 {
 		return n
@@ -127,7 +127,7 @@ func nearestTo(r *big.Rat, exactly bool) Number {
 	return n
 }
 
-// TestEndsOf64Bits has the numbers that a float64 cannot tell apart.
+// TestEndsOf64Bits compares numbers that are equal as float64.
 func TestEndsOf64Bits(t *testing.T) {
 	texts := []string{"-18446744073709551616", "-9223372036854775808", "-9223372036854775807", "-9223372036854775806", "9223372036854774784",
 		"9223372036854775806", "9223372036854775807", "9223372036854775808", "12000000000000000000"}
@@ -144,7 +144,7 @@ func TestEndsOf64Bits(t *testing.T) {
 	}
 }
 
-// TestAverage holds averages against big.Rat: divided exactly, rounded once.
+// TestAverage compares averages with big.Rat: divided exactly, rounded once.
 func TestAverage(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -167,7 +167,7 @@ func TestAverage(t *testing.T) {
 		}
 	}
 	if _, ok := (Sum{}).Average(0); ok {
-		t.Error("nothing has an average")
+		t.Error("the average of no numbers is ok")
 	}
 }
 
@@ -175,7 +175,7 @@ func decimalText(r *big.Rat) string {
 	return strings.TrimRight(r.FloatString(60), "0") + "0"
 }
 
-// TestSum holds sums of billionths against big.Rat, in two orders.
+// TestSum compares sums of billionths with big.Rat, in two orders.
 func TestSum(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 0))

@@ -2,26 +2,27 @@ package tree
 
 import "math"
 
-// Span is where a node stands in the text: byte offset and length. Trees made otherwise have zero
-// Spans; a Span never takes part in equality, format or JSON.
+// Span is the position of a node in the text: byte offset and length. It is zero in trees that were not
+// parsed. Equality, formatting and JSON ignore it.
 type Span struct{ Offset, Length int }
 
-// Pred is true or false for every profile: one of the pointer types below. Inside `where (…)` of an
-// event it is true or false for every event: then names are the event's properties and only And, Or,
-// Not, Truth, Compare, In, Between, IsSet, Text, Has, InWindow and Anniversary stand in it.
+// Pred is a condition, true or false for every profile: one of the pointer types below. Inside `where (…)`
+// of an event it is true or false for every event. There, names are the event's properties, and only And,
+// Or, Not, Truth, Compare, In, Range, IsSet, Text, Has, InWindow and Anniversary are allowed.
 type Pred interface {
 	Node
 	pred()
 }
 
-// Expr yields a value, or the missing one, for every profile (or event): *Name, *Literal, *Arith, *Measure.
+// Expr has a value, possibly the missing one, for every profile or event. It is a *Name, *Literal, *Arith or
+// *Measure.
 type Expr interface {
 	Node
 	expr()
 }
 
-// And, Or, Not combine predicates. Args has at least two items; And never holds an And directly,
-// nor Or an Or (the parser flattens them). Not is the exact complement.
+// And, Or and Not combine predicates. Args has at least two items. An And never contains an And directly, nor
+// an Or an Or: the parser flattens them. Not is the exact complement.
 type (
 	And struct{ Args []Pred }
 	Or  struct{ Args []Pred }
@@ -56,7 +57,7 @@ var opText = [...]string{"=", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/"}
 // String returns the operator as written.
 func (o Op) String() string { return opText[o] }
 
-// Holds tells whether two values of which the first compares as c (-1, 0 or +1) with the second satisfy o.
+// Holds reports whether o is true for two values a and b, given c = a.Compare(b).
 //
 // REQUIRES: o is one of Eq to Ge.
 func (o Op) Holds(c int) bool {
@@ -75,7 +76,7 @@ func (o Op) Holds(c int) bool {
 	return c >= 0
 }
 
-// Mirrored returns the comparison that holds for b and a exactly when o holds for a and b.
+// Mirrored returns the operator for exchanged operands: it holds for b and a exactly if o holds for a and b.
 func (o Op) Mirrored() Op {
 	switch o {
 	case Lt:
@@ -90,7 +91,7 @@ func (o Op) Mirrored() Op {
 	return o
 }
 
-// Of computes l o r; ok is false where that is no number.
+// Of computes l o r. ok is false if the result is not a number.
 //
 // REQUIRES: o is one of AddOp to DivOp.
 func (o Op) Of(l, r Number) (n Number, ok bool) {
@@ -105,8 +106,8 @@ func (o Op) Of(l, r Number) (n Number, ok bool) {
 	return l.Div(r)
 }
 
-// Compare is `L op R`; either side may be any Expr. A date literal compared with a time is the whole
-// day: see Literal.
+// Compare is `L op R`. Either side may be any Expr. A date literal compared with a time means the whole day:
+// see Literal.
 type Compare struct {
 	Op   Op
 	L, R Expr
@@ -133,10 +134,10 @@ type IsSet struct {
 	At Span
 }
 
-// TextOp is a form for strings.
+// TextOp is an operator on strings.
 type TextOp uint8
 
-// The text forms.
+// The operators on strings.
 const (
 	Contains TextOp = iota
 	StartsWith
@@ -144,7 +145,7 @@ const (
 	Matches
 )
 
-// Text is `X contains "…"` and its relatives. Fold is `ignoring case`.
+// Text is `X contains "…"`, `starts with`, `ends with` or `matches`. Fold is `ignoring case`.
 type Text struct {
 	X       Expr
 	Op      TextOp
@@ -153,7 +154,7 @@ type Text struct {
 	At      Span
 }
 
-// Quantifier tells `has` from `has any` and `has all`.
+// Quantifier distinguishes `has`, `has any` and `has all`.
 type Quantifier uint8
 
 // The quantifiers of Has.
@@ -163,7 +164,7 @@ const (
 	HasAll
 )
 
-// Has asks a list for items.
+// Has is `X has …`, `X has any (…)` or `X has all (…)`, for a list X.
 type Has struct {
 	X      Expr
 	Which  Quantifier
@@ -178,16 +179,15 @@ type InWindow struct {
 	At     Span
 }
 
-// Step is an event with an optional `where (…)` (nil without).
+// Step is an event with an optional `where (…)`, nil if there is none.
 type Step struct {
 	Event string
 	Where Pred
 	At    Span
 }
 
-// Count is a condition on how often: Lo <= n <= Hi, Hi < 0 for no upper bound. Written keeps the form
-// for format: Exactly, AtLeast, AtMost, MoreThan, FewerThan, BetweenTimes. `once` is Exactly 1. Lo
-// and Hi hold the numbers as written; use Bounds for the meaning.
+// Count is a condition on how often. Form, Lo and Hi are as written, for formatting; Bounds returns the
+// meaning. `once` is Exactly 1.
 type Count struct {
 	Form   CountForm
 	Lo, Hi int64
@@ -196,7 +196,7 @@ type Count struct {
 // CountForm is how a Count was written.
 type CountForm uint8
 
-// The forms: N stands in Lo, M of BetweenTimes in Hi.
+// The forms of counts. The number is in Lo, the second one of BetweenTimes in Hi.
 const (
 	Exactly CountForm = iota
 	AtLeast
@@ -206,8 +206,9 @@ const (
 	BetweenTimes
 )
 
-// Bounds returns the counts c admits: lo <= n <= hi, hi < 0 for no upper bound. `fewer than 0` admits none: lo > hi >= 0.
-// Nothing happens math.MaxInt64 times, and neither bound is that: who reads them may add one.
+// Bounds returns the counts that satisfy c: lo <= n <= hi, with hi < 0 for no upper bound. lo > hi >= 0 if
+// there are none, as for `fewer than 0`. Neither bound is math.MaxInt64, a count that does not occur, so
+// callers may add one to them.
 func (c Count) Bounds() (lo, hi int64) {
 	lo, hi = c.Lo, c.Hi
 	switch c.Form {
@@ -237,7 +238,7 @@ func (c Count) Bounds() (lo, hi int64) {
 	return lo, hi
 }
 
-// Did is `did Event [where (…)] [count] [window]`; Count nil means at least once. `did not` is Not of it.
+// Did is `did Event [where (…)] [count] [window]`. A nil Count means at least once. `did not` is Not of it.
 type Did struct {
 	Step   Step
 	Count  *Count
@@ -245,7 +246,8 @@ type Did struct {
 	At     Span
 }
 
-// Edge is `first did …` or `last did …`: the first (or latest up to now) event that satisfies Step lies in Window.
+// Edge is `first did …` or `last did …`: the first event that satisfies Step, or the last one up to now, is
+// in Window.
 type Edge struct {
 	Last   bool
 	Step   Step
@@ -253,14 +255,15 @@ type Edge struct {
 	At     Span
 }
 
-// SeqStep is a further step of a Sequence. Within nil means no bound; Absent is `then not`, which needs one.
+// SeqStep is a later step of a Sequence. A nil Within means no time limit. Absent is `then not`, which needs
+// one.
 type SeqStep struct {
 	Step   Step
 	Absent bool
 	Within *Duration
 }
 
-// Sequence is `did First then …`; Window bounds the first step only.
+// Sequence is `did First then …`; Window applies to the first step only.
 type Sequence struct {
 	First  Step
 	Steps  []SeqStep
@@ -268,14 +271,14 @@ type Sequence struct {
 	At     Span
 }
 
-// InSegment is `in segment "X"`. Def is filled by the checker: the segment's own predicate, checked.
+// InSegment is `in segment "X"`. The checker sets Def to the checked segment.
 type InSegment struct {
 	Name string
 	Def  *Segment
 	At   Span
 }
 
-// Segment is a saved predicate with the zone it was created in ("" is UTC).
+// Segment is a saved predicate with the time zone it was created in ("" is UTC).
 type Segment struct {
 	Name      string
 	Described string
@@ -304,7 +307,7 @@ type InSample struct {
 	At       Span
 }
 
-// Rank is `in top N[%] by X`; Bottom turns it round.
+// Rank is `in top N[%] by X`, or `in bottom …` if Bottom is set.
 type Rank struct {
 	Bottom  bool
 	N       Number
@@ -335,18 +338,18 @@ func (*InSample) pred()    {}
 func (*Rank) pred()        {}
 func (*Anniversary) pred() {}
 
-// Name is an attribute, or inside `where (…)` and the argument of an event measure a property.
-// Previous is `previous.p`.
+// Name is an attribute, or a property inside `where (…)` and in the argument of an event measure. Previous is
+// `previous.p`.
 type Name struct {
 	Name     string
 	Previous bool
 	At       Span
 }
 
-// Literal is a value as written. A date or time has When set and Value missing; its meaning depends
-// on the zone. Beside a time, a date is the whole day: `=` is inside the day, `<` before its first
-// instant, `<=` before the next day's first, and so on. The checker turns a quoted date or time
-// beside a time into the same.
+// Literal is a value as written. A date or time has When set and a missing Value, because its meaning depends
+// on the time zone. Compared with a time, a date is the whole day: `=` means inside the day, `<` before its
+// first instant, `<=` before the first instant of the next day, and so on. The checker turns a quoted date
+// or time that is compared with a time into the same form.
 type Literal struct {
 	Value Value
 	When  *When
@@ -384,9 +387,9 @@ var fnNames = [...]string{"count", "sum", "avg", "min", "max", "distinct", "days
 // String returns the function's keyword.
 func (f Fn) String() string { return fnNames[f] }
 
-// Measure is a number or value drawn from events: `sum(Arg) of Event where (…) Window`; Arg is nil for
-// count and days. With Event "" it is a measure of `stats` over attributes of the members. Percent is
-// that of percentile.
+// Measure is a value computed from events: `sum(Arg) of Event where (…) Window`. Arg is nil for count and
+// days. With Event "" it is a measure of `stats` over attributes of the members. Percent is the second
+// argument of percentile.
 type Measure struct {
 	Fn      Fn
 	Arg     Expr
@@ -402,7 +405,7 @@ func (*Literal) expr() {}
 func (*Arith) expr()   {}
 func (*Measure) expr() {}
 
-// SpanOf returns where an expression stands in the text.
+// SpanOf returns the position of an expression in the text.
 func SpanOf(x Expr) Span {
 	switch x := x.(type) {
 	case *Name:
@@ -418,7 +421,7 @@ func SpanOf(x Expr) Span {
 	return Span{}
 }
 
-// AllOf returns the conjunction of predicates: nil of none, the predicate itself of one.
+// AllOf returns the conjunction of predicates: nil if there are none, the predicate itself if there is one.
 func AllOf(args []Pred) Pred {
 	switch len(args) {
 	case 0:

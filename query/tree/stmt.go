@@ -1,6 +1,6 @@
 package tree
 
-// Query is a whole statement. AsOf nil means the coordinator's now; Zone "" the workspace's.
+// Query is a whole statement. A nil AsOf means the now of the coordinator, Zone "" the workspace's zone.
 type Query struct {
 	Stmt Stmt
 	AsOf *When
@@ -13,9 +13,9 @@ type Stmt interface {
 	stmt()
 }
 
-// Dimension is one `by D`. Exactly one of the forms is set: an attribute (Name), Steps of a number
-// (Name and Step), a calendar unit of a time attribute (Name and Unit), a Segment, or a first, last or
-// favorite Measure.
+// Dimension is one `by D`. Exactly one of these forms is set: an attribute (Name), steps of a number (Name and
+// Step), a calendar unit of a time attribute (Name and Unit), a Segment, or a first, last or favorite
+// Measure.
 type Dimension struct {
 	Name    *Name
 	Step    *Number
@@ -31,14 +31,14 @@ type Order struct {
 	Desc bool
 }
 
-// Column is an expression with an optional name (`as name`, "" without).
+// Column is an expression with an optional name: `as name`, "" if there is none.
 type Column struct {
 	X  Expr
 	As string
 	At Span
 }
 
-// Limit is -1 where none was written. A nil Where is everyone.
+// The statements. Limit is -1 if there is none. A nil Where means everyone.
 type (
 	CountStmt struct {
 		Where Pred
@@ -59,8 +59,8 @@ type (
 		Order   []Order
 		Limit   int64
 	}
-	// TrendStmt: Of nil is count; else a Measure with Event "" and Fn count, sum, avg, min, max or
-	// distinct of a property of the event. Users is `of users`.
+	// TrendStmt counts events if Of is nil. Otherwise Of is a Measure with Event "" and Fn count, sum, avg,
+	// min, max or distinct, of a property of the event. Users is `of users`.
 	TrendStmt struct {
 		Step   Step
 		Window Window
@@ -103,7 +103,7 @@ type (
 		Analyze bool
 		Stmt    Stmt
 	}
-	// WhyStmt asks about one profile; Where is an InSegment for `why profile "u" in segment "x"`.
+	// WhyStmt is about one profile. Where is an InSegment for `why profile "u" in segment "x"`.
 	WhyStmt struct {
 		Profile string
 		Where   Pred
@@ -111,7 +111,7 @@ type (
 	}
 	CreateStmt struct {
 		Replace      bool
-		Segment      Segment // Zone is the query's, set when it is saved
+		Segment      Segment // Zone is set to that of the query when the segment is saved
 		AllowUnknown bool
 		At           Span
 	}
@@ -119,9 +119,9 @@ type (
 		Name string
 		At   Span
 	}
-	// ShowStmt: What is segments, events or attributes.
+	// ShowStmt has What "segments", "events" or "attributes".
 	ShowStmt struct{ What string }
-	// DescribeStmt: What is segment, event or attribute.
+	// DescribeStmt has What "segment", "event" or "attribute".
 	DescribeStmt struct {
 		What, Name string
 		At         Span

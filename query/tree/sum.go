@@ -6,9 +6,9 @@ import (
 	"math/bits"
 )
 
-// Sum adds numbers exactly: each is rounded to nine decimals (half away from zero) and added as a
-// 128-bit integer of billionths, so that the result depends neither on the order nor on how the
-// numbers were split over shards. The zero Sum is 0. Equal Sums are ==.
+// Sum adds numbers exactly. Each is rounded to nine decimals (half away from zero) and added as a 128-bit
+// integer of billionths, so the result does not depend on the order of the numbers, nor on how they are
+// split over shards. The zero Sum is 0. Equal Sums are ==.
 type Sum struct {
 	Hi int64
 	Lo uint64
@@ -17,7 +17,7 @@ type Sum struct {
 // sumLimit is the magnitude beyond which a value counts as missing.
 const sumLimit = 1e18
 
-// Billionths returns the Sum of n alone; ok is false beyond ±10^18, where n counts as missing.
+// Billionths returns the Sum of n alone. ok is false beyond ±10^18, where n counts as missing.
 func Billionths(n Number) (s Sum, ok bool) {
 	if n.IsFloat() {
 		return floatBillionths(n.Float64())
@@ -90,7 +90,7 @@ func (s Sum) Number() Number {
 	return n
 }
 
-// Average returns the Number of the float64 nearest to the exact quotient of s and count; ok is false when
+// Average returns the Number of the float64 nearest to the exact quotient of s and count. ok is false if
 // count is 0.
 func (s Sum) Average(count int64) (Number, bool) {
 	if count == 0 {
@@ -99,10 +99,10 @@ func (s Sum) Average(count int64) (Number, bool) {
 	return FromFloat(s.over(count))
 }
 
-// over returns the float64 nearest to s / count. REQUIRES: count > 0.
+// over returns the float64 nearest to s billionths / count. REQUIRES: count > 0.
 func (s Sum) over(count int64) float64 {
 	if i := int64(s.Lo); s.Hi == i>>63 && i > -1<<53 && i < 1<<53 && count < 1<<32 {
-		// 10^9 is 2^9 × 5^9, so a float64 holds the divisor too, and the quotient is the nearest.
+		// 10^9 is 2^9 × 5^9, so a float64 also holds the divisor exactly, and the quotient is the nearest.
 		return float64(i) / (float64(count) * 1e9)
 	}
 	if count >= 1<<34 { // count billion does not fit 64 bits
@@ -128,7 +128,7 @@ func (s Sum) quotient(divisor uint64) float64 {
 	if hi == 0 {
 		up = 64 + bits.LeadingZeros64(lo)
 	}
-	if up--; up >= 64 { // the dividend has its topmost bit second, the divisor first: less than twice as large
+	if up--; up >= 64 { // the second highest bit of the dividend is set, and the highest of the divisor: the quotient fits 64 bits
 		hi, lo = lo<<(up-64), 0
 	} else {
 		hi, lo = hi<<up|lo>>(64-up), lo<<up
@@ -136,7 +136,7 @@ func (s Sum) quotient(divisor uint64) float64 {
 	down := bits.LeadingZeros64(divisor)
 	q, rest := bits.Div64(hi, lo, divisor<<down)
 	if rest != 0 {
-		q |= 1 // far below the last bit of a float64, it only says that there is more
+		q |= 1 // a sticky bit, far below the last bit of a float64, so that it rounds correctly
 	}
 	return math.Ldexp(float64(q), down-up)
 }

@@ -5,7 +5,7 @@ import "strings"
 // Type is the type of an attribute, a property or a value.
 type Type uint8
 
-// The types. NoType is that of the missing value.
+// The types. NoType is the type of the missing value.
 const (
 	NoType Type = iota
 	BoolType
@@ -17,12 +17,12 @@ const (
 
 var typeNames = [...]string{"none", "boolean", "number", "string", "time", "list"}
 
-// String returns the name users see.
+// String returns the name that users see.
 func (t Type) String() string { return typeNames[t] }
 
-// Value is one value of an attribute, property or measure. The zero Value is the missing one.
-// Int holds a boolean as 0 or 1, a time as Unix milliseconds, the Coef of a number; Scale that of
-// a number; Str a string; List the items of a list (scalars, never lists, never empty).
+// Value is one value of an attribute, property or measure. The zero Value is the missing one. Int holds a
+// boolean as 0 or 1, a time in Unix milliseconds, or the Coef of a number. Scale holds the Scale of a number,
+// Str a string, List the items of a list: at least one, and all scalars.
 type Value struct {
 	Type  Type
 	Scale int8
@@ -31,7 +31,7 @@ type Value struct {
 	List  []Value
 }
 
-// Bool, Num, Str, Time and ListOf make values.
+// Bool returns the value of a boolean.
 func Bool(b bool) Value {
 	v := Value{Type: BoolType}
 	if b {
@@ -52,7 +52,7 @@ func Str(s string) Value { return Value{Type: StringType, Str: s} }
 // Time returns the value of an instant in Unix milliseconds.
 func Time(ms int64) Value { return Value{Type: TimeType, Int: ms} }
 
-// ListOf returns a list, or the missing value when there are no items.
+// ListOf returns a list, or the missing value if there are no items.
 func ListOf(items ...Value) Value {
 	if len(items) == 0 {
 		return Value{}
@@ -60,20 +60,20 @@ func ListOf(items ...Value) Value {
 	return Value{Type: ListType, List: items}
 }
 
-// Missing tells whether v is the missing value.
+// Missing reports whether v is the missing value.
 func (v Value) Missing() bool { return v.Type == NoType }
 
 // Number returns the number v holds. REQUIRES: v is a number.
 func (v Value) Number() Number { return Number{v.Int, v.Scale} }
 
-// True tells whether v is the boolean true.
+// True reports whether v is the boolean true.
 func (v Value) True() bool { return v.Type == BoolType && v.Int == 1 }
 
-// Equal tells whether v and w are the same value of the same type.
+// Equal reports whether v and w are the same value of the same type.
 func (v Value) Equal(w Value) bool { return v.Type == w.Type && v.Compare(w) == 0 }
 
-// Compare orders values: the missing one last, then by type, numbers and times by value, strings
-// by their UTF-8 bytes, false before true, lists item by item.
+// Compare orders values: the missing one last, the others by type. Within a type, numbers and times are
+// ordered by value, strings by their UTF-8 bytes, false before true, lists item by item.
 func (v Value) Compare(w Value) int {
 	if v.Type != w.Type {
 		if v.Type == NoType {

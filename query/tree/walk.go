@@ -3,20 +3,19 @@ package tree
 // Node is a part of a syntax tree: any Pred, Expr or Stmt, a *Query, and each *Step (an event with
 // its `where (…)`).
 type Node interface {
-	// inspect calls Inspect for each node directly below, in the order of the fields.
+	// inspect calls Inspect for each direct child, in the order of the fields.
 	inspect(f func(Node) bool)
 }
 
-// Inspect calls f for a node and, where f returns true, for the nodes below it, each before its own.
-// A nil node has none. What a segment asks is a tree of its own: Inspect does not go into
-// InSegment.Def.
+// Inspect calls f for a node and, if f returns true, inspects its children. It does nothing for a nil node.
+// It does not visit the predicate of a segment, InSegment.Def.
 func Inspect(n Node, f func(Node) bool) {
 	if n != nil && f(n) {
 		n.inspect(f)
 	}
 }
 
-// Any reports whether is holds for a node of a tree.
+// Any reports whether is returns true for a node of the tree.
 func Any(n Node, is func(Node) bool) bool {
 	found := false
 	Inspect(n, func(n Node) bool {
@@ -26,8 +25,8 @@ func Any(n Node, is func(Node) bool) bool {
 	return found
 }
 
-// AsksPrevious reports whether a condition or expression of a step mentions `previous.`.
-func AsksPrevious(n Node) bool {
+// MentionsPrevious reports whether a condition or expression of a step uses `previous.`.
+func MentionsPrevious(n Node) bool {
 	return Any(n, func(n Node) bool {
 		name, ok := n.(*Name)
 		return ok && name.Previous

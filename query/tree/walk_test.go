@@ -20,7 +20,7 @@ var everyNode = []Node{
 	&Query{}, &Step{},
 }
 
-// TestEveryNodeIsKnown compares everyNode with the types of the package that have an inspect method.
+// TestEveryNodeIsKnown compares everyNode with the types in walk.go that have an inspect method.
 func TestEveryNodeIsKnown(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "walk.go", nil, 0)
 	if err != nil {
@@ -42,8 +42,8 @@ func TestEveryNodeIsKnown(t *testing.T) {
 	}
 }
 
-// TestInspectVisitsEveryField fills all fields of a node that hold nodes and expects each to be visited, in
-// the order of the fields.
+// TestInspectVisitsEveryField fills all fields of each node that hold nodes, and checks that Inspect visits
+// them in the order of the fields.
 func TestInspectVisitsEveryField(t *testing.T) {
 	for _, empty := range everyNode {
 		kind := reflect.TypeOf(empty).Elem()
@@ -51,7 +51,7 @@ func TestInspectVisitsEveryField(t *testing.T) {
 			filled := reflect.New(kind)
 			root := filled.Interface().(Node)
 			want := fill(t, filled.Elem())
-			if _, step := root.(*Step); !step { // a step is a node where it stands
+			if _, step := root.(*Step); !step { // fill returns a step itself, too
 				want = append([]Node{root}, want...)
 			}
 			var got []Node
@@ -68,7 +68,7 @@ func TestInspectVisitsEveryField(t *testing.T) {
 				return false
 			})
 			if len(got) != 1 {
-				t.Errorf("Inspect goes on below a node for which f returns false: %s", kinds(got))
+				t.Errorf("Inspect visits children of a node for which f returns false: %s", kinds(got))
 			}
 			Inspect(empty, func(n Node) bool {
 				if reflect.ValueOf(n).IsNil() {
@@ -89,8 +89,8 @@ func kinds(nodes []Node) string {
 	return strings.Join(names, " ")
 }
 
-// fill puts leaves into all fields that hold nodes, and returns these nodes in the order of the fields, each
-// before its own. What a segment asks (InSegment.Def) is a tree of its own.
+// fill sets all fields that hold nodes to leaves and returns the leaves in the order of the fields, parents
+// before children. It leaves out InSegment.Def, as Inspect does.
 func fill(t *testing.T, v reflect.Value) (nodes []Node) {
 	switch {
 	case v.Type() == reflect.TypeFor[*Segment](), v.Type() == reflect.TypeFor[Value]():
@@ -117,7 +117,7 @@ func fill(t *testing.T, v reflect.Value) (nodes []Node) {
 	return nodes
 }
 
-// leafOf returns a new node that a field of a type can hold.
+// leafOf returns a new node for a field of type typ.
 func leafOf(t *testing.T, typ reflect.Type) reflect.Value {
 	if typ.Kind() == reflect.Pointer {
 		return reflect.New(typ.Elem())
@@ -143,8 +143,8 @@ func TestAny(t *testing.T) {
 		{"deep below", &And{Args: []Pred{&Everyone{}, &Not{Arg: previous}}}, true},
 		{"in a step", &Step{Where: previous}, true},
 	} {
-		if got := AsksPrevious(c.node); got != c.want {
-			t.Errorf("%s: AsksPrevious is %v", c.name, got)
+		if got := MentionsPrevious(c.node); got != c.want {
+			t.Errorf("%s: MentionsPrevious is %v", c.name, got)
 		}
 	}
 }

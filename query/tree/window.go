@@ -5,7 +5,8 @@ import "time"
 // Unit is a unit of durations, calendar windows and buckets.
 type Unit uint8
 
-// The units. Months, quarters and years are calendar units, days and weeks 24 h and 7 × 24 h in durations.
+// The units. In durations a day is 24 hours and a week 7 × 24 hours; months, quarters and years are calendar
+// units.
 const (
 	NoUnit Unit = iota
 	Second
@@ -31,7 +32,7 @@ type Duration struct {
 
 var unitMillis = [...]int64{0, 1000, 60_000, 3_600_000, 86_400_000, 7 * 86_400_000}
 
-// Millis returns the length of d; ok is false for months, quarters and years, which have none.
+// Millis returns the length of d. ok is false for months, quarters and years, which have no fixed length.
 func (d Duration) Millis() (ms int64, ok bool) {
 	if int(d.Unit) >= len(unitMillis) {
 		return 0, false
@@ -59,8 +60,8 @@ func ParseWhen(text string) (When, bool) {
 	return When{Millis: ms}, ok
 }
 
-// ParseInstant reads an RFC 3339 time with seconds and offset, cut to the millisecond. Times that
-// leave the years 0 to 9999 in UTC have no canonical form and are refused.
+// ParseInstant reads an RFC 3339 time with seconds and offset, truncated to milliseconds. It refuses times
+// outside the years 0 to 9999 in UTC, which have no canonical form.
 func ParseInstant(text string) (ms int64, ok bool) {
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
@@ -72,7 +73,7 @@ func ParseInstant(text string) (ms int64, ok bool) {
 	return t.UnixMilli(), true
 }
 
-// WindowKind names the forms of windows.
+// WindowKind is the form of a window.
 type WindowKind uint8
 
 // The windows. N and M stand for Window.Last and Window.Other, U for Window.Unit, X and Y for From and To.
@@ -92,7 +93,7 @@ const (
 	Before   // before X: (−∞, X)
 )
 
-// Window is a stretch of time, resolved against a statement's now and zone. The zero Window is ever.
+// Window is a span of time, relative to the now and time zone of a statement. The zero Window is ever.
 type Window struct {
 	Kind     WindowKind
 	Last     Duration

@@ -1,6 +1,6 @@
-// Package values decides what does not depend on how profiles are searched: whether a string matches
-// a text form, and which part of a sample an id falls into.
+// Package values has the conditions on single values that all evaluators share: whether a string matches a
+// text form, and whether an id is in a share of a sample.
 //
-// Its nouns: Matcher (a compiled text form), Share (the part of a sample). It must not know profiles,
+// Its nouns: Matcher (a compiled text form), Share (a part of a sample). It must not know profiles,
 // columns or time. Start reading at text.go.
 package values

@@ -7,12 +7,12 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Share is a stretch of the hash space of one sample: the ids whose xxh3_64(name, 0x00, id) × 100 ÷
-// 2^64 lies in [from, to), decided in exact arithmetic.
+// Share is a range of the hash space of one sample: the ids for which xxh3_64(name, 0x00, id) × 100 ÷ 2^64
+// is in [from, to), in exact arithmetic.
 type Share struct {
 	prefix   []byte
-	lo       uint64 // least hash within
-	hi       uint64 // greatest hash within
+	lo       uint64 // smallest hash in the share
+	hi       uint64 // largest hash in the share
 	nonEmpty bool
 }
 
@@ -28,7 +28,7 @@ func NewShare(name string, from, to tree.Number) Share {
 	return s
 }
 
-// Has tells whether an id falls into the share.
+// Has reports whether an id is in the share.
 func (s Share) Has(id string) bool {
 	if !s.nonEmpty {
 		return false
@@ -38,7 +38,7 @@ func (s Share) Has(id string) bool {
 	return s.lo <= h && h <= s.hi
 }
 
-// threshold is the least hash at or above percent, ⌈percent ÷ 100 × 2^64⌉, within [0, 2^64].
+// threshold returns the smallest hash at or above percent, ⌈percent ÷ 100 × 2^64⌉, limited to [0, 2^64].
 func threshold(percent tree.Number) *big.Int {
 	r, ok := new(big.Rat).SetString(percent.String())
 	if !ok {

@@ -10,11 +10,11 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Matcher tells whether a string satisfies a text form. It is safe for concurrent use.
+// Matcher reports whether a string satisfies a text form. It is safe for concurrent use.
 type Matcher func(string) bool
 
-// NewMatcher compiles `contains`, `starts with`, `ends with` or `matches`; fold is `ignoring case`,
-// Unicode simple folding. The error is that of a pattern that is no RE2 expression.
+// NewMatcher compiles `contains`, `starts with`, `ends with` or `matches`. fold is `ignoring case`, with simple
+// Unicode case folding. It returns an error if the pattern of `matches` is not an RE2 expression.
 func NewMatcher(op tree.TextOp, pattern string, fold bool) (Matcher, error) {
 	if op == tree.Matches {
 		re, err := regexp.Compile(pattern)
@@ -40,8 +40,8 @@ func NewMatcher(op tree.TextOp, pattern string, fold bool) (Matcher, error) {
 	return func(s string) bool { return within(foldText(s), folded) }, nil
 }
 
-// PatternSize returns about how many instructions a regular expression has, without making them: a short
-// text with repetitions is up to millions. It is 0 for what is none.
+// PatternSize estimates how many instructions a regular expression compiles to, without compiling it: a short
+// pattern with repetitions can have millions. It returns 0 for an invalid pattern.
 func PatternSize(pattern string) int {
 	re, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
@@ -61,8 +61,8 @@ func patternSize(re *syntax.Regexp) int {
 	return n
 }
 
-// foldText maps every rune to the smallest of those it folds to, so that two strings are equal ignoring
-// case exactly when their folded forms are equal.
+// foldText maps every rune to the smallest rune that is equal to it ignoring case. So two strings are equal
+// ignoring case if and only if their folded forms are equal.
 func foldText(s string) string { return strings.Map(foldRune, s) }
 
 func foldRune(r rune) rune {

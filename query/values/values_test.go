@@ -47,7 +47,7 @@ func TestMatcher(t *testing.T) {
 	}
 }
 
-// FuzzFold holds folding to its law: equal when folded exactly where the standard library says so.
+// FuzzFold checks that folded strings are equal if and only if strings.EqualFold reports that they are.
 func FuzzFold(f *testing.F) {
 	f.Add("Straße", "STRASSE")
 	f.Add("kelvin", "\u212aELVIN")
@@ -60,7 +60,7 @@ func FuzzFold(f *testing.F) {
 	})
 }
 
-// Every hash lies in exactly one of neighbouring shares, and where the exact quotient says.
+// TestShares checks ids in adjacent shares against the exact quotient of their hash.
 func TestShares(t *testing.T) {
 	number := func(text string) tree.Number {
 		n, ok := tree.ParseNumber(text)
@@ -84,7 +84,7 @@ func TestShares(t *testing.T) {
 			}
 		}
 		if !NewShare("exp", number("0"), number("100")).Has(id) || NewShare("exp", number("7"), number("7")).Has(id) {
-			t.Fatalf("%s: 0%% to 100%% must be everyone, 7%% to 7%% nobody", id)
+			t.Fatalf("%s: 0%% to 100%% must have every id, 7%% to 7%% none", id)
 		}
 	}
 }

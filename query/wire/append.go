@@ -26,8 +26,8 @@ func AppendBool(b []byte, v bool) []byte {
 	return append(b, 0)
 }
 
-// AppendValue appends a value: its type, then what the type needs. Numbers carry their scale, so
-// that a value comes back exactly as it was.
+// AppendValue appends a value: its type, then the data of that type. Numbers include their scale, so
+// that a value is read back exactly as it was.
 func AppendValue(b []byte, v tree.Value) []byte {
 	b = append(b, byte(v.Type))
 	switch v.Type {

@@ -12,8 +12,8 @@ import (
 // ErrMalformed is the cause of every error of a Reader.
 var ErrMalformed = errors.New("malformed bytes")
 
-// Reader decodes from Data. The first fault is kept in Err; after it everything reads as zero, so a
-// caller checks once, at the end.
+// Reader decodes bytes. The first error is kept in Err. After it every read returns zero, so a caller
+// can check once, at the end.
 type Reader struct {
 	data []byte
 	err  error
@@ -22,13 +22,13 @@ type Reader struct {
 // NewReader returns a Reader over data. Strings it returns alias data.
 func NewReader(data []byte) *Reader { return &Reader{data: data} }
 
-// Err returns the first fault.
+// Err returns the first error.
 func (r *Reader) Err() error { return r.err }
 
 // Len returns the number of bytes left.
 func (r *Reader) Len() int { return len(r.data) }
 
-// Fail records a fault found by the caller, unless there is one already.
+// Fail records an error found by the caller, unless there is one already.
 func (r *Reader) Fail(what string) {
 	if r.err == nil {
 		r.err = fmt.Errorf("%s: %w", what, ErrMalformed)
@@ -36,7 +36,7 @@ func (r *Reader) Fail(what string) {
 	r.data = nil
 }
 
-// Done returns the first fault, or one if bytes are left over.
+// Done returns the first error, or an error if bytes are left over.
 func (r *Reader) Done() error {
 	if r.err == nil && len(r.data) > 0 {
 		r.Fail("bytes left over")
@@ -83,7 +83,7 @@ func (r *Reader) Uvarint() uint64 {
 	return v
 }
 
-// Uint32 reads an unsigned varint that must fit 32 bits.
+// Uint32 reads an unsigned varint that must fit in 32 bits.
 func (r *Reader) Uint32() uint32 {
 	v := r.Uvarint()
 	if v > 1<<32-1 {
@@ -119,16 +119,16 @@ func (r *Reader) Fixed64() uint64 {
 func (r *Reader) Count(size int) int {
 	n := r.Uvarint()
 	if n > uint64(len(r.data)/max(size, 1)) {
-		r.Fail("count beyond the input")
+		r.Fail("count larger than the input")
 		return 0
 	}
 	return int(n)
 }
 
-// Take reads n bytes as they are; the result aliases the input.
+// Take reads n bytes without decoding them. The result aliases the input.
 func (r *Reader) Take(n int) []byte {
 	if n < 0 || n > len(r.data) {
-		r.Fail("bytes beyond the input")
+		r.Fail("length larger than the input")
 		return nil
 	}
 	b := r.data[:n:n]
@@ -136,18 +136,18 @@ func (r *Reader) Take(n int) []byte {
 	return b
 }
 
-// Bytes reads length-prefixed bytes; the result aliases the input.
+// Bytes reads length-prefixed bytes. The result aliases the input.
 func (r *Reader) Bytes() []byte { return r.Take(r.Count(1)) }
 
-// String reads a length-prefixed string; the result aliases the input, which must not change while
-// it is used.
+// String reads a length-prefixed string. The result aliases the input, which must not change while the
+// string is in use.
 func (r *Reader) String() string {
 	b := r.Bytes()
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
-// Value reads a value. Only what AppendValue writes for a valid value is accepted: canonical
-// decimals, lists of scalars.
+// Value reads a value. It accepts only what AppendValue writes for a valid value: canonical decimals,
+// lists of scalars.
 func (r *Reader) Value() tree.Value { return r.value(true) }
 
 func (r *Reader) value(lists bool) tree.Value {
@@ -198,7 +198,7 @@ func (r *Reader) number(v *tree.Value) {
 	}
 }
 
-// SkipValue reads a value without making it, and without checking more than its length.
+// SkipValue skips a value. It checks only its length.
 func (r *Reader) SkipValue() {
 	switch tree.Type(r.Byte()) {
 	case tree.BoolType:

@@ -6,9 +6,9 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 )
 
-// AppendSet appends a set: the length, and the set in roaring's portable format, every container in the
-// smallest form that it has. Equal sets give equal bytes, whatever was done to them before. The set is only
-// read.
+// AppendSet appends a set: its length in bytes, and the set in roaring's portable format, with every
+// container in its smallest form. Equal sets give equal bytes, whatever their form in memory. s is not
+// changed.
 func AppendSet(b []byte, s *roaring.Bitmap) []byte {
 	small := s.Clone()
 	small.RunOptimize()
@@ -16,12 +16,12 @@ func AppendSet(b []byte, s *roaring.Bitmap) []byte {
 	b = binary.AppendUvarint(b, size)
 	out := byteSink(b)
 	if _, err := small.WriteTo(&out); err != nil {
-		panic(err) // byteSink takes everything, and RunOptimize leaves no container that cannot be written
+		panic(err) // byteSink never fails, and every container can be written after RunOptimize
 	}
 	return out
 }
 
-// byteSink appends what is written to it.
+// byteSink is an io.Writer that appends to itself.
 type byteSink []byte
 
 func (s *byteSink) Write(p []byte) (int, error) {
@@ -29,10 +29,10 @@ func (s *byteSink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Set reads a set, which shares no memory with the input; the zero one after a fault. Bytes come here after
-// their checksum was compared. That they are sound all the same is checked: lengths and offsets before the
-// library sees them, so that memory and time are in proportion to the input, and the library's Validate
-// after.
+// Set reads a set, which shares no memory with the input. It returns an empty set after an error.
+// Callers have already compared a checksum of the bytes; Set checks them anyway: lengths and offsets
+// before the library reads them, so that memory and time are in proportion to the input, and the
+// library's Validate after.
 func (r *Reader) Set() *roaring.Bitmap {
 	data := r.Bytes()
 	if r.err == nil && !isSet(data) {
@@ -55,16 +55,16 @@ func (r *Reader) Set() *roaring.Bitmap {
 
 // The portable format: https://github.com/RoaringBitmap/RoaringFormatSpec.
 const (
-	setCookie        = 12346 // no container holds runs
-	setCookieRuns    = 12347 // in the low 16 bits; above them the number of containers - 1
-	setOffsetsFrom   = 4     // containers from which there are offsets also with runs
+	setCookie        = 12346 // if no container has runs
+	setCookieRuns    = 12347 // in the low 16 bits; above them is the number of containers - 1
+	setOffsetsFrom   = 4     // number of containers from which a set with runs has offsets
 	setMaxContainers = 1 << 16
-	setMaxArray      = 4096 // positions of a container that is a list
-	setBitsBytes     = 8192 // of one that is bits
-	setMaxRuns       = 2047 // of one that is runs; with more of them bits are smaller
+	setMaxArray      = 4096 // positions of an array container
+	setBitsBytes     = 8192 // of a bitset container
+	setMaxRuns       = 2047 // of a run container; with more runs, a bitset is smaller
 )
 
-// isSet reports whether data has the layout of a set, from its first byte to its last.
+// isSet reports whether all of data has the layout of a set.
 func isSet(data []byte) bool {
 	le := binary.LittleEndian
 	r := NewReader(data)

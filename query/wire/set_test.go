@@ -10,7 +10,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 )
 
-// randomSet has lists, bits and runs, in up to six containers.
+// randomSet returns a set with arrays, bitsets and runs, in up to six containers.
 func randomSet(r *rand.Rand) *roaring.Bitmap {
 	s := roaring.New()
 	for range r.IntN(6) {
@@ -37,9 +37,9 @@ func randomSet(r *rand.Rand) *roaring.Bitmap {
 	return s
 }
 
-// TestSetComesBack: sets of all forms come back as they were; the same set is the same bytes, in whatever
-// form it was held.
-func TestSetComesBack(t *testing.T) {
+// TestSetRoundTrip: sets of all forms are read back unchanged, and the same set has the same bytes,
+// whatever its form in memory.
+func TestSetRoundTrip(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 300 {
 		s := randomSet(r)
@@ -48,7 +48,7 @@ func TestSetComesBack(t *testing.T) {
 		in := NewReader(data[len("before"):])
 		back := in.Set()
 		if err := in.Done(); err != nil || !back.Equals(s) {
-			t.Fatalf("%d positions come back as %d: %v", s.GetCardinality(), back.GetCardinality(), err)
+			t.Fatalf("%d positions are read back as %d: %v", s.GetCardinality(), back.GetCardinality(), err)
 		}
 		if s.HasRunCompression() != held.HasRunCompression() || !s.Equals(held) {
 			t.Fatal("the set was changed")
@@ -56,16 +56,16 @@ func TestSetComesBack(t *testing.T) {
 		other := roaring.New()
 		other.AddMany(s.ToArray())
 		if other.RunOptimize(); !bytes.Equal(AppendSet(nil, other), data[len("before"):]) || !bytes.Equal(AppendSet(nil, back), data[len("before"):]) {
-			t.Fatal("an equal set has other bytes")
+			t.Fatal("an equal set has different bytes")
 		}
 		clear(data)
 		if !back.Equals(s) {
-			t.Fatal("the set shares memory with what it was read from")
+			t.Fatal("the set shares memory with the input")
 		}
 	}
 }
 
-// TestSetBytes holds the form against bytes that are drawn in the library's specification.
+// TestSetBytes compares the encoding with bytes derived from the format specification.
 func TestSetBytes(t *testing.T) {
 	ranges := roaring.New()
 	ranges.AddRange(0, 1<<16)
@@ -83,49 +83,49 @@ func TestSetBytes(t *testing.T) {
 	}
 }
 
-// TestSetRefuses: whatever is cut off, added or put where a length, an offset or an order stands is an error.
+// TestSetRefuses: truncated input, extra bytes and wrong lengths, offsets or orders are errors.
 func TestSetRefuses(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 2))
 	for range 40 {
 		data := AppendSet(nil, randomSet(r))
 		for range 20 {
 			if n := r.IntN(len(data)); readsSet(data[:n]) {
-				t.Fatalf("the first %d of %d bytes are a set", n, len(data))
+				t.Fatalf("the first %d of %d bytes are accepted", n, len(data))
 			}
 		}
 		if readsSet(append(bytes.Clone(data), 0)) {
-			t.Fatal("a byte is left over")
+			t.Fatal("an extra byte is accepted")
 		}
 	}
 	for what, text := range map[string]string{
-		"no cookie":                 "08" + "00000000" + "00000000",
-		"too many containers":       "08" + "3a300000" + "01000100",
-		"an offset elsewhere":       "12" + "3a300000" + "01000000" + "00000000" + "11000000" + "0500",
-		"positions out of order":    "14" + "3a300000" + "01000000" + "00000100" + "10000000" + "07000500",
-		"a position twice":          "14" + "3a300000" + "01000000" + "00000100" + "10000000" + "05000500",
-		"containers out of order":   "1c" + "3a300000" + "02000000" + "01000000" + "00000000" + "18000000" + "1a000000" + "0500" + "0700",
-		"a run beyond its end":      "0f" + "3b300000" + "01" + "0000ffff" + "0100" + "0100ffff",
-		"runs that touch":           "13" + "3b300000" + "01" + "00000300" + "0200" + "00000100" + "02000100",
-		"no run":                    "0b" + "3b300000" + "01" + "00000000" + "0000",
-		"bits that are not so many": "9040" + "3a300000" + "01000000" + "0000ffff" + "10000000" + zeros(setBitsBytes),
-		"more runs than bits":       runsOf(setMaxRuns + 1),
+		"no cookie":                      "08" + "00000000" + "00000000",
+		"too many containers":            "08" + "3a300000" + "01000100",
+		"a wrong offset":                 "12" + "3a300000" + "01000000" + "00000000" + "11000000" + "0500",
+		"positions out of order":         "14" + "3a300000" + "01000000" + "00000100" + "10000000" + "07000500",
+		"a position twice":               "14" + "3a300000" + "01000000" + "00000100" + "10000000" + "05000500",
+		"containers out of order":        "1c" + "3a300000" + "02000000" + "01000000" + "00000000" + "18000000" + "1a000000" + "0500" + "0700",
+		"a run beyond its end":           "0f" + "3b300000" + "01" + "0000ffff" + "0100" + "0100ffff",
+		"runs that touch":                "13" + "3b300000" + "01" + "00000300" + "0200" + "00000100" + "02000100",
+		"no run":                         "0b" + "3b300000" + "01" + "00000000" + "0000",
+		"a bitset with a wrong count":    "9040" + "3a300000" + "01000000" + "0000ffff" + "10000000" + zeros(setBitsBytes),
+		"more runs than a bitset allows": runsOf(setMaxRuns + 1),
 	} {
 		data, err := hex.DecodeString(text)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if readsSet(data) {
-			t.Errorf("%s: it is read", what)
+			t.Errorf("%s: it is accepted", what)
 		}
 	}
 	if data, _ := hex.DecodeString(runsOf(setMaxRuns)); !readsSet(data) {
-		t.Error("as many runs as are smaller than bits are refused")
+		t.Error("the greatest number of runs is refused")
 	}
 }
 
 func zeros(n int) string { return hex.EncodeToString(make([]byte, n)) }
 
-// runsOf is a set of so many runs, each of one position.
+// runsOf returns the encoding of a set with n runs of one position each.
 func runsOf(n int) string {
 	body := []byte{0x3b, 0x30, 0, 0, 1, 0, 0, byte(n - 1), byte((n - 1) >> 8), byte(n), byte(n >> 8)}
 	for i := range n {
@@ -140,7 +140,7 @@ func readsSet(data []byte) bool {
 	return r.Done() == nil
 }
 
-// TestSetMemory: reading takes memory in proportion to the input, whatever a header claims.
+// TestSetMemory: reading takes memory in proportion to the input, whatever the header claims.
 func TestSetMemory(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
 	for _, head := range []string{"3a300000" + "00000100", "3a300000" + "ffffffff", "3b30ffff" + "ffffffff", "3b300000" + "01" + "0000ffff" + "ffff"} {
@@ -161,7 +161,7 @@ func TestSetMemory(t *testing.T) {
 	}
 }
 
-// FuzzSet: whatever is read as a set is a sound one that comes back from its own bytes.
+// FuzzSet: anything that is read as a set is valid and survives a round trip.
 func FuzzSet(f *testing.F) {
 	r := rand.New(rand.NewPCG(3, 3))
 	for range 6 {
@@ -173,7 +173,7 @@ func FuzzSet(f *testing.F) {
 		s := in.Set()
 		if in.Err() != nil {
 			if !s.IsEmpty() {
-				t.Fatal("a set with a fault")
+				t.Fatal("there is a set despite the error")
 			}
 			return
 		}
@@ -182,11 +182,11 @@ func FuzzSet(f *testing.F) {
 		}
 		out := AppendSet(nil, s)
 		if len(out) > len(data)-in.Len()+2 {
-			t.Fatalf("%d bytes of %d", len(out), len(data)-in.Len())
+			t.Fatalf("the set takes %d bytes, %d were read", len(out), len(data)-in.Len())
 		}
 		again := NewReader(out)
 		if back := again.Set(); again.Done() != nil || !back.Equals(s) {
-			t.Fatalf("the set does not come back: %v", again.Err())
+			t.Fatalf("the set is not read back: %v", again.Err())
 		}
 	})
 }

@@ -12,16 +12,16 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// field is one thing written and read back: what Append wrote, and a read that reports whether it came
-// back as it was.
+// field is one encoded value: the bytes that Append wrote, and a function that reads it and reports
+// whether it is unchanged.
 type field struct {
 	kind  string
 	bytes []byte
 	same  func(r *Reader) bool
-	zero  func(r *Reader) bool // reads the same kind, and reports whether that is zero
+	zero  func(r *Reader) bool // reads the same kind, and reports whether the result is zero
 }
 
-// fieldsOf returns one field of each pair of an append and a read, drawn from rng.
+// fieldsOf returns one random field for each pair of an append and a read function.
 func fieldsOf(rng *rand.Rand) []field {
 	n := rng.Uint64() >> rng.IntN(64)
 	i := int64(n) * int64(1-2*rng.IntN(2))
@@ -43,7 +43,7 @@ func fieldsOf(rng *rand.Rand) []field {
 	}
 }
 
-// randomValue draws a valid value of every type and form.
+// randomValue returns a random valid value of any type and form.
 func randomValue(rng *rand.Rand, lists bool) tree.Value {
 	kinds := 6
 	if lists {
@@ -71,7 +71,7 @@ func randomValue(rng *rand.Rand, lists bool) tree.Value {
 	return tree.ListOf(items...)
 }
 
-// equal is stricter than Value.Equal: also the same fields.
+// equal is stricter than Value.Equal: all fields must be the same.
 func equal(a, b tree.Value) bool {
 	if a.Type != b.Type || a.Int != b.Int || a.Scale != b.Scale || a.Str != b.Str || len(a.List) != len(b.List) {
 		return false
@@ -84,8 +84,8 @@ func equal(a, b tree.Value) bool {
 	return true
 }
 
-// TestRoundTrip: records of random fields in random order come back, and nothing is left over. Cut at
-// any byte they are an error, after which everything reads as zero.
+// TestRoundTrip: records of random fields in random order are read back, and nothing is left over. A
+// record cut off at any byte is an error, after which every read returns zero.
 func TestRoundTrip(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 1))
@@ -99,7 +99,7 @@ func TestRoundTrip(t *testing.T) {
 		r := NewReader(record)
 		for i, f := range fields {
 			if left := len(record) - r.Len(); !f.same(r) || r.Err() != nil || len(record)-r.Len() != left+len(f.bytes) {
-				t.Fatalf("seed %d: field %d, a %s written as %x, does not come back: %v", seed, i, f.kind, f.bytes, r.Err())
+				t.Fatalf("seed %d: field %d, a %s written as %x, is not read back: %v", seed, i, f.kind, f.bytes, r.Err())
 			}
 		}
 		if err := r.Done(); err != nil {
@@ -113,7 +113,7 @@ func TestRoundTrip(t *testing.T) {
 			f.same(longer)
 		}
 		if err := longer.Err(); err != nil {
-			t.Fatalf("seed %d: a byte more is an error before the end: %v", seed, err)
+			t.Fatalf("seed %d: an extra byte is an error before the end: %v", seed, err)
 		}
 		if err := longer.Done(); !errors.Is(err, ErrMalformed) {
 			t.Fatalf("seed %d: a byte left over: %v", seed, err)
@@ -121,7 +121,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// cut reads the fields of a record that was cut off.
+// cut reads the fields of a truncated record.
 func cut(t *testing.T, seed uint64, data []byte, fields []field) {
 	t.Helper()
 	r := NewReader(data)
@@ -139,7 +139,7 @@ func cut(t *testing.T, seed uint64, data []byte, fields []field) {
 	}
 }
 
-// TestHostile has what no Append writes. Each is refused with an error of ErrMalformed.
+// TestHostile reads bytes that no Append function writes. Each must be refused with ErrMalformed.
 func TestHostile(t *testing.T) {
 	endless := bytes.Repeat([]byte{0xff}, 11)
 	overflow := append(bytes.Repeat([]byte{0xff}, 9), 2) // 2^64 and more
@@ -171,8 +171,8 @@ func TestHostile(t *testing.T) {
 		{"string of 2^63 bytes", length(1<<63, 'a'), str},
 		{"string of 2^64-1 bytes", length(math.MaxUint64, 'a'), str},
 		{"bytes longer than the input", length(1), func(r *Reader) { r.Bytes() }},
-		{"a negative stretch", make([]byte, 4), func(r *Reader) { r.Take(-1) }},
-		{"a stretch beyond the input", make([]byte, 4), func(r *Reader) { r.Take(5) }},
+		{"a negative length", make([]byte, 4), func(r *Reader) { r.Take(-1) }},
+		{"a length larger than the input", make([]byte, 4), func(r *Reader) { r.Take(5) }},
 		{"no type", []byte{byte(tree.NoType), 0, 0}, value},
 		{"an unknown type", []byte{byte(tree.ListType) + 1, 0, 0}, value},
 		{"the last type", []byte{255, 0, 0}, value},
@@ -186,10 +186,10 @@ func TestHostile(t *testing.T) {
 		{"minus infinity", float(math.Inf(-1)), value},
 		{"half a float", float(1e300)[:6], value},
 		{"an empty list", list(0, 1, 1), value},
-		{"a list of more than there is", list(2, byte(tree.BoolType), 1, byte(tree.BoolType)), value},
+		{"a list longer than the input", list(2, byte(tree.BoolType), 1, byte(tree.BoolType)), value},
 		{"a list of 2^60", append(list(), length(1<<60, byte(tree.BoolType), 1)...), value},
 		{"a list in a list", list(1, byte(tree.ListType), 1, byte(tree.BoolType), 1), value},
-		{"a list with a value that is none", list(1, byte(tree.BoolType), 7), value},
+		{"a list with an invalid value", list(1, byte(tree.BoolType), 7), value},
 	} {
 		r := NewReader(c.data)
 		if c.read(r); !errors.Is(r.Err(), ErrMalformed) || r.Len() != 0 {
@@ -198,7 +198,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// TestLargest: what is just within each bound is read.
+// TestLargest: the largest values within each limit are accepted.
 func TestLargest(t *testing.T) {
 	widest := NewReader(append(append(bytes.Repeat([]byte{0xff}, 9), 1), bytes.Repeat([]byte{0xff}, 4)...))
 	if n := widest.Uvarint(); n != math.MaxUint64 || widest.Len() != 4 {
@@ -222,7 +222,7 @@ func TestLargest(t *testing.T) {
 	}
 }
 
-// TestCount: a count is handed out only if the bytes that follow can hold that many elements.
+// TestCount: a count is returned only if the remaining bytes can contain that many elements.
 func TestCount(t *testing.T) {
 	for _, c := range []struct {
 		n    uint64
@@ -232,7 +232,7 @@ func TestCount(t *testing.T) {
 	}{
 		{0, 1, 0, 0}, {1, 1, 0, -1}, {1, 1, 1, 1}, {9, 1, 9, 9}, {10, 1, 9, -1},
 		{2, 8, 16, 2}, {2, 8, 15, -1}, {3, 8, 16, -1}, {1, 8, 7, -1},
-		{5, 0, 5, 5}, {6, 0, 5, -1}, {6, -3, 5, -1}, // an element of unknown size takes a byte
+		{5, 0, 5, 5}, {6, 0, 5, -1}, {6, -3, 5, -1}, // an element of unknown size takes at least a byte
 		{math.MaxUint64, 1, 100, -1}, {math.MaxUint64, 0, 100, -1}, {1 << 63, 1, 100, -1}, {1<<63 + 1, 16, 100, -1}, {1 << 32, 1, 100, -1},
 	} {
 		r := NewReader(append(binary.AppendUvarint(nil, c.n), make([]byte, c.left)...))
@@ -243,7 +243,7 @@ func TestCount(t *testing.T) {
 	}
 }
 
-// TestFail: the first fault stands, and nothing is read after it.
+// TestFail: the first error is kept, and nothing is read after it.
 func TestFail(t *testing.T) {
 	r := NewReader([]byte{1, 2, 3})
 	r.Fail("a name")
@@ -253,8 +253,8 @@ func TestFail(t *testing.T) {
 	}
 }
 
-// TestAliases: what is read shares the input's memory, and appending to it does not write over what
-// follows.
+// TestAliases: results share the memory of the input, and appending to one does not overwrite the bytes
+// after it.
 func TestAliases(t *testing.T) {
 	data := AppendBytes(AppendBytes(nil, []byte("one")), []byte("two"))
 	r := NewReader(data)
@@ -265,12 +265,13 @@ func TestAliases(t *testing.T) {
 	}
 	_ = append(one, '!')
 	if two := r.Bytes(); string(two) != "two" {
-		t.Errorf("what follows became %q", two)
+		t.Errorf("the bytes after it became %q", two)
 	}
 }
 
-// FuzzReader: reads in the order of a script, over any bytes, never panic and never read back or beyond;
-// a value that is taken is written and read as the same one, and skipping it takes as much.
+// FuzzReader runs reads in the order of a script over any bytes. They never panic, never move backward
+// and never read beyond the end. A value that is accepted survives a round trip, and skipping it reads
+// the same number of bytes.
 func FuzzReader(f *testing.F) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 4 {
@@ -305,22 +306,22 @@ func FuzzReader(f *testing.F) {
 	})
 }
 
-// valueLaws reads a value and holds it against itself written again, and against skipping it.
+// valueLaws reads a value and compares it with itself after a round trip, and with skipping it.
 func valueLaws(t *testing.T, r *Reader) {
 	skipped := *r
 	v := r.Value()
 	skipped.SkipValue()
 	if r.Err() != nil {
 		if v.Type != tree.NoType || v.Int != 0 || v.Str != "" || v.List != nil {
-			t.Fatalf("refused, and %v", v)
+			t.Fatalf("refused, but returned %v", v)
 		}
 		return
 	}
 	if skipped.Err() != nil || skipped.Len() != r.Len() {
-		t.Fatalf("%v: %d bytes are left, after skipping %d, %v", v, r.Len(), skipped.Len(), skipped.Err())
+		t.Fatalf("%v: %d bytes are left, but %d after skipping it, %v", v, r.Len(), skipped.Len(), skipped.Err())
 	}
 	again := NewReader(AppendValue(nil, v))
 	if w := again.Value(); again.Done() != nil || !equal(v, w) {
-		t.Fatalf("%v comes back as %v, %v", v, w, again.Err())
+		t.Fatalf("%v is read back as %v, %v", v, w, again.Err())
 	}
 }

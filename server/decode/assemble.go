@@ -12,13 +12,13 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// The names of the events that pages and screens become.
+// The names of the events that page and screen calls become.
 const (
 	PageEvent   = "Page Viewed"
 	ScreenEvent = "Screen Viewed"
 )
 
-// KindOf returns the kind of a message's type; ok is false for other words.
+// KindOf returns the kind that a message's type names; ok is false for any other word.
 func KindOf(word string) (k engine.Kind, ok bool) {
 	for k := engine.Identify; k <= engine.Profile; k++ {
 		if k.String() == word {
@@ -28,7 +28,7 @@ func KindOf(word string) (k engine.Kind, ok bool) {
 	return 0, false
 }
 
-// assemble makes the message of the parts read.
+// assemble builds the message from the members that have been read.
 func (d *Decoder) assemble() (m engine.Incoming, err error) {
 	p := &d.seen
 	if m.Kind, err = d.kind(); err != nil {
@@ -62,7 +62,8 @@ func (d *Decoder) kind() (engine.Kind, error) {
 	return k, nil
 }
 
-// identity checks that the message says whom it is about, and what makes it a duplicate.
+// identity checks that the message names a profile, and sets what makes it a duplicate: its messageId, or
+// the source and line of an import.
 func (d *Decoder) identity(m *engine.Incoming) error {
 	p := &d.seen
 	switch {
@@ -89,7 +90,7 @@ func (d *Decoder) identity(m *engine.Incoming) error {
 	return nil
 }
 
-// body fills in the event and the fields, and keeps what is neither.
+// body sets the event and the fields of m, and keeps the members that are neither in the rest.
 func (d *Decoder) body(m *engine.Incoming) error {
 	p, used := &d.seen, &d.traits
 	switch m.Kind {
@@ -143,7 +144,7 @@ func (d *Decoder) body(m *engine.Incoming) error {
 	return nil
 }
 
-// unread returns traits or properties that were no object, so that nothing was read of them.
+// unread returns the raw text of traits or properties that are not an object, "" if they are one.
 func (d *Decoder) unread(name string) string {
 	raw := d.seen.traitsRaw
 	if name == "properties" {
@@ -162,27 +163,28 @@ func (d *Decoder) keepString(name, s string) {
 	}
 }
 
-// slabMost is how many fields are made at once at most; the remainders get as many times 32 bytes.
-const slabMost = 8 << 10
+// maxSlab is the largest number of fields in one slab. A slab of remainders has up to 32 bytes for each.
+const maxSlab = 8 << 10
 
-// grown is the size of the slab behind one of size had: twice that, within bounds, and at least need. A
-// decoder that is used again so has one in the end that holds all messages of a body.
+// grown returns the capacity of the slab that follows one of capacity had: twice that, between least and
+// most, and no less than need. So a reused decoder ends up with one slab that holds all messages of a
+// body.
 func grown(had, least, most, need int) int { return max(least, min(2*had, most), need) }
 
-// own returns fields as a slice that stays valid, cut from a slab shared by many messages.
+// own returns a copy of fields, cut from a slab that many messages share. The copy is valid until Reuse.
 func (d *Decoder) own(fields []engine.NamedField) []engine.NamedField {
 	if len(fields) == 0 {
 		return nil
 	}
 	if len(d.slab)+len(fields) > cap(d.slab) {
-		d.slab = make([]engine.NamedField, 0, grown(cap(d.slab), 512, slabMost, len(fields)))
+		d.slab = make([]engine.NamedField, 0, grown(cap(d.slab), 512, maxSlab, len(fields)))
 	}
 	start := len(d.slab)
 	d.slab = append(d.slab, fields...)
 	return slices.Clip(d.slab[start:])
 }
 
-// inherit adds the context.traits of an identify call that its own traits do not say.
+// inherit adds those context.traits of an identify call that its own traits do not set.
 func (d *Decoder) inherit() error {
 	if !strings.Contains(d.seen.context, `"traits"`) {
 		return nil
@@ -209,8 +211,8 @@ func (d *Decoder) inherit() error {
 	return err
 }
 
-// remainder returns the members that have no place in the message as one compact object, nil when
-// there are none.
+// remainder returns the members without a place of their own in the message as one compact object, or nil
+// if there are none.
 func (d *Decoder) remainder() []byte {
 	p := &d.seen
 	d.keep("context", mergeContext(p.context, d.env.Context))
@@ -223,14 +225,15 @@ func (d *Decoder) remainder() []byte {
 		_ = (*jsontext.Value)(&p.rest).Compact(jsontext.AllowDuplicateNames(true)) // made of valid members
 	}
 	if len(d.restSlab)+len(p.rest) > cap(d.restSlab) {
-		d.restSlab = make([]byte, 0, grown(cap(d.restSlab), 16<<10, 32*slabMost, len(p.rest)))
+		d.restSlab = make([]byte, 0, grown(cap(d.restSlab), 16<<10, 32*maxSlab, len(p.rest)))
 	}
 	start := len(d.restSlab)
 	d.restSlab = append(d.restSlab, p.rest...)
 	return slices.Clip(d.restSlab[start:])
 }
 
-// mergeContext returns the message's own context with those members of the request's that it lacks.
+// mergeContext returns the message's own context plus those members of the request's context that it
+// lacks.
 func mergeContext(own string, shared []byte) string {
 	if len(shared) == 0 || !strings.HasPrefix(own, "{") && own != "" && own != "null" {
 		return own

@@ -10,40 +10,41 @@ import (
 	"github.com/musterdb/muster/internal/node"
 )
 
-// Body is a request body in Segment's form: one message, or a batch with what holds for all of it.
+// Body is a request body in Segment's form: one message, or a batch and the members that apply to all its
+// messages.
 type Body struct {
 	Items    []Span
 	Batch    bool
-	SentAt   int64  // Unix ms, 0 when it does not say
-	Context  []byte // an object, nil without one
+	SentAt   int64  // Unix ms, 0 if the body does not say
+	Context  []byte // an object; nil if there is none
 	WriteKey string
-	Notes    []Note // what of the batch's own members is lost
+	Notes    []Note // which of the batch's own members were dropped or changed
 
-	// Behind is where the messages of a batch end that is not whole: nothing behind it can be told
-	// apart. Broken says why; it is nil for a body that came whole.
-	Behind int
-	Broken *node.Error
+	// Broken says why a batch is incomplete; it is nil for a complete body. No messages can be found from
+	// offset BrokenAt on.
+	Broken   *node.Error
+	BrokenAt int
 }
 
-// Span is a stretch of the body.
+// Span is a range of bytes of the body.
 type Span struct{ Start, End int }
 
-// Split cuts a body into its messages. Messages are not read: one that is no JSON is refused by Message,
-// and does not touch the others. The error is a *node.Error: the body is neither an object nor an array, or
-// a batch that breaks off before its first message. REQUIRES: nothing of d's last message is needed any
-// more.
+// Split cuts a body into its messages without reading them: Message refuses an item that is not JSON, and
+// the other items are not affected. The error is a *node.Error: the body is neither an object nor an
+// array, or it is a batch that breaks off before the end of its first message. REQUIRES: nothing of d's
+// last message is in use any more.
 func (d *Decoder) Split(body []byte) (Body, error) {
 	b, err := d.split(body, true)
 	if err == nil {
 		return b, nil
 	}
-	if loose, ok := d.splitLoosely(body); ok { // what is wrong is perhaps between the messages only
+	if loose, ok := d.splitLoosely(body); ok { // only the text between messages may be wrong
 		return loose, nil
 	}
-	return d.split(body, false) // which says best what is wrong
+	return d.split(body, false) // its error is the most precise one
 }
 
-// Check returns why a body is not JSON, nil where it is.
+// Check returns the reason why a body is not JSON, or nil if it is.
 func (d *Decoder) Check(body []byte) error {
 	_, err := d.split(body, false)
 	return err
@@ -52,7 +53,7 @@ func (d *Decoder) Check(body []byte) error {
 func (d *Decoder) split(body []byte, skim bool) (Body, error) {
 	var b Body
 	d.skimming = skim
-	d.turn = maxForetold // names of the envelope are none of messages
+	d.index = maxExpected // do not expect the names of messages in the envelope
 	d.open(body)
 	switch d.json.peek() {
 	case '[':
@@ -71,7 +72,7 @@ func (d *Decoder) split(body []byte, skim bool) (Body, error) {
 		return b, refuse(codes.BadJSON, "the body is neither a JSON object nor an array")
 	}
 	if !d.json.end() {
-		return b, refuse(codes.BadJSON, "there is something behind the end of the body")
+		return b, refuse(codes.BadJSON, "there is something after the end of the body")
 	}
 	if !b.Batch {
 		b.Items = append(b.Items, Span{0, len(body)})
@@ -130,10 +131,11 @@ func (d *Decoder) items(b *Body) error {
 	return d.syntax(d.json.leave())
 }
 
-// setContext keeps the context of a batch. REQUIRES: v is valid JSON.
+// setContext sets the context of a batch, or a note if it is nested too deeply. REQUIRES: v is valid
+// JSON.
 func (b *Body) setContext(v jsontext.Value, depth int) {
 	switch {
-	case v.Kind() != '{': // null is none, and anything else no context
+	case v.Kind() != '{': // null and other values are no context
 	case tooDeep(v, depth):
 		b.Notes = append(b.Notes, Note{"too_deep", fmt.Sprintf("the context of the batch is nested deeper than %d levels: it is left out", depth)})
 	default:
@@ -141,7 +143,7 @@ func (b *Body) setContext(v jsontext.Value, depth int) {
 	}
 }
 
-// eachMember calls fn for the members of an object. REQUIRES: object is valid JSON.
+// eachMember calls fn for each member of an object. REQUIRES: object is valid JSON.
 func eachMember(object []byte, fn func(name string, value []byte)) {
 	r := jsontext.NewDecoder(bytes.NewBuffer(object), jsontext.AllowDuplicateNames(true))
 	if r.PeekKind() != '{' {

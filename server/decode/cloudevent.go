@@ -13,10 +13,11 @@ import (
 	"github.com/musterdb/muster/engine"
 )
 
-// CloudEvent decodes an event of CloudEvents 1.0 in its structured form: the subject did type, with
-// the members of data as properties. The error is a *node.Error. Source: CloudEvents 1.0.2, JSON format.
+// CloudEvent decodes a CloudEvents 1.0 event in structured form as a track call: the subject is the user,
+// the type is the event, and the members of data are the properties. The error is a *node.Error. Source:
+// CloudEvents 1.0.2, JSON format.
 func (d *Decoder) CloudEvent(raw []byte, env *Envelope) (engine.Incoming, error) {
-	return d.mending(raw, env, d.cloudEvent)
+	return d.readRepairing(raw, env, d.cloudEvent)
 }
 
 func (d *Decoder) cloudEvent(raw []byte, env *Envelope) (engine.Incoming, error) {
@@ -26,7 +27,7 @@ func (d *Decoder) cloudEvent(raw []byte, env *Envelope) (engine.Incoming, error)
 	d.env, d.notes, d.seen = env, d.notes[:0], parts{rest: d.seen.rest[:0]}
 	d.traits.reset()
 	d.properties.reset()
-	d.turn = 0
+	d.index = 0
 	d.open(raw)
 	if d.json.peek() != '{' {
 		return engine.Incoming{}, refuse(codes.BadJSON, "a CloudEvent is a JSON object")
@@ -56,11 +57,11 @@ func (d *Decoder) cloudEvent(raw []byte, env *Envelope) (engine.Incoming, error)
 		return engine.Incoming{}, err
 	}
 	if !d.json.end() {
-		return engine.Incoming{}, refuse(codes.BadJSON, "there is something behind the end of the event")
+		return engine.Incoming{}, refuse(codes.BadJSON, "there is something after the end of the event")
 	}
 	switch {
 	case version != "1.0":
-		return engine.Incoming{}, refuse(codes.BadVersion, "specversion is %q: only 1.0 is known", version)
+		return engine.Incoming{}, refuse(codes.BadVersion, "specversion is %q: only 1.0 is supported", version)
 	case d.seen.user == "":
 		return engine.Incoming{}, refuse(codes.NoID, "the CloudEvent has no subject to be the userId")
 	case d.seen.message == "":
@@ -69,8 +70,9 @@ func (d *Decoder) cloudEvent(raw []byte, env *Envelope) (engine.Incoming, error)
 	return d.assemble()
 }
 
-// StructuredCloudEvent makes the structured form of a binary one: attributes from ce- headers, data
-// from the body. What the headers lack, CloudEvent refuses.
+// StructuredCloudEvent returns the structured form of a binary event: the attributes come from the ce-
+// headers and the data from the body. It checks nothing: CloudEvent refuses an event whose attributes are
+// missing.
 func StructuredCloudEvent(header http.Header, body []byte) []byte {
 	event := []byte{'{'}
 	member := func(name string, value []byte) {
@@ -98,7 +100,7 @@ func StructuredCloudEvent(header http.Header, body []byte) []byte {
 	switch {
 	case len(body) == 0:
 	case media == "" || strings.Contains(media, "json"):
-		member("data", body) // where it is not JSON, the whole event is not
+		member("data", body) // if it is not JSON, neither is the event
 	default:
 		member("datacontenttype", quoted(media))
 		member("data_base64", quoted(base64.StdEncoding.EncodeToString(body)))

@@ -9,16 +9,16 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// fieldSet collects the columns of one object: nested objects as dotted names, the last of equal
-// names winning. rest has the members that are not wholly columns, as they came.
+// fieldSet collects the columns of one object. Members of nested objects get dotted names; of equal names
+// the last one wins. rest has the raw text of the members that cannot wholly be columns.
 type fieldSet struct {
 	fields  []engine.NamedField
-	index   map[string]int // only beyond smallSet fields
+	index   map[string]int // only for more than smallSet fields
 	rest    []byte
-	partial bool // the member being read is not wholly a column
+	partial bool // some of the member being read cannot be a column
 }
 
-// smallSet is the number of fields up to which looking through them beats a map.
+// smallSet is the number of fields up to which a linear search is faster than a map.
 const smallSet = 24
 
 func (s *fieldSet) reset() {
@@ -50,7 +50,7 @@ func (s *fieldSet) find(name string) int {
 	return -1
 }
 
-// put adds or replaces a field; a missing value takes it away.
+// put adds or replaces a field; a missing value removes it.
 func (s *fieldSet) put(f engine.NamedField) {
 	i := s.find(f.Name)
 	switch {
@@ -70,8 +70,8 @@ func (s *fieldSet) put(f engine.NamedField) {
 	}
 }
 
-// fields reads an object of traits or properties into set and returns its raw text. Null is none;
-// anything else is kept as it came, outside the columns.
+// fields reads an object of traits or properties into set and returns its raw text. A value that is not
+// an object is returned as raw text only.
 func (d *Decoder) fields(set *fieldSet) (string, error) {
 	set.reset()
 	if d.json.peek() != '{' {
@@ -80,7 +80,7 @@ func (d *Decoder) fields(set *fieldSet) (string, error) {
 	start := d.offset()
 	err := d.object(func(name string) error {
 		d.path, d.known = append(d.path[:0], name...), name
-		if !d.lasting {
+		if !d.nameInterned {
 			d.known = d.intern(name)
 		}
 		if len(name) == 0 {
@@ -90,7 +90,7 @@ func (d *Decoder) fields(set *fieldSet) (string, error) {
 		if err := d.value(set, 2); err != nil {
 			return err
 		}
-		if set.partial { // d.path is the member's name again
+		if set.partial { // value has restored d.path to the member's name
 			set.rest = appendMember(set.rest, string(d.path), d.since(from))
 			set.partial = false
 		}
@@ -99,14 +99,14 @@ func (d *Decoder) fields(set *fieldSet) (string, error) {
 	return d.since(start), err
 }
 
-// since returns the text of the value read since the offset behind its name.
+// since returns the text of the value read since offset, where its name ended.
 func (d *Decoder) since(offset int) string {
 	return strings.TrimLeft(d.text[offset:d.offset()], ": \t\r\n")
 }
 
 func (d *Decoder) offset() int { return d.json.at }
 
-// value reads the value at d.path, depth levels down, into set. It leaves d.path as it found it.
+// value reads the value at d.path, which is depth levels down, into set. It restores d.path.
 func (d *Decoder) value(set *fieldSet, depth int) error {
 	if depth > d.limits.Depth {
 		return d.deep()
@@ -131,8 +131,8 @@ func (d *Decoder) value(set *fieldSet, depth int) error {
 	return nil
 }
 
-// nested reads an object below d.path. An import writes {"$time": ms} and {"$string": "…"} for values
-// whose type its columns fix.
+// nested reads an object at d.path. An import may write {"$time": ms} and {"$string": "…"} for a value
+// whose type is fixed.
 func (d *Decoder) nested(set *fieldSet, depth int) error {
 	length := len(d.path)
 	d.known = ""
@@ -171,7 +171,8 @@ func (d *Decoder) importTime() (tree.Value, error) {
 	return tree.Value{}, refuse(codes.BadTime, "$time at %s is not a time in Unix milliseconds", d.path)
 }
 
-// scalar reads a value that is neither an object nor an array; what cannot be a column is missing.
+// scalar reads a value that is neither an object nor an array. It returns a missing value for one that
+// cannot be a column.
 func (d *Decoder) scalar(set *fieldSet) (tree.Value, error) {
 	v, err := d.json.value()
 	if err != nil {
@@ -200,7 +201,8 @@ func (d *Decoder) scalar(set *fieldSet) (tree.Value, error) {
 	return tree.Value{}, nil
 }
 
-// list reads an array. whole is false when it is no column: it holds objects or arrays, or is too long.
+// list reads an array. whole is false if it cannot be a column: it contains objects or arrays, or is too
+// long.
 func (d *Decoder) list(depth int) (v tree.Value, whole bool, err error) {
 	start := d.offset()
 	if err := d.json.enter(); err != nil {
@@ -242,7 +244,7 @@ func (d *Decoder) list(depth int) (v tree.Value, whole bool, err error) {
 	return tree.ListOf(items...), true, nil
 }
 
-// add puts a value under d.path, if it may be a column.
+// add sets the value at d.path, if that may be a column.
 func (d *Decoder) add(set *fieldSet, v tree.Value, exact bool) {
 	switch {
 	case len(d.path) == 0:
@@ -263,7 +265,7 @@ func (d *Decoder) add(set *fieldSet, v tree.Value, exact bool) {
 	}
 }
 
-// reserved tells whether name is one of the built-in attributes.
+// reserved reports whether name is a built-in attribute.
 func reserved(name []byte) bool {
 	switch string(name) {
 	case "user_id", "anonymous_id", "first_seen", "last_seen":
@@ -272,7 +274,7 @@ func reserved(name []byte) bool {
 	return false
 }
 
-// lose notes that the value at d.path cannot be a column; its member goes to the rest as it came.
+// lose notes that the value at d.path cannot be a column; the raw text of its member is kept in the rest.
 func (d *Decoder) lose(set *fieldSet, code, format string, args ...any) {
 	set.partial = true
 	d.note(code, format, args...)

@@ -7,7 +7,7 @@ import (
 	"github.com/musterdb/muster/internal/node"
 )
 
-// Limits bounds what one message may hold. Zero values mean the defaults.
+// Limits are the limits of one message. A zero value means the default, which is given last below.
 type Limits struct {
 	ID     int // bytes of a user, anonymous, group or message id; 512
 	Name   int // bytes of an event, attribute or property name, dots included; 256
@@ -16,7 +16,7 @@ type Limits struct {
 	Depth  int // nested objects and arrays; 64
 }
 
-// WithDefaults returns l with its zero values replaced.
+// WithDefaults returns l with zero values replaced by the defaults.
 func (l Limits) WithDefaults() Limits {
 	for _, d := range []struct {
 		at    *int
@@ -29,7 +29,7 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
-// Validate reports every limit that makes no sense.
+// Validate returns an error that lists every limit that is out of range.
 func (l Limits) Validate() error {
 	var faults []error
 	for _, f := range []struct {
@@ -44,16 +44,16 @@ func (l Limits) Validate() error {
 	return errors.Join(faults...)
 }
 
-// refuse makes the error of a message that cannot be taken: it can never succeed as it is.
+// refuse returns the error of a message that can never be accepted as it is.
 func refuse(code, format string, args ...any) error {
 	return &node.Error{Code: code, Text: fmt.Sprintf(format, args...)}
 }
 
-// Note says that a value of an accepted message is kept in history only, and why.
+// Note is the reason why a value of an accepted message is kept in history only.
 type Note struct {
 	Code   string // reserved_name, name_too_long, value_too_long, too_many_fields, bad_number, empty_name
 	Reason string
 }
 
-// maxNotes bounds the notes of one message: the first few say enough.
+// maxNotes is the largest number of notes for one message.
 const maxNotes = 8

@@ -9,8 +9,8 @@ import (
 	"github.com/musterdb/muster/internal/node"
 )
 
-// splitLoosely cuts a body that is not JSON, or has something else wrong with it, into the messages that
-// can be told apart. ok is false where it is no object and no array, or a batch without any message.
+// splitLoosely cuts a body that is not valid into those messages whose ends can be found. ok is false if
+// the body is neither an object nor an array, or is a batch without any message.
 func (d *Decoder) splitLoosely(body []byte) (b Body, ok bool) {
 	r := looseReader{d: d, text: body, body: &b}
 	r.at = len(body) - len(bytes.TrimLeft(bytes.TrimPrefix(body, []byte("\ufeff")), " \t\r\n"))
@@ -26,17 +26,17 @@ func (d *Decoder) splitLoosely(body []byte) (b Body, ok bool) {
 		return b, false
 	}
 	if !b.Batch {
-		b.Items, b.Broken, b.Notes = []Span{{0, len(body)}}, nil, nil // Message says what is wrong with it
+		b.Items, b.Broken, b.Notes = []Span{{0, len(body)}}, nil, nil // Message reports what is wrong with it
 		return b, true
 	}
 	if rest := bytes.TrimLeft(body[r.at:], " \t\r\n"); b.Broken == nil && len(rest) > 0 {
 		r.at = len(body) - len(rest)
-		r.breaks("there is something behind the end of the batch")
+		r.breaks("there is something after the end of the batch")
 	}
 	return b, len(b.Items) > 0
 }
 
-// looseReader reads the outer members of a body.
+// looseReader reads the top-level members of a body.
 type looseReader struct {
 	d    *Decoder
 	text []byte
@@ -44,7 +44,7 @@ type looseReader struct {
 	body *Body
 }
 
-// next returns the byte at which the next token begins, 0 at the end.
+// next returns the first byte of the next token, 0 at the end.
 func (r *looseReader) next() byte {
 	for ; r.at < len(r.text); r.at++ {
 		switch c := r.text[r.at]; c {
@@ -56,12 +56,12 @@ func (r *looseReader) next() byte {
 	return 0
 }
 
-// breaks notes that nothing from here on can be told apart.
+// breaks records that no messages can be found from here on.
 func (r *looseReader) breaks(why string) {
-	r.body.Behind, r.body.Broken = r.at, &node.Error{Code: codes.BadJSON, Text: why}
+	r.body.BrokenAt, r.body.Broken = r.at, &node.Error{Code: codes.BadJSON, Text: why}
 }
 
-// items cuts an array of messages. It returns false where the text ends before the array does.
+// items cuts an array of messages into items. It returns false if the text ends before the array does.
 func (r *looseReader) items() bool {
 	var items Items
 	for {
@@ -83,10 +83,10 @@ func (r *looseReader) items() bool {
 	}
 }
 
-// members reads the members of the envelope up to its end, or as far as they can be told apart.
+// members reads the members of the envelope up to its end, or up to the first one that cannot be read.
 func (r *looseReader) members() {
 	for {
-		r.at += behindCommas(r.text[r.at:])
+		r.at += skipCommas(r.text[r.at:])
 		switch r.next() {
 		case '}':
 			r.at++
@@ -104,7 +104,7 @@ func (r *looseReader) members() {
 			r.at++
 			ok = r.member(name)
 		} else if r.body.Broken == nil {
-			r.breaks("a name without a value")
+			r.breaks("a member has no value")
 			return
 		}
 		if !ok {
@@ -113,7 +113,7 @@ func (r *looseReader) members() {
 	}
 }
 
-// value returns the value that begins here; ok is false where the text ends before it does.
+// value returns the value that begins here; ok is false if the text ends before the value does.
 func (r *looseReader) value() (value []byte, ok bool) {
 	r.next()
 	var s skim
@@ -127,7 +127,7 @@ func (r *looseReader) value() (value []byte, ok bool) {
 	return value, true
 }
 
-// member reads the value of a member of the envelope; ok is false where nothing behind it can be read.
+// member reads the value of a member of the envelope; ok is false if nothing after it can be read.
 func (r *looseReader) member(quoted []byte) (ok bool) {
 	name, ok := r.string(quoted)
 	if ok && name == "batch" && r.next() == '[' {
@@ -155,23 +155,23 @@ func (r *looseReader) member(quoted []byte) (ok bool) {
 	return true
 }
 
-// string returns the string that value holds, if it is one.
+// string returns the string in value; ok is false if value is not a string.
 func (r *looseReader) string(value []byte) (text string, ok bool) {
-	value, _ = mend(value)
+	value, _ = repair(value)
 	unquoted, err := jsontext.AppendUnquote(nil, value)
 	return string(unquoted), err == nil
 }
 
-// context keeps the context of the batch, mended where it must be.
+// context sets the context of the batch, with invalid Unicode replaced.
 func (r *looseReader) context(value []byte) {
-	value, mended := mend(value)
+	value, repaired := repair(value)
 	r.d.open(value)
 	v, err := r.d.json.value()
 	switch {
 	case err != nil || !r.d.json.end():
-		r.body.Notes = append(r.body.Notes, Note{"bad_json", "the context of the batch is not JSON: it is left out"})
+		r.body.Notes = append(r.body.Notes, Note{"bad_json", "the context of the batch is not valid JSON: it is left out"})
 		return
-	case mended:
+	case repaired:
 		r.body.Notes = append(r.body.Notes, Note{"bad_utf8", "in the context of the batch, " + replaced})
 	}
 	r.body.setContext(v, r.d.limits.Depth)

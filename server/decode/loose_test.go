@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// spoilers are items that are no messages, or no JSON at all, but whose ends can be told.
-var spoilers = []string{
+// malformedItems are items that are not messages, or not even JSON, but whose ends can be found.
+var malformedItems = []string{
 	`{"type":"track","userId":"bad","event":"\ud83d"}`, `{"a":"\ude00\ud83d"}`, "{\"a\":\"\xff\xfe\"}", "{\"\xc3\":1}", `{"a":NaN}`, `{"a":-Infinity,"b":undefined}`,
 	`{"a":01}`, `{"a":1.}`, `{'a':1}`, `{a:1}`, `{"a":1,}`, `{"a" 1}`, `{"a":"\x"}`, `{"a":"\u12"}`, "{\"a\":\"tab\there\x00\"}", `{"a":[1,2}`,
 	`NaN`, `nonsense`, `null`, `7`, `-`, `"text"`, `[1,[2]]`, `{}`, strings.Repeat(`{"a":`, 20_000) + "1" + strings.Repeat("}", 20_000), strings.Repeat("[", 30_000) + strings.Repeat("]", 30_000),
@@ -20,7 +20,7 @@ func goodMessage(n int) string {
 	return fmt.Sprintf(`{"type":"track","messageId":"m%d","userId":"u%d","event":"E","properties":{"text":"a \"b\" \\ {[","list":[1,{"x":[]}]}}`, n, n)
 }
 
-// taken returns the ids of the messages of a body that can be taken, in their order.
+// taken returns the ids of the accepted messages of a body, in order.
 func taken(t *testing.T, d *Decoder, body string) (ids []string, b Body) {
 	t.Helper()
 	b, err := d.Split([]byte(body))
@@ -35,11 +35,11 @@ func taken(t *testing.T, d *Decoder, body string) (ids []string, b Body) {
 	return ids, b
 }
 
-// TestSpoiledItem: whatever stands between good messages, they are all found, and what holds for the
-// batch is too.
-func TestSpoiledItem(t *testing.T) {
+// TestMalformedItem: whatever is between good messages, all of them are found, and so are the members of
+// the batch.
+func TestMalformedItem(t *testing.T) {
 	d := NewDecoder(Limits{})
-	for _, bad := range spoilers {
+	for _, bad := range malformedItems {
 		for _, form := range []string{`{"batch":[%s],"sentAt":"2026-11-05T12:00:00Z","context":{"ip":"::1"}}`, ` {"sentAt":"2026-11-05T12:00:00Z","context":{"ip":"::1"}, "batch" : [%s]}`, `[%s]`} {
 			body := fmt.Sprintf(form, goodMessage(1)+","+bad+" , "+goodMessage(2)+"\n,"+bad+","+goodMessage(3))
 			ids, b := taken(t, d, body)
@@ -53,8 +53,9 @@ func TestSpoiledItem(t *testing.T) {
 	}
 }
 
-// TestSpoiledEnvelope: what is wrong with a batch's own members costs no message, and is told.
-func TestSpoiledEnvelope(t *testing.T) {
+// TestMalformedEnvelope: no message is lost because of the batch's own members, and what is dropped is
+// noted.
+func TestMalformedEnvelope(t *testing.T) {
 	d := NewDecoder(Limits{})
 	for _, c := range []struct{ body, context, notes string }{
 		{`{"context":{"page":"\ud83d"},"batch":[` + goodMessage(1) + `]}`, `{"page":"` + "\uFFFD" + `"}`, "bad_utf8"},
@@ -77,8 +78,8 @@ func TestSpoiledEnvelope(t *testing.T) {
 	}
 }
 
-// TestCutBody: of a body that breaks off anywhere, the messages before that are taken, and from where
-// nothing can be told apart is said; of one that cannot be told from nonsense nothing is.
+// TestCutBody: of a body that breaks off anywhere, the messages before that point are found, and BrokenAt
+// says from where on nothing is. A body that breaks off in its first message is not taken for a batch.
 func TestCutBody(t *testing.T) {
 	d := NewDecoder(Limits{})
 	for _, whole := range []string{`{"batch":[` + goodMessage(1) + `, ` + goodMessage(2) + `],"sentAt":"2026-11-05T12:00:00Z"}`, `[` + goodMessage(1) + `,` + goodMessage(2) + `]`} {
@@ -87,7 +88,7 @@ func TestCutBody(t *testing.T) {
 		for n := range len(whole) {
 			if n < first {
 				if b, err := d.Split([]byte(whole[:n])); err == nil && b.Batch {
-					t.Errorf("%s: taken", whole[:n])
+					t.Errorf("%s: accepted", whole[:n])
 				}
 				continue
 			}
@@ -96,12 +97,12 @@ func TestCutBody(t *testing.T) {
 			if n < second {
 				want = want[:1]
 			}
-			if !slices.Equal(ids, want) || b.Broken == nil || b.Behind < first || n < second && b.Behind > second {
-				t.Errorf("%s: took %v, broken at %d: %v", whole[:n], ids, b.Behind, b.Broken)
+			if !slices.Equal(ids, want) || b.Broken == nil || b.BrokenAt < first || n < second && b.BrokenAt > second {
+				t.Errorf("%s: took %v, broken at %d: %v", whole[:n], ids, b.BrokenAt, b.Broken)
 			}
 		}
-		if ids, b := taken(t, d, whole+" x"); len(ids) != 2 || b.Broken == nil || b.Behind != len(whole)+1 {
-			t.Errorf("with something behind: %v, %v", ids, b.Broken)
+		if ids, b := taken(t, d, whole+" x"); len(ids) != 2 || b.Broken == nil || b.BrokenAt != len(whole)+1 {
+			t.Errorf("with something after the end: %v, %v", ids, b.Broken)
 		}
 	}
 	ids, b := taken(t, d, `{"batch":[`+goodMessage(1)+`],"batch":[`+goodMessage(2)+`]}`)
@@ -110,11 +111,11 @@ func TestCutBody(t *testing.T) {
 	}
 }
 
-// cutItems cuts text that comes in pieces of the lengths that size gives.
+// cutItems cuts text that arrives in pieces; size returns the length of the next piece.
 func cutItems(text string, size func() int) (items []string) {
 	var cutter Items
 	part := ""
-	for at, held := 0, 0; ; { // text[at:held] has come and is not read
+	for at, held := 0, 0; ; { // text[at:held] has arrived and is not read
 		found, start, end := cutter.Next([]byte(text[at:held]))
 		item := text[at+start : at+end]
 		at += end
@@ -135,21 +136,21 @@ func cutItems(text string, size func() int) (items []string) {
 	}
 }
 
-// TestItems: text in pieces of any length is cut as in one piece.
+// TestItems: text that arrives in pieces of any length is cut as it is in one piece.
 func TestItems(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
 	for range 2000 {
 		var list []string
 		for range r.IntN(4) {
-			if item := spoilers[r.IntN(len(spoilers))]; len(item) < 1000 {
+			if item := malformedItems[r.IntN(len(malformedItems))]; len(item) < 1000 {
 				list = append(list, item)
 			}
 			list = append(list, goodMessage(r.IntN(100)))
 		}
 		text := strings.Join(list, " ,\n") + "]"
 		if r.IntN(2) == 0 {
-			text = spoiled(r, text)
+			text = corrupted(r, text)
 		}
 		want := cutItems(text, func() int { return len(text) })
 		if got := cutItems(text, func() int { return 1 + r.IntN(9) }); !slices.Equal(got, want) {
@@ -158,14 +159,14 @@ func TestItems(t *testing.T) {
 	}
 }
 
-// TestMend: what is no Unicode is replaced, and nothing else is touched.
-func TestMend(t *testing.T) {
+// TestRepairUnicode: invalid Unicode is replaced, and nothing else is changed.
+func TestRepairUnicode(t *testing.T) {
 	for text, want := range map[string]string{
 		`"\ud83d"`: "\"\uFFFD\"", `"\ud83dx"`: "\"\uFFFDx\"", `"\ude00\ud83d"`: "\"\uFFFD\uFFFD\"", `"\ud83d\ud83d\ude00"`: "\"\uFFFD\\ud83d\\ude00\"",
 		`"\ud83d\u0041"`: "\"\uFFFD\\u0041\"", "\"\xff\"": "\"\uFFFD\"", "\"\xe2\x82\"": "\"\uFFFD\uFFFD\"", "caf\xe9 ": "caf\uFFFD ",
 		`"\\ud83d"`: "", `"\ud83d\ude00"`: "", `"plain é \n"`: "", `"\u12"`: "", `"\`: "", `"\ud8`: "", "": "",
 	} {
-		got, ok := mend([]byte(text))
+		got, ok := repair([]byte(text))
 		if ok != (want != "") || ok && string(got) != want || !ok && string(got) != text {
 			t.Errorf("%q: %q, %v", text, got, ok)
 		}

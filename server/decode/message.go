@@ -17,47 +17,47 @@ import (
 
 // Envelope is what a request says about all its messages.
 type Envelope struct {
-	Kind       engine.Kind // of the path; 0 when each message has its type
+	Kind       engine.Kind // given by the path; 0 if each message has its own type
 	ReceivedAt int64       // Unix ms
-	SentAt     int64       // Unix ms; 0 when the request does not say
-	Context    []byte      // an object merged under each message's own context; nil without one
-	Import     bool        // the message may be a profile row and hold $time and $string values
-	Source     string      // the identity of an imported file: messages are known by their _line
+	SentAt     int64       // Unix ms; 0 if the request does not say
+	Context    []byte      // an object, merged into each message's context; nil if there is none
+	Import     bool        // messages may be profile rows, and have $time and $string values
+	Source     string      // identifies an imported file, whose messages are identified by their _line
 	NewID      func() string
 }
 
-// Decoder reads messages one after another. It is for one goroutine; what it returned stays valid until
+// Decoder reads messages one after another. It is for one goroutine. What it returns is valid until
 // Reuse.
 type Decoder struct {
 	limits Limits
 	json   scanner
-	text   string // what json reads, as a string: values are cut out of it without a copy each
+	text   string // the text that json reads; values are substrings of it
 	names  names
-	turn   int // of the next name of the message
-	// lasting tells that the name read last is an interned one. known is the interned form of path while
-	// path is one name; "" below it.
-	lasting  bool
-	known    string
-	skimming bool                // Split leaves it to others to read the messages
-	mended   bool                // the text is not as it came: see mend
-	slab     []engine.NamedField // messages cut their fields from it
-	restSlab []byte              // and their Context
-	path     []byte
-	quoted   []byte
-	notes    []Note
-	env      *Envelope
+	index  int // number of names read so far in this message: see object
+	// nameInterned is true if the name read last is an interned string. known is the interned form of
+	// path if path is a single name, else "".
+	nameInterned bool
+	known        string
+	skimming     bool                // Split finds only the ends of messages
+	repaired     bool                // the text has been changed: see repair
+	slab         []engine.NamedField // the messages' fields are cut from it
+	restSlab     []byte              // and their Context from this
+	path         []byte
+	quoted       []byte
+	notes        []Note
+	env          *Envelope
 
 	traits, properties, inherited fieldSet
 	seen                          parts
 }
 
-// names are those of earlier messages: the same few come with every one.
+// names are the names of earlier messages: most messages have the same few.
 type names struct {
 	interned map[string]string
-	foretold []foretelling // by their turn
+	expected []expectedName // by index
 }
 
-// maxNames bounds the interned names, so that a storm of names does not stay in memory.
+// maxNames is the largest number of interned names; beyond it all are dropped.
 const maxNames = 8192
 
 // NewDecoder returns a Decoder with limits.
@@ -65,17 +65,17 @@ func NewDecoder(limits Limits) *Decoder {
 	return &Decoder{limits: limits.WithDefaults(), names: names{interned: make(map[string]string)}}
 }
 
-// Reuse gives the memory of all messages read so far to the next ones. REQUIRES: nobody looks at any of
-// them any more.
+// Reuse makes the memory of all messages read so far available to later ones. REQUIRES: none of them is
+// in use any more.
 func (d *Decoder) Reuse() {
-	clear(d.slab) // values keep the body that they were cut from
+	clear(d.slab) // values refer to the body that they were cut from
 	d.slab, d.restSlab = d.slab[:0], d.restSlab[:0]
 }
 
-// Notes returns what the last message lost as columns. It is valid until the next message.
+// Notes returns the notes on the last message. They are valid until the next message.
 func (d *Decoder) Notes() []Note { return d.notes }
 
-// Line returns the _line that a message gives itself, also if it was refused; 0 if it gives none.
+// Line returns the _line of a message, also of a refused one; 0 if it has none.
 func Line(raw []byte) (n uint64) {
 	const name = `"_line":`
 	at := bytes.LastIndex(raw, []byte(name))
@@ -100,21 +100,21 @@ type parts struct {
 	line                           uint64
 	hasLine                        bool
 	context, traitsRaw, properties string // as received
-	rest                           []byte // further members, each behind a comma
+	rest                           []byte // further members, each after a comma
 }
 
-// Message decodes one message. The error is a *node.Error. The message shares memory with raw, which
-// must not change any more. Where raw is good but for what is no Unicode, that is replaced by U+FFFD, and
+// Message decodes one message. The error is a *node.Error. The message shares memory with raw, which must
+// not change any more. If raw is valid except for its Unicode, invalid Unicode is replaced by U+FFFD and
 // a note says so; ids are never changed.
 func (d *Decoder) Message(raw []byte, env *Envelope) (engine.Incoming, error) {
-	return d.mending(raw, env, d.message)
+	return d.readRepairing(raw, env, d.message)
 }
 
-// replaced is what the notes say of texts that were mended.
-const replaced = "what is no Unicode (half a surrogate pair, or bytes that are no UTF-8) was replaced by U+FFFD"
+// replaced is the text of a note on replaced Unicode.
+const replaced = "invalid Unicode (half a surrogate pair, or bytes that are not UTF-8) was replaced by U+FFFD"
 
-// mending reads a message, and where it is not JSON once more without what is no Unicode in it.
-func (d *Decoder) mending(raw []byte, env *Envelope, read func([]byte, *Envelope) (engine.Incoming, error)) (engine.Incoming, error) {
+// readRepairing reads a message; if it is not valid JSON, it repairs its Unicode and reads it once more.
+func (d *Decoder) readRepairing(raw []byte, env *Envelope, read func([]byte, *Envelope) (engine.Incoming, error)) (engine.Incoming, error) {
 	m, err := read(raw, env)
 	if err == nil {
 		return m, nil
@@ -123,13 +123,13 @@ func (d *Decoder) mending(raw []byte, env *Envelope, read func([]byte, *Envelope
 	if !errors.As(err, &refusal) || refusal.Code != codes.BadJSON && refusal.Code != codes.BadUTF8 {
 		return m, err
 	}
-	mended, ok := mend(raw)
+	repaired, ok := repair(raw)
 	if !ok {
 		return m, err
 	}
-	d.mended = true
-	m, err = read(mended, env)
-	d.mended = false
+	d.repaired = true
+	m, err = read(repaired, env)
+	d.repaired = false
 	if err == nil {
 		d.note(codes.BadUTF8, replaced)
 	}
@@ -137,7 +137,7 @@ func (d *Decoder) mending(raw []byte, env *Envelope, read func([]byte, *Envelope
 }
 
 func (d *Decoder) message(raw []byte, env *Envelope) (engine.Incoming, error) {
-	d.turn = 0
+	d.index = 0
 	d.env, d.notes, d.seen = env, d.notes[:0], parts{rest: d.seen.rest[:0]}
 	d.traits.reset()
 	d.properties.reset()
@@ -152,25 +152,25 @@ func (d *Decoder) message(raw []byte, env *Envelope) (engine.Incoming, error) {
 		return engine.Incoming{}, err
 	}
 	if !d.json.end() {
-		return engine.Incoming{}, refuse(codes.BadJSON, "there is something behind the end of the message")
+		return engine.Incoming{}, refuse(codes.BadJSON, "there is something after the end of the message")
 	}
 	return d.assemble()
 }
 
-// open makes d read raw, which must not change as long as anything cut from it lives.
+// open makes d read raw, which must not change while anything cut from it is in use.
 func (d *Decoder) open(raw []byte) {
 	d.json.reset(raw)
 	d.text = unsafe.String(unsafe.SliceData(raw), len(raw))
 }
 
-// object reads an object and calls member for each name; name is valid until the next read.
-// REQUIRES: an object begins here.
+// object reads an object and calls member with each name, which is valid until the next read. REQUIRES:
+// the next token begins an object.
 func (d *Decoder) object(member func(name string) error) error {
 	if err := d.json.enter(); err != nil {
 		return d.syntax(err)
 	}
 	for {
-		name, ok := d.foretold()
+		name, ok := d.expectedName()
 		if !ok {
 			if d.json.peek() == '}' {
 				return d.syntax(d.json.leave())
@@ -179,7 +179,7 @@ func (d *Decoder) object(member func(name string) error) error {
 			if err != nil {
 				return d.syntax(err)
 			}
-			name = d.foretell(key)
+			name = d.expectName(key)
 		}
 		if err := member(name); err != nil {
 			return err
@@ -187,45 +187,46 @@ func (d *Decoder) object(member func(name string) error) error {
 	}
 }
 
-// foretelling is a name that a message had: messages of one sender have the same names in the same
-// order, and looking whether it comes again is less than reading it. text is the name in its quotes and
-// the colon behind.
-type foretelling struct{ text, name string }
+// expectedName is a name of the last message. Messages of one sender have the same names in the same
+// order, and comparing the text with the expected name is cheaper than reading it. text is the name in
+// quotes with the colon after it.
+type expectedName struct{ text, name string }
 
-// maxForetold is the number of names of a message that are looked for again.
-const maxForetold = 64
+// maxExpected is the largest number of names of a message that are expected in the next one.
+const maxExpected = 64
 
-// foretold reads the next name if it is the one that stood here in the message before.
-func (d *Decoder) foretold() (name string, ok bool) {
-	d.turn++
-	if d.turn > len(d.names.foretold) {
+// expectedName reads the next name if it is the one at the same index in the last message.
+func (d *Decoder) expectedName() (name string, ok bool) {
+	d.index++
+	if d.index > len(d.names.expected) {
 		return "", false
 	}
-	next := &d.names.foretold[d.turn-1]
-	if next.text == "" || !d.json.foretold(next.text) {
+	next := &d.names.expected[d.index-1]
+	if next.text == "" || !d.json.expected(next.text) {
 		return "", false
 	}
-	d.lasting = true
+	d.nameInterned = true
 	return next.name, true
 }
 
-// foretell returns the name that key, the value just read, holds, and remembers it for the next message.
-func (d *Decoder) foretell(key jsontext.Value) string {
-	d.lasting = false
+// expectName returns the name in key, the value just read, and expects it at this index in the next
+// message.
+func (d *Decoder) expectName(key jsontext.Value) string {
+	d.nameInterned = false
 	if !d.json.plain {
 		return string(d.unquoted(key))
 	}
 	text := d.here(key)
 	at, end := d.json.at-len(key), d.json.at+1
-	if d.turn > maxForetold || end > len(d.text) || d.text[end-1] != ':' {
+	if d.index > maxExpected || end > len(d.text) || d.text[end-1] != ':' {
 		return text[1 : len(text)-1]
 	}
-	for len(d.names.foretold) < d.turn {
-		d.names.foretold = append(d.names.foretold, foretelling{})
+	for len(d.names.expected) < d.index {
+		d.names.expected = append(d.names.expected, expectedName{})
 	}
-	next := &d.names.foretold[d.turn-1]
+	next := &d.names.expected[d.index-1]
 	next.text = d.intern(d.text[at:end])
-	next.name, d.lasting = next.text[1:len(next.text)-2], true
+	next.name, d.nameInterned = next.text[1:len(next.text)-2], true
 	return next.name
 }
 
@@ -273,7 +274,7 @@ func (d *Decoder) member(name string) (err error) {
 	return err
 }
 
-// label reads the name or category of a page: a string is one, anything else is kept as it came.
+// label reads the name or category of a page. A value that is not a string is kept in the rest.
 func (d *Decoder) label(name string) (string, error) {
 	if d.json.peek() == '"' {
 		return d.string(name, d.limits.String)
@@ -281,7 +282,7 @@ func (d *Decoder) label(name string) (string, error) {
 	return "", d.further(name)
 }
 
-// further keeps a member that Muster gives no meaning to.
+// further keeps a member that Muster does not interpret.
 func (d *Decoder) further(name string) error {
 	raw, err := d.raw()
 	if err != nil {
@@ -291,7 +292,7 @@ func (d *Decoder) further(name string) error {
 	return nil
 }
 
-// keep adds a member to the rest of the message; empty ones say nothing.
+// keep adds a member to the rest of the message, unless it is empty.
 func (d *Decoder) keep(name, raw string) {
 	switch raw {
 	case "", "null", "{}", "[]":
@@ -311,7 +312,7 @@ func appendMember(b []byte, name, raw string) []byte {
 	return append(b, raw...)
 }
 
-// plainName tells whether a name needs no escapes for certain.
+// plainName reports whether a name certainly needs no escapes.
 func plainName(name string) bool {
 	for i := range len(name) {
 		if c := name[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
@@ -321,7 +322,8 @@ func plainName(name string) bool {
 	return true
 }
 
-// raw reads a value of any kind, unparsed. Nesting is bounded here too, since it is parsed later.
+// raw reads a value of any kind and returns its text. It checks the nesting, since the value may be
+// parsed later.
 func (d *Decoder) raw() (string, error) {
 	v, err := d.json.value()
 	if err != nil {
@@ -337,7 +339,7 @@ func (d *Decoder) deep() error {
 	return refuse(codes.TooDeep, "the message is nested deeper than %d levels", d.limits.Depth)
 }
 
-// tooDeep tells whether v has more than limit brackets open at once. REQUIRES: v is valid JSON.
+// tooDeep reports whether v is nested more than limit levels deep. REQUIRES: v is valid JSON.
 func tooDeep(v []byte, limit int) bool {
 	if len(v) <= 2*limit || bytes.Count(v, []byte{'{'})+bytes.Count(v, []byte{'['}) <= limit {
 		return false
@@ -361,7 +363,7 @@ func tooDeep(v []byte, limit int) bool {
 	return false
 }
 
-// string reads a string; null is "".
+// string reads a string; null counts as "".
 func (d *Decoder) string(name string, limit int) (string, error) {
 	v, err := d.json.value()
 	if err != nil {
@@ -375,7 +377,7 @@ func (d *Decoder) string(name string, limit int) (string, error) {
 		if len(s) > limit {
 			return "", refuse(codes.TooLong, "%s is %d bytes long: at most %d", name, len(s), limit)
 		}
-		if d.mended && isID(name) && strings.ContainsRune(s, '\uFFFD') { // two ids might become one
+		if d.repaired && isID(name) && strings.ContainsRune(s, '\uFFFD') { // different ids might become equal
 			return "", refuse(codes.BadUTF8, "%s is not valid Unicode", name)
 		}
 		return s, nil
@@ -386,7 +388,7 @@ func (d *Decoder) string(name string, limit int) (string, error) {
 	return "", refuse(notString(name), "%s is not a string", name)
 }
 
-// notString is the code of a member that is no string and has to be one.
+// notString returns the code for a member that must be a string and is not.
 func notString(name string) string {
 	switch name {
 	case "type":
@@ -397,12 +399,12 @@ func notString(name string) string {
 	return codes.BadEvent
 }
 
-// isID tells whether a member of a message, or of a CloudEvent, is an id.
+// isID reports whether a member of a message or CloudEvent is an id.
 func isID(name string) bool {
 	return strings.HasSuffix(name, "Id") || name == "id" || name == "subject"
 }
 
-// id reads an id; a whole number is taken as its text, since many senders number their users.
+// id reads an id. A whole number counts as its text, since many senders number their users.
 func (d *Decoder) id(name string) (string, error) {
 	if d.json.peek() != '0' {
 		return d.string(name, d.limits.ID)
@@ -415,7 +417,7 @@ func (d *Decoder) id(name string) (string, error) {
 		return "", refuse(codes.TooLong, "%s is %d bytes long: at most %d", name, len(v), d.limits.ID)
 	}
 	if bytes.ContainsAny(v, ".eE") {
-		return "", refuse(codes.BadID, "%s is a number with decimals: send ids as strings", name)
+		return "", refuse(codes.BadID, "%s is a number with a fraction or exponent: send ids as strings", name)
 	}
 	return d.here(v), nil
 }
@@ -436,13 +438,13 @@ func (d *Decoder) lineNumber() (uint64, bool, error) {
 	return n, true, nil
 }
 
-// here returns the text of v, the value just read, without copying.
+// here returns the text of v, the value just read, without a copy.
 func (d *Decoder) here(v jsontext.Value) string {
 	end := d.json.at
 	return d.text[end-len(v) : end]
 }
 
-// cut returns the string that v, the string just read, holds.
+// cut returns the contents of v, the string just read, without a copy if it has no escapes.
 func (d *Decoder) cut(v jsontext.Value) string {
 	if d.json.plain {
 		s := d.here(v)
@@ -451,13 +453,13 @@ func (d *Decoder) cut(v jsontext.Value) string {
 	return string(d.unquoted(v))
 }
 
-// unquoted returns the bytes of the string v without its escapes, valid until the next call.
+// unquoted returns the contents of the string v. They are valid until the next call.
 func (d *Decoder) unquoted(v jsontext.Value) []byte {
 	d.quoted, _ = jsontext.AppendUnquote(d.quoted[:0], v) // v has been read, so it is valid
 	return d.quoted
 }
 
-// intern returns name as a string that is made once.
+// intern returns the one string that equals name.
 func (d *Decoder) intern(name string) string {
 	if s, ok := d.names.interned[name]; ok {
 		return s
@@ -465,7 +467,7 @@ func (d *Decoder) intern(name string) string {
 	return d.remember(name)
 }
 
-// internBytes is intern of a name that will change.
+// internBytes is intern for a name in a buffer that will change.
 func (d *Decoder) internBytes(name []byte) string {
 	if s, ok := d.names.interned[string(name)]; ok {
 		return s
@@ -482,8 +484,8 @@ func (d *Decoder) remember(name string) string {
 	return s
 }
 
-// syntax makes a refusal of an error of the scanner; nil stays nil. jsontext reads the text again to
-// say what is wrong with it.
+// syntax turns an error of the scanner into a refusal; nil stays nil. It reads the text again with
+// jsontext to find out what is wrong.
 func (d *Decoder) syntax(err error) error {
 	if err == nil {
 		return nil

@@ -15,9 +15,9 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
+var rewrite = flag.Bool("rewrite", false, "rewrite the golden files")
 
-// received is when the messages of the tests arrive.
+// received is the time at which the messages of the tests arrive.
 var received = time.Date(2026, 11, 5, 12, 0, 0, 0, time.UTC).UnixMilli()
 
 func testEnvelope() *Envelope {
@@ -25,8 +25,8 @@ func testEnvelope() *Envelope {
 	return &Envelope{ReceivedAt: received, NewID: func() string { n++; return fmt.Sprintf("made-%d", n) }}
 }
 
-// TestMessages reads testdata/messages.txt: blocks of a heading with options, a message, a line of
-// dashes, and what is made of it.
+// TestMessages checks the blocks of testdata/messages.txt: a heading with options, a message, a line of
+// dashes, and the result.
 func TestMessages(t *testing.T) {
 	const file = "testdata/messages.txt"
 	data, err := os.ReadFile(file)
@@ -114,8 +114,8 @@ func showValue(v tree.Value) string {
 	return "[" + strings.Join(items, " ") + "]"
 }
 
-// FuzzMessage: whatever comes in, a message is taken with sound contents or refused, and what is
-// kept of it as JSON can be read again.
+// FuzzMessage: any message is either accepted with valid contents or refused, and the JSON kept of it is
+// valid.
 func FuzzMessage(f *testing.F) {
 	data, err := os.ReadFile("testdata/messages.txt")
 	if err != nil {
@@ -136,20 +136,20 @@ func FuzzMessage(f *testing.F) {
 		if err != nil {
 			var r *node.Error
 			if !errors.As(err, &r) || r.Text == "" {
-				t.Fatalf("an error that is no refusal: %v", err)
+				t.Fatalf("an error that is not a refusal: %v", err)
 			}
 			if _, known := codes.Lookup(r.Code); !known {
-				t.Fatalf("an error that is no refusal: %v", err)
+				t.Fatalf("an error that is not a refusal: %v", err)
 			}
 			return
 		}
 		if m.Kind == 0 || m.UserID == "" && m.AnonymousID == "" || m.MessageID == "" || m.Time > received {
-			t.Fatalf("an unsound message: %+v", m)
+			t.Fatalf("an invalid message: %+v", m)
 		}
 		seen := map[string]bool{}
 		for _, field := range m.Fields {
 			if field.Name == "" || len(field.Name) > limits.Name || seen[field.Name] || field.Value.Missing() || len(field.Value.Str) > limits.String {
-				t.Fatalf("an unsound field %+v of %s", field, raw)
+				t.Fatalf("an invalid field %+v of %s", field, raw)
 			}
 			seen[field.Name] = true
 		}

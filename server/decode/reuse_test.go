@@ -7,7 +7,7 @@ import (
 	"github.com/musterdb/muster/engine"
 )
 
-// TestReuse: a decoder whose memory is used again reads as a new one does.
+// TestReuse: a decoder that reuses its memory reads messages as a new one does.
 func TestReuse(t *testing.T) {
 	used := NewDecoder(Limits{})
 	texts := testMessages(t)
@@ -24,7 +24,7 @@ func TestReuse(t *testing.T) {
 				}
 				got, want = append(got, again), append(want, m)
 			}
-			for i := range want { // those read first are as they were
+			for i := range want { // messages read first have not changed
 				if !reflect.DeepEqual(got[i], want[i]) {
 					t.Fatalf("round %d: %s\ngot  %+v\nwant %+v", round, some[i], got[i], want[i])
 				}

@@ -9,43 +9,43 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// errJSON says that the text is not JSON. jsontext says why: see Decoder.syntax.
+// errJSON means that the text is not JSON. Decoder.syntax finds out why.
 var errJSON = errors.New("not JSON")
 
-// scanner reads one JSON text that lies in memory, token by token. It takes exactly what jsontext
-// takes (RFC 8259 with valid UTF-8 and whole surrogate pairs; equal names are allowed), which is its
-// twin in the tests, for less: nothing is buffered, nothing is copied, and strings are looked through
-// eight bytes at a time. After an error it is stuck.
+// scanner reads one JSON text in memory, token by token. It accepts exactly what jsontext accepts (RFC
+// 8259 with valid UTF-8 and whole surrogate pairs; duplicate names are allowed), with which the tests
+// compare it. It is faster: it does not buffer or copy, and scans strings eight bytes at a time. After an
+// error it cannot continue.
 type scanner struct {
 	text    []byte
-	at      int  // behind what has been read
-	due     bool // at is at the beginning of the next token: what separates it has been read
-	done    bool // the text's one value has begun
+	at      int  // the end of what has been read
+	due     bool // at is the beginning of the next token: its separator has been read
+	done    bool // the text's single value has begun
 	plain   bool // the string read last has no backslash
 	levels  []level
 	skimmer skim
 }
 
-// level is an object or array that is open.
+// level is an open object or array.
 type level struct {
-	object bool
-	name   bool // of an object: what was read last is a name
-	some   bool // it is not empty
+	object   bool
+	name     bool // in an object: the last token is a name
+	nonEmpty bool
 }
 
-// maxLevels is what jsontext allows.
+// maxLevels is the depth that jsontext allows.
 const maxLevels = 10_000
 
 func (s *scanner) reset(text []byte) {
 	*s = scanner{text: text, levels: s.levels[:0], skimmer: s.skimmer}
 }
 
-// peek returns the kind of the next token without reading it: one of `{}[]"0tfn`, or 0 at the end of
-// the text and where it is not JSON.
+// peek returns the kind of the next token without reading it: one of `{}[]"0tfn`, or 0 at the end of the
+// text and where the text is not JSON.
 func (s *scanner) peek() jsontext.Kind {
 	if !s.due {
 		if at := s.at; !s.separate() {
-			s.at = at // so that it fails again
+			s.at = at // fail again on the next call
 			return 0
 		}
 	}
@@ -61,7 +61,7 @@ func (s *scanner) peek() jsontext.Kind {
 	return 0
 }
 
-// separate reads what stands before the next token and checks that one of its kind may follow.
+// separate reads space and separators before the next token, and checks that the token may follow.
 func (s *scanner) separate() bool {
 	s.space()
 	if len(s.levels) == 0 {
@@ -85,7 +85,7 @@ func (s *scanner) separate() bool {
 	case l.object && c == '}' || !l.object && c == ']':
 		s.due = true
 		return true
-	case l.some:
+	case l.nonEmpty:
 		if c != ',' {
 			return false
 		}
@@ -111,7 +111,7 @@ func (s *scanner) space() {
 	}
 }
 
-// enter reads the bracket that begins an object or array. REQUIRES: peek has seen it.
+// enter reads the opening bracket of an object or array. REQUIRES: peek has returned it.
 func (s *scanner) enter() error {
 	if len(s.levels) == maxLevels {
 		return errJSON
@@ -123,7 +123,7 @@ func (s *scanner) enter() error {
 	return nil
 }
 
-// leave reads the bracket that ends the innermost object or array.
+// leave reads the closing bracket of the innermost object or array.
 func (s *scanner) leave() error {
 	if k := s.peek(); k != '}' && k != ']' {
 		return errJSON
@@ -134,7 +134,8 @@ func (s *scanner) leave() error {
 	return nil
 }
 
-// began notes that a value or name of the innermost level has been read, or its first bracket.
+// began updates the innermost level after one of its values or names, or after the opening bracket of a
+// value.
 func (s *scanner) began() {
 	s.due = false
 	if len(s.levels) == 0 {
@@ -142,7 +143,7 @@ func (s *scanner) began() {
 		return
 	}
 	l := &s.levels[len(s.levels)-1]
-	l.some = true
+	l.nonEmpty = true
 	l.name = l.object && !l.name
 }
 
@@ -165,14 +166,14 @@ func (s *scanner) value() (jsontext.Value, error) {
 	return jsontext.Value(s.text[start:s.at:s.at]), nil
 }
 
-// foretold reads the next name of an object where it is one that is known from before: text is the
-// name in its quotes with the colon, and stands here with nothing but a comma before it, and with a
-// value right behind. Else it reads nothing. REQUIRES: what was read last is a value of the object, or
-// its first bracket.
-func (s *scanner) foretold(text string) bool {
+// expected reads the next name of an object if it is the expected one. text is the name in quotes with
+// the colon. It must follow the last value with nothing but a comma, and its value must follow it
+// immediately; else expected reads nothing. REQUIRES: the last token is a value of the object, or its
+// opening bracket.
+func (s *scanner) expected(text string) bool {
 	l := &s.levels[len(s.levels)-1]
 	at := s.at
-	if l.some {
+	if l.nonEmpty {
 		if at >= len(s.text) || s.text[at] != ',' {
 			return false
 		}
@@ -186,13 +187,13 @@ func (s *scanner) foretold(text string) bool {
 	case ' ', '\t', '\r', '\n', '}', ']':
 		return false
 	}
-	s.at, s.due, l.some, l.name = end, true, true, true
+	s.at, s.due, l.nonEmpty, l.name = end, true, true, true
 	return true
 }
 
-// skim goes behind the object that begins here, looking at nothing but strings and brackets: where it is
-// no JSON, whoever reads it again must find out. It returns false where the text ends before the object
-// does, and where its brackets do not match. REQUIRES: peek has seen the object.
+// skim skips the object that begins here by its strings and brackets alone: it does not check that the
+// object is valid JSON. It returns false if the text ends before the object does, or if its brackets do
+// not match. REQUIRES: peek has returned the object's bracket.
 func (s *scanner) skim() bool {
 	s.skimmer.reset()
 	n, done := s.skimmer.run(s.text[s.at:])
@@ -228,7 +229,7 @@ func (s *scanner) skip() error {
 	}
 }
 
-// end checks that nothing but space follows.
+// end reports whether only space is left.
 func (s *scanner) end() bool {
 	s.space()
 	return s.at == len(s.text) && len(s.levels) == 0
@@ -295,9 +296,9 @@ func (s *scanner) digits() bool {
 	return s.at > from
 }
 
-// quoted reads a string. Bytes that say something are a quote, a backslash, control characters, which
-// may not be there, and those of characters beyond ASCII. Of eight bytes at once the subtractions
-// mark the first such byte exactly: a borrow reaches only bytes behind one that is marked.
+// quoted reads a string. Bytes that matter are quotes, backslashes, control characters, which are not
+// allowed, and bytes of non-ASCII characters. The loop marks them in eight bytes at a time. The first
+// marked byte is exact: a subtraction borrows only from bytes after a marked one.
 func (s *scanner) quoted() bool {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
 	start, i, ascii := s.at, s.at+1, true
@@ -335,8 +336,8 @@ func (s *scanner) quoted() bool {
 	}
 }
 
-// escape returns the length of the escape sequence at the beginning of b, a surrogate pair as one; 0
-// if there is none.
+// escape returns the length of the escape sequence at the beginning of b, 0 if there is none. A surrogate
+// pair counts as one.
 func escape(b []byte) int {
 	if len(b) < 2 {
 		return 0

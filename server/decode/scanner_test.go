@@ -9,7 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// tokens lists what a text holds, in the order of reading, and whether it is one JSON text.
+// tokens returns the kinds and values of a text in the order of reading, and whether it is one JSON text.
 func tokens(text string) (kinds, values string, ok bool) {
 	var s scanner
 	s.reset([]byte(text))
@@ -37,7 +37,7 @@ func tokens(text string) (kinds, values string, ok bool) {
 	return kinds, values, s.end()
 }
 
-// twinTokens is tokens by jsontext.
+// twinTokens does the same with jsontext.
 func twinTokens(text string) (kinds, values string, ok bool) {
 	d := jsontext.NewDecoder(strings.NewReader(text), jsontext.AllowDuplicateNames(true))
 	depth := 0
@@ -79,7 +79,7 @@ func checkScanner(t *testing.T, text string) {
 	kinds, values, ok := tokens(text)
 	wantKinds, wantValues, want := twinTokens(text)
 	if ok != want {
-		t.Fatalf("%q: taken is %v, by jsontext %v", text, ok, want)
+		t.Fatalf("%q: accepted is %v, by jsontext %v", text, ok, want)
 	}
 	if want && (kinds != wantKinds || values != wantValues) {
 		t.Fatalf("%q: %s %q, by jsontext %s %q", text, kinds, values, wantKinds, wantValues)
@@ -88,7 +88,7 @@ func checkScanner(t *testing.T, text string) {
 	s.reset([]byte(text))
 	v, err := s.value()
 	if whole := err == nil && s.end(); whole != want {
-		t.Fatalf("%q: as one value taken is %v, by jsontext %v", text, whole, want)
+		t.Fatalf("%q: accepted as one value is %v, by jsontext %v", text, whole, want)
 	} else if want && string(v) != strings.Trim(text, " \t\r\n") {
 		t.Fatalf("%q: the value is %q", text, v)
 	}

@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// skim finds where a JSON value ends, looking at nothing but strings and brackets, so that what is
-// wrong inside the value does not touch what follows it. The text may come in pieces.
+// skim finds the end of a JSON value by its strings and brackets alone, so that an error inside the value
+// does not affect what follows. The text may arrive in pieces.
 type skim struct {
-	open    []byte // the brackets that are open
-	inside  bool   // of a string
-	escaped bool   // the last piece ended behind a backslash
+	open    []byte // the open brackets
+	inside  bool   // in a string
+	escaped bool   // the last piece ended after a backslash
 	word    bool   // the value is neither a string nor in brackets
 }
 
 func (s *skim) reset() { *s = skim{open: s.open[:0]} }
 
-// run reads text, which begins at the value or goes on where the last piece ended. It returns how much of
-// it belongs to the value, and whether the value ends there. A bracket that closes what is not open ends
-// the value before it.
+// run reads text, which begins at the value or continues where the last piece ended. It returns how many
+// bytes of text belong to the value, and whether the value ends there. A closing bracket without an
+// opening one ends the value before that bracket.
 func (s *skim) run(text []byte) (n int, done bool) {
 	for i := 0; i < len(text); {
 		if s.inside {
@@ -46,14 +46,14 @@ func (s *skim) run(text []byte) (n int, done bool) {
 		case '{', '[':
 			s.open = append(s.open, c)
 		case '}', ']':
-			if !s.close(c - 2) { // in ASCII the bracket that opens is two before
+			if !s.close(c - 2) { // in ASCII the opening bracket is two before the closing one
 				return i, true
 			}
 			if len(s.open) == 0 {
 				return i + 1, true
 			}
 		case '"':
-			end, closed := behindString(text, i+1)
+			end, closed := stringEnd(text, i+1)
 			if !closed {
 				s.inside, s.escaped = true, end > len(text)
 				return len(text), false
@@ -70,7 +70,7 @@ func (s *skim) run(text []byte) (n int, done bool) {
 	return len(text), false
 }
 
-// plain are the bytes that mean nothing between strings and brackets.
+// plain has the bytes that have no meaning between strings and brackets.
 var plain = func() (t [256]bool) {
 	for c := range t {
 		t[c] = !strings.ContainsRune("{}[]\"", rune(c))
@@ -78,7 +78,8 @@ var plain = func() (t [256]bool) {
 	return t
 }()
 
-// close takes the innermost bracket of a kind off those that are open, with all inside it.
+// close removes the innermost open bracket of this kind, and all inside it. It returns false if there is
+// none.
 func (s *skim) close(opening byte) bool {
 	for i := len(s.open) - 1; i >= 0; i-- {
 		if s.open[i] == opening {
@@ -89,18 +90,19 @@ func (s *skim) close(opening byte) bool {
 	return false
 }
 
-// leaveString returns where the string ends that i is in, or the length of text.
+// leaveString returns the end of the string that contains i, or the length of text if the string does not
+// end in it.
 func (s *skim) leaveString(text []byte, i int) int {
 	if s.escaped {
 		s.escaped = false
 		i++
 	}
-	end, closed := behindString(text, i)
+	end, closed := stringEnd(text, i)
 	s.inside, s.escaped = !closed, end > len(text)
 	return min(end, len(text))
 }
 
-// endsWord tells whether a word ends before c: at what separates values, and at what begins one.
+// endsWord reports whether c ends a word: whether it is a separator or begins a value.
 func endsWord(c byte) bool {
 	switch c {
 	case ',', ']', '}', '{', '[', '"', ' ', '\t', '\r', '\n':
@@ -109,9 +111,10 @@ func endsWord(c byte) bool {
 	return false
 }
 
-// behindString returns where the string ends that i is in, eight bytes at a time. Where the text ends
-// before it, that is one byte behind the text if its last one is a backslash that escapes.
-func behindString(text []byte, i int) (end int, closed bool) {
+// stringEnd returns the end of the string that contains i. It reads eight bytes at a time. If text ends
+// before the string does, end is len(text), or one more if the last byte is a backslash that escapes the
+// next one.
+func stringEnd(text []byte, i int) (end int, closed bool) {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
 	for i < len(text) {
 		for i+8 <= len(text) {
@@ -136,30 +139,30 @@ func behindString(text []byte, i int) (end int, closed bool) {
 	return i, false
 }
 
-// What Items found.
+// The results of Items.Next.
 const (
-	Space Found = iota // nothing but what separates items
-	Part               // an item, as far as the text goes
-	Item               // an item whole, or what the last Part lacked
-	End                // the bracket that ends the array
+	Space Found = iota // only separators
+	Part               // an item as far as the text goes
+	Item               // a whole item, or what the last Part lacked
+	End                // the closing bracket of the array
 )
 
-// Found says what a call of Items.Next has read.
+// Found is what a call of Items.Next has found.
 type Found uint8
 
-// Items cuts the items of a JSON array out of text that comes in pieces, or what stands in their places:
-// an item that is no JSON does not touch the others, and a comma too many or too few is none of its
-// business. The zero Items begins behind the opening bracket.
+// Items cuts the items out of a JSON array that arrives in pieces. An item that is not JSON does not
+// affect the others, and extra or missing commas do not matter. The zero Items begins after the opening
+// bracket.
 type Items struct {
 	skim  skim
 	begun bool // in the middle of an item
 }
 
-// Next reads one item of text, which goes on where the last call ended. text[start:end] is the item, or
-// its part; end is how far it has read.
+// Next reads one item of text, which continues where the last call ended. text[start:end] is the item or
+// a part of it; end is also how far Next has read.
 func (s *Items) Next(text []byte) (found Found, start, end int) {
 	if !s.begun {
-		start = behindCommas(text)
+		start = skipCommas(text)
 		if start == len(text) {
 			return Space, start, start
 		}
@@ -180,11 +183,11 @@ func (s *Items) Next(text []byte) (found Found, start, end int) {
 	return Item, start, start + n
 }
 
-// Again makes the next call begin with the first byte of the item that is in Part.
+// Again makes the next call of Next begin with the first byte of the item that was returned as Part.
 func (s *Items) Again() { s.begun = false }
 
-// behindCommas returns where the space and the commas end that text begins with.
-func behindCommas(text []byte) int {
+// skipCommas returns the length of the space and commas at the beginning of text.
+func skipCommas(text []byte) int {
 	for i, c := range text {
 		switch c {
 		case ' ', '\t', '\r', '\n', ',':

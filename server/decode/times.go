@@ -8,21 +8,22 @@ import (
 	"github.com/musterdb/muster/api/codes"
 )
 
-// The times a message may carry, Unix ms: the years 1 to 9999.
+// The times that a message may have, in Unix ms: the years 1 to 9999.
 const (
 	minTime = -62135596800000
 	maxTime = 253402300799999
 )
 
-// instant is a time that a message gives, if it gives one.
+// instant is an optional time in a message.
 type instant struct {
 	ms   int64
 	set  bool
-	text string // as received, when it is no time
+	text string // as received, if it is not a time
 }
 
-// instant reads a time: RFC 3339 or its usual relaxations, or a number of Unix milliseconds. One that
-// cannot be read is remembered; whether that matters is known at the end of the message.
+// instant reads a time: RFC 3339 or one of its usual relaxations, or a number of Unix milliseconds. The
+// text of an invalid one is returned in the instant: only at the end of the message is it known whether
+// it matters.
 func (d *Decoder) instant() (instant, error) {
 	v, err := d.json.value()
 	if err != nil {
@@ -50,7 +51,7 @@ func (d *Decoder) instant() (instant, error) {
 	return instant{set: true, text: text[:min(len(text), 64)]}, nil
 }
 
-// wholeNumber reads digits alone, few enough to be a time of Unix milliseconds for certain.
+// wholeNumber parses a string of digits that is short enough to be a time in Unix milliseconds.
 func wholeNumber(s string) (n int64, ok bool) {
 	if len(s) > 14 {
 		return 0, false
@@ -64,7 +65,7 @@ func wholeNumber(s string) (n int64, ok bool) {
 	return n, true
 }
 
-// relaxed are the forms besides RFC 3339 that senders write; without a zone they are UTC.
+// relaxed are the layouts other than RFC 3339 that senders write; without a zone they are UTC.
 var relaxed = [...]string{
 	"2006-01-02T15:04:05.999999999",
 	"2006-01-02 15:04:05.999999999",
@@ -75,7 +76,7 @@ var relaxed = [...]string{
 	"2006-01-02",
 }
 
-// ParseTime reads a time as senders write it, cut to the millisecond.
+// ParseTime parses a time as senders write it, and truncates it to milliseconds.
 func ParseTime(s string) (ms int64, ok bool) {
 	if ms, ok := parseUsual(s); ok {
 		return ms, true
@@ -94,11 +95,11 @@ func ParseTime(s string) (ms int64, ok bool) {
 	return ms, ms >= minTime && ms <= maxTime
 }
 
-// usual is the form of nearly all times: what JavaScript's toISOString makes.
+// usual is the form of nearly all times, as JavaScript's toISOString writes them.
 const usual = "0000-00-00T00:00:00.000Z"
 
-// parseUsual reads a time in the usual form from the year 1 on; ok is false for all others, and for what
-// is no time.
+// parseUsual parses a time in the usual form. ok is false for any other form, for an invalid time, and
+// for the last days of a month.
 func parseUsual(s string) (ms int64, ok bool) {
 	if len(s) != len(usual) {
 		return 0, false
@@ -112,9 +113,10 @@ func parseUsual(s string) (ms int64, ok bool) {
 	year, month, day := two(0)*100+two(2), two(5), two(8)
 	hour, minute, second := two(11), two(14), two(17)
 	if year == 0 || month < 1 || month > 12 || day == 0 || day > 28 || hour > 23 || minute > 59 || second > 59 {
-		return 0, false // the last days of a month are left to package time
+		return 0, false // package time handles the last days of a month
 	}
-	// Days since 1970 of the proleptic Gregorian calendar, counted from a March 1st as leap days come last.
+	// Days since 1970 in the proleptic Gregorian calendar. Years begin on March 1st, so that leap days
+	// come last.
 	y, m := year, month-3
 	if m < 0 {
 		y, m = y-1, m+12
@@ -124,9 +126,10 @@ func parseUsual(s string) (ms int64, ok bool) {
 	return seconds*1000 + int64(two(20)*10) + int64(s[22]-'0'), true
 }
 
-// when says when a message happened. A sender's clock may be wrong by the same amount at both of its
-// times, so what counts is how long before sending it happened; it never lies behind its arrival. A
-// line of an imported file is as the file says.
+// when returns the time at which a message happened. A sender's clock may be wrong, but by the same
+// amount for the event and for sending it. So the time is that of the arrival minus how long before
+// sending it happened; it is never after the arrival. The time of a line of an imported file is taken as
+// it is.
 func (d *Decoder) when() (int64, error) {
 	p, received := &d.seen, d.env.ReceivedAt
 	original := p.original

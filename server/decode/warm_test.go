@@ -12,9 +12,9 @@ import (
 	"github.com/musterdb/muster/internal/node"
 )
 
-// spoiled returns text with a few bytes taken, doubled or replaced, so that some of what comes out is
-// JSON with names in other places and some is no JSON at all.
-func spoiled(r *rand.Rand, text string) string {
+// corrupted returns text with a few bytes deleted, doubled or replaced. Some results are JSON with its
+// names in other places, and some are not JSON.
+func corrupted(r *rand.Rand, text string) string {
 	b := []byte(text)
 	for range r.IntN(4) {
 		at := r.IntN(len(b))
@@ -49,19 +49,19 @@ func testMessages(t *testing.T) []string {
 	return messages
 }
 
-// TestWarm holds a Decoder that has read many messages, and expects the names of the last one again,
-// against a new one.
-func TestWarm(t *testing.T) {
+// TestWarmDecoder compares a Decoder that has read many messages, and expects the names of the last one,
+// with a new one.
+func TestWarmDecoder(t *testing.T) {
 	seed := rand.Uint64()
 	r, messages, warm := rand.New(rand.NewPCG(seed, 0)), testMessages(t), NewDecoder(Limits{})
 	taken := 0
 	for n := range 5000 {
-		if n%10 == 0 { // later ones have met every name at every turn
+		if n%10 == 0 { // otherwise it has seen every name at every index
 			warm = NewDecoder(Limits{})
 		}
 		text := messages[r.IntN(len(messages))]
 		if r.IntN(3) > 0 {
-			text = spoiled(r, text)
+			text = corrupted(r, text)
 		}
 		m, err := warm.Message([]byte(text), testEnvelope())
 		got := show(m, warm.Notes(), err)
@@ -75,12 +75,12 @@ func TestWarm(t *testing.T) {
 		}
 	}
 	if taken < 1000 {
-		t.Errorf("only %d messages were taken", taken)
+		t.Errorf("only %d messages were accepted", taken)
 	}
 }
 
-// TestUnreadItems holds a body whose messages Split has not read against one whose messages it has:
-// where the body is no JSON, splitting it, a message or the Check behind a refused message must say so.
+// TestUnreadItems compares a body whose messages Split has not read with one whose messages it has read.
+// If the body is not JSON, then Split, a message, or the Check after a refused message must say so.
 func TestUnreadItems(t *testing.T) {
 	seed := rand.Uint64()
 	r, messages, d := rand.New(rand.NewPCG(seed, 0)), testMessages(t), NewDecoder(Limits{})
@@ -92,7 +92,7 @@ func TestUnreadItems(t *testing.T) {
 		}
 		text := `{"batch":[` + strings.Join(items, ",") + `],"sentAt":"2026-11-05T12:00:00.000Z"}`
 		if r.IntN(3) > 0 {
-			text = spoiled(r, text)
+			text = corrupted(r, text)
 		}
 		want := d.Check([]byte(text))
 		b, err := d.Split([]byte(text))
@@ -107,14 +107,14 @@ func TestUnreadItems(t *testing.T) {
 		if err != nil && (!errors.As(err, &refusal) || err.Error() != want.Error()) {
 			t.Fatalf("seed %d: %s\ngot %v\nwant %v", seed, text, err, want)
 		}
-		behind := 0
+		last := 0
 		for _, at := range b.Items {
-			if at.Start < behind || at.End <= at.Start || at.End > len(text) {
+			if at.Start < last || at.End <= at.Start || at.End > len(text) {
 				t.Fatalf("seed %d: %s\ncut into %v", seed, text, b.Items)
 			}
-			behind = at.End
+			last = at.End
 			if _, err := d.Message([]byte(text[at.Start:at.End]), testEnvelope()); err != nil && !errors.As(err, &refusal) {
-				t.Fatalf("seed %d: an error that is no refusal: %v", seed, err)
+				t.Fatalf("seed %d: an error that is not a refusal: %v", seed, err)
 			}
 		}
 	}
@@ -123,7 +123,7 @@ func TestUnreadItems(t *testing.T) {
 	}
 }
 
-// TestUsualTimes holds the short way of reading times against package time.
+// TestUsualTimes compares parseUsual with package time.
 func TestUsualTimes(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
@@ -147,6 +147,6 @@ func TestUsualTimes(t *testing.T) {
 		}
 	}
 	if short < 10_000 {
-		t.Errorf("only %d times took the short way", short)
+		t.Errorf("only %d times had the usual form", short)
 	}
 }

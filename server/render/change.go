@@ -9,7 +9,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Change is one profile that entered or left a segment, as it is told.
+// Change is one profile that entered or left a segment, as subscribers see it.
 type Change struct {
 	ID       string // stable: shard, seq and n
 	Segment  string
@@ -19,18 +19,18 @@ type Change struct {
 	Cause    string
 	Version  uint64
 	Cursor   string
-	Person   *node.Person // as of now; nil when nobody asked or the profile is gone
-	Snapshot bool         // it was a member already
+	Person   *node.Person // as of now; nil if it was not requested or the profile is gone
+	Snapshot bool         // the profile was already a member
 }
 
-// ChangeID names a change for good: the same one on every replica and after every resend.
+// ChangeID returns the id of a change. It is the same on every replica and after every resend.
 func ChangeID(shard int, seq uint64, n int) string {
 	b := strconv.AppendInt(nil, int64(shard), 10)
 	b = strconv.AppendUint(append(b, '-'), seq, 10)
 	return string(strconv.AppendInt(append(b, '-'), int64(n), 10))
 }
 
-// ChangeFormat is how changes are written.
+// ChangeFormat is a format for changes.
 type ChangeFormat string
 
 // The formats.
@@ -42,7 +42,7 @@ const (
 	CloudEvent      ChangeFormat = "cloudevent"
 )
 
-// ParseChangeFormat reads the name of a format; "" is native.
+// ParseChangeFormat parses the name of a format; "" is native.
 func ParseChangeFormat(name string) (ChangeFormat, error) {
 	switch f := ChangeFormat(name); f {
 	case "":
@@ -50,10 +50,10 @@ func ParseChangeFormat(name string) (ChangeFormat, error) {
 	case Native, SegmentTrack, SegmentIdentify, CohortBatch, CloudEvent:
 		return f, nil
 	}
-	return "", fmt.Errorf("the format %.40q is none of native, segment-track, segment-identify, cohort-batch and cloudevent", name)
+	return "", fmt.Errorf("the format %.40q is unknown: use native, segment-track, segment-identify, cohort-batch or cloudevent", name)
 }
 
-// NeedsPerson tells whether a format names ids beside the canonical one.
+// NeedsPerson reports whether a format needs more ids than the canonical one.
 func (f ChangeFormat) NeedsPerson() bool { return f != Native && f != CloudEvent }
 
 // AppendRecord appends the members of a native record, without braces.
@@ -89,10 +89,10 @@ func AppendFields(b []byte, fields []engine.NamedField) []byte {
 	return append(b, '}')
 }
 
-// AppendString appends s as a JSON string; what is not UTF-8 becomes the replacement character.
+// AppendString appends s as a JSON string; invalid UTF-8 becomes the replacement character.
 func AppendString(b []byte, s string) []byte { return tree.AppendQuoted(b, s) }
 
-// op names what happened.
+// op returns "enter" or "exit".
 func (c *Change) op() string {
 	if c.Enter {
 		return "enter"
@@ -129,7 +129,7 @@ func AppendPayload(b []byte, format ChangeFormat, c *Change) []byte {
 	return append(AppendRecord(b, c), '}')
 }
 
-// appendSegment appends what Segment's messages have in common.
+// appendSegment appends the members that both of Segment's messages have.
 func appendSegment(b []byte, c *Change) []byte {
 	b = append(b, `,"messageId":`...)
 	b = tree.AppendQuoted(b, "muster-"+c.ID)
@@ -174,7 +174,7 @@ func appendSegment(b []byte, c *Change) []byte {
 	return append(b, '}')
 }
 
-// appendTraits says whether the profile is in, under the segment's key, and the fields.
+// appendTraits appends an object with the membership, under the segment's key, and the fields.
 func (c *Change) appendTraits(b []byte, audience bool) []byte {
 	b = append(b, '{')
 	if audience {
@@ -192,7 +192,8 @@ func (c *Change) appendTraits(b []byte, audience bool) []byte {
 	return append(b, '}')
 }
 
-// key makes the name of a segment one that can be a trait: lower case, underscores.
+// key turns the name of a segment into one that can be a trait: ASCII letters in lower case, and
+// underscores.
 func key(segment string) string {
 	b := make([]byte, 0, len(segment))
 	for i := 0; i < len(segment); i++ {
@@ -212,8 +213,8 @@ func key(segment string) string {
 	return string(b)
 }
 
-// AppendCohort appends changes of one segment as lists of who is to be added and removed. A profile
-// that moved more than once is told as it ended.
+// AppendCohort appends changes of one segment as lists of profiles to add and to remove. If a profile
+// changed more than once, only its last change counts.
 func AppendCohort(b []byte, segment string, changes []*Change) []byte {
 	last := make(map[string]*Change, len(changes))
 	for _, c := range changes {

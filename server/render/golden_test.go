@@ -20,9 +20,9 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-var update = flag.Bool("update", false, "write testdata anew")
+var update = flag.Bool("update", false, "rewrite testdata")
 
-// golden holds a text against its file.
+// golden compares a text with a golden file.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := "testdata/" + name
@@ -36,7 +36,7 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("%s is not what is written; if it should be, run go test ./server/render -update\n%s", path, difference(got, string(want)))
+		t.Errorf("%s differs; if the new output is right, run go test ./server/render -update\n%s", path, difference(got, string(want)))
 	}
 }
 
@@ -73,7 +73,7 @@ func at(text string) tree.Value {
 	return tree.Time(when.UnixMilli())
 }
 
-// everything is an answer with a column of each type and values of each form.
+// everything returns an answer with a column of each type and values of each form.
 func everything() *query.Answer {
 	columns := []query.Column{{Name: "name", Type: "string"}, {Name: "n", Type: "number"}, {Name: "ok", Type: "boolean"}, {Name: "at", Type: "time"}, {Name: "tags", Type: "list"},
 		{Name: "n", Type: "number"}, {Name: `a "b", c`, Type: "string"}}
@@ -102,12 +102,12 @@ func everything() *query.Answer {
 		}}
 }
 
-// TestAnswers writes everything as JSON and as each kind of table.
+// TestAnswers writes an answer as JSON and as each kind of table.
 func TestAnswers(t *testing.T) {
 	a := everything()
 	body := AppendAnswer(nil, a)
 	if !json.Valid(body) {
-		t.Error("it is no JSON")
+		t.Error("the answer is not JSON")
 	}
 	golden(t, "answer.json", string(body))
 	golden(t, "empty.json", string(AppendAnswer(nil, &query.Answer{Stats: query.Stats{ElapsedMillis: math.NaN()}}))+string(AppendAnswer(nil, &query.Answer{Stats: query.Stats{ElapsedMillis: math.Inf(1)}})))
@@ -120,7 +120,7 @@ func TestAnswers(t *testing.T) {
 		if format == NDJSON {
 			for line := range strings.Lines(out.String()) {
 				if !json.Valid([]byte(line)) {
-					t.Errorf("no JSON: %s", line)
+					t.Errorf("not JSON: %s", line)
 				}
 			}
 		}
@@ -128,8 +128,8 @@ func TestAnswers(t *testing.T) {
 	golden(t, "answer.parquet.txt", parquetAsText(t, a.Columns, a.Rows))
 }
 
-// TestNumbersOfParquet: a column of numbers takes the narrowest type that holds all of them exactly.
-func TestNumbersOfParquet(t *testing.T) {
+// TestParquetNumbers: a column of numbers gets the narrowest type that holds all of them exactly.
+func TestParquetNumbers(t *testing.T) {
 	var out strings.Builder
 	for _, numbers := range []string{
 		"1 -2 9223372036854775807", "1 2.5", "0.01 100 -3.125", "0.125 0.5", "999999999999999999 0", "0.5 999999999999999999", "0.5 99999999999999999", "0.000000000000000001 0", "0.000000000000000001 1",
@@ -148,8 +148,8 @@ func TestNumbersOfParquet(t *testing.T) {
 	golden(t, "numbers.parquet.txt", out.String())
 }
 
-// TestOddRows: rows that are shorter than the columns, or have values of another type, and more of them than
-// are written at once.
+// TestOddRows: rows that are shorter than the columns, values of another type than their column, and more
+// rows than one batch.
 func TestOddRows(t *testing.T) {
 	columns := []query.Column{{Name: "b", Type: "boolean"}, {Name: "a", Type: "time"}, {Name: "b", Type: "list"}, {Name: "s", Type: "string"}, {Name: "b_2", Type: "number"}}
 	rows := [][]tree.Value{{}, {tree.Bool(true)}, {num("1"), num("2"), num("3"), num("4.5"), tree.Str("five")}, {tree.Str("x"), tree.Str("y"), tree.Str("z"), tree.ListOf(num("1"), tree.Bool(true)), tree.Bool(false)}}
@@ -168,11 +168,11 @@ func TestOddRows(t *testing.T) {
 	}
 	text := parquetAsText(t, []query.Column{{Name: "i", Type: "number"}}, many)
 	if !strings.HasSuffix(text, "\n"+fmt.Sprint(len(many)-1)+"\n") || strings.Count(text, "\n") != len(many)+strings.Count(parquetAsText(t, []query.Column{{Name: "i", Type: "number"}}, nil), "\n") {
-		t.Errorf("of %d rows there are %d lines", len(many), strings.Count(text, "\n"))
+		t.Errorf("%d rows became %d lines", len(many), strings.Count(text, "\n"))
 	}
 }
 
-// TestManyLines: more than is collected before it is written comes once, and in order.
+// TestManyLines: more lines than the buffer holds are all written once, in order.
 func TestManyLines(t *testing.T) {
 	rows := make([][]tree.Value, 30_000)
 	var want strings.Builder
@@ -182,11 +182,11 @@ func TestManyLines(t *testing.T) {
 	}
 	var out bytes.Buffer
 	if err := Table(&out, NDJSON, []query.Column{{Name: "i", Type: "number"}}, AllRows(&query.Answer{Rows: rows})); err != nil || out.String() != want.String() {
-		t.Errorf("%d bytes, not %d, %v", out.Len(), want.Len(), err)
+		t.Errorf("%d bytes, want %d, %v", out.Len(), want.Len(), err)
 	}
 }
 
-// parquetAsText writes the schema of a file and its rows.
+// parquetAsText returns the schema of a Parquet file and its rows as text.
 func parquetAsText(t *testing.T, columns []query.Column, rows [][]tree.Value) string {
 	t.Helper()
 	var file bytes.Buffer
@@ -226,7 +226,7 @@ func parquetAsText(t *testing.T, columns []query.Column, rows [][]tree.Value) st
 	return out
 }
 
-// TestChanges writes a change in every format, of a known person, an anonymous one and one that is gone.
+// TestChanges writes changes in every format: of a known profile, an anonymous one and one that is gone.
 func TestChanges(t *testing.T) {
 	people := []*node.Person{
 		nil,
@@ -243,25 +243,25 @@ func TestChanges(t *testing.T) {
 			for _, format := range []ChangeFormat{Native, SegmentTrack, SegmentIdentify, CloudEvent} {
 				payload := AppendPayload(nil, format, c)
 				if !json.Valid(payload) {
-					t.Errorf("%s: no JSON: %s", format, payload)
+					t.Errorf("%s: not JSON: %s", format, payload)
 				}
 				fmt.Fprintf(&out, "%s %t %d\n%s\n", format, enter, i, payload)
 			}
 		}
 	}
-	again := *all[0] // and in again
+	again := *all[0] // the first profile enters again
 	all = append(all, &again)
 	for name, some := range map[string][]*Change{"both": all, "none": nil} {
 		cohort := AppendCohort(nil, `Big "Spenders" 2026-ß`, some)
 		if !json.Valid(cohort) {
-			t.Errorf("%s: no JSON: %s", name, cohort)
+			t.Errorf("%s: not JSON: %s", name, cohort)
 		}
 	}
 	fmt.Fprintf(&out, "cohort\n%s\n%s\n%s\n", AppendCohort(nil, "S", all), AppendCohort(nil, "S", nil), AppendCohort(nil, "S", all[3:4]))
 	golden(t, "changes.txt", out.String())
 }
 
-// TestChangeFormats: each name is read, and no other.
+// TestChangeFormats: each name is parsed, and any other is an error.
 func TestChangeFormats(t *testing.T) {
 	for name, person := range map[string]bool{"": false, "native": false, "segment-track": true, "segment-identify": true, "cohort-batch": true, "cloudevent": false} {
 		f, err := ParseChangeFormat(name)
@@ -276,33 +276,33 @@ func TestChangeFormats(t *testing.T) {
 	}
 }
 
-// TestWriterFails: the error of a writer comes back, whatever is written and however little it takes.
+// TestWriterFails: an error of the writer is returned, in every format and however few bytes it accepts.
 func TestWriterFails(t *testing.T) {
 	a := everything()
 	for range 12 {
 		a.Rows = append(a.Rows, a.Rows...)
 	}
 	for _, format := range []Format{CSV, SafeCSV, NDJSON, Parquet} {
-		for _, room := range []int{0, 100, 70_000} {
-			if format == Parquet && room > 100 { // it packs all of it into less
+		for _, space := range []int{0, 100, 70_000} {
+			if format == Parquet && space > 100 { // the compressed file is smaller
 				continue
 			}
-			if err := Table(&full{room}, format, a.Columns, AllRows(a)); !errors.Is(err, errFull) {
-				t.Errorf("format %d with room for %d bytes: %v", format, room, err)
+			if err := Table(&full{space}, format, a.Columns, AllRows(a)); !errors.Is(err, errFull) {
+				t.Errorf("format %d with space for %d bytes: %v", format, space, err)
 			}
 		}
 	}
 	if err := Table(&full{}, JSON, a.Columns, AllRows(a)); err == nil {
-		t.Error("JSON is a table")
+		t.Error("JSON was accepted as a table format")
 	}
 }
 
 var errFull = errors.New("full")
 
-type full struct{ room int }
+type full struct{ space int }
 
 func (f *full) Write(b []byte) (int, error) {
-	if f.room -= len(b); f.room < 0 {
+	if f.space -= len(b); f.space < 0 {
 		return 0, errFull
 	}
 	return len(b), nil

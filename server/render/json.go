@@ -8,7 +8,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Time writes Unix milliseconds as RFC 3339 in UTC, with a fraction only when there is one.
+// Time returns Unix milliseconds as RFC 3339 in UTC, with a fraction only if there is one.
 func Time(ms int64) string { return string(tree.AppendTime(nil, ms)) }
 
 // AppendAnswer appends the whole answer as one JSON object.
@@ -46,7 +46,7 @@ func AppendAnswer(b []byte, a *query.Answer) []byte {
 	return append(b, "]}\n"...)
 }
 
-// AppendStats appends what an answer stands on.
+// AppendStats appends the statistics of an answer.
 func AppendStats(b []byte, s *query.Stats) []byte {
 	b = append(b, `{"elapsed_ms":`...)
 	elapsed := s.ElapsedMillis

@@ -19,9 +19,9 @@ const (
 	boolLeaf
 	timeLeaf
 	intLeaf
-	decimalLeaf // 64-bit integers of one scale: exact
+	decimalLeaf // 64-bit integers with one scale: exact
 	floatLeaf
-	listLeaf // of strings; other items as their JSON
+	listLeaf // of strings; other items as JSON
 )
 
 // leaf is a column of the file.
@@ -30,10 +30,10 @@ type leaf struct {
 	scale int8
 }
 
-// maxDecimal is the number of digits a DECIMAL in 64 bits holds.
+// maxDecimal is the number of digits that a 64-bit DECIMAL holds.
 const maxDecimal = 18
 
-// parquetBatch is the number of rows written at once.
+// parquetBatch is the number of rows that are written together.
 const parquetBatch = 1024
 
 func writeParquet(w io.Writer, columns []query.Column, rows Rows) error {
@@ -62,8 +62,8 @@ func writeParquet(w io.Writer, columns []query.Column, rows Rows) error {
 	return nil
 }
 
-// chooseLeaves takes for each column of numbers the narrowest type that holds all of them exactly:
-// integers, decimals of the largest scale, floats.
+// chooseLeaves chooses for each column of numbers the narrowest type that holds all of them exactly:
+// integers, decimals with the largest scale, or floats.
 func chooseLeaves(columns []query.Column, rows Rows) []leaf {
 	leaves, numbers := make([]leaf, len(columns)), false
 	for i, c := range columns {
@@ -88,7 +88,7 @@ func chooseLeaves(columns []query.Column, rows Rows) []leaf {
 			}
 		}
 	}
-	for row := range rows { // with its scale known, does every number of a decimal column fit?
+	for row := range rows { // now that the scale is known: does every number of a decimal column fit?
 		for i := range leaves {
 			if i < len(row) && row[i].Type == tree.NumberType && leaves[i].kind == decimalLeaf {
 				if _, ok := leaves[i].scaled(row[i].Number()); !ok {
@@ -109,7 +109,7 @@ func (l *leaf) widen(n tree.Number) {
 	}
 }
 
-// scaled returns n as an integer of the column's scale.
+// scaled returns n as an integer with the column's scale; false if it does not fit.
 func (l leaf) scaled(n tree.Number) (int64, bool) {
 	limit := tree.Pow10(maxDecimal)
 	factor := tree.Pow10(l.scale - n.Scale)
@@ -137,8 +137,8 @@ func (l leaf) node() parquet.Node {
 	return parquet.Optional(parquet.String())
 }
 
-// leavesOf makes a row; definition levels say what is missing, repetition levels what is a further
-// item of the same list. Source: Apache Parquet, "Nested Encoding".
+// leavesOf returns a row in Parquet's form: definition levels say what is missing, repetition levels mark
+// further items of the same list. Source: Apache Parquet, "Nested Encoding".
 func leavesOf(leaves []leaf, row []tree.Value) parquet.Row {
 	out := make(parquet.Row, 0, len(leaves))
 	for i, l := range leaves {
@@ -169,8 +169,8 @@ func leavesOf(leaves []leaf, row []tree.Value) parquet.Row {
 	return out
 }
 
-// value makes the stored form of a single value. One of another type than its column's is missing, except in a
-// column of strings, which has its text.
+// value returns the stored form of a single value. A value of another type than its column's is stored as
+// missing; a column of strings stores its text.
 func (l leaf) value(v tree.Value) parquet.Value {
 	switch {
 	case l.kind == stringLeaf:
@@ -184,7 +184,7 @@ func (l leaf) value(v tree.Value) parquet.Value {
 	case l.kind == intLeaf:
 		return parquet.Int64Value(v.Int)
 	case l.kind == decimalLeaf:
-		n, _ := l.scaled(v.Number()) // chooseLeaves made sure that it fits
+		n, _ := l.scaled(v.Number()) // chooseLeaves has checked that it fits
 		return parquet.Int64Value(n)
 	case l.kind == floatLeaf:
 		return parquet.DoubleValue(v.Number().Float64())
@@ -201,7 +201,7 @@ type record struct {
 // Fields returns the fields in the order of the columns.
 func (r *record) Fields() []parquet.Field { return r.fields }
 
-// Leaf tells that a record is none.
+// Leaf returns false: a record is a group.
 func (r *record) Leaf() bool { return false }
 
 // field is a named column.
@@ -213,5 +213,5 @@ type field struct {
 // Name returns the column's name.
 func (f field) Name() string { return f.name }
 
-// Value is for Go structs, of which there are none here.
+// Value implements parquet.Field. It is only used with Go structs, and there are none here.
 func (f field) Value(reflect.Value) reflect.Value { return reflect.Value{} }

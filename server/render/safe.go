@@ -2,9 +2,9 @@ package render
 
 import "strings"
 
-// safeCell writes a text so that a spreadsheet takes it for text: what would be a formula gets an apostrophe
-// before it, at the beginning and behind all that some spreadsheet may take for the end of a cell. Numbers
-// stay as they are.
+// safeCell returns a text that a spreadsheet does not take for a formula: an apostrophe is put before
+// everything that would be one, at the beginning and after every character that some spreadsheet takes
+// for the end of a cell. Numbers are unchanged.
 func safeCell(text string) string {
 	if !strings.ContainsAny(text, "=+-@\t\r\n＝＋－＠") {
 		return text
@@ -30,7 +30,7 @@ func safeCell(text string) string {
 	}
 }
 
-// formula reports whether a spreadsheet may compute a text, or run something for it.
+// formula reports whether a spreadsheet may compute a text or run something because of it.
 func formula(text string) bool {
 	text = strings.TrimLeft(text, " \"\u00a0\u3000\ufeff")
 	for _, sign := range []string{"=", "+", "-", "@", "＝", "＋", "－", "＠"} {
@@ -41,7 +41,7 @@ func formula(text string) bool {
 	return false
 }
 
-// digits reports whether a text is a decimal number without a sign, maybe with a point and an exponent.
+// digits reports whether a text is an unsigned decimal number, possibly with a point and an exponent.
 func digits(text string) bool {
 	whole, exponent, scaled := strings.Cut(strings.ToLower(text), "e")
 	if scaled && !all(strings.TrimLeft(exponent, "+-"), 1) {
@@ -51,7 +51,7 @@ func digits(text string) bool {
 	return all(before, 1) && (!pointed || all(after, 0))
 }
 
-// all reports whether a text has nothing but digits, at least least of them.
+// all reports whether a text consists of digits, and of at least least of them.
 func all(text string, least int) bool {
 	for i := range len(text) {
 		if text[i] < '0' || text[i] > '9' {

@@ -47,7 +47,7 @@ func FuzzSafeCell(f *testing.F) {
 			t.Errorf("%q becomes %q, and that %q", text, got, safeCell(got))
 		}
 		if strings.ReplaceAll(got, "'", "") != strings.ReplaceAll(text, "'", "") {
-			t.Errorf("%q becomes %q: more than apostrophes", text, got)
+			t.Errorf("%q becomes %q: not only apostrophes were added", text, got)
 		}
 		for _, part := range strings.FieldsFunc(got, func(r rune) bool { return strings.ContainsRune(";\t\r\n", r) }) {
 			if strings.Contains("=@", part[:1]) {

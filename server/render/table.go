@@ -11,7 +11,7 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// Format is a way to write a table.
+// Format is a format for answers.
 type Format uint8
 
 // The formats.
@@ -20,13 +20,13 @@ const (
 	CSV
 	NDJSON
 	Parquet
-	SafeCSV // CSV for spreadsheets: no text is a formula
+	SafeCSV // CSV for spreadsheets: no text can be a formula
 )
 
 // Rows yields the rows of a table; a yielded row may be reused for the next.
 type Rows iter.Seq[[]tree.Value]
 
-// AllRows are the rows of an answer.
+// AllRows returns the rows of an answer.
 func AllRows(a *query.Answer) Rows {
 	return func(yield func([]tree.Value) bool) {
 		for _, row := range a.Rows {
@@ -37,8 +37,8 @@ func AllRows(a *query.Answer) Rows {
 	}
 }
 
-// Table writes a table as CSV, NDJSON or Parquet. With Parquet and number columns rows are gone
-// through twice: first to find a type that holds all numbers exactly.
+// Table writes a table as CSV, NDJSON or Parquet. For Parquet with columns of numbers it iterates over
+// rows twice: the first time to find types that hold all numbers exactly.
 func Table(w io.Writer, format Format, columns []query.Column, rows Rows) error {
 	switch format {
 	case CSV:
@@ -50,11 +50,11 @@ func Table(w io.Writer, format Format, columns []query.Column, rows Rows) error 
 	case Parquet:
 		return writeParquet(w, columns, rows)
 	}
-	return fmt.Errorf("write a table: format %d is not one of tables", format)
+	return fmt.Errorf("write a table: format %d is not a table format", format)
 }
 
-// writeCSV writes RFC 4180 with a header. A missing value is an empty cell, a list a JSON array. Texts are
-// written as text says.
+// writeCSV writes RFC 4180 with a header. A missing value is an empty cell, a list is a JSON array. text
+// converts each text before it is written.
 func writeCSV(w io.Writer, columns []query.Column, rows Rows, text func(string) string) error {
 	out := csv.NewWriter(w)
 	cells := make([]string, len(columns))
@@ -100,10 +100,10 @@ func cell(v tree.Value, text func(string) string) string {
 	return written
 }
 
-// ndjsonBuffer is how much is collected before it is written.
+// ndjsonBuffer is the number of bytes that are collected before they are written.
 const ndjsonBuffer = 64 << 10
 
-// writeNDJSON writes an object a line, named by the columns.
+// writeNDJSON writes one object a line, with the columns' names as member names.
 func writeNDJSON(w io.Writer, columns []query.Column, rows Rows) error {
 	names := make([][]byte, len(columns))
 	for i, name := range uniqueNames(columns) {
@@ -132,7 +132,7 @@ func writeNDJSON(w io.Writer, columns []query.Column, rows Rows) error {
 	return nil
 }
 
-// uniqueNames returns the columns' names, equal ones numbered: x, x_2, x_3.
+// uniqueNames returns the columns' names, with duplicates numbered: x, x_2, x_3.
 func uniqueNames(columns []query.Column) []string {
 	names, taken := make([]string, len(columns)), make(map[string]bool, len(columns))
 	for i, c := range columns {

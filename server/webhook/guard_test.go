@@ -11,40 +11,41 @@ import (
 	"testing"
 )
 
-// mine are the addresses of the machine of the tests: a public one of each kind, and a network on loopback.
+// mine are the addresses of the tests' machine: a public IPv4 and IPv6 address, and a network on its
+// loopback interface.
 var mine = prefixes("8.8.4.4/32", "2606:4700::1111/128", "9.9.9.0/24")
 
 // TestPublicAddresses: every way to write an address of this machine or of a private network is refused.
 func TestPublicAddresses(t *testing.T) {
 	refused := map[string][]string{
-		"this machine":     {"127.0.0.1", "127.1.2.3", "127.255.255.255", "::1", "8.8.4.4", "2606:4700::1111", "9.9.9.1", "9.9.9.255"},
-		"unspecified":      {"0.0.0.0", "0.1.2.3", "::"},
-		"private":          {"10.0.0.0", "10.255.255.255", "172.16.0.1", "172.31.255.255", "192.168.0.1", "fc00::1", "fd00::1", "fdff:ffff::1"},
-		"link-local":       {"169.254.169.254", "169.254.0.1", "fe80::1", "febf::1"},
-		"site-local":       {"fec0::1", "feff::1"},
-		"carriers":         {"100.64.0.1", "100.127.255.255"},
-		"documentation":    {"192.0.2.1", "198.51.100.1", "203.0.113.1", "2001:db8::1", "3fff::1"},
-		"benchmarks":       {"198.18.0.1", "198.19.255.255", "2001:2::1"},
-		"multicast":        {"224.0.0.1", "239.255.255.255", "ff02::1", "ff0e::1"},
-		"reserved":         {"240.0.0.1", "255.255.255.255", "192.0.0.1", "192.0.0.170", "192.88.99.1", "100::1", "5f00::1", "4000::1", "e000::1"},
-		"anycast":          {"192.31.196.1", "192.52.193.1", "192.175.48.1"},
-		"mapped":           {"::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:8.8.4.4", "::ffff:a9fe:a9fe", "::ffff:9.9.9.7"},
-		"compatible":       {"::127.0.0.1", "::10.0.0.1", "::8.8.4.4", "::8.8.8.8"},
-		"translated":       {"::ffff:0:127.0.0.1", "::ffff:0:10.0.0.1", "::ffff:0:8.8.8.8"},
-		"NAT64":            {"64:ff9b::127.0.0.1", "64:ff9b::a00:1", "64:ff9b::8.8.4.4", "64:ff9b:1::a00:1", "64:ff9b:1:ffff::1"},
-		"6to4":             {"2002:7f00:1::1", "2002:a00:1::1", "2002:808:404::1"},
-		"Teredo":           {"2001::1", "2001:0:7f00:1::", "2001:0:4136:e378:8000:63bf:3fff:fdd2"},
-		"ORCHID":           {"2001:10::1", "2001:20::1"},
-		"ISATAP":           {"2606:4700:1:1:0:5efe:10.0.0.1", "2606:4700:1:1:200:5efe:8.8.4.4", "fe80::5efe:10.0.0.1"},
-		"zones":            {"fe80::1%eth0", "fe80::1%1", "2606:4700::2222%lo", "::1%lo"},
-		"not even written": {""},
+		"this machine":  {"127.0.0.1", "127.1.2.3", "127.255.255.255", "::1", "8.8.4.4", "2606:4700::1111", "9.9.9.1", "9.9.9.255"},
+		"unspecified":   {"0.0.0.0", "0.1.2.3", "::"},
+		"private":       {"10.0.0.0", "10.255.255.255", "172.16.0.1", "172.31.255.255", "192.168.0.1", "fc00::1", "fd00::1", "fdff:ffff::1"},
+		"link-local":    {"169.254.169.254", "169.254.0.1", "fe80::1", "febf::1"},
+		"site-local":    {"fec0::1", "feff::1"},
+		"carriers":      {"100.64.0.1", "100.127.255.255"},
+		"documentation": {"192.0.2.1", "198.51.100.1", "203.0.113.1", "2001:db8::1", "3fff::1"},
+		"benchmarks":    {"198.18.0.1", "198.19.255.255", "2001:2::1"},
+		"multicast":     {"224.0.0.1", "239.255.255.255", "ff02::1", "ff0e::1"},
+		"reserved":      {"240.0.0.1", "255.255.255.255", "192.0.0.1", "192.0.0.170", "192.88.99.1", "100::1", "5f00::1", "4000::1", "e000::1"},
+		"anycast":       {"192.31.196.1", "192.52.193.1", "192.175.48.1"},
+		"mapped":        {"::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:8.8.4.4", "::ffff:a9fe:a9fe", "::ffff:9.9.9.7"},
+		"compatible":    {"::127.0.0.1", "::10.0.0.1", "::8.8.4.4", "::8.8.8.8"},
+		"translated":    {"::ffff:0:127.0.0.1", "::ffff:0:10.0.0.1", "::ffff:0:8.8.8.8"},
+		"NAT64":         {"64:ff9b::127.0.0.1", "64:ff9b::a00:1", "64:ff9b::8.8.4.4", "64:ff9b:1::a00:1", "64:ff9b:1:ffff::1"},
+		"6to4":          {"2002:7f00:1::1", "2002:a00:1::1", "2002:808:404::1"},
+		"Teredo":        {"2001::1", "2001:0:7f00:1::", "2001:0:4136:e378:8000:63bf:3fff:fdd2"},
+		"ORCHID":        {"2001:10::1", "2001:20::1"},
+		"ISATAP":        {"2606:4700:1:1:0:5efe:10.0.0.1", "2606:4700:1:1:200:5efe:8.8.4.4", "fe80::5efe:10.0.0.1"},
+		"zones":         {"fe80::1%eth0", "fe80::1%1", "2606:4700::2222%lo", "::1%lo"},
+		"no address":    {""},
 	}
 	for kind, list := range refused {
 		for _, text := range list {
 			addr, _ := netip.ParseAddr(text)
 			var private *PrivateError
 			if err := public(addr, mine); !errors.As(err, &private) {
-				t.Errorf("%s: %q is taken for public", kind, text)
+				t.Errorf("%s: %q is accepted as public", kind, text)
 			}
 		}
 	}
@@ -56,7 +57,7 @@ func TestPublicAddresses(t *testing.T) {
 	}
 }
 
-// TestPrivateErrorText: who reads it hears whether the address is this machine's, and what would allow it.
+// TestPrivateErrorText: the error says whether the address is this machine's, and which option allows it.
 func TestPrivateErrorText(t *testing.T) {
 	for addr, want := range map[string]string{
 		"8.8.4.4":         "8.8.4.4 is an address of this machine: --private-webhooks lets webhooks go there",
@@ -69,7 +70,8 @@ func TestPrivateErrorText(t *testing.T) {
 	}
 }
 
-// TestOwnAddresses: what the interfaces have is this machine's, and refused also where the ranges say nothing.
+// TestOwnAddresses: the addresses of the interfaces are this machine's, and are refused whatever their
+// range.
 func TestOwnAddresses(t *testing.T) {
 	own, err := ownAddrs()
 	if err != nil {
@@ -82,7 +84,7 @@ func TestOwnAddresses(t *testing.T) {
 	for _, a := range addrs {
 		addr, _ := netip.AddrFromSlice(a.(*net.IPNet).IP)
 		if public(addr, own) == nil || public(addr.Unmap(), own) == nil {
-			t.Errorf("%s is taken for somebody else's", addr)
+			t.Errorf("%s is not recognized as this machine's", addr)
 		}
 	}
 }
@@ -106,7 +108,7 @@ func TestDialledSpellings(t *testing.T) {
 		}
 	}
 	if n := hits.Load(); n != 0 {
-		t.Errorf("%d requests came", n)
+		t.Errorf("%d requests arrived", n)
 	}
 	client.CloseIdleConnections()
 	allowed := &http.Client{Transport: newTransport(true)}
@@ -118,8 +120,8 @@ func TestDialledSpellings(t *testing.T) {
 	allowed.CloseIdleConnections()
 }
 
-// TestRoutesToThisMachine: where no interface says that an address is this machine's, both ends of the
-// connection do.
+// TestRoutesToThisMachine: an address that no interface has is recognized as this machine's if both ends
+// of the connection have it.
 func TestRoutesToThisMachine(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

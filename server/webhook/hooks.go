@@ -20,7 +20,7 @@ import (
 	"github.com/musterdb/muster/server/render"
 )
 
-// Hook says where the changes of a segment go.
+// Hook is a target for the changes of a segment.
 type Hook struct {
 	Name    string              `json:"name"`
 	Segment string              `json:"segment"`
@@ -28,36 +28,37 @@ type Hook struct {
 	Fields  []string            `json:"fields,omitempty"`
 	Format  render.ChangeFormat `json:"format"`
 	Secret  string              `json:"secret"`
-	// OldSecret signs too until OldUntil, so that a receiver can change over.
+	// OldSecret is also used to sign until OldUntil, so that the receiver has time to change to Secret.
 	OldSecret string    `json:"old_secret,omitempty"`
 	OldUntil  time.Time `json:"old_until,omitzero"`
-	Disabled  string    `json:"disabled,omitempty"` // why nothing is sent; "" while it is
-	Cursor    string    `json:"cursor,omitempty"`   // everything before it is delivered, pending or dead
-	Epoch     string    `json:"epoch,omitempty"`    // changes when it begins anew: what was on its way is void
+	Disabled  string    `json:"disabled,omitempty"` // why nothing is sent; "" for an enabled hook
+	Cursor    string    `json:"cursor,omitempty"`   // all changes before it are delivered, pending or dead
+	Epoch     string    `json:"epoch,omitempty"`    // is new when the hook starts over: messages of an earlier epoch are void
 }
 
-// Feed opens the changes of a segment from a cursor, or from now on if that is "".
+// Feed opens the changes of a segment from a cursor on, or from now on if cursor is "".
 type Feed func(ctx context.Context, segment, cursor string, fields []string, format render.ChangeFormat) (Reader, error)
 
-// Reader reads changes. Next waits for some for at most idle, and returns the cursor behind them.
+// Reader reads changes. Next waits at most idle for changes, and returns the cursor after them.
 type Reader interface {
-	Cursor() string // where it stands
+	Cursor() string // the current position
 	Next(ctx context.Context, limit int, idle time.Duration) (changes []render.Change, cursor string, err error)
 }
 
 // Config is how hooks run. Feed is required.
 type Config struct {
 	Feed Feed
-	Lost func(error) (reason string, lost bool) // tells an error of a Reader that a new start needs
-	// Shared has the hooks, and for each how far it has surely got: every node has it, and goes on from
-	// there (at least once) where another one ended. It is written once a second at most, but for orders.
-	// Table has what is on its way and how far this node has got. It may hold all; without any nothing
-	// outlives the process.
+	// Lost reports whether an error of a Reader means that changes are lost and the hook must start over.
+	Lost func(error) (reason string, lost bool)
+	// Shared has the hooks and, for each, a cursor before which everything is certainly done. Every node
+	// has it, and continues from there (at least once) where another one stopped. It is written at most
+	// once a second, and when a hook is changed. Table has this node's pending messages and its own
+	// progress. It may be the same table. Without tables, nothing outlives the process.
 	Shared, Table disk.Table
 	AllowPrivate  bool
-	Transport     http.RoundTripper // the guarded one
+	Transport     http.RoundTripper // by default one that refuses private addresses
 	Log           *slog.Logger
-	Jitter        func(time.Duration) time.Duration // a random part is added; for tests
+	Jitter        func(time.Duration) time.Duration // adds a random part; for tests
 }
 
 func (c Config) withDefaults() Config {
@@ -79,7 +80,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate reports all faults at once.
+// Validate returns an error if Feed is missing.
 func (c Config) Validate() error {
 	if c.Feed == nil {
 		return errors.New("webhook config: Feed is missing")
@@ -89,15 +90,16 @@ func (c Config) Validate() error {
 
 // Hooks are all hooks of a node. Methods may be called from any goroutine.
 //
-// Nothing is waited for with mu held: neither targets nor disks nor the other nodes can keep anybody from
-// looking. Whoever changes a hook or shares its progress holds turn, a lock that is waited for with a context.
+// No goroutine blocks while it holds mu, so reading the state never waits for targets, disks or other
+// nodes. A goroutine that changes a hook or shares its progress must hold changeLock, a lock that can be waited
+// for with a context.
 type Hooks struct {
-	cfg    Config
-	client *http.Client
-	ctx    context.Context
-	cancel context.CancelFunc
-	work   sync.WaitGroup
-	turn   chan struct{} // holds one value while somebody has it
+	cfg        Config
+	client     *http.Client
+	ctx        context.Context
+	cancel     context.CancelFunc
+	work       sync.WaitGroup
+	changeLock chan struct{} // holds one value while it is taken
 
 	sharing retrylog.Tries
 
@@ -107,9 +109,9 @@ type Hooks struct {
 	}
 }
 
-// The refusals of Put.
+// The errors of Put.
 var (
-	ErrURL    = &node.Error{Code: codes.Refused, Text: "the URL must be http or https, with a host and without a user, of at most 2,048 bytes that can be seen"}
+	ErrURL    = &node.Error{Code: codes.Refused, Text: "the URL must be http or https, with a host and without a user, of at most 2,048 bytes, all of them printable"}
 	ErrNoHook = &node.Error{Code: codes.NoWebhook, Text: "no webhook has this name"}
 	ErrMany   = &node.Error{Code: codes.Limit, Text: "there are 1,000 webhooks already"}
 	ErrClosed = &node.Error{Code: codes.NotReady, Text: "the node is stopping", Retry: time.Second}
@@ -120,14 +122,14 @@ const (
 	maxURL   = 2 << 10 // bytes
 )
 
-// Open starts the hooks the table holds.
+// Open starts the hooks in the table.
 func Open(cfg Config) (*Hooks, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	h := &Hooks{cfg: cfg, turn: make(chan struct{}, 1), client: &http.Client{Transport: cfg.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse // a redirect is no success, and leads who knows where
+	h := &Hooks{cfg: cfg, changeLock: make(chan struct{}, 1), client: &http.Client{Transport: cfg.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse // a redirect is not a success, and may lead anywhere
 	}}}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.mu.workers = map[string]*worker{}
@@ -138,7 +140,7 @@ func Open(cfg Config) (*Hooks, error) {
 	for _, w := range h.mu.workers {
 		h.start(w)
 	}
-	h.work.Go(h.keepShared)
+	h.work.Go(h.shareEverySecond)
 	return h, nil
 }
 
@@ -148,7 +150,8 @@ type progress struct {
 	Cursor string `json:"cursor"`
 }
 
-// load reads the tables: hooks, then what this node has kept of them. What is of another epoch goes.
+// load reads the tables: the hooks, then this node's progress and messages. Those of another epoch are
+// dropped.
 func (h *Hooks) load() error {
 	if h.cfg.Shared == nil {
 		return nil
@@ -200,7 +203,8 @@ func (h *Hooks) resume(name string, p progress) {
 	}
 }
 
-// takeMessages gives messages to the hooks that go on with them, and removes the others.
+// takeMessages hands messages to the hooks that continue with them, and removes the others from the
+// table.
 func (h *Hooks) takeMessages(messages []*Message) error {
 	void := map[string][]byte{}
 	slices.SortFunc(messages, func(a, b *Message) int { return a.At.Compare(b.At) })
@@ -217,17 +221,17 @@ func (h *Hooks) takeMessages(messages []*Message) error {
 	return h.cfg.Table.Put(void)
 }
 
-// Status is a hook with how it is doing.
+// Status is a hook and its state.
 type Status struct {
 	Hook
 	Pending   int
 	Dead      int
-	Delivered int64 // since the process started
-	Failed    int64 // tries
+	Delivered int64 // messages since the process started
+	Failed    int64 // tries since the process started
 	LastError string
 }
 
-// All returns every hook in order of name.
+// All returns every hook, sorted by name.
 func (h *Hooks) All() []Status {
 	var all []Status
 	for _, w := range h.list() {

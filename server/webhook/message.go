@@ -14,22 +14,23 @@ import (
 type Message struct {
 	Hook    string          `json:"hook"`
 	ID      string          `json:"id"`
-	Profile string          `json:"profile,omitempty"` // what it is about: messages about one keep their order
+	Profile string          `json:"profile,omitempty"` // the messages about one profile keep their order
 	Body    json.RawMessage `json:"body"`
 	At      time.Time       `json:"at"` // when it was made
 	Attempt int             `json:"attempt"`
 	Due     time.Time       `json:"due,omitzero"`
 	Error   string          `json:"error,omitempty"` // of the last try
 	Dead    bool            `json:"dead,omitempty"`
-	Start   string          `json:"start,omitempty"` // cursor before it, if it was read there
+	Start   string          `json:"start,omitempty"` // cursor before its change, if known
 
-	before string // the same; "" for one that is in the table
-	flying bool
+	before   string // like Start; "" for a message that is in the table, which is not read again
+	inFlight bool
 }
 
 func (m *Message) key() string { return "message/" + m.Hook + "/" + m.ID }
 
-// schedule is when a message is tried, each counted from the try before: that of Standard Webhooks.
+// schedule has the delays before the tries, each counted from the previous try, as Standard Webhooks
+// defines.
 var schedule = [...]time.Duration{
 	0, 5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour,
 	10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
@@ -37,10 +38,11 @@ var schedule = [...]time.Duration{
 
 const throttleLeast = 5 * time.Second
 
-// jitter adds up to a fifth, so that what failed together does not come back together.
+// jitter adds up to a fifth to d, so that messages that failed together are not retried together.
 func jitter(d time.Duration) time.Duration { return d + rand.N(d/5+1) }
 
-// makeMessages turns a batch of changes into messages: one each, but for cohorts one for all.
+// makeMessages turns a batch of changes into messages: one for each change, or a single one for a cohort
+// batch.
 func makeMessages(hook *Hook, changes []render.Change, start string, now time.Time) []*Message {
 	if len(changes) == 0 {
 		return nil
@@ -73,7 +75,7 @@ func makeMessages(hook *Hook, changes []render.Change, start string, now time.Ti
 	return messages
 }
 
-// lostMessage tells the target that changes were lost.
+// lostMessage returns the message that tells the target that changes were lost.
 func lostMessage(hook *Hook, reason string, now time.Time) *Message {
 	body, _ := json.Marshal(map[string]any{"type": "segment.resync", "timestamp": render.Time(now.UnixMilli()),
 		"data": map[string]string{"segment": hook.Segment, "reason": reason}}) // strings

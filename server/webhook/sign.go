@@ -16,7 +16,7 @@ import (
 
 const secretPrefix = "whsec_"
 
-// NewSecret makes a secret: whsec_ and 32 random bytes.
+// NewSecret returns a new secret: whsec_ and 32 random bytes in base64.
 func NewSecret() (string, error) {
 	var key [32]byte
 	if _, err := rand.Read(key[:]); err != nil {
@@ -25,8 +25,8 @@ func NewSecret() (string, error) {
 	return secretPrefix + base64.StdEncoding.EncodeToString(key[:]), nil
 }
 
-// ErrSecret says that a secret is not whsec_ with the base64 of 24 to 64 bytes.
-var ErrSecret = &node.Error{Code: codes.Refused, Text: "the secret is not whsec_ with the base64 of 24 to 64 bytes"}
+// ErrSecret means that a secret is not whsec_ with the base64 of 24 to 64 bytes.
+var ErrSecret = &node.Error{Code: codes.Refused, Text: "the secret is not whsec_ followed by the base64 of 24 to 64 bytes"}
 
 func secretKey(secret string) ([]byte, error) {
 	text, ok := strings.CutPrefix(secret, secretPrefix)

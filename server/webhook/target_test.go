@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// targets are what may stand at the other end of a webhook, each with what a try says of it. They have read the
-// request unless they say otherwise.
+// targets are the ways in which the other end of a webhook may behave, each with the expected error of a
+// try. Unless noted, a target reads the request first.
 var targets = map[string]struct {
 	url   string
 	error string // part of it; "" for success
@@ -45,7 +45,7 @@ var targets = map[string]struct {
 	"giant header":          {"http", "exceeded", answerAnd("HTTP/1.1 200 OK\r\nA: ", flood(strings.Repeat("x", 4096)))},
 	"many headers":          {"http", "exceeded", answerAnd("HTTP/1.1 200 OK\r\n", flood("A: b\r\n"))},
 	"redirect":              {"http", "302 Found", answer("HTTP/1.1 302 Found\r\nLocation: /in\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")},
-	"closed at once":        {"http", "Post", func(conn net.Conn) { _ = conn.Close() }},
+	"closed immediately":    {"http", "Post", func(conn net.Conn) { _ = conn.Close() }},
 	"closed after reading":  {"http", "Post", func(conn net.Conn) { readRequest(conn); _ = conn.Close() }},
 	"closed in the status":  {"http", "malformed", func(conn net.Conn) { readRequest(conn); _, _ = io.WriteString(conn, "HTTP/1.1 2"); _ = conn.Close() }},
 	"silent handshake":      {"https", "handshake timeout", func(conn net.Conn) { drainAll(conn) }},
@@ -61,7 +61,7 @@ func readRequest(conn net.Conn) {
 
 func drainAll(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
 
-// silence reads and says nothing for as long as the connection lives.
+// silence reads and never writes.
 func silence(conn net.Conn) { drainAll(conn) }
 
 func answer(text string) func(net.Conn) { return answerAnd(text, drainAll) }
@@ -75,7 +75,7 @@ func answerAnd(text string, then func(net.Conn)) func(net.Conn) {
 	}
 }
 
-// flood writes for as long as anybody reads.
+// flood writes until the connection is closed.
 func flood(text string) func(net.Conn) {
 	return func(conn net.Conn) {
 		for {
@@ -110,8 +110,8 @@ func dialTarget(serve func(net.Conn)) func(context.Context, string, string) (net
 	}
 }
 
-// TestTargets: whatever a target does, a try ends within 20 s with the right outcome, and nobody who asks for
-// anything meanwhile waits for it: not for this hook, not for another, not for the end of the process.
+// TestTargets: whatever a target does, a try ends within 20 s with the right result, and nothing else
+// waits for it: no call for this hook or another one, and not the end of the process.
 func TestTargets(t *testing.T) {
 	for name, target := range targets {
 		t.Run(name, func(t *testing.T) {
@@ -139,19 +139,19 @@ func TestTargets(t *testing.T) {
 					}
 				}
 				started := time.Now()
-				feed.add("d") // is being tried at the end
+				feed.add("d") // is still being tried when the hooks are closed
 				pass(time.Millisecond)
 				closeTest(t, h)
 				if took := time.Since(started); took > 100*time.Millisecond {
 					t.Errorf("closing took %v", took)
 				}
-				pass(2 * time.Hour) // the targets notice
+				pass(2 * time.Hour) // the targets see the end of their connections
 			})
 		})
 	}
 }
 
-// nothingWaits does everything that can be done with webhooks while tries of one are going on.
+// nothingWaits calls every method of Hooks while tries are running, and checks that none of them waits.
 func nothingWaits(t *testing.T, h *Hooks, bad Hook) {
 	t.Helper()
 	for what, do := range map[string]func() error{
@@ -171,7 +171,7 @@ func nothingWaits(t *testing.T, h *Hooks, bad Hook) {
 			if err := h.Replay(t.Context(), "second", "0"); err != nil {
 				return err
 			}
-			synctest.Wait() // its tries are going on
+			synctest.Wait() // its tries are running
 			return h.Delete(t.Context(), "second")
 		},
 	} {
@@ -185,7 +185,7 @@ func nothingWaits(t *testing.T, h *Hooks, bad Hook) {
 	}
 }
 
-// TestSilentKeptConnection: a target that answers once and then nothing more on the connection it keeps.
+// TestSilentKeptConnection: the target answers once, and then never again on the connection that is kept.
 func TestSilentKeptConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		transport := newTransport(true)
@@ -218,7 +218,7 @@ func TestSilentKeptConnection(t *testing.T) {
 	})
 }
 
-// stuckTable is a Table whose writes hang until it is freed.
+// stuckTable is a Table whose writes hang until free is closed.
 type stuckTable struct {
 	memoryTable
 	free atomic.Pointer[chan struct{}]
@@ -232,8 +232,8 @@ func (s *stuckTable) Put(values map[string][]byte) error {
 	return s.memoryTable.Put(values)
 }
 
-// TestStuckTables: while the disk or the other nodes hang, hooks can be looked at, who changes one waits no
-// longer than wanted, and the end has a bound.
+// TestStuckTables: while the disk or the other nodes hang, hooks can be read, a change gives up when its
+// context ends, and so does Close.
 func TestStuckTables(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, own := range []bool{true, false} {
@@ -250,7 +250,7 @@ func TestStuckTables(t *testing.T) {
 			put(t, h, Hook{})
 			stuck.free.Store(&free)
 			feed.add("a", "b")
-			pass(10 * time.Second) // it is being written
+			pass(10 * time.Second) // the write hangs
 			started := time.Now()
 			if all := h.All(); len(all) != 1 || all[0].Delivered != 2 {
 				t.Errorf("%+v", all)
@@ -259,7 +259,7 @@ func TestStuckTables(t *testing.T) {
 				t.Error(err)
 			}
 			if took := time.Since(started); took > 0 {
-				t.Errorf("looking waited for %v", took)
+				t.Errorf("reading waited for %v", took)
 			}
 			if !own {
 				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
@@ -282,8 +282,8 @@ func TestStuckTables(t *testing.T) {
 	})
 }
 
-// TestOrdersAfterClose: who comes too late is told.
-func TestOrdersAfterClose(t *testing.T) {
+// TestChangesAfterClose: after Close, changes return ErrClosed.
+func TestChangesAfterClose(t *testing.T) {
 	h := openTest(t, newFakeFeed(), &fakeTarget{}, nil)
 	closeTest(t, h)
 	if _, err := h.Put(t.Context(), Hook{Name: "x", URL: "https://x.example"}); err != ErrClosed {

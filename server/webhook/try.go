@@ -24,20 +24,20 @@ type Try struct {
 }
 
 const (
-	tryTimeout    = 20 * time.Second // for everything from the name of the target to the end of its answer
-	drainTimeout  = time.Second      // of it for the body, which nobody looks at
-	maxDrain      = 64 << 10         // bytes of it
+	tryTimeout    = 20 * time.Second // from resolving the target's name to the end of its answer
+	drainTimeout  = time.Second      // the part of it for the body, which is not used
+	maxDrain      = 64 << 10         // bytes of the body that are read
 	maxRetryAfter = 24 * time.Hour
 )
 
-// result is what became of a try.
+// result is the outcome of a try.
 type result struct {
 	message *Message
 	try     Try
 	after   time.Duration // Retry-After
 }
 
-// try sends a message once. It ends within tryTimeout, and at once when ctx ends, whatever the target does.
+// try sends a message once. Whatever the target does, it ends within tryTimeout, and as soon as ctx ends.
 func (h *Hooks) try(ctx context.Context, hook *Hook, m *Message) (r result) {
 	started := time.Now()
 	r = result{message: m, try: Try{ID: m.ID, At: started, Attempt: m.Attempt + 1}}
@@ -57,7 +57,7 @@ func (h *Hooks) try(ctx context.Context, hook *Hook, m *Message) (r result) {
 	return r
 }
 
-// post sends a message and returns how the answer begins; its body must be closed.
+// post sends a message and returns the response, whose body the caller must close.
 func (h *Hooks) post(ctx context.Context, hook *Hook, m *Message, now time.Time) (*http.Response, error) {
 	secrets := []string{hook.Secret}
 	if hook.OldSecret != "" && now.Before(hook.OldUntil) {
@@ -87,8 +87,8 @@ func (h *Hooks) post(ctx context.Context, hook *Hook, m *Message, now time.Time)
 	return answer, err
 }
 
-// drain reads a short body, so that the connection can be used again, and closes it. A long or slow one is
-// cut, and so is that of a 1xx: it is no body, but the connection itself, and reading it would never end.
+// drain reads a short body, so that the connection can be reused, and closes it. A long or slow body is
+// cut off. The body of a 1xx response is closed unread: it is the connection itself and would never end.
 func drain(ctx context.Context, answer *http.Response) {
 	if answer.StatusCode >= 200 {
 		ctx, cancel := context.WithTimeout(ctx, drainTimeout)
@@ -100,7 +100,7 @@ func drain(ctx context.Context, answer *http.Response) {
 	_ = answer.Body.Close()
 }
 
-// retryAfter reads the header's two forms.
+// retryAfter parses both forms of the Retry-After header.
 func retryAfter(text string, now time.Time) time.Duration {
 	if seconds, err := strconv.Atoi(text); err == nil {
 		return min(time.Duration(max(seconds, 0))*time.Second, maxRetryAfter)

@@ -26,7 +26,7 @@ import (
 
 const testSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
-// fakeFeed is a log of changes; a cursor is a number in it. Before horizon everything is lost.
+// fakeFeed is a log of changes. A cursor is an index into it. Changes before horizon are lost.
 type fakeFeed struct {
 	mu      sync.Mutex
 	changes []render.Change
@@ -91,12 +91,12 @@ func (r *fakeReader) Next(ctx context.Context, limit int, idle time.Duration) ([
 	}
 }
 
-// fakeTarget answers as the test says, and remembers.
+// fakeTarget is a target that answers as the test wants, and records the requests.
 type fakeTarget struct {
 	mu     sync.Mutex
 	answer func(n int, r *http.Request) (*http.Response, error) // n counts the tries of this id from 1
 	tries  map[string]int
-	got    []string // ids in the order in which they were taken with 2xx
+	got    []string // ids in the order in which they were answered with 200
 	times  []time.Time
 	bodies map[string]string
 }
@@ -200,11 +200,12 @@ func put(t *testing.T, h *Hooks, hook Hook) Hook {
 	if err != nil {
 		t.Fatal(err)
 	}
-	synctest.Wait() // it reads
+	synctest.Wait() // until it reads
 	return made
 }
 
-// TestDelivery: everything once, with headers and bodies of Standard Webhooks, and the order of a profile.
+// TestDelivery: every change is delivered once, with the headers and bodies of Standard Webhooks, in the
+// order of its profile.
 func TestDelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed, target := newFakeFeed(), &fakeTarget{}
@@ -245,8 +246,8 @@ func TestDelivery(t *testing.T) {
 	})
 }
 
-// TestSchedule: a message is tried ten times as Standard Webhooks says, then it is dead, can be looked
-// at and sent again.
+// TestSchedule: a message is tried ten times on the schedule of Standard Webhooks. Then it is dead; it
+// can be listed and sent again.
 func TestSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed, target := newFakeFeed(), &fakeTarget{}
@@ -285,7 +286,7 @@ func TestSchedule(t *testing.T) {
 	})
 }
 
-// TestThrottle: Retry-After is honoured and holds the whole hook back; 410 disables it.
+// TestThrottle: Retry-After is honoured and pauses the whole hook; 410 disables it.
 func TestThrottle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed, target := newFakeFeed(), &fakeTarget{}
@@ -329,8 +330,8 @@ func TestThrottle(t *testing.T) {
 	})
 }
 
-// TestStalled: a target that never answers holds a bounded number of messages; the rest waits in the
-// log, and what is lost there is told.
+// TestStalled: for a target that never answers, a bounded number of messages is pending. The other
+// changes wait in the log, and the target is told if some are lost there.
 func TestStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed, target := newFakeFeed(), &fakeTarget{}
@@ -363,12 +364,12 @@ func TestStalled(t *testing.T) {
 			last = last || id == "msg-0-3001-0"
 		}
 		if s, _ = h.Get("crm"); s.Pending != 0 || resyncs != 1 || !last {
-			t.Errorf("%+v; %d told to begin again; the last one came: %v", s, resyncs, last)
+			t.Errorf("%+v; %d resync messages; the last change was delivered: %v", s, resyncs, last)
 		}
 	})
 }
 
-// TestRestart: what was pending goes on with its tries, and nothing is skipped.
+// TestRestart: after a restart, pending messages continue with their tries, and no change is skipped.
 func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed, target, table := newFakeFeed(), &fakeTarget{}, &memoryTable{}
@@ -396,7 +397,7 @@ func TestRestart(t *testing.T) {
 			t.Errorf("%v, %d tries", got, target.tries["msg-0-2-0"])
 		}
 		if s, _ := h.Get("crm"); s.Secret != made.Secret {
-			t.Error("another secret")
+			t.Error("the secret has changed")
 		}
 		if err := h.Delete(t.Context(), "crm"); err != nil || len(table.values) != 0 {
 			t.Errorf("%v; left: %v", err, table.values)
@@ -405,8 +406,8 @@ func TestRestart(t *testing.T) {
 	})
 }
 
-// TestAnotherNode: a node that has what is shared, and nothing else, goes on with what has surely not been
-// delivered; a message that was being tried again is not lost.
+// TestAnotherNode: a node that only has the shared table continues before everything that has certainly
+// been delivered; a message that was being retried is not lost.
 func TestAnotherNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed, target, shared := newFakeFeed(), &fakeTarget{}, &memoryTable{}
@@ -431,7 +432,7 @@ func TestAnotherNode(t *testing.T) {
 		feed.add("a", "b", "c", "d")
 		pass(10 * time.Second)
 		if n := shared.puts - puts; n < 1 || n > 10 {
-			t.Errorf("%d writes to what is shared in ten seconds", n)
+			t.Errorf("%d writes to the shared table in ten seconds", n)
 		}
 		closeTest(t, h)
 		broken = false
@@ -449,7 +450,7 @@ func TestAnotherNode(t *testing.T) {
 			t.Fatal(err)
 		}
 		closeTest(t, h)
-		h = open(first) // what the first node has kept is of another epoch
+		h = open(first) // the progress of the first node is of another epoch
 		if s, _ := h.Get("crm"); s.Pending != 0 || s.Segment != "Other" {
 			t.Errorf("%+v", s)
 		}
@@ -457,7 +458,7 @@ func TestAnotherNode(t *testing.T) {
 	})
 }
 
-// TestRotation: for a day both secrets sign, and a secret is shown when it is new and never again.
+// TestRotation: for a day both secrets sign, and a secret is shown once, when it is new.
 func TestRotation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed, target := newFakeFeed(), &fakeTarget{}
@@ -496,7 +497,7 @@ func TestRotation(t *testing.T) {
 	})
 }
 
-// TestRefusals: URLs and secrets that are none, and addresses that are not public.
+// TestRefusals: invalid URLs and secrets are refused.
 func TestRefusals(t *testing.T) {
 	h := openTest(t, newFakeFeed(), &fakeTarget{}, nil)
 	defer closeTest(t, h)
@@ -511,7 +512,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestSignature: the example of the specification, and the npm package where it is installed.
+// TestSignature: checks the example of the specification, and compares with the npm package if it is
+// installed.
 func TestSignature(t *testing.T) {
 	body := []byte(`{"test": 2432232314}`)
 	got, err := Sign([]string{testSecret}, "msg_p5jXN8AQM9LWM0D4loKWxJek", time.Unix(1614265330, 0), body)
@@ -542,7 +544,7 @@ func TestSignature(t *testing.T) {
 	}
 }
 
-// pass lets simulated time pass.
+// pass advances the simulated time.
 func pass(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()

@@ -14,15 +14,16 @@ import (
 )
 
 const (
-	maxPending = 500 // messages of a hook that wait for an answer or their next try
+	maxPending = 500 // messages of a hook that wait for an answer or for their next try
 	maxDead    = 1000
-	maxTries   = 200 // of a hook that are remembered
-	tries      = 8   // of a hook at once
+	maxTries   = 200 // recorded tries of a hook
+	tries      = 8   // concurrent tries of a hook
 	batchSize  = 64
-	keepEvery  = time.Second
+	saveEvery  = time.Second
 )
 
-// worker delivers the messages of one hook. run's goroutine owns it; mu guards what others look at.
+// worker delivers the messages of one hook. The goroutine of run owns it; mu guards the fields that
+// others read.
 type worker struct {
 	hooks  *Hooks
 	cancel context.CancelFunc
@@ -37,28 +38,28 @@ type worker struct {
 	failed    int64
 	lastError string
 
-	shared  []byte // what every node knows of the hook
-	resumed bool   // the node has had the hook before
+	shared  []byte // the hook as it is in the shared table
+	resumed bool   // this node has progress of the hook
 
-	cursor  string // behind everything read
+	cursor  string // after everything read
 	paused  time.Time
-	changed map[string][]byte // to be kept
+	changed map[string][]byte // to be written to the table
 	dirty   bool
 
-	reading, keeping retrylog.Tries
+	reading, saving retrylog.Tries
 }
 
 func newWorker(h *Hooks, hook Hook) *worker {
 	return &worker{hooks: h, hook: hook, cursor: hook.Cursor, ended: make(chan struct{}), changed: map[string][]byte{}}
 }
 
-// stop ends the worker and waits.
+// stop ends the worker and waits until it has ended.
 func (w *worker) stop() {
 	w.cancel()
 	<-w.ended
 }
 
-// takeOver goes on with what a worker that was stopped has left.
+// takeOver continues the work of a worker that has been stopped.
 func (w *worker) takeOver(old *worker) {
 	if w.hook.Secret == "" || w.hook.Secret == old.hook.Secret {
 		w.hook.Secret, w.hook.OldSecret, w.hook.OldUntil = old.hook.Secret, old.hook.OldSecret, old.hook.OldUntil
@@ -70,7 +71,7 @@ func (w *worker) takeOver(old *worker) {
 	if w.hook.Segment == old.hook.Segment {
 		w.hook.Cursor, w.hook.Epoch = old.hook.Cursor, old.hook.Epoch
 		for _, m := range old.pending {
-			if m.before == "" { // the others are read again
+			if m.before == "" { // the others will be read again
 				w.pending = append(w.pending, m)
 			}
 		}
@@ -82,7 +83,7 @@ func (w *worker) takeOver(old *worker) {
 	w.cursor = w.hook.Cursor
 }
 
-// restore adds a message out of the table.
+// restore adds a message from the table.
 func (w *worker) restore(m *Message) {
 	if m.Dead {
 		w.dead = append(w.dead, m)
@@ -100,30 +101,30 @@ func (w *worker) revive() {
 	w.pending, w.dead = append(w.dead, w.pending...), nil
 }
 
-// news is what the reading goroutine hands over.
-type news struct {
+// readChanges is what the reading goroutine sends to run.
+type readChanges struct {
 	changes []render.Change
 	start   string
 	cursor  string
 	lost    string
 }
 
-// run delivers until ctx ends.
+// run delivers messages until ctx ends.
 func (w *worker) run(ctx context.Context) {
 	if w.hook.Disabled != "" {
 		<-ctx.Done()
 		return
 	}
 	var reading sync.WaitGroup
-	feed, results := make(chan news), make(chan result)
+	feed, results := make(chan readChanges), make(chan result)
 	ctx, cancel := context.WithCancel(ctx)
 	hook, cursor := w.hook, w.cursor
 	reading.Go(func() { w.read(ctx, hook, cursor, feed) })
-	keep := time.NewTicker(keepEvery)
-	defer keep.Stop()
-	flying := 0
+	saveTick := time.NewTicker(saveEvery)
+	defer saveTick.Stop()
+	inFlight := 0
 	for ctx.Err() == nil && w.hook.Disabled == "" {
-		flying += w.dispatch(ctx, flying, results)
+		inFlight += w.dispatch(ctx, inFlight, results)
 		from := feed
 		if len(w.pending) >= maxPending {
 			from = nil // the rest waits in the change log
@@ -133,28 +134,28 @@ func (w *worker) run(ctx context.Context) {
 		case n := <-from:
 			w.take(&n)
 		case r := <-results:
-			flying--
+			inFlight--
 			w.settle(ctx, &r)
 		case <-wake.C:
-		case <-keep.C:
-			if w.hasNews() {
-				w.keepOrWarn()
+		case <-saveTick.C:
+			if w.hasUnsaved() {
+				w.saveOrWarn()
 			}
 		case <-ctx.Done():
 		}
 		wake.Stop()
 	}
 	cancel()
-	for ; flying > 0; flying-- {
+	for ; inFlight > 0; inFlight-- {
 		r := <-results
 		w.settle(ctx, &r)
 	}
 	reading.Wait()
-	w.keepOrWarn()
+	w.saveOrWarn()
 }
 
-// read hands over the changes behind a cursor.
-func (w *worker) read(ctx context.Context, hook Hook, cursor string, to chan<- news) {
+// read sends the changes after a cursor to run.
+func (w *worker) read(ctx context.Context, hook Hook, cursor string, to chan<- readChanges) {
 	retry := time.NewTimer(0)
 	defer retry.Stop()
 	var reader Reader
@@ -165,16 +166,16 @@ func (w *worker) read(ctx context.Context, hook Hook, cursor string, to chan<- n
 			case <-ctx.Done():
 				return
 			}
-			retry.Reset(keepEvery)
+			retry.Reset(saveEvery)
 			var err error
 			if reader, err = w.hooks.cfg.Feed(ctx, hook.Segment, cursor, hook.Fields, hook.Format); err != nil {
 				reader = nil
 				cursor = w.readFailed(ctx, err, cursor, to)
 				continue
 			}
-			if cursor == "" { // now: it is where to go on from
+			if cursor == "" { // from now on: continue from here
 				cursor = reader.Cursor()
-				if !give(ctx, to, news{cursor: cursor}) {
+				if !give(ctx, to, readChanges{cursor: cursor}) {
 					return
 				}
 			}
@@ -186,7 +187,7 @@ func (w *worker) read(ctx context.Context, hook Hook, cursor string, to chan<- n
 			continue
 		}
 		w.reading.Note(w.hooks.cfg.Log, readingChanges, nil, "webhook", w.hook.Name)
-		if !give(ctx, to, news{changes: slices.Clone(changes), start: cursor, cursor: next}) {
+		if !give(ctx, to, readChanges{changes: slices.Clone(changes), start: cursor, cursor: next}) {
 			return
 		}
 		cursor = next
@@ -195,8 +196,8 @@ func (w *worker) read(ctx context.Context, hook Hook, cursor string, to chan<- n
 
 const readingChanges = "reading changes for a webhook"
 
-// give hands over; false when ctx has ended.
-func give(ctx context.Context, to chan<- news, n news) bool {
+// give sends n; it returns false if ctx has ended.
+func give(ctx context.Context, to chan<- readChanges, n readChanges) bool {
 	select {
 	case to <- n:
 		return true
@@ -205,9 +206,9 @@ func give(ctx context.Context, to chan<- news, n news) bool {
 	}
 }
 
-// readFailed returns the cursor to try with next. When changes are lost the target is told, and what
-// happens from now on is next.
-func (w *worker) readFailed(ctx context.Context, err error, cursor string, to chan<- news) string {
+// readFailed returns the cursor to continue from. If changes are lost, the target is told, and the hook
+// continues from now on.
+func (w *worker) readFailed(ctx context.Context, err error, cursor string, to chan<- readChanges) string {
 	reason, lost := w.hooks.cfg.Lost(err)
 	if !lost {
 		if ctx.Err() == nil {
@@ -215,12 +216,12 @@ func (w *worker) readFailed(ctx context.Context, err error, cursor string, to ch
 		}
 		return cursor
 	}
-	give(ctx, to, news{lost: reason})
+	give(ctx, to, readChanges{lost: reason})
 	return ""
 }
 
-// take makes messages of what was read. One that is pending already was read before the process ended.
-func (w *worker) take(n *news) {
+// take turns what was read into messages. A message that is already pending was read before a restart.
+func (w *worker) take(n *readChanges) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if n.lost != "" {
@@ -238,8 +239,8 @@ func (w *worker) take(n *news) {
 	w.cursor, w.dirty = n.cursor, true
 }
 
-// dispatch sends what is due: of each profile the oldest message only.
-func (w *worker) dispatch(ctx context.Context, flying int, results chan<- result) (sent int) {
+// dispatch starts tries of the messages that are due: only the oldest message of each profile.
+func (w *worker) dispatch(ctx context.Context, inFlight int, results chan<- result) (sent int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
@@ -248,30 +249,30 @@ func (w *worker) dispatch(ctx context.Context, flying int, results chan<- result
 	}
 	hook, busy := w.hook, map[string]bool{}
 	for _, m := range w.pending {
-		if flying+sent >= tries {
+		if inFlight+sent >= tries {
 			break
 		}
 		if busy[m.Profile] {
 			continue
 		}
 		busy[m.Profile] = true
-		if m.flying || now.Before(m.Due) {
+		if m.inFlight || now.Before(m.Due) {
 			continue
 		}
-		m.flying = true
+		m.inFlight = true
 		sent++
 		go func() { results <- w.hooks.try(ctx, &hook, m) }()
 	}
 	return sent
 }
 
-// nextDue is how long nothing becomes due by time alone.
+// nextDue returns the time until a message becomes due, at most an hour.
 func (w *worker) nextDue() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	next, now := time.Hour, time.Now()
 	for _, m := range w.pending {
-		if !m.flying && m.Due.After(now) {
+		if !m.inFlight && m.Due.After(now) {
 			next = min(next, m.Due.Sub(now))
 		}
 	}
@@ -281,14 +282,14 @@ func (w *worker) nextDue() time.Duration {
 	return next
 }
 
-// settle takes the result of a try.
+// settle records the result of a try.
 func (w *worker) settle(ctx context.Context, r *result) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	m := r.message
-	m.flying = false
+	m.inFlight = false
 	if r.try.Error != "" && ctx.Err() != nil {
-		return // cut off by us: it did not count
+		return // cancelled by this side: does not count
 	}
 	if w.tried = append(w.tried, r.try); len(w.tried) > maxTries {
 		w.tried = w.tried[len(w.tried)-maxTries:]
@@ -311,15 +312,15 @@ func (w *worker) settle(ctx context.Context, r *result) {
 		w.paused = now.Add(max(r.after, w.hooks.cfg.Jitter(throttleLeast)))
 	}
 	if m.Attempt >= len(schedule) {
-		w.bury(m)
+		w.markDead(m)
 	} else {
 		m.Due = now.Add(max(w.hooks.cfg.Jitter(schedule[m.Attempt]), r.after))
 	}
 	w.change(m)
 }
 
-// bury makes a message a dead one. The oldest dead one makes room.
-func (w *worker) bury(m *Message) {
+// markDead makes a message dead. If there are too many dead messages, the oldest is dropped.
+func (w *worker) markDead(m *Message) {
 	w.pending = slices.DeleteFunc(w.pending, func(p *Message) bool { return p == m })
 	m.Dead = true
 	if w.dead = append(w.dead, m); len(w.dead) > maxDead {
@@ -338,7 +339,7 @@ func (w *worker) remove(m *Message) {
 	w.dirty = true
 }
 
-// change notes a message to be kept. What is kept is not read again.
+// change marks a message to be written to the table. After that its change is not read again.
 func (w *worker) change(m *Message) {
 	m.before = ""
 	if body, err := json.Marshal(m); err == nil { // of strings, numbers and valid JSON
@@ -347,20 +348,20 @@ func (w *worker) change(m *Message) {
 	w.dirty = true
 }
 
-func (w *worker) hasNews() bool {
+func (w *worker) hasUnsaved() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.dirty
 }
 
-func (w *worker) keepOrWarn() {
-	w.keeping.Note(w.hooks.cfg.Log, "keeping the progress of a webhook", w.keep(), "webhook", w.hook.Name)
+func (w *worker) saveOrWarn() {
+	w.saving.Note(w.hooks.cfg.Log, "saving the progress of a webhook", w.save(), "webhook", w.hook.Name)
 }
 
-// keep writes the hook, how far it has got, and the messages that have changed. Who looks at the hook does not
+// save writes the progress of the hook and the messages that have changed. Readers of the hook do not
 // wait for the disk. REQUIRES: the caller owns the worker.
-func (w *worker) keep() error {
-	changed, err := w.toKeep()
+func (w *worker) save() error {
+	changed, err := w.takeUnsaved()
 	if err != nil || changed == nil {
 		return err
 	}
@@ -373,8 +374,9 @@ func (w *worker) keep() error {
 	return err
 }
 
-// toKeep returns what has changed, nil without a table. It takes it: what is not written must be given back.
-func (w *worker) toKeep() (map[string][]byte, error) {
+// takeUnsaved returns what has changed and takes it out of the worker: on a failed write the caller must put
+// it back. It returns nil if there is no table.
+func (w *worker) takeUnsaved() (map[string][]byte, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.hook.Cursor = w.cursor
@@ -397,8 +399,8 @@ func (w *worker) toKeep() (map[string][]byte, error) {
 	return changed, nil
 }
 
-// toShare returns the hook as every node should know it: with the cursor behind which nothing has been
-// delivered for sure. changed is false where that is known.
+// toShare returns the hook as every node should know it: with the cursor after which some change may not
+// have been delivered. changed is false if the shared table already has it.
 func (w *worker) toShare() (body []byte, changed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -420,7 +422,7 @@ func (w *worker) isShared(body []byte) {
 	w.shared = body
 }
 
-// forget removes everything about the hook from the node's table.
+// forget removes everything about the hook from this node's table.
 func (w *worker) forget() error {
 	gone := map[string][]byte{"progress/" + w.hook.Name: nil}
 	for _, m := range append(slices.Clone(w.pending), w.dead...) {

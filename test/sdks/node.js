@@ -1,4 +1,4 @@
-// A real muster process in a directory of its own.
+// A real muster process in its own data directory.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';

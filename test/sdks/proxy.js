@@ -1,12 +1,12 @@
-// A small reverse proxy that misbehaves on demand, as load balancers do: it throttles, loses replies
-// of requests the node has taken, and answers 503 while there is no node behind it.
+// A small reverse proxy that misbehaves on demand, as load balancers do: it throttles, loses replies to
+// requests that the node has accepted, and answers 503 while the node is down.
 import http from 'node:http';
 
 export class Proxy {
   constructor(port) {
     this.target = port;
-    this.throttled = false; // answer 429 to everything
-    this.loseReplies = 0; // forward, then cut the connection without the reply
+    this.throttled = false; // answer every request with 429
+    this.loseReplies = 0; // for this many requests: forward, then close the connection without a reply
     this.onLost = () => {};
     this.counts = { forwarded: 0, throttled: 0, lost: 0, unreachable: 0 };
     this.server = http.createServer((request, reply) => this.handle(request, reply));

@@ -1,5 +1,5 @@
-// Every message the SDKs send is found in its profile, once: also when the node answers 429 for a
-// while, when replies are lost after it has taken the messages, and when it is killed and restarted.
+// Every message that the SDKs send is in its profile exactly once, even if the node answers 429 for a while, if
+// replies are lost after it has accepted the messages, and if it is killed and restarted.
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import test from 'node:test';
@@ -14,8 +14,8 @@ const RudderAnalytics = createRequire(import.meta.url)('@rudderstack/rudder-sdk-
 
 const users = 5;
 
-// Sender sends rounds of one message of each kind for each user; n marks a message for the count at
-// the end.
+// Sender sends rounds of messages, one of each kind for each user. Each message has a number n, by which check
+// finds it.
 class Sender {
   constructor(name, sdk) {
     this.name = name;
@@ -46,13 +46,13 @@ class Sender {
   }
 }
 
-// marker returns the n of a message of a timeline.
+// marker returns the n of a message in a timeline.
 function marker(message) {
   if (message.type === 'alias') return Number(message.previousId.split('-before-')[1]);
   return message.properties?.n ?? message.traits?.n;
 }
 
-// check compares what was sent with what the node holds.
+// check compares the messages that were sent with those on the node.
 async function check(node, sender) {
   const found = new Map();
   for (let i = 0; i < users; i++) {
@@ -76,7 +76,7 @@ async function check(node, sender) {
   assert.equal(profile.events.find((e) => e.name === 'Order Completed').count, rounds);
 }
 
-// deliver drives one SDK through all that can happen. flush resolves when what was sent has been
+// deliver sends messages with one SDK through every failure. flush resolves when all messages so far have been
 // delivered or given up.
 async function deliver(sender, node, proxy, flush) {
   sender.round();
@@ -136,7 +136,7 @@ test('@rudderstack/rudder-sdk-node', () =>
     const failed = [];
     const sdk = new RudderAnalytics('key', { dataPlaneUrl: url, flushAt: 20, errorHandler: (error) => failed.push(error) });
     await deliver(new Sender('rudder', sdk), node, proxy, async () => {
-      // each flush sends one batch; one with an empty queue waits for the batch under way
+      // each flush sends one batch; with an empty queue it waits for the batch in flight
       while (sdk.queue.length > 0) await sdk.flush();
       await sdk.flush();
     });

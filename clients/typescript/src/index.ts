@@ -1,18 +1,18 @@
-// A client of Muster's stream: it follows a segment, tells what happens, and after a broken connection
-// goes on behind the last message that was handled. It has no dependencies; where there is no global
-// WebSocket (Node 20), give it one, such as that of the package ws.
+// A client of Muster's stream: it follows a segment and calls a handler with each event. After a broken
+// connection it continues after the last event that was handled. It has no dependencies. Where there is no
+// global WebSocket (Node 20), pass one as an option, such as that of the package ws.
 
-/** A profile of a snapshot: its id, or an object where fields were asked for. */
+/** A profile of a snapshot: its id, or an object if fields were requested. */
 export type Member = string | { profile: string; fields?: Record<string, unknown> };
 
-/** What happens, in order. */
+/** An event of the stream. */
 export type StreamEvent =
   | { op: "members"; profiles: Member[]; more: boolean; cursor: string; segment: string }
   | { op: "enter" | "exit"; profile: string; segment: string; at: string; cause: string; fields?: Record<string, unknown>; cursor: string }
   | { op: "checkpoint"; cursor: string }
   | { op: "resync"; reason: string };
 
-/** What of a WebSocket is used. */
+/** The parts of a WebSocket that the client uses. */
 export interface Socket {
   send(text: string): void;
   close(code?: number): void;
@@ -23,27 +23,27 @@ export interface Socket {
 }
 
 export interface WatchOptions {
-  /** Address of the server, such as http://127.0.0.1:8484. */
+  /** The URL of the server, such as http://127.0.0.1:8484. */
   url: string;
   segment: string;
   /** "now" (the default), "snapshot", "acked" (the default with `as`) or a cursor. */
   from?: string;
-  /** Attributes to tell beside the id. */
+  /** Attributes to send with the id. */
   fields?: string[];
-  /** Name of a durable subscriber: what was handled is acknowledged. */
+  /** Name of a durable subscriber: events are acknowledged once they are handled. */
   as?: string;
-  /** A one-use ticket for a browser, asked for before each connection. */
+  /** Returns a one-use ticket for a browser; called before each connection. */
   ticket?: () => Promise<string>;
-  /** How many profiles the server may send before they are handled; 1,000. */
+  /** How many profiles the server may send before they are handled; 1,000 by default. */
   window?: number;
   /** Ends the watch. */
   signal?: AbortSignal;
   WebSocket?: new (url: string, protocols: string[]) => Socket;
-  /** Milliseconds before the first and the last of several tries to connect; 100 and 10,000. */
+  /** Shortest and longest pause before a reconnect, in milliseconds; 100 and 10,000 by default. */
   retry?: { first: number; last: number };
 }
 
-/** The server refused for good: a wrong segment, a missing right, a mistake in the protocol. */
+/** A permanent refusal by the server: an unknown segment, a missing permission, a protocol error. */
 export class StreamError extends Error {
   constructor(readonly code: string | number, message: string) {
     super(message);
@@ -54,9 +54,9 @@ export class StreamError extends Error {
 const ackEvery = 1000;
 
 /**
- * Calls handle with what happens to a segment, one event after the other, until the signal ends it
- * (then it resolves) or handle throws (then it rejects with that). A cursor that cannot be continued
- * comes as a resync, and then everything begins again with the members.
+ * Calls handle with the events of a segment, one after another, until the signal ends the watch (then it
+ * resolves) or handle throws (then it rejects with that error). If the server cannot continue from a
+ * cursor, handle gets a resync, and then the stream starts again with the members.
  */
 export async function watch(options: WatchOptions, handle: (event: StreamEvent) => void | Promise<void>): Promise<void> {
   const retry = options.retry ?? { first: 100, last: 10_000 };
@@ -89,7 +89,7 @@ function pause(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** Follows one connection to its end; resolves with a failure that is final, or with nothing. */
+/** Follows one connection to its end; resolves with a permanent failure, or with undefined. */
 async function connect(options: WatchOptions, state: State, handle: (event: StreamEvent) => void | Promise<void>): Promise<{ error: unknown } | undefined> {
   const protocols = ["muster.v1"];
   try {
@@ -98,7 +98,7 @@ async function connect(options: WatchOptions, state: State, handle: (event: Stre
     return undefined;
   }
   const Socket = options.WebSocket ?? ((globalThis as any).WebSocket as WatchOptions["WebSocket"]);
-  if (!Socket) return { error: new Error("there is no WebSocket here: give one as an option") };
+  if (!Socket) return { error: new Error("there is no global WebSocket: pass one as an option") };
   const window = options.window ?? 1000;
   return new Promise((resolve) => {
     const socket = new Socket(options.url.replace(/^http/, "ws").replace(/\/+$/, "") + "/v1/stream", protocols);
@@ -106,7 +106,7 @@ async function connect(options: WatchOptions, state: State, handle: (event: Stre
     let acked = 0;
     let done = false;
     let silence: ReturnType<typeof setTimeout> | undefined;
-    let patience = 60_000;
+    let silenceLimit = 60_000;
     let queue: Promise<void> = Promise.resolve();
     const end = (failure?: { error: unknown }) => {
       if (done) return;
@@ -115,14 +115,14 @@ async function connect(options: WatchOptions, state: State, handle: (event: Stre
       options.signal?.removeEventListener("abort", abort);
       try {
         socket.close(1000);
-      } catch {} // it may be closed
+      } catch {} // it may be closed already
       resolve(failure);
     };
     const abort = () => end();
     options.signal?.addEventListener("abort", abort);
     const alive = () => {
       clearTimeout(silence);
-      silence = setTimeout(() => end(), patience);
+      silence = setTimeout(() => end(), silenceLimit);
     };
     alive();
     const say = (command: object) => {
@@ -133,7 +133,7 @@ async function connect(options: WatchOptions, state: State, handle: (event: Stre
     const take = async (message: any) => {
       if (done) return;
       if (message.op === "hello") {
-        patience = 3 * message.heartbeat_ms + 5000;
+        silenceLimit = 3 * message.heartbeat_ms + 5000;
         return;
       }
       if (message.op === "error") {

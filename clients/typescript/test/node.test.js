@@ -1,5 +1,5 @@
-// The client against a real node that is killed and started again: MUSTER names the binary, bin/muster
-// by default. Without one the test is skipped.
+// The client against a real node that is killed and restarted. MUSTER is the path of the binary,
+// bin/muster by default. Without a binary the test is skipped.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -20,8 +20,8 @@ const freePort = () =>
     });
   });
 
-/** Asks until the node answers: it may be down just now. */
-async function insist(url, options) {
+/** Repeats a request until the node answers: it may be down at the moment. */
+async function retryFetch(url, options) {
   for (;;) {
     try {
       const answer = await fetch(url, options);
@@ -41,15 +41,15 @@ test("a real node, killed again and again", { skip: !existsSync(muster) && "no "
   let node;
   const start = async () => {
     node = spawn(muster, ["serve", "--data", join(dir, "data"), "--listen", url.slice("http://".length)], { stdio: "ignore" });
-    await insist(url + "/readyz");
+    await retryFetch(url + "/readyz");
   };
   const kill = () => new Promise((resolve) => (node.once("exit", resolve), node.kill("SIGKILL")));
-  const send = (messages) => insist(url + "/v1/batch", { method: "POST", body: JSON.stringify({ batch: messages }) });
+  const send = (messages) => retryFetch(url + "/v1/batch", { method: "POST", body: JSON.stringify({ batch: messages }) });
   try {
     await start();
     await send([{ type: "identify", userId: "u0", messageId: "first", traits: { plan: "pro" } }]);
     const headers = { "Content-Type": "application/json" };
-    await insist(url + "/v1/segments/Pro", { method: "PUT", headers, body: JSON.stringify({ predicate: 'plan = "pro"' }) });
+    await retryFetch(url + "/v1/segments/Pro", { method: "PUT", headers, body: JSON.stringify({ predicate: 'plan = "pro"' }) });
     const members = new Set();
     const enough = new AbortController();
     const wrong = [];
@@ -68,7 +68,7 @@ test("a real node, killed again and again", { skip: !existsSync(muster) && "no "
       }
       await killing;
     }
-    const list = (await insist(url + "/v1/segments/Pro/members")).members.sort();
+    const list = (await retryFetch(url + "/v1/segments/Pro/members")).members.sort();
     const agrees = () => JSON.stringify([...members].sort()) === JSON.stringify(list);
     for (let i = 0; i < 500 && !agrees(); i++) await new Promise((r) => setTimeout(r, 20));
     enough.abort();

@@ -1,10 +1,10 @@
-// The client against a server that speaks the protocol over a log it keeps, and breaks off at random.
+// The client against a server that streams a log of changes and breaks connections.
 import assert from "node:assert/strict";
 import test from "node:test";
 import { WebSocket, WebSocketServer } from "ws";
 import { StreamError, watch } from "../dist/index.js";
 
-/** A server with a log of changes; a cursor is a number in it. */
+/** A server with a log of changes; a cursor is a position in the log. */
 function serve(options = {}) {
   const log = [];
   const followers = new Set();
@@ -80,7 +80,7 @@ test("everything once and in order, through broken connections", async () => {
   assert.deepEqual(got, all);
 });
 
-test("a resync begins again with the members", async () => {
+test("after a resync the stream starts again with the members", async () => {
   const server = serve({ lost: true });
   const ops = [];
   const enough = new AbortController();
@@ -92,7 +92,7 @@ test("a resync begins again with the members", async () => {
   assert.deepEqual(ops, ["resync", "members"]);
 });
 
-test("refusals are final, and what the handler throws ends it", async () => {
+test("refusals are permanent, and an error of the handler ends the watch", async () => {
   const refusing = serve({ refuse: "no_segment" });
   await assert.rejects(watch({ url: refusing.url(), segment: "x", retry, WebSocket }, () => {}), (e) => e instanceof StreamError && e.code === "no_segment");
   refusing.close();
@@ -105,7 +105,7 @@ test("refusals are final, and what the handler throws ends it", async () => {
   server.close();
 });
 
-test("a durable subscriber acknowledges what was handled", async () => {
+test("a durable subscriber acknowledges handled events", async () => {
   const server = serve({ begin: 0 });
   server.add("a", "b");
   const enough = new AbortController();

@@ -1,8 +1,10 @@
-// Package disk is what a node keeps and finds again: the types and interfaces that both those who decide what is
-// kept (cluster, live, server/webhook) and those who keep it (persist) name, each of them once.
+// Package disk holds the types and interfaces of a node's storage: those that both the packages that decide
+// what is stored (cluster, live, server/webhook) and the package that stores it (persist) use. Each is
+// defined here once.
 //
-// Its nouns are the history (of the messages a shard has received, a record each), the pages of a snapshot and the
-// table (small values by name). Start reading at history.go.
+// Its nouns: History (the messages a shard has received, a record each), the pages of a snapshot, and Table
+// (small values by name). Start reading at history.go.
 //
-// It must not know what a record, a page or a value means, nor how it lies on the disk: it imports nothing of ours.
+// The package must not know what a record, a page or a value means, or its layout on disk: it imports
+// nothing of this module.
 package disk

@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxLine bounds one line: what is longer is rejected, not held.
+// maxLine is the longest line in bytes. A longer one is rejected without being read into memory.
 const maxLine = 1 << 20
 
-// Reject is a line that was not taken, and why.
+// Reject is a line that was not accepted, and why.
 type Reject struct {
 	File    string `json:"file,omitempty"` // only when several files are imported
 	Line    uint64 `json:"line"`
@@ -17,19 +17,19 @@ type Reject struct {
 	Content string `json:"content"`
 }
 
-// Batch is a stretch of lines in the order of the file: the accepted ones encoded in Body, the others
-// in Rejects. Content of accepted lines is kept until the server has answered, for its rejects.
+// Batch is a run of lines in file order. Accepted lines are encoded in Body, the others are in Rejects.
+// The content of accepted lines is kept until the server has answered, because the server may reject some.
 type Batch struct {
 	Body    []byte
 	Rejects []Reject
-	Lines   int   // all of them, blank ones not counted
-	Offset  int64 // of the file as it lies on disk, for progress
+	Lines   int   // accepted and rejected lines; blank lines are not counted
+	Offset  int64 // position in the file on disk, for progress
 
 	sent    []sentLine
 	content []byte
 }
 
-// sentLine is one line of Body. Its message ends at bodyEnd; its content at contentEnd.
+// sentLine is one line of Body. Its message ends at bodyEnd, and its content at contentEnd.
 type sentLine struct {
 	number     uint64
 	bodyEnd    int
@@ -41,8 +41,8 @@ func (b *Batch) reset() {
 	b.Rejects, b.Lines, b.Offset = nil, 0, 0
 }
 
-// accept ends the message that was appended to Body. One that grew beyond what a node takes as a line
-// is rejected instead.
+// accept completes the message that was just appended to Body. A message that is longer than a node
+// accepts as one line is removed from Body and rejected.
 func (b *Batch) accept(number uint64, content []byte) {
 	start := 0
 	if n := len(b.sent); n > 0 {
@@ -50,7 +50,7 @@ func (b *Batch) accept(number uint64, content []byte) {
 	}
 	if len(b.Body)-start >= maxLine {
 		b.Body = b.Body[:start]
-		b.reject(number, content[:min(len(content), 1024)], errLong.Error())
+		b.reject(number, content[:min(len(content), 1024)], errTooLong.Error())
 		return
 	}
 	b.Body = append(b.Body, '\n')
@@ -64,10 +64,10 @@ func (b *Batch) reject(number uint64, content []byte, reason string) {
 	b.Lines++
 }
 
-// Len is how many lines are sent; with Piece it makes a Batch api.Lines.
+// Len returns the number of lines to be sent. Len and Piece implement api.Lines.
 func (b *Batch) Len() int { return len(b.sent) }
 
-// Piece returns the lines [from, to) of what is sent, as bytes of Body.
+// Piece returns the lines [from, to) of those to be sent, as a slice of Body.
 func (b *Batch) Piece(from, to int) []byte {
 	start := 0
 	if from > 0 {
@@ -76,7 +76,7 @@ func (b *Batch) Piece(from, to int) []byte {
 	return b.Body[start:b.sent[to-1].bodyEnd]
 }
 
-// find returns the content of a sent line.
+// find returns the content of a sent line by its number.
 func (b *Batch) find(number uint64) (string, bool) {
 	lo, hi := 0, len(b.sent)
 	for lo < hi {
@@ -97,20 +97,20 @@ func (b *Batch) find(number uint64) (string, bool) {
 	return string(b.content[start:b.sent[lo].contentEnd]), true
 }
 
-// message is the head of one encoded line and the properties that follow.
+// message is the content of one line before it is encoded as a message.
 type message struct {
-	id, event []byte // text, not JSON
-	time      int64  // Unix ms
-	hasTime   bool
-	fields    []byte // "name":value pairs with a comma before each
-	odd       []byte // pairs whose value has not the column's type: kept in history, never a value
+	id, event  []byte // plain text, not JSON
+	time       int64  // Unix ms
+	hasTime    bool
+	fields     []byte // "name":value pairs, each preceded by a comma
+	mismatched []byte // pairs whose value is not of the column's type: kept in the history, but not as a value
 }
 
 func (m *message) reset() {
-	m.id, m.event, m.fields, m.odd, m.hasTime = m.id[:0], m.event[:0], m.fields[:0], m.odd[:0], false
+	m.id, m.event, m.fields, m.mismatched, m.hasTime = m.id[:0], m.event[:0], m.fields[:0], m.mismatched[:0], false
 }
 
-// fault says why the message cannot be sent, "" if it can.
+// fault returns why the message cannot be sent, or "" if it can.
 func (m *message) fault(p *Plan) string {
 	switch {
 	case len(m.id) == 0:
@@ -147,9 +147,9 @@ func (m *message) appendTo(dst []byte, p *Plan, line uint64) []byte {
 	}
 	dst = append(dst, `,"_line":`...)
 	dst = strconv.AppendUint(dst, line, 10)
-	if len(m.odd) > 0 {
+	if len(m.mismatched) > 0 {
 		dst = append(dst, `,"mismatched":{`...)
-		dst = append(append(dst, m.odd[1:]...), '}')
+		dst = append(append(dst, m.mismatched[1:]...), '}')
 	}
 	dst = append(dst, fields...)
 	if len(m.fields) > 0 {
@@ -158,7 +158,7 @@ func (m *message) appendTo(dst []byte, p *Plan, line uint64) []byte {
 	return append(dst, '}', '}')
 }
 
-// appendKey appends a comma and a name.
+// appendKey appends a comma, a name as a JSON string, and a colon.
 func appendKey(dst []byte, name string) []byte {
 	dst = append(dst, ',')
 	dst = appendString(dst, []byte(name))
@@ -191,8 +191,8 @@ func appendString(dst, s []byte) []byte {
 	return append(append(dst, s[from:]...), '"')
 }
 
-// appendTextValue appends s as a string that stays one: the catalog reads strings that look like dates
-// as times, unless they are wrapped.
+// appendTextValue appends s as a string value. The catalog reads strings that look like dates as times,
+// so those are wrapped in {"$string":…}.
 func appendTextValue(dst, s []byte) []byte {
 	if len(s) >= 10 && s[4] == '-' && s[7] == '-' {
 		dst = append(dst, `{"$string":`...)
@@ -206,11 +206,12 @@ func appendTimeValue(dst []byte, ms int64) []byte {
 	return append(strconv.AppendInt(dst, ms, 10), '}')
 }
 
-// appendValue appends text as a value of the kind, and tells whether it is one.
+// appendValue appends text as a value of the kind. If text is no such value it reports false and appends
+// nothing.
 func appendValue(dst, text []byte, kind Kind) ([]byte, bool) {
 	switch kind {
 	case Number:
-		return appendAsked(dst, text)
+		return appendLenientNumber(dst, text)
 	case Bool:
 		if v, ok := plainBool(bytes.TrimSpace(text)); ok {
 			return strconv.AppendBool(dst, v), true
@@ -225,9 +226,9 @@ func appendValue(dst, text []byte, kind Kind) ([]byte, bool) {
 	return dst, false
 }
 
-// addText adds a column's text as a value of its kind; what is no such value counts as missing and
-// goes to the odd ones.
-func (m *message) addText(key []byte, text []byte, kind Kind) (odd bool) {
+// addText adds a column's text as a value of the kind. Text that is no such value counts as missing;
+// it is added to the mismatched pairs, and addText reports true.
+func (m *message) addText(key []byte, text []byte, kind Kind) (mismatched bool) {
 	before := len(m.fields)
 	m.fields = append(m.fields, key...)
 	var ok bool
@@ -235,9 +236,9 @@ func (m *message) addText(key []byte, text []byte, kind Kind) (odd bool) {
 		return false
 	}
 	m.fields = m.fields[:before]
-	m.odd = append(m.odd, key...)
-	m.odd = appendString(m.odd, text)
+	m.mismatched = append(m.mismatched, key...)
+	m.mismatched = appendString(m.mismatched, text)
 	return true
 }
 
-func validText(b []byte) bool { return utf8.Valid(b) }
+func isUTF8(b []byte) bool { return utf8.Valid(b) }

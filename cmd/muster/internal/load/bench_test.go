@@ -9,7 +9,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// sale is a line of an ordinary file: an id, a time, two numbers and two texts.
+// sale is a row of a typical file: an id, a time, two numbers and two strings.
 type sale struct {
 	Who    string  `parquet:"who,dict"`
 	At     int64   `parquet:"at,timestamp(millisecond)"`
@@ -27,7 +27,7 @@ func sales(n int) []sale {
 	return rows
 }
 
-// BenchmarkRead measures how fast lines become messages; one operation is one line.
+// BenchmarkRead measures how fast lines are encoded as messages. One operation is one line.
 func BenchmarkRead(b *testing.B) {
 	rows := sales(200_000)
 	plan := Plan{Mode: Events, ID: "who", EventName: "Sold", Time: "at"}

@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// inferLines is how many lines decide the types of CSV columns.
+// inferLines is the number of lines from which the types of CSV columns are inferred.
 const inferLines = 10_000
 
-// column is what becomes of one CSV column.
+// column says how one CSV column is sent.
 type column struct {
-	name  string
-	role  role
-	kind  Kind
-	key   []byte // ,"name":
-	odd   int64  // values that were not of the kind
-	types guess
+	name       string
+	role       role
+	kind       Kind
+	key        []byte // ,"name":
+	mismatched int64  // values that are not of the kind
+	types      typeGuess
 }
 
 type role uint8
@@ -28,7 +28,7 @@ const (
 	idRole
 	eventRole
 	timeRole
-	droppedRole
+	omittedRole
 )
 
 var roleNames = [...]string{"", "id", "event", "time", "left out"}
@@ -41,7 +41,8 @@ type csvInput struct {
 	message message
 }
 
-// newCSV reads the header, and the first lines for the types, from a stream; it reads on from there.
+// newCSV reads the header and the first lines of a stream, infers the types of the columns, and returns
+// an input that begins with the first record after the header.
 func newCSV(r io.Reader, plan *Plan, comma byte) (*csvInput, error) {
 	if plan.Mode == Messages {
 		return nil, fmt.Errorf("a CSV file needs --events or --profiles")
@@ -74,11 +75,11 @@ func newCSV(r io.Reader, plan *Plan, comma byte) (*csvInput, error) {
 			continue
 		}
 		for i, text := range line.fields {
-			in.columns[i].types.see(text)
+			in.columns[i].types.add(text)
 		}
 	}
 	for i := range in.columns {
-		in.columns[i].settle(plan)
+		in.columns[i].setKind(plan)
 	}
 	in.records = records{window: newWindow(io.MultiReader(&head, r)), comma: comma}
 	_, err = in.records.next()
@@ -109,30 +110,30 @@ func (in *csvInput) setHeader(fields [][]byte) error {
 			c.role = eventRole
 		case p.Time != "" && name == p.Time:
 			c.role = timeRole
-		case !p.kept(name):
-			c.role = droppedRole
+		case !p.keeps(name):
+			c.role = omittedRole
 		}
 		in.columns = append(in.columns, c)
 	}
 	return nil
 }
 
-// settle fixes the column's type: the one asked for, or the one all first values have.
-func (c *column) settle(p *Plan) {
+// setKind sets the column's kind: the one of the plan, or the one that all values of the sample have.
+func (c *column) setKind(p *Plan) {
 	c.kind = p.Types[c.name]
 	if c.kind == Untyped {
 		c.kind = c.types.kind()
 	}
 }
 
-// guess is what the values seen so far can all be. Numbers are never taken for times.
-type guess struct {
-	seen                         int
-	notBool, notNumber, notTimes bool
-	example                      string
+// typeGuess excludes the kinds that do not fit all values seen so far. Numbers are never taken for times.
+type typeGuess struct {
+	seen                        int
+	notBool, notNumber, notTime bool
+	example                     string
 }
 
-func (g *guess) see(text []byte) {
+func (g *typeGuess) add(text []byte) {
 	if len(text) == 0 {
 		return
 	}
@@ -149,10 +150,10 @@ func (g *guess) see(text []byte) {
 		_, ok := plainBool(text)
 		g.notBool = !ok
 	}
-	g.notTimes = g.notTimes || !isWrittenTime(text)
+	g.notTime = g.notTime || !isDateText(text)
 }
 
-func (g *guess) kind() Kind {
+func (g *typeGuess) kind() Kind {
 	switch {
 	case g.seen == 0:
 		return String
@@ -160,13 +161,13 @@ func (g *guess) kind() Kind {
 		return Bool
 	case !g.notNumber:
 		return Number
-	case !g.notTimes:
+	case !g.notTime:
 		return Time
 	}
 	return String
 }
 
-// read appends the next record to the batch.
+// read implements input.
 func (in *csvInput) read(b *Batch) error {
 	r, err := in.records.next()
 	if err != nil {
@@ -176,8 +177,8 @@ func (in *csvInput) read(b *Batch) error {
 	switch {
 	case fault != "":
 	case len(r.fields) != len(in.columns):
-		fault = fmt.Sprintf("%d cells, the header has %d", len(r.fields), len(in.columns))
-	case !validText(r.raw):
+		fault = fmt.Sprintf("%d cells, but the header has %d", len(r.fields), len(in.columns))
+	case !isUTF8(r.raw):
 		fault = "not valid UTF-8"
 	default:
 		fault = in.encode(r)
@@ -191,7 +192,7 @@ func (in *csvInput) read(b *Batch) error {
 	return nil
 }
 
-// encode fills the message from a record, or says what is wrong with it.
+// encode fills the message from a record. It returns what is wrong with the record, or "".
 func (in *csvInput) encode(r record) string {
 	m := &in.message
 	m.reset()
@@ -203,7 +204,7 @@ func (in *csvInput) encode(r record) string {
 		switch c.role {
 		case fieldRole:
 			if m.addText(c.key, text, c.kind) {
-				c.odd++
+				c.mismatched++
 			}
 		case idRole:
 			m.id = append(m.id, text...)
@@ -226,7 +227,7 @@ func (in *csvInput) schema() []ColumnReport {
 	var out []ColumnReport
 	for _, c := range in.columns {
 		out = append(out, ColumnReport{Column: c.name, Role: roleNames[c.role], Name: in.plan.target(c.name),
-			Kind: c.kind, Example: c.types.example, Seen: c.types.seen, Odd: c.odd})
+			Kind: c.kind, Example: c.types.example, Seen: c.types.seen, Mismatched: c.mismatched})
 	}
 	return out
 }

@@ -1,12 +1,12 @@
-// Package load reads files of events and profiles and sends them to a node, in the order of their
-// lines, so that it can be run again after anything went wrong without counting a line twice.
+// Package load reads files of events and profiles and sends their lines to a node in file order. An
+// import that failed can be run again: no line is counted twice.
 //
-// Its nouns: Plan (what the columns of a file mean), Format and input (how its bytes become lines),
-// Batch (the next stretch of lines, encoded as NDJSON, with the lines that were refused before
-// sending), Report (what became of all lines). An api.Importer sends the batches.
+// Its nouns: Plan (what the columns of a file mean), input (how the bytes of a file become lines),
+// Batch (the next lines, encoded as NDJSON, and the lines that were rejected before sending), Report
+// (the outcome of all lines). An api.Importer sends the batches.
 //
-// A line is known by the file's identity and its number, never by its content; see open.go.
+// A line is identified by its file's identity and its line number, never by its content; see open.go.
 //
-// It must not know the terminal, the command line or the node's insides; it speaks POST /v1/events.
+// It must not know the terminal, the command line or the node's insides; it only calls POST /v1/events.
 // Start reading at run.go, then plan.go and csv.go.
 package load

@@ -11,37 +11,37 @@ import (
 // jsonInput encodes the lines of an NDJSON file.
 type jsonInput struct {
 	*window
-	plan    *Plan
-	message message
-	in, out []byte // dotted paths of the value being read, in the file and as sent
-	columns map[string]*member
-	order   []*member
-	fatal   error
+	plan           *Plan
+	message        message
+	path, sentPath []byte // dotted paths of the value being read: as in the file, and as sent
+	columns        map[string]*jsonColumn
+	order          []*jsonColumn
+	fatal          error
 }
 
-// member is one dotted name of the file's objects. shape is the JSON type seen first; odd counts
-// values of another.
-type member struct {
-	path    string
-	key     []byte
-	kind    Kind // asked for
-	shape   Kind
-	seen    int
-	odd     int64
-	example string
+// jsonColumn is one dotted name in the file's objects. firstKind is the JSON type of its first value, and
+// mismatched counts the values of other types.
+type jsonColumn struct {
+	path       string
+	key        []byte
+	kind       Kind // from the plan
+	firstKind  Kind
+	seen       int
+	mismatched int64
+	example    string
 }
 
-// maxMembers bounds the names that are described; what is beyond is sent all the same.
-const maxMembers = 1 << 16
+// maxColumns is how many columns are remembered and reported. Values of further columns are sent as well.
+const maxColumns = 1 << 16
 
 func newNDJSON(r io.Reader, plan *Plan) *jsonInput {
-	return &jsonInput{window: newWindow(r), plan: plan, columns: map[string]*member{}}
+	return &jsonInput{window: newWindow(r), plan: plan, columns: map[string]*jsonColumn{}}
 }
 
-// read appends the next line that is not blank to the batch.
+// read appends the next line to the batch, unless it is blank.
 func (in *jsonInput) read(b *Batch) error {
 	line, number, err := in.nextLine()
-	if err == errLong {
+	if err == errTooLong {
 		b.reject(number, line, err.Error())
 		return nil
 	}
@@ -57,14 +57,14 @@ func (in *jsonInput) read(b *Batch) error {
 	}
 	fault := ""
 	switch {
-	case !validText(text):
+	case !isUTF8(text):
 		fault = "not valid UTF-8"
 	case text[0] == '[' && number == 1:
-		return fmt.Errorf("the file is one JSON array; write one object a line (jq -c '.[]' does it)")
+		return fmt.Errorf("the file is one JSON array; write one object per line (jq -c '.[]' converts it)")
 	case text[0] != '{':
 		fault = "not a JSON object"
 	case in.plan.Mode == Messages:
-		fault = in.pass(b, text, number)
+		fault = in.passThrough(b, text, number)
 	default:
 		if fault = in.encode(text); fault == "" {
 			b.Body = in.message.appendTo(b.Body, in.plan, number)
@@ -81,8 +81,9 @@ func (in *jsonInput) read(b *Batch) error {
 	return nil
 }
 
-// pass hands a message on as it is, with its line number.
-func (in *jsonInput) pass(b *Batch, text []byte, number uint64) string {
+// passThrough appends a message to the batch as it is, with its line number. It returns what is wrong
+// with the message, or "".
+func (in *jsonInput) passThrough(b *Batch, text []byte, number uint64) string {
 	end, err := skipValue(text, 0, maxDepth)
 	if err == nil && end != len(text) {
 		err = errJSON
@@ -100,10 +101,10 @@ func (in *jsonInput) pass(b *Batch, text []byte, number uint64) string {
 	return ""
 }
 
-// encode fills the message from an object, or says what is wrong with it.
+// encode fills the message from an object. It returns what is wrong with the object, or "".
 func (in *jsonInput) encode(text []byte) string {
 	in.message.reset()
-	in.in, in.out = in.in[:0], in.out[:0]
+	in.path, in.sentPath = in.path[:0], in.sentPath[:0]
 	end, fault := in.object(text, 0, in.plan.Keep == nil, maxDepth)
 	if fault == "" && skipSpace(text, end) != len(text) {
 		fault = errJSON.Error()
@@ -114,16 +115,17 @@ func (in *jsonInput) encode(text []byte) string {
 	return in.message.fault(in.plan)
 }
 
-// object reads the object at i below the current path and returns where it ends.
+// object reads the object at i, whose path is the current one. It returns the object's end, and what is
+// wrong with it, or "".
 func (in *jsonInput) object(b []byte, i int, kept bool, depth int) (int, string) {
 	if depth == 0 {
-		return i, errDeep.Error()
+		return i, errTooDeep.Error()
 	}
 	i = skipSpace(b, i+1)
 	if i < len(b) && b[i] == '}' {
 		return i + 1, ""
 	}
-	inLen, outLen := len(in.in), len(in.out)
+	pathLen, sentLen := len(in.path), len(in.sentPath)
 	for {
 		value, err := skipKey(b, i)
 		if err != nil {
@@ -135,7 +137,7 @@ func (in *jsonInput) object(b []byte, i int, kept bool, depth int) (int, string)
 		if i, fault = in.value(b, value, kept, depth); fault != "" {
 			return i, fault
 		}
-		in.in, in.out = in.in[:inLen], in.out[:outLen]
+		in.path, in.sentPath = in.path[:pathLen], in.sentPath[:sentLen]
 		i = skipSpace(b, i)
 		if i >= len(b) || b[i] != '}' && b[i] != ',' {
 			return i, errJSON.Error()
@@ -147,20 +149,20 @@ func (in *jsonInput) object(b []byte, i int, kept bool, depth int) (int, string)
 	}
 }
 
-// descend makes the path longer by a name.
+// descend appends a name to the current path.
 func (in *jsonInput) descend(name []byte) {
-	if len(in.in) > 0 {
-		in.in, in.out = append(in.in, '.'), append(in.out, '.')
+	if len(in.path) > 0 {
+		in.path, in.sentPath = append(in.path, '.'), append(in.sentPath, '.')
 	}
-	in.in, in.out = append(in.in, name...), append(in.out, name...)
-	if to, ok := in.plan.Rename[string(in.in)]; ok {
-		in.out = append(in.out[:0], to...)
+	in.path, in.sentPath = append(in.path, name...), append(in.sentPath, name...)
+	if to, ok := in.plan.Rename[string(in.path)]; ok {
+		in.sentPath = append(in.sentPath[:0], to...)
 	}
 }
 
-// value reads the value of the current path at i.
+// value reads the value at i, whose path is the current one. It returns like object.
 func (in *jsonInput) value(b []byte, i int, kept bool, depth int) (int, string) {
-	kept = kept || slices.Contains(in.plan.Keep, string(in.in))
+	kept = kept || slices.Contains(in.plan.Keep, string(in.path))
 	if i < len(b) && b[i] == '{' {
 		return in.object(b, i, kept, depth-1)
 	}
@@ -171,7 +173,8 @@ func (in *jsonInput) value(b []byte, i int, kept bool, depth int) (int, string) 
 	return end, in.leaf(b[i:end], kept)
 }
 
-// leaf takes a value that is no object: id, event, time, or a field.
+// leaf stores a value that is no object as id, event, time or field of the message. It returns what is
+// wrong with the value, or "".
 func (in *jsonInput) leaf(literal []byte, kept bool) string {
 	if literal[0] == 'n' {
 		return ""
@@ -182,17 +185,17 @@ func (in *jsonInput) leaf(literal []byte, kept bool) string {
 		text = stringText(literal)
 	}
 	switch {
-	case string(in.in) == p.ID:
+	case string(in.path) == p.ID:
 		if literal[0] == '[' || literal[0] == 't' || literal[0] == 'f' {
 			return fmt.Sprintf("no id: %s is %.60s", p.ID, literal)
 		}
 		m.id = append(m.id[:0], text...)
-	case p.Event != "" && string(in.in) == p.Event:
+	case p.Event != "" && string(in.path) == p.Event:
 		if literal[0] != '"' {
 			return fmt.Sprintf("no event: %s is %.60s", p.Event, literal)
 		}
 		m.event = append(m.event[:0], text...)
-	case p.Time != "" && string(in.in) == p.Time:
+	case p.Time != "" && string(in.path) == p.Time:
 		if len(text) == 0 {
 			break
 		}
@@ -205,41 +208,41 @@ func (in *jsonInput) leaf(literal []byte, kept bool) string {
 	return ""
 }
 
-// field adds a property or an attribute.
+// field adds a property or an attribute to the message.
 func (in *jsonInput) field(literal, text []byte) {
-	c := in.columns[string(in.in)]
+	c := in.columns[string(in.path)]
 	if c == nil {
-		c = in.newMember(literal, text)
+		c = in.newColumn(literal, text)
 	}
 	c.seen++
 	if c.kind == Untyped {
 		in.message.fields = append(append(in.message.fields, c.key...), literal...)
-		if shapeOf(literal) != c.shape {
-			c.odd++
+		if literalKind(literal) != c.firstKind {
+			c.mismatched++
 		}
 		return
 	}
 	if in.message.addText(c.key, text, c.kind) {
-		c.odd++
+		c.mismatched++
 	}
 }
 
-func (in *jsonInput) newMember(literal, text []byte) *member {
-	path, name := string(in.in), string(in.out)
-	c := &member{path: path, key: appendKey(nil, name), kind: in.plan.Types[path], shape: shapeOf(literal)}
+func (in *jsonInput) newColumn(literal, text []byte) *jsonColumn {
+	path, name := string(in.path), string(in.sentPath)
+	c := &jsonColumn{path: path, key: appendKey(nil, name), kind: in.plan.Types[path], firstKind: literalKind(literal)}
 	c.example = string(text[:min(len(text), 40)])
-	if in.plan.Mode == Profiles && slices.Contains(reserved, name) {
-		in.fatal = reservedName(path, name)
+	if in.plan.Mode == Profiles && slices.Contains(reservedAttributes, name) {
+		in.fatal = reservedNameError(path, name)
 	}
-	if len(in.columns) < maxMembers {
+	if len(in.columns) < maxColumns {
 		in.columns[path] = c
 		in.order = append(in.order, c)
 	}
 	return c
 }
 
-// shapeOf names the JSON type of a literal, as a Kind; lists are Untyped.
-func shapeOf(literal []byte) Kind {
+// literalKind returns the JSON type of a literal as a Kind. Lists are Untyped.
+func literalKind(literal []byte) Kind {
 	switch literal[0] {
 	case '"':
 		return String
@@ -261,10 +264,10 @@ func (in *jsonInput) schema() []ColumnReport {
 	for _, c := range in.order {
 		kind := c.kind
 		if kind == Untyped {
-			kind = c.shape
+			kind = c.firstKind
 		}
 		out = append(out, ColumnReport{Column: c.path, Name: in.plan.target(c.path), Kind: kind,
-			Example: c.example, Seen: c.seen, Odd: c.odd})
+			Example: c.example, Seen: c.seen, Mismatched: c.mismatched})
 	}
 	return out
 }

@@ -23,28 +23,28 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// input is a file as lines.
+// input reads a file line by line.
 type input interface {
-	// read appends the next line to the batch, accepted or rejected; io.EOF is the end.
+	// read appends the next line to the batch, accepted or rejected. It returns io.EOF at the end.
 	read(b *Batch) error
-	// schema tells the columns met so far.
+	// schema returns the columns found so far.
 	schema() []ColumnReport
 }
 
-// ColumnReport describes one column of a file and what becomes of it.
+// ColumnReport describes one column of a file and how it is sent.
 type ColumnReport struct {
-	Column  string
-	Role    string // id, event, time, left out; "" for a property or attribute
-	Name    string // as sent
-	Kind    Kind
-	Example string
-	Seen    int   // values looked at
-	Odd     int64 // values of another type, which count as missing
+	Column     string
+	Role       string // id, event, time or left out; "" for a property or attribute
+	Name       string // as sent
+	Kind       Kind
+	Example    string
+	Seen       int   // number of values read
+	Mismatched int64 // values of another type, which count as missing
 }
 
-// opened is one file, ready to be read.
-type opened struct {
-	name   string // base name, or -
+// inputFile is an open file, ready to be read.
+type inputFile struct {
+	name   string // base name, or - for stdin
 	source string // its identity
 	size   int64  // on disk; 0 for stdin
 	offset atomic.Int64
@@ -52,27 +52,27 @@ type opened struct {
 	close  []func() error
 }
 
-func (o *opened) Close() {
+func (o *inputFile) Close() {
 	for i := len(o.close) - 1; i >= 0; i-- {
-		_ = o.close[i]() // reading only: nothing is lost
+		_ = o.close[i]() // the file was only read: nothing is lost
 	}
 }
 
-// Read counts what is read of the file as it lies on disk.
-type counted struct {
+// countingReader adds the number of bytes read from the file on disk to n, for progress.
+type countingReader struct {
 	io.Reader
 	n *atomic.Int64
 }
 
-func (c counted) Read(p []byte) (int, error) {
+func (c countingReader) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	c.n.Add(int64(n))
 	return n, err
 }
 
-// open opens a path ("-" is stdin), undoes its compression, finds its format and its identity.
-func open(ctx context.Context, path string, config *Config) (*opened, error) {
-	o := &opened{name: filepath.Base(path)}
+// open opens a path ("-" is stdin), decompresses it, and determines its format and its identity.
+func open(ctx context.Context, path string, config *Config) (*inputFile, error) {
+	o := &inputFile{name: filepath.Base(path)}
 	var raw io.Reader = config.Stdin
 	var file *os.File
 	var err error
@@ -89,7 +89,7 @@ func open(ctx context.Context, path string, config *Config) (*opened, error) {
 		o.size = info.Size()
 		raw = file
 	}
-	if o.source, err = identify(ctx, o.name, file, config); err == nil {
+	if o.source, err = sourceID(ctx, o.name, file, config); err == nil {
 		err = o.decode(raw, file, config)
 	}
 	if err != nil {
@@ -99,8 +99,9 @@ func open(ctx context.Context, path string, config *Config) (*opened, error) {
 	return o, nil
 }
 
-// visible writes a file's name as a source may be called: what cannot be seen is an underscore.
-func visible(name string) string {
+// visibleName returns a file's name as it may appear in a source's name: invisible characters become
+// underscores.
+func visibleName(name string) string {
 	return strings.Map(func(r rune) rune {
 		if tree.Unseen(r) || r == utf8.RuneError {
 			return '_'
@@ -109,13 +110,15 @@ func visible(name string) string {
 	}, name)
 }
 
-// identify returns what lines of the file are known by, beside their numbers: the file's name and a
-// checksum of its bytes, and what the lines were taken for. So one file can be imported once as
-// profiles and once as events, and the same command twice takes each line once, whatever the file's
-// place. Columns and names are not part of an event's: they say how a fact is dressed, not which it is.
-// They are of a profile's: a column that was left out before is a fact of its own, and setting an
-// attribute twice counts nothing twice.
-func identify(ctx context.Context, name string, file *os.File, config *Config) (string, error) {
+// sourceID returns the identity of a file. Together with its number it identifies a line. It consists of
+// the file's base name, a checksum of its bytes, and a hash of the parts of the plan that decide what a
+// line means. So the same file can be imported once as profiles and once as events, and repeating a
+// command counts each line once, even if the file has been moved.
+//
+// For events, the selected columns and their new names are not part of the identity: with other columns
+// it is still the same event, and it must not be counted again. For profiles they are: a column that was
+// left out before is new information, and setting an attribute twice does no harm.
+func sourceID(ctx context.Context, name string, file *os.File, config *Config) (string, error) {
 	p := &config.Plan
 	meaning := xxh3.New()
 	fmt.Fprintf(meaning, "%d\x00%s\x00%s\x00%s\x00%s", p.Mode, p.ID, p.Event, p.EventName, p.Time)
@@ -138,31 +141,31 @@ func identify(ctx context.Context, name string, file *os.File, config *Config) (
 		return "stdin#" + hex.EncodeToString(id[:]), nil
 	}
 	content := xxh3.New()
-	if _, err := io.Copy(content, stoppable{ctx, file}); err != nil {
+	if _, err := io.Copy(content, contextReader{ctx, file}); err != nil {
 		return "", err
 	}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return "", err
 	}
 	sum := content.Sum128().Bytes()
-	return fmt.Sprintf("%s#%x#%016x", visible(name), sum, meaning.Sum64()), nil
+	return fmt.Sprintf("%s#%x#%016x", visibleName(name), sum, meaning.Sum64()), nil
 }
 
-// stoppable reads until its context ends: a checksum of a large file takes a while.
-type stoppable struct {
+// contextReader fails once its context ends: the checksum of a large file takes a while.
+type contextReader struct {
 	ctx context.Context
 	io.Reader
 }
 
-func (s stoppable) Read(p []byte) (int, error) {
+func (s contextReader) Read(p []byte) (int, error) {
 	if err := s.ctx.Err(); err != nil {
 		return 0, err
 	}
 	return s.Reader.Read(p)
 }
 
-func (o *opened) decode(raw io.Reader, file *os.File, config *Config) error {
-	stream := bufio.NewReaderSize(counted{raw, &o.offset}, 256<<10)
+func (o *inputFile) decode(raw io.Reader, file *os.File, config *Config) error {
+	stream := bufio.NewReaderSize(countingReader{raw, &o.offset}, 256<<10)
 	name := strings.ToLower(o.name)
 	magic, _ := stream.Peek(4)
 	switch {
@@ -183,41 +186,42 @@ func (o *opened) decode(raw io.Reader, file *os.File, config *Config) error {
 		stream = bufio.NewReaderSize(z, 256<<10)
 		name = strings.TrimSuffix(strings.TrimSuffix(name, ".zst"), ".zstd")
 	}
-	format, err := findFormat(name, stream, config)
+	format, err := detectFormat(name, stream, config)
 	if err != nil {
 		return err
 	}
 	switch format {
 	case "parquet":
 		if file == nil {
-			return fmt.Errorf("a Parquet file is read from its end and cannot come from stdin: save it first")
+			return fmt.Errorf("a Parquet file is read from its end and cannot come from stdin: save it to a file first")
 		}
 		if !bytes.HasPrefix(magic, []byte("PAR1")) {
-			return fmt.Errorf("it is not a Parquet file (or compressed once more: unpack it first)")
+			return fmt.Errorf("it is not a Parquet file, or it was compressed again: decompress it first")
 		}
-		o.input, err = newParquet(readerAt{file, &o.offset}, o.size, &config.Plan)
+		o.input, err = newParquet(countingReaderAt{file, &o.offset}, o.size, &config.Plan)
 	case "ndjson":
 		o.input = newNDJSON(stream, &config.Plan)
 	default:
-		o.input, err = newCSV(stream, &config.Plan, delimiter(name, stream))
+		o.input, err = newCSV(stream, &config.Plan, detectDelimiter(name, stream))
 	}
 	return err
 }
 
-// readerAt counts what is read, for progress.
-type readerAt struct {
+// countingReaderAt adds the number of bytes read to n, for progress.
+type countingReaderAt struct {
 	io.ReaderAt
 	n *atomic.Int64
 }
 
-func (r readerAt) ReadAt(p []byte, at int64) (int, error) {
+func (r countingReaderAt) ReadAt(p []byte, at int64) (int, error) {
 	n, err := r.ReaderAt.ReadAt(p, at)
 	r.n.Add(int64(n))
 	return n, err
 }
 
-// findFormat takes what the caller said, what the name says, or what the first bytes look like.
-func findFormat(name string, stream *bufio.Reader, config *Config) (string, error) {
+// detectFormat returns the format that the caller gave, else the one of the file's extension, else the
+// one that the first bytes look like.
+func detectFormat(name string, stream *bufio.Reader, config *Config) (string, error) {
 	if config.Format != "" {
 		return config.Format, nil
 	}
@@ -243,9 +247,9 @@ func findFormat(name string, stream *bufio.Reader, config *Config) (string, erro
 	return "csv", nil
 }
 
-// delimiter finds what separates the columns: the one of tab, semicolon and bar that stands in a
-// header without a comma.
-func delimiter(name string, stream *bufio.Reader) byte {
+// detectDelimiter returns the byte that separates the columns: a comma, or the first of tab, semicolon
+// and bar that occurs in a header without a comma.
+func detectDelimiter(name string, stream *bufio.Reader) byte {
 	if filepath.Ext(name) == ".tsv" {
 		return '\t'
 	}

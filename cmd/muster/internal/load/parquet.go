@@ -11,13 +11,13 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// parquetInput encodes the rows of a Parquet file; a row's number counts from 1.
+// parquetInput encodes the rows of a Parquet file. Rows are numbered from 1.
 type parquetInput struct {
 	file    *parquet.File
 	plan    *Plan
 	columns []parquetColumn // by leaf index
 	groups  []parquet.RowGroup
-	left    int64 // rows of the group that is being read
+	left    int64 // rows of the current group that have not been read
 	number  uint64
 	message message
 	text    []byte
@@ -25,17 +25,17 @@ type parquetInput struct {
 
 // parquetColumn is one leaf of the file's schema.
 type parquetColumn struct {
-	name    string
-	role    role
-	list    bool
-	kind    Kind // as sent: asked for, or the file's own
-	native  Kind
-	key     []byte
-	value   valueReader
-	cells   cellReader
-	example string
-	seen    int
-	odd     int64
+	name       string
+	role       role
+	list       bool
+	kind       Kind // as sent: from the plan, or the native one
+	native     Kind // of the values in the file
+	key        []byte
+	value      valueReader
+	cells      cellReader
+	example    string
+	seen       int
+	mismatched int64
 }
 
 func newParquet(r io.ReaderAt, size int64, plan *Plan) (*parquetInput, error) {
@@ -56,7 +56,7 @@ func newParquet(r io.ReaderAt, size int64, plan *Plan) (*parquetInput, error) {
 		leaf, _ := file.Schema().Lookup(path...)
 		c := newParquetColumn(path, leaf, plan)
 		if c.list && leaves[c.name] > 1 || leaf.MaxRepetitionLevel > 1 || strings.Contains(c.name, ".key_value.") {
-			c.role = droppedRole // lists of objects, lists of lists and maps are no columns
+			c.role = omittedRole // lists of objects, lists of lists and maps are not sent
 		} else {
 			names = append(names, c.name)
 		}
@@ -65,7 +65,7 @@ func newParquet(r io.ReaderAt, size int64, plan *Plan) (*parquetInput, error) {
 	return in, plan.checkColumns(names)
 }
 
-// listName returns the dotted name of a leaf; the two levels that Parquet puts into a list go.
+// listName returns the dotted name of a leaf, without the two levels that Parquet adds for a list.
 func listName(path []string) string {
 	if n := len(path); n >= 3 && slices.Contains([]string{"list", "bag"}, path[n-2]) {
 		path = path[:n-2]
@@ -76,7 +76,7 @@ func listName(path []string) string {
 func newParquetColumn(path []string, leaf parquet.LeafColumn, plan *Plan) parquetColumn {
 	c := parquetColumn{name: listName(path), list: leaf.MaxRepetitionLevel > 0}
 	c.key = appendKey(nil, plan.target(c.name))
-	c.native, c.value = nativeValue(leaf.Node.Type())
+	c.native, c.value = nativeReader(leaf.Node.Type())
 	c.kind = plan.Types[c.name]
 	if c.kind == Untyped {
 		c.kind = c.native
@@ -88,13 +88,13 @@ func newParquetColumn(path []string, leaf parquet.LeafColumn, plan *Plan) parque
 		c.role = eventRole
 	case plan.Time != "" && c.name == plan.Time:
 		c.role = timeRole
-	case !plan.kept(c.name):
-		c.role = droppedRole
+	case !plan.keeps(c.name):
+		c.role = omittedRole
 	}
 	return c
 }
 
-// read appends the next row to the batch.
+// read implements input.
 func (in *parquetInput) read(b *Batch) error {
 	for in.left == 0 {
 		if len(in.groups) == 0 {
@@ -109,7 +109,7 @@ func (in *parquetInput) read(b *Batch) error {
 	in.number++
 	for i := range in.columns {
 		c := &in.columns[i]
-		if c.role == droppedRole {
+		if c.role == omittedRole {
 			continue
 		}
 		err := c.cells.next(c.list)
@@ -129,11 +129,11 @@ func (in *parquetInput) read(b *Batch) error {
 	return nil
 }
 
-// open begins with a row group.
+// open starts reading a row group.
 func (in *parquetInput) open(group parquet.RowGroup) error {
 	in.left = group.NumRows()
 	for i, chunk := range group.ColumnChunks() {
-		if c := &in.columns[i]; c.role != droppedRole {
+		if c := &in.columns[i]; c.role != omittedRole {
 			if err := c.cells.open(chunk); err != nil {
 				return err
 			}
@@ -142,7 +142,7 @@ func (in *parquetInput) open(group parquet.RowGroup) error {
 	return nil
 }
 
-// encode fills the message from the current row, or says what is wrong with it.
+// encode fills the message from the current row. It returns what is wrong with the row, or "".
 func (in *parquetInput) encode() string {
 	m := &in.message
 	m.reset()
@@ -150,15 +150,15 @@ func (in *parquetInput) encode() string {
 		c := &in.columns[i]
 		row := c.cells.row
 		switch {
-		case c.role == droppedRole || len(row) == 1 && row[0].IsNull():
+		case c.role == omittedRole || len(row) == 1 && row[0].IsNull():
 		case c.list:
-			in.list(c, row)
+			in.addList(c, row)
 		case c.native == Time:
-			if fault := in.instant(c, row[0]); fault != "" {
+			if fault := in.addInstant(c, row[0]); fault != "" {
 				return fault
 			}
 		default:
-			if fault := in.cell(c, row[0]); fault != "" {
+			if fault := in.addCell(c, row[0]); fault != "" {
 				return fault
 			}
 		}
@@ -166,8 +166,8 @@ func (in *parquetInput) encode() string {
 	return m.fault(in.plan)
 }
 
-// instant takes a value of a column of times.
-func (in *parquetInput) instant(c *parquetColumn, v parquet.Value) string {
+// addInstant adds a value of a time column to the message. It returns what is wrong with it, or "".
+func (in *parquetInput) addInstant(c *parquetColumn, v parquet.Value) string {
 	m := &in.message
 	ms, ok := c.value.millis(v)
 	if c.role == fieldRole {
@@ -182,7 +182,7 @@ func (in *parquetInput) instant(c *parquetColumn, v parquet.Value) string {
 	case ok && c.role == fieldRole:
 		in.addTime(c, ms)
 	case c.role == fieldRole:
-		c.odd++
+		c.mismatched++
 	case !ok:
 		return fmt.Sprintf("%s has a value that cannot be used", c.name)
 	case c.role == idRole:
@@ -193,15 +193,15 @@ func (in *parquetInput) instant(c *parquetColumn, v parquet.Value) string {
 	return ""
 }
 
-// cell takes a value of another column.
-func (in *parquetInput) cell(c *parquetColumn, v parquet.Value) string {
+// addCell adds a value of any other column to the message. It returns what is wrong with it, or "".
+func (in *parquetInput) addCell(c *parquetColumn, v parquet.Value) string {
 	m := &in.message
 	text, ok := in.textOf(c, v)
 	switch {
 	case c.role == fieldRole:
 		c.note(text)
 		if !ok {
-			c.odd++
+			c.mismatched++
 		} else if len(text) > 0 || c.kind == String {
 			in.add(c, text)
 		}
@@ -219,29 +219,29 @@ func (in *parquetInput) cell(c *parquetColumn, v parquet.Value) string {
 	return ""
 }
 
-// textOf returns a value as text, which is the page's own where it is a text there.
+// textOf returns a value as text. Text of a plain column is not copied: it is memory of the page.
 func (in *parquetInput) textOf(c *parquetColumn, v parquet.Value) (text []byte, ok bool) {
 	if c.value.plain {
 		text = v.ByteArray()
-		return text, validText(text)
+		return text, isUTF8(text)
 	}
 	in.text, ok = c.value.text(in.text[:0], v)
 	return in.text, ok
 }
 
-// add sends text as a value of the column's kind.
+// add adds text to the message as a value of the column's kind.
 func (in *parquetInput) add(c *parquetColumn, text []byte) {
 	m := &in.message
-	if c.kind == c.native && (c.kind == Number || c.kind == Bool) { // it is written as JSON wants it
+	if c.kind == c.native && (c.kind == Number || c.kind == Bool) { // the text is valid JSON already
 		m.fields = append(append(m.fields, c.key...), text...)
 		return
 	}
 	if m.addText(c.key, text, c.kind) {
-		c.odd++
+		c.mismatched++
 	}
 }
 
-// addTime sends a time as a value of the column's kind.
+// addTime adds a time to the message as a value of the column's kind.
 func (in *parquetInput) addTime(c *parquetColumn, ms int64) {
 	m := &in.message
 	if c.kind == Time {
@@ -250,12 +250,12 @@ func (in *parquetInput) addTime(c *parquetColumn, ms int64) {
 	}
 	in.text = time.UnixMilli(ms).UTC().AppendFormat(in.text[:0], "2006-01-02T15:04:05.999Z")
 	if m.addText(c.key, in.text, c.kind) {
-		c.odd++
+		c.mismatched++
 	}
 }
 
-// list sends the values of a repeated column as a list.
-func (in *parquetInput) list(c *parquetColumn, values []parquet.Value) {
+// addList adds the values of a repeated column to the message as a list.
+func (in *parquetInput) addList(c *parquetColumn, values []parquet.Value) {
 	m := &in.message
 	before := len(m.fields)
 	m.fields = append(append(m.fields, c.key...), '[')
@@ -266,7 +266,7 @@ func (in *parquetInput) list(c *parquetColumn, values []parquet.Value) {
 		text, ok := c.value.text(in.text[:0], v)
 		in.text = text
 		if !ok {
-			c.odd++
+			c.mismatched++
 			continue
 		}
 		c.note(text)
@@ -280,7 +280,7 @@ func (in *parquetInput) list(c *parquetColumn, values []parquet.Value) {
 	if last := len(m.fields) - 1; m.fields[last] == ',' {
 		m.fields[last] = ']'
 	} else {
-		m.fields = m.fields[:before] // an empty list is none
+		m.fields = m.fields[:before] // an empty list counts as missing
 	}
 }
 
@@ -290,7 +290,7 @@ func (c *parquetColumn) note(text []byte) {
 	}
 }
 
-// describe writes the wanted columns of the current row as JSON-like text for the rejects.
+// describe returns the wanted columns of the current row as JSON-like text, for the rejects.
 func (in *parquetInput) describe() []byte {
 	out := []byte{'{'}
 	for i := range in.columns {
@@ -314,7 +314,7 @@ func (in *parquetInput) schema() []ColumnReport {
 	var out []ColumnReport
 	for _, c := range in.columns {
 		out = append(out, ColumnReport{Column: c.name, Role: roleNames[c.role], Name: in.plan.target(c.name),
-			Kind: c.kind, Example: c.example, Seen: c.seen, Odd: c.odd})
+			Kind: c.kind, Example: c.example, Seen: c.seen, Mismatched: c.mismatched})
 	}
 	return out
 }

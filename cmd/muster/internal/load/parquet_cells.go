@@ -6,22 +6,22 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// cellBuffer is how many values of a column are taken from a page at once.
+// cellBuffer is how many values of a column are read from a page at a time.
 const cellBuffer = 512
 
-// cellReader reads one column of a row group row by row. Columns are read beside each other and not put
-// together to rows, so that nothing is done for those that nobody wants, and a value is not copied.
+// cellReader reads one column of a row group, row by row. The columns of a file are read side by side and
+// never assembled into rows: unwanted columns cost nothing, and values are not copied.
 type cellReader struct {
-	pages  parquet.Pages
-	page   parquet.Page // that values come from
-	values parquet.ValueReader
-	buffer []parquet.Value
-	at, n  int             // the values of buffer not yet taken are [at, n)
-	kept   []parquet.Value // of a list that goes on in the next buffer
-	row    []parquet.Value // of the current row, valid until next
+	pages      parquet.Pages
+	page       parquet.Page // the page that values reads
+	values     parquet.ValueReader
+	buffer     []parquet.Value
+	at, n      int             // buffer[at:n] has not been returned yet
+	listValues []parquet.Value // copies of the values of a list that continues in the next buffer
+	row        []parquet.Value // the values of the current row, valid until next
 }
 
-// open begins with a column of another row group.
+// open starts reading the column of another row group.
 func (r *cellReader) open(chunk parquet.ColumnChunk) error {
 	err := r.close()
 	if r.buffer == nil {
@@ -31,9 +31,9 @@ func (r *cellReader) open(chunk parquet.ColumnChunk) error {
 	return err
 }
 
-// close gives the memory of the page back.
+// close releases the memory of the page.
 func (r *cellReader) close() error {
-	r.letGo()
+	r.releasePage()
 	r.at, r.n, r.row = 0, 0, nil
 	if r.pages == nil {
 		return nil
@@ -43,17 +43,17 @@ func (r *cellReader) close() error {
 	return err
 }
 
-func (r *cellReader) letGo() {
+func (r *cellReader) releasePage() {
 	if r.page != nil {
 		parquet.Release(r.page)
 	}
 	r.page, r.values = nil, nil
 }
 
-// next makes the values of the next row the current ones: one, or as many as its list has. It returns
-// io.EOF when there is no row.
-func (r *cellReader) next(list bool) error {
-	if list {
+// next sets row to the values of the next row: one value, or all values of its list. It returns io.EOF
+// when there is no further row.
+func (r *cellReader) next(isList bool) error {
+	if isList {
 		return r.nextList()
 	}
 	if r.at == r.n {
@@ -66,15 +66,15 @@ func (r *cellReader) next(list bool) error {
 	return nil
 }
 
-// nextList takes values up to the next that begins a row. A list may go on in another page, and then
-// what came before is copied out of its memory.
+// nextList sets row to all values up to the first value of the row after it. A list may continue in the
+// next buffer, which may be of another page; then the earlier values are copied.
 func (r *cellReader) nextList() error {
-	r.kept = r.kept[:0]
+	r.listValues = r.listValues[:0]
 	for {
 		if r.at == r.n {
 			err := r.fill()
-			if err == io.EOF && len(r.kept) > 0 {
-				r.row = r.kept
+			if err == io.EOF && len(r.listValues) > 0 {
+				r.row = r.listValues
 				return nil
 			}
 			if err != nil {
@@ -82,29 +82,29 @@ func (r *cellReader) nextList() error {
 			}
 		}
 		end := r.at
-		if len(r.kept) == 0 {
-			end++ // what begins the row
+		if len(r.listValues) == 0 {
+			end++ // the first value of the row
 		}
 		for end < r.n && r.buffer[end].RepetitionLevel() > 0 {
 			end++
 		}
 		values := r.buffer[r.at:end]
 		r.at = end
-		if end < r.n && len(r.kept) == 0 {
+		if end < r.n && len(r.listValues) == 0 {
 			r.row = values
 			return nil
 		}
 		for i := range values {
-			r.kept = append(r.kept, values[i].Clone())
+			r.listValues = append(r.listValues, values[i].Clone())
 		}
 		if end < r.n {
-			r.row = r.kept
+			r.row = r.listValues
 			return nil
 		}
 	}
 }
 
-// fill takes further values, at least one, or returns io.EOF.
+// fill reads at least one value into the buffer, or returns io.EOF.
 func (r *cellReader) fill() error {
 	for {
 		if r.values != nil {
@@ -115,7 +115,7 @@ func (r *cellReader) fill() error {
 			if r.at, r.n = 0, n; n > 0 {
 				return nil
 			}
-			r.letGo()
+			r.releasePage()
 		}
 		page, err := r.pages.ReadPage()
 		if err != nil {

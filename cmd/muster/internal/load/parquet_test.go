@@ -12,10 +12,10 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// visit is a row with a column of every sort that is read in a way of its own. What may be missing is a
-// pointer: of an optional field that is none, a missing value came back as zero now and then when parquet-go
-// v0.32.0 wrote and read it, by its own reader too.
-type visit struct {
+// testVisit is a row with a column of each sort that has its own code for reading. Columns that may be
+// missing are pointers: with optional fields that are not pointers, parquet-go v0.32.0 sometimes read a
+// missing value back as zero, with its own reader too.
+type testVisit struct {
 	Who    string   `parquet:"who,dict"`
 	At     int64    `parquet:"at,timestamp(millisecond)"`
 	Paid   *int64   `parquet:"paid,optional,decimal(2:12)"`
@@ -30,8 +30,8 @@ type visit struct {
 	Unused []string `parquet:"unused,list"`
 }
 
-func someVisit(r *rand.Rand) visit {
-	v := visit{Who: fmt.Sprint("user-", r.IntN(50)), At: r.Int64N(2e12) - 1e12, Small: r.Int32N(2_000_000) - 1_000_000,
+func randomVisit(r *rand.Rand) testVisit {
+	v := testVisit{Who: fmt.Sprint("user-", r.IntN(50)), At: r.Int64N(2e12) - 1e12, Small: r.Int32N(2_000_000) - 1_000_000,
 		Note: fmt.Sprintf("%q\n\t%d é", string(rune(r.IntN(300))), r.IntN(1000)), Day: r.Int32N(40_000) - 10_000, New: r.IntN(2) == 0}
 	if r.IntN(3) > 0 {
 		paid, sort := r.Int64N(2_000_000)-1_000_000, fmt.Sprint("sort ", r.IntN(20))
@@ -51,8 +51,8 @@ func someVisit(r *rand.Rand) visit {
 	return v
 }
 
-// sent is the message a visit becomes, by the plan of the test.
-func (v visit) sent(line int) map[string]any {
+// sent returns the message that a visit should be sent as, with the plan of the test.
+func (v testVisit) sent(line int) map[string]any {
 	properties := map[string]any{"small": float64(v.Small) / 1000, "note": v.Note, "new": v.New,
 		"day": map[string]any{"$time": float64(v.Day) * 86_400_000}}
 	if v.Paid != nil {
@@ -77,20 +77,20 @@ func (v visit) sent(line int) map[string]any {
 	return map[string]any{"type": "track", "event": "Visited", "userId": v.Who, "timestamp": float64(v.At), "_line": float64(line), "properties": properties}
 }
 
-// TestParquetRows reads rows of many small pages and row groups, lists longer than what is read at once
-// among them, and holds each message against the row it is of.
+// TestParquetRows reads rows from many small pages and row groups, some with lists longer than the buffer,
+// and compares each message with its row.
 func TestParquetRows(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	r := rand.New(rand.NewPCG(seed, 1))
 	plan := &Plan{Mode: Events, ID: "who", EventName: "Visited", Time: "at",
 		Keep: []string{"paid", "small", "share", "sort", "note", "day", "new", "tags", "counts"}}
 	for _, version := range []int{1, 2} {
-		rows := make([]visit, 3000)
+		rows := make([]testVisit, 3000)
 		for i := range rows {
-			rows[i] = someVisit(r)
+			rows[i] = randomVisit(r)
 		}
 		var file bytes.Buffer
-		w := parquet.NewGenericWriter[visit](&file, parquet.PageBufferSize(700+r.IntN(5000)), parquet.DataPageVersion(version),
+		w := parquet.NewGenericWriter[testVisit](&file, parquet.PageBufferSize(700+r.IntN(5000)), parquet.DataPageVersion(version),
 			parquet.MaxRowsPerRowGroup(int64(500+r.IntN(2000))), parquet.Compression(&parquet.Snappy))
 		for from := 0; from < len(rows); from += 100 {
 			if _, err := w.Write(rows[from : from+100]); err != nil {
@@ -109,7 +109,7 @@ func TestParquetRows(t *testing.T) {
 			err = in.read(batch)
 		}
 		if err != io.EOF || len(batch.Rejects) > 0 || len(batch.sent) != len(rows) {
-			t.Fatalf("seed %d, version %d: %v, %d rejects, %d rows of %d", seed, version, err, len(batch.Rejects), len(batch.sent), len(rows))
+			t.Fatalf("seed %d, version %d: %v, %d rejects, %d of %d rows", seed, version, err, len(batch.Rejects), len(batch.sent), len(rows))
 		}
 		for i := range rows {
 			want, _ := json.Marshal(rows[i].sent(i + 1))
@@ -124,7 +124,7 @@ func TestParquetRows(t *testing.T) {
 	}
 }
 
-// TestDecimal writes digits as JSON wants them.
+// TestDecimal checks that decimals become JSON numbers.
 func TestDecimal(t *testing.T) {
 	for _, c := range []struct {
 		n     int64
@@ -142,6 +142,6 @@ func TestDecimal(t *testing.T) {
 	wide[14], wide[15] = 0xcf, 0xc7
 	text, ok := decimal(3, parquet.FixedLenByteArray)(nil, parquet.FixedLenByteArrayValue(wide))
 	if string(text) != "-12.345" || !ok {
-		t.Errorf("the wide decimal is %s", text)
+		t.Errorf("a decimal of 16 bytes is %s, %v, want -12.345", text, ok)
 	}
 }

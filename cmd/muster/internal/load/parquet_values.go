@@ -11,70 +11,70 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// valueReader turns the values of a leaf into text.
+// valueReader converts the values of a leaf to text.
 type valueReader struct {
-	// text appends a value as it is sent: texts without quotes, times as Unix ms. ok is false where the
-	// value cannot be used.
-	text func(dst []byte, v parquet.Value) (with []byte, ok bool)
-	// millis returns the Unix ms of a value of a leaf of times; nil for others.
+	// text appends a value as it is sent: strings without quotes, times as Unix ms. ok is false if the value
+	// cannot be used.
+	text func(dst []byte, v parquet.Value) (extended []byte, ok bool)
+	// millis returns a value of a time leaf in Unix ms. It is nil for other leaves.
 	millis func(v parquet.Value) (ms int64, ok bool)
-	plain  bool // the value is its text, which is to be checked for being UTF-8
+	plain  bool // the bytes of a value are its text; the caller must check that it is UTF-8
 }
 
-// timesBy reads a leaf of times.
-func timesBy(millis func(v parquet.Value) (int64, bool)) valueReader {
+// timeValues returns a reader for a time leaf.
+func timeValues(millis func(v parquet.Value) (int64, bool)) valueReader {
 	return valueReader{millis: millis, text: func(dst []byte, v parquet.Value) ([]byte, bool) {
 		ms, ok := millis(v)
 		return strconv.AppendInt(dst, ms, 10), ok
 	}}
 }
 
-// textBy reads a leaf of anything else.
-func textBy(text func(dst []byte, v parquet.Value) ([]byte, bool)) valueReader {
+// textValues returns a reader for any other leaf.
+func textValues(text func(dst []byte, v parquet.Value) ([]byte, bool)) valueReader {
 	return valueReader{text: text}
 }
 
-// nativeValue returns the kind of a leaf's values and what reads them.
-func nativeValue(t parquet.Type) (Kind, valueReader) {
+// nativeReader returns the kind of a leaf's values and a reader for them.
+func nativeReader(t parquet.Type) (Kind, valueReader) {
 	if logical := t.LogicalType(); logical != nil {
-		if kind, read := logicalValue(t.Kind(), logical.Value); read.text != nil {
+		if kind, read := logicalReader(t.Kind(), logical.Value); read.text != nil {
 			return kind, read
 		}
 	}
 	switch t.Kind() {
 	case parquet.Boolean:
-		return Bool, textBy(func(dst []byte, v parquet.Value) ([]byte, bool) { return strconv.AppendBool(dst, v.Boolean()), true })
+		return Bool, textValues(func(dst []byte, v parquet.Value) ([]byte, bool) { return strconv.AppendBool(dst, v.Boolean()), true })
 	case parquet.Int32:
-		return Number, textBy(func(dst []byte, v parquet.Value) ([]byte, bool) {
+		return Number, textValues(func(dst []byte, v parquet.Value) ([]byte, bool) {
 			return strconv.AppendInt(dst, int64(v.Int32()), 10), true
 		})
 	case parquet.Int64:
-		return Number, textBy(func(dst []byte, v parquet.Value) ([]byte, bool) { return strconv.AppendInt(dst, v.Int64(), 10), true })
+		return Number, textValues(func(dst []byte, v parquet.Value) ([]byte, bool) { return strconv.AppendInt(dst, v.Int64(), 10), true })
 	case parquet.Int96:
-		return Time, timesBy(int96)
+		return Time, timeValues(int96Millis)
 	case parquet.Float:
-		return Number, textBy(func(dst []byte, v parquet.Value) ([]byte, bool) { return float(dst, float64(v.Float()), 32) })
+		return Number, textValues(func(dst []byte, v parquet.Value) ([]byte, bool) { return float(dst, float64(v.Float()), 32) })
 	case parquet.Double:
-		return Number, textBy(func(dst []byte, v parquet.Value) ([]byte, bool) { return float(dst, v.Double(), 64) })
+		return Number, textValues(func(dst []byte, v parquet.Value) ([]byte, bool) { return float(dst, v.Double(), 64) })
 	}
 	return String, valueReader{plain: true, text: func(dst []byte, v parquet.Value) ([]byte, bool) {
 		text := v.ByteArray()
-		return append(dst, text...), validText(text)
+		return append(dst, text...), isUTF8(text)
 	}}
 }
 
-// logicalValue does the same for types that give the stored ones a meaning; nothing reads those that
-// do not.
-func logicalValue(kind parquet.Kind, logical format.LogicalTypeValue) (Kind, valueReader) {
+// logicalReader is nativeReader for logical types that change the meaning of the stored values. For other
+// logical types it returns an empty reader.
+func logicalReader(kind parquet.Kind, logical format.LogicalTypeValue) (Kind, valueReader) {
 	switch logical := logical.(type) {
 	case *format.DateType:
-		return Time, timesBy(func(v parquet.Value) (int64, bool) { return int64(v.Int32()) * 86_400_000, true })
+		return Time, timeValues(func(v parquet.Value) (int64, bool) { return int64(v.Int32()) * 86_400_000, true })
 	case *format.TimestampType:
-		return Time, timesBy(timestamp(logical.Unit.Value))
+		return Time, timeValues(timestamp(logical.Unit.Value))
 	case *format.DecimalType:
-		return Number, textBy(decimal(int(logical.Scale), kind))
+		return Number, textValues(decimal(int(logical.Scale), kind))
 	case *format.UUIDType:
-		return String, textBy(func(dst []byte, v parquet.Value) ([]byte, bool) {
+		return String, textValues(func(dst []byte, v parquet.Value) ([]byte, bool) {
 			b := v.ByteArray()
 			if len(b) != 16 {
 				return dst, false
@@ -85,9 +85,9 @@ func logicalValue(kind parquet.Kind, logical format.LogicalTypeValue) (Kind, val
 		switch {
 		case logical.IsSigned:
 		case kind == parquet.Int64:
-			return Number, textBy(func(dst []byte, v parquet.Value) ([]byte, bool) { return strconv.AppendUint(dst, v.Uint64(), 10), true })
+			return Number, textValues(func(dst []byte, v parquet.Value) ([]byte, bool) { return strconv.AppendUint(dst, v.Uint64(), 10), true })
 		default:
-			return Number, textBy(func(dst []byte, v parquet.Value) ([]byte, bool) {
+			return Number, textValues(func(dst []byte, v parquet.Value) ([]byte, bool) {
 				return strconv.AppendUint(dst, uint64(v.Uint32()), 10), true
 			})
 		}
@@ -113,8 +113,8 @@ func timestamp(unit format.TimeUnitValue) func(parquet.Value) (int64, bool) {
 	}
 }
 
-// int96 is the time of old writers: nanoseconds of a day, and the Julian day.
-func int96(v parquet.Value) (int64, bool) {
+// int96Millis reads the timestamp format of old writers: nanoseconds of the day, and the Julian day.
+func int96Millis(v parquet.Value) (int64, bool) {
 	i := v.Int96()
 	nanos := int64(i[0]) | int64(i[1])<<32
 	ms := (int64(i[2])-2440588)*86_400_000 + nanos/1_000_000
@@ -140,7 +140,7 @@ func decimal(scale int, kind parquet.Kind) func([]byte, parquet.Value) ([]byte, 
 	case parquet.Int64:
 		return func(dst []byte, v parquet.Value) ([]byte, bool) { return appendDecimal(dst, v.Int64(), scale), true }
 	}
-	return func(dst []byte, v parquet.Value) ([]byte, bool) { // two's complement, the highest byte first
+	return func(dst []byte, v parquet.Value) ([]byte, bool) { // big-endian two's complement
 		b := v.ByteArray()
 		n := new(big.Int).SetBytes(b)
 		if len(b) > 0 && b[0] >= 0x80 {
@@ -150,7 +150,7 @@ func decimal(scale int, kind parquet.Kind) func([]byte, parquet.Value) ([]byte, 
 	}
 }
 
-// appendDecimal writes n with its last scale digits behind the point.
+// appendDecimal appends n with its last scale digits after the point.
 func appendDecimal(dst []byte, n int64, scale int) []byte {
 	magnitude := uint64(n)
 	if n < 0 {
@@ -160,7 +160,7 @@ func appendDecimal(dst []byte, n int64, scale int) []byte {
 	return appendPoint(dst, n < 0, strconv.AppendUint(digits[:0], magnitude, 10), scale)
 }
 
-// appendPoint writes digits, the last scale of them behind the point, one at least before it.
+// appendPoint appends digits, with the last scale of them after the point and at least one before it.
 func appendPoint(dst []byte, negative bool, digits []byte, scale int) []byte {
 	if negative {
 		dst = append(dst, '-')

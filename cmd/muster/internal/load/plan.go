@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// Mode says what a line of a file stands for.
+// Mode says what a line of a file is.
 type Mode uint8
 
-// The modes. Messages are lines that are Segment messages already (NDJSON only).
+// The modes. In mode Messages, lines are Segment messages already (NDJSON only).
 const (
 	Messages Mode = iota
 	Events
 	Profiles
 )
 
-// Kind is the type a column's values are sent as. Untyped values of NDJSON and Parquet are sent as
-// they are; a CSV column is always typed, by --types or by its first lines.
+// Kind is the type as which a column's values are sent. Untyped values of NDJSON and Parquet are sent as
+// they are. A CSV column always has a type, from --types or from the first lines of the file.
 type Kind uint8
 
 // The kinds.
@@ -32,26 +32,26 @@ const (
 
 var kindNames = [...]string{"as written", "string", "number", "bool", "time"}
 
-// String returns the name --types takes.
+// String returns the name of the kind, as in --types.
 func (k Kind) String() string { return kindNames[k] }
 
-// Plan says what the columns of a file mean. Names in it are those of the file; nested JSON has
-// dotted ones.
+// Plan says what the columns of a file mean. It uses the column names of the file; columns of nested JSON
+// have dotted names.
 type Plan struct {
 	Mode      Mode
 	ID        string            // column of the user id
-	Event     string            // column of the event's name, or
+	Event     string            // column of the event's name; or EventName
 	EventName string            // the name of every event
 	Time      string            // column of the time
-	Rename    map[string]string // column → name it gets
+	Rename    map[string]string // column → name to send it under
 	Keep      []string          // only these columns; nil: all
 	Types     map[string]Kind
 }
 
-// reserved are the attributes every profile has by itself; they cannot be sent.
-var reserved = []string{"user_id", "anonymous_id", "first_seen", "last_seen"}
+// reservedAttributes are the attributes that every profile has anyway; they cannot be sent.
+var reservedAttributes = []string{"user_id", "anonymous_id", "first_seen", "last_seen"}
 
-// Validate reports everything that does not fit together, at once.
+// Validate reports all conflicts within the plan, joined into one error.
 func (p *Plan) Validate() error {
 	var faults []error
 	need := func(ok bool, text string) {
@@ -75,12 +75,12 @@ func (p *Plan) Validate() error {
 	return errors.Join(faults...)
 }
 
-// special tells whether a column is the id, the event or the time and so no property.
-func (p *Plan) special(column string) bool {
+// isSpecial reports whether a column is the id, the event or the time, and so is no property.
+func (p *Plan) isSpecial(column string) bool {
 	return column == p.ID || column == p.Time && p.Time != "" || column == p.Event && p.Event != ""
 }
 
-// target returns the name a column gets: its own new one, or that of what it is nested in.
+// target returns the name a column is sent under. A renamed prefix of a dotted name is replaced as well.
 func (p *Plan) target(column string) string {
 	for end := len(column); end > 0; end = strings.LastIndexByte(column[:end], '.') {
 		if to, ok := p.Rename[column[:end]]; ok {
@@ -90,46 +90,46 @@ func (p *Plan) target(column string) string {
 	return column
 }
 
-// kept tells whether a column is wanted: it or something it is nested in stands in Keep.
-func (p *Plan) kept(column string) bool {
+// keeps reports whether a column is wanted: whether Keep has it or an object that it is nested in.
+func (p *Plan) keeps(column string) bool {
 	return p.Keep == nil || slices.ContainsFunc(p.Keep, func(k string) bool {
 		return column == k || strings.HasPrefix(column, k) && column[len(k)] == '.'
 	})
 }
 
-// checkColumns holds the plan against the columns a file says it has.
+// checkColumns checks the plan against the columns that a file has.
 func (p *Plan) checkColumns(columns []string) error {
 	var faults []error
-	known := func(flag, column string) {
+	requireColumn := func(flag, column string) {
 		if column != "" && !slices.Contains(columns, column) {
 			faults = append(faults, fmt.Errorf("%s %s: no such column; the file has %s", flag, column, strings.Join(columns, ", ")))
 		}
 	}
-	known("--id", p.ID)
-	known("--event", p.Event)
-	known("--time", p.Time)
-	knownOrNested := func(flag, column string) {
+	requireColumn("--id", p.ID)
+	requireColumn("--event", p.Event)
+	requireColumn("--time", p.Time)
+	requireColumnOrObject := func(flag, column string) {
 		if !slices.ContainsFunc(columns, func(c string) bool { return c == column || strings.HasPrefix(c, column+".") }) {
-			known(flag, column)
+			requireColumn(flag, column)
 		}
 	}
 	for _, k := range p.Keep {
-		knownOrNested("--columns", k)
+		requireColumnOrObject("--columns", k)
 	}
 	for c := range p.Types {
-		known("--types", c)
+		requireColumn("--types", c)
 	}
 	for c := range p.Rename {
-		knownOrNested("--map", c)
+		requireColumnOrObject("--map", c)
 	}
 	seen := map[string]string{}
 	for _, c := range columns {
-		if p.special(c) || !p.kept(c) {
+		if p.isSpecial(c) || !p.keeps(c) {
 			continue
 		}
 		name := p.target(c)
-		if p.Mode == Profiles && slices.Contains(reserved, name) {
-			faults = append(faults, reservedName(c, name))
+		if p.Mode == Profiles && slices.Contains(reservedAttributes, name) {
+			faults = append(faults, reservedNameError(c, name))
 		}
 		if other, twice := seen[name]; twice {
 			faults = append(faults, fmt.Errorf("columns %s and %s would both be %s: rename one with --map", other, c, name))
@@ -139,8 +139,8 @@ func (p *Plan) checkColumns(columns []string) error {
 	return errors.Join(faults...)
 }
 
-func reservedName(column, name string) error {
-	return fmt.Errorf("column %s: every profile has %s by itself; give it another name with --map %s=NAME or leave it out with --columns", column, name, column)
+func reservedNameError(column, name string) error {
+	return fmt.Errorf("column %s: %s is a built-in attribute of every profile; rename the column with --map %s=NAME or leave it out with --columns", column, name, column)
 }
 
 // ParseTypes reads column=type pairs.

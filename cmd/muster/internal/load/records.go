@@ -6,65 +6,65 @@ import (
 	"io"
 )
 
-// records cuts CSV (RFC 4180, any delimiter of one byte) into records. A record that is wrongly quoted
-// or too long is one bad line, and reading goes on with the physical line after it, so that a single
-// stray quote never swallows a file.
+// records splits CSV (RFC 4180, any one-byte delimiter) into records. When a record is wrongly quoted or
+// too long, only its first physical line is rejected, and reading continues with the next physical line,
+// so that a single stray quote never swallows a file.
 type records struct {
 	*window
 	comma   byte
 	fields  [][]byte
-	scratch []byte // unescaped fields
+	scratch []byte // the fields of the current record that had escaped quotes
 }
 
-// record is one line of the file: its fields, or why it has none.
+// record is one record of the file: its fields, or a fault that says why it has none.
 type record struct {
 	number uint64
-	raw    []byte // without the line's end
+	raw    []byte // without the line end
 	fields [][]byte
 	fault  string
 }
 
-var errMore = errors.New("more bytes are needed")
-var errQuote = errors.New("text after a closing quote")
-var errOpen = errors.New("a quote is not closed")
+var errNeedMore = errors.New("more bytes are needed")
+var errTextAfterQuote = errors.New("text after a closing quote")
+var errUnclosedQuote = errors.New("a quote is not closed")
 
-// next returns the next record that is not blank; what it holds is valid until the next call.
+// next returns the next record that is not blank. Its slices are valid until the next call.
 func (c *records) next() (record, error) {
 	for {
-		n, err := c.scan(c.rest(), c.eof)
+		n, err := c.scan(c.unread(), c.eof)
 		switch {
 		case err == nil && n == 0:
 			return record{}, io.EOF
 		case err == nil && n > maxLine+2:
-			return c.bad(errOpen)
+			return c.reject(errUnclosedQuote)
 		case err == nil:
-			raw := c.rest()[:n]
+			raw := c.unread()[:n]
 			r := record{number: c.line, fields: c.fields}
-			c.take(n, max(bytes.Count(raw, []byte{'\n'}), 1))
+			c.advance(n, max(bytes.Count(raw, []byte{'\n'}), 1))
 			if raw = trimEnd(raw); len(raw) == 0 {
 				continue
 			}
 			r.raw = raw
 			return r, nil
-		case err == errMore:
-			switch err := c.more(); {
+		case err == errNeedMore:
+			switch err := c.readMore(); {
 			case err == nil || err == io.EOF:
 				continue
-			case err != errLong:
+			case err != errTooLong:
 				return record{}, err
 			}
-			return c.bad(errOpen)
+			return c.reject(errUnclosedQuote)
 		default:
-			return c.bad(err)
+			return c.reject(err)
 		}
 	}
 }
 
-// bad gives up the physical line at the start.
-func (c *records) bad(why error) (record, error) {
+// reject skips the physical line at the start of the window and returns it as a record with a fault.
+func (c *records) reject(why error) (record, error) {
 	raw, number, err := c.nextLine()
-	if err == errLong {
-		why = errLong
+	if err == errTooLong {
+		why = errTooLong
 	} else if err != nil {
 		return record{}, err
 	}
@@ -75,8 +75,8 @@ func trimEnd(raw []byte) []byte {
 	return bytes.TrimSuffix(bytes.TrimSuffix(raw, []byte{'\n'}), []byte{'\r'})
 }
 
-// scan reads one record at the start of b into c.fields and returns its length with its line end;
-// 0 at the end of the file.
+// scan reads the record at the start of b into c.fields and returns its length including the line end,
+// or 0 at the end of the file.
 func (c *records) scan(b []byte, eof bool) (int, error) {
 	c.fields, c.scratch = c.fields[:0], c.scratch[:0]
 	if len(b) == 0 && eof {
@@ -103,21 +103,21 @@ func (c *records) scan(b []byte, eof bool) (int, error) {
 		case b[i] == '\r' && i+1 == len(b) && eof:
 			return i + 1, nil
 		case b[i] == '\r' && i+1 == len(b):
-			return 0, errMore
+			return 0, errNeedMore
 		default:
-			return 0, errQuote
+			return 0, errTextAfterQuote
 		}
 	}
 }
 
-// bare reads a field without quotes from i and returns where it ended.
+// bare reads the unquoted field at i and returns its end.
 func (c *records) bare(b []byte, i int, eof bool) (int, error) {
 	from := i
 	for i < len(b) && b[i] != c.comma && b[i] != '\n' {
 		i++
 	}
 	if i == len(b) && !eof {
-		return 0, errMore
+		return 0, errNeedMore
 	}
 	field := b[from:i]
 	if i == len(b) || b[i] == '\n' {
@@ -127,16 +127,17 @@ func (c *records) bare(b []byte, i int, eof bool) (int, error) {
 	return i, nil
 }
 
-// quoted reads a field whose opening quote stands before i.
+// quoted reads the field whose opening quote is just before i, and returns the position after its
+// closing quote.
 func (c *records) quoted(b []byte, i int, eof bool) (int, error) {
 	from, escaped := i, false
 	for {
 		k := bytes.IndexByte(b[i:], '"')
 		switch {
 		case k < 0 && eof:
-			return 0, errOpen
+			return 0, errUnclosedQuote
 		case k < 0 || i+k+1 == len(b) && !eof:
-			return 0, errMore
+			return 0, errNeedMore
 		}
 		i += k + 1
 		if i == len(b) || b[i] != '"' {

@@ -10,7 +10,7 @@ import (
 	"testing/iotest"
 )
 
-// readAll returns every record as text, and the faults as "line: fault".
+// readAll returns the fields of every record, their line numbers, and the faults with their lines.
 func readAll(t testing.TB, r io.Reader) (rows [][]string, lines []uint64, faults []string) {
 	t.Helper()
 	c := records{window: newWindow(r), comma: ','}
@@ -48,7 +48,7 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// TestRecordsRecover shows that a wrong line costs itself only.
+// TestRecordsRecover checks that a malformed line does not affect the lines after it.
 func TestRecordsRecover(t *testing.T) {
 	long := strings.Repeat("x", maxLine+10)
 	text := "a,b\n\"1\"x,2\nok,1\n\"open,2\nok,3\n" + long + "\nok,4\n"
@@ -64,7 +64,7 @@ func TestRecordsRecover(t *testing.T) {
 	}
 }
 
-// FuzzRecords holds the splitter against encoding/csv on everything that one can read.
+// FuzzRecords compares records with encoding/csv on all input that encoding/csv accepts.
 func FuzzRecords(f *testing.F) {
 	for _, seed := range []string{"a,b\n1,2\n", "\"a\"\"b\",c\r\n", "x,\"y\nz\"\n\nq", "\"\",\n", "a\rb,c\r"} {
 		f.Add([]byte(seed))
@@ -77,7 +77,7 @@ func FuzzRecords(f *testing.F) {
 		twin := csv.NewReader(bytes.NewReader(text))
 		twin.FieldsPerRecord = -1
 		want, err := twin.ReadAll()
-		// The twin turns \r\n inside quotes into \n, and takes a \r before the end of the file for a line end.
+		// The twin turns \r\n inside quotes into \n, and takes a \r before the end of the file as a line end.
 		if err != nil || bytes.IndexByte(text, '\r') >= 0 {
 			return
 		}

@@ -12,22 +12,22 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// bodyBytes is how much is sent with one request: large enough that the answer's round trip does not
-// matter, small enough to show progress and to be sent again.
+// bodyBytes is the size of one request: large enough that the round trip does not matter, small enough
+// to show progress and to be sent again.
 const bodyBytes = 16 << 20
 
 // Config says what to import, and where to.
 type Config struct {
 	Files  []string // "-" is Stdin
 	Plan   Plan
-	Format string // csv, ndjson, parquet; "" finds out
+	Format string // csv, ndjson, parquet; "" detects it
 	Source string // identity instead of file name and checksum
 	DryRun bool
 	Stdin  io.Reader
-	Client *api.Client // of the node; none is needed for a DryRun
+	Client *api.Client // of the node; may be nil for a DryRun
 
-	OnReject   func(Reject) error // in the order of lines
-	OnProgress func(Progress)     // after each batch
+	OnReject   func(Reject) error // called in line order
+	OnProgress func(Progress)     // called after each batch
 	OnWait     func(why string, wait time.Duration)
 }
 
@@ -41,7 +41,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate reports all faults at once.
+// Validate reports all faults, joined into one error.
 func (c Config) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
@@ -52,35 +52,35 @@ func (c Config) Validate() error {
 		faults = append(faults, err)
 	}
 	if c.Source != "" && len(c.Files) > 1 {
-		fault("--source names one file, not %d: lines are known by it and their number", len(c.Files))
+		fault("--source names one file, not %d: it identifies the lines of that file", len(c.Files))
 	}
 	if c.Format != "" && !slices.Contains([]string{"csv", "ndjson", "parquet"}, c.Format) {
 		fault("--format %s: want csv, ndjson or parquet", c.Format)
 	}
 	faults = append(faults, c.Plan.Validate())
 	if c.Client == nil && !c.DryRun {
-		fault("no client of a node to send to")
+		fault("no client for the node; set Client or DryRun")
 	}
 	return errors.Join(faults...)
 }
 
-// Progress tells how far one file is. Size is 0 when it is not known.
+// Progress is how far the import of one file is. Size is 0 when it is not known.
 type Progress struct {
 	File         string
 	Offset, Size int64
 	Report
 }
 
-// Report says what became of a file's lines.
+// Report is the outcome of a file's lines.
 type Report struct {
 	Lines, Accepted, Duplicate, Rejected uint64
 	Elapsed                              time.Duration
 	Columns                              []ColumnReport
-	Source                               string // the identity lines are known by
+	Source                               string // the identity of the file, which identifies its lines
 }
 
 // Import reads one file and sends its lines, or only reads it when DryRun is set. Lines are sent in
-// the order of the file, one request at a time, and the next is encoded meanwhile.
+// file order, one request at a time. The next batch is encoded while one is being sent.
 //
 // REQUIRES: c has been validated.
 func (c Config) Import(ctx context.Context, path string) (Report, error) {
@@ -105,7 +105,7 @@ func (c Config) Import(ctx context.Context, path string) (Report, error) {
 			c.OnProgress(Progress{File: file.name, Offset: min(batch.Offset, file.size), Size: file.size, Report: report})
 		}
 		if err != nil {
-			cancel() // and drain, so that fill ends before the file is closed
+			cancel() // keep draining full, so that fill ends before the file is closed
 		}
 	}
 	if readErr := <-read; err == nil && readErr != nil {
@@ -116,13 +116,14 @@ func (c Config) Import(ctx context.Context, path string) (Report, error) {
 	return report, err
 }
 
-// fill reads batches until the end of the file, an error or the end of ctx, and closes full. Two
-// batches take turns: one is sent while the other is filled, which the unbuffered channel guards.
-func fill(ctx context.Context, file *opened, full chan<- *Batch) error {
+// fill reads batches and sends them to full until the end of the file, an error or the end of ctx; then
+// it closes full. It alternates between two batches, one being filled while the other is being sent.
+// This is safe because full is unbuffered: the receiver is done with a batch before it takes the next.
+func fill(ctx context.Context, file *inputFile, full chan<- *Batch) error {
 	defer close(full)
 	batches := [2]Batch{}
-	for turn := 0; ; turn++ {
-		b := &batches[turn%len(batches)]
+	for i := 0; ; i++ {
+		b := &batches[i%len(batches)]
 		b.reset()
 		var err error
 		for err == nil && len(b.Body) < bodyBytes && b.Lines < 1<<18 {
@@ -145,7 +146,7 @@ func fill(ctx context.Context, file *opened, full chan<- *Batch) error {
 	}
 }
 
-// deliver sends a batch, counts what became of it, and hands on its rejects in the order of lines.
+// deliver sends a batch, adds its outcome to the report, and passes its rejects to OnReject in line order.
 func (c *Config) deliver(ctx context.Context, s *api.Importer, b *Batch, report *Report) error {
 	rejects := b.Rejects
 	var answered api.IngestResult

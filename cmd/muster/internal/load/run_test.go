@@ -23,12 +23,12 @@ import (
 	"github.com/musterdb/muster/query/tree"
 )
 
-// node is a node that knows lines by source and number. before may answer instead of it.
+// node is a fake node that identifies lines by source and number. before may answer a request instead.
 type node struct {
 	before   func(w http.ResponseWriter, request int) bool
-	problems int // most problems listed; 0: all
+	problems int // maximum number of problems listed; 0: all
 	requests int
-	taken    map[string]bool
+	stored   map[string]bool
 	order    []map[string]any
 }
 
@@ -53,10 +53,10 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if n.problems == 0 || len(result.Problems) < n.problems {
 				result.Problems = append(result.Problems, api.MessageProblem{Line: uint64(line), Reason: "refused by the node"})
 			}
-		case n.taken[key]:
+		case n.stored[key]:
 			result.Duplicate++
 		default:
-			n.taken[key] = true
+			n.stored[key] = true
 			n.order = append(n.order, m)
 			result.Accepted++
 		}
@@ -84,8 +84,8 @@ func write(t *testing.T, name, text string) string {
 // run imports a file into a fake node.
 func run(t *testing.T, n *node, plan Plan, path string) (Report, []Reject, error) {
 	t.Helper()
-	if n.taken == nil {
-		n.taken = map[string]bool{}
+	if n.stored == nil {
+		n.stored = map[string]bool{}
 	}
 	server := httptest.NewServer(n)
 	defer server.Close()
@@ -128,8 +128,8 @@ func TestImportCSV(t *testing.T) {
 	}
 	want := `{"_line":2,"event":"Bought","properties":{"code":"007","due":{"$time":1293840000000},"note":"a \"b\"","paid":"true","price":2.5},"timestamp":1291191960000,"type":"track","userId":"17850"}
 {"_line":4,"event":"Bought","properties":{"code":"8","due":"soon","note":{"$string":"2011-01-01"},"paid":"no","price":"free"},"timestamp":1291191960000,"type":"track","userId":"17850.0"}`
-	want = strings.Replace(want, `{"$time":1293840000000}`, `{"$string":"2011-01-01"}`, 1) // "soon" makes it a column of strings
-	want = strings.Replace(want, `"price":2.5`, `"price":"2.5"`, 1)                        // and "free" this one
+	want = strings.Replace(want, `{"$time":1293840000000}`, `{"$string":"2011-01-01"}`, 1) // because of "soon", due is a column of strings
+	want = strings.Replace(want, `"price":2.5`, `"price":"2.5"`, 1)                        // and because of "free", so is price
 	if got := sentJSON(t, n); got != want {
 		t.Errorf("sent\n%s\nwant\n%s", got, want)
 	}
@@ -139,14 +139,14 @@ func TestImportCSV(t *testing.T) {
 	wantRejects := []Reject{
 		{Line: 3, Reason: "no id: who is empty", Content: ",2010-12-01T08:26:00Z,1,1,true,,"},
 		{Line: 5, Reason: badTime("at", []byte("never")), Content: "1,never,1,1,,,"},
-		{Line: 6, Reason: "2 cells, the header has 7", Content: "1,2"},
+		{Line: 6, Reason: "2 cells, but the header has 7", Content: "1,2"},
 	}
 	if !slices.Equal(rejects, wantRejects) {
 		t.Errorf("rejects %+v, want %+v", rejects, wantRejects)
 	}
 }
 
-// TestImportLateText shows that text in a column of numbers counts as missing and stays in the message.
+// TestImportLateText checks that text in a column of numbers counts as missing and is kept in the message.
 func TestImportLateText(t *testing.T) {
 	text := "who,at,n,d\n" + strings.Repeat("u,2020-01-01,1,2020-01-02\n", inferLines) + "u,2020-01-01,many,x\n"
 	n := &node{}
@@ -159,7 +159,7 @@ func TestImportLateText(t *testing.T) {
 	if string(last) != want {
 		t.Errorf("sent %s, want %s", last, want)
 	}
-	if report.Columns[2].Odd != 1 || report.Columns[2].Kind != Number || report.Columns[3].Kind != Time {
+	if report.Columns[2].Mismatched != 1 || report.Columns[2].Kind != Number || report.Columns[3].Kind != Time {
 		t.Errorf("columns %+v", report.Columns)
 	}
 }
@@ -237,9 +237,9 @@ func TestImportParquet(t *testing.T) {
 	}
 }
 
-// TestImportInsists sends through throttling, broken connections, bodies that are too large, streams
-// that break off, and answers that list only the first problem: every line counts once, in order.
-func TestImportInsists(t *testing.T) {
+// TestImportRetries imports through throttling, broken connections, unavailability, bodies that are too
+// large, and answers that list only the first problem: every line is accepted once, in order.
+func TestImportRetries(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("who,at\n")
 	for i := range 1000 {
@@ -270,7 +270,7 @@ func TestImportInsists(t *testing.T) {
 		t.Errorf("report %+v with %d rejects", report, len(rejects))
 	}
 	if !slices.IsSortedFunc(n.order, func(a, b map[string]any) int { return int(a["_line"].(float64) - b["_line"].(float64)) }) {
-		t.Error("lines were not taken in the order of the file")
+		t.Error("lines were not sent in file order")
 	}
 	again, _, err := run(t, n, shop, path)
 	if err != nil {
@@ -281,7 +281,8 @@ func TestImportInsists(t *testing.T) {
 	}
 }
 
-// TestImportProgress goes on behind the lines that are certain when a stream breaks off.
+// TestImportProgress checks that after a failed request the import continues after the lines that the
+// answer reports as stored.
 func TestImportProgress(t *testing.T) {
 	n := &node{}
 	n.before = func(w http.ResponseWriter, request int) bool {
@@ -336,7 +337,7 @@ func TestPlanFaults(t *testing.T) {
 	}
 }
 
-// TestSourcesAreVisible: the name of a file that no source may have is written so that one may.
+// TestSourcesAreVisible checks that a file name which is not allowed as a source becomes one that is.
 func TestSourcesAreVisible(t *testing.T) {
 	for _, name := range []string{"a\nb.csv", "a\x1b]0;t\x07.csv", "\u202evsc.csv", "\xff\xfe.csv", strings.Repeat("\u200b", 80) + ".csv"} {
 		path := filepath.Join(t.TempDir(), name)
@@ -354,7 +355,7 @@ func TestSourcesAreVisible(t *testing.T) {
 	}
 }
 
-// TestSourceIdentity says when lines are the same lines.
+// TestSourceIdentity checks when the lines of two imports are the same lines.
 func TestSourceIdentity(t *testing.T) {
 	id := func(plan Plan, source, path string) string {
 		file, err := open(t.Context(), path, &Config{Plan: plan, Source: source})
@@ -365,28 +366,28 @@ func TestSourceIdentity(t *testing.T) {
 		return file.source
 	}
 	a, moved, other := write(t, "a.csv", "who,at\nx,1\n"), write(t, "a.csv", "who,at\nx,1\n"), write(t, "a.csv", "who,at\ny,1\n")
-	dressed := shop
-	dressed.Types = map[string]Kind{"at": Time}
+	typed := shop
+	typed.Types = map[string]Kind{"at": Time}
 	profiles := Plan{Mode: Profiles, ID: "who"}
-	if id(shop, "", a) != id(dressed, "", moved) {
-		t.Error("the same file in another place is another source")
+	if id(shop, "", a) != id(typed, "", moved) {
+		t.Error("moving a file changes its source")
 	}
 	if id(shop, "", a) == id(shop, "", other) || id(shop, "", a) == id(profiles, "", a) {
-		t.Error("another content or meaning is the same source")
+		t.Error("other content or another meaning has the same source")
 	}
 	column := profiles
 	column.Keep = []string{"at"}
 	if id(profiles, "", a) == id(column, "", a) {
-		t.Error("other columns of the same profiles are the same source")
+		t.Error("other columns of the same profiles have the same source")
 	}
 	if id(shop, "n", a) != id(shop, "n", other) {
-		t.Error("a given name does not replace name and checksum")
+		t.Error("--source does not replace name and checksum")
 	}
 }
 
-// TestImportCancelled ends while the file's checksum is being made, and sends nothing.
+// TestImportCancelled checks that an import which is canceled during the checksum sends nothing.
 func TestImportCancelled(t *testing.T) {
-	n := &node{taken: map[string]bool{}}
+	n := &node{stored: map[string]bool{}}
 	server := httptest.NewServer(n)
 	defer server.Close()
 	config := Config{Files: []string{write(t, "shop.csv", "who,at\na,1\n")}, Plan: shop, Client: &api.Client{BaseURL: server.URL}}

@@ -6,15 +6,15 @@ import (
 	"errors"
 )
 
-// maxDepth is how deep JSON may be nested.
+// maxDepth is how deeply JSON may be nested.
 const maxDepth = 64
 
 var (
-	errJSON = errors.New("not valid JSON")
-	errDeep = errors.New("JSON nested deeper than 64")
+	errJSON    = errors.New("not valid JSON")
+	errTooDeep = errors.New("JSON nested deeper than 64")
 )
 
-// skipSpace returns the position of the next byte of b from i that is not white space.
+// skipSpace returns the position of the first byte of b at or after i that is not white space.
 func skipSpace(b []byte, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\r' || b[i] == '\n') {
 		i++
@@ -22,9 +22,9 @@ func skipSpace(b []byte, i int) int {
 	return i
 }
 
-// skipValue returns where the JSON value that begins at i ends. It holds every byte to the grammar;
-// that strings are UTF-8 is the caller's to know. Values are handed on as they are written, so that
-// numbers lose nothing.
+// skipValue returns the end of the JSON value that begins at i. It checks every byte against the grammar,
+// but not that strings are UTF-8; the caller does that. Values are sent as they are written, so that
+// numbers keep all their digits.
 func skipValue(b []byte, i, depth int) (int, error) {
 	if i >= len(b) {
 		return i, errJSON
@@ -47,7 +47,7 @@ func skipValue(b []byte, i, depth int) (int, error) {
 
 func skipNested(b []byte, i, depth int) (int, error) {
 	if depth == 0 {
-		return i, errDeep
+		return i, errTooDeep
 	}
 	object, closing := b[i] == '{', b[i]+2 // '{' + 2 is '}', '[' + 2 is ']'
 	i = skipSpace(b, i+1)
@@ -75,7 +75,7 @@ func skipNested(b []byte, i, depth int) (int, error) {
 	}
 }
 
-// skipKey moves over a key and its colon to the value.
+// skipKey skips a key and its colon, and returns the position of the value.
 func skipKey(b []byte, i int) (int, error) {
 	if i >= len(b) || b[i] != '"' {
 		return i, errJSON
@@ -126,13 +126,13 @@ func skipNumber(b []byte, i int) (int, error) {
 	if b[i] == '-' {
 		i++
 	}
-	n := digits(b[i:])
+	n := countDigits(b[i:])
 	if n == 0 || n > 1 && b[i] == '0' {
 		return i, errJSON
 	}
 	i += n
 	if i < len(b) && b[i] == '.' {
-		n = digits(b[i+1:])
+		n = countDigits(b[i+1:])
 		if n == 0 {
 			return i, errJSON
 		}
@@ -143,7 +143,7 @@ func skipNumber(b []byte, i int) (int, error) {
 		if i < len(b) && (b[i] == '+' || b[i] == '-') {
 			i++
 		}
-		n = digits(b[i:])
+		n = countDigits(b[i:])
 		if n == 0 {
 			return i, errJSON
 		}
@@ -160,7 +160,7 @@ func stringText(literal []byte) []byte {
 	}
 	var s string
 	if err := json.Unmarshal(literal, &s); err != nil {
-		return inner // not reached: the literal has been held to the grammar
+		return inner // not reached: skipString has checked the literal
 	}
 	return []byte(s)
 }

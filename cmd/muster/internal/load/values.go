@@ -6,22 +6,22 @@ import (
 	"strconv"
 )
 
-// plainNumber tells whether text is a number as JSON writes them, or one that lacks the digit beside
-// its point (.5, 5.). Leading zeros (007) and a plus sign make a code or a telephone number, not a
-// number; so do more whole digits than 64 bits hold, which would lose their end.
+// plainNumber reports whether text is a JSON number, or one without a digit on one side of its point (.5,
+// 5.). Text with leading zeros (007) or a plus sign is not: it is rather a code or a telephone number.
+// Neither is an integer that does not fit into 64 bits, as it would lose its last digits.
 func plainNumber(text []byte) ([]byte, bool) {
 	i := 0
 	if i < len(text) && text[i] == '-' {
 		i++
 	}
-	whole := digits(text[i:])
+	whole := countDigits(text[i:])
 	if whole > 1 && text[i] == '0' {
 		return nil, false
 	}
 	i += whole
 	fraction, exponent := 0, false
 	if i < len(text) && text[i] == '.' {
-		fraction = digits(text[i+1:])
+		fraction = countDigits(text[i+1:])
 		i += 1 + fraction
 	}
 	if whole+fraction == 0 {
@@ -33,7 +33,7 @@ func plainNumber(text []byte) ([]byte, bool) {
 		if i < len(text) && (text[i] == '-' || text[i] == '+') {
 			i++
 		}
-		n := digits(text[i:])
+		n := countDigits(text[i:])
 		if n == 0 || n > 3 {
 			return nil, false
 		}
@@ -50,7 +50,7 @@ func plainNumber(text []byte) ([]byte, bool) {
 	return text, true
 }
 
-// appendNumber writes a plain number as JSON demands it: a digit on both sides of the point.
+// appendNumber appends a plain number as JSON requires it, with a digit on both sides of the point.
 func appendNumber(dst, number []byte) []byte {
 	point := bytes.IndexByte(number, '.')
 	if point < 0 {
@@ -67,9 +67,10 @@ func appendNumber(dst, number []byte) []byte {
 	return append(dst, number[point+1:]...)
 }
 
-// appendAsked writes the text of a column that is known to hold numbers. There a leading zero, a plus
-// sign and blanks around it mean nothing, and digits beyond 64 bits are a float's.
-func appendAsked(dst, text []byte) ([]byte, bool) {
+// appendLenientNumber appends text from a column that is known to contain numbers. It ignores leading
+// zeros, a plus sign and surrounding blanks, and accepts integers of more than 64 bits. If text is no
+// number it reports false and appends nothing.
+func appendLenientNumber(dst, text []byte) ([]byte, bool) {
 	text = bytes.TrimSpace(text)
 	if number, ok := plainNumber(text); ok {
 		return appendNumber(dst, number), true
@@ -82,10 +83,10 @@ func appendAsked(dst, text []byte) ([]byte, bool) {
 	case len(text) > 1 && text[0] == '+':
 		text = text[1:]
 	}
-	for len(text) > 1 && text[0] == '0' && digits(text[1:2]) == 1 {
+	for len(text) > 1 && text[0] == '0' && countDigits(text[1:2]) == 1 {
 		text = text[1:]
 	}
-	number, ok := text, digits(text) == len(text)
+	number, ok := text, countDigits(text) == len(text)
 	if !ok && text[0] != '-' {
 		number, ok = plainNumber(text)
 	}
@@ -95,7 +96,7 @@ func appendAsked(dst, text []byte) ([]byte, bool) {
 	return appendNumber(dst, number), true
 }
 
-func digits(b []byte) int {
+func countDigits(b []byte) int {
 	for i, c := range b {
 		if c < '0' || c > '9' {
 			return i
@@ -115,28 +116,29 @@ func plainBool(text []byte) (value, ok bool) {
 }
 
 const (
-	// maxTime is the end of the year 9999, in Unix ms; minTime the beginning of the year 1.
+	// maxTime is the end of the year 9999 in Unix ms, and minTime the beginning of the year 1.
 	maxTime = 253402300799999
 	minTime = -62135596800000
-	// A number of this size or more is in milliseconds: as seconds it would lie after the year 5000.
+	// millisFrom is the smallest number that is taken as milliseconds: as seconds it would be after the
+	// year 5000.
 	millisFrom = 100_000_000_000
 )
 
-// ParseTime reads RFC 3339, YYYY-MM-DD, YYYY-MM-DD hh:mm:ss (UTC), Unix seconds or milliseconds into
-// Unix milliseconds; what is finer is cut.
+// ParseTime parses RFC 3339, YYYY-MM-DD, YYYY-MM-DD hh:mm:ss (UTC), Unix seconds or Unix milliseconds
+// into Unix milliseconds, rounded down.
 func ParseTime(text []byte) (int64, bool) {
 	if len(text) >= 10 && text[4] == '-' && text[7] == '-' {
-		return parseWritten(text)
+		return parseDateText(text)
 	}
 	return parseUnix(text)
 }
 
-// isWrittenTime tells whether text is a date or a time as people write them: numbers are none.
-func isWrittenTime(text []byte) bool {
+// isDateText reports whether text is a date or a time that begins with a date, rather than a number.
+func isDateText(text []byte) bool {
 	if len(text) < 10 || text[4] != '-' || text[7] != '-' {
 		return false
 	}
-	_, ok := parseWritten(text)
+	_, ok := parseDateText(text)
 	return ok
 }
 
@@ -152,13 +154,13 @@ func parseUnix(text []byte) (int64, bool) {
 	if math.Abs(f) >= millisFrom {
 		return int64(math.Floor(f)), true
 	}
-	if digits(number) == len(number) {
+	if countDigits(number) == len(number) {
 		return int64(f) * 1000, true
 	}
 	return int64(math.Floor(math.Round(f*1e6) / 1e3)), true
 }
 
-func parseWritten(text []byte) (int64, bool) {
+func parseDateText(text []byte) (int64, bool) {
 	year, ok1 := number(text[0:4])
 	month, ok2 := number(text[5:7])
 	day, ok3 := number(text[8:10])
@@ -182,7 +184,7 @@ func parseWritten(text []byte) (int64, bool) {
 	ms += int64(hour*3600+minute*60+second) * 1000
 	rest = rest[9:]
 	if len(rest) > 0 && (rest[0] == '.' || rest[0] == ',') {
-		n := digits(rest[1:])
+		n := countDigits(rest[1:])
 		if n == 0 {
 			return 0, false
 		}
@@ -197,7 +199,7 @@ func parseWritten(text []byte) (int64, bool) {
 	return ms - offset, ok
 }
 
-// zone reads what stands behind a time: nothing or Z, or an offset, in milliseconds east of UTC.
+// zone parses the text after a time, which is empty, Z or an offset, into milliseconds east of UTC.
 func zone(rest []byte) (int64, bool) {
 	switch {
 	case len(rest) == 0 || len(rest) == 1 && (rest[0] == 'Z' || rest[0] == 'z'):
@@ -245,8 +247,8 @@ func daysIn(year, month int) int {
 	return 31
 }
 
-// daysBefore counts the days from 1970-01-01 in the proleptic Gregorian calendar, with years beginning
-// in March so that the leap day comes last.
+// daysBefore returns the number of days from 1970-01-01 to a date in the proleptic Gregorian calendar. It
+// counts years from March, so that the leap day comes last.
 func daysBefore(year, month, day int) int64 {
 	if month <= 2 {
 		year--

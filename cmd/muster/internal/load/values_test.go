@@ -8,7 +8,7 @@ import (
 )
 
 func TestPlainNumber(t *testing.T) {
-	cases := map[string]string{ // text → as sent; "" is no number
+	cases := map[string]string{ // text → as sent; "" means that it is not a number
 		"0": "0", "-1": "-1", "12.50": "12.50", ".5": "0.5", "-.5": "-0.5", "5.": "5.0", "1e5": "1e5", "1.e5": "1.0e5",
 		"9223372036854775807": "9223372036854775807", "9223372036854775808": "", "12345678901234567890.5": "12345678901234567890.5",
 		"007": "", "+1": "", "": "", "-": "", ".": "", "1_000": "", "1,000": "", "0x10": "", "NaN": "", "1e": "", "1e9999": "", " 1": "", "00": "", "0.0": "0.0",
@@ -27,14 +27,14 @@ func TestPlainNumber(t *testing.T) {
 	}
 }
 
-func TestNumbersOfANumberColumn(t *testing.T) {
+func TestAppendLenientNumber(t *testing.T) {
 	cases := map[string]string{
 		"1": "1", " 2 ": "2", "007": "7", "-00.50": "-0.50", "+5": "5", "+.5": "0.5", "0": "0", "00": "0", "-1e3": "-1e3",
 		"12345678901234567890": "12345678901234567890", "-12345678901234567890": "-12345678901234567890",
 		"": "", " ": "", "-": "", "+": "", "--1": "", "+-1": "", "-+1": "", "1 2": "", "0x1f": "", "abc": "", "1,000": "", "NaN": "", "00-1": "",
 	}
 	for text, want := range cases {
-		number, ok := appendAsked([]byte("x"), []byte(text))
+		number, ok := appendLenientNumber([]byte("x"), []byte(text))
 		got := string(number[1:])
 		if got != want || ok != (want != "") {
 			t.Errorf("%q: %q %v, want %q", text, got, ok, want)
@@ -74,7 +74,7 @@ func TestParseTime(t *testing.T) {
 	}
 }
 
-// FuzzTime holds written times against package time.
+// FuzzTime checks ParseTime against package time.
 func FuzzTime(f *testing.F) {
 	f.Add(int64(1700000000123))
 	f.Add(int64(-62135596800000))
@@ -97,8 +97,8 @@ func FuzzTime(f *testing.F) {
 	})
 }
 
-// FuzzSkipValue holds the scanner against encoding/json: one takes what the other takes, except for
-// strings that are not UTF-8 (looked at elsewhere) and depth.
+// FuzzSkipValue checks that the scanner accepts what encoding/json accepts, except for values that are
+// nested too deeply. Neither checks UTF-8.
 func FuzzSkipValue(f *testing.F) {
 	for _, seed := range []string{`{"a":[1,-2.5e3,null,true],"b":{"c":"\u00e9\n"}}`, `[]`, `{}`, `"x`, `01`, `1.`, `{"a" : 1 , "b":2}`, `[1,]`, `{"a":}`, "\"\t\"", `-`} {
 		f.Add([]byte(seed))
@@ -106,7 +106,7 @@ func FuzzSkipValue(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		text = bytes.TrimSpace(text)
 		end, err := skipValue(text, 0, maxDepth)
-		if err == errDeep {
+		if err == errTooDeep {
 			return
 		}
 		if got, want := err == nil && end == len(text), json.Valid(text); got != want {
@@ -119,7 +119,7 @@ func TestAppendString(t *testing.T) {
 	for _, s := range []string{"", "plain", "q\"u\\o", "line\nfeed\ttab\x01\x1f", "é世界"} {
 		var back string
 		if err := json.Unmarshal(appendString(nil, []byte(s)), &back); err != nil || back != s {
-			t.Errorf("%q came back as %q, %v", s, back, err)
+			t.Errorf("%q decodes to %q, %v", s, back, err)
 		}
 	}
 }

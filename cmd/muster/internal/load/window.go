@@ -7,10 +7,10 @@ import (
 	"io"
 )
 
-// errLong says that a line does not end within maxLine bytes.
-var errLong = fmt.Errorf("longer than %d bytes", maxLine)
+// errTooLong means that a line does not end within maxLine bytes.
+var errTooLong = fmt.Errorf("longer than %d bytes", maxLine)
 
-// window slides over a stream. Bytes handed out are valid until the next more.
+// window is a sliding buffer over a stream. The slices it returns are valid until the next readMore.
 type window struct {
 	r          io.Reader
 	buf        []byte
@@ -23,20 +23,20 @@ func newWindow(r io.Reader) *window {
 	return &window{r: r, buf: make([]byte, maxLine+256<<10), line: 1}
 }
 
-// rest returns what has been read and not been taken.
-func (w *window) rest() []byte { return w.buf[w.start:w.end] }
+// unread returns the bytes that are in the buffer and have not been consumed.
+func (w *window) unread() []byte { return w.buf[w.start:w.end] }
 
-// more reads further. It returns io.EOF when there is nothing more, and errLong when rest is as long
-// as a line may be.
-func (w *window) more() error {
+// readMore reads more of the stream into the buffer. It returns io.EOF at the end of the stream, and
+// errTooLong when unread is longer than a line may be.
+func (w *window) readMore() error {
 	if w.eof {
 		return io.EOF
 	}
 	if w.end-w.start > maxLine {
-		return errLong
+		return errTooLong
 	}
 	if w.start > 0 {
-		copy(w.buf, w.rest())
+		copy(w.buf, w.unread())
 		w.end -= w.start
 		w.start = 0
 	}
@@ -57,34 +57,34 @@ func (w *window) more() error {
 	return io.ErrNoProgress
 }
 
-// take moves over n bytes that hold the given number of line ends.
-func (w *window) take(n, lines int) {
+// advance consumes n bytes, which contain the given number of line ends.
+func (w *window) advance(n, lines int) {
 	w.start += n
 	w.line += uint64(lines)
 }
 
-// nextLine returns the next physical line without its end, and its number. A line that is too long
-// comes back cut, with errLong; io.EOF is the end.
+// nextLine returns the next physical line without its line end, and its number. For a line that is too
+// long it returns the beginning and errTooLong. At the end of the stream it returns io.EOF.
 func (w *window) nextLine() ([]byte, uint64, error) {
 	looked := 0
 	for {
-		rest := w.rest()
+		rest := w.unread()
 		if i := bytes.IndexByte(rest[looked:], '\n'); i >= 0 {
 			line, number := rest[:looked+i], w.line
-			w.take(looked+i+1, 1)
+			w.advance(looked+i+1, 1)
 			if len(line) > maxLine {
-				return line[:1024], number, errLong
+				return line[:1024], number, errTooLong
 			}
 			return bytes.TrimSuffix(line, []byte{'\r'}), number, nil
 		}
 		looked = len(rest)
-		switch err := w.more(); {
+		switch err := w.readMore(); {
 		case err == nil:
-		case errors.Is(err, errLong):
-			return w.skipLong()
+		case errors.Is(err, errTooLong):
+			return w.skipTooLong()
 		case errors.Is(err, io.EOF) && looked > 0:
 			number := w.line
-			w.take(looked, 1)
+			w.advance(looked, 1)
 			return bytes.TrimSuffix(rest, []byte{'\r'}), number, nil
 		default:
 			return nil, w.line, err
@@ -92,19 +92,19 @@ func (w *window) nextLine() ([]byte, uint64, error) {
 	}
 }
 
-// skipLong drops the line at start and returns its beginning.
-func (w *window) skipLong() ([]byte, uint64, error) {
-	head, number := bytes.Clone(w.rest()[:1024]), w.line
+// skipTooLong skips the line at start and returns its beginning and errTooLong.
+func (w *window) skipTooLong() ([]byte, uint64, error) {
+	head, number := bytes.Clone(w.unread()[:1024]), w.line
 	for {
-		rest := w.rest()
+		rest := w.unread()
 		if i := bytes.IndexByte(rest, '\n'); i >= 0 {
-			w.take(i+1, 1)
-			return head, number, errLong
+			w.advance(i+1, 1)
+			return head, number, errTooLong
 		}
-		w.take(len(rest), 0)
-		if err := w.more(); err == io.EOF {
+		w.advance(len(rest), 0)
+		if err := w.readMore(); err == io.EOF {
 			w.line++
-			return head, number, errLong
+			return head, number, errTooLong
 		} else if err != nil {
 			return nil, number, err
 		}
