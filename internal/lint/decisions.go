@@ -30,8 +30,8 @@ type page struct {
 	supersedes   []int // the decisions that this one replaces
 }
 
-// Decisions checks that the pages in docs/adr have the form that ADR 1 defines: number, title, status, context,
-// decision and consequences in this order, on one page. A page that is superseded and the one that supersedes
+// Decisions checks that the pages in docs/adr have the form that ADR 1 defines: numbers without gaps, title, status,
+// context, decision and consequences in this order, on one page. A page that is superseded and the one that supersedes
 // it must name each other, and the index must name all.
 func (t *Tree) Decisions() []Finding {
 	var found []Finding
@@ -52,6 +52,9 @@ func (t *Tree) Decisions() []Finding {
 	delete(pages, 0)
 	for n := range pages {
 		found = append(found, supersession(n, pages)...)
+		if _, before := pages[n-1]; n > 1 && !before {
+			found = append(found, Finding{decisionsDir, fmt.Sprintf("there is a page %d and no page %d", n, n-1), "numbers have no gaps"})
+		}
 	}
 	found = append(found, t.decisionsIndex(pages)...)
 	slices.SortFunc(found, func(a, b Finding) int { return strings.Compare(a.String(), b.String()) })

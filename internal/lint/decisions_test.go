@@ -21,12 +21,13 @@ func TestDecisionsFind(t *testing.T) {
 		want                 []string // a substring of each finding
 	}{
 		{name: "sound pages"},
-		{name: "a number that differs from the file's", file: "docs/adr/0002-keep.md", from: "# 2.", to: "# 4.", want: []string{"the same number"}},
+		{name: "a number that differs from the file's", file: "docs/adr/0002-keep.md", from: "# 2.", to: "# 4.", want: []string{"no page 2", "the same number"}},
 		{name: "no status", file: "docs/adr/0002-keep.md", from: "**Status:** accepted\n", want: []string{"third line"}},
 		{name: "an unknown status", file: "docs/adr/0002-keep.md", from: "accepted", to: "maybe", want: []string{"third line"}},
 		{name: "no context", file: "docs/adr/0002-keep.md", from: "## Context\n", want: []string{"its headings are"}},
 		{name: "another heading", file: "docs/adr/0002-keep.md", from: "## Decision", to: "## Rejected\n\n## Decision", want: []string{"its headings are"}},
 		{name: "more than a page", file: "docs/adr/0002-keep.md", from: "d\n", to: strings.Repeat("d\n", 100), want: []string{"more than one page"}},
+		{name: "a gap", file: "docs/adr/0002-keep.md", from: sound["docs/adr/0002-keep.md"], to: "-", want: []string{"no page 2"}},
 		{name: "a number given twice", file: "docs/adr/0002-again.md", to: sound["docs/adr/0002-keep.md"], want: []string{"two pages with the number 2"}},
 		{name: "superseded, but the other page does not say so", file: "docs/adr/0003-forget.md", from: "**Supersedes:**", to: "Instead of", want: []string{"0003: does not say that it supersedes ADR 1"}},
 		{name: "supersedes, but the other page does not say so", file: "docs/adr/0001-record.md", from: "superseded by [ADR 3](0003-forget.md)", to: "accepted",
@@ -37,6 +38,9 @@ func TestDecisionsFind(t *testing.T) {
 			pages := maps.Clone(sound)
 			if c.file != "" {
 				pages[c.file] = strings.Replace(pages[c.file], c.from, c.to, 1)
+			}
+			if pages[c.file] == "-" {
+				delete(pages, c.file)
 			}
 			var texts []string
 			for _, f := range (&Tree{pages: pages}).Decisions() {
