@@ -78,7 +78,7 @@ func cmp[T int64 | uint64 | float64](a, b T) int {
 // false if the result is outside the range of float64. Sub and Mul follow the same rule.
 func (n Number) Add(m Number) (Number, bool) {
 	if n.IsFloat() || m.IsFloat() {
-		return nearest(new(big.Rat).Add(n.Rat(), m.Rat()))
+		return ofRat(new(big.Rat).Add(n.Rat(), m.Rat()))
 	}
 	if n.Scale == m.Scale {
 		if s := n.Coef + m.Coef; (s > n.Coef) == (m.Coef > 0) && s != math.MinInt64 && (n.Scale == 0 || abs(s) < 1e18) {
@@ -102,7 +102,7 @@ func (n Number) Neg() Number {
 // Mul returns n × m.
 func (n Number) Mul(m Number) (Number, bool) {
 	if n.IsFloat() || m.IsFloat() {
-		return nearest(new(big.Rat).Mul(n.Rat(), m.Rat()))
+		return ofRat(new(big.Rat).Mul(n.Rat(), m.Rat()))
 	}
 	if scale := n.Scale + m.Scale; scale <= MaxScale && abs(n.Coef) < 1<<31 && abs(m.Coef) < 1<<28 {
 		return Decimal(n.Coef*m.Coef, scale), true
@@ -150,6 +150,16 @@ func (n Number) big(scale int8) *big.Int {
 		b.Mul(b, new(big.Int).SetUint64(pow10[scale-n.Scale]))
 	}
 	return b
+}
+
+// ofRat returns r exactly if it has a decimal form, else the float64 nearest to it. ok is false beyond the
+// range of float64.
+func ofRat(r *big.Rat) (Number, bool) {
+	scaled := new(big.Int).Mul(r.Num(), big.NewInt(Pow10(MaxScale)))
+	if whole, rest := scaled.QuoRem(scaled, r.Denom(), new(big.Int)); rest.Sign() == 0 {
+		return exact(whole, MaxScale)
+	}
+	return nearest(r)
 }
 
 // exact returns b × 10^-scale as a decimal Number if it fits, else as the nearest float.

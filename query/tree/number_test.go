@@ -101,7 +101,7 @@ func TestArithmetic(t *testing.T) {
 			got  Number
 			want *big.Rat
 		}{{sum, new(big.Rat).Add(x, y)}, {product, new(big.Rat).Mul(x, y)}, {difference, new(big.Rat).Sub(x, y)}} {
-			if want := nearestTo(c.want, !a.IsFloat() && !b.IsFloat()); c.got != want {
+			if want := nearestTo(c.want, true); c.got != want {
 				t.Fatalf("seed %d: %v and %v gave %v, want %v", seed, a, b, c.got, want)
 			}
 		}
@@ -141,6 +141,26 @@ func TestEndsOf64Bits(t *testing.T) {
 				t.Errorf("%s compared with %s: %d", a, b, n.Compare(m))
 			}
 		}
+	}
+}
+
+// TestBackFromFloats adds to numbers beyond 64 bits what brings them back: the result is exact.
+func TestBackFromFloats(t *testing.T) {
+	for _, c := range []struct{ a, b, want string }{
+		{"-9223372036854775808", "34", "-9223372036854775774"},
+		{"9223372036854775808", "-1", "9223372036854775807"},
+		{"9223372036854775808", "-0.5", "9223372036854775808"},
+		{"18446744073709551616", "-9223372036854775809", "9223372036854775808"},
+	} {
+		a, _ := ParseNumber(c.a)
+		b, _ := ParseNumber(c.b)
+		if sum, ok := a.Add(b); !ok || sum.String() != c.want {
+			t.Errorf("%s + %s is %s, want %s", c.a, c.b, sum, c.want)
+		}
+	}
+	large, _ := ParseNumber("9223372036854775808")
+	if half, _ := large.Mul(Decimal(5, 1)); half.String() != "4611686018427387904" {
+		t.Errorf("2^63 × 0.5 is %s, want 4611686018427387904", half)
 	}
 }
 
