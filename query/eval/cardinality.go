@@ -6,28 +6,32 @@ import "github.com/musterdb/muster/query"
 // out as words.
 const maxPairs = 4
 
-// indexed is a runner that may know its answer over a whole chunk as sets of the index.
+// indexed is a runner whose answer for all profiles of a chunk may be sets of the index.
 type indexed interface {
-	// sets appends to into the sets, disjoint, of those for whom the predicate is true, or with negated the
-	// sets of those for whom it is false. ok is false where the index does not have the answer.
+	// sets appends disjoint sets to into: together they are the profiles for which the predicate is true, or,
+	// if negated is true, those for which it is false. ok is false if the index does not have the answer.
 	sets(s *scope, into []query.Holders) (sets []query.Holders, negated, ok bool)
 }
 
-// Count returns how many of the n profiles of a chunk satisfy the predicate, from the cardinalities of the
-// sets of the index and of what two of them share. ok is false where those do not tell: then Among does.
+// Count returns how many of the n profiles of a chunk satisfy the predicate. It uses the sizes of index sets
+// and of the intersections of two of them. ok is false if these are not enough; the caller then uses Among.
 //
 // REQUIRES: the source hides nothing in the chunk.
 func (e *Evaluator) Count(chunk, n int) (count int, ok bool) {
 	e.at.chunk = chunk
 	var room [2 * maxPairs]query.Holders
-	c, two := e.root.(*chainRunner)
+	c, isChain := e.root.(*chainRunner)
 	switch {
-	case !two:
+	case !isChain:
 		sets, negated, ok := setsOf(e.root, &e.at, room[:0])
 		if !ok {
 			return 0, false
 		}
-		return within(n, cardinality(sets), negated), true
+		count = cardinality(sets)
+		if negated {
+			count = n - count
+		}
+		return count, true
 	case c.or || len(c.args) != 2:
 		return 0, false
 	}
@@ -72,19 +76,12 @@ func cardinality(sets []query.Holders) (n int) {
 	return n
 }
 
-func within(n, count int, negated bool) int {
-	if negated {
-		return n - count
-	}
-	return count
-}
-
 func (r notRunner) sets(s *scope, into []query.Holders) (sets []query.Holders, negated, ok bool) {
 	sets, negated, ok = setsOf(r.arg, s, into)
 	return sets, !negated, ok
 }
 
-// sets implements indexed. Nobody has two values of a string or boolean.
+// sets implements indexed. The sets are disjoint: a profile has one value of a string or boolean.
 func (c *columnRunner) sets(s *scope, into []query.Holders) (sets []query.Holders, negated, ok bool) {
 	known := c.valueSets(s)
 	if known == nil {
